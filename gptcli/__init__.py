@@ -1,0 +1,3 @@
+"""gptcli: open a GPT in the terminal and watch it work."""
+
+__version__ = "0.1.0"

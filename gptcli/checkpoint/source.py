@@ -1,0 +1,103 @@
+"""A name on the command line -> a local folder or file."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gptcli.errors import CheckpointError, InputError, ModelNotFound
+
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a checkpoint lies.
+
+    Attributes:
+        name: what the user called it.
+        folder: the folder that holds its files.
+        weights: the .safetensors file, or the index of its shards; None when the folder holds none.
+    """
+
+    name: str
+    folder: Path
+    weights: Path | None
+
+    @cached_property
+    def config(self) -> dict[str, Any] | None:
+        """config.json as it is in the folder, or None where there is none.
+
+        Raises:
+            CheckpointError: the file is not a JSON object.
+        """
+        path = self.folder / "config.json"
+        return read_json_object(path) if path.is_file() else None
+
+
+def bundled_folder() -> Path:
+    """The folder of the checkpoints that come with gptcli: inside the wheel, or beside the package in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "_weights"
+    return inside if inside.is_dir() else package.parent / "weights"
+
+
+def bundled_names() -> list[str]:
+    """Names of the bundled checkpoints (not of the bare vocabulary)."""
+    return sorted(path.parent.name for path in bundled_folder().glob("*/config.json"))
+
+
+def find(name: str) -> Source:
+    """Find a checkpoint: a folder or file of that name, else a bundled checkpoint.
+
+    Raises:
+        ModelNotFound: nothing answers to ``name``.
+        InputError: ``name`` is a file of another kind.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _in_folder(name, path)
+    if path.is_file():
+        return _lone_file(name, path)
+    if name in bundled_names():
+        return _in_folder(name, bundled_folder() / name)
+    known = ", ".join(bundled_names())
+    raise ModelNotFound(f"no model '{name}': it is no folder, no file, and not one of the bundled ones ({known})")
+
+
+def _in_folder(name: str, folder: Path) -> Source:
+    for candidate in ("model.safetensors", "model.safetensors.index.json"):
+        if (folder / candidate).is_file():
+            return Source(name, folder, folder / candidate)
+    others = sorted(folder.glob("*.safetensors"))
+    if len(others) > 1:
+        names = ", ".join(other.name for other in others[:5])
+        raise InputError(f"{folder} holds several .safetensors files and no index ({names}): name one of them")
+    return Source(name, folder, others[0] if others else None)
+
+
+def _lone_file(name: str, path: Path) -> Source:
+    if path.suffix in _PICKLES:
+        raise InputError(
+            f"{path} is a pickle, which can run code when it is read: convert it to safetensors where you trust it "
+            f"(safetensors.torch.save_file(torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors'))"
+        )
+    if path.name.endswith(".safetensors") or path.name.endswith(".safetensors.index.json"):
+        return Source(name, path.parent, path)
+    raise InputError(f"{path} is not a .safetensors file")
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a file that must hold one JSON object.
+
+    Raises:
+        CheckpointError: it cannot be read, is not UTF-8 JSON, or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not readable JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} does not hold a JSON object")
+    return value

@@ -1,0 +1,87 @@
+"""The command table, and the one place where an error becomes a message and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gptcli import __version__
+from gptcli.errors import GptcliError
+from gptcli.show.console import notice
+
+# Typer's own base of everything it says about wrong usage: BadParameter < UsageError < ClickException. The releases
+# that we allow do not all export that base by name.
+_UsageError: Any = typer.BadParameter.__mro__[2]
+
+
+class ErrorBoundary(TyperGroup):
+    """The top-level command: turns what was raised inside into one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a subcommand; a reader that went away (``| head``) ends it quietly."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            # Python flushes stdout once more at exit; let that go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+    def main(  # type: ignore[override]  # the rest of Typer's parameters travel in **extra
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> Any:
+        """Parse and run; always ends with ``SystemExit`` carrying the documented code."""
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(args=args, prog_name=prog_name or "gptcli", **extra)
+        except GptcliError as error:
+            notice(f"error: {error}")
+            sys.exit(error.exit_code)
+        except _UsageError as error:
+            notice(f"error: {_one_line(error)}")
+            sys.exit(2)
+        except typer.Abort:
+            sys.exit(130)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _one_line(error: Any) -> str:
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "gptcli"
+    return f"{message} (try '{command} --help')"
+
+
+app = typer.Typer(
+    name="gptcli",
+    cls=ErrorBoundary,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"gptcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Exit codes: 0 done, 1 failed, 2 a mistake in the command or its input, 130 interrupted.")
+def gptcli(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Open a GPT in the terminal and watch it work."""
+
+
+def main() -> None:
+    """The ``gptcli`` command."""
+    app()

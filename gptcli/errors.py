@@ -1,0 +1,48 @@
+"""Every error that gptcli raises on purpose.
+
+The tree, with the exit code that the command line ends with::
+
+    GptcliError            1   something failed that is not the caller's mistake
+    ├── CheckpointError    1   a file of a checkpoint is broken, or holds what we cannot run
+    └── InputError         2   an option, argument or text is not usable as given
+        ├── ModelNotFound  2   no checkpoint of that name
+        └── ExpressionError 2  an embedding expression does not parse; points at the place
+
+A message says what is wrong, where, and what to try, on one line where it can. Anything else that escapes is a bug
+and keeps its traceback.
+"""
+
+
+class GptcliError(Exception):
+    """A failure with a message for the user; the base of all the others."""
+
+    exit_code = 1
+
+
+class CheckpointError(GptcliError):
+    """A checkpoint's file is broken, or describes a model that gptcli does not know."""
+
+
+class InputError(GptcliError):
+    """An option, argument or input text that cannot be used as given."""
+
+    exit_code = 2
+
+
+class ModelNotFound(InputError):
+    """No checkpoint answers to the name that was given."""
+
+
+class ExpressionError(InputError):
+    """An embedding expression that does not parse.
+
+    Args:
+        message: what is wrong.
+        expression: the expression as it was typed.
+        position: index of the offending character in ``expression``.
+    """
+
+    def __init__(self, message: str, expression: str, position: int) -> None:
+        self.expression = expression
+        self.position = position
+        super().__init__(f"{message}\n  {expression}\n  {' ' * position}^")

@@ -1,0 +1,165 @@
+"""Where an answer goes: a terminal, a pipe, JSON, or a file.
+
+stdout carries the answer and nothing else. Notices go to stderr. Rich decides about colour and width from the terminal,
+``NO_COLOR``, ``TERM`` and ``COLUMNS``.
+"""
+
+import dataclasses
+import io
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptcli.errors import GptcliError, InputError
+from gptcli.show.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+SAVE_SUFFIXES = (".svg", ".html", ".txt")
+
+
+def stdout_console() -> "Console":
+    """A Rich console on stdout that prints text as it is: no markup, no highlighting, no emoji codes."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def stdout_is_terminal() -> bool:
+    """Whether a person is looking at stdout."""
+    return sys.stdout.isatty()
+
+
+def notice(message: str) -> None:
+    """Tell the user something beside the answer: one plain line on stderr."""
+    print(visible(message), file=sys.stderr, flush=True)
+
+
+def json_ready(value: Any) -> Any:
+    """Turn an answer into what ``json`` can print.
+
+    Dataclasses become objects, numpy numbers and arrays Python ones, paths and bytes text. JSON has no NaN and no
+    infinity: they become null.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: json_ready(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # numpy scalars and arrays, without importing numpy
+        return json_ready(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print an answer as JSON on stdout; ``indent=None`` puts it on one line."""
+    sys.stdout.write(json.dumps(json_ready(value), ensure_ascii=False, indent=indent).replace("\x7f", "\\u007f") + "\n")
+    sys.stdout.flush()
+
+
+def present(answer: Any, draw: Callable[[], "RenderableType"], *, as_json: bool, save: Path | None) -> None:
+    """Show an answer the way the user asked for.
+
+    Args:
+        answer: the dataclass that ``--json`` prints.
+        draw: makes the picture for people; called only when one is needed.
+        as_json: print JSON instead of the picture.
+        save: also write the picture to this file (``.svg``, ``.html`` or ``.txt``).
+
+    Raises:
+        InputError: ``save`` has another suffix.
+        GptcliError: the file cannot be written.
+    """
+    if save is not None:
+        save_picture(draw(), save)
+    if as_json:
+        print_json(answer)
+    else:
+        stdout_console().print(draw())
+
+
+def save_picture(picture: "RenderableType", path: Path) -> None:
+    """Write a picture to a file, whole or not at all.
+
+    The width is the terminal's (or ``COLUMNS``), and colours are kept whatever ``NO_COLOR`` says about the terminal.
+
+    Raises:
+        InputError: the suffix is not one of ``SAVE_SUFFIXES``.
+        GptcliError: the file cannot be written.
+    """
+    from rich.console import Console
+
+    if path.suffix.lower() not in SAVE_SUFFIXES:
+        raise InputError(f"--save {path}: the file name must end in {', '.join(SAVE_SUFFIXES)}")
+    recorder = Console(
+        file=io.StringIO(),
+        record=True,
+        width=stdout_console().width,
+        force_terminal=True,
+        color_system="truecolor",
+        no_color=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    recorder.print(picture)
+    match path.suffix.lower():
+        case ".svg":
+            exported = recorder.export_svg(title="gptcli", code_format=_svg_format())
+        case ".html":
+            exported = recorder.export_html()
+        case _:
+            exported = recorder.export_text()
+    write_whole(path, exported)
+    notice(f"saved {path}")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it appears whole or not at all.
+
+    Raises:
+        GptcliError: the folder is missing, not writable, or full.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise GptcliError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _svg_format() -> str:
+    """Rich's SVG template without its web fonts: a saved picture must not reach for the network."""
+    import re
+
+    from rich._export_format import CONSOLE_SVG_FORMAT
+
+    return re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
+        "font-family: Fira Code", "font-family: 'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas"
+    )

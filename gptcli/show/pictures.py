@@ -1,0 +1,125 @@
+"""The pictures: bars, heat maps and token strips, as Rich renderables on one colour map.
+
+Colours follow cividis (Nuñez et al. 2018): even to the eye, also without red and green. Every coloured cell sets its
+text colour too, so that it reads on a light and on a dark terminal; without colour, characters carry the values.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from gptcli.show.text import visible
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+# Samples of cividis at 0, 1/9, ... 1.
+_CIVIDIS = (
+    (0, 34, 78),
+    (18, 53, 112),
+    (59, 73, 108),
+    (87, 93, 109),
+    (112, 113, 115),
+    (138, 134, 120),
+    (165, 156, 116),
+    (195, 179, 105),
+    (225, 204, 85),
+    (254, 232, 56),
+)
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_SHADES = " ░▒▓█"
+# Pastels for neighbouring tokens; dark text on each reads on any terminal.
+TOKEN_COLOURS = ("#b5d6f2", "#f6d6a8", "#c9e7bd", "#e3c9f0", "#f6c6c6")
+
+
+def colour(fraction: float) -> str:
+    """The colour for a value between 0 and 1, as ``#rrggbb``; values outside are clipped."""
+    place = min(max(fraction, 0.0), 1.0) * (len(_CIVIDIS) - 1)
+    low, high = list(pairwise(_CIVIDIS))[min(int(place), len(_CIVIDIS) - 2)]
+    along = place - min(int(place), len(_CIVIDIS) - 2)
+    red, green, blue = (round(a + (b - a) * along) for a, b in zip(low, high, strict=True))
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def text_colour(fraction: float) -> str:
+    """The colour of text that reads on ``colour(fraction)``."""
+    return "#ffffff" if fraction < 0.55 else "#000000"
+
+
+def bar(fraction: float, width: int) -> str:
+    """A horizontal bar in eighths of a character.
+
+    Args:
+        fraction: how much of ``width`` to fill, clipped to 0 ... 1; anything above 0 shows at least a sliver.
+        width: the full length in characters.
+    """
+    filled = min(max(fraction, 0.0), 1.0) * width * 8
+    eighths = max(round(filled), 1) if filled > 0 else 0
+    return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip() if eighths else ""
+
+
+def shade(fraction: float) -> str:
+    """One character that is the darker the larger the value: the colour map where there is no colour."""
+    return _SHADES[min(int(min(max(fraction, 0.0), 1.0) * len(_SHADES)), len(_SHADES) - 1)]
+
+
+def table(*columns: str, title: str | None = None) -> "Table":
+    """An empty table in the house style; a column that starts with ``>`` is right-aligned.
+
+    Cells that are strings are shown as they are: no markup.
+    """
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=True)
+    return made
+
+
+def token_strip(tokens: Sequence[str], below: Sequence[str], width: int) -> "Text":
+    """Tokens side by side in alternating colours, each with a line of text under it, wrapped to a width.
+
+    Args:
+        tokens: what to show of each token, already made visible.
+        below: one short text a token, such as its id.
+        width: columns to fill before a new row starts.
+    """
+    from rich.cells import cell_len, set_cell_size
+    from rich.text import Text
+
+    strip, upper, lower, used = Text(no_wrap=True, overflow="crop"), Text(), Text(), 0
+    for index, (token, under) in enumerate(zip(tokens, below, strict=True)):
+        cell = min(max(cell_len(token), cell_len(under)), width)
+        if used and used + cell + 1 > width:
+            strip.append_text(upper).append("\n").append_text(lower).append("\n\n")
+            upper, lower, used = Text(), Text(), 0
+        style = f"#000000 on {TOKEN_COLOURS[index % len(TOKEN_COLOURS)]}"
+        upper.append(set_cell_size(token, cell), style=style).append(" ")
+        lower.append(set_cell_size(under, cell), style="dim").append(" ")
+        used += cell + 1
+    return strip.append_text(upper).append("\n").append_text(lower)
+
+
+def heat_map(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]]) -> "Table":
+    """A table of figures, each on its colour.
+
+    Args:
+        rows: labels of the rows.
+        columns: labels of the columns.
+        values: [rows][columns] figures; the colours run from the smallest to the largest.
+    """
+    from rich.text import Text
+
+    flat = [value for row in values for value in row]
+    low, span = min(flat), (max(flat) - min(flat)) or 1.0
+    grid = table("", *(f">{visible(column)}" for column in columns))
+    for label, row in zip(rows, values, strict=True):
+        cells = [
+            Text(f" {value:6.3f} ", style=f"{text_colour((value - low) / span)} on {colour((value - low) / span)}")
+            for value in row
+        ]
+        grid.add_row(visible(label), *cells)
+    return grid

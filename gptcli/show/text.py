@@ -1,0 +1,74 @@
+"""Text made safe to look at.
+
+Prompts, tokens, vocabularies, file names and metadata come from strangers. On a terminal they must be seen and never
+obeyed: control characters, escape sequences and characters that reorder the line are written out as escapes.
+"""
+
+import unicodedata
+
+# Format characters (category Cf) that only join emoji or shape letters, and do not reorder or hide text.
+_HARMLESS_FORMAT = frozenset("\u200c\u200d")
+_SPACE = "·"
+_NEWLINE = "⏎"
+
+
+def _is_safe(character: str) -> bool:
+    category = unicodedata.category(character)
+    if category == "Cf":
+        return character in _HARMLESS_FORMAT
+    return category not in ("Cc", "Cs", "Zl", "Zp", "Co", "Cn")
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def visible(text: str, keep: str = "\n\t") -> str:
+    r"""Write out every character that a terminal might obey instead of show.
+
+    Args:
+        text: any text, lone surrogates included.
+        keep: control characters to leave as they are.
+
+    Returns:
+        ``text`` with control characters (``\x1b``), bidirectional and other format characters (``\u202e``), lone
+        surrogates and unassigned code points as escapes.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c in keep or _is_safe(c) else _escape(c) for c in text)
+
+
+def token_text(data: bytes) -> str:
+    r"""Show the bytes of one token: never a lie, always on one line.
+
+    Spaces become ``·`` and newlines ``⏎``; bytes that are not whole characters are written as ``\xE2``.
+
+    Args:
+        data: the bytes that the token stands for.
+    """
+    shown = []
+    for part in _split_valid(data):
+        if isinstance(part, bytes):
+            shown.append("".join(f"\\x{byte:02X}" for byte in part))
+        else:
+            shown.append(visible(part, keep=" \n").replace(" ", _SPACE).replace("\n", _NEWLINE))
+    return "".join(shown)
+
+
+def _split_valid(data: bytes) -> list[str | bytes]:
+    """Cut bytes into runs that are valid UTF-8 (as text) and runs that are not (as bytes)."""
+    parts: list[str | bytes] = []
+    while data:
+        try:
+            parts.append(data.decode())
+            break
+        except UnicodeDecodeError as error:
+            if error.start:
+                parts.append(data[: error.start].decode())
+            parts.append(data[error.start : error.end])
+            data = data[error.end :]
+    return parts
