@@ -1,0 +1,60 @@
+"""Vocabularies that have a name: GPT-2's, which is bundled, and the others that tiktoken knows."""
+
+import binascii
+from functools import lru_cache
+
+from gptcli.checkpoint.source import bundled_folder
+from gptcli.errors import CheckpointError, GptcliError, InputError
+from gptcli.tokenizer.bpe import GPT2_PATTERN, AddedToken, Tokenizer
+
+END_OF_TEXT = "<|endoftext|>"
+
+
+@lru_cache(maxsize=1)
+def gpt2_tokenizer() -> Tokenizer:
+    """GPT-2's tokenizer, from the bundled vocabulary.
+
+    Raises:
+        CheckpointError: the bundled file is missing or broken.
+    """
+    path = bundled_folder() / "gpt2-bpe" / "gpt2.tiktoken"
+    try:
+        lines = path.read_bytes().splitlines()
+        ranks = {binascii.a2b_base64(token): int(rank) for token, rank in map(bytes.split, lines)}
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}, which belongs to gptcli, is not readable ({error}): install again") from error
+    return Tokenizer("gpt2", ranks, GPT2_PATTERN, added=[AddedToken(END_OF_TEXT, 50256)], eos=END_OF_TEXT)
+
+
+def encoding_names() -> list[str]:
+    """The names that ``tiktoken_encoding`` takes."""
+    import tiktoken
+
+    return sorted(tiktoken.list_encoding_names())
+
+
+def tiktoken_encoding(name: str) -> Tokenizer:
+    """One of tiktoken's encodings, such as ``cl100k_base``.
+
+    ``gpt2`` and ``r50k_base`` are bundled; the others come from tiktoken's own cache, or are downloaded to it.
+
+    Raises:
+        InputError: tiktoken knows no encoding of that name.
+        GptcliError: it is not in the cache and cannot be downloaded.
+    """
+    if name in ("gpt2", "r50k_base"):
+        return gpt2_tokenizer()
+    if name not in encoding_names():
+        raise InputError(f"no encoding '{name}': tiktoken knows {', '.join(encoding_names())}")
+    import tiktoken
+
+    try:
+        encoding = tiktoken.get_encoding(name)
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a damaged download is a ValueError
+        raise GptcliError(
+            f"the encoding '{name}' is not in tiktoken's cache and cannot be downloaded: run this once where there is "
+            "a network, or set TIKTOKEN_CACHE_DIR to a folder that holds it"
+        ) from error
+    added = [AddedToken(text, token) for text, token in encoding._special_tokens.items()]
+    eos = END_OF_TEXT if END_OF_TEXT in encoding._special_tokens else None
+    return Tokenizer(name, encoding._mergeable_ranks, encoding._pat_str, added=added, eos=eos)
