@@ -1,0 +1,223 @@
+"""Word arithmetic as typed, ``king - man + woman``, into weighted words.
+
+The grammar::
+
+    sum     = product { ("+" | "-") product }
+    product = factor { ("*" | "/") factor }
+    factor  = { "+" | "-" } ( "(" sum ")" | number | word | quoted )
+
+Whatever it is made of, the meaning is a sum of words, each times a number: that is what ``parse`` returns. A number
+scales the words beside it (``2*big``, ``(king + queen)/2``); anywhere else it is the word of that name (``1990-1980``).
+Words end at a space, an operator or a parenthesis; quotes, double or single, hold what has those inside
+(``"new-york"``). An apostrophe inside a word belongs to it (``o'brien``).
+"""
+
+import math
+import re
+from dataclasses import dataclass, replace
+
+from gptcli.errors import ExpressionError
+
+_MAX_DEPTH = 50
+# The signs of a printed page, on their keyboard twins.
+_TYPED = str.maketrans({"−": "-", "×": "*", "÷": "/"})
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", re.ASCII)
+_TOKEN = re.compile(
+    r"""(?P<quoted>"[^"]*"|'[^']*')|(?P<unclosed>["'])|(?P<operator>[-+*/()−×÷])|(?P<word>[^-+*/()−×÷\s"]+)|(?P<end>$)"""
+)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One word of an expression, times a number.
+
+    Attributes:
+        word: the word as it was typed, without its quotes.
+        weight: what it is multiplied by.
+    """
+
+    word: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A weighted sum of words.
+
+    Attributes:
+        text: the expression as it was typed, on one line.
+        terms: its words in the order in which they stand, repeated where they are.
+    """
+
+    text: str
+    terms: tuple[Term, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words, each once, in order."""
+        return tuple(dict.fromkeys(term.word for term in self.terms))
+
+
+def parse(text: str) -> Expression:
+    """Read an expression.
+
+    Raises:
+        ExpressionError: it does not follow the grammar; points at the first place that does not fit.
+    """
+    line = re.sub(r"\s", " ", text).rstrip()
+    tokens = _scan(line)
+    if tokens[0].kind == "end":
+        raise ExpressionError("the expression is empty: try king-man+woman", line, 0)
+    return Expression(line.strip(), _Parser(line, tokens).whole())
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str  # "operator", "word", "quoted", "number" or "end"
+    text: str
+    position: int
+
+
+def _scan(line: str) -> list[_Token]:
+    """Cut a line into tokens; the last is of kind "end"."""
+    tokens = []
+    for match in _TOKEN.finditer(line):
+        kind, text, position = str(match.lastgroup), match[0], match.start()
+        if kind == "unclosed":
+            raise ExpressionError("this quote is never closed", line, position)
+        if kind == "quoted":
+            text = text[1:-1]
+            if not text.strip():
+                raise ExpressionError("there is no word between these quotes", line, position)
+        elif kind == "operator":
+            text = text.translate(_TYPED)
+        elif kind == "word" and _NUMBER.fullmatch(text):
+            kind = "number"
+        tokens.append(_Token(kind, text, position))
+    return tokens
+
+
+@dataclass(frozen=True)
+class _Value:
+    """What a part of the expression comes to: a number, or words.
+
+    Attributes:
+        position: where the part starts.
+        scale: the number, where it is one.
+        terms: the words, where it is not a number.
+        literal: the word that a number written by itself could be.
+    """
+
+    position: int
+    scale: float = 1.0
+    terms: tuple[Term, ...] = ()
+    literal: Term | None = None
+
+    @property
+    def is_number(self) -> bool:
+        return not self.terms
+
+    def times(self, scale: float) -> "_Value":
+        terms = tuple(Term(term.word, term.weight * scale) for term in self.terms)
+        return replace(self, scale=self.scale * scale, terms=terms)
+
+
+class _Parser:
+    """Recursive descent: one method a rule of the grammar."""
+
+    def __init__(self, line: str, tokens: list[_Token]) -> None:
+        self.line, self.tokens, self.index, self.depth = line, tokens, 0, 0
+
+    def whole(self) -> tuple[Term, ...]:
+        terms = self.sum()
+        if self.next.kind != "end":
+            fault = (
+                "this parenthesis was never opened"
+                if self.next.text == ")" and self.next.kind == "operator"
+                else "expected an operator before this (a word with a space or hyphen inside goes in quotes)"
+            )
+            raise self.error(fault, self.next.position)
+        return terms
+
+    def sum(self) -> tuple[Term, ...]:
+        terms = self.words(self.product())
+        while self.next_is("+-"):
+            sign = 1 if self.take().text == "+" else -1
+            terms += tuple(Term(term.word, sign * term.weight) for term in self.words(self.product()))
+        return terms
+
+    def product(self) -> _Value:
+        value = self.factor()
+        while self.next_is("*/"):
+            operator = self.take()
+            right = self.factor()
+            if operator.text == "/":
+                if not right.is_number:
+                    raise self.error("one divides by a number, not by a word", operator.position)
+                if right.scale == 0:
+                    raise self.error("division by zero", right.position)
+                value = self.scaled(value, 1 / right.scale)
+            elif right.is_number:
+                value = self.scaled(value, right.scale)
+            elif value.is_number:
+                value = self.scaled(replace(right, position=value.position), value.scale)
+            else:
+                raise self.error("words are multiplied by numbers, not by words", operator.position)
+        return value
+
+    def factor(self) -> _Value:
+        start, sign = self.next.position, 1
+        while self.next_is("+-"):
+            sign = -sign if self.take().text == "-" else sign
+        token = self.take()
+        if token.kind == "number":
+            return _Value(start, sign * float(token.text), literal=Term(token.text, float(sign)))
+        if token.kind in ("word", "quoted"):
+            return _Value(start, terms=(Term(token.text, float(sign)),))
+        if token.kind == "operator" and token.text == "(":
+            return _Value(start, terms=self.bracketed(token.position)).times(sign)
+        found = "nothing" if token.kind == "end" else f"'{token.text}'"
+        raise self.error(f"expected a word, a number or '(' here, found {found}", token.position)
+
+    def bracketed(self, opened: int) -> tuple[Term, ...]:
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise self.error(f"parentheses are nested more than {_MAX_DEPTH} deep", opened)
+        terms = self.sum()
+        if not self.next_is(")"):
+            if self.next.kind == "end":
+                raise self.error("this parenthesis is never closed", opened)
+            raise self.error("expected an operator or ')' before this", self.next.position)
+        self.take()
+        self.depth -= 1
+        return terms
+
+    def words(self, value: _Value) -> tuple[Term, ...]:
+        """The terms of a value that stands in a sum; a number by itself is the word of that name."""
+        if not value.is_number:
+            return value.terms
+        if value.literal is None:
+            raise self.error("this is a number, and a sum is made of words (quote it if it is a word)", value.position)
+        return (value.literal,)
+
+    def scaled(self, value: _Value, scale: float) -> _Value:
+        scaled = replace(value.times(scale), literal=None)
+        if not all(math.isfinite(number) for number in (scaled.scale, *(term.weight for term in scaled.terms))):
+            raise self.error("the numbers here are too large", value.position)
+        return scaled
+
+    @property
+    def next(self) -> _Token:
+        return self.tokens[self.index]
+
+    def next_is(self, operators: str) -> bool:
+        return self.next.kind == "operator" and self.next.text in operators
+
+    def take(self) -> _Token:
+        token = self.next
+        if token.kind != "end":
+            self.index += 1
+        return token
+
+    def error(self, message: str, position: int) -> ExpressionError:
+        return ExpressionError(message, self.line, position)
