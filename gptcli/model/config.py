@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Activation = Literal["gelu_new", "gelu", "relu", "silu", "tanh"]
+Activation = Literal["gelu_new", "gelu", "quick_gelu", "relu", "relu2", "silu", "mish", "tanh", "sigmoid"]
 
 
 @dataclass(frozen=True)

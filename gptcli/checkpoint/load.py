@@ -1,0 +1,102 @@
+"""From a folder to a GPT that runs: tensors are memory-mapped, converted one by one, and nothing else is read."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from gptcli.checkpoint.families import Blueprint, Part
+from gptcli.checkpoint.header import Header
+from gptcli.errors import CheckpointError, InputError
+from gptcli.model.gpt import GPT
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        InputError: the machine has no such device.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, available in there.items() if available))
+    if not there[name]:
+        found = ", ".join(kind for kind, available in there.items() if available)
+        raise InputError(f"--device {name}: torch finds no such device here (it finds: {found})")
+    return torch.device(name)
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The precision of that name; ``auto`` is bfloat16 on a GPU that has it, float32 elsewhere."""
+    if name != "auto":
+        chosen = getattr(torch, name)
+        assert isinstance(chosen, torch.dtype)
+        return chosen
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float32
+
+
+def load_gpt(blueprint: Blueprint, header: Header, device: torch.device, dtype: torch.dtype) -> GPT:
+    """Build the GPT that a blueprint describes and give it the checkpoint's weights.
+
+    The file is memory-mapped: weights that already have the wanted type stay where they are on the disk's pages, others
+    are converted one tensor at a time, and tensors that are not in the blueprint are never read.
+
+    Args:
+        blueprint: checked against the header by ``read_blueprint``.
+        header: of the same checkpoint.
+        device, dtype: where and how the model is to run.
+
+    Returns:
+        The GPT in eval mode.
+
+    Raises:
+        CheckpointError: a file cannot be read, or a weight holds NaN or infinity.
+    """
+    with torch.device("meta"):
+        model = GPT(blueprint.config)
+    with ExitStack() as stack, torch.inference_mode(False):
+        files = {file: stack.enter_context(_open(file)) for file in header.files}
+        weights: dict[str, Tensor] = {}
+        for name, part in blueprint.tensors.items():
+            stored = [files[header.tensors[key].file].get_tensor(key) for key in part.keys]
+            weights[name] = _make(part, stored).to(device=device, dtype=dtype)
+            _check_finite(name, part, weights[name])
+    _assign(model, weights)
+    return model.eval().requires_grad_(False)
+
+
+def _open(file: Path) -> safe_open:
+    try:
+        return safe_open(file, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file} cannot be opened: {error}") from error
+
+
+def _make(part: Part, stored: list[Tensor]) -> Tensor:
+    """One tensor of ours from those of the file (see ``How``)."""
+    if part.how == "transposed":
+        return stored[0].t()
+    return torch.cat(stored) if part.how == "stacked" else stored[0]
+
+
+def _check_finite(name: str, part: Part, weight: Tensor) -> None:
+    """A NaN or infinity anywhere would reach every logit; the sum shows one without a copy of the tensor."""
+    if not torch.isfinite(weight.sum(dtype=torch.float32)) and not torch.isfinite(weight).all():
+        raise CheckpointError(f"{', '.join(part.keys)} ({name}) holds NaN or infinity: the file is broken")
+
+
+def _assign(model: GPT, weights: Mapping[str, Tensor]) -> None:
+    """Put the weights in place of the meta tensors; a tied unembedding follows the embedding."""
+    complete = {**weights, "lm_head.weight": weights["wte.weight"]} if model.config.tied else weights
+    model.load_state_dict(complete, strict=True, assign=True)
+    if model.config.tied:
+        model.lm_head.weight = model.wte.weight

@@ -1,0 +1,39 @@
+"""What generation asks of a model: ids in, float32 logits out, one batch at a time.
+
+An engine knows nothing of text. ``generation`` talks to the ``Engine`` protocol only, so that another way to compute
+the same step (or a test's toy) can stand in for the PyTorch one.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Engine(Protocol):
+    """A model that reads token ids and says what may come next."""
+
+    @property
+    def n_positions(self) -> int:
+        """The context length in tokens."""
+
+    def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """Start a new batch: read the prompts.
+
+        Args:
+            rows: token ids of each prompt, of any lengths between 1 and ``n_positions``.
+            capacity: positions that a row may grow to, at most ``n_positions``.
+
+        Returns:
+            Logits after each prompt's last token, [B, V].
+        """
+
+    def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Read one more token in each row of the batch: [B] -> logits [B, V]."""
+
+    def refill(self, row: int, ids: Sequence[int]) -> None:
+        """Forget one row of the batch and read these ids in its place; there may be none."""
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Keep these rows of the batch, in this order; one row may be named more than once."""
