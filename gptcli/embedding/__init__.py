@@ -1,0 +1,1 @@
+"""A name on the command line -> words and their vectors: word vectors, or the embedding of a GPT."""

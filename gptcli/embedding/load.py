@@ -1,0 +1,114 @@
+"""A name on the command line -> an embedding: its matrix, and the words that its rows stand for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gptcli.checkpoint.header import Header, TensorInfo, read_header
+from gptcli.checkpoint.source import Source, find
+from gptcli.embedding.matrix import Floats, Matrix, map_tensor
+from gptcli.embedding.tokens import TokenList
+from gptcli.embedding.words import WordList
+from gptcli.errors import CheckpointError, InputError
+
+WORD_VECTORS = "word-vectors"
+
+
+class Vocabulary(Protocol):
+    """What the rows of an embedding stand for: words, or a GPT's tokens."""
+
+    def rows(self, word: str) -> tuple[int, ...]:
+        """The rows whose mean stands for a word; raises InputError for an unknown one."""
+        ...
+
+    def has(self, word: str) -> bool:
+        """Whether a text as a whole has a row."""
+        ...
+
+    def name(self, row: int) -> str | bytes:
+        """What a row stands for: a word, or the bytes of a token."""
+        ...
+
+    def keys(self, count: int) -> tuple[Sequence[str], dict[str, int]]:
+        """How evaluations know the first rows: the upper-case form of each, and the row each form is looked up as."""
+        ...
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Words and their vectors.
+
+    Attributes:
+        name: what the user called it.
+        tensor: the matrix's name in the file.
+        matrix: a vector a row, [n, d].
+        vocabulary: what the rows stand for.
+    """
+
+    name: str
+    tensor: str
+    matrix: Matrix
+    vocabulary: Vocabulary
+
+    def vector(self, rows: Sequence[int]) -> Floats:
+        """The mean of some rows, [d]."""
+        mean: Floats = self.matrix.take(rows).mean(axis=0)
+        return mean
+
+
+def open_embedding(name: str, *, unembedding: bool = False, leading_space: bool = True) -> Embedding:
+    """Open word vectors, or the token embedding of a GPT. The vectors stay in their file until they are asked for.
+
+    Args:
+        name: a bundled name, a folder, or a .safetensors file.
+        unembedding: take a GPT's unembedding in place of its embedding.
+        leading_space: look words up among a GPT's tokens as they stand inside a sentence, after a space.
+
+    Raises:
+        ModelNotFound: nothing answers to ``name``.
+        CheckpointError: its files are broken or do not fit each other.
+        InputError: the unembedding of word vectors was asked for.
+    """
+    source = find(name)
+    if source.weights is None:
+        raise CheckpointError(f"{source.folder} holds no .safetensors file")
+    header = read_header(source.weights)
+    if (source.config or {}).get("model_type") == WORD_VECTORS:
+        if unembedding:
+            raise InputError(f"{name} holds word vectors: only a GPT has an unembedding (try -m tales)")
+        return _word_vectors(source, header)
+    return _gpt(source, header, unembedding=unembedding, leading_space=leading_space)
+
+
+def _word_vectors(source: Source, header: Header) -> Embedding:
+    tensor = header.tensors.get("embedding.weight") or _only_matrix(header, source.folder)
+    matrix = map_tensor(tensor)
+    vocabulary = WordList(source.folder / "vocab.txt", lowercase=bool((source.config or {}).get("lowercase", False)))
+    if len(vocabulary) != matrix.shape[0]:
+        raise CheckpointError(
+            f"{vocabulary.path} has {len(vocabulary):,} words, but {tensor.name} has {matrix.shape[0]:,} rows"
+        )
+    return Embedding(source.name, tensor.name, matrix, vocabulary)
+
+
+def _only_matrix(header: Header, folder: Path) -> TensorInfo:
+    matrices = [tensor for tensor in header.tensors.values() if len(tensor.shape) == 2]
+    if len(matrices) != 1:
+        raise CheckpointError(f"{folder} has {len(matrices)} matrices, and none is named embedding.weight")
+    return matrices[0]
+
+
+def _gpt(source: Source, header: Header, *, unembedding: bool, leading_space: bool) -> Embedding:
+    from gptcli.checkpoint.families import read_blueprint
+    from gptcli.tokenizer import tokenizer_for
+
+    # One head fits any width, and the number of heads changes nothing here.
+    blueprint = read_blueprint(source, header, n_head=1)
+    # A model without an lm_head of its own writes with the matrix that it reads with.
+    ours = "lm_head.weight" if unembedding and "lm_head.weight" in blueprint.tensors else "wte.weight"
+    tensor = header.tensors[blueprint.tensors[ours].keys[0]]
+    matrix = map_tensor(tensor)
+    tokenizer = tokenizer_for(source.folder, matrix.shape[0])
+    vocabulary = TokenList(tokenizer, matrix.shape[0], leading_space=leading_space)
+    return Embedding(source.name, tensor.name, matrix, vocabulary)

@@ -1,0 +1,71 @@
+"""A matrix that stays in its file: memory-mapped, read as float32 a few rows at a time."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gptcli.checkpoint.header import TensorInfo
+from gptcli.errors import CheckpointError
+
+Floats = npt.NDArray[np.float32]
+
+# NumPy has no bfloat16: it is mapped as the 16 bits that it is.
+_STORED = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
+# A chunk that is still in the cache when it is read the second time, yet large enough for BLAS to pay off.
+_CHUNK_BYTES = 4 << 20
+
+
+class Matrix:
+    """[n, d] numbers, of which only the rows at hand are in memory.
+
+    Args:
+        stored: the numbers as they lie in the file; uint16 is bfloat16.
+        chunk_bytes: how much float32 to hold at once; at least one row is.
+    """
+
+    def __init__(self, stored: npt.NDArray[Any], chunk_bytes: int = _CHUNK_BYTES) -> None:
+        self._stored = stored
+        self.shape: tuple[int, int] = (stored.shape[0], stored.shape[1])
+        self._chunk_rows = max(1, chunk_bytes // (4 * self.shape[1]))
+
+    def chunks(self, rows: int | None = None) -> Iterator[tuple[int, Floats]]:
+        """The first ``rows`` rows (all, without), a chunk at a time: the chunk's first row, and its numbers."""
+        end = self.shape[0] if rows is None else min(rows, self.shape[0])
+        for start in range(0, end, self._chunk_rows):
+            yield start, _as_float32(self._stored[start : min(start + self._chunk_rows, end)])
+
+    def take(self, rows: Sequence[int]) -> Floats:
+        """Some rows, [k, d]."""
+        return _as_float32(self._stored[list(rows)])
+
+
+def map_tensor(tensor: TensorInfo) -> Matrix:
+    """Map a tensor of a safetensors file.
+
+    Raises:
+        CheckpointError: it is no matrix of floating-point numbers, or the file cannot be mapped.
+    """
+    where = f"{tensor.file}: tensor '{tensor.name}'"
+    if len(tensor.shape) != 2 or 0 in tensor.shape:
+        raise CheckpointError(f"{where} is no embedding: its shape is {list(tensor.shape)}, not [words, dimensions]")
+    if tensor.dtype not in _STORED:
+        raise CheckpointError(f"{where} is {tensor.dtype}: similarity is worked out on {', '.join(_STORED)} only")
+    try:
+        stored = np.memmap(
+            tensor.file,
+            dtype=_STORED[tensor.dtype],
+            mode="r",
+            offset=tensor.start,
+            shape=(tensor.shape[0], tensor.shape[1]),
+        )
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot map {tensor.file}: {error}") from error
+    return Matrix(stored)
+
+
+def _as_float32(rows: npt.NDArray[Any]) -> Floats:
+    if rows.dtype == np.uint16:  # bfloat16 is the upper half of a float32
+        return (np.asarray(rows, np.uint32) << 16).view(np.float32)
+    return np.asarray(rows, np.float32)

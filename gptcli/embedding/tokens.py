@@ -1,0 +1,71 @@
+"""The vocabulary of a GPT's embedding: tokens, which are words, parts of words, and bytes."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gptcli.errors import InputError
+
+
+class Tokenizer(Protocol):
+    """What we ask of a tokenizer."""
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text."""
+        ...
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that an id stands for."""
+        ...
+
+
+class TokenList:
+    """Tokens and their ids.
+
+    Args:
+        tokenizer: cuts words into tokens.
+        count: rows of the embedding.
+        leading_space: look a word up as it stands inside a sentence, with a space before it.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, count: int, *, leading_space: bool) -> None:
+        self.tokenizer, self.count, self.leading_space = tokenizer, count, leading_space
+
+    def __len__(self) -> int:
+        return self.count
+
+    def rows(self, word: str) -> tuple[int, ...]:
+        """The ids of a word's tokens, whose mean stands for it.
+
+        Raises:
+            InputError: the word is empty, or has a token that the embedding has no row for.
+        """
+        if not word.strip():
+            raise InputError("there is no word to look up")
+        spaced = f" {word}" if self.leading_space and not word[0].isspace() else word
+        ids = tuple(self.tokenizer.encode(spaced))
+        if not ids or max(ids) >= self.count:
+            raise InputError(f"'{word}' has a token ({max(ids, default=0)}) beyond the embedding's {self.count:,} rows")
+        return ids
+
+    def has(self, word: str) -> bool:
+        """Whether a text as a whole is one token."""
+        return bool(word.strip()) and len(self.rows(word)) == 1
+
+    def name(self, row: int) -> bytes:
+        """The bytes of a token; a row that no text leads to says so."""
+        return self.tokenizer.token_bytes(row) or f"<unused {row}>".encode()
+
+    def keys(self, count: int) -> tuple[Sequence[str], dict[str, int]]:
+        """How evaluations know the first ``count`` tokens: by their upper-case text, without the space before it.
+
+        Returns:
+            The key of each row, and the row that each key is looked up as: its first with the leading space where
+            that is asked for, else its first without.
+        """
+        texts = [self.name(row).decode(errors="backslashreplace") for row in range(min(count, self.count))]
+        keys = [text.removeprefix(" ").upper() for text in texts]
+        first: dict[str, int] = {}
+        for row, (text, key) in enumerate(zip(texts, keys, strict=True)):
+            if text.startswith(" ") == self.leading_space:
+                first.setdefault(key, row)
+        return keys, first
