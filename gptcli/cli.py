@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gptcli import __version__
+from gptcli.commands.params import params
 from gptcli.errors import GptcliError
 from gptcli.show.console import notice
 
@@ -80,6 +81,11 @@ def gptcli(
     ] = False,
 ) -> None:
     """Open a GPT in the terminal and watch it work."""
+
+
+# The command table. Hidden lines are longer names for the same.
+app.command()(params)
+app.command("count-params", hidden=True)(params)
 
 
 def main() -> None:

@@ -1,0 +1,203 @@
+"""The picture of ``gptcli params``: the scoreboard of a GPT's matrices, the exact number, and the memory it takes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcli.show.pictures import bar, colour
+from gptcli.show.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    from gptcli.checkpoint.stored import Stored, TensorGroup
+    from gptcli.model.config import GPTConfig
+    from gptcli.parameters import ParameterCount
+    from gptcli.tally import Matrices, Memory, Tally
+
+# Every table's counts end in the same column: a name and how the count comes about fill the first _LEFT columns.
+_LEFT = 45
+_GAP = 2
+_BAR = 40
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar that fills what the terminal leaves it."""
+
+    fraction: float
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Draw it as wide as its column."""
+        from rich.text import Text
+
+        yield Text(bar(self.fraction, options.max_width), style=colour(0.75))
+
+    def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
+        """Any width will do."""
+        from rich.measure import Measurement
+
+        return Measurement(1, min(_BAR, options.max_width))
+
+
+def draw(answer: "ParameterCount") -> "RenderableType":
+    """The whole answer, for a terminal of 80 columns or more."""
+    from rich.console import Group
+
+    parts: list[RenderableType] = [_headline(answer)]
+    if answer.tally is not None:
+        parts += [_scoreboard(answer.tally), _sums(answer.tally), _exact(answer.tally)]
+    if answer.stored is not None:
+        parts.append(_tensors(answer.stored) if answer.tally is None else _files(answer.stored, answer.parameters))
+    parts.append(_memory(answer.memory, answer.config))
+    return Group(*parts)
+
+
+def size(nbytes: int) -> str:
+    """Bytes in decimal units, to three digits."""
+    value, unit = float(nbytes), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    digits = 0 if unit == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f} {_UNITS[unit]}"
+
+
+def _share(fraction: float) -> str:
+    return "<0.1%" if 0 < fraction < 0.0005 else f"{fraction:.1%}"
+
+
+def _headline(answer: "ParameterCount") -> "RenderableType":
+    from rich.text import Text
+
+    line = Text(visible(answer.name, keep=""), style="bold").append(f"  {answer.parameters:,} parameters")
+    if answer.config is not None:
+        line.append(f"\n{_shape(answer.config)}", style="not bold dim")
+    elif answer.family is not None:
+        line.append(f"\n{answer.family}: one embedding, and no transformer behind it", style="not bold dim")
+    return line
+
+
+def _shape(config: "GPTConfig") -> str:
+    return (
+        f"{config.n_layer:,} layers, {config.n_head:,} heads of {config.head_size:,}, width {config.n_embd:,}, "
+        f"vocabulary {config.vocab_size:,}, context {config.n_positions:,}"
+    )
+
+
+def _table(title: str, how: str, rows: Sequence[Sequence["RenderableType"]], *, last_is_total: bool = False) -> "Table":
+    """Names, how each count comes about, and counts; a share and a bar where the rows have them."""
+    from rich.cells import cell_len
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim", title_justify="left")
+    name = max(cell_len(str(row[0])) for row in rows) if rows else 0
+    made.add_column(title, min_width=name, no_wrap=True)
+    made.add_column(how, min_width=_LEFT - _GAP - name, no_wrap=True, overflow="ellipsis")
+    made.add_column("", justify="right", min_width=15, no_wrap=True)
+    made.add_column("", justify="right", min_width=6, no_wrap=True)
+    made.add_column("")  # the bars give way first where it gets narrow
+    for index, row in enumerate(rows):
+        made.add_row(*row, style="bold" if last_is_total and index == len(rows) - 1 else None)
+    return made
+
+
+def _scoreboard(tally: "Tally") -> "Table":
+    most = max(line.share for line in tally.scoreboard)
+    rows: list[Sequence[RenderableType]] = [
+        (line.name, how, f"{line.count:,}", _share(line.share), Bar(line.share / most))
+        for line, how in zip(tally.scoreboard, _factors(tally.scoreboard), strict=True)
+    ]
+    rows.append((f"{tally.n_matrices:,} matrices", "", f"{tally.scoreboard_total:,}", "100%"))
+    return _table("\nScoreboard", "\nrows × cols × heads × layers", rows, last_is_total=True)
+
+
+def _factors(lines: Sequence["Matrices"]) -> list[str]:
+    """``rows × columns × heads × layers`` of each line, every factor below its like, absent factors left out."""
+    factors = [
+        [
+            ("" if number is None else f"{number:,}")
+            for number in (line.n_rows, line.n_columns, line.n_heads, line.n_layers)
+        ]
+        for line in lines
+    ]
+    widths = [max(len(factor) for factor in column) for column in zip(*factors, strict=True)]
+    return [
+        "".join(
+            (" × " if index and factor else "   " if index else "") + factor.rjust(width)
+            for index, (factor, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in factors
+    ]
+
+
+def _sums(tally: "Tally") -> "Table":
+    rows = [
+        (term.name, term.formula, f"{term.count:,}", _share(term.count / tally.scoreboard_total)) for term in tally.sums
+    ]
+    return _table("\nOf which", "", rows)
+
+
+def _exact(tally: "Tally") -> "Table":
+    rows = [(term.name, term.formula, f"{term.count:+,}".replace("-", "−")) for term in tally.corrections]
+    rows.append(("parameters", "counted once", f"{tally.parameters:,}"))
+    return _table("\nLeft out, or counted twice", "", rows, last_is_total=True)
+
+
+def _files(stored: "Stored", parameters: int) -> "Table":
+    rows = [(_tensor_count(stored), _dtypes(stored), f"{stored.count:,}")]
+    for reason, groups in (("no parameters", stored.buffers), ("stored again", stored.duplicates)):
+        rows += [(reason, _group(group), f"−{group.count:,}") for group in groups]
+    if stored.difference:
+        rows.append(("does not fit", f"{stored.difference:+,} beside {parameters:,}", f"{stored.parameters:,}"))
+    else:
+        rows.append(("parameters", "as counted above", f"{stored.parameters:,}"))
+    where = f"{len(stored.files)} files" if len(stored.files) > 1 else "the file"
+    return _table(f"\nIn {where}", f"\n{size(stored.nbytes)}", rows, last_is_total=True)
+
+
+def _tensor_count(stored: "Stored") -> str:
+    return f"{stored.n_tensors:,} tensor{'' if stored.n_tensors == 1 else 's'}"
+
+
+def _dtypes(stored: "Stored") -> str:
+    return ", ".join(
+        dtype if len(stored.dtypes) == 1 else f"{dtype} {count:,}" for dtype, count in stored.dtypes.items()
+    )
+
+
+def _group(group: "TensorGroup") -> str:
+    return visible(group.name, keep="")
+
+
+def _tensors(stored: "Stored") -> "Table":
+    most = max((group.count for group in stored.groups), default=0) or 1
+    rows: list[Sequence[RenderableType]] = [
+        (
+            _group(group),
+            " × ".join(f"{number:,}" for number in (*group.shape, *([group.n_tensors] if group.n_tensors > 1 else []))),
+            f"{group.count:,}",
+            _share(group.count / max(stored.count, 1)),
+            Bar(group.count / most),
+        )
+        for group in stored.groups
+    ]
+    rows.append((_tensor_count(stored), f"{size(stored.nbytes)} of {_dtypes(stored)}", f"{stored.count:,}"))
+    return _table("\nTensors", "\nshape × how many", rows, last_is_total=True)
+
+
+def _memory(memory: Sequence["Memory"], config: "GPTConfig | None") -> "Table":
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    made.add_column("\nMemory", min_width=10)
+    made.add_column("\nweights", justify="right", min_width=9)
+    if config is not None:
+        made.add_column("\ncache a token", justify="right")
+        made.add_column(f"\nat {config.n_positions:,} tokens", justify="right")
+    for line in memory:
+        cache = (line.cache_per_token, line.cache_at_full_context) if config is not None else ()
+        made.add_row(line.dtype, size(line.weights), *("" if held is None else size(held) for held in cache))
+    return made
