@@ -4,8 +4,11 @@ The byte-pair encoding itself is tiktoken's. Around it stand the files that chec
 (``files``), the vocabularies that have a name (``named``), and the decoder for ids that come one by one (``stream``).
 """
 
-from gptcli.tokenizer.bpe import AddedToken, Merge, PieceMerges, Tokenizer
+from gptcli.tokenizer.added import AddedToken
+from gptcli.tokenizer.bpe import Tokenizer
+from gptcli.tokenizer.chunks import decode_chunks, encode_chunks
 from gptcli.tokenizer.files import tokenizer_for
+from gptcli.tokenizer.merges import Merge, PieceMerges
 from gptcli.tokenizer.named import encoding_names, gpt2_tokenizer, tiktoken_encoding
 from gptcli.tokenizer.stream import StreamDecoder
 
@@ -15,6 +18,8 @@ __all__ = [
     "PieceMerges",
     "StreamDecoder",
     "Tokenizer",
+    "decode_chunks",
+    "encode_chunks",
     "encoding_names",
     "gpt2_tokenizer",
     "tiktoken_encoding",

@@ -1,75 +1,27 @@
-"""The tokenizer: byte-level byte-pair encoding with added tokens around it."""
+"""The tokenizer: byte-level byte-pair encoding, with added tokens around it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
 
 from gptcli.errors import InputError
+from gptcli.tokenizer import patterns
+from gptcli.tokenizer.added import AddedToken, Cutter
+from gptcli.tokenizer.merges import PieceMerges, merge_steps
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
 
-# How GPT-2 cuts text into pieces before it merges bytes: contractions, words, numbers, the rest, each with one space
-# before it; of several spaces the last goes with the word. (Possessive quantifiers only save time.)
-GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
-
-@dataclass(frozen=True)
-class AddedToken:
-    """A token that is cut out of the text before the rest is encoded.
-
-    Attributes:
-        content: its text.
-        id: its id.
-        special: it steers the model and is not text: recognised in a text only where that is asked for.
-        lstrip: it takes the whitespace before it along.
-        rstrip: it takes the whitespace after it along.
-        single_word: it counts only where no word character touches it.
-        normalized: it is looked for in the normalised text.
-    """
-
-    content: str
-    id: int
-    special: bool = True
-    lstrip: bool = False
-    rstrip: bool = False
-    single_word: bool = False
-    normalized: bool = False
-
-
-@dataclass(frozen=True)
-class Merge:
-    """One step of byte-pair encoding: two neighbours become one.
-
-    Attributes:
-        rank: the priority of the merge; of all possible merges the lowest rank goes first.
-        left: bytes of the first of the two.
-        right: bytes of the second.
-        parts: the piece after this step.
-    """
-
-    rank: int
-    left: bytes
-    right: bytes
-    parts: tuple[bytes, ...]
-
-
-@dataclass(frozen=True)
-class PieceMerges:
-    """How one piece of the text (a word with the space before it, say) became tokens.
-
-    Attributes:
-        piece: the bytes of the piece.
-        merges: the steps from single bytes to tokens.
-        tokens: the bytes of its tokens.
-        ids: the ids of its tokens.
-    """
-
-    piece: bytes
-    merges: tuple[Merge, ...]
-    tokens: tuple[bytes, ...]
-    ids: tuple[int, ...]
+# Whitespace runs from here on take a detour: the engine behind "\s+(?!\S)" keeps a stack entry for each character, and
+# gives up at a million.
+_LONG_RUN = 100_000
+# Longer pieces are not taken apart merge by merge: that takes time with the square of the length.
+_LONG_PIECE = 2_000
 
 
 class Tokenizer:
@@ -84,9 +36,9 @@ class Tokenizer:
         added: tokens that are cut out of the text first, special ones among them.
         unmerged: ids that no text encodes to, with their bytes.
         n_vocab: the size of the model's vocabulary, where it is padded beyond the last token.
-        eos: the added token that ends a text.
+        eos: the token that ends a text, or candidates for it, the best first.
         prefix_ids: what belongs before every text.
-        normalize: applied to the text between special tokens.
+        normal_forms: Unicode normal forms, applied to the text between special tokens.
         prefix_space: put a space before a text (and after each added token) where there is none.
 
     Attributes:
@@ -105,33 +57,39 @@ class Tokenizer:
         added: Iterable[AddedToken] = (),
         unmerged: Mapping[int, bytes] | None = None,
         n_vocab: int = 0,
-        eos: str | None = None,
+        eos: str | Sequence[str] | None = None,
         prefix_ids: Sequence[int] = (),
-        normalize: Callable[[str], str] | None = None,
+        normal_forms: Sequence[NormalForm] = (),
         prefix_space: bool = False,
     ) -> None:
         self.name = name
         self.pattern = pattern
         self.added = tuple(added)
         self.prefix_ids = list(prefix_ids)
-        self.normalize = normalize
+        self.normal_forms = tuple(normal_forms)
         self.prefix_space = prefix_space
         self.special_tokens = {token.content: token.id for token in self.added if token.special}
+        by_content = {token.content: token.id for token in self.added}
+        candidates = [eos] if isinstance(eos, str) else eos or ()
+        self.eos_id = next((by_content[content] for content in candidates if content in by_content), None)
         self._ranks = ranks
         self._ids = ids
         self._bytes = self._table(unmerged or {})
         self.n_vocab = max(n_vocab, max(self._bytes) + 1)
-        by_content = {token.content: token.id for token in self.added}
-        self.eos_id = by_content.get(eos) if eos is not None else None
+        self._before_normalizing = Cutter([token for token in self.added if not token.normalized])
+        self._after_normalizing = Cutter([token for token in self.added if token.normalized])
 
     def _table(self, unmerged: Mapping[int, bytes]) -> dict[int, bytes]:
-        table = dict(unmerged)
-        for data, rank in self._ranks.items():
-            token = rank if self._ids is None else self._ids[rank]
-            if token is not None:
-                table[token] = data
+        if self._ids is None:
+            table = dict(zip(self._ranks.values(), self._ranks, strict=True))
+        else:
+            ids = self._ids
+            table = {token: data for data, rank in self._ranks.items() if (token := ids[rank]) is not None}
+        table.update(unmerged)
         table.update((token.id, token.content.encode()) for token in self.added)
         return table
+
+    # Text to ids
 
     @cached_property
     def _encoding(self) -> "Encoding":
@@ -148,12 +106,94 @@ class Tokenizer:
                 special are always recognised.
 
         Raises:
-            InputError: the text needs a byte that the vocabulary lacks.
+            InputError: the text needs a byte that the vocabulary lacks, or is more than the pattern can take.
         """
-        return self._encode_ordinary(text)
+        ids: list[int] = []
+        for part in self._parts(text, special=special):
+            if isinstance(part, int):
+                ids.append(part)
+            else:
+                ids += self._to_ids(self._encode_ordinary(part))
+        return ids
+
+    def _parts(self, text: str, *, special: bool) -> Iterator[str | int]:
+        """Ids of added tokens, and the text between them, ready for byte-pair encoding."""
+        for part in self._before_normalizing.cut(text, special=special):
+            if isinstance(part, int):
+                yield part
+                continue
+            for form in self.normal_forms:
+                part = unicodedata.normalize(form, part)
+            for piece in self._after_normalizing.cut(part, special=special):
+                bare = self.prefix_space and isinstance(piece, str) and not piece.startswith(" ")
+                yield f" {piece}" if bare else piece
 
     def _encode_ordinary(self, text: str) -> list[int]:
-        return self._encoding.encode_ordinary(text)
+        """The ranks of a text without added tokens."""
+        if not _has_long_run(text):
+            return self._encode_safely(text)
+        if self.pattern != patterns.GPT2:
+            raise InputError(f"a run of over {_LONG_RUN:,} spaces or newlines is more than {self.name} can take")
+        # The last space of a run goes with the word after it; those before it are one piece with or without that word.
+        ends = [match.end() for match in re.finditer(rf"{patterns.WHITESPACE}{{{_LONG_RUN},}}", text)]
+        cuts = [0, *(end - 1 for end in ends if end < len(text)), len(text)]
+        return [rank for start, end in pairwise(cuts) for rank in self._encode_safely(text[start:end])]
+
+    def _encode_safely(self, text: str) -> list[int]:
+        try:
+            return self._encoding.encode_ordinary(text)
+        except BaseException as error:
+            # tiktoken's own panic is no Exception. It comes when the regular expression runs out of stack.
+            if type(error).__name__ != "PanicException":
+                raise
+        raise InputError(f"the text has a stretch that is more than the pattern of {self.name} can take: cut it up")
+
+    def _to_ids(self, ranks: list[int]) -> list[int]:
+        if self._ids is None:
+            return ranks
+        ids = [self._ids[rank] for rank in ranks]
+        if None in ids:
+            byte = next(data for data, rank in self._ranks.items() if rank == ranks[ids.index(None)])
+            raise InputError(f"the vocabulary of {self.name} has no token for the byte 0x{byte.hex()}")
+        return ids  # type: ignore[return-value]  # None is not among them
+
+    def merges(self, text: str, *, special: bool = False) -> list[PieceMerges]:
+        """How a text becomes tokens: its pieces, and the merges that built each, step by step.
+
+        Args:
+            text: the text.
+            special: as in ``encode``.
+
+        Returns:
+            One entry a piece. Pieces of more than 2,000 bytes come without their steps.
+
+        Raises:
+            InputError: the text needs a byte that the vocabulary lacks.
+        """
+        import regex  # type: ignore[import-untyped]  # comes with tiktoken
+
+        found = []
+        for part in self._parts(text, special=special):
+            if isinstance(part, int):
+                data = self.token_bytes(part)
+                found.append(PieceMerges(data, (), (data,), (part,)))
+                continue
+            clean = part.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            found += [self._piece_merges(match[0].encode()) for match in regex.finditer(self.pattern, clean)]
+        return found
+
+    def _piece_merges(self, piece: bytes) -> PieceMerges:
+        steps = merge_steps(piece, self._ranks) if len(piece) <= _LONG_PIECE else ()
+        if piece in self._ranks:
+            ranks = [self._ranks[piece]]
+        elif steps:
+            ranks = [self._ranks[part] for part in steps[-1].parts]
+        else:
+            ranks = self._encoding.encode_ordinary(piece.decode())
+        ids = tuple(self._to_ids(ranks))
+        return PieceMerges(piece, steps, tuple(self._bytes[token] for token in ids), ids)
+
+    # Ids to text
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes that one id stands for: a special token's text, nothing for an id that only pads the vocabulary.
@@ -162,13 +202,11 @@ class Tokenizer:
             InputError: the id is not in the vocabulary.
         """
         data = self._bytes.get(token)
-        if data is None:
-            if not 0 <= token < self.n_vocab:
-                raise InputError(
-                    f"id {token} is not in the vocabulary of {self.name}: ids run from 0 to {self.n_vocab - 1}"
-                )
+        if data is not None:
+            return data
+        if 0 <= token < self.n_vocab:
             return b""
-        return data
+        raise InputError(f"id {token} is not in the vocabulary of {self.name}: ids run from 0 to {self.n_vocab - 1}")
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes of some ids, joined.
@@ -185,3 +223,11 @@ class Tokenizer:
             InputError: an id is not in the vocabulary.
         """
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+
+def _has_long_run(text: str) -> bool:
+    """Whether a long run of whitespace is possible: one of ``_LONG_RUN`` fills an aligned block of half that length."""
+    half = _LONG_RUN // 2
+    return len(text) >= half and any(
+        text[start : start + half].isspace() for start in range(0, len(text) - half + 1, half)
+    )

@@ -5,14 +5,19 @@ from functools import lru_cache
 
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.errors import CheckpointError, GptcliError, InputError
-from gptcli.tokenizer.bpe import GPT2_PATTERN, AddedToken, Tokenizer
+from gptcli.tokenizer import patterns
+from gptcli.tokenizer.added import AddedToken
+from gptcli.tokenizer.bpe import Tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 
 
 @lru_cache(maxsize=1)
-def gpt2_tokenizer() -> Tokenizer:
+def gpt2_tokenizer(n_vocab: int = 50257) -> Tokenizer:
     """GPT-2's tokenizer, from the bundled vocabulary.
+
+    Args:
+        n_vocab: the size of the model's vocabulary; ids from 50257 on only pad it and stand for nothing.
 
     Raises:
         CheckpointError: the bundled file is missing or broken.
@@ -23,7 +28,8 @@ def gpt2_tokenizer() -> Tokenizer:
         ranks = {binascii.a2b_base64(token): int(rank) for token, rank in map(bytes.split, lines)}
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}, which belongs to gptcli, is not readable ({error}): install again") from error
-    return Tokenizer("gpt2", ranks, GPT2_PATTERN, added=[AddedToken(END_OF_TEXT, 50256)], eos=END_OF_TEXT)
+    added = [AddedToken(END_OF_TEXT, 50256)]
+    return Tokenizer("gpt2", ranks, patterns.GPT2, added=added, n_vocab=n_vocab, eos=END_OF_TEXT)
 
 
 def encoding_names() -> list[str]:

@@ -1,0 +1,174 @@
+r"""A Hugging Face byte-level vocabulary -> what tiktoken's byte-pair encoding needs.
+
+Hugging Face lists merges: pairs of tokens, in order of priority. tiktoken lists tokens: any two neighbours that make a
+token together merge, the token of the lowest rank first, and a piece that is a token is taken whole. The two agree for
+the merges that can happen at all, and only those are kept here.
+
+Why that is exact: let every merge stand after the merges that made its two parts. When all merges before (l, r) are
+exhausted, the bytes between two token boundaries are split as they would be if they stood alone, for no merge crossed
+those boundaries. So the bytes of l+r always look the same at that moment. If alone they are split into l and r, then
+l, r is the only pair of neighbours with those bytes, and tiktoken's rule cannot take another. If they are not, then
+l and r are never neighbours at that moment or after, and the merge never happens.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from gptcli.errors import CheckpointError
+
+
+def _byte_alphabet() -> dict[int, int]:
+    """GPT-2's characters that stand for bytes: printable Latin-1 for itself, the others from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: byte for byte in printable} | {0x100 + index: byte for index, byte in enumerate(others)}
+
+
+_BYTE_OF = _byte_alphabet()
+_TO_LATIN1 = dict.fromkeys(range(256), 0xFFFF) | _BYTE_OF  # U+FFFF is not Latin-1: encoding it fails
+_CHARACTER_OF = {byte: chr(code) for code, byte in _BYTE_OF.items()}
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What ``Tokenizer`` is built from.
+
+    Attributes:
+        ranks: bytes of each mergeable token to its rank.
+        ids: rank to id, or None where they are the same.
+        unmerged: the other ids, with their bytes.
+    """
+
+    ranks: dict[bytes, int]
+    ids: dict[int, int | None] | None
+    unmerged: dict[int, bytes]
+
+
+def token_to_bytes(token: str) -> bytes | None:
+    """The bytes that a token of a byte-level vocabulary stands for, or None when it is not written in its alphabet."""
+    try:
+        return token.translate(_TO_LATIN1).encode("latin-1")
+    except UnicodeEncodeError:
+        return None
+
+
+def build(
+    vocab: Mapping[str, int],
+    merges: Sequence[tuple[str, str]],
+    where: str,
+    *,
+    ignore_merges: bool = False,
+    unknown: int | None = None,
+) -> Vocabulary:
+    """Ranks for tiktoken, and the ids that they stand for.
+
+    Args:
+        vocab: token to id, in the byte-level alphabet.
+        merges: pairs of tokens, highest priority first.
+        where: the file, for error messages.
+        ignore_merges: take a piece that is a token whole even where no merges build it.
+        unknown: id of the token for bytes that the vocabulary lacks.
+
+    Raises:
+        CheckpointError: an id is out of range or given twice, a merge is of unknown tokens or out of order.
+    """
+    _check_ids(vocab, where)
+    made = _live_merges(vocab, merges, where)
+    tokens = dict(made)
+    if ignore_merges:
+        tokens |= _taken_whole(vocab, made, where)
+    data = {token: token_to_bytes(token) for token in vocab}
+    if None not in (vocab.get(character) for character in _CHARACTER_OF.values()) and _ascending(
+        [vocab[token] for token, rank in sorted(tokens.items(), key=lambda item: item[1]) if rank >= 256]
+    ):
+        # Ids in the order of the merges are ranks themselves.
+        ranks = {known: vocab[token] for token in tokens if (known := data[token]) is not None}
+        ids = None
+    else:
+        ranks = {known: rank for token, rank in tokens.items() if (known := token_to_bytes(token)) is not None}
+        ids = {rank: vocab.get(token, unknown) for token, rank in tokens.items()}
+    unmerged = {
+        vocab[token]: token.encode("utf-8", "replace") if known is None else known
+        for token, known in data.items()
+        if token not in tokens
+    }
+    return Vocabulary(ranks, ids, unmerged)
+
+
+def _check_ids(vocab: Mapping[str, int], where: str) -> None:
+    owner: dict[int, str] = {}
+    for token, number in vocab.items():
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**31:
+            raise CheckpointError(f"{where}: the token {token!r} has the id {number!r}, which is no id")
+        if owner.setdefault(number, token) != token:
+            raise CheckpointError(f"{where}: {owner[number]!r} and {token!r} have the same id {number}")
+
+
+def _ascending(numbers: list[int]) -> bool:
+    return all(a < b for a, b in pairwise(numbers))
+
+
+def _live_merges(vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], where: str) -> dict[str, int]:
+    """Token to rank: the 256 bytes, and every token that a merge can really make (256 + the merge's place)."""
+    rank_of = {character: byte for byte, character in _CHARACTER_OF.items()}
+    parts: dict[int, tuple[int, int]] = {}
+    rank_of_pair: dict[tuple[int, int], int] = {}
+    listed: set[tuple[str, str]] = set()
+    missing: set[str] = set()
+    for place, (first, second) in enumerate(merges):
+        token = first + second
+        for part in (first, second, token):
+            if part not in vocab:
+                raise CheckpointError(f"{where}: merge {place + 1} ({first!r}, {second!r}): no token {part!r}")
+        if (first, second) in listed:
+            raise CheckpointError(f"{where}: merge {place + 1} ({first!r}, {second!r}) is there twice")
+        listed.add((first, second))
+        left, right = rank_of.get(first), rank_of.get(second)
+        if left is None or right is None:
+            missing.update(part for part in (first, second) if part not in rank_of)
+            continue
+        rank = 256 + place
+        if not _end_as(left, right, rank, parts, rank_of_pair):
+            continue
+        if token in missing:
+            raise CheckpointError(f"{where}: merge {place + 1} makes {token!r} after a merge that needs it")
+        rank_of[token], parts[rank], rank_of_pair[left, right] = rank, (left, right), rank
+    return rank_of
+
+
+def _end_as(
+    left: int, right: int, limit: int, parts: Mapping[int, tuple[int, int]], rank_of_pair: Mapping[tuple[int, int], int]
+) -> bool:
+    """Whether the bytes of two tokens, alone and with the merges below ``limit``, end as these two tokens.
+
+    Undoes the merges beside the boundary, the last one first; at no moment may there have been a merge across it.
+    """
+    while True:
+        if rank_of_pair.get((left, right), limit) < limit:
+            return False
+        if left < 256 and right < 256:
+            return True
+        if left > right:
+            limit, left = left, parts[left][1]
+        else:
+            # Of equal merges the leftmost goes first, so across the boundary an equal one would have gone before.
+            limit, right = right + 1, parts[right][0]
+
+
+def _taken_whole(vocab: Mapping[str, int], made: Mapping[str, int], where: str) -> dict[str, int]:
+    """Ranks, after all others, for tokens that no merge makes but that are taken where they are a whole piece."""
+    import tiktoken
+
+    live = {data: rank for token, rank in made.items() if (data := token_to_bytes(token)) is not None}
+    encoding = tiktoken.Encoding(where, pat_str=r"[\s\S]+", mergeable_ranks=live, special_tokens={})
+    whole: dict[str, int] = {}
+    for token in vocab:
+        data = token_to_bytes(token)
+        if token in made or not data:
+            continue
+        # tiktoken merges two neighbours that make a token. Split in three or more, these bytes never are two.
+        if len(encoding._encode_single_piece(data)) == 2:
+            raise CheckpointError(f"{where}: the token {token!r} is only taken whole, which gptcli cannot do for it")
+        whole[token] = max(made.values()) + 1 + len(whole)
+    return whole
