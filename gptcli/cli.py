@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gptcli import __version__
+from gptcli.commands.generate import EPILOG, generate
 from gptcli.commands.params import params
 from gptcli.errors import GptcliError
 from gptcli.show.console import notice
@@ -84,6 +85,7 @@ def gptcli(
 
 
 # The command table. Hidden lines are longer names for the same.
+app.command(epilog=EPILOG)(generate)
 app.command()(params)
 app.command("count-params", hidden=True)(params)
 

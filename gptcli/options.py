@@ -1,5 +1,6 @@
 """The option types that commands share, so that one option means one thing everywhere."""
 
+import secrets
 import sys
 from enum import Enum
 from pathlib import Path
@@ -33,27 +34,84 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         "-m",
-        metavar="NAME|FOLDER|FILE",
+        metavar="MODEL",
         envvar="GPTCLI_MODEL",
-        help="The checkpoint: a bundled name, a folder, or a .safetensors file.",
+        help="A bundled name, a folder, or a .safetensors file.",
         rich_help_panel="Model",
     ),
 ]
 NHeadOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Attention heads, for a lone .safetensors file.", rich_help_panel="Model"),
+    typer.Option(metavar="N", min=1, help="Attention heads, for a lone .safetensors file.", rich_help_panel="Model"),
 ]
 DeviceOption = Annotated[Device, typer.Option(help="Where to run the model.", rich_help_panel="Model")]
 DtypeOption = Annotated[
     Dtype,
-    typer.Option(help="Precision; auto: float32, or bfloat16 on a GPU that has it.", rich_help_panel="Model"),
+    typer.Option(help="auto: float32, or bfloat16 where a GPU has it.", rich_help_panel="Model"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel="Output")]
 SaveOption = Annotated[
     Path | None,
     typer.Option("--save", metavar="FILE", help="Also save as .svg, .html or .txt.", rich_help_panel="Output"),
 ]
-TopOption = Annotated[int, typer.Option("--top", min=1, help="How many to list.", rich_help_panel="Output")]
+TopOption = Annotated[
+    int, typer.Option("--top", metavar="N", min=1, help="How many to list.", rich_help_panel="Output")
+]
+
+_SAMPLING = "Choosing tokens (in this order)"
+LogitBiasOption = Annotated[
+    list[str] | None,
+    typer.Option("--logit-bias", metavar="TEXT=NUMBER", help="Add to one token's logit.", rich_help_panel=_SAMPLING),
+]
+RepetitionPenaltyOption = Annotated[
+    float,
+    typer.Option(
+        "--repetition-penalty", metavar="X", help="Above 1: avoid repeating tokens.", rich_help_panel=_SAMPLING
+    ),
+]
+NoRepeatNgramOption = Annotated[
+    int,
+    typer.Option(
+        "--no-repeat-ngram", metavar="N", help="Never repeat so many tokens in a row.", rich_help_panel=_SAMPLING
+    ),
+]
+TemperatureOption = Annotated[
+    float,
+    typer.Option(
+        "--temperature", "-t", metavar="T", help="Divides the logits; 0 is greedy.", rich_help_panel=_SAMPLING
+    ),
+]
+TopKOption = Annotated[
+    int, typer.Option("--top-k", "-k", metavar="K", help="Keep the K largest; 0 keeps all.", rich_help_panel=_SAMPLING)
+]
+TopPOption = Annotated[
+    float,
+    typer.Option(
+        "--top-p", "-p", metavar="P", help="Keep the fewest that reach this probability.", rich_help_panel=_SAMPLING
+    ),
+]
+MinPOption = Annotated[
+    float,
+    typer.Option("--min-p", metavar="P", help="Keep what has this share of the best one.", rich_help_panel=_SAMPLING),
+]
+TypicalPOption = Annotated[
+    float,
+    typer.Option(
+        "--typical-p", metavar="P", help="Keep the most typical up to this probability.", rich_help_panel=_SAMPLING
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        min=0,
+        max=2**64 - 1,
+        help="Repeat a result.",
+        show_default="drawn",
+        rich_help_panel=_SAMPLING,
+    ),
+]
 
 DEFAULT_MODEL = "tales"
 
@@ -90,3 +148,59 @@ def read_stdin() -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise InputError(f"stdin is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}") from error
+
+
+def prompts_argument(prompts: list[str], file: Path | None) -> list[str]:
+    """The prompts to continue: the arguments (``-`` is stdin), the lines of a file, a pipe, or one empty prompt.
+
+    Raises:
+        InputError: the file or stdin cannot be read, or holds no prompt.
+    """
+    if file is not None:
+        lines = [line for line in read_text_file(file).splitlines() if line]
+        if not lines:
+            raise InputError(f"--prompts-file {file} holds no prompt")
+        return [*prompts, *lines]
+    if prompts:
+        return [text_argument(prompt, "PROMPT") for prompt in prompts]
+    at_terminal = sys.stdin is None or sys.stdin.isatty()
+    return ["" if at_terminal else text_argument("-", "PROMPT")]
+
+
+def read_text_file(file: Path) -> str:
+    """All of a text file.
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return file.read_bytes().decode()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{file} is not UTF-8: byte 0x{error.object[error.start]:02x} at offset {error.start}"
+        ) from error
+
+
+def seed_or_drawn(seed: int | None) -> int:
+    """The seed that was asked for, or a fresh one; it is reported, so that any result can be repeated.
+
+    Raises:
+        InputError: it does not fit into 64 bits.
+    """
+    if seed is not None and not 0 <= seed < 2**64:
+        raise InputError(f"--seed {seed}: it must be from 0 to 2^64 - 1")
+    return secrets.randbits(32) if seed is None else seed
+
+
+def exclusive(**flags: bool) -> str | None:
+    """The one flag that is set, by name, or None.
+
+    Raises:
+        InputError: more than one is set.
+    """
+    chosen = [name for name, on in flags.items() if on]
+    if len(chosen) > 1:
+        raise InputError(f"--{chosen[0]} and --{chosen[1]} contradict each other: use one of them")
+    return chosen[0] if chosen else None

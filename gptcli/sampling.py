@@ -7,6 +7,7 @@ also that of Hugging Face transformers:
     logit bias, repetition penalty, no-repeat n-gram, temperature, top-k, top-p, min-p, typical-p, draw
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +15,8 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gptcli.errors import InputError
 
 Logits: TypeAlias = NDArray[np.float32]
 Filter: TypeAlias = Callable[[Logits], Logits]
@@ -55,6 +58,25 @@ class Sampling:
     repetition_penalty: float = 1.0
     no_repeat_ngram: int = 0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no setting.
+
+        Raises:
+            InputError: says which one, and its range.
+        """
+        rules = (
+            ("temperature", 0 <= self.temperature < math.inf, "a number from 0 up"),
+            ("top-k", self.top_k >= 0, "0 (all) or more"),
+            ("top-p", 0 < self.top_p <= 1, "above 0 and at most 1"),
+            ("min-p", 0 <= self.min_p <= 1, "from 0 to 1"),
+            ("typical-p", 0 < self.typical_p <= 1, "above 0 and at most 1"),
+            ("repetition-penalty", 0 < self.repetition_penalty < math.inf, "a number above 0"),
+            ("no-repeat-ngram", self.no_repeat_ngram >= 0, "0 (off) or more"),
+        )
+        for name, holds, wanted in rules:
+            if not holds:
+                raise InputError(f"--{name} {getattr(self, name.replace('-', '_'))}: it must be {wanted}")
 
     def filters(self, seen: Sequence[int]) -> list[tuple[str, Filter]]:
         """The filters that are switched on, by name, in the documented order.

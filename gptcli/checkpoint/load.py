@@ -1,17 +1,82 @@
 """From a folder to a GPT that runs: tensors are memory-mapped, converted one by one, and nothing else is read."""
 
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from gptcli.checkpoint.families import Blueprint, Part
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.families import Blueprint, Part, read_blueprint
+from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError, InputError
+from gptcli.model.engine import Engine
 from gptcli.model.gpt import GPT
+from gptcli.model.torch_engine import TorchEngine
+from gptcli.tokenizer import Tokenizer, tokenizer_for
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model that is ready to run, with the tokenizer it was trained with.
+
+    Attributes:
+        name: what the user called it.
+        blueprint: what it is and how that is known.
+        model: in eval mode on its device.
+        tokenizer: text <-> ids.
+        eos_ids: ids that end a text.
+        load_s: seconds it took to load.
+    """
+
+    name: str
+    blueprint: Blueprint
+    model: GPT
+    tokenizer: Tokenizer
+    eos_ids: tuple[int, ...]
+    load_s: float
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What runs the model a step at a time."""
+        return TorchEngine(self.model)
+
+    @property
+    def n_vocab(self) -> int:
+        """Ids below this stand for text; the rest only pad the embedding."""
+        return min(self.tokenizer.n_vocab, self.blueprint.config.vocab_size)
+
+
+def open_checkpoint(name: str, *, device: str = "auto", dtype: str = "auto", n_head: int | None = None) -> Checkpoint:
+    """Find, understand and load a checkpoint.
+
+    Args:
+        name: a folder, a .safetensors file, or a bundled checkpoint.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        n_head: attention heads, for a lone file whose shapes do not tell.
+
+    Raises:
+        GptcliError: it is not there, broken, of no family known here, or the device is not there.
+    """
+    started = time.perf_counter()
+    source = find(name)
+    if source.weights is None:
+        raise CheckpointError(f"{source.folder} holds no .safetensors file, so there is no model to run")
+    header = read_header(source.weights)
+    blueprint = read_blueprint(source, header, n_head)
+    tokenizer = tokenizer_for(source.folder, blueprint.config.vocab_size)
+    place = choose_device(device)
+    model = load_gpt(blueprint, header, place, choose_dtype(dtype, place))
+    own_eos = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
+    return Checkpoint(
+        name, blueprint, model, tokenizer, blueprint.eos_ids or own_eos, load_s=time.perf_counter() - started
+    )
 
 
 def choose_device(name: str) -> torch.device:

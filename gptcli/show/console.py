@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,12 @@ def stdout_is_terminal() -> bool:
 def notice(message: str) -> None:
     """Tell the user something beside the answer: one plain line on stderr."""
     print(visible(message), file=sys.stderr, flush=True)
+
+
+def notices(messages: Iterable[str]) -> None:
+    """Tell the user several things beside the answer."""
+    for message in messages:
+        notice(message)
 
 
 def json_ready(value: Any) -> Any:

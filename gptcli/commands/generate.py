@@ -1,0 +1,112 @@
+"""``gptcli generate``: text from a GPT."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gptcli import options
+
+
+class Overflow(str, Enum):
+    """What happens at the end of the context."""
+
+    slide = "slide"
+    stop = "stop"
+
+
+_LENGTH = "Length"
+_OUTPUT = "Output"
+
+EPILOG = """
+Examples:
+
+\b
+  gptcli generate "Once upon a time there was a"
+  gptcli generate "The king" -t 0.7 -k 40 -n 200 --seed 1
+  gptcli generate "Lily saw a" -N 3 -t 1.2 --no-echo
+  echo "The old wolf" | gptcli generate --stop "." -n 60
+  gptcli generate "A bird" --json | jq .completion
+
+The filters apply in the order in which --help lists them, then one token is drawn.
+"""
+
+
+def generate(
+    prompt: Annotated[list[str] | None, typer.Argument(help="Text to continue; - reads stdin. Repeatable.")] = None,
+    prompts_file: Annotated[Path | None, typer.Option(metavar="FILE", help="One prompt a line.")] = None,
+    bos: Annotated[bool, typer.Option("--bos", help="Put <|endoftext|> before the prompt.")] = False,
+    max_new_tokens: Annotated[
+        int,
+        typer.Option(
+            "--max-new-tokens", "-n", metavar="N", min=0, help="At most so many tokens.", rich_help_panel=_LENGTH
+        ),
+    ] = 100,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="End before this text. Repeatable.", rich_help_panel=_LENGTH),
+    ] = None,
+    ignore_eos: Annotated[
+        bool, typer.Option("--ignore-eos", help="Write on after <|endoftext|>.", rich_help_panel=_LENGTH)
+    ] = False,
+    overflow: Annotated[
+        Overflow,
+        typer.Option(help="When the context is full: drop its older half, or stop.", rich_help_panel=_LENGTH),
+    ] = Overflow.slide,
+    num_samples: Annotated[
+        int,
+        typer.Option(
+            "--num-samples", "-N", metavar="N", min=1, help="Continuations of each prompt.", rich_help_panel=_LENGTH
+        ),
+    ] = 1,
+    logit_bias: options.LogitBiasOption = None,
+    repetition_penalty: options.RepetitionPenaltyOption = 1.0,
+    no_repeat_ngram: options.NoRepeatNgramOption = 0,
+    temperature: options.TemperatureOption = 0.8,
+    top_k: options.TopKOption = 40,
+    top_p: options.TopPOption = 1.0,
+    min_p: options.MinPOption = 0.0,
+    typical_p: options.TypicalPOption = 1.0,
+    seed: options.SeedOption = None,
+    model: options.ModelOption = options.DEFAULT_MODEL,
+    n_head: options.NHeadOption = None,
+    device: options.DeviceOption = options.Device.auto,
+    dtype: options.DtypeOption = options.Dtype.auto,
+    no_echo: Annotated[bool, typer.Option("--no-echo", help="Leave the prompt out.", rich_help_panel=_OUTPUT)] = False,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Speed and memory, on stderr.", rich_help_panel=_OUTPUT)
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One object a sample.", rich_help_panel=_OUTPUT)] = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="One object a token, streamed.", rich_help_panel=_OUTPUT)
+    ] = False,
+) -> None:
+    """Continue a text, token by token, as the model would."""
+    prompts = options.prompts_argument(prompt or [], prompts_file)
+    seed = options.seed_or_drawn(seed)
+
+    from gptcli.sampling import Sampling
+
+    # Before the model is loaded: a mistake in an option should be told at once.
+    sampling = Sampling(temperature, top_k, top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram)
+    output = options.exclusive(json=as_json, jsonl=jsonl)
+
+    from gptcli.checkpoint.load import open_checkpoint
+    from gptcli.generation import Limits
+    from gptcli.show import story
+    from gptcli.show.console import notices
+    from gptcli.writing import Request, Writing, with_logit_bias
+
+    checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
+    notices(checkpoint.blueprint.notes)
+    sampling = with_logit_bias(sampling, checkpoint.tokenizer, logit_bias or [])
+    limits = Limits(max_new_tokens, () if ignore_eos else checkpoint.eos_ids, overflow.value)
+    request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos)
+    writing = Writing(
+        checkpoint.engine, checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab, load_s=checkpoint.load_s
+    )
+
+    story.write(writing, story.writer_for(writing, output, echo=not no_echo))
+    if stats:
+        story.show_stats(writing)

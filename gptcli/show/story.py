@@ -1,0 +1,182 @@
+"""A text while it is being written: streamed to a person or a pipe, or recorded as JSON."""
+
+import sys
+from typing import Any, Protocol
+
+from gptcli.show.console import notice, print_json, stdout_console, stdout_is_terminal
+from gptcli.show.text import token_text, visible
+from gptcli.writing import Completion, Piece, Writing
+
+SEPARATOR = "---"
+
+
+class Writer(Protocol):
+    """Shows pieces as they come."""
+
+    def piece(self, piece: Piece) -> None:
+        """A token was chosen."""
+
+    def close(self) -> None:
+        """Nothing more will come; whatever was not shown yet is due now."""
+
+
+def writer_for(writing: Writing, output: str | None, *, echo: bool) -> Writer:
+    """The writer for ``--json``, ``--jsonl``, or (None) for text."""
+    if output == "json":
+        return JsonWriter(writing)
+    return JsonLinesWriter(writing) if output == "jsonl" else TextWriter(writing, echo=echo)
+
+
+def write(writing: Writing, writer: Writer) -> None:
+    """Have the texts written and shown; an interrupt keeps what is there."""
+    told = False
+    try:
+        for piece in writing:
+            if piece.step.sample.slid and not told:
+                told = True
+                notice(
+                    f"the text has outgrown the context of {writing.n_positions:,} tokens: the model goes on with its "
+                    f"newest {max(writing.n_positions // 2, 1):,} (--overflow stop ends instead)"
+                )
+            writer.piece(piece)
+    except KeyboardInterrupt:
+        writing.interrupt()
+        writer.close()
+        raise
+    writer.close()
+
+
+class TextWriter:
+    """Plain text on stdout, streamed; on a terminal the prompt stands out from what the model adds.
+
+    With several texts the first unfinished one streams, and the others follow, each under a line of their own.
+
+    Args:
+        writing: whose texts they are.
+        echo: print the prompt before its continuation.
+    """
+
+    def __init__(self, writing: Writing, *, echo: bool) -> None:
+        self._completions = writing.completions
+        self._echo = echo
+        self._console = stdout_console() if stdout_is_terminal() else None
+        self._current = 0
+        self._shown: int | None = None  # characters of the current completion that are out; None: not begun
+        self._last = "\n"
+        self._show()
+
+    def piece(self, piece: Piece) -> None:
+        """Print what has become certain."""
+        self._show()
+
+    def close(self) -> None:
+        """Print what is left of every text, and end the last line."""
+        while self._current < len(self._completions):
+            self._begin()
+            self._rest(self._completions[self._current])
+            self._next()
+        sys.stdout.flush()
+
+    def _show(self) -> None:
+        while self._current < len(self._completions):
+            self._begin()
+            completion = self._completions[self._current]
+            self._rest(completion)
+            if completion.finish_reason is None:
+                break
+            self._next()
+        sys.stdout.flush()
+
+    def _begin(self) -> None:
+        if self._shown is not None:
+            return
+        self._shown = 0
+        if self._current:
+            self._print(f"{SEPARATOR}\n", "dim")
+        if self._echo:
+            self._print(self._completions[self._current].prompt, "bold")
+
+    def _rest(self, completion: Completion) -> None:
+        assert self._shown is not None
+        self._print(completion.stream.text[self._shown :])
+        self._shown = len(completion.stream.text)
+
+    def _next(self) -> None:
+        if self._last != "\n":
+            self._print("\n")
+        self._current, self._shown = self._current + 1, None
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        if not text:
+            return
+        self._last = text[-1]
+        if self._console is None:
+            sys.stdout.write(text)
+        else:
+            self._console.print(visible(text), style=style, end="", soft_wrap=True)
+
+
+class JsonWriter:
+    """One JSON object a text, each on its own line, when all are done."""
+
+    def __init__(self, writing: Writing) -> None:
+        self._writing = writing
+
+    def piece(self, piece: Piece) -> None:
+        """Nothing is printed before the end."""
+
+    def close(self) -> None:
+        """Print the objects, in order."""
+        for completion in self._writing.completions:
+            print_json(self._writing.record(completion), indent=None)
+
+
+class JsonLinesWriter:
+    """One JSON object a token, as it is chosen."""
+
+    def __init__(self, writing: Writing) -> None:
+        self._writing = writing
+
+    def piece(self, piece: Piece) -> None:
+        """Print the object of this token."""
+        sample = piece.step.sample
+        line: dict[str, Any] = {
+            "prompt": sample.prompt,
+            "sample": sample.number,
+            "index": len(sample.ids) - 1,
+            "id": piece.step.token,
+            "token": token_text(self._writing.tokenizer.token_bytes(piece.step.token)),
+            "text": piece.text,
+            "logprob": sample.logprobs[-1],
+            "finish_reason": piece.completion.finish_reason,
+            "seed": self._writing.request.seed,
+        }
+        print_json(line, indent=None)
+
+    def close(self) -> None:
+        """Everything is out already."""
+
+
+def show_stats(writing: Writing) -> None:
+    """Tokens, speed, time to the first token, peak memory and the seed, in one line on stderr."""
+    timings, completions = writing.clock.timings(), writing.completions
+    read = sum(len(completion.sample.prompt_ids) for completion in completions if completion.sample.number == 0)
+    parts = [f"{read:,} prompt tokens", f"{writing.clock.tokens:,} new tokens"]
+    if timings["tokens_per_s"] is not None and timings["first_token_s"] is not None:
+        first = f"first token after {timings['first_token_s'] * 1e3:,.0f} ms"
+        parts += [f"{timings['tokens_per_s']:,.1f} tokens/s", first]
+    parts.append(f"loaded in {writing.clock.load_s:.2f} s")
+    peak = peak_memory()
+    if peak is not None:
+        parts.append(f"peak memory {peak / 1e6:,.0f} MB")
+    notice(" · ".join([*parts, f"seed {writing.request.seed}"]))
+
+
+def peak_memory() -> int | None:
+    """The most memory this process has held, in bytes; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,61 @@
+"""From tokens to text while they come: whole characters only, and nothing that a stop text may take back."""
+
+from collections.abc import Sequence
+
+from gptcli.tokenizer import StreamDecoder, Tokenizer
+
+
+class TextStream:
+    """The text of one sample as it grows.
+
+    What could still turn out to be the start of a stop text is held back, so that nothing that was handed out has to
+    be taken back.
+
+    Args:
+        tokenizer: of the model.
+        stops: texts that end the sample; they do not become part of it. None of them empty.
+
+    Attributes:
+        text: all that was handed out.
+        stopped: whether a stop text has come.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = ()) -> None:
+        self._decoder = StreamDecoder(tokenizer)
+        self._stops = tuple(stops)
+        self._held = ""
+        self.text = ""
+        self.stopped = False
+
+    def push(self, token: int) -> str:
+        """Add a token; returns the text that is now certain, which may be empty."""
+        return self._release(self._held + self._decoder.push(token))
+
+    def finish(self) -> str:
+        """Say that no token follows; returns the rest, with U+FFFD for bytes that are no whole character."""
+        if self.stopped:
+            return ""
+        released = self._release(self._held + self._decoder.finish())
+        self.text += self._held
+        released, self._held = released + self._held, ""
+        return released
+
+    def _release(self, text: str) -> str:
+        """Hand out what no stop text can reach, and keep the rest."""
+        if self.stopped:
+            return ""
+        found = [place for place in map(text.find, self._stops) if place >= 0]
+        self.stopped = bool(found)
+        sure = min(found) if found else len(text) - _overlap(text, self._stops)
+        self._held = "" if self.stopped else text[sure:]
+        self.text += text[:sure]
+        return text[:sure]
+
+
+def _overlap(text: str, stops: Sequence[str]) -> int:
+    """Length of the longest end of ``text`` with which a stop text begins."""
+    longest = max((len(stop) - 1 for stop in stops), default=0)
+    for length in range(min(longest, len(text)), 0, -1):
+        if any(stop.startswith(text[-length:]) for stop in stops):
+            return length
+    return 0
