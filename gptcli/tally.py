@@ -14,6 +14,7 @@ from gptcli.model.config import GPTConfig
 WEIGHT_BITS = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}
 # Precisions in which keys and values are cached; quantized models cache in one of these too.
 CACHE_BITS = {"float32": 32, "bfloat16": 16}
+_FIXED_POSITIONS = {"sinusoidal": "fixed sines", "rotary": "rotary angles"}
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _corrections(config: GPTConfig) -> Iterator[Term]:
     if config.positions == "learned":
         yield _times("positions", config.n_positions + config.position_offset, width)
     else:
-        yield Term("positions", f"{config.positions}: nothing to learn", 0)
+        yield Term("positions", _FIXED_POSITIONS[config.positions], 0)
     if token_width != width:
         yield _times("embedding projection", width, token_width)
         yield _times("unembedding projection", token_width, width)
@@ -174,7 +175,7 @@ def _corrections(config: GPTConfig) -> Iterator[Term]:
     if config.unembedding_bias:
         yield _times("unembedding biases", config.vocab_size)
     if config.tied:
-        yield Term("unembedding", "tied: is the embedding", -config.vocab_size * token_width)
+        yield Term("unembedding", "is the embedding", -config.vocab_size * token_width)
 
 
 def _times(name: str, *factors: int) -> Term:

@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
+from gptcli.errors import InputError
 from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, NHeadOption, SaveOption
 from gptcli.show.console import notice, present
 
 
 def params(
+    context: typer.Context,
     name: Annotated[
         str | None,
         typer.Argument(metavar="MODEL", show_default=False, help="A checkpoint, or a published size such as gpt3."),
@@ -40,6 +42,9 @@ def params(
     from gptcli.parameters import count_parameters
     from gptcli.show.scoreboard import draw
 
+    source = context.get_parameter_source("model")
+    if name is not None and source is not None and source.name == "COMMANDLINE":
+        raise InputError(f"two models, {name} and {model}: name one")
     answer = count_parameters(name or model, n_head)
     for note in answer.notes:
         notice(f"note: {note}")

@@ -94,8 +94,8 @@ def _table(title: str, how: str, rows: Sequence[Sequence["RenderableType"]], *, 
 
     made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim", title_justify="left")
     name = max(cell_len(str(row[0])) for row in rows) if rows else 0
-    made.add_column(title, min_width=name, no_wrap=True)
-    made.add_column(how, min_width=_LEFT - _GAP - name, no_wrap=True, overflow="ellipsis")
+    made.add_column(title, min_width=min(name, _LEFT), no_wrap=True, overflow="ellipsis")
+    made.add_column(how, min_width=max(_LEFT - _GAP - name, 0), no_wrap=True, overflow="ellipsis")
     made.add_column("", justify="right", min_width=15, no_wrap=True)
     made.add_column("", justify="right", min_width=6, no_wrap=True)
     made.add_column("")  # the bars give way first where it gets narrow
