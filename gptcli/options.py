@@ -105,8 +105,6 @@ SeedOption = Annotated[
     typer.Option(
         "--seed",
         metavar="N",
-        min=0,
-        max=2**64 - 1,
         help="Repeat a result.",
         show_default="drawn",
         rich_help_panel=_SAMPLING,
@@ -156,13 +154,16 @@ def prompts_argument(prompts: list[str], file: Path | None) -> list[str]:
     Raises:
         InputError: the file or stdin cannot be read, or holds no prompt.
     """
+    given = [text_argument(prompt, "PROMPT") for prompt in prompts]
     if file is not None:
-        lines = [line for line in read_text_file(file).splitlines() if line]
-        if not lines:
+        # Not splitlines(): a prompt may hold other separators, such as U+2028.
+        lines = [line.removesuffix("\r") for line in read_text_file(file).split("\n")]
+        from_file = [line for line in lines if line]
+        if not from_file:
             raise InputError(f"--prompts-file {file} holds no prompt")
-        return [*prompts, *lines]
-    if prompts:
-        return [text_argument(prompt, "PROMPT") for prompt in prompts]
+        return [*given, *from_file]
+    if given:
+        return given
     at_terminal = sys.stdin is None or sys.stdin.isatty()
     return ["" if at_terminal else text_argument("-", "PROMPT")]
 
@@ -204,3 +205,15 @@ def exclusive(**flags: bool) -> str | None:
     if len(chosen) > 1:
         raise InputError(f"--{chosen[0]} and --{chosen[1]} contradict each other: use one of them")
     return chosen[0] if chosen else None
+
+
+def number_list(text: str, option: str) -> list[float]:
+    """Read ``0.5,1,2``.
+
+    Raises:
+        InputError: it is not a list of numbers.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text!r}: write a number, or several with commas such as 0.5,1,2") from None

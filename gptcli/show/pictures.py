@@ -4,13 +4,16 @@ Colours follow cividis (Nuñez et al. 2018): even to the eye, also without red a
 text colour too, so that it reads on a light and on a dark terminal; without colour, characters carry the values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gptcli.show.text import visible
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
@@ -29,6 +32,7 @@ _CIVIDIS = (
 )
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHADES = " ░▒▓█"
+_LONGEST_BAR = 40
 # Pastels for neighbouring tokens; dark text on each reads on any terminal.
 TOKEN_COLOURS = ("#b5d6f2", "#f6d6a8", "#c9e7bd", "#e3c9f0", "#f6c6c6")
 
@@ -59,14 +63,34 @@ def bar(fraction: float, width: int) -> str:
     return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip() if eighths else ""
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A bar that fills what the terminal leaves it."""
+
+    fraction: float
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Draw it as wide as its column."""
+        from rich.text import Text
+
+        yield Text(bar(self.fraction, options.max_width), style=colour(0.75))
+
+    def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
+        """Any width will do."""
+        from rich.measure import Measurement
+
+        return Measurement(1, min(_LONGEST_BAR, options.max_width))
+
+
 def shade(fraction: float) -> str:
     """One character that is the darker the larger the value: the colour map where there is no colour."""
     return _SHADES[min(int(min(max(fraction, 0.0), 1.0) * len(_SHADES)), len(_SHADES) - 1)]
 
 
 def table(*columns: str, title: str | None = None) -> "Table":
-    """An empty table in the house style; a column that starts with ``>`` is right-aligned.
+    """An empty table in the house style.
 
+    A column that starts with ``>`` is right-aligned. One without a name is for bars, and gives way where it is narrow.
     Cells that are strings are shown as they are: no markup.
     """
     from rich import box
@@ -75,7 +99,7 @@ def table(*columns: str, title: str | None = None) -> "Table":
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
     for column in columns:
         right = column.startswith(">")
-        made.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=True)
+        made.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=bool(column))
     return made
 
 
@@ -103,17 +127,23 @@ def token_strip(tokens: Sequence[str], below: Sequence[str], width: int) -> "Tex
     return strip.append_text(upper).append("\n").append_text(lower)
 
 
-def heat_map(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]]) -> "Table":
+def heat_map(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float]],
+    bounds: tuple[float, float] | None = None,
+) -> "Table":
     """A table of figures, each on its colour.
 
     Args:
         rows: labels of the rows.
         columns: labels of the columns.
-        values: [rows][columns] figures; the colours run from the smallest to the largest.
+        values: [rows][columns] figures.
+        bounds: the figures at the ends of the colour map; the smallest and the largest, without.
     """
     from rich.text import Text
 
-    flat = [value for row in values for value in row]
+    flat = bounds or [value for row in values for value in row]
     low, span = min(flat), (max(flat) - min(flat)) or 1.0
     grid = table("", *(f">{visible(column)}" for column in columns))
     for label, row in zip(rows, values, strict=True):

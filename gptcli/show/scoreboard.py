@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.pictures import bar, colour
+from gptcli.show.pictures import Bar
 from gptcli.show.text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
-    from rich.measure import Measurement
     from rich.table import Table
 
     from gptcli.checkpoint.stored import Stored, TensorGroup
@@ -20,27 +19,9 @@ if TYPE_CHECKING:
 # Every table's counts end in the same column: a name and how the count comes about fill the first _LEFT columns.
 _LEFT = 45
 _GAP = 2
-_BAR = 40
+_COUNT = 15
+_SHARE = 6
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A bar that fills what the terminal leaves it."""
-
-    fraction: float
-
-    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Draw it as wide as its column."""
-        from rich.text import Text
-
-        yield Text(bar(self.fraction, options.max_width), style=colour(0.75))
-
-    def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
-        """Any width will do."""
-        from rich.measure import Measurement
-
-        return Measurement(1, min(_BAR, options.max_width))
 
 
 def draw(answer: "ParameterCount") -> "RenderableType":
@@ -87,31 +68,52 @@ def _shape(config: "GPTConfig") -> str:
     )
 
 
-def _table(title: str, how: str, rows: Sequence[Sequence["RenderableType"]], *, last_is_total: bool = False) -> "Table":
-    """Names, how each count comes about, and counts; a share and a bar where the rows have them."""
-    from rich.cells import cell_len
-    from rich.table import Table
+@dataclass(frozen=True)
+class Ledger:
+    """A table of names, how each count comes about, and counts; then a share and a bar, where there is room.
 
-    made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim", title_justify="left")
-    name = max(cell_len(str(row[0])) for row in rows) if rows else 0
-    made.add_column(title, min_width=min(name, _LEFT), no_wrap=True, overflow="ellipsis")
-    made.add_column(how, min_width=max(_LEFT - _GAP - name, 0), no_wrap=True, overflow="ellipsis")
-    made.add_column("", justify="right", min_width=15, no_wrap=True)
-    made.add_column("", justify="right", min_width=6, no_wrap=True)
-    made.add_column("")  # the bars give way first where it gets narrow
-    for index, row in enumerate(rows):
-        made.add_row(*row, style="bold" if last_is_total and index == len(rows) - 1 else None)
-    return made
+    Attributes:
+        title: stands over the names.
+        how: stands over how the counts come about.
+        rows: name, how, count, and perhaps a share and a bar.
+        total: whether the last row is one.
+    """
+
+    title: str
+    how: str
+    rows: Sequence[Sequence["RenderableType"]]
+    total: bool = False
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Lay it out for the width at hand: a count is never cut."""
+        from rich.cells import cell_len
+        from rich.table import Table
+
+        wide = options.max_width >= _LEFT + _COUNT + _SHARE + 3 * _GAP + 1
+        name = max((cell_len(str(row[0])) for row in self.rows), default=0)
+        long_names = name > _LEFT // 2 + _GAP * 3
+        made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+        made.add_column(f"\n{self.title}", overflow="fold", no_wrap=wide and not long_names)
+        # Spaces, unlike a minimal width, give way where it gets narrow.
+        made.add_column(f"\n{self.how.ljust(_LEFT - _GAP - name)}", overflow="fold", no_wrap=wide and not long_names)
+        made.add_column("", justify="right", min_width=_COUNT, no_wrap=True)
+        if wide:
+            made.add_column("", justify="right", min_width=_SHARE, no_wrap=True)
+            made.add_column("", max_width=8 if long_names else None)
+        for index, row in enumerate(self.rows):
+            last = self.total and index == len(self.rows) - 1
+            made.add_row(*row[: None if wide else 3], style="bold" if last else None)
+        yield made
 
 
-def _scoreboard(tally: "Tally") -> "Table":
+def _scoreboard(tally: "Tally") -> Ledger:
     most = max(line.share for line in tally.scoreboard)
     rows: list[Sequence[RenderableType]] = [
         (line.name, how, f"{line.count:,}", _share(line.share), Bar(line.share / most))
         for line, how in zip(tally.scoreboard, _factors(tally.scoreboard), strict=True)
     ]
     rows.append((f"{tally.n_matrices:,} matrices", "", f"{tally.scoreboard_total:,}", "100%"))
-    return _table("\nScoreboard", "\nrows × cols × heads × layers", rows, last_is_total=True)
+    return Ledger("Scoreboard", "rows × cols × heads × layers", rows, total=True)
 
 
 def _factors(lines: Sequence["Matrices"]) -> list[str]:
@@ -133,29 +135,30 @@ def _factors(lines: Sequence["Matrices"]) -> list[str]:
     ]
 
 
-def _sums(tally: "Tally") -> "Table":
+def _sums(tally: "Tally") -> Ledger:
     rows = [
         (term.name, term.formula, f"{term.count:,}", _share(term.count / tally.scoreboard_total)) for term in tally.sums
     ]
-    return _table("\nOf which", "", rows)
+    return Ledger("Of which", "", rows)
 
 
-def _exact(tally: "Tally") -> "Table":
+def _exact(tally: "Tally") -> Ledger:
     rows = [(term.name, term.formula, f"{term.count:+,}".replace("-", "−")) for term in tally.corrections]
     rows.append(("parameters", "counted once", f"{tally.parameters:,}"))
-    return _table("\nLeft out, or counted twice", "", rows, last_is_total=True)
+    return Ledger("Left out, or counted twice", "", rows, total=True)
 
 
-def _files(stored: "Stored", parameters: int) -> "Table":
+def _files(stored: "Stored", parameters: int) -> Ledger:
     rows = [(_tensor_count(stored), _dtypes(stored), f"{stored.count:,}")]
     for reason, groups in (("no parameters", stored.buffers), ("stored again", stored.duplicates)):
         rows += [(reason, _group(group), f"−{group.count:,}") for group in groups]
     if stored.difference:
-        rows.append(("does not fit", f"{stored.difference:+,} beside {parameters:,}", f"{stored.parameters:,}"))
+        fault = f"{abs(stored.difference):,} too {'many' if stored.difference > 0 else 'few'}"
+        rows.append((fault, f"{parameters:,} would fit", f"{stored.parameters:,}"))
     else:
         rows.append(("parameters", "as counted above", f"{stored.parameters:,}"))
     where = f"{len(stored.files)} files" if len(stored.files) > 1 else "the file"
-    return _table(f"\nIn {where}", f"\n{size(stored.nbytes)}", rows, last_is_total=True)
+    return Ledger(f"In {where}", size(stored.nbytes), rows, total=True)
 
 
 def _tensor_count(stored: "Stored") -> str:
@@ -172,7 +175,7 @@ def _group(group: "TensorGroup") -> str:
     return visible(group.name, keep="")
 
 
-def _tensors(stored: "Stored") -> "Table":
+def _tensors(stored: "Stored") -> Ledger:
     most = max((group.count for group in stored.groups), default=0) or 1
     rows: list[Sequence[RenderableType]] = [
         (
@@ -185,7 +188,7 @@ def _tensors(stored: "Stored") -> "Table":
         for group in stored.groups
     ]
     rows.append((_tensor_count(stored), f"{size(stored.nbytes)} of {_dtypes(stored)}", f"{stored.count:,}"))
-    return _table("\nTensors", "\nshape × how many", rows, last_is_total=True)
+    return Ledger("Tensors", "shape × how many", rows, total=True)
 
 
 def _memory(memory: Sequence["Memory"], config: "GPTConfig | None") -> "Table":

@@ -1,0 +1,68 @@
+"""``gptcli logits``: the odds of the next token."""
+
+from typing import Annotated
+
+import typer
+
+from gptcli import options
+from gptcli.show.console import notices, present
+
+_ODDS = "Odds"
+
+
+def logits(
+    prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
+    top: options.TopOption = 20,
+    temperature: Annotated[
+        str, typer.Option("--temperature", "-t", metavar="T[,T...]", help="One or several.", rich_help_panel=_ODDS)
+    ] = "1",
+    top_k: options.TopKOption = 0,
+    top_p: options.TopPOption = 1.0,
+    min_p: options.MinPOption = 0.0,
+    all_positions: Annotated[
+        bool, typer.Option("--all-positions", help="What was expected at each position.", rich_help_panel=_ODDS)
+    ] = False,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORD", help="Show this token too. Repeatable.", rich_help_panel=_ODDS),
+    ] = None,
+    model: options.ModelOption = options.DEFAULT_MODEL,
+    n_head: options.NHeadOption = None,
+    device: options.DeviceOption = options.Device.auto,
+    dtype: options.DtypeOption = options.Dtype.auto,
+    json: options.JsonOption = False,
+    save: options.SaveOption = None,
+) -> None:
+    """Show what may come next: the most probable tokens, with their logits.
+
+    Several temperatures stand side by side; filters show what they keep and
+    what they cut. An entropy of 0 bits means that all is on one token.
+
+    \b
+    gptcli logits "The king and the"
+    gptcli logits "The king and the" -t 0.5,1,2
+    gptcli logits "The king and the" -t 5 -k 20     the chapter's animation
+    gptcli logits "Once upon a time" --watch dragon --watch princess
+    gptcli logits "Once upon a time" --all-positions
+    """
+    text = options.text_argument(prompt, "PROMPT")
+    temperatures = options.number_list(temperature, "--temperature")
+
+    from gptcli.sampling import Sampling
+
+    sampling = Sampling(top_k=top_k, top_p=top_p, min_p=min_p)
+
+    from gptcli import next_token
+    from gptcli.checkpoint.load import open_checkpoint
+    from gptcli.show import odds
+
+    checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
+    notices(checkpoint.blueprint.notes)
+    if all_positions:
+        positions = next_token.all_positions(checkpoint, text)
+        present(positions, lambda: odds.draw_positions(positions), as_json=json, save=save)
+    else:
+        answer = next_token.next_token(
+            checkpoint, text, sampling, temperatures=temperatures, top=top, watch=watch or []
+        )
+        present(answer, lambda: odds.draw_next(answer), as_json=json, save=save)

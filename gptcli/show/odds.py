@@ -1,0 +1,111 @@
+"""The pictures of ``gptcli logits``: candidates with bars, temperatures side by side, a prompt's positions."""
+
+from typing import TYPE_CHECKING
+
+from gptcli.show.pictures import Bar, table
+from gptcli.show.text import token_text, visible
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from gptcli.distribution import Candidate, Distribution
+    from gptcli.next_token import Guess, NextToken, Positions
+
+
+def percent(probability: float) -> str:
+    """A probability as a percentage with two decimals; small ones with two figures, and never 0 or 100 unless it is."""
+    if 0.99995 <= probability < 1:
+        return ">99.99%"
+    if 0 < probability < 0.00005:
+        return f"{probability * 100:.1e}%"
+    return f"{probability * 100:.2f}%"
+
+
+def draw_next(answer: "NextToken") -> "RenderableType":
+    """The candidates: one distribution with its details, or several side by side."""
+    from rich.console import Group
+    from rich.text import Text
+
+    several = len(answer.distributions) > 1
+    head = Text(_ending(answer.prompt), style="bold").append(" ▁", style="not bold")
+    body = _side_by_side(answer.distributions) if several else _one(answer.distributions[0])
+    return Group(head, body, *(Text(_summary(each), style="dim") for each in answer.distributions))
+
+
+def _one(odds: "Distribution") -> "Table":
+    """Rank, token, id, logit, probability, bar; and what filters did, where there are any."""
+    changed = bool(odds.filters)
+    made = table(">rank", "token", ">id", ">logit", ">probability", *(("model", "") if changed else ("",)))
+    if changed:
+        made.columns[5].justify = "right"
+    most = max(candidate.probability for candidate in odds.candidates)
+    for candidate in odds.candidates + odds.watched:
+        cells = [*_name(candidate), f"{candidate.logit:.3f}", _probability(candidate)]
+        if changed:
+            cells.append(percent(candidate.model_probability))
+        made.add_row(*cells, Bar(candidate.probability / most), style="dim" if candidate.cut_by else None)
+        if candidate is odds.candidates[-1]:
+            rest = ["", f"{odds.rest.count:,} more", "", "", percent(odds.rest.probability)]
+            made.add_row(*rest, end_section=bool(odds.watched), style="dim")
+    return made
+
+
+def _side_by_side(several: "list[Distribution]") -> "Table":
+    """One column with a bar for each temperature."""
+    first = several[0]
+    made = table(">rank", "token", ">id", ">logit")
+    for odds in several:
+        made.add_column(f"T = {odds.temperature:g}", justify="right", no_wrap=True)
+        made.add_column("")
+    most = [max(candidate.probability for candidate in odds.candidates) for odds in several]
+    rows = zip(*(odds.candidates + odds.watched for odds in several), strict=True)
+    for same in rows:
+        cells: list[RenderableType] = [*_name(same[0]), f"{same[0].logit:.3f}"]
+        for candidate, largest in zip(same, most, strict=True):
+            cells += [_probability(candidate), Bar(candidate.probability / largest)]
+        made.add_row(*cells)
+        if same[0] is first.candidates[-1]:
+            rest = [cell for odds in several for cell in (percent(odds.rest.probability), "")]
+            made.add_row("", f"{first.rest.count:,} more", "", "", *rest, end_section=bool(first.watched), style="dim")
+    return made
+
+
+def draw_positions(answer: "Positions") -> "RenderableType":
+    """One row a position: what stood there, what was expected next, and what came."""
+    made = table(">position", "token", "expected", ">probability", "came", ">probability", ">rank")
+    for guess in answer.positions:
+        made.add_row(
+            f"{guess.position}",
+            token_text(guess.token),
+            token_text(guess.best_token),
+            percent(guess.best_probability),
+            *_came(guess),
+        )
+    return made
+
+
+def _came(guess: "Guess") -> list[str]:
+    if guess.next_token is None or guess.next_probability is None or guess.next_rank is None:
+        return ["", "", ""]
+    return [token_text(guess.next_token), percent(guess.next_probability), f"{guess.next_rank:,}"]
+
+
+def _name(candidate: "Candidate") -> list[str]:
+    return [f"{candidate.rank:,}", token_text(candidate.token), f"{candidate.id}"]
+
+
+def _probability(candidate: "Candidate") -> str:
+    return candidate.cut_by or percent(candidate.probability)
+
+
+def _summary(odds: "Distribution") -> str:
+    filters = [name for name in odds.filters if name != "temperature"]
+    kept = f", {odds.kept:,} kept by {', '.join(filters)}" if filters else ""
+    return f"T = {odds.temperature:g}: entropy {odds.entropy_bits:.3f} bits{kept}"
+
+
+def _ending(prompt: str, most: int = 60) -> str:
+    """The end of a prompt, on one line."""
+    line = visible(prompt, keep="").replace("\n", "⏎")
+    return line if len(line) <= most else f"… {line[-most:]}"
