@@ -83,9 +83,9 @@ def _find(name: str) -> Source:
     try:
         return find(name)
     except ModelNotFound as error:
-        near = get_close_matches(name.lower(), [*PRESETS, *bundled_names()], n=3, cutoff=0.5)
-        hint = f"\n  did you mean {' or '.join(near)}?" if near else ""
-        raise ModelNotFound(f"{error}{hint}\n  published sizes: {', '.join(PRESETS)}") from error
+        near = get_close_matches(name.lower(), PRESETS, n=3, cutoff=0.6)
+        closest = f" (closest: {', '.join(near)})" if near else ""
+        raise ModelNotFound(f"{error}\n  published sizes: {', '.join(PRESETS)}{closest}") from error
 
 
 def _understand(source: Source, header: Header, n_head: int | None) -> tuple[Blueprint | None, tuple[str, ...]]:

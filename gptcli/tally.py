@@ -169,7 +169,7 @@ def _corrections(config: GPTConfig) -> Iterator[Term]:
         yield _times("up-projection biases", inner, layers)
         yield _times("down-projection biases", width, layers)
     norms = (1 if config.shared_norm else 2) * layers + config.final_norm
-    if norms:
+    if norms and config.norm_weight:
         # Each norm has a scale and, unless told otherwise, a shift for every number of the residual stream.
         yield _times("layer norms", *((norms, 2, width) if config.norm_bias else (norms, width)))
     if config.unembedding_bias:

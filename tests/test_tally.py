@@ -116,6 +116,7 @@ booleans = st.booleans()
 def configs(draw: Callable[[Any], Any]) -> GPTConfig:
     """Any GPT that the configuration allows, small."""
     n_head, head_size = draw(st.integers(1, 4)), 2 * draw(st.integers(1, 4))
+    norm_weight = draw(booleans)
     positions, parallel = draw(st.sampled_from(["learned", "sinusoidal", "rotary"])), draw(booleans)
     return GPTConfig(
         vocab_size=draw(st.integers(1, 50)),
@@ -134,7 +135,8 @@ def configs(draw: Callable[[Any], Any]) -> GPTConfig:
         qkv_bias=draw(booleans),
         attention_bias=draw(booleans),
         mlp_bias=draw(booleans),
-        norm_bias=draw(booleans),
+        norm_weight=norm_weight,
+        norm_bias=norm_weight and draw(booleans),
         tied=draw(booleans),
         unembedding_bias=draw(booleans),
         token_width=draw(st.none() | st.integers(1, 12) | st.just(n_head * head_size)),
@@ -307,8 +309,10 @@ def test_gpt_neox_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
 
 
 @few
-@given(sizes, st.none() | st.integers(1, 9), booleans)
-def test_opt_is_counted_as_transformers_does(size: dict[str, Any], token_width: int | None, pre_norm: bool) -> None:
+@given(sizes, st.none() | st.integers(1, 9), booleans, booleans)
+def test_opt_is_counted_as_transformers_does(
+    size: dict[str, Any], token_width: int | None, pre_norm: bool, affine: bool
+) -> None:
     from transformers import OPTConfig
 
     width = 2 * size["heads"] * size["half_head"]
@@ -322,6 +326,7 @@ def test_opt_is_counted_as_transformers_does(size: dict[str, Any], token_width: 
         word_embed_proj_dim=token_width,
         do_layer_norm_before=pre_norm,
         enable_bias=size["flag"],
+        layer_norm_elementwise_affine=affine,
         tie_word_embeddings=size["tied"],
         pad_token_id=1,
         bos_token_id=2,
@@ -340,6 +345,8 @@ def test_opt_is_counted_as_transformers_does(size: dict[str, Any], token_width: 
         qkv_bias=size["flag"],
         attention_bias=size["flag"],
         mlp_bias=size["flag"],
+        norm_weight=affine,
+        norm_bias=affine,
         tied=size["tied"],
         token_width=token_width,
     )

@@ -60,6 +60,22 @@ def test_counts_stand_below_each_other() -> None:
     assert {line.index(figure) + len(figure) for line, figure in zip(lines, figures, strict=True)} == {62}
 
 
+@pytest.mark.parametrize("columns", [40, 60, 72, 73, 200])
+def test_no_width_cuts_a_count(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = output("gpt3")
+    assert all(cell_len(line) <= columns for line in shown.splitlines())
+    for figure in ("617,558,016", "175,181,291,520", "6,291,456", "115,964,116,992", "+25,165,824", "174,604,259,328"):
+        assert figure in shown
+
+
+def test_bars_are_as_long_as_the_shares_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    bars = {line.split()[0]: line.count("█") for line in output("gpt3").splitlines() if "█" in line}
+    # An attention matrix kind is a quarter of an MLP's.
+    assert bars == {"Key": 10, "Query": 10, "Value": 10, "Output": 10, "Up-projection": 40, "Down-projection": 40}
+
+
 @pytest.mark.parametrize("name", ["gpt2", "gpt3-13b", "tales", "glove-50d"])
 def test_everything_fits_eighty_columns(name: str) -> None:
     shown = output(name)
@@ -116,8 +132,8 @@ def test_an_unknown_name_is_an_error_with_the_way_out() -> None:
     result = run.invoke(app, ["params", "gpt-3"])
     assert (result.exit_code, result.stdout) == (2, "")
     assert "error: no model 'gpt-3'" in result.stderr
-    assert "did you mean gpt3" in result.stderr
-    assert "published sizes: gpt2," in result.stderr
+    assert "published sizes: gpt2, " in result.stderr
+    assert "(closest: gpt3, " in result.stderr
 
 
 def test_two_models_at_once_are_refused() -> None:
