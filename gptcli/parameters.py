@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.names import parse_hub_name
 from gptcli.checkpoint.source import Source, bundled_names, find
 from gptcli.checkpoint.stored import Stored, stored
 from gptcli.errors import CheckpointError, ModelNotFound
@@ -83,6 +84,8 @@ def _find(name: str) -> Source:
     try:
         return find(name)
     except ModelNotFound as error:
+        if parse_hub_name(name) is not None:  # meant for the hub, which has said what is wrong
+            raise
         near = get_close_matches(name.lower(), PRESETS, n=3, cutoff=0.6)
         closest = f" (closest: {', '.join(near)})" if near else ""
         raise ModelNotFound(f"{error}\n  published sizes: {', '.join(PRESETS)}{closest}") from error

@@ -182,6 +182,16 @@ def test_a_name_like_nothing_comes_close_to_nothing() -> None:
     assert str(caught.value).endswith("gpt3-13b, gpt3")
 
 
+def test_a_name_meant_for_the_hub_is_not_offered_the_published_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> Any:
+        raise ModelNotFound(f"{name} is not on the hub")
+
+    monkeypatch.setattr("gptcli.parameters.find", absent)
+    with pytest.raises(ModelNotFound) as caught:
+        count_parameters("owner/gpt3")
+    assert str(caught.value) == "owner/gpt3 is not on the hub"
+
+
 def test_broken_files_are_errors_and_not_counts(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match="neither"):
