@@ -1,0 +1,34 @@
+# The README's commands, by name.
+.PHONY: setup run test lint format types wheel ci
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+$(BIN)/gptcli:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -e '.[dev]'
+
+setup: $(BIN)/gptcli
+
+run: setup
+	$(BIN)/gptcli generate "Once upon a time there was a"
+
+test: setup
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: setup
+	$(BIN)/mypy
+
+wheel: setup
+	$(BIN)/python -m build
+
+ci:
+	.ci/run
