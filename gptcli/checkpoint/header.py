@@ -239,6 +239,15 @@ def _check_layout(tensors: list[TensorInfo], path: Path, data_start: int, size: 
         raise CheckpointError(f"{path} has {size - reached:,} bytes after its last tensor")
 
 
+def read_shard_names(path: Path) -> list[str]:
+    """Names of the files that an index says a checkpoint consists of, sorted.
+
+    Raises:
+        CheckpointError: the index breaks the format, or names a file outside its folder.
+    """
+    return sorted(set(_weight_map(path).values()))
+
+
 def _read_index(path: Path) -> Header:
     weight_map = _weight_map(path)
     names = sorted(set(weight_map.values()))

@@ -1,11 +1,13 @@
 """A name on the command line -> a local folder or file."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gptcli.checkpoint.hub import cached_snapshot, fetch
+from gptcli.checkpoint.names import SHORT_NAMES, HubName, parse_hub_name, similar
 from gptcli.errors import CheckpointError, InputError, ModelNotFound
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -19,11 +21,13 @@ class Source:
         name: what the user called it.
         folder: the folder that holds its files.
         weights: the .safetensors file, or the index of its shards; None when the folder holds none.
+        hub_name: what it is called on the hub, where it came from there.
     """
 
     name: str
     folder: Path
     weights: Path | None
+    hub_name: HubName | None = None
 
     @cached_property
     def config(self) -> dict[str, Any] | None:
@@ -48,22 +52,51 @@ def bundled_names() -> list[str]:
     return sorted(path.parent.name for path in bundled_folder().glob("*/config.json"))
 
 
-def find(name: str) -> Source:
-    """Find a checkpoint: a folder or file of that name, else a bundled checkpoint.
+def find(name: str, *, download: bool = True, refresh: bool = False) -> Source:
+    """Find a checkpoint: a folder or file of that name, else a bundled one, else one on the hub.
+
+    Args:
+        name: a path, a bundled name, a short name (``pythia-70m``) or a hub id (``owner/name``), the latter two with
+            ``@revision`` or without.
+        download: fetch it from the hub where it is not in the cache.
+        refresh: ask the hub for a newer one though it be cached.
 
     Raises:
-        ModelNotFound: nothing answers to ``name``.
+        ModelNotFound: nothing answers to ``name``, or it is not here and ``download`` is false.
         InputError: ``name`` is a file of another kind.
+        CheckpointError: the repository on the hub holds nothing that gptcli reads.
+        GptcliError: the download failed.
     """
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return _in_folder(name, path)
-    if path.is_file():
-        return _lone_file(name, path)
+    path = _existing(name)
+    if path is not None:
+        return _in_folder(name, path) if path.is_dir() else _lone_file(name, path)
     if name in bundled_names():
         return _in_folder(name, bundled_folder() / name)
-    known = ", ".join(bundled_names())
-    raise ModelNotFound(f"no model '{name}': it is no folder, no file, and not one of the bundled ones ({known})")
+    hub_name = parse_hub_name(name)
+    if hub_name is None:
+        raise ModelNotFound(_nothing_called(name))
+    folder = fetch(hub_name, refresh=refresh) if download else cached_snapshot(hub_name)
+    if folder is None:
+        raise ModelNotFound(f"{hub_name} is not downloaded yet: run 'gptcli models pull {name}' first")
+    return replace(_in_folder(name, folder), hub_name=hub_name)
+
+
+def _existing(name: str) -> Path | None:
+    """The folder or file that ``name`` is a path to; None where there is none, or it cannot be a path."""
+    try:
+        path = Path(name).expanduser()
+        return path if name and path.exists() else None  # "" would be the working directory
+    except (OSError, RuntimeError, ValueError):  # too long, an unknown ~user, a NUL
+        return None
+
+
+def _nothing_called(name: str) -> str:
+    near = similar(name, [*bundled_names(), *SHORT_NAMES])
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return (
+        f"no model '{name:.200}': it is no folder, no file, and no name that gptcli knows\n"
+        f"  {hint}'gptcli models list' shows the names; a model on the hub goes by owner/name"
+    )
 
 
 def _in_folder(name: str, folder: Path) -> Source:

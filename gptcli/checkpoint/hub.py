@@ -1,0 +1,195 @@
+"""The Hugging Face hub: a model's files, from the cache or over the network, through the hub's own client.
+
+The cache is the client's, shared with every other program that uses it, and laid out as its guide says
+(https://huggingface.co/docs/huggingface_hub/guides/manage-cache): ``models--owner--name/`` with ``refs/<revision>``, a
+file that holds a commit, and ``snapshots/<commit>/``. A model that lies there whole is used as it is, and the network
+is not touched; ``refresh`` asks the hub for a newer one.
+
+What may be downloaded is a short list of names. Everything else in a repository, pickles above all, stays there.
+"""
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gptcli.checkpoint.header import read_shard_names
+from gptcli.checkpoint.names import HubName
+from gptcli.errors import CheckpointError, GptcliError
+from gptcli.show.console import notice
+from gptcli.show.scoreboard import size
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+_SMALL = (
+    CONFIG,
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+)
+_SHARD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.safetensors")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+# Left free on the disk beside what is downloaded.
+_SPARE_BYTES = 50_000_000
+
+
+def cache_folder() -> Path:
+    """Where the hub's client keeps its models (``HF_HUB_CACHE``, ``HF_HOME``)."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def repo_folder(repo: str) -> Path:
+    """The cache's folder for one repository."""
+    return cache_folder() / f"models--{repo.replace('/', '--')}"
+
+
+def cached_snapshot(name: HubName) -> Path | None:
+    """The folder of a model that lies in the cache whole, else None. Never touches the network."""
+    folder = repo_folder(name.repo)
+    try:
+        reference = folder / "refs" / name.revision
+        commit = reference.read_text().strip() if reference.is_file() else name.revision
+    except (OSError, ValueError):  # ValueError: not UTF-8
+        return None
+    snapshot = folder / "snapshots" / commit
+    return snapshot if _COMMIT.fullmatch(commit) and is_whole(snapshot) else None
+
+
+def is_whole(snapshot: Path) -> bool:
+    """Whether a folder holds a configuration and all of the weights."""
+    if not (snapshot / CONFIG).is_file():
+        return False
+    if (snapshot / WEIGHTS).is_file():
+        return True
+    try:
+        shards = read_shard_names(snapshot / INDEX)
+    except CheckpointError:
+        return False
+    return all((snapshot / shard).is_file() for shard in shards)
+
+
+def fetch(name: HubName, *, refresh: bool = False) -> Path:
+    """The local folder of a model on the hub, downloaded where it is not in the cache.
+
+    Args:
+        name: the model.
+        refresh: ask the hub whether there is a newer one, though it be cached.
+
+    Raises:
+        ModelNotFound: the hub has no such model or revision, or it is offline and absent.
+        CheckpointError: the repository holds no safetensors, or a broken index.
+        GptcliError: access is refused, the disk is full, or the network fails.
+    """
+    if not refresh and (cached := cached_snapshot(name)) is not None:
+        return cached
+    from gptcli.checkpoint.hub_errors import explained
+
+    with explained(name):
+        return _Download(name).run()
+
+
+class _Download:
+    """One model on its way from the hub to the cache.
+
+    Files are fetched by commit, so that they belong together whatever is pushed meanwhile; only when all are there does
+    the cache learn that the revision means this commit. What broke off in between is gone on with the next time.
+    """
+
+    def __init__(self, name: HubName) -> None:
+        from huggingface_hub import HfApi
+
+        self.name = name
+        self.api = HfApi(library_name="gptcli")
+        self.commit, self.sizes = _list_files(self.api, name)
+        self.snapshot = repo_folder(name.repo) / "snapshots" / self.commit
+
+    def run(self) -> Path:
+        """Fetch what is missing, smallest files first; returns the snapshot's folder."""
+        index = [INDEX] if WEIGHTS not in self.sizes and INDEX in self.sizes else []
+        if CONFIG not in self.sizes or not (index or WEIGHTS in self.sizes):
+            from gptcli.checkpoint.hub_errors import not_usable
+
+            raise not_usable(self.api, self.name, self.sizes)
+        for small in [*(small for small in _SMALL if small in self.sizes), *index]:
+            self._get(small)
+        weights = _shards(self.snapshot / INDEX) if index else [WEIGHTS]
+        self._announce(weights)
+        for file in weights:
+            self._get(file, bar=True)
+        self._publish()
+        return self.snapshot
+
+    def _announce(self, weights: list[str]) -> None:
+        """Say what is coming, or refuse it where the disk has no room."""
+        missing = [file for file in weights if not (self.snapshot / file).is_file()]
+        if not missing:
+            return
+        total = sum(self.sizes.get(file) or 0 for file in missing)
+        free = shutil.disk_usage(self.snapshot).free
+        if total + _SPARE_BYTES > free:
+            raise GptcliError(
+                f"{self.name} needs {size(total)} and the disk of {cache_folder()} has {size(free)} free: "
+                "make room, or set HF_HOME to a folder on another disk"
+            )
+        files = "1 file" if len(missing) == 1 else f"{len(missing)} files"
+        notice(f"downloading {self.name} ({size(total)} in {files}) to {cache_folder()}")
+
+    def _publish(self) -> None:
+        """Let the cache know which commit the revision means; the client does that along with a file it has."""
+        self._get(CONFIG, revision=self.name.revision)
+
+    def _get(self, file: str, *, revision: str | None = None, bar: bool = False) -> None:
+        from huggingface_hub import hf_hub_download
+
+        from gptcli.checkpoint.hub_progress import progress_bar
+
+        hf_hub_download(
+            self.name.repo,
+            file,
+            revision=revision or self.commit,
+            library_name="gptcli",
+            tqdm_class=progress_bar(file, shown=bar),
+        )
+
+
+def _list_files(api: "HfApi", name: HubName) -> tuple[str, dict[str, int | None]]:
+    """The commit that a revision means, and the names and sizes of its files; folders are left out."""
+    from huggingface_hub import constants
+
+    try:
+        info = api.model_info(
+            name.repo, revision=name.revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
+        )
+        files: dict[str, int | None] = {
+            file.rfilename: file.size if isinstance(file.size, int) else None
+            for file in info.siblings or []
+            if "/" not in file.rfilename
+        }
+        commit = info.sha
+    except (KeyError, TypeError, AttributeError) as error:  # JSON, but not the hub's
+        raise _not_a_hub() from error
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+        raise _not_a_hub()
+    return commit, files
+
+
+def _not_a_hub() -> GptcliError:
+    from huggingface_hub import constants
+
+    return GptcliError(f"{constants.ENDPOINT} does not answer as the hub does: check HF_ENDPOINT and your proxy")
+
+
+def _shards(index: Path) -> list[str]:
+    shards = read_shard_names(index)
+    strange = [shard for shard in shards if not _SHARD.fullmatch(shard)]
+    if strange:
+        raise CheckpointError(f"{index} names a shard that is no .safetensors file: {strange[0]!r:.80}")
+    return shards

@@ -1,0 +1,126 @@
+"""A name on the command line -> files: in which order names are looked up, and what is said when none fits."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gptcli.checkpoint.names import SHORT_NAMES, HubName, parse_hub_name, similar
+from gptcli.checkpoint.source import bundled_names, find
+from gptcli.errors import InputError, ModelNotFound
+
+
+def make(folder: Path, *files: str) -> Path:
+    """A folder with empty files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        (folder / file).write_bytes(b"")
+    return folder
+
+
+def test_folder_comes_before_the_bundled_checkpoint_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find("tales").folder.parent.name in ("weights", "_weights")
+    make(tmp_path / "tales", "model.safetensors")
+    assert find("tales").folder == Path("tales")
+
+
+def test_folder_comes_before_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("gpt2", "owner/model", "pythia-70m@step1"):
+        folder = make(tmp_path / name, "model.safetensors")
+        source = find(name)
+        assert (tmp_path / source.folder, source.hub_name) == (folder, None)
+
+
+@pytest.mark.parametrize(
+    ("files", "weights"),
+    [
+        (("model.safetensors", "model.safetensors.index.json", "a.safetensors"), "model.safetensors"),
+        (("model.safetensors.index.json", "a.safetensors", "b.safetensors"), "model.safetensors.index.json"),
+        (("mine.safetensors",), "mine.safetensors"),
+        (("config.json",), None),
+    ],
+)
+def test_which_file_of_a_folder_is_taken(tmp_path: Path, files: tuple[str, ...], weights: str | None) -> None:
+    source = find(str(make(tmp_path / "folder", *files)))
+    assert source.weights == (weights and tmp_path / "folder" / weights)
+
+
+def test_several_files_and_no_index_is_a_question_back(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"several .* \(a.safetensors, b.safetensors\): name one of them"):
+        find(str(make(tmp_path, "a.safetensors", "b.safetensors")))
+
+
+def test_lone_file(tmp_path: Path) -> None:
+    file = make(tmp_path, "x.safetensors") / "x.safetensors"
+    assert (find(str(file)).folder, find(str(file)).weights) == (tmp_path, file)
+
+
+@pytest.mark.parametrize("name", ["model.bin", "model.pt", "model.pth", "model.ckpt"])
+def test_pickle_is_refused_with_a_way_out(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"is a pickle.*safetensors\.torch\.save_file"):
+        find(str(make(tmp_path, name) / name))
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("gtp2", "gpt2"), ("Pythia-70M", "pythia-70m"), ("tale", "tales"), ("opt-125", "opt-125m")]
+)
+def test_misspelt_names_are_answered_with_near_ones(typed: str, meant: str) -> None:
+    with pytest.raises(ModelNotFound, match=rf"no model '{typed}'.*\n  did you mean .*\b{meant}\b") as caught:
+        find(typed)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "x" * 5000, "a\0b", "~nobody-here/x", "no/such.safetensors", "/no/such", "a/b/c", "../x/y", "./x/y", "a/b@"],
+)
+def test_names_that_never_reach_the_network(name: str) -> None:
+    assert parse_hub_name(name) is None
+    with pytest.raises(ModelNotFound, match="gptcli models list"):
+        find(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "repo", "revision"),
+    [
+        ("gpt2", "openai-community/gpt2", "main"),
+        ("pythia-1.4b-deduped@step1000", "EleutherAI/pythia-1.4b-deduped", "step1000"),
+        ("opt-125m@refs/pr/3", "facebook/opt-125m", "refs/pr/3"),
+        ("cerebras-gpt-111m", "cerebras/Cerebras-GPT-111M", "main"),
+        ("tinystories-33m", "roneneldan/TinyStories-33M", "main"),
+        ("gpt-neo-1.3b", "EleutherAI/gpt-neo-1.3B", "main"),
+        ("owner/model.v2@v1.0", "owner/model.v2", "v1.0"),
+    ],
+)
+def test_hub_names(name: str, repo: str, revision: str) -> None:
+    assert parse_hub_name(name) == HubName(repo, revision)
+
+
+def test_short_names_are_good_names() -> None:
+    for short, repo in SHORT_NAMES.items():
+        assert short == short.lower()
+        assert parse_hub_name(repo) == parse_hub_name(short) == HubName(repo)
+    assert len(set(SHORT_NAMES.values())) == len(SHORT_NAMES)
+    assert not set(bundled_names()) & set(SHORT_NAMES)
+
+
+@given(st.text(st.sampled_from("aZ0_-./@\\ \x1b%?#:~"), max_size=40))
+def test_no_hub_name_leaves_its_place_in_the_cache(text: str) -> None:
+    """What is accepted can stand in a path and in an address as it is."""
+    name = parse_hub_name(text)
+    if name is not None:
+        assert len(Path(name.repo).parts) == 2
+        for part in (*Path(name.repo).parts, *Path(name.revision).parts):
+            assert part not in ("..", ".", "/")
+        assert not set(str(name)) & set("\\ \x1b%?#:~")
+        assert parse_hub_name(str(name)) == name
+
+
+def test_similar_ignores_case_and_revision() -> None:
+    assert similar("PYTHIA-70M@step3", SHORT_NAMES)[0] == "pythia-70m"
+    assert similar("zzzzzz", SHORT_NAMES) == []
