@@ -42,10 +42,13 @@ def test_generate_from_the_unpacked_wheel(wheel: Path, tmp_path: Path) -> None:
     """The wheel's own copy, from another directory, without the checkout on the path."""
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    script = (
-        f"import sys; sys.path.insert(0, {str(site)!r}); import gptcli; assert gptcli.__file__.startswith({str(site)!r});"
-        "from gptcli.cli import main; sys.argv = ['gptcli', 'generate', 'Once upon a time there was a', '-n', '8', '--seed', '1'];"
-        "main()"
+    script = "; ".join(
+        (
+            f"import sys; sys.path.insert(0, {str(site)!r})",
+            f"import gptcli; assert gptcli.__file__.startswith({str(site)!r})",
+            "sys.argv = ['gptcli', 'generate', 'Once upon a time there was a', '-n', '8', '--seed', '1']",
+            "from gptcli.cli import main; main()",
+        )
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

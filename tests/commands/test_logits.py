@@ -141,4 +141,5 @@ def test_saves_pictures_without_the_network(tmp_path: Any) -> None:
         assert done.exit_code == 0, done.output
         saved = file.read_text(encoding="utf-8")
         assert "queen" in saved
-        assert "url(" not in saved
+        assert "//cdn" not in saved
+        assert "@font-face" not in saved
