@@ -133,7 +133,7 @@ def load_gpt(blueprint: Blueprint, header: Header, device: torch.device, dtype: 
         weights: dict[str, Tensor] = {}
         for name, part in blueprint.tensors.items():
             stored = [files[header.tensors[key].file].get_tensor(key) for key in part.keys]
-            weights[name] = _make(part, stored).to(device=device, dtype=dtype)
+            weights[name] = _make(part, stored, blueprint.config.n_head).to(device=device, dtype=dtype)
             _check_finite(name, part, weights[name])
     _assign(model, weights)
     return model.eval().requires_grad_(False)
@@ -146,11 +146,16 @@ def _open(file: Path) -> safe_open:
         raise CheckpointError(f"{file} cannot be opened: {error}") from error
 
 
-def _make(part: Part, stored: list[Tensor]) -> Tensor:
+def _make(part: Part, stored: list[Tensor], n_head: int) -> Tensor:
     """One tensor of ours from those of the file (see ``How``)."""
     if part.how == "transposed":
         return stored[0].t()
-    return torch.cat(stored) if part.how == "stacked" else stored[0]
+    if part.how == "stacked":
+        return torch.cat(stored)
+    if part.how == "regrouped":
+        by_head = stored[0].reshape(n_head, 3, -1, *stored[0].shape[1:])  # [H, q k v, D, ...]
+        return by_head.transpose(0, 1).reshape(stored[0].shape)
+    return stored[0]
 
 
 def _check_finite(name: str, part: Part, weight: Tensor) -> None:

@@ -37,6 +37,7 @@ class GPTConfig:
         windows: for each layer the number of latest positions that attention sees, None for all; empty: all see all.
         qkv_bias, attention_bias, mlp_bias, norm_bias: whether these layers have biases (``attention_bias`` is that
             of the output projection).
+        norm_weight: whether layer norms have a scale of their own; without one they have no bias either.
         tied: the unembedding is the token embedding.
         unembedding_bias: whether the unembedding has a bias (GPT-J).
         token_width: width of the token embedding where it differs from ``n_embd`` and is projected (OPT-350m).
@@ -66,6 +67,7 @@ class GPTConfig:
     attention_bias: bool = True
     mlp_bias: bool = True
     norm_bias: bool = True
+    norm_weight: bool = True
     tied: bool = True
     unembedding_bias: bool = False
     token_width: int | None = None
@@ -93,6 +95,8 @@ class GPTConfig:
             raise ValueError(f"windows has {len(self.windows)} entries for {self.n_layer} layers")
         if self.shared_norm and not self.parallel_residual:
             raise ValueError("shared_norm needs parallel_residual")
+        if self.norm_bias and not self.norm_weight:
+            raise ValueError("norm_bias needs norm_weight")
 
     @property
     def head_size(self) -> int:

@@ -198,7 +198,8 @@ class GPT(nn.Module):
 
 
 def _layer_norm(config: GPTConfig) -> nn.LayerNorm:
-    return nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon, bias=config.norm_bias)
+    epsilon, affine = config.layer_norm_epsilon, config.norm_weight
+    return nn.LayerNorm(config.n_embd, eps=epsilon, elementwise_affine=affine, bias=config.norm_bias)
 
 
 def _mask(positions: Tensor, past: list[int], window: int | None) -> Tensor | None:

@@ -18,7 +18,7 @@ def parameter_shapes(config: GPTConfig) -> dict[str, Shape]:
     for layer in range(config.n_layer):
         shapes |= {f"h.{layer}.{name}": shape for name, shape in block.items()}
     if config.final_norm:
-        shapes |= _with_bias("ln_f", (C,), config.norm_bias)
+        shapes |= _norm("ln_f", config)
     if not config.tied:
         shapes["lm_head.weight"] = (config.vocab_size, config.embedding_width)
     if config.unembedding_bias:
@@ -28,13 +28,17 @@ def parameter_shapes(config: GPTConfig) -> dict[str, Shape]:
 
 def _block_shapes(config: GPTConfig) -> dict[str, Shape]:
     C, inner = config.n_embd, config.mlp_width
-    shapes = _with_bias("ln_1", (C,), config.norm_bias)
+    shapes = _norm("ln_1", config)
     shapes |= _with_bias("attn.c_attn", (3 * C, C), config.qkv_bias)
     shapes |= _with_bias("attn.c_proj", (C, C), config.attention_bias)
     if not config.shared_norm:
-        shapes |= _with_bias("ln_2", (C,), config.norm_bias)
+        shapes |= _norm("ln_2", config)
     shapes |= _with_bias("mlp.c_fc", (inner, C), config.mlp_bias)
     return shapes | _with_bias("mlp.c_proj", (C, inner), config.mlp_bias)
+
+
+def _norm(module: str, config: GPTConfig) -> dict[str, Shape]:
+    return _with_bias(module, (config.n_embd,), config.norm_bias) if config.norm_weight else {}
 
 
 def _with_bias(module: str, weight: Shape, bias: bool) -> dict[str, Shape]:

@@ -3,18 +3,44 @@
 A family file says what its ``config.json`` and its keys mean. To add one, write it and name it in ``FAMILIES``.
 """
 
-from types import ModuleType
-
-from gptcli.checkpoint.families import gpt2
-from gptcli.checkpoint.families.blueprint import Blueprint, Fields, Part
+from gptcli.checkpoint.families import (
+    gpt2,
+    gpt_neo,
+    gpt_neox,
+    gptj,
+    llms_from_scratch,
+    nanogpt,
+    openai_gpt,
+    opt,
+    own,
+)
+from gptcli.checkpoint.families.blueprint import Blueprint, Family, Part
+from gptcli.checkpoint.families.fields import Fields
+from gptcli.checkpoint.families.keys import made_shape
 from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.source import Source
 from gptcli.errors import CheckpointError
 from gptcli.model.shapes import parameter_shapes
 
-__all__ = ["FAMILIES", "Blueprint", "Fields", "Part", "read_blueprint"]
+__all__ = ["FAMILIES", "Blueprint", "Family", "Fields", "Part", "read_blueprint", "supported"]
 
-FAMILIES: tuple[ModuleType, ...] = (gpt2,)
+FAMILIES: tuple[Family, ...] = (
+    gpt2.FAMILY,
+    nanogpt.FAMILY,
+    llms_from_scratch.FAMILY,
+    gpt_neo.FAMILY,
+    gptj.FAMILY,
+    gpt_neox.FAMILY,
+    opt.FAMILY,
+    openai_gpt.FAMILY,
+    own.FAMILY,
+)
+
+
+def supported() -> str:
+    """What gptcli opens, for a sentence: every ``model_type``, and the families that have none."""
+    types = [model_type for family in FAMILIES for model_type in family.model_types]
+    return f"{', '.join(types)}, and exports of nanoGPT and LLMs-from-scratch"
 
 
 def read_blueprint(source: Source, header: Header | None, n_head: int | None = None) -> Blueprint:
@@ -29,13 +55,20 @@ def read_blueprint(source: Source, header: Header | None, n_head: int | None = N
         CheckpointError: no family reads it, its configuration is impossible, or its tensors do not fit it.
     """
     place = str(source.folder / "config.json")
+    if (source.folder / "adapter_config.json").is_file():
+        raise CheckpointError(
+            f"{source.folder} holds an adapter (adapter_config.json), not a whole model: merge it into its base model "
+            "first (peft's merge_and_unload), and open what that saves"
+        )
     try:
         if source.config is not None:
             fields = Fields(source.config, place)
-            blueprint: Blueprint = _by_model_type(fields).from_config(fields, header)
+            family = _by_config(fields, header)
+            _refuse_changed_arithmetic(fields)
+            blueprint = family.from_config(fields, header)
         elif header is not None:
             place = str(source.weights)
-            blueprint = _by_keys(header, place).from_shapes(header, n_head, place)
+            blueprint = _without_config(header, n_head, place)
         else:
             raise CheckpointError(f"{source.folder} holds neither a config.json nor a .safetensors file")
     except ValueError as error:  # GPTConfig: no GPT can have this shape
@@ -45,34 +78,72 @@ def read_blueprint(source: Source, header: Header | None, n_head: int | None = N
     return blueprint
 
 
-def _by_model_type(fields: Fields) -> ModuleType:
-    known = [model_type for family in FAMILIES for model_type in family.MODEL_TYPES]
-    model_type = fields.choice("model_type", options=[str(fields.values.get("model_type"))], default="gpt2")
-    if model_type not in known:
-        raise CheckpointError(
-            f"{fields.place}: model_type {model_type!r:.60} is not supported; gptcli runs {', '.join(known)}"
-        )
-    return next(family for family in FAMILIES if model_type in family.MODEL_TYPES)
+def _by_config(fields: Fields, header: Header | None) -> Family:
+    """The family that a config.json names; where it names none, the one whose fields or keys it has."""
+    model_type = fields.values.get("model_type")
+    if model_type is not None:
+        named = [family for family in FAMILIES if model_type in family.model_types]
+        if not named:
+            raise CheckpointError(
+                f"{fields.place}: model_type {model_type!r:.60} is not supported; gptcli runs {supported()}"
+            )
+        return named[0]
+    told = (family for family in FAMILIES if family.config_field in fields.values)
+    return next(told, gpt2.FAMILY if header is None else _by_keys(header, fields.place))
 
 
-def _by_keys(header: Header, place: str) -> ModuleType:
+def _by_keys(header: Header, place: str) -> Family:
     for family in FAMILIES:
         if family.recognise(header):
             return family
     keys = ", ".join(list(header.tensors)[:3])
-    raise CheckpointError(f"{place} has no config.json beside it, and its keys ({keys}, ...) are of no GPT known here")
+    raise CheckpointError(
+        f"{place}: nothing says which model this is, and its keys ({keys:.200}, ...) are of no GPT known here; gptcli "
+        f"runs {supported()}"
+    )
+
+
+def _without_config(header: Header, n_head: int | None, place: str) -> Blueprint:
+    family = _by_keys(header, place)
+    if family.from_shapes is None:
+        raise CheckpointError(
+            f"{place} looks like {family.name}, but its shapes do not tell the whole configuration: put the model's "
+            "config.json beside it"
+        )
+    return family.from_shapes(header, n_head, place)
+
+
+def _refuse_changed_arithmetic(fields: Fields) -> None:
+    """Fields that change what a model computes, whatever its model_type, and that no family here knows."""
+    known = f"gptcli runs plain {supported()}"
+    if fields.values.get("quantization_config") is not None:
+        method = fields.section("quantization_config").values.get("quant_method", "some method")
+        raise CheckpointError(
+            f"{fields.place}: the weights are quantized ({method!r:.40}): open the original model and, to save memory, "
+            "use --quantize"
+        )
+    mup = next((name for name in fields.values if name.startswith(("mup_", "use_mup"))), None)
+    if mup is not None:
+        raise CheckpointError(
+            f"{fields.place}: {mup:.60} belongs to a muP-style model, which is not supported; {known}"
+        )
+    positions = fields.values.get("position_embedding_type")
+    if positions not in (None, "learned", "absolute", "rotary"):
+        raise CheckpointError(f"{fields.place}: positions of type {positions!r:.40} are not supported; {known}")
 
 
 def _check(blueprint: Blueprint, header: Header, source: Source) -> None:
     """Every parameter is there, has its shape, and nothing is left over."""
     wanted = parameter_shapes(blueprint.config)
     problems = [f"missing {name}" for name in wanted if name not in blueprint.tensors]
+    problems += [f"surplus {key}" for key in blueprint.unknown]
     for name, part in blueprint.tensors.items():
-        shapes = [header.tensors[key].shape for key in part.keys]
+        keys = ", ".join(part.keys)
         if name not in wanted:
-            problems.append(f"surplus {', '.join(part.keys)}")
-        elif (found := _made_shape(shapes, part)) != wanted[name]:
-            problems.append(f"misshapen {', '.join(part.keys)}: {list(found)} where {list(wanted[name])} fits")
+            problems.append(f"surplus {keys}")
+        elif (found := made_shape(part, header)) != wanted[name]:
+            shape = list(found) if found is not None else [list(header.tensors[key].shape) for key in part.keys]
+            problems.append(f"misshapen {keys}: {shape} where {list(wanted[name])} fits")
         problems += [
             f"{key} is {header.tensors[key].dtype}, which is no weight's type"
             for key in part.keys
@@ -83,11 +154,3 @@ def _check(blueprint: Blueprint, header: Header, source: Source) -> None:
         raise CheckpointError(
             f"{source.weights} does not fit its {blueprint.family} configuration: {'; '.join(problems[:10])}{more}"
         )
-
-
-def _made_shape(shapes: list[tuple[int, ...]], part: Part) -> tuple[int, ...]:
-    if part.how == "transposed":
-        return shapes[0][::-1]
-    if part.how == "stacked":
-        return (sum(shape[0] if shape else 0 for shape in shapes), *shapes[0][1:])
-    return shapes[0]

@@ -1,12 +1,12 @@
-"""What a family file makes of a checkpoint: our configuration, and where each of our tensors lies in the file."""
+"""What a family file is, and what it makes of a checkpoint: our configuration, and where each of our tensors lies."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal
 
-from gptcli.errors import CheckpointError
-from gptcli.model.config import Activation, GPTConfig
+from gptcli.checkpoint.families.fields import Fields
+from gptcli.checkpoint.header import Header
+from gptcli.model.config import GPTConfig
 
 # How a tensor of ours is made from those of the file:
 #   as is       the same tensor
@@ -14,25 +14,6 @@ from gptcli.model.config import Activation, GPTConfig
 #   stacked     several tensors on top of each other (separate q, k and v)
 #   regrouped   GPT-NeoX's rows, q, k, v for each head in turn -> all q, all k, all v
 How = Literal["as is", "transposed", "stacked", "regrouped"]
-T = TypeVar("T")
-
-# transformers' names for an activation -> ours.
-_ACTIVATIONS: dict[str, Activation] = {
-    "gelu_new": "gelu_new",
-    "gelu_fast": "gelu_new",
-    "gelu_pytorch_tanh": "gelu_new",
-    "gelu_python_tanh": "gelu_new",
-    "gelu": "gelu",
-    "gelu_python": "gelu",
-    "quick_gelu": "quick_gelu",
-    "relu": "relu",
-    "relu2": "relu2",
-    "silu": "silu",
-    "swish": "silu",
-    "mish": "mish",
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
-}
 
 
 @dataclass(frozen=True)
@@ -57,6 +38,7 @@ class Blueprint:
         config: the GPT to build.
         tensors: our parameter's name -> where it lies; empty when only a config.json was read.
         buffers: keys in the file that are no parameters (attention masks), or repeat one (a stored tied unembedding).
+        unknown: keys that mean nothing to the family; none is left once a blueprint has been checked.
         notes: what was inferred rather than read, one sentence each.
         eos_ids: ids that end a text, as far as the configuration says.
     """
@@ -65,69 +47,28 @@ class Blueprint:
     config: GPTConfig
     tensors: dict[str, Part]
     buffers: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     eos_ids: tuple[int, ...] = ()
 
 
-class Fields:
-    """Typed access to a config.json, where nothing can be trusted.
+@dataclass(frozen=True)
+class Family:
+    """One family of checkpoints: how to tell that a checkpoint is of it, and how to read it.
 
-    Args:
-        values: the JSON object.
-        place: the file's name, for error messages.
-
-    Every method takes the names a field goes by, first match wins (null counts as absent), and raises
-    ``CheckpointError`` for a missing field without a default and for a value of the wrong kind.
+    Attributes:
+        name: what to call it.
+        model_types: what ``model_type`` its config.json may have; none where it has no such field.
+        recognise: whether the keys are this family's, for a checkpoint whose config.json does not say, or is not there.
+        from_config: reads a config.json, and finds the tensors where there is a header.
+        from_shapes: infers the configuration of a file without a config.json, from the header, the number of heads (if
+            the user said it) and the file's name for errors; None where shapes do not tell enough.
+        config_field: a field that only this family's config.json has, for one without a ``model_type``.
     """
 
-    def __init__(self, values: dict[str, Any], place: str) -> None:
-        self.values = values
-        self.place = place
-
-    def integer(self, *names: str, default: int | None = None, least: int = 1, most: int = 10**9) -> int:
-        """A whole number between ``least`` and ``most``."""
-        value = self._get(names, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise self.wrong(names, value, f"a whole number from {least:,} to {most:,}")
-        return value
-
-    def number(self, *names: str, default: float | None = None) -> float:
-        """A finite number above zero."""
-        value = self._get(names, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-            raise self.wrong(names, value, "a number above 0")
-        return float(value)
-
-    def boolean(self, *names: str, default: bool | None = None) -> bool:
-        """True or false."""
-        value = self._get(names, default)
-        if not isinstance(value, bool):
-            raise self.wrong(names, value, "true or false")
-        return value
-
-    def choice(self, *names: str, options: Sequence[str], default: str | None = None) -> str:
-        """One of a few words."""
-        value = self._get(names, default)
-        if not isinstance(value, str) or value not in options:
-            raise self.wrong(names, value, f"one of {', '.join(options)}")
-        return value
-
-    def activation(self, *names: str, default: str) -> Activation:
-        """An activation function, by any of transformers' names for it."""
-        return _ACTIVATIONS[self.choice(*names, options=tuple(_ACTIVATIONS), default=default)]
-
-    def ids(self, *names: str) -> tuple[int, ...]:
-        """Token ids: one, a list, or none."""
-        value: Any = self._get(names, [])
-        listed = value if isinstance(value, list) else [value]
-        if not all(isinstance(item, int) and not isinstance(item, bool) for item in listed):
-            raise self.wrong(names, value, "a token id or a list of them")
-        return tuple(cast("list[int]", listed))
-
-    def wrong(self, names: Sequence[str], value: object, wanted: str) -> CheckpointError:
-        """The error for a field that holds something else than it should."""
-        said = "is missing" if value is None else f"is {value!r:.80}"
-        return CheckpointError(f"{self.place}: {names[0]} {said}, and should be {wanted}")
-
-    def _get(self, names: Sequence[str], default: T) -> Any | T:
-        return next((self.values[name] for name in names if self.values.get(name) is not None), default)
+    name: str
+    model_types: tuple[str, ...]
+    recognise: Callable[[Header], bool]
+    from_config: Callable[[Fields, Header | None], Blueprint]
+    from_shapes: Callable[[Header, int | None, str], Blueprint] | None = None
+    config_field: str | None = None

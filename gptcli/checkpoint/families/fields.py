@@ -1,0 +1,107 @@
+"""Typed access to a config.json, where nothing can be trusted."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
+
+from gptcli.errors import CheckpointError
+from gptcli.model.config import Activation
+
+T = TypeVar("T")
+
+# transformers' names for an activation -> ours.
+_ACTIVATIONS: dict[str, Activation] = {
+    "gelu_new": "gelu_new",
+    "gelu_fast": "gelu_new",
+    "gelu_pytorch_tanh": "gelu_new",
+    "gelu_python_tanh": "gelu_new",
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "quick_gelu": "quick_gelu",
+    "relu": "relu",
+    "relu2": "relu2",
+    "silu": "silu",
+    "swish": "silu",
+    "mish": "mish",
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+}
+
+
+class Fields:
+    """Typed access to a config.json, where nothing can be trusted.
+
+    Args:
+        values: the JSON object.
+        place: the file's name, for error messages.
+
+    Every method takes the names a field goes by, first match wins (null counts as absent), and raises
+    ``CheckpointError`` for a missing field without a default and for a value of the wrong kind.
+    """
+
+    def __init__(self, values: dict[str, Any], place: str) -> None:
+        self.values = values
+        self.place = place
+
+    def integer(self, *names: str, default: int | None = None, least: int = 1, most: int = 10**9) -> int:
+        """A whole number between ``least`` and ``most``."""
+        value = self._get(names, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise self.wrong(names, value, f"a whole number from {least:,} to {most:,}")
+        return value
+
+    def optional_integer(self, *names: str) -> int | None:
+        """A whole number above 0, or None where there is none."""
+        return None if self._get(names, None) is None else self.integer(*names)
+
+    def layers(self, *names: str, default: int | None = None) -> int:
+        """A number of layers: bounded, because everything that is made for each layer is made before a file is read."""
+        return self.integer(*names, default=default, least=0, most=10_000)
+
+    def number(self, *names: str, default: float | None = None) -> float:
+        """A finite number above zero."""
+        value = self._get(names, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+            raise self.wrong(names, value, "a number above 0")
+        return float(value)
+
+    def boolean(self, *names: str, default: bool | None = None) -> bool:
+        """True or false."""
+        value = self._get(names, default)
+        if not isinstance(value, bool):
+            raise self.wrong(names, value, "true or false")
+        return value
+
+    def choice(self, *names: str, options: Sequence[str], default: str | None = None) -> str:
+        """One of a few words."""
+        value = self._get(names, default)
+        if not isinstance(value, str) or value not in options:
+            raise self.wrong(names, value, f"one of {', '.join(options)}")
+        return value
+
+    def activation(self, *names: str, default: str) -> Activation:
+        """An activation function, by any of transformers' names for it."""
+        return _ACTIVATIONS[self.choice(*names, options=tuple(_ACTIVATIONS), default=default)]
+
+    def ids(self, *names: str) -> tuple[int, ...]:
+        """Token ids: one, a list, or none."""
+        value: Any = self._get(names, [])
+        listed = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, int) and not isinstance(item, bool) for item in listed):
+            raise self.wrong(names, value, "a token id or a list of them")
+        return tuple(cast("list[int]", listed))
+
+    def section(self, *names: str) -> "Fields":
+        """The fields of an object inside; none where it is absent."""
+        value: Any = self._get(names, {})
+        if not isinstance(value, dict):
+            raise self.wrong(names, value, "an object")
+        return Fields(value, f"{self.place}: {next((name for name in names if name in self.values), names[0])}")
+
+    def wrong(self, names: Sequence[str], value: object, wanted: str) -> CheckpointError:
+        """The error for a field that holds something else than it should."""
+        said = "is missing" if value is None else f"is {value!r:.80}"
+        return CheckpointError(f"{self.place}: {names[0]} {said}, and should be {wanted}")
+
+    def _get(self, names: Sequence[str], default: T) -> Any | T:
+        return next((self.values[name] for name in names if self.values.get(name) is not None), default)

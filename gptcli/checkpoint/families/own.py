@@ -1,0 +1,67 @@
+"""Our own format: a config.json with the fields of GPTConfig, tensors under our own names.
+
+It can say what no other family can, such as the architecture of "Attention Is All You Need" without its encoder
+(sinusoidal positions, ReLU, norms behind the sub-layers).
+"""
+
+from dataclasses import asdict
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from gptcli.checkpoint.families.blueprint import Blueprint, Family, Part
+from gptcli.checkpoint.families.fields import Fields
+from gptcli.checkpoint.families.keys import Located, assemble
+from gptcli.checkpoint.header import Header
+from gptcli.errors import CheckpointError
+from gptcli.model.config import GPTConfig
+from gptcli.model.shapes import parameter_shapes
+
+_MODEL_TYPE = "gptcli"
+# What a config.json may hold besides.
+_OTHERS = {"model_type", "architectures", "dtype", "torch_dtype", "bos_token_id", "eos_token_id", "pad_token_id"}
+
+
+def config_json(config: GPTConfig) -> dict[str, Any]:
+    """What config.json holds for a GPT of this shape; ``from_config`` reads it back."""
+    return {"model_type": _MODEL_TYPE, **asdict(config)}
+
+
+def from_config(fields: Fields, header: Header | None) -> Blueprint:
+    """Read a config.json, and find the tensors where there is a header."""
+    hints = get_type_hints(GPTConfig)
+    surplus = sorted(fields.values.keys() - hints.keys() - _OTHERS)
+    if surplus:
+        raise CheckpointError(f"{fields.place}: no field of a GPT: {', '.join(surplus):.200}")
+    config = GPTConfig(**{name: _value(fields, name, hint) for name, hint in hints.items()})
+    located = None
+    if header is not None:
+        known = parameter_shapes(config).keys() | {"lm_head.weight"}
+        tensors = {key: Part((key,)) for key in header.tensors if key in known}
+        located = Located(tensors, (), tuple(key for key in header.tensors if key not in known))
+    return assemble(_MODEL_TYPE, config, header, located, eos_ids=fields.ids("eos_token_id"))
+
+
+def _value(fields: Fields, name: str, hint: Any) -> Any:
+    """One field of GPTConfig, checked against the type that it is declared with."""
+    default = getattr(GPTConfig(), name)
+    if name == "windows":
+        return _windows(fields, name)
+    if name == "n_layer":
+        return fields.layers(name, default=default)
+    if get_origin(hint) is Literal:
+        return fields.choice(name, options=get_args(hint), default=default)
+    if hint is bool:
+        return fields.boolean(name, default=default)
+    if hint is int:
+        return fields.integer(name, default=default, least=0)
+    return fields.number(name, default=default) if hint is float else fields.optional_integer(name)
+
+
+def _windows(fields: Fields, name: str) -> tuple[int | None, ...]:
+    value = fields.values.get(name) or []
+    whole = isinstance(value, list) and all(item is None or (type(item) is int and item > 0) for item in value)
+    if not whole:
+        raise fields.wrong([name], value, "a list of whole numbers above 0 and nulls")
+    return tuple(value)
+
+
+FAMILY = Family(_MODEL_TYPE, (_MODEL_TYPE,), lambda header: False, from_config)

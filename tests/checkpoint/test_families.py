@@ -1,0 +1,99 @@
+"""Every family against transformers: the same numbers, whichever way they are computed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gptcli.checkpoint.families import Blueprint
+from gptcli.generation import Limits, generate, new_samples
+from gptcli.model.gpt import GPT
+from gptcli.model.torch_engine import TorchEngine
+from gptcli.sampling import Sampling
+from tests.checkpoint.zoo import CONFIGS, N_POSITIONS, open_folder, reference
+
+TOLERANCE = 1e-4
+
+
+@dataclass
+class Pair:
+    """One checkpoint, opened by transformers and by us."""
+
+    theirs: Any
+    ours: GPT
+    blueprint: Blueprint
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    theirs = reference(CONFIGS[request.param])
+    folder = tmp_path_factory.mktemp("checkpoint")
+    theirs.save_pretrained(folder)
+    blueprint, ours = open_folder(folder)
+    return Pair(theirs, ours, blueprint)
+
+
+def random_ids(pair: Pair, *shape: int) -> Tensor:
+    return torch.randint(pair.ours.config.vocab_size, shape, generator=torch.Generator().manual_seed(1))
+
+
+@torch.inference_mode()
+def test_uncached_logits(pair: Pair) -> None:
+    ids = random_ids(pair, 2, N_POSITIONS)
+    wanted = pair.theirs(ids).logits
+    assert wanted.std() > 0.5  # the comparison would mean little between logits that are all alike
+    assert (pair.ours(ids) - wanted).abs().max() < TOLERANCE
+
+
+@torch.inference_mode()
+def test_cached_logits(pair: Pair) -> None:
+    ids = random_ids(pair, 40)
+    engine = TorchEngine(pair.ours)
+    logits = [engine.prefill([ids[:13].tolist()], capacity=40), *(engine.step([int(token)]) for token in ids[13:])]
+    wanted = pair.theirs(ids[None]).logits[0, 12:]
+    assert (torch.tensor(np.concatenate(logits)) - wanted).abs().max() < TOLERANCE
+
+
+@torch.inference_mode()
+def test_batched_logits(pair: Pair) -> None:
+    lengths, steps = (5, 23, 1, 12), 9
+    rows = [random_ids(pair, 4, 40)[row, : length + steps] for row, length in enumerate(lengths)]
+    engine = TorchEngine(pair.ours)
+    logits = [engine.prefill([row[:-steps].tolist() for row in rows], capacity=40)]
+    logits += [engine.step([int(row[step - steps]) for row in rows]) for step in range(steps)]
+    wanted = left_padded(pair.theirs, rows)[:, -steps - 1 :]
+    assert (torch.tensor(np.stack(logits, axis=1)) - wanted).abs().max() < TOLERANCE
+
+
+def left_padded(model: Any, rows: list[Tensor]) -> Tensor:
+    longest = max(map(len, rows))
+    ids = torch.stack([torch.nn.functional.pad(row, (longest - len(row), 0), value=3) for row in rows])
+    mask = torch.stack([torch.arange(longest) >= longest - len(row) for row in rows]).long()
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    logits: Tensor = model(ids, attention_mask=mask, position_ids=positions).logits
+    return logits
+
+
+def test_greedy_text(pair: Pair) -> None:
+    prompt = random_ids(pair, 7)
+    wanted = pair.theirs.generate(
+        prompt[None],
+        attention_mask=torch.ones(1, 7, dtype=torch.long),
+        do_sample=False,
+        min_new_tokens=100,
+        max_new_tokens=100,
+        eos_token_id=None,
+        pad_token_id=0,
+    )[0, 7:]
+    assert len(set(wanted.tolist())) > 3
+    samples = new_samples([prompt.tolist()])
+    for _ in generate(TorchEngine(pair.ours), samples, Sampling(temperature=0), Limits(100), seed=0):
+        pass
+    assert samples[0].ids == wanted.tolist()
+
+
+def test_every_parameter_is_counted_once(pair: Pair) -> None:
+    assert sum(weight.numel() for weight in pair.ours.parameters()) == pair.theirs.num_parameters()
