@@ -1,0 +1,135 @@
+"""Merges as Hugging Face lists them, turned into tiktoken's ranks: the same tokens for any list of merges."""
+
+import itertools
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from gptcli.errors import CheckpointError
+from gptcli.tokenizer import Tokenizer, tokenizer_for
+from gptcli.tokenizer.vocabulary import build, token_to_bytes
+from tests.tokenizer import reference
+
+
+@st.composite
+def ordered_merges(draw: st.DrawFn) -> list[tuple[str, str]]:
+    """Any merges over two or three letters, each of tokens that are there before it."""
+    tokens = list("abc"[: draw(st.integers(1, 3))])
+    merges: list[tuple[str, str]] = []
+    for _ in range(draw(st.integers(0, 12))):
+        pair = (draw(st.sampled_from(tokens)), draw(st.sampled_from(tokens)))
+        if pair not in merges:
+            merges.append(pair)
+            tokens.append("".join(pair))
+    return merges
+
+
+@settings(max_examples=400, deadline=None)
+@given(ordered_merges(), st.lists(st.text("abc", max_size=24), min_size=1, max_size=8))
+def test_any_list_of_merges_gives_the_tokens_of_hugging_face(merges: list[tuple[str, str]], texts: list[str]) -> None:
+    theirs = reference.plain(merges)
+    with tempfile.TemporaryDirectory() as folder:
+        reference.save(theirs, Path(folder))
+        try:
+            ours = tokenizer_for(Path(folder), None)
+        except CheckpointError as error:
+            # Not in trained vocabularies: of two merges that make a token the first cannot happen, and a third merge
+            # needs the token before the second makes it.
+            assert "after a merge that needs it" in str(error)
+            reject()
+    for text in texts:
+        assert ours.encode(text) == theirs.encode(text).ids
+        assert [token for piece in ours.merges(text) for token in piece.ids] == theirs.encode(text).ids
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    ordered_merges(),
+    st.lists(st.text("abc", min_size=2, max_size=6), max_size=4),
+    st.lists(st.text("abc ", max_size=20), min_size=1, max_size=6),
+)
+def test_tokens_that_are_only_taken_whole_are_as_hugging_face_or_refused(
+    merges: list[tuple[str, str]], extra: list[str], texts: list[str]
+) -> None:
+    theirs = reference.plain(merges, extra, ignore_merges=True, use_regex=True)
+    with tempfile.TemporaryDirectory() as folder:
+        reference.save(theirs, Path(folder))
+        try:
+            ours = tokenizer_for(Path(folder), None)
+        except CheckpointError as error:
+            assert "only taken whole" in str(error) or "after a merge that needs it" in str(error)
+            reject()
+    for text in [*texts, *extra]:
+        assert ours.encode(text) == theirs.encode(text).ids
+
+
+def test_tokens_that_no_merge_makes_are_decoded_and_never_encoded() -> None:
+    theirs = reference.plain([("a", "b")], ["abc", "xyz"])
+    vocab = {**reference.bytes_vocabulary(), "ab": 256, "abc": 257, "xyz": 258}
+    built = build(vocab, [("a", "b")], "here")
+    assert built.unmerged == {257: b"abc", 258: b"xyz"}
+    assert theirs.encode("abc").tokens == ["ab", "c"]
+    assert b"abc" not in built.ranks
+
+
+def test_the_example_that_tiktokens_rule_alone_gets_wrong() -> None:
+    # "abc" is made of "ab" and "c", but "bc" merges first: the token can never come up. Taken as a rank, it would.
+    merges = [("b", "c"), ("a", "b"), ("ab", "c")]
+    vocab = {**reference.bytes_vocabulary(), "bc": 256, "ab": 257, "abc": 258}
+    built = build(vocab, merges, "here")
+    assert set(built.ranks) - {bytes([byte]) for byte in range(256)} == {b"bc", b"ab"}
+    assert reference.plain(merges).encode("abc").tokens == ["a", "bc"]
+
+
+def test_byte_alphabet_is_hugging_faces() -> None:
+    theirs = reference.plain([])
+    for byte in range(256):
+        text = chr(byte)
+        expected = [theirs.id_to_token(token) for token in theirs.encode(text).ids]
+        assert b"".join(token_to_bytes(token) or b"?" for token in expected) == text.encode()
+    assert token_to_bytes("a b") is None
+
+
+@pytest.mark.parametrize(
+    ("vocab", "merges", "message"),
+    [
+        ({"q": 5}, [], "'q'"),
+        ({"new": -1}, [], "no id"),
+        ({"new": 2**31}, [], "no id"),
+        ({"new": "7"}, [], "no id"),
+        ({"new": 1.5}, [], "no id"),
+        ({"new": True}, [], "no id"),
+        ({}, [("a", "b")], "no token 'ab'"),
+        ({"aX": 256, "X\u4e16": 300}, [("X", "\u4e16")], "no token '\u4e16'"),
+        ({"ab": 256}, [("a", "b"), ("a", "b")], "twice"),
+        ({"ab": 256, "abc": 257}, [("ab", "c"), ("a", "b")], "after a merge that needs it"),
+    ],
+)
+def test_broken_vocabularies_are_refused_with_the_place(
+    vocab: dict[str, int], merges: list[tuple[str, str]], message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=message) as caught:
+        build({**reference.bytes_vocabulary(), **vocab}, merges, "here.json")
+    assert str(caught.value).startswith("here.json")
+
+
+def test_exhaustively_on_two_letters() -> None:
+    # All orders of all merges of up to three letters over {a, b}: every text of up to six letters.
+    pairs = [("a", "a"), ("a", "b"), ("b", "a"), ("aa", "b"), ("a", "ab"), ("ab", "a"), ("a", "ba")]
+    texts = ["".join(letters) for n in range(1, 7) for letters in itertools.product("ab", repeat=n)]
+    seen = 0
+    for chosen in itertools.permutations(pairs, 3):
+        made = set("ab")
+        if any(not ({*pair} <= made and (made.add("".join(pair)) or True)) for pair in chosen):
+            continue
+        theirs = reference.plain(list(chosen))
+        vocab = theirs.get_vocab()
+        built = build(vocab, chosen, "here")
+        ours = Tokenizer("small", built.ranks, r"[\s\S]+", ids=built.ids, unmerged=built.unmerged)
+        for text in texts:
+            assert ours.encode(text) == theirs.encode(text).ids, (chosen, text)
+        seen += 1
+    assert seen == 32
