@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from gptcli import __version__
 from gptcli.commands.generate import EPILOG, generate
+from gptcli.commands.models import models
 from gptcli.commands.params import params
 from gptcli.errors import GptcliError
 from gptcli.show.console import notice
@@ -86,6 +87,7 @@ def gptcli(
 
 # The command table. Hidden lines are longer names for the same.
 app.command(epilog=EPILOG)(generate)
+app.add_typer(models, name="models")
 app.command()(params)
 app.command("count-params", hidden=True)(params)
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-_SMALL = (
+# Everything else that may be downloaded.
+SMALL_FILES = (
     CONFIG,
     "generation_config.json",
     "tokenizer.json",
@@ -118,7 +119,7 @@ class _Download:
             from gptcli.checkpoint.hub_errors import not_usable
 
             raise not_usable(self.api, self.name, self.sizes)
-        for small in [*(small for small in _SMALL if small in self.sizes), *index]:
+        for small in [*(small for small in SMALL_FILES if small in self.sizes), *index]:
             self._get(small)
         weights = _shards(self.snapshot / INDEX) if index else [WEIGHTS]
         self._announce(weights)

@@ -1,0 +1,111 @@
+"""Which models there are by name: the bundled ones, those in the hub's cache, and the short names."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from gptcli.checkpoint.families import FAMILIES
+from gptcli.checkpoint.hub import cache_folder, is_whole
+from gptcli.checkpoint.names import DEFAULT_REVISION, SHORT_NAMES, HubName
+from gptcli.checkpoint.source import bundled_folder, bundled_names, find, read_json_object
+from gptcli.errors import CheckpointError, InputError
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model on this machine.
+
+    Attributes:
+        name: what to call it on the command line.
+        family: the ``model_type`` that its config.json gives.
+        nbytes: size of its files on disk.
+        folder: where they lie.
+        runs: whether gptcli can do something with it, as far as ``family`` tells.
+    """
+
+    name: str
+    family: str
+    nbytes: int
+    folder: Path
+    runs: bool
+
+
+@dataclass(frozen=True)
+class ShortName:
+    """A short name, the hub id that it stands for, and whether that is in the cache."""
+
+    name: str
+    repo: str
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The answer of ``gptcli models list``.
+
+    Attributes:
+        bundled: the models that come with gptcli.
+        cached: the models in the hub's cache that are whole, whoever put them there.
+        cache: the folder of that cache.
+        short_names: the short names, and what they stand for.
+    """
+
+    bundled: tuple[LocalModel, ...]
+    cached: tuple[LocalModel, ...]
+    cache: Path
+    short_names: tuple[ShortName, ...]
+
+
+def list_models() -> Catalogue:
+    """All names that gptcli knows. Reads folders and config.json files; the network is not asked."""
+    bundled = tuple(_local(name, bundled_folder() / name) for name in bundled_names())
+    cached = tuple(_cached_models(cache_folder()))
+    there = {model.name for model in cached}
+    short = tuple(ShortName(name, repo, repo in there) for name, repo in SHORT_NAMES.items())
+    return Catalogue(bundled, cached, cache_folder(), short)
+
+
+def pull_model(name: str) -> LocalModel:
+    """Bring a model here from the hub, or the newer version of one that is here already.
+
+    Raises:
+        InputError: ``name`` is a folder, a file or a bundled model: there is nothing to download.
+        GptcliError: as ``source.find``.
+    """
+    source = find(name, refresh=True)
+    if source.hub_name is None:
+        raise InputError(f"{name} is here already ({source.folder}): only models on the hub are downloaded")
+    return _local(str(source.hub_name), source.folder)
+
+
+def _cached_models(cache: Path) -> list[LocalModel]:
+    """Each snapshot that is whole, under each revision that means it; by its commit where none does any more."""
+    models = []
+    for repo_folder in cache.glob("models--*--*"):
+        repo = repo_folder.name.removeprefix("models--").replace("--", "/")
+        revisions = _revisions(repo_folder / "refs")
+        for snapshot in repo_folder.glob("snapshots/*"):
+            if is_whole(snapshot):
+                names = sorted(revisions.get(snapshot.name, [snapshot.name]), key=lambda name: name != DEFAULT_REVISION)
+                models.append(_local(str(HubName(repo, names[0])), snapshot))
+    return sorted(models, key=lambda model: model.name.lower())
+
+
+def _revisions(refs: Path) -> dict[str, list[str]]:
+    """Commit -> the revisions that mean it."""
+    revisions: dict[str, list[str]] = {}
+    for path in sorted(refs.rglob("*")):
+        with suppress(OSError):  # a folder, or not ours to read
+            commit = path.read_bytes()[:100].decode(errors="replace").strip()
+            revisions.setdefault(commit, []).append(path.relative_to(refs).as_posix())
+    return revisions
+
+
+def _local(name: str, folder: Path) -> LocalModel:
+    try:
+        family = str(read_json_object(folder / "config.json").get("model_type", "?"))[:40]
+    except CheckpointError:
+        family = "?"
+    known = {model_type for entry in FAMILIES for model_type in entry.model_types} | {"word-vectors"}
+    nbytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return LocalModel(name, family, nbytes, folder, family in known)

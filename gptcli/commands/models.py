@@ -1,0 +1,100 @@
+"""``gptcli models``: which models there are, fetching one, and what one is."""
+
+from typing import Annotated
+
+import typer
+
+from gptcli.options import JsonOption, NHeadOption, SaveOption
+from gptcli.show.console import present
+
+models = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", show_default=False, help="A short name, or owner/name on the hub; @REVISION may follow."
+    ),
+]
+AnyNameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", show_default=False, help="A folder, a file, a bundled or short name, or owner/name."
+    ),
+]
+
+
+@models.callback()
+def about() -> None:
+    """List, download and examine models. No weights are loaded.
+
+    \b
+    gptcli models list                   bundled, downloaded, short names
+    gptcli models pull pythia-70m        download, to be there without network
+    gptcli models show tales             what it is, and how that is known
+    gptcli models show tales --keys      every tensor, and what becomes of it
+    """
+
+
+@models.command("list")
+def list_(json: JsonOption = False, save: SaveOption = None) -> None:
+    """List the models that have a name: bundled, downloaded, downloadable.
+
+    A model's NAME goes wherever a command takes -m. Whatever lies in the
+    Hugging Face cache is listed, whoever put it there; HF_HOME moves it.
+
+    \b
+    gptcli models list
+    gptcli models list --json | jq -r '.cached[].name'
+    """
+    from gptcli.checkpoint.catalogue import list_models
+    from gptcli.show.models import draw_catalogue
+
+    catalogue = list_models()
+    present(catalogue, lambda: draw_catalogue(catalogue), as_json=json, save=save)
+
+
+@models.command()
+def pull(name: NameArgument, json: JsonOption = False, save: SaveOption = None) -> None:
+    """Download a model from the Hugging Face hub, or the newer version of one.
+
+    Only its configuration, its tokenizer and its safetensors are fetched.
+    From then on it opens without a network. Respects HF_TOKEN (for gated
+    models), HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE.
+
+    \b
+    gptcli models pull gpt2
+    gptcli models pull EleutherAI/pythia-160m
+    gptcli models pull pythia-70m@step1000       an early training step
+    gptcli models pull owner/name@refs/pr/1      a pull request there
+    """
+    from gptcli.checkpoint.catalogue import pull_model
+    from gptcli.show.models import draw_pulled
+
+    model = pull_model(name)
+    present(model, lambda: draw_pulled(model), as_json=json, save=save)
+
+
+@models.command()
+def show(
+    name: AnyNameArgument,
+    keys: Annotated[bool, typer.Option("--keys", help="List every tensor and what becomes of it.")] = False,
+    n_head: NHeadOption = None,
+    json: JsonOption = False,
+    save: SaveOption = None,
+) -> None:
+    """Say what a checkpoint is: family, configuration, tokenizer, files.
+
+    Beside each fact stands whether it was read, and in which file, or
+    inferred, and from what. Only headers and configuration are read.
+
+    \b
+    gptcli models show tales
+    gptcli models show pythia-70m --keys         needs 'models pull' first
+    gptcli models show ./model.safetensors       no config.json: inferred
+    gptcli models show tales --json | jq .config
+    """
+    from gptcli.checkpoint.description import describe
+    from gptcli.show.models import draw_description
+
+    answer = describe(name, keys=keys, n_head=n_head)
+    present(answer, lambda: draw_description(answer), as_json=json, save=save)

@@ -1,0 +1,168 @@
+"""The pictures of ``gptcli models``: the list of names, and the card of one checkpoint."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from gptcli.model.config import GPTConfig
+from gptcli.show.pictures import table
+from gptcli.show.scoreboard import size
+from gptcli.show.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from gptcli.checkpoint.catalogue import Catalogue, LocalModel
+    from gptcli.checkpoint.description import Description, TensorFacts, TokenizerFacts
+
+_GPT2 = GPTConfig()
+
+
+def draw_catalogue(catalogue: "Catalogue") -> "RenderableType":
+    """Bundled models, cached ones, and the short names."""
+    from rich.console import Group
+    from rich.text import Text
+
+    cache = visible(str(catalogue.cache), keep="")
+    cached: RenderableType = _models(f"In the cache ({cache})", catalogue.cached)
+    if not catalogue.cached:
+        cached = Text("In the cache", style="bold").append(f"\n\n  nothing yet ({cache})\n", style="not bold dim")
+    return Group(_models("Bundled", catalogue.bundled), cached, _short_names(catalogue))
+
+
+def draw_pulled(model: "LocalModel") -> "RenderableType":
+    """What was downloaded, and where it lies."""
+    from rich.text import Text
+
+    line = Text(visible(model.name, keep=""), style="bold")
+    return line.append(f"  {visible(model.family, keep='')}, {size(model.nbytes)}\n", style="not bold").append(
+        visible(str(model.folder), keep=""), style="not bold dim"
+    )
+
+
+def draw_description(about: "Description") -> "RenderableType":
+    """The card: one line a fact, and where it is known from; then the tensors, where they are asked for."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    head = Text(visible(about.name, keep=""), style="bold")
+    origin = f"{about.repo} at commit {about.commit}\n" if about.repo and about.repo != about.name else ""
+    head.append(f"\n{visible(origin)}{visible(str(about.folder), keep='')}\n", style="not bold dim")
+    parts: list[RenderableType] = [head, _facts(about)]
+    parts += [Padding(Text(f"! {visible(note)}", style="yellow"), (0, 0, 0, 2)) for note in about.notes]
+    if about.tensors is not None:
+        parts.append(_tensors(about.tensors))
+    return Group(*parts)
+
+
+def _models(title: str, models: Sequence["LocalModel"]) -> "Table":
+    made = table("name", "family", ">size", "", title=title)
+    for model in models:
+        made.add_row(
+            visible(model.name, keep=""),
+            visible(model.family, keep=""),
+            size(model.nbytes),
+            "" if model.runs else "not a model that gptcli runs",
+            style=None if model.runs else "dim",
+        )
+    return made
+
+
+def _short_names(catalogue: "Catalogue") -> "RenderableType":
+    made = table("name", "on the hub", "", title="Short names (-m NAME downloads on first use)")
+    for short in catalogue.short_names:
+        made.add_row(short.name, short.repo, "cached" if short.cached else "")
+    return made
+
+
+def _facts(about: "Description") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True, style="dim")
+    made.add_column(overflow="fold")
+    made.add_column(style="dim", no_wrap=True)
+
+    def add(label: str, value: str, fact: str = "") -> None:
+        known = about.known.get(fact)
+        made.add_row(label, Text(visible(value)), Text(visible(f"{known.how}: {known.source}" if known else "")))
+
+    add("family", about.family or "none that gptcli runs", "family")
+    if about.config is not None:
+        add("shape", shape_text(about.config), "config")
+        add("unlike GPT-2", "\n".join(difference_texts(about.config, about.unlike_gpt2)) or "nothing")
+    if about.parameters is not None:
+        add("parameters", f"{about.parameters:,}", "parameters")
+        add("stored as", f"{_dtypes(about.dtypes)} in {about.n_tensors:,} tensors", "dtypes")
+    if about.tokenizer is not None:
+        label = "vocabulary" if about.config is None and about.family else "tokenizer"
+        add(label, _tokenizer_text(about.tokenizer), "tokenizer")
+    if about.eos_ids:
+        add("ends a text", ", ".join(map(str, about.eos_ids)), "eos_ids")
+    add("files", "\n".join(f"{file.name}  {size(file.nbytes)}" for file in about.files) or "none")
+    return made
+
+
+def shape_text(config: GPTConfig) -> str:
+    """The numbers that make a GPT large or small."""
+    layers = "1 layer" if config.n_layer == 1 else f"{config.n_layer:,} layers"
+    return (
+        f"{layers}, {config.n_head:,} heads of {config.head_size:,}, width {config.n_embd:,}\n"
+        f"context {config.n_positions:,}, vocabulary {config.vocab_size:,}"
+    )
+
+
+def difference_texts(config: GPTConfig, names: Iterable[str]) -> list[str]:
+    """Each field in which a configuration is unlike GPT-2, its value, and GPT-2's."""
+    lines = []
+    for name in names:
+        if name == "windows":
+            sizes = sorted({window for window in config.windows if window is not None})
+            local = sum(window is not None for window in config.windows)
+            seen = " or ".join(f"{window:,}" for window in sizes)
+            lines.append(f"windows: {seen} positions in {local} of {config.n_layer} layers")
+        else:
+            default = config.n_embd * 4 if name == "n_inner" else getattr(_GPT2, name)
+            lines.append(f"{name}: {_value(getattr(config, name))} (GPT-2: {_value(default)})")
+    return lines
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
+
+
+def _dtypes(dtypes: dict[str, int]) -> str:
+    if len(dtypes) < 2:
+        return next(iter(dtypes), "no dtype")
+    return ", ".join(f"{dtype} ({count:,})" for dtype, count in dtypes.items())
+
+
+def _tokenizer_text(tokenizer: "TokenizerFacts", limit: int = 4) -> str:
+    special = [
+        f"{visible(text, keep='')} {token}{' (ends a text)' if token == tokenizer.eos_id else ''}"
+        for text, token in tokenizer.special_tokens.items()
+    ]
+    more = [f"and {len(special) - limit} more special tokens"] if len(special) > limit else []
+    return "\n".join([f"{tokenizer.kind}, {tokenizer.n_vocab:,} entries", *special[:limit], *more])
+
+
+def _tensors(tensors: Sequence["TensorFacts"]) -> "Table":
+    made = table("tensor in the file", "dtype", ">shape", "done", "our name, if other", title="")
+    for column in (made.columns[0], made.columns[-1]):  # a name is never cut short: it may be what is looked for
+        column.no_wrap, column.overflow = False, "fold"
+    for tensor in tensors:
+        made.add_row(
+            visible(tensor.key, keep=""),
+            tensor.dtype,
+            "×".join(map(str, tensor.shape)) or "scalar",
+            tensor.done,
+            tensor.ours if tensor.ours and tensor.ours != tensor.key else "",
+            style="dim" if tensor.done == "skipped" else None,
+        )
+    return made
