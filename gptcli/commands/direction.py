@@ -1,0 +1,52 @@
+"""``gptcli direction``: words measured along a direction."""
+
+from typing import Annotated
+
+import typer
+
+from gptcli.options import JsonOption, SaveOption
+from gptcli.show.console import notices, present
+from gptcli.vector_options import (
+    DEFAULT_EMBEDDING,
+    EmbeddingOption,
+    LeadingSpaceOption,
+    UnembeddingOption,
+    words_argument,
+)
+
+
+def direction(
+    expression: Annotated[str, typer.Argument(metavar="EXPR", show_default=False, help="The direction: cats-cat.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="WORD...", show_default=False, help="Words or expressions.")
+    ] = None,
+    sort: Annotated[bool, typer.Option("--sort/--no-sort", help="Largest first, or in the order given.")] = True,
+    model: EmbeddingOption = DEFAULT_EMBEDDING,
+    unembedding: UnembeddingOption = False,
+    leading_space: LeadingSpaceOption = True,
+    json: JsonOption = False,
+    save: SaveOption = None,
+) -> None:
+    """Measure words along a direction: is cats - cat a direction of the plural?
+
+    The figure is the dot product of a word's vector with what EXPR comes to,
+    vectors as they are: positive on the side of what is added, negative on the
+    side of what is taken away. Words are read from stdin where they are - or
+    piped in.
+
+    \b
+    gptcli direction cats-cat cat cats puppy puppies student students
+    gptcli direction cats-cat one two three four --no-sort
+    gptcli direction woman-man nurse engineer queen king
+    gptcli direction queens-queen -m tales tree trees leaf leaves
+    """
+    from gptcli.embedding import queries
+    from gptcli.embedding.load import open_embedding
+    from gptcli.expression import parse
+    from gptcli.show.vectors import draw_direction
+
+    parsed, texts = parse(expression), words_argument(words, "WORD")
+    embedding = open_embedding(model, unembedding=unembedding, leading_space=leading_space)
+    answer = queries.direction(embedding, parsed, texts, sort=sort)
+    notices(answer.notes)
+    present(answer, lambda: draw_direction(answer), as_json=json, save=save)

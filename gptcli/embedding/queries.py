@@ -1,0 +1,290 @@
+"""The questions that commands ask of an embedding: words in, words and figures out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gptcli.embedding.load import Embedding
+from gptcli.embedding.matrix import Floats
+from gptcli.embedding.metric import Method, Metric
+from gptcli.errors import InputError
+from gptcli.expression import Expression, Term, parse
+from gptcli.vectors import pairwise, product_scores, rank, scores, weighted_sum
+
+_ARITHMETIC = re.compile(r"[-+*/()\"'−×÷]")
+
+
+@dataclass(frozen=True)
+class QueryWord:
+    """A word of the question.
+
+    Attributes:
+        word: as it was typed.
+        weight: what it is multiplied by.
+        ids: its rows in the embedding; their mean stands for it.
+        tokens: what those rows are.
+    """
+
+    word: str
+    weight: float
+    ids: tuple[int, ...]
+    tokens: tuple[str | bytes, ...]
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """A word of the answer.
+
+    Attributes:
+        rank: its place, 1 for the most alike.
+        word: the word, or the bytes of the token.
+        id: its row in the embedding.
+        score: how alike it is, by the answer's metric and method.
+        in_query: whether it was in the question.
+    """
+
+    rank: int
+    word: str | bytes
+    id: int
+    score: float
+    in_query: bool
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The words nearest to a point.
+
+    Attributes:
+        embedding: name of the embedding.
+        tensor: name of its matrix in the file.
+        query: the question.
+        words: the words in it.
+        metric: how the score is worked out.
+        method: how the words are joined.
+        searched: how many rows took part.
+        neighbors: the nearest, best first.
+        notes: what the reader should know about how the words were taken.
+    """
+
+    embedding: str
+    tensor: str
+    query: str
+    words: tuple[QueryWord, ...]
+    metric: Metric
+    method: Method
+    searched: int
+    neighbors: tuple[Neighbor, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Similarities:
+    """How alike words are to each other.
+
+    Attributes:
+        embedding: name of the embedding.
+        tensor: name of its matrix in the file.
+        metric: how the values are worked out.
+        labels: the words, or expressions, as typed.
+        words: the words in them.
+        values: [words][words] similarities (or distances).
+        notes: what the reader should know about how the words were taken.
+    """
+
+    embedding: str
+    tensor: str
+    metric: Metric
+    labels: tuple[str, ...]
+    words: tuple[QueryWord, ...]
+    values: tuple[tuple[float, ...], ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A word and its dot product with a direction."""
+
+    label: str
+    dot: float
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Words measured along a direction.
+
+    Attributes:
+        embedding: name of the embedding.
+        tensor: name of its matrix in the file.
+        direction: the expression that gives the direction.
+        words: the words in it, and those measured.
+        products: the dot product of each measured word with it.
+        notes: what the reader should know about how the words were taken.
+    """
+
+    embedding: str
+    tensor: str
+    direction: str
+    words: tuple[QueryWord, ...]
+    products: tuple[Product, ...]
+    notes: tuple[str, ...]
+
+
+def analogy(
+    embedding: Embedding,
+    expression: Expression,
+    *,
+    metric: Metric = Metric.cosine,
+    method: Method = Method.add,
+    top: int = 10,
+    restrict: int | None = None,
+    keep_query: bool = False,
+) -> Neighbors:
+    """The words nearest to what an expression comes to: gensim's ``most_similar`` and ``most_similar_cosmul``.
+
+    Args:
+        embedding: where to look.
+        expression: words with weights.
+        metric: the cosine joins and compares vectors of length 1; the others take the vectors as they are.
+        method: sum, or product (which is made of cosines).
+        top: how many words to return.
+        restrict: search the first rows only, the most frequent words where the vocabulary is in that order.
+        keep_query: let the query's own words take part, and return them wherever they rank.
+
+    Raises:
+        InputError: an unknown word, or a combination of options or words that has no answer.
+    """
+    if method is Method.mul and metric is not Metric.cosine:
+        raise InputError(f"--method mul multiplies cosine similarities: it does not go with --metric {metric.value}")
+    words = _query_words(embedding, expression.terms)
+    vectors = _stack(embedding, words)
+    weights = [word.weight for word in words]
+    if method is Method.mul:
+        scored = product_scores(embedding.matrix, vectors, weights, restrict)
+    else:
+        scored = scores(embedding.matrix, weighted_sum(vectors, weights, metric), metric, restrict)
+    own = {row for word in words for row in word.ids}
+    found = rank(scored, metric, top, **({"also": own} if keep_query else {"left_out": own}))
+    return Neighbors(
+        embedding.name,
+        embedding.tensor,
+        expression.text,
+        words,
+        metric,
+        method,
+        len(scored),
+        tuple(
+            Neighbor(item.rank, embedding.vocabulary.name(item.row), item.row, item.score, item.row in own)
+            for item in found
+        ),
+        _notes(embedding, words, [expression]),
+    )
+
+
+def neighbors(
+    embedding: Embedding,
+    word: str,
+    *,
+    metric: Metric = Metric.cosine,
+    top: int = 10,
+    restrict: int | None = None,
+    keep_query: bool = False,
+) -> Neighbors:
+    """The words nearest to one word, which is taken as it is typed: gensim's ``similar_by_word``.
+
+    Raises:
+        InputError: the word is unknown.
+    """
+    lone = Expression(word, (Term(word),))
+    return analogy(embedding, lone, metric=metric, top=top, restrict=restrict, keep_query=keep_query)
+
+
+def similarity(embedding: Embedding, texts: Sequence[str], metric: Metric = Metric.cosine) -> Similarities:
+    """How alike two or more words, or expressions, are to each other.
+
+    Raises:
+        InputError: fewer than two, or an unknown word.
+        ExpressionError: one of them is neither a word nor an expression.
+    """
+    if len(texts) < 2:
+        raise InputError("similarity compares two words or more: gptcli similarity king queen")
+    expressions = [read_word(embedding, text) for text in texts]
+    points, words = _points(embedding, expressions)
+    values = tuple(tuple(map(float, row)) for row in pairwise(points, metric))
+    return Similarities(
+        embedding.name, embedding.tensor, metric, tuple(texts), words, values, _notes(embedding, words, expressions)
+    )
+
+
+def direction(embedding: Embedding, expression: Expression, texts: Sequence[str], *, sort: bool = True) -> Direction:
+    """The dot product of words with a direction in the embedding, vectors as they are.
+
+    Args:
+        embedding: where the words live.
+        expression: the direction, such as cats - cat.
+        texts: the words to measure, or expressions.
+        sort: largest first, in place of the order given.
+
+    Raises:
+        InputError: no words, or an unknown one.
+        ExpressionError: one of ``texts`` is neither a word nor an expression.
+    """
+    if not texts:
+        raise InputError("there are no words to measure: gptcli direction cats-cat puppy puppies")
+    expressions = [expression, *(read_word(embedding, text) for text in texts)]
+    points, words = _points(embedding, expressions)
+    products = [Product(text, float(dot)) for text, dot in zip(texts, points[1:] @ points[0], strict=True)]
+    if sort:
+        products.sort(key=lambda product: -product.dot)
+    return Direction(
+        embedding.name, embedding.tensor, expression.text, words, tuple(products), _notes(embedding, words, expressions)
+    )
+
+
+def read_word(embedding: Embedding, text: str) -> Expression:
+    """A word where the vocabulary has the text as it stands or it has no operator in it, else an expression."""
+    if embedding.vocabulary.has(text) or not _ARITHMETIC.search(text):
+        return Expression(text, (Term(text),))
+    return parse(text)
+
+
+def _points(embedding: Embedding, expressions: Sequence[Expression]) -> tuple[Floats, tuple[QueryWord, ...]]:
+    """What each expression comes to, [k, d], and the words in them, each once."""
+    import numpy as np
+
+    read = [_query_words(embedding, expression.terms) for expression in expressions]
+    points = [weighted_sum(_stack(embedding, words), [w.weight for w in words], Metric.dot) for words in read]
+    return np.stack(points), tuple(dict.fromkeys(word for words in read for word in words))
+
+
+def _query_words(embedding: Embedding, terms: Sequence[Term]) -> tuple[QueryWord, ...]:
+    vocabulary = embedding.vocabulary
+    rows = [vocabulary.rows(term.word) for term in terms]
+    return tuple(
+        QueryWord(term.word, term.weight, ids, tuple(map(vocabulary.name, ids)))
+        for term, ids in zip(terms, rows, strict=True)
+    )
+
+
+def _notes(embedding: Embedding, words: Sequence[QueryWord], expressions: Sequence[Expression]) -> tuple[str, ...]:
+    """Words of several tokens, and expressions that are a word as well."""
+    several = {word.word: word.tokens for word in words if len(word.ids) > 1}
+    notes = [
+        f"'{word}' is {len(tokens)} tokens, {_listed(tokens)}: their mean stands for it"
+        for word, tokens in several.items()
+    ]
+    notes += [
+        f"{expression.text} is read as arithmetic: put it in quotes inside the quotes for the word of that name"
+        for expression in expressions
+        if len(expression.terms) > 1 and embedding.vocabulary.has(expression.text)
+    ]
+    return tuple(notes)
+
+
+def _listed(tokens: Sequence[str | bytes]) -> str:
+    return " ".join(repr(t.decode(errors="backslashreplace") if isinstance(t, bytes) else t) for t in tokens)
+
+
+def _stack(embedding: Embedding, words: Sequence[QueryWord]) -> Floats:
+    import numpy as np
+
+    return np.stack([embedding.vector(word.ids) for word in words])

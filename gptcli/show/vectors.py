@@ -1,0 +1,161 @@
+"""The pictures of similarity, neighbors, analogy and direction."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcli.show.pictures import bar, heat_map, table
+from gptcli.show.text import token_text, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.measure import Measurement
+    from rich.text import Text
+
+    from gptcli.embedding.queries import Direction, Neighbors, Similarities
+
+_BAR = 40
+_LABEL = 32
+_MEASURES = {"cosine": "cosine similarity", "dot": "dot product", "euclidean": "euclidean distance"}
+
+
+@dataclass(frozen=True)
+class SpanBar:
+    """A bar from zero to a value, to the left where that is negative, as wide as its column up to a limit.
+
+    Attributes:
+        value: where it ends.
+        low: what the column's left end stands for, at most 0.
+        high: what its right end stands for, at least 0.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Draw it: what is left of zero, the axis where there is a left side, what is right of it."""
+        from rich.text import Text
+
+        width = min(options.max_width, _BAR)
+        span = (self.high - self.low) or 1.0
+        left = round(-self.low / span * (width - 1)) if self.low < 0 else 0
+        if not left:
+            yield Text(bar(self.value / span, width), style="cyan")
+            return
+        # Block characters fill from the left; to the right of a bar there is only a half.
+        halves = max(round(2 * left * self.value / self.low), 1) if self.value < 0 else 0
+        negative = ("▐" if halves % 2 else "") + "█" * (halves // 2)
+        positive = bar(self.value / self.high, width - 1 - left) if self.value > 0 else ""
+        yield Text(negative.rjust(left), style="magenta").append("│", style="dim").append(positive, style="cyan")
+
+    def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
+        """Any width will do."""
+        from rich.measure import Measurement
+
+        return Measurement(8, min(_BAR, options.max_width))
+
+
+def label(word: str | bytes) -> str:
+    """A word as it is; the bytes of a token with their spaces and line breaks made visible."""
+    return token_text(word) if isinstance(word, bytes) else visible(word, keep="")
+
+
+def draw_neighbors(answer: "Neighbors") -> "RenderableType":
+    """The nearest words with their scores, best first."""
+    from rich.console import Group
+    from rich.text import Text
+
+    measure = "3CosMul" if answer.method == "mul" else _MEASURES[answer.metric]
+    tokens = any(isinstance(item.word, bytes) for item in answer.neighbors)
+    scores = [item.score for item in answer.neighbors]
+    low, high = min([0.0, *scores]), 1.0 if measure == _MEASURES["cosine"] else max([0.0, *scores])
+    listed = table(">", "token" if tokens else "word", *([">id"] if tokens else []), f">{measure.split()[-1]}", "")
+    for item in answer.neighbors:
+        word = Text(_cropped(label(item.word)))
+        if item.in_query:
+            word.append("  in the query", style="dim")
+        cells: list[RenderableType] = [str(item.rank), word, *([str(item.id)] if tokens else []), _figure(item.score)]
+        listed.add_row(*cells, SpanBar(item.score, low, high))
+    return Group(
+        _headline(answer.query, answer.embedding, answer.tensor, f"{measure}, {answer.searched:,} searched"), listed
+    )
+
+
+def draw_similarities(answer: "Similarities") -> "RenderableType":
+    """Two words: one line that starts with the figure. More: a heat map, in pieces where it is too wide."""
+    from rich.text import Text
+
+    labels = [_cropped(visible(name, keep="")) for name in answer.labels]
+    if len(labels) > 2:
+        return HeatMap(labels, answer.values, _place(answer.embedding, answer.tensor, _MEASURES[answer.metric]))
+    line = Text(_figure(answer.values[0][1]), style="bold")
+    line.append(f"  {labels[0]} and {labels[1]}", style="not bold")
+    return line.append(f"  {_place(answer.embedding, answer.tensor, _MEASURES[answer.metric])}", style="not bold dim")
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """A square of figures, cut into blocks of columns that fit, all on one colour scale."""
+
+    labels: Sequence[str]
+    values: Sequence[Sequence[float]]
+    caption: str
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Draw as many columns at a time as the width takes."""
+        from rich.measure import Measurement
+        from rich.text import Text
+
+        yield Text(self.caption, style="dim")
+        flat = [value for row in self.values for value in row]
+        start = 0
+        while start < len(self.labels):
+            end = len(self.labels)
+            block = self._block(start, end, flat)
+            while (
+                end > start + 1
+                and Measurement.get(console, options.update(width=10_000), block).maximum > options.max_width
+            ):
+                end -= 1
+                block = self._block(start, end, flat)
+            yield block
+            start = end
+
+    def _block(self, start: int, end: int, flat: Sequence[float]) -> "RenderableType":
+        columns = [row[start:end] for row in self.values]
+        return heat_map(self.labels, self.labels[start:end], columns, (min(flat), max(flat)))
+
+
+def draw_direction(answer: "Direction") -> "RenderableType":
+    """Words along a direction, with bars to either side of zero."""
+    from rich.console import Group
+
+    dots = [product.dot for product in answer.products]
+    low, high = min([0.0, *dots]), max([0.0, *dots])
+    listed = table("word", ">dot product", "")
+    for product in answer.products:
+        listed.add_row(
+            _cropped(visible(product.label, keep="")), f"{product.dot:+.3f}", SpanBar(product.dot, low, high)
+        )
+    return Group(_headline(answer.direction, answer.embedding, answer.tensor, "dot product"), listed)
+
+
+def _headline(query: str, embedding: str, tensor: str, measure: str) -> "Text":
+    from rich.text import Text
+
+    return Text(visible(query, keep=""), style="bold").append(
+        f"  {_place(embedding, tensor, measure)}", style="not bold dim"
+    )
+
+
+def _place(embedding: str, tensor: str, measure: str) -> str:
+    return visible(f"{embedding} {tensor}, {measure}", keep="")
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _cropped(text: str) -> str:
+    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
