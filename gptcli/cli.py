@@ -9,9 +9,13 @@ import typer
 from typer.core import TyperGroup
 
 from gptcli import __version__
+from gptcli.commands.analogy import analogy
+from gptcli.commands.direction import direction
 from gptcli.commands.generate import EPILOG, generate
 from gptcli.commands.models import models
+from gptcli.commands.neighbors import neighbors
 from gptcli.commands.params import params
+from gptcli.commands.similarity import similarity
 from gptcli.errors import GptcliError
 from gptcli.show.console import notice
 
@@ -90,6 +94,11 @@ app.command(epilog=EPILOG)(generate)
 app.add_typer(models, name="models")
 app.command()(params)
 app.command("count-params", hidden=True)(params)
+app.command()(similarity)
+app.command("embed-similarity", hidden=True)(similarity)
+app.command()(neighbors)
+app.command()(analogy)
+app.command()(direction)
 
 
 def main() -> None:
