@@ -36,7 +36,7 @@ ModelOption = Annotated[
         "-m",
         metavar="MODEL",
         envvar="GPTCLI_MODEL",
-        help="A bundled name, a folder, or a .safetensors file.",
+        help="A folder, a .safetensors file, or a name (gptcli models list).",
         rich_help_panel="Model",
     ),
 ]
