@@ -16,6 +16,8 @@ from gptcli.commands.models import models
 from gptcli.commands.neighbors import neighbors
 from gptcli.commands.params import params
 from gptcli.commands.similarity import similarity
+from gptcli.commands.tokenize import EPILOG as TOKENIZE_EPILOG
+from gptcli.commands.tokenize import tokenize
 from gptcli.errors import GptcliError
 from gptcli.show.console import notice
 
@@ -99,6 +101,7 @@ app.command("embed-similarity", hidden=True)(similarity)
 app.command()(neighbors)
 app.command()(analogy)
 app.command()(direction)
+app.command(epilog=TOKENIZE_EPILOG)(tokenize)
 
 
 def main() -> None:
