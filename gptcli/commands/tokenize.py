@@ -133,9 +133,11 @@ def _show_merges(
     tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool, save: Path | None
 ) -> None:
     from gptcli.show.tokens import merge_steps_picture
+    from gptcli.tokenizer.merges import first_different
 
     pieces = tokenizer.merges("".join(chunks), special=special)
-    present(pieces, lambda: merge_steps_picture(pieces, _DRAWN_PIECES), as_json=as_json, save=save)
+    answer = list(pieces) if as_json else first_different(pieces, _DRAWN_PIECES + 1)
+    present(answer, lambda: merge_steps_picture(answer, _DRAWN_PIECES), as_json=as_json, save=save)
 
 
 def _print_ids(tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool) -> None:

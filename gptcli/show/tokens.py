@@ -32,14 +32,13 @@ def strip_with_counts(answer: "Tokenized", note: str, width: int, limit: int) ->
     parts = [token_strip(shown, [str(token.id) for token in drawn], width), Text()] if shown else []
     if counts.tokens > len(drawn):
         parts.append(Text(f"... and {counts.tokens - len(drawn):,} more (--ids prints them all)\n", style="dim"))
+    share = "" if counts.characters_per_token is None else f" ({counts.characters_per_token:.2f} a token)"
     figures = [
         _count(counts.tokens, "token"),
-        _count(counts.characters, "character"),
+        _count(counts.characters, "character") + share,
         _count(counts.bytes, "byte"),
     ]
-    if counts.characters_per_token is not None:
-        figures.append(f"{counts.characters_per_token:.2f} characters a token")
-    parts.append(Text(" · ".join(figures), style="bold").append(f"  ({answer.tokenizer})", style="not bold dim"))
+    parts.append(Text(" · ".join(figures), style="bold").append(f"  {answer.tokenizer}", style="not bold dim"))
     if note:
         parts.append(Text(note, style="dim"))
     return Group(*parts)
@@ -53,19 +52,20 @@ def merge_steps_picture(pieces: Sequence["PieceMerges"], limit: int) -> "Group":
     """For each piece, its bytes and how they merge, one line a step.
 
     Args:
-        pieces: the pieces of a text; one that comes again is drawn once.
+        pieces: pieces of a text.
         limit: how many to draw at most.
     """
     from rich.console import Group
     from rich.text import Text
 
     parts: list[Text] = []
-    different = list({piece.piece: piece for piece in pieces}.values())
-    for piece in different[:limit]:
+    for piece in pieces[:limit]:
         title = Text(token_text(piece.piece), style="bold", overflow="ellipsis", no_wrap=True)
         parts += [title, *_steps(piece), Text()]
-    if len(different) > limit:
-        parts.append(Text(f"... and {len(different) - limit:,} pieces more (--json prints them all)", style="dim"))
+    if len(pieces) > limit:
+        parts.append(
+            Text(f"... and more: the first {limit} different pieces are drawn (--json prints all)", style="dim")
+        )
     return Group(*parts)
 
 

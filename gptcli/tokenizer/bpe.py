@@ -157,7 +157,7 @@ class Tokenizer:
             raise InputError(f"the vocabulary of {self.name} has no token for the byte 0x{byte.hex()}")
         return ids  # type: ignore[return-value]  # None is not among them
 
-    def merges(self, text: str, *, special: bool = False) -> list[PieceMerges]:
+    def merges(self, text: str, *, special: bool = False) -> Iterator[PieceMerges]:
         """How a text becomes tokens: its pieces, and the merges that built each, step by step.
 
         Args:
@@ -165,22 +165,25 @@ class Tokenizer:
             special: as in ``encode``.
 
         Returns:
-            One entry a piece. Pieces of more than 2,000 bytes come without their steps.
+            One entry a piece, made as it is asked for. Pieces of more than 2,000 bytes come without their steps.
 
         Raises:
             InputError: the text needs a byte that the vocabulary lacks.
         """
         import regex  # type: ignore[import-untyped]  # comes with tiktoken
 
-        found = []
+        known: dict[bytes, PieceMerges] = {}
         for part in self._parts(text, special=special):
             if isinstance(part, int):
                 data = self.token_bytes(part)
-                found.append(PieceMerges(data, (), (data,), (part,)))
+                yield PieceMerges(data, (), (data,), (part,))
                 continue
             clean = part.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            found += [self._piece_merges(match[0].encode()) for match in regex.finditer(self.pattern, clean)]
-        return found
+            for match in regex.finditer(self.pattern, clean):
+                piece = match[0].encode()
+                if piece not in known:
+                    known[piece] = self._piece_merges(piece)
+                yield known[piece]
 
     def _piece_merges(self, piece: bytes) -> PieceMerges:
         steps = merge_steps(piece, self._ranks) if len(piece) <= _LONG_PIECE else ()

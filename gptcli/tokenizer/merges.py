@@ -1,6 +1,6 @@
 """Byte-pair encoding one merge at a time: for looking at, not for speed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -60,3 +60,13 @@ def merge_steps(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[Merge, ...]:
         left, right = parts[index : index + 2]
         parts[index : index + 2] = [left + right]
         steps.append(Merge(rank, left, right, tuple(parts)))
+
+
+def first_different(pieces: Iterable[PieceMerges], limit: int) -> list[PieceMerges]:
+    """Each piece where it comes for the first time, ``limit`` of them at most; looks no further than it needs."""
+    found: dict[bytes, PieceMerges] = {}
+    for piece in pieces:
+        found.setdefault(piece.piece, piece)
+        if len(found) == limit:
+            break
+    return list(found.values())
