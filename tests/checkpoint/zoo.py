@@ -1,5 +1,6 @@
 """Small random checkpoints of every family, created and saved by transformers itself."""
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -112,7 +113,7 @@ CONFIGS: dict[str, Any] = {
 def reference(config: Any, seed: int = 2) -> Any:
     """transformers' model of a configuration, with weights that make every part of it matter."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(config).eval()
+    model = AutoModelForCausalLM.from_config(copy.deepcopy(config)).eval()  # models change their configuration
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.dim() == 2:

@@ -16,7 +16,7 @@ NAMING = Naming(
         "lm_head": "lm_head",
     },
     prefixes=("transformer.",),
-    buffers=r"h\.[0-9]+\.attn\.bias|position_ids",
+    buffers=r"h\.[0-9]+\.attn\.(bias|masked_bias)|position_ids",
 )
 # The family has names of its own: its "gelu" is the tanh approximation.
 _ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu_new", "relu": "relu", "silu": "silu", "swish": "silu"}
