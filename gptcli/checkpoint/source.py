@@ -92,10 +92,10 @@ def _existing(name: str) -> Path | None:
 
 def _nothing_called(name: str) -> str:
     near = similar(name, [*bundled_names(), *SHORT_NAMES])
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    hint = f"did you mean {' or '.join(near)}? See " if near else ""
     return (
-        f"no model '{name:.200}': it is no folder, no file, and no name that gptcli knows\n"
-        f"  {hint}'gptcli models list' shows the names; a model on the hub goes by owner/name"
+        f"no model '{name:.200}': it is no folder, no file, and no name that gptcli knows; "
+        f"{hint or 'try '}'gptcli models list', or owner/name for a model on the hub"
     )
 
 
