@@ -1,0 +1,57 @@
+"""The error boundary: what was raised becomes one line and a documented exit code."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gptcli import __version__
+from gptcli.cli import app
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["generat"], "generate"),
+        (["generate", "--temperatur", "1"], "--temperature"),
+        (["generate", "-n", "many"], "--max-new-tokens"),
+        (["logits", "x", "--device", "toaster"], "toaster"),
+        (["generate", "x", "--seed", "-1"], "--seed"),
+        (["generate", "x", "--json", "--jsonl"], "--jsonl"),
+        (["generate", "x", "--stop", ""], "--stop"),
+        (["generate", "x", "-t", "inf"], "--temperature"),
+        (["generate", "x", "--logit-bias", "dragon"], "--logit-bias"),
+        (["generate", "--prompts-file", "/nowhere/at/all"], "/nowhere/at/all"),
+    ],
+)
+def test_mistakes_are_one_line_on_stderr(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert said in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_version() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"gptcli {__version__}\n")
+
+
+@pytest.mark.parametrize("command", [["params", "gpt3"], ["analogy", "king-man+woman"], ["models", "list"]])
+def test_a_reader_that_goes_away_ends_it_quietly(command: list[str]) -> None:
+    script = f"{sys.executable} -m gptcli {' '.join(command)} | head -c 1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
