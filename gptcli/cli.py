@@ -1,5 +1,7 @@
 """The command table, and the one place where an error becomes a message and an exit code."""
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ from gptcli import __version__
 from gptcli.commands.analogy import analogy
 from gptcli.commands.direction import direction
 from gptcli.commands.generate import EPILOG, generate
+from gptcli.commands.logits import logits
 from gptcli.commands.models import models
 from gptcli.commands.neighbors import neighbors
 from gptcli.commands.params import params
@@ -24,6 +27,8 @@ from gptcli.show.console import notice
 # Typer's own base of everything it says about wrong usage: BadParameter < UsageError < ClickException. The releases
 # that we allow do not all export that base by name.
 _UsageError: Any = typer.BadParameter.__mro__[2]
+# What the system says when stdout is a full disk or a broken one.
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class ErrorBoundary(TyperGroup):
@@ -39,6 +44,11 @@ class ErrorBoundary(TyperGroup):
             # Python flushes stdout once more at exit; let that go nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+        except OSError as error:
+            if error.errno not in _OUTPUT_ERRORS:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise GptcliError(f"cannot write the output: {error.strerror}") from error
 
     def main(  # type: ignore[override]  # the rest of Typer's parameters travel in **extra
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
@@ -93,17 +103,27 @@ def gptcli(
 
 # The command table. Hidden lines are longer names for the same.
 app.command(epilog=EPILOG)(generate)
+app.command()(logits)
 app.add_typer(models, name="models")
 app.command()(params)
 app.command("count-params", hidden=True)(params)
+app.command(epilog=TOKENIZE_EPILOG)(tokenize)
 app.command()(similarity)
 app.command("embed-similarity", hidden=True)(similarity)
 app.command()(neighbors)
 app.command()(analogy)
 app.command()(direction)
-app.command(epilog=TOKENIZE_EPILOG)(tokenize)
 
 
 def main() -> None:
     """The ``gptcli`` command."""
+    _prepare_streams()
     app()
+
+
+def _prepare_streams() -> None:
+    """Let nothing fail for what stdout is: closed by the caller (``>&-``), or not able to hold a character."""
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from gptcli.errors import InputError
+from gptcli.errors import GptcliError, InputError
 from gptcli.model.engine import Engine
 from gptcli.sampling import Logits, Sampling, draw, generator_for, log_softmax
 
@@ -125,8 +125,9 @@ def generate(
     Raises:
         InputError: a prompt is empty, or longer than the context and ``overflow`` is ``stop``; or the filters leave no
             token to choose.
+        GptcliError: the model's numbers overflowed.
     """
-    windows = {sample.prompt: _window(sample.prompt_ids, engine.n_positions, limits.overflow) for sample in samples}
+    windows = {sample.prompt: window(sample.prompt_ids, engine.n_positions, limits.overflow) for sample in samples}
     if limits.max_new_tokens < 1:
         for sample in samples:
             sample.finish_reason = "length"
@@ -158,8 +159,12 @@ def generate(
         logits = _read_newest(engine, rows)
 
 
-def _window(ids: list[int], n_positions: int, overflow: Overflow) -> list[int]:
-    """What of a prompt is read: all of it, or its newest half context."""
+def window(ids: list[int], n_positions: int, overflow: Overflow) -> list[int]:
+    """What of a prompt is read: all of it, or as much of its end as fills half the context.
+
+    Raises:
+        InputError: it is empty, or longer than the context and ``overflow`` is ``stop``.
+    """
     if not ids:
         raise InputError("the prompt is empty, and a GPT needs at least one token (--bos starts from <|endoftext|>)")
     if len(ids) <= n_positions:
@@ -173,12 +178,15 @@ def _window(ids: list[int], n_positions: int, overflow: Overflow) -> list[int]:
 
 
 def _choose(row: _Row, logits: Logits, sampling: Sampling) -> Step:
+    if not (logits < np.inf).all():  # NaN, or infinity
+        raise GptcliError("the model's logits are not finite: its numbers overflow (try --dtype float32 or bfloat16)")
     filtered = sampling.filter(logits, row.sample.all_ids)
-    if not np.isfinite(filtered).any():
+    if filtered.max() == -np.inf:
         raise InputError("the filters leave no token to choose: loosen --no-repeat-ngram or --logit-bias")
     token = draw(filtered, row.generator)
+    logprob = float(log_softmax(logits)[token])
     row.sample.ids.append(token)
-    row.sample.logprobs.append(float(log_softmax(logits)[token]))
+    row.sample.logprobs.append(logprob)
     return Step(row.sample, logits, filtered, token)
 
 

@@ -1,8 +1,8 @@
 """From the logits of one step to one token: filters in a documented order, then the draw.
 
-Everything works on one row of float32 logits [V] on the host, so that every device and engine is served alike and the
-same seed gives the same draw everywhere. A filter returns new logits in which what it cuts is -inf. The order, which is
-also that of Hugging Face transformers:
+Everything works on one row of logits [V] on the host, so that every device and engine is served alike and the same seed
+gives the same draw everywhere. A filter returns new logits in which what it cuts is -inf; what it computes is float64
+and stays finite, whatever numbers it is given. The order, which is also that of Hugging Face transformers:
 
     logit bias, repetition penalty, no-repeat n-gram, temperature, top-k, top-p, min-p, typical-p, draw
 """
@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 
 from gptcli.errors import InputError
 
-Logits: TypeAlias = NDArray[np.float32]
+Logits: TypeAlias = NDArray[np.floating]
 Filter: TypeAlias = Callable[[Logits], Logits]
+
+# Logits are kept within this, so that no arithmetic that follows overflows to an infinity.
+_LARGEST = 1e300
 
 FILTER_ORDER = (
     "logit-bias",
@@ -102,27 +105,33 @@ class Sampling:
         return [(name, apply) for name, on, apply in wanted if on]
 
     def filter(self, logits: Logits, seen: Sequence[int]) -> Logits:
-        """Apply every filter that is switched on: [V] -> [V] with -inf for what is cut."""
+        """Apply every filter that is switched on: [V] -> [V] with -inf for what is cut.
+
+        A bias or the n-gram rule may cut everything; all others leave at least one token.
+        """
         for _, apply in self.filters(seen):
             logits = apply(logits)
+            if logits.max() == -np.inf:
+                break
         return logits
 
 
 def add_bias(logits: Logits, bias: Mapping[int, float]) -> Logits:
     """Add a number to the logits of some ids; -inf forbids a token."""
-    biased = logits.copy()
+    biased = logits.astype(np.float64)
     for token, value in bias.items():
-        biased[token] += np.float32(value)
-    return biased
+        biased[token] += value
+    return _bounded(biased, cut=biased == -np.inf)
 
 
 def penalize_repetition(logits: Logits, seen: Sequence[int], penalty: float) -> Logits:
     """Make tokens that were already used less likely: positive logits / penalty, negative ones * penalty."""
-    penalized = logits.copy()
+    penalized = logits.astype(np.float64)
     used = np.unique(np.asarray(seen, dtype=np.int64))
     values = penalized[used]
-    penalized[used] = np.where(values > 0, values / np.float32(penalty), values * np.float32(penalty))
-    return penalized
+    with np.errstate(over="ignore"):
+        penalized[used] = np.where(values > 0, values / penalty, values * penalty)
+    return _bounded(penalized, cut=logits == -np.inf)
 
 
 def forbid_ngrams(logits: Logits, seen: Sequence[int], n: int) -> Logits:
@@ -138,12 +147,9 @@ def forbid_ngrams(logits: Logits, seen: Sequence[int], n: int) -> Logits:
 
 def scale(logits: Logits, temperature: float) -> Logits:
     """Divide by the temperature: above 1 flattens the distribution, below 1 sharpens it."""
-    # In float64: at a temperature of 1e-40 a float32 division would overflow to NaN (inf - inf) in the softmax.
-    shifted = logits.astype(np.float64) - np.max(logits)
     with np.errstate(over="ignore"):
-        return np.maximum(
-            shifted / temperature, np.finfo(np.float32).min, where=np.isfinite(shifted), out=shifted
-        ).astype(np.float32)
+        scaled = (logits.astype(np.float64) - np.max(logits)) / temperature
+    return _bounded(scaled, cut=logits == -np.inf)
 
 
 def keep_top_k(logits: Logits, k: int) -> Logits:
@@ -211,14 +217,20 @@ def draw(logits: Logits, generator: np.random.Generator) -> int:
 
 def generator_for(seed: int, sample: int) -> np.random.Generator:
     """The generator of one sample: Philox, keyed by the seed and the sample's number (Salmon et al. 2011)."""
-    return np.random.Generator(np.random.Philox(key=[seed, sample]))
+    # The type must be named: numpy would make floats of integers of which only some exceed 2^63.
+    return np.random.Generator(np.random.Philox(key=np.array([seed, sample], dtype=np.uint64)))
 
 
 def _ranked(logits: Logits) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Ids from the most to the least probable (equal ones by id), and their probabilities."""
-    probabilities = softmax(logits)
-    order = np.argsort(-probabilities, kind="stable")
-    return order, probabilities[order]
+    # By logit: different logits may round to the same probability.
+    order = np.argsort(-logits, kind="stable")
+    return order, softmax(logits)[order]
+
+
+def _bounded(logits: Logits, cut: NDArray[np.bool_]) -> Logits:
+    """Finite logits, but -inf for what is cut."""
+    return np.where(cut, -np.inf, np.clip(logits, -_LARGEST, _LARGEST))
 
 
 def _only(logits: Logits, kept: NDArray[np.int64]) -> Logits:

@@ -13,7 +13,8 @@ class TextStream:
 
     Args:
         tokenizer: of the model.
-        stops: texts that end the sample; they do not become part of it. None of them empty.
+        stops: texts that end the sample; they do not become part of it. None of them empty. Where several occur, the
+            one that is complete first counts, and of those that end together the longest.
 
     Attributes:
         text: all that was handed out.
@@ -44,9 +45,10 @@ class TextStream:
         """Hand out what no stop text can reach, and keep the rest."""
         if self.stopped:
             return ""
-        found = [place for place in map(text.find, self._stops) if place >= 0]
+        # The stop text that was complete first: how the text is cut into tokens must not matter.
+        found = [(place + len(stop), place) for stop in self._stops if (place := text.find(stop)) >= 0]
         self.stopped = bool(found)
-        sure = min(found) if found else len(text) - _overlap(text, self._stops)
+        sure = min(found)[1] if found else len(text) - _overlap(text, self._stops)
         self._held = "" if self.stopped else text[sure:]
         self.text += text[:sure]
         return text[:sure]

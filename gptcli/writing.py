@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gptcli.errors import InputError
-from gptcli.generation import Limits, Sample, Step, generate, new_samples
+from gptcli.generation import Limits, Sample, Step, generate, new_samples, window
 from gptcli.model.engine import Engine
 from gptcli.sampling import Sampling
 from gptcli.streaming import TextStream
@@ -118,7 +118,8 @@ class Writing:
         n_positions: the context length.
 
     Raises:
-        InputError: a stop text is empty; or a prompt is, and the tokenizer has no end-of-text token to start from.
+        InputError: a stop text is empty; or a prompt is, and the tokenizer has no end-of-text token to start from; or
+            a prompt does not fit into the context.
     """
 
     def __init__(
@@ -130,6 +131,8 @@ class Writing:
         self.tokenizer, self.request = tokenizer, request
         self.n_positions = engine.n_positions
         ids = [prompt_ids(tokenizer, prompt, bos=request.bos) for prompt in request.prompts]
+        for prompt in ids:  # a prompt that does not fit should be told before anything is shown
+            window(prompt, engine.n_positions, request.limits.overflow)
         self.completions = [
             Completion(request.prompts[sample.prompt], sample, TextStream(tokenizer, request.stops))
             for sample in new_samples(ids, request.num_samples)

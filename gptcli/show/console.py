@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -21,6 +22,9 @@ from gptcli.show.text import visible
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+# What JSON allows in a string as it is, although a terminal might obey it: C1 controls, line separators, characters
+# that reorder the line; and lone surrogates, which no encoding has.
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 SAVE_SUFFIXES = (".svg", ".html", ".txt")
 
 
@@ -71,8 +75,12 @@ def json_ready(value: Any) -> Any:
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print an answer as JSON on stdout; ``indent=None`` puts it on one line."""
-    sys.stdout.write(json.dumps(json_ready(value), ensure_ascii=False, indent=indent).replace("\x7f", "\\u007f") + "\n")
+    """Print an answer as JSON on stdout; ``indent=None`` puts it on one line.
+
+    Characters that a terminal might obey, and lone surrogates, are written as JSON's own escapes.
+    """
+    text = json.dumps(json_ready(value), ensure_ascii=False, indent=indent)
+    sys.stdout.write(_OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
     sys.stdout.flush()
 
 
@@ -162,8 +170,6 @@ def _umask() -> int:
 
 def _svg_format() -> str:
     """Rich's SVG template without its web fonts: a saved picture must not reach for the network."""
-    import re
-
     from rich._export_format import CONSOLE_SVG_FORMAT
 
     return re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(

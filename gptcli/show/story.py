@@ -29,21 +29,24 @@ def writer_for(writing: Writing, output: str | None, *, echo: bool) -> Writer:
 
 def write(writing: Writing, writer: Writer) -> None:
     """Have the texts written and shown; an interrupt keeps what is there."""
-    told = False
     try:
         for piece in writing:
-            if piece.step.sample.slid and not told:
-                told = True
-                notice(
-                    f"the text has outgrown the context of {writing.n_positions:,} tokens: the model goes on with its "
-                    f"newest {max(writing.n_positions // 2, 1):,} (--overflow stop ends instead)"
-                )
             writer.piece(piece)
     except KeyboardInterrupt:
         writing.interrupt()
-        writer.close()
+        _end(writing, writer)
         raise
+    _end(writing, writer)
+
+
+def _end(writing: Writing, writer: Writer) -> None:
+    """Show the rest. What is to be said beside the text waits until here: on a terminal it would cut a line in two."""
     writer.close()
+    if any(completion.sample.slid for completion in writing.completions):
+        notice(
+            f"the text outgrew the context of {writing.n_positions:,} tokens: the model went on with its newest "
+            f"{max(writing.n_positions // 2, 1):,} (--overflow stop ends instead)"
+        )
 
 
 class TextWriter:
