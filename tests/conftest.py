@@ -1,0 +1,90 @@
+"""What many tests share: the bundled model opened once, its twin in transformers, and a tiny random GPT-2."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gptcli
+from gptcli.checkpoint.source import bundled_folder
+
+# Before torch is imported: the models are tiny, and threads would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_environment() -> None:
+    """No setting of the developer's shell decides a test."""
+    for name in ("GPTCLI_MODEL", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def tales() -> Any:
+    """The bundled model as the commands open it: ``Checkpoint`` on the CPU in float32."""
+    from gptcli.checkpoint.load import open_checkpoint
+
+    return open_checkpoint("tales", device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def tales_reference() -> Any:
+    """The bundled model as transformers opens it, in float32."""
+    import torch
+    from transformers import GPT2LMHeadModel
+
+    return GPT2LMHeadModel.from_pretrained(
+        bundled_folder() / "tales", dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+
+
+@pytest.fixture(scope="session")
+def gpt2_reference() -> Any:
+    """A tiny random GPT-2 of transformers; the weights behind ``gpt2_folder``."""
+    from tests.gpt2_reference import random_gpt2
+
+    return random_gpt2()
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(gpt2_reference: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``gpt2_reference``, saved by transformers, without a tokenizer. To be read only."""
+    folder = tmp_path_factory.mktemp("gpt2")
+    gpt2_reference.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def child_environment() -> dict[str, str]:
+    """The environment for a process of its own: this gptcli, and warnings are errors."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(Path(gptcli.__file__).resolve().parent.parent),
+        "PYTHONWARNINGS": "error",
+    }
+
+
+@pytest.fixture(scope="session")
+def run_gptcli(child_environment: dict[str, str]) -> Run:
+    """Run ``gptcli ARGUMENTS...`` in a process of its own; stdin is empty unless ``input`` is given."""
+
+    def run(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> "subprocess.CompletedProcess[bytes]":
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stderr", subprocess.PIPE)
+        environment = child_environment | (env or {})
+        return subprocess.run(command(arguments), env=environment, timeout=120, check=False, **options)
+
+    return run
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """The command line of gptcli in this Python."""
+    return [sys.executable, "-m", "gptcli", *arguments]
