@@ -26,11 +26,11 @@ EmbeddingOption = Annotated[
 UnembeddingOption = Annotated[
     bool, typer.Option("--unembedding", help="A GPT's unembedding, not its embedding.", rich_help_panel=_PANEL)
 ]
-LeadingSpaceOption = Annotated[
+NoSpaceOption = Annotated[
     bool,
     typer.Option(
-        "--leading-space/--no-leading-space",
-        help="A GPT's token for a word inside a sentence, after a space, or for a word that starts a text.",
+        "--no-space",
+        help="A GPT's token for a word that starts a text, not for one after a space.",
         rich_help_panel=_PANEL,
     ),
 ]

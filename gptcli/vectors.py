@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from gptcli.embedding.matrix import Floats, Matrix
 from gptcli.embedding.metric import Metric
@@ -127,13 +128,15 @@ def rank(
     return found + [Ranked(1 + int((order < order[row]).sum()), row, float(scored[row])) for row in later]
 
 
-def pairwise(vectors: Floats, metric: Metric) -> Floats:
+def pairwise(vectors: Floats, metric: Metric) -> npt.NDArray[np.float64]:
     """How alike each of ``vectors`` [k, d] is to each other: [k, k]."""
+    exact = vectors.astype(np.float64)
     if metric is Metric.euclidean:
-        return np.stack([_lengths(vectors - vector) for vector in vectors])
-    parts = unit(vectors) if metric is Metric.cosine else vectors
-    products: Floats = parts @ parts.T
-    return np.clip(products, -1, 1) if metric is Metric.cosine else products
+        return np.stack([np.linalg.norm(exact - vector, axis=1) for vector in exact])
+    if metric is Metric.cosine:
+        exact /= np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    products: npt.NDArray[np.float64] = exact @ exact.T
+    return products
 
 
 def _lengths(vectors: Floats) -> Floats:

@@ -13,8 +13,8 @@ from gptcli.vector_options import (
     EmbeddingOption,
     EvaluateOption,
     KeepQueryOption,
-    LeadingSpaceOption,
     MetricOption,
+    NoSpaceOption,
     RestrictOption,
     UnembeddingOption,
     no_words_with_evaluate,
@@ -30,7 +30,7 @@ def analogy(
     keep_query: KeepQueryOption = False,
     model: EmbeddingOption = DEFAULT_EMBEDDING,
     unembedding: UnembeddingOption = False,
-    leading_space: LeadingSpaceOption = True,
+    no_space: NoSpaceOption = False,
     restrict: RestrictOption = None,
     evaluate: EvaluateOption = None,
     count_unknown: CountUnknownOption = False,
@@ -66,7 +66,7 @@ def analogy(
         from gptcli.show.progress import progress_bar
 
         no_words_with_evaluate(expression, evaluate)
-        embedding = open_embedding(model, unembedding=unembedding, leading_space=leading_space)
+        embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
         with progress_bar("searching") as progress:
             score = evaluate_analogies(
                 embedding, evaluate, restrict=restrict, count_unknown=count_unknown, progress=progress
@@ -79,7 +79,7 @@ def analogy(
     from gptcli.show.vectors import draw_neighbors
 
     parsed = parse(text_argument(" ".join(expression) if expression else None, "EXPR"))
-    embedding = open_embedding(model, unembedding=unembedding, leading_space=leading_space)
+    embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
     answer = queries.analogy(
         embedding, parsed, metric=metric, method=method, top=top, restrict=restrict, keep_query=keep_query
     )

@@ -9,7 +9,7 @@ from gptcli.show.console import notices, present
 from gptcli.vector_options import (
     DEFAULT_EMBEDDING,
     EmbeddingOption,
-    LeadingSpaceOption,
+    NoSpaceOption,
     UnembeddingOption,
     words_argument,
 )
@@ -18,12 +18,12 @@ from gptcli.vector_options import (
 def direction(
     expression: Annotated[str, typer.Argument(metavar="EXPR", show_default=False, help="The direction: cats-cat.")],
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="WORD...", show_default=False, help="Words or expressions.")
+        list[str] | None, typer.Argument(metavar="WORD", show_default=False, help="Words or expressions.")
     ] = None,
     sort: Annotated[bool, typer.Option("--sort/--no-sort", help="Largest first, or in the order given.")] = True,
     model: EmbeddingOption = DEFAULT_EMBEDDING,
     unembedding: UnembeddingOption = False,
-    leading_space: LeadingSpaceOption = True,
+    no_space: NoSpaceOption = False,
     json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:
@@ -46,7 +46,7 @@ def direction(
     from gptcli.show.vectors import draw_direction
 
     parsed, texts = parse(expression), words_argument(words, "WORD")
-    embedding = open_embedding(model, unembedding=unembedding, leading_space=leading_space)
+    embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
     answer = queries.direction(embedding, parsed, texts, sort=sort)
     notices(answer.notes)
     present(answer, lambda: draw_direction(answer), as_json=json, save=save)

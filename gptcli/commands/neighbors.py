@@ -11,8 +11,8 @@ from gptcli.vector_options import (
     DEFAULT_EMBEDDING,
     EmbeddingOption,
     KeepQueryOption,
-    LeadingSpaceOption,
     MetricOption,
+    NoSpaceOption,
     RestrictOption,
     UnembeddingOption,
 )
@@ -24,7 +24,7 @@ def neighbors(
     keep_query: KeepQueryOption = False,
     model: EmbeddingOption = DEFAULT_EMBEDDING,
     unembedding: UnembeddingOption = False,
-    leading_space: LeadingSpaceOption = True,
+    no_space: NoSpaceOption = False,
     restrict: RestrictOption = None,
     top: TopOption = 10,
     json: JsonOption = False,
@@ -34,7 +34,7 @@ def neighbors(
 
     WORD is taken as it stands, hyphens and all; for arithmetic there is
     analogy. It is read from stdin where it is - or piped in. A GPT has several
-    tokens for one word, Queen and queen, with a space before it and without:
+    tokens for one word, King and king, with a space before it and without:
     they are listed as what they are, with the space as a dot.
 
     \b
@@ -49,7 +49,7 @@ def neighbors(
     from gptcli.show.vectors import draw_neighbors
 
     text = text_argument(word, "WORD").strip()
-    embedding = open_embedding(model, unembedding=unembedding, leading_space=leading_space)
+    embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
     answer = queries.neighbors(embedding, text, metric=metric, top=top, restrict=restrict, keep_query=keep_query)
     notices(answer.notes)
     present(answer, lambda: draw_neighbors(answer), as_json=json, save=save)

@@ -12,8 +12,8 @@ from gptcli.vector_options import (
     CountUnknownOption,
     EmbeddingOption,
     EvaluateOption,
-    LeadingSpaceOption,
     MetricOption,
+    NoSpaceOption,
     RestrictOption,
     UnembeddingOption,
     no_words_with_evaluate,
@@ -23,12 +23,12 @@ from gptcli.vector_options import (
 
 def similarity(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="A B [C]...", show_default=False, help="Words or expressions.")
+        list[str] | None, typer.Argument(metavar="WORD", show_default=False, help="Words or expressions.")
     ] = None,
     metric: MetricOption = Metric.cosine,
     model: EmbeddingOption = DEFAULT_EMBEDDING,
     unembedding: UnembeddingOption = False,
-    leading_space: LeadingSpaceOption = True,
+    no_space: NoSpaceOption = False,
     restrict: RestrictOption = None,
     evaluate: EvaluateOption = None,
     count_unknown: CountUnknownOption = False,
@@ -59,7 +59,7 @@ def similarity(
         from gptcli.show.evaluation import draw_pair_score
 
         no_words_with_evaluate(words, evaluate)
-        embedding = open_embedding(model, unembedding=unembedding, leading_space=leading_space)
+        embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
         score = evaluate_pairs(embedding, evaluate, restrict=restrict, count_unknown=count_unknown)
         present(score, lambda: draw_pair_score(score), as_json=json, save=save)
         return
@@ -68,7 +68,7 @@ def similarity(
     from gptcli.show.vectors import draw_similarities
 
     texts = words_argument(words, "A B")
-    embedding = open_embedding(model, unembedding=unembedding, leading_space=leading_space)
+    embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
     answer = queries.similarity(embedding, texts, metric)
     notices(answer.notes)
     present(answer, lambda: draw_similarities(answer), as_json=json, save=save)

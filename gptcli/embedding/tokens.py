@@ -7,7 +7,9 @@ from gptcli.errors import InputError
 
 
 class Tokenizer(Protocol):
-    """What we ask of a tokenizer."""
+    """What we ask of a tokenizer; its ids are below ``n_vocab``, an embedding may have more rows."""
+
+    n_vocab: int
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text."""
@@ -53,7 +55,8 @@ class TokenList:
 
     def name(self, row: int) -> bytes:
         """The bytes of a token; a row that no text leads to says so."""
-        return self.tokenizer.token_bytes(row) or f"<unused {row}>".encode()
+        known = self.tokenizer.token_bytes(row) if row < self.tokenizer.n_vocab else b""
+        return known or f"<unused {row}>".encode()
 
     def keys(self, count: int) -> tuple[Sequence[str], dict[str, int]]:
         """How evaluations know the first ``count`` tokens: by their upper-case text, without the space before it.

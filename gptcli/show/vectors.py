@@ -144,9 +144,8 @@ def draw_direction(answer: "Direction") -> "RenderableType":
 def _headline(query: str, embedding: str, tensor: str, measure: str) -> "Text":
     from rich.text import Text
 
-    return Text(visible(query, keep=""), style="bold").append(
-        f"  {_place(embedding, tensor, measure)}", style="not bold dim"
-    )
+    line = Text(visible(query, keep=""), style="bold")
+    return line.append(f"\n{_place(embedding, tensor, measure)}", style="not bold dim")
 
 
 def _place(embedding: str, tensor: str, measure: str) -> str:

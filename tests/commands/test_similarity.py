@@ -1,0 +1,89 @@
+"""``gptcli similarity`` as a user runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from gensim.test.utils import datapath
+from typer.testing import CliRunner, Result
+
+from gptcli.cli import app
+
+
+def run(*arguments: str, stdin: str | None = None, width: int = 80) -> Result:
+    return CliRunner().invoke(app, ["similarity", *arguments], input=stdin, env={"COLUMNS": str(width)})
+
+
+def test_two_words_are_one_line_that_starts_with_the_figure() -> None:
+    result = run("king", "queen")
+    assert result.stdout == "0.784  king and queen  glove-50d embedding.weight, cosine similarity\n"
+
+
+def test_more_words_are_a_heat_map() -> None:
+    lines = [line.split() for line in run("king", "queen", "tower").stdout.splitlines() if line.strip()]
+    assert ["king", "1.000", "0.784", "0.359"] in lines
+    assert ["tower", "0.359", "0.405", "1.000"] in lines
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_wide_heat_map_is_cut_into_pieces_and_loses_nothing(width: int) -> None:
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    shown = run(*words, width=width).stdout
+    values = json.loads(run(*words, "--json").stdout)["values"]
+    assert max(map(len, shown.splitlines())) <= width
+    assert sorted(shown.split()).count("1.000") == 10
+    assert all(f"{value:.3f}" in shown for row in values for value in row)
+    assert "…" not in shown
+
+
+def test_words_may_be_piped() -> None:
+    expected = run("king", "queen", "tower").stdout
+    assert run(stdin="king queen\ntower\n").stdout == expected
+    assert run("-", stdin="king\nqueen\ntower").stdout == expected
+
+
+def test_the_longer_name() -> None:
+    result = CliRunner().invoke(app, ["embed-similarity", "king", "queen"])
+    assert result.stdout.startswith("0.784")
+    assert "embed-similarity" not in CliRunner().invoke(app, ["--help"]).stdout
+
+
+def test_expressions() -> None:
+    figure = float(run("woman-man", "queen-king").stdout.split()[0])
+    # Worked out with numpy, in float64, from the vectors as they are.
+    assert figure == pytest.approx(0.59695, abs=0.0006)
+
+
+@pytest.mark.parametrize(("metric", "figure"), [("dot", 21.8769), ("euclidean", 3.4775)])
+def test_metrics(metric: str, figure: float) -> None:
+    # Worked out with numpy in float64.
+    assert float(run("king", "queen", "--metric", metric).stdout.split()[0]) == pytest.approx(figure, abs=0.0006)
+
+
+def test_evaluate_equals_gensims_spearman() -> None:
+    shown = run("--evaluate", datapath("wordsim353.tsv"))
+    assert "0.503" in shown.stdout
+    score = json.loads(run("--evaluate", datapath("simlex999.txt"), "--json").stdout)
+    assert score["spearman"] == pytest.approx(0.263031, abs=1e-5)
+    assert (score["pairs"], score["unknown"]) == (998, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["king"], "two words or more"),
+        (["king", "quene"], "did you mean queen"),
+        (["king", "--evaluate", "x"], "x asks"),
+    ],
+)
+def test_mistakes_end_with_code_2(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+def test_several_tokens_are_said(tmp_path: Path) -> None:
+    result = run("king", "rumpelstiltskin", "-m", "tales")
+    assert result.exit_code == 0
+    assert "'rumpelstiltskin' is " in result.stderr
+    assert "their mean stands for it" in result.stderr
