@@ -141,6 +141,9 @@ def _split_pattern(step: dict[str, Any], path: Path) -> str:
     behaviour, inverted = step.get("behavior"), step.get("invert") is True
     if isinstance(pattern, dict) and behaviour == "Isolated" and not inverted:
         if isinstance(expression := pattern.get("Regex"), str):
+            if re.search(r"[0-9]\}\+", expression):
+                # Hugging Face's engine reads "repeat the repetition" where tiktoken's reads "do not give back".
+                raise CheckpointError(f"{path}: gptcli does not know how to read }}+ in the pre-tokenizer: {expression}")
             return patterns.isolating(expression)
         if isinstance(literal := pattern.get("String"), str) and literal:
             return patterns.isolating(patterns.literal(literal))
