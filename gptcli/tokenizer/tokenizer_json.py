@@ -1,5 +1,6 @@
 """tokenizer.json, the file of Hugging Face's tokenizers library, as far as it describes byte-level BPE."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
