@@ -24,7 +24,11 @@ def bytes_vocabulary() -> dict[str, int]:
 
 
 def plain(
-    merges: list[tuple[str, str]], extra: list[str] | None = None, *, ignore_merges: bool = False, use_regex: bool = False
+    merges: list[tuple[str, str]],
+    extra: list[str] | None = None,
+    *,
+    ignore_merges: bool = False,
+    use_regex: bool = False,
 ) -> Tokenizer:
     """A byte-level tokenizer with just these merges; ``extra`` tokens are in the vocabulary and no merge makes them."""
     vocab = bytes_vocabulary()

@@ -27,25 +27,31 @@ def ordered_merges(draw: st.DrawFn) -> list[tuple[str, str]]:
     return merges
 
 
-@settings(max_examples=400, deadline=None)
+def load_unless(folder: Path, *refusals: str) -> Tokenizer:
+    """Load a tokenizer; the example is set aside where it is refused for one of the reasons given."""
+    try:
+        return tokenizer_for(folder, None)
+    except CheckpointError as error:
+        if not any(refusal in str(error) for refusal in refusals):
+            raise
+    reject()
+
+
+@settings(max_examples=200, deadline=None)
 @given(ordered_merges(), st.lists(st.text("abc", max_size=24), min_size=1, max_size=8))
 def test_any_list_of_merges_gives_the_tokens_of_hugging_face(merges: list[tuple[str, str]], texts: list[str]) -> None:
     theirs = reference.plain(merges)
     with tempfile.TemporaryDirectory() as folder:
         reference.save(theirs, Path(folder))
-        try:
-            ours = tokenizer_for(Path(folder), None)
-        except CheckpointError as error:
-            # Not in trained vocabularies: of two merges that make a token the first cannot happen, and a third merge
-            # needs the token before the second makes it.
-            assert "after a merge that needs it" in str(error)
-            reject()
+        # Not in trained vocabularies: of two merges that make a token the first cannot happen, and a third merge needs
+        # the token before the second makes it.
+        ours = load_unless(Path(folder), "after a merge that needs it")
     for text in texts:
         assert ours.encode(text) == theirs.encode(text).ids
         assert [token for piece in ours.merges(text) for token in piece.ids] == theirs.encode(text).ids
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     ordered_merges(),
     st.lists(st.text("abc", min_size=2, max_size=6), max_size=4),
@@ -57,11 +63,7 @@ def test_tokens_that_are_only_taken_whole_are_as_hugging_face_or_refused(
     theirs = reference.plain(merges, extra, ignore_merges=True, use_regex=True)
     with tempfile.TemporaryDirectory() as folder:
         reference.save(theirs, Path(folder))
-        try:
-            ours = tokenizer_for(Path(folder), None)
-        except CheckpointError as error:
-            assert "only taken whole" in str(error) or "after a merge that needs it" in str(error)
-            reject()
+        ours = load_unless(Path(folder), "only taken whole", "after a merge that needs it")
     for text in [*texts, *extra]:
         assert ours.encode(text) == theirs.encode(text).ids
 
@@ -89,7 +91,7 @@ def test_byte_alphabet_is_hugging_faces() -> None:
     for byte in range(256):
         text = chr(byte)
         expected = [theirs.id_to_token(token) for token in theirs.encode(text).ids]
-        assert b"".join(token_to_bytes(token) or b"?" for token in expected) == text.encode()
+        assert b"".join(token_to_bytes(str(token)) or b"?" for token in expected) == text.encode()
     assert token_to_bytes("a b") is None
 
 
@@ -122,8 +124,8 @@ def test_exhaustively_on_two_letters() -> None:
     texts = ["".join(letters) for n in range(1, 7) for letters in itertools.product("ab", repeat=n)]
     seen = 0
     for chosen in itertools.permutations(pairs, 3):
-        made = set("ab")
-        if any(not ({*pair} <= made and (made.add("".join(pair)) or True)) for pair in chosen):
+        made = [{"a", "b", *("".join(pair) for pair in chosen[:place])} for place in range(3)]
+        if not all({*pair} <= before for pair, before in zip(chosen, made, strict=True)):
             continue
         theirs = reference.plain(list(chosen))
         vocab = theirs.get_vocab()

@@ -1,0 +1,112 @@
+"""Long texts in chunks: the same ids as those of the whole."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gptcli.errors import InputError
+from gptcli.tokenizer import Tokenizer, chunks, decode_chunks, encode_chunks, gpt2_tokenizer, patterns, tokenizer_for
+from tests.tokenizer import reference
+from tests.tokenizer.test_files import KINDS
+
+GPT2 = gpt2_tokenizer()
+# Every class that the patterns know, and what stands at their borders.
+CHARACTERS = "ab'sdZ1½²!/,-é\u0301  \u00a0\u3000\n\n\r\t\x0b\x1c\x85\u2028你好、。カ。，！🌍"
+TEXTS = st.lists(st.sampled_from(CHARACTERS) | st.sampled_from(["'ll", "'s", "<|endoftext|>", "  ", "heroes"])).map(
+    "".join
+)
+
+
+def split(text: str, lengths: list[int]) -> list[str]:
+    parts = []
+    for length in lengths:
+        parts.append(text[:length])
+        text = text[length:]
+    return [*parts, text]
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]:
+    root: Path = tmp_path_factory.mktemp("chunks")
+    made = {
+        name: tokenizer_for(reference.save(reference.trained(**kind), root / name), None)
+        for name, kind in KINDS.items()
+    }
+    return {"bundled": GPT2, **made}
+
+
+@pytest.mark.parametrize("name", ["bundled", *KINDS])
+def test_chunks_give_the_ids_of_the_whole(
+    tokenizers: dict[str, Tokenizer], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "_ENOUGH", 1)  # cut wherever it is safe
+    tokenizer = tokenizers[name]
+
+    @settings(max_examples=250, deadline=None)
+    @given(TEXTS, st.lists(st.integers(0, 9), max_size=12), st.booleans())
+    def same(text: str, lengths: list[int], special: bool) -> None:
+        parts = encode_chunks(tokenizer, split(text, lengths), special=special)
+        assert [token for ids in parts for token in ids] == tokenizer.encode(text, special=special)
+
+    same()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cut"), patterns.SAFE_CUTS.items(), ids=["gpt2", "cl100k", "llama3", "qwen2", "o200k"]
+)
+def test_every_safe_cut_is_safe(pattern: str, cut: str) -> None:
+    # Not only the last in a chunk: all places at once, piece by piece.
+    import regex  # type: ignore[import-untyped]
+
+    @settings(max_examples=400, deadline=None)
+    @given(TEXTS)
+    def same(text: str) -> None:
+        places = [0, *(match.start() for match in re.finditer(cut, text)), len(text)]
+        parts = [text[start:end] for start, end in pairwise(places)]
+        assert [piece for part in parts for piece in regex.findall(pattern, part)] == regex.findall(pattern, text)
+
+    same()
+
+
+@pytest.mark.parametrize("name", ["bundled", "neox", "prefix space", "llama3", "qwen2", "o200k"])
+def test_long_texts_do_come_in_parts(tokenizers: dict[str, Tokenizer], name: str) -> None:
+    parts = list(encode_chunks(tokenizers[name], ["some words and more. " * 50] * 2000))
+    assert len(parts) > 4
+    chinese = "你好，世界。这是一个测试！" * 50_000
+    assert (len(list(encode_chunks(tokenizers[name], split(chinese, [300_000])))) > 1) == (name != "prefix space")
+
+
+def test_reading_is_lazy() -> None:
+    def endless() -> Iterator[str]:
+        while True:
+            yield "word " * 10_000
+
+    assert next(encode_chunks(GPT2, endless()))[:2] == GPT2.encode("word word")
+
+
+def test_a_long_text_without_a_safe_place_is_searched_once() -> None:
+    assert sum(map(len, encode_chunks(GPT2, ["a" * 100_000] * 20))) == 2_000_000 // 4
+
+
+@given(st.binary(max_size=30), st.lists(st.integers(0, 5), max_size=8))
+@settings(deadline=None)
+def test_bytes_decode_as_they_come_or_the_place_is_named(data: bytes, lengths: list[int]) -> None:
+    parts, rest = [], data
+    for length in lengths:
+        parts.append(rest[:length])
+        rest = rest[length:]
+    parts.append(rest)
+    try:
+        whole = data.decode()
+    except UnicodeDecodeError as error:
+        with pytest.raises(
+            InputError, match=rf"^it is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}$"
+        ):
+            list(decode_chunks(parts, "it"))
+    else:
+        assert "".join(decode_chunks(parts, "it")) == whole
