@@ -119,7 +119,7 @@ class Writing:
 
     Raises:
         InputError: a stop text is empty; or a prompt is, and the tokenizer has no end-of-text token to start from; or
-            a prompt does not fit into the context.
+            a prompt does not fit into the context, or holds a token that the model does not have.
     """
 
     def __init__(
@@ -133,6 +133,9 @@ class Writing:
         ids = [prompt_ids(tokenizer, prompt, bos=request.bos) for prompt in request.prompts]
         for prompt in ids:  # a prompt that does not fit should be told before anything is shown
             window(prompt, engine.n_positions, request.limits.overflow)
+            if max(prompt) >= n_vocab:
+                token = tokenizer.decode([max(prompt)])
+                raise InputError(f"the prompt holds {token!r}, a token of {tokenizer.name} that the model lacks")
         self.completions = [
             Completion(request.prompts[sample.prompt], sample, TextStream(tokenizer, request.stops))
             for sample in new_samples(ids, request.num_samples)

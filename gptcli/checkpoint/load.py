@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,12 +14,16 @@ from torch import Tensor
 
 from gptcli.checkpoint.families import Blueprint, Part, read_blueprint
 from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.slices import read_stored
 from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError, InputError
 from gptcli.model.engine import Engine
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine
 from gptcli.tokenizer import Tokenizer, tokenizer_for
+
+if TYPE_CHECKING:  # torch.distributed takes a while to import, and one process does not need it
+    from gptcli.model.parallel import Group
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Checkpoint:
         tokenizer: text <-> ids.
         eos_ids: ids that end a text.
         load_s: seconds it took to load.
+        group: the processes that hold the model together; None: this one does alone.
     """
 
     name: str
@@ -40,19 +46,23 @@ class Checkpoint:
     tokenizer: Tokenizer
     eos_ids: tuple[int, ...]
     load_s: float
+    group: "Group | None" = None
 
     @cached_property
     def engine(self) -> Engine:
         """What runs the model a step at a time."""
-        return TorchEngine(self.model)
+        return TorchEngine(self.model) if self.group is None else self.group.engine(self.model)
 
-    @property
+    @cached_property
     def n_vocab(self) -> int:
         """Ids below this stand for text; the rest only pad the embedding."""
-        return min(self.tokenizer.n_vocab, self.blueprint.config.vocab_size)
+        size = min(self.tokenizer.n_vocab, self.blueprint.config.vocab_size)
+        return next((token + 1 for token in reversed(range(size)) if self.tokenizer.token_bytes(token)), size)
 
 
-def open_checkpoint(name: str, *, device: str = "auto", dtype: str = "auto", n_head: int | None = None) -> Checkpoint:
+def open_checkpoint(
+    name: str, *, device: str = "auto", dtype: str = "auto", n_head: int | None = None, group: "Group | None" = None
+) -> Checkpoint:
     """Find, understand and load a checkpoint.
 
     Args:
@@ -60,6 +70,7 @@ def open_checkpoint(name: str, *, device: str = "auto", dtype: str = "auto", n_h
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         n_head: attention heads, for a lone file whose shapes do not tell.
+        group: the processes that hold the model together, this one among them; it says which device.
 
     Raises:
         GptcliError: it is not there, broken, of no family known here, or the device is not there.
@@ -71,12 +82,11 @@ def open_checkpoint(name: str, *, device: str = "auto", dtype: str = "auto", n_h
     header = read_header(source.weights)
     blueprint = read_blueprint(source, header, n_head)
     tokenizer = tokenizer_for(source.folder, blueprint.config.vocab_size)
-    place = choose_device(device)
-    model = load_gpt(blueprint, header, place, choose_dtype(dtype, place))
+    place = choose_device(device) if group is None else group.device
+    model = load_gpt(blueprint, header, place, choose_dtype(dtype, place), group)
     own_eos = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
-    return Checkpoint(
-        name, blueprint, model, tokenizer, blueprint.eos_ids or own_eos, load_s=time.perf_counter() - started
-    )
+    load_s = time.perf_counter() - started
+    return Checkpoint(name, blueprint, model, tokenizer, blueprint.eos_ids or own_eos, load_s, group)
 
 
 def choose_device(name: str) -> torch.device:
@@ -109,7 +119,9 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def load_gpt(blueprint: Blueprint, header: Header, device: torch.device, dtype: torch.dtype) -> GPT:
+def load_gpt(
+    blueprint: Blueprint, header: Header, device: torch.device, dtype: torch.dtype, group: "Group | None" = None
+) -> GPT:
     """Build the GPT that a blueprint describes and give it the checkpoint's weights.
 
     The file is memory-mapped: weights that already have the wanted type stay where they are on the disk's pages, others
@@ -119,22 +131,30 @@ def load_gpt(blueprint: Blueprint, header: Header, device: torch.device, dtype: 
         blueprint: checked against the header by ``read_blueprint``.
         header: of the same checkpoint.
         device, dtype: where and how the model is to run.
+        group: of which this process loads its part only; None loads all.
 
     Returns:
         The GPT in eval mode.
 
     Raises:
         CheckpointError: a file cannot be read, or a weight holds NaN or infinity.
+        InputError: a weight is too large for ``dtype``.
     """
     with torch.device("meta"):
         model = GPT(blueprint.config)
+    if group is not None:
+        group.shard(model)
+    wanted = model.state_dict()
     with ExitStack() as stack, torch.inference_mode(False):
         files = {file: stack.enter_context(_open(file)) for file in header.files}
         weights: dict[str, Tensor] = {}
         for name, part in blueprint.tensors.items():
-            stored = [files[header.tensors[key].file].get_tensor(key) for key in part.keys]
-            weights[name] = _make(part, stored, blueprint.config.n_head).to(device=device, dtype=dtype)
-            _check_finite(name, part, weights[name])
+            share = None if group is None else group.share(name, wanted[name])
+            stored = [read_stored(files[header.tensors[key].file], part, key, share) for key in part.keys]
+            weights[name] = _make(part, stored, blueprint.config.head_size).to(device=device, dtype=dtype)
+            _check_finite(name, part, stored, weights[name])
+    if group is not None:
+        weights = {name: group.place(wanted[name], weight) for name, weight in weights.items()}
     _assign(model, weights)
     return model.eval().requires_grad_(False)
 
@@ -146,22 +166,26 @@ def _open(file: Path) -> safe_open:
         raise CheckpointError(f"{file} cannot be opened: {error}") from error
 
 
-def _make(part: Part, stored: list[Tensor], n_head: int) -> Tensor:
+def _make(part: Part, stored: list[Tensor], head_size: int) -> Tensor:
     """One tensor of ours from those of the file (see ``How``)."""
     if part.how == "transposed":
         return stored[0].t()
     if part.how == "stacked":
         return torch.cat(stored)
     if part.how == "regrouped":
-        by_head = stored[0].reshape(n_head, 3, -1, *stored[0].shape[1:])  # [H, q k v, D, ...]
+        by_head = stored[0].reshape(-1, 3, head_size, *stored[0].shape[1:])  # [H, q k v, D, ...]
         return by_head.transpose(0, 1).reshape(stored[0].shape)
     return stored[0]
 
 
-def _check_finite(name: str, part: Part, weight: Tensor) -> None:
+def _check_finite(name: str, part: Part, stored: list[Tensor], weight: Tensor) -> None:
     """A NaN or infinity anywhere would reach every logit; the sum shows one without a copy of the tensor."""
-    if not torch.isfinite(weight.sum(dtype=torch.float32)) and not torch.isfinite(weight).all():
-        raise CheckpointError(f"{', '.join(part.keys)} ({name}) holds NaN or infinity: the file is broken")
+    if torch.isfinite(weight.sum(dtype=torch.float32)) or torch.isfinite(weight).all():
+        return
+    keys, dtype = f"{', '.join(part.keys)} ({name})", str(weight.dtype).removeprefix("torch.")
+    if all(torch.isfinite(tensor).all() for tensor in stored):
+        raise InputError(f"{keys} is too large for {dtype}: try --dtype float32 or bfloat16")
+    raise CheckpointError(f"{keys} holds NaN or infinity: the file is broken")
 
 
 def _assign(model: GPT, weights: Mapping[str, Tensor]) -> None:
