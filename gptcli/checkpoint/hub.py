@@ -17,7 +17,7 @@ from gptcli.checkpoint.header import read_shard_names
 from gptcli.checkpoint.names import HubName
 from gptcli.errors import CheckpointError, GptcliError
 from gptcli.show.console import notice
-from gptcli.show.scoreboard import size
+from gptcli.show.text import size
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

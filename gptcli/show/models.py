@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.model.config import GPTConfig
 from gptcli.show.pictures import table
-from gptcli.show.scoreboard import size
-from gptcli.show.text import visible
+from gptcli.show.text import size, visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

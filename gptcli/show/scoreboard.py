@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.show.pictures import Bar
-from gptcli.show.text import visible
+from gptcli.show.text import size, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -21,7 +21,6 @@ _LEFT = 45
 _GAP = 2
 _COUNT = 15
 _SHARE = 6
-_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def draw(answer: "ParameterCount") -> "RenderableType":
@@ -35,15 +34,6 @@ def draw(answer: "ParameterCount") -> "RenderableType":
         parts.append(_tensors(answer.stored) if answer.tally is None else _files(answer.stored, answer.parameters))
     parts.append(_memory(answer.memory, answer.config))
     return Group(*parts)
-
-
-def size(nbytes: int) -> str:
-    """Bytes in decimal units, to three digits."""
-    value, unit = float(nbytes), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    digits = 0 if unit == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
-    return f"{value:.{digits}f} {_UNITS[unit]}"
 
 
 def _share(fraction: float) -> str:

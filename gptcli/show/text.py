@@ -10,6 +10,7 @@ import unicodedata
 _HARMLESS_FORMAT = frozenset("\u200c\u200d")
 _SPACE = "·"
 _NEWLINE = "⏎"
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def _is_safe(character: str) -> bool:
@@ -72,3 +73,12 @@ def _split_valid(data: bytes) -> list[str | bytes]:
             parts.append(data[error.start : error.end])
             data = data[error.end :]
     return parts
+
+
+def size(nbytes: int) -> str:
+    """Bytes in decimal units, to three digits."""
+    value, unit = float(nbytes), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    digits = 0 if unit == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f} {_UNITS[unit]}"
