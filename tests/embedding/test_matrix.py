@@ -59,6 +59,7 @@ def test_an_embedding_of_gpt3s_size_takes_little_memory(tmp_path: Path) -> None:
     found = scores(matrix, np.ones(d, np.float32), Metric.cosine)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found[-1] == pytest.approx(1.0, abs=1e-5)
+    # 12,288 like terms summed in float32: the tolerance that holds for all cosines here.
+    assert found[-1] == pytest.approx(1.0, abs=1e-4)
     assert not found[:-1].any()
     assert peak < 32e6
