@@ -30,6 +30,11 @@ Examples:
   gptcli generate "A bird" --json | jq .completion
 
 The filters apply in the order in which --help lists them, then one token is drawn.
+
+A model too large for one device: torchrun gives each of N processes (GPUs, where there are some) its part of it.
+
+\b
+  torchrun --nproc-per-node 2 -m gptcli generate -m pythia-6.9b "In the beginning"
 """
 
 
@@ -83,6 +88,13 @@ def generate(
     ] = False,
 ) -> None:
     """Continue a text, token by token, as the model would."""
+    from gptcli.model.ranks import follows
+
+    if follows():  # one of torchrun's processes, but not the one that reads and prints
+        from gptcli.checkpoint.shared import follow
+
+        return follow(model, device=device.value, dtype=dtype.value, n_head=n_head)
+
     prompts = options.prompts_argument(prompt or [], prompts_file)
     seed = options.seed_or_drawn(seed)
 
@@ -92,13 +104,13 @@ def generate(
     sampling = Sampling(temperature, top_k, top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram)
     output = options.exclusive(json=as_json, jsonl=jsonl)
 
-    from gptcli.checkpoint.load import open_checkpoint
+    from gptcli.checkpoint.shared import open_shared
     from gptcli.generation import Limits
     from gptcli.show import story
     from gptcli.show.console import notices
     from gptcli.writing import Request, Writing, with_logit_bias
 
-    checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
+    checkpoint = open_shared(model, device=device.value, dtype=dtype.value, n_head=n_head)
     notices(checkpoint.blueprint.notes)
     sampling = with_logit_bias(sampling, checkpoint.tokenizer, logit_bias or [])
     limits = Limits(max_new_tokens, () if ignore_eos else checkpoint.eos_ids, overflow.value)

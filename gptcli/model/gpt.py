@@ -78,16 +78,16 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None, angles: Tensor | None, cache: KeyValueCache | None) -> Tensor:
         """Attend and project back. ``x`` and the result are [B, T, C]."""
-        B, T, C = x.shape
-        heads = (B, T, self.config.n_head, self.config.head_size)
-        q, k, v = (part.view(heads).transpose(1, 2) for part in self.c_attn(x).split(C, dim=2))  # each [B, H, T, D]
+        B, T, _ = x.shape
+        heads = (B, T, -1, self.config.head_size)  # H of them, or those that this process has (see ``parallel``)
+        q, k, v = (part.reshape(heads).transpose(1, 2) for part in self.c_attn(x).chunk(3, dim=2))  # each [B, H, T, D]
         if angles is not None:
             q = rotate(q, angles, self.config.rotary_interleaved)
             k = rotate(k, angles, self.config.rotary_interleaved)
         if cache is not None:
             k, v = cache.write(self.layer, k, v)  # [B, H, S, D]
         mixed = self.attend(q, k, v, mask)  # [B, H, T, D]
-        out: Tensor = self.c_proj(mixed.transpose(1, 2).reshape(B, T, C))
+        out: Tensor = self.c_proj(mixed.transpose(1, 2).reshape(B, T, -1))
         return out
 
 

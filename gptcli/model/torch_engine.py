@@ -32,8 +32,7 @@ class TorchEngine:
     @torch.inference_mode()
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
-        weight = self.model.wte.weight
-        self._cache = KeyValueCache(self.model.config, len(rows), capacity, weight.device, weight.dtype)
+        self._cache = self._new_cache(len(rows), capacity)
         return self._read(rows, self._cache)
 
     @torch.inference_mode()
@@ -57,6 +56,10 @@ class TorchEngine:
         if list(rows) != list(range(len(self._cache.lengths))):
             self._cache.select(rows)
 
+    def _new_cache(self, batch: int, capacity: int) -> KeyValueCache:
+        weight = self.model.wte.weight
+        return KeyValueCache(self.model.config, batch, capacity, weight.device, weight.dtype)
+
     def _read(self, rows: Sequence[Sequence[int]], cache: KeyValueCache) -> NDArray[np.float32]:
         """Run ids through the model, rows padded on the right: logits [B, V] after each row's last id."""
         longest = max(map(len, rows))
@@ -72,5 +75,6 @@ class TorchEngine:
                 if start < len(row) <= start + piece.shape[1]:
                     last[index] = x[index, len(row) - 1 - start]
         cache.advance([len(row) - longest for row in rows])
-        logits = self.model.unembed(last.to(self.model.lm_head.weight))  # [B, V]
+        weight = self.model.lm_head.weight
+        logits = self.model.unembed(last.to(weight.device, weight.dtype))  # [B, V]
         return np.asarray(logits.float().cpu().numpy())

@@ -1,0 +1,317 @@
+"""One GPT over several processes: tensor parallelism (Shoeybi et al. 2019, Megatron-LM) with torch's own DTensor.
+
+Each process ("rank") keeps a share of every large matrix and computes with it; ``parallelize_module`` puts the
+communication between the layers. Of N ranks, rank r has
+
+    attn.c_attn           the q, k and v rows of its n_head / N heads, so that attention needs no other rank
+    attn.c_proj, mlp.c_proj   the columns that read what it has computed; an all-reduce sums the outputs, then the bias
+    mlp.c_fc              its 1/N of the hidden layer
+    wte, lm_head          its part of the vocabulary; the logits are gathered
+    everything else       whole: norms, positions, and OPT-350m's two projections
+
+Rank 0 leads. It alone reads the prompt, draws and prints. Whatever it asks of its engine it first tells the others
+(``Leader``), which do the same on theirs (``Group.follow``): so every rank reads the ids that rank 0 chose.
+"""
+
+import atexit
+import json
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor, Replicate, Shard
+from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, RowwiseParallel, parallelize_module
+
+from gptcli.errors import GptcliError, InputError
+from gptcli.model import ranks
+from gptcli.model.cache import KeyValueCache
+from gptcli.model.config import GPTConfig
+from gptcli.model.gpt import GPT
+from gptcli.model.torch_engine import TorchEngine
+
+# A rank waits as long as rank 0 takes to print, and a pager may keep that one waiting. Where a rank dies, the
+# connection tells, and torchrun ends the rest.
+_PATIENCE = timedelta(days=7)
+
+Share = tuple[int, list[tuple[int, int]]]
+"""A dimension of a tensor, and the ranges of it, start and stop, that a rank has."""
+
+
+class Group:
+    """The processes that hold one GPT together.
+
+    Args:
+        rank: this process's number.
+        size: how many there are.
+        device: where this process computes.
+
+    Raises:
+        GptcliError: the others cannot be reached.
+    """
+
+    def __init__(self, rank: int, size: int, device: torch.device) -> None:
+        self.rank, self.size, self.device = rank, size, device
+        try:
+            backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+            dist.init_process_group(backend, rank=rank, world_size=size, timeout=_PATIENCE)
+            atexit.register(_leave)
+            self._mesh = init_device_mesh(device.type, (size,))
+        except (RuntimeError, ValueError) as error:
+            raise GptcliError(f"process {rank} of {size} cannot reach the others: {error}") from error
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the rank that reads and prints."""
+        return self.rank == 0
+
+    def _check(self, config: GPTConfig) -> None:
+        for name, count in (("n_head", config.n_head), ("the MLP's hidden width", config.mlp_width)):
+            if count % self.size:
+                raise InputError(
+                    f"{name} {count} does not divide by the {self.size} processes that torchrun started: use a "
+                    f"--nproc-per-node that divides n_head {config.n_head} and the MLP's {config.mlp_width}"
+                )
+
+    def shard(self, model: GPT) -> None:
+        """Make a GPT on the meta device one whose large matrices are DTensors over all ranks.
+
+        Raises:
+            InputError: it does not divide.
+        """
+        self._check(model.config)
+        plan: dict[str, ParallelStyle] = {
+            "wte": RowwiseParallel(input_layouts=Replicate()),
+            "h.*.attn.c_attn": ColwiseParallel(),
+            "h.*.attn.c_proj": RowwiseParallel(),
+            "h.*.mlp.c_fc": ColwiseParallel(),
+            "h.*.mlp.c_proj": RowwiseParallel(),
+            "lm_head": ColwiseParallel(output_layouts=Replicate()),
+        }
+        parallelize_module(model, self._mesh, plan)
+
+    def share(self, name: str, parameter: Tensor) -> Share | None:
+        """Which part of a parameter this rank has; None for all of it.
+
+        Args:
+            name: of the parameter.
+            parameter: as ``shard`` left it.
+        """
+        placement = parameter.placements[0] if isinstance(parameter, DTensor) else Replicate()
+        if not isinstance(placement, Shard):
+            return None
+        length = parameter.shape[placement.dim]
+        if name.endswith(("c_attn.weight", "c_attn.bias")):  # q, k and v on top of each other: a part of each
+            width, third = length // 3 // self.size, length // 3
+            starts = [matrix * third + self.rank * width for matrix in range(3)]
+            return placement.dim, [(start, start + width) for start in starts]
+        width = -(-length // self.size)  # the last ranks of a vocabulary have less, as torch.chunk does it
+        start = min(self.rank * width, length)
+        return placement.dim, [(start, min(start + width, length))]
+
+    def place(self, parameter: Tensor, local: Tensor) -> Tensor:
+        """This rank's part as the tensor that stands in for ``parameter``."""
+        if not isinstance(parameter, DTensor):
+            return local
+        return DTensor.from_local(
+            local.contiguous(),
+            self._mesh,
+            parameter.placements,
+            run_check=False,
+            shape=parameter.shape,
+            stride=parameter.stride(),
+        )
+
+    @contextmanager
+    def agreement(self) -> Iterator[None]:
+        """Do something on every rank, and go on only where all could.
+
+        Raises:
+            GptcliError: on the leading rank: its own error, or the message of the first that had one.
+            SystemExit: on the others, with its exit code; the leading rank tells.
+        """
+        error: GptcliError | None = None
+        try:
+            yield
+        except GptcliError as raised:
+            error = raised
+        report = "" if error is None else f"{error.exit_code} {error}"
+        failed = next(filter(None, (self._tell(report, source) for source in range(self.size))), None)
+        if failed is None:
+            return
+        code, _, message = failed.partition(" ")
+        if not self.leads:
+            raise SystemExit(int(code))
+        raise error or GptcliError(message)
+
+    def engine(self, model: GPT) -> "Leader":
+        """What generation talks to on the leading rank."""
+        return Leader(self, model)
+
+    def follow(self, model: GPT) -> None:
+        """Do what the leading rank asks for, until it ends.
+
+        Raises:
+            SystemExit: the leading rank is gone.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every rank; the leading one ends the others
+        engine = _ShardEngine(model, self.size)
+        while call := json.loads(self.tell("")):
+            getattr(engine, call[0])(*call[1:])
+
+    def tell(self, message: str) -> str:
+        """The leading rank's message, on every rank.
+
+        Raises:
+            GptcliError: on the leading rank, when another is gone.
+            SystemExit: on another, when the leading rank is gone.
+        """
+        return self._tell(message, 0)
+
+    def _tell(self, message: str, source: int) -> str:
+        body = torch.tensor(list(message.encode()), dtype=torch.uint8)
+        size = torch.tensor([len(body)])
+        with self.talk():
+            dist.broadcast(size, source)
+            if self.rank != source:
+                body = torch.empty(int(size), dtype=torch.uint8)
+            if len(body):
+                dist.broadcast(body, source)
+        return body.numpy().tobytes().decode()
+
+    @contextmanager
+    def talk(self) -> Iterator[None]:
+        """What torch raises when a connection breaks, as an end that needs no traceback."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+                raise
+            if not self.leads:
+                raise SystemExit(1) from error
+            raise GptcliError(f"another of the {self.size} processes ended: {error}") from error
+
+
+class Leader:
+    """The engine of the leading rank (see ``Engine``): whatever it does, all ranks do.
+
+    An interrupt waits until a call is done: the ranks must not part in the middle of one.
+
+    Args:
+        group: of which this process is rank 0.
+        model: this rank's part.
+    """
+
+    def __init__(self, group: Group, model: GPT) -> None:
+        self._group = group
+        self._engine = _ShardEngine(model, group.size)
+        self._together = True  # False from an error on: the ranks wait at different places
+        atexit.register(self.end)
+
+    @property
+    def n_positions(self) -> int:
+        """The context length in tokens."""
+        return self._engine.n_positions
+
+    def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """Start a new batch: read the prompts (see ``Engine.prefill``)."""
+        logits: NDArray[np.float32] = self._call("prefill", [[int(token) for token in row] for row in rows], capacity)
+        return logits
+
+    def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Read one more token in each row of the batch (see ``Engine.step``)."""
+        logits: NDArray[np.float32] = self._call("step", [int(token) for token in ids])
+        return logits
+
+    def refill(self, row: int, ids: Sequence[int]) -> None:
+        """Forget one row and read these ids in its place (see ``Engine.refill``)."""
+        self._call("refill", row, [int(token) for token in ids])
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Keep these rows of the batch (see ``Engine.select``)."""
+        self._call("select", [int(row) for row in rows])
+
+    def end(self) -> None:
+        """Let the other ranks go; nothing can be asked for any more."""
+        if self._together:
+            self._together = False
+            with suppress(GptcliError):
+                self._group.tell("null")
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        with _interrupts_wait():
+            together, self._together = self._together, False
+            assert together, "the other ranks were let go"
+            self._group.tell(json.dumps([name, *arguments]))
+            with self._group.talk():
+                result = getattr(self._engine, name)(*arguments)
+            self._together = True
+        return result
+
+
+class _ShardEngine(TorchEngine):
+    """One rank's engine: its cache holds the rank's own heads."""
+
+    def __init__(self, model: GPT, size: int) -> None:
+        super().__init__(model)
+        config = model.config
+        self._share = replace(config, n_embd=config.n_embd // size, n_head=config.n_head // size)
+
+    def _new_cache(self, batch: int, capacity: int) -> KeyValueCache:
+        weight = self.model.wte.weight
+        return KeyValueCache(self._share, batch, capacity, weight.device, weight.dtype)
+
+
+def join(device: torch.device) -> Group:
+    """Meet the other processes that torchrun started.
+
+    Args:
+        device: of which kind each is to use; of several GPUs each process takes its own.
+
+    Raises:
+        InputError: there are fewer GPUs than processes, or the device is one that cannot be shared.
+        GptcliError: the others cannot be reached.
+    """
+    if ranks.follows():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # while it loads: end at once, wherever it is
+    if device.type == "mps":
+        raise InputError("--device mps: one machine has one; with torchrun use --device cpu")
+    if device.type == "cuda":
+        place, there = ranks.local_rank(), torch.cuda.device_count()
+        if place >= there:
+            raise InputError(f"torchrun started process {place + 1} on a machine with {there} GPUs: one process a GPU")
+        device = torch.device("cuda", place)
+        torch.cuda.set_device(device)
+    return Group(ranks.rank(), ranks.world_size(), device)
+
+
+def local_bytes(model: nn.Module) -> int:
+    """Bytes of the parameters that this process holds itself."""
+    held = (p.to_local() if isinstance(p, DTensor) else p for p in model.parameters())
+    return sum(parameter.numel() * parameter.element_size() for parameter in held)
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Raise KeyboardInterrupt after the block instead of in it."""
+    interrupted: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, frame: interrupted.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        if interrupted:
+            raise KeyboardInterrupt
+
+
+def _leave() -> None:
+    with suppress(RuntimeError, ValueError):
+        dist.destroy_process_group()
