@@ -8,6 +8,7 @@ from gptcli.errors import CheckpointError
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.bpe import Tokenizer
+from gptcli.tokenizer.gpt1 import WordTokenizer, is_word_level
 from gptcli.tokenizer.named import gpt2_tokenizer
 from gptcli.tokenizer.tokenizer_json import added_token, read_tokenizer_json
 from gptcli.tokenizer.vocabulary import build
@@ -67,9 +68,13 @@ def _content(token: Any) -> str | None:
 def _from_vocab_and_merges(folder: Path, declared: dict[str, Any], n_vocab: int) -> Tokenizer:
     vocab = read_json_object(folder / "vocab.json")
     extra = read_json_object(folder / "added_tokens.json") if (folder / "added_tokens.json").is_file() else {}
-    unknown = vocab.get(_content(declared.get("unk_token")) or "")
-    built = build(vocab, _read_merges(folder / "merges.txt"), str(folder / "vocab.json"), unknown=unknown)
+    merges = _read_merges(folder / "merges.txt")
     added = _added_tokens(folder, declared, vocab, extra)
+    if is_word_level(merges):
+        unknown_token = _content(declared.get("unk_token")) or "<unk>"
+        return WordTokenizer(folder.name, vocab, merges, unknown=unknown_token, added=added, n_vocab=n_vocab)
+    unknown = vocab.get(_content(declared.get("unk_token")) or "")
+    built = build(vocab, merges, str(folder / "vocab.json"), unknown=unknown)
     starts = [token.id for token in added if token.content == _content(declared.get("bos_token"))]
     return Tokenizer(
         folder.name,

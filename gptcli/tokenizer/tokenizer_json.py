@@ -10,6 +10,7 @@ from gptcli.errors import CheckpointError
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.bpe import NormalForm, Tokenizer
+from gptcli.tokenizer.gpt1 import END_OF_WORD, WordTokenizer, read_cleaning
 from gptcli.tokenizer.vocabulary import build
 
 _FORMS: dict[Any, NormalForm] = {"NFC": "NFC", "NFD": "NFD", "NFKC": "NFKC", "NFKD": "NFKD"}
@@ -28,6 +29,8 @@ def read_tokenizer_json(path: Path, *, n_vocab: int = 0, eos: str | Sequence[str
     """
     root = read_json_object(path)
     model = _object(root.get("model"), f"{path}: model")
+    if model.get("end_of_word_suffix") == END_OF_WORD:
+        return _word_level(root, model, path, n_vocab, eos)
     _check_model(model, path)
     unknown = model.get("unk_token")
     vocab = _object(model.get("vocab"), f"{path}: model.vocab")
@@ -51,6 +54,22 @@ def read_tokenizer_json(path: Path, *, n_vocab: int = 0, eos: str | Sequence[str
         prefix_ids=_prefix_ids(root.get("post_processor"), path),
         normal_forms=_normal_forms(root.get("normalizer"), path),
         prefix_space=prefix_space,
+    )
+
+
+def _word_level(
+    root: dict[str, Any], model: dict[str, Any], path: Path, n_vocab: int, eos: str | Sequence[str] | None
+) -> WordTokenizer:
+    unknown = model.get("unk_token")
+    return WordTokenizer(
+        path.parent.name,
+        _object(model.get("vocab"), f"{path}: model.vocab"),
+        _merges(model.get("merges"), path),
+        unknown=unknown if isinstance(unknown, str) else None,
+        cleaning=read_cleaning(root.get("normalizer"), root.get("pre_tokenizer"), str(path)),
+        added=[added_token(entry, f"{path}: added_tokens") for entry in _list(root.get("added_tokens"), path)],
+        n_vocab=n_vocab,
+        eos=eos,
     )
 
 
@@ -144,7 +163,9 @@ def _split_pattern(step: dict[str, Any], path: Path) -> str:
         if isinstance(expression := pattern.get("Regex"), str):
             if re.search(r"[0-9]\}\+", expression):
                 # Hugging Face's engine reads "repeat the repetition" where tiktoken's reads "do not give back".
-                raise CheckpointError(f"{path}: gptcli does not know how to read }}+ in the pre-tokenizer: {expression}")
+                raise CheckpointError(
+                    f"{path}: gptcli does not know how to read }}+ in the pre-tokenizer: {expression}"
+                )
             return patterns.isolating(expression)
         if isinstance(literal := pattern.get("String"), str) and literal:
             return patterns.isolating(patterns.literal(literal))

@@ -12,9 +12,12 @@ from torch import Tensor, nn
 from transformers import GPT2Config
 
 from gptcli.checkpoint.families.own import config_json
+from gptcli.checkpoint.load import open_checkpoint
 from gptcli.errors import CheckpointError
+from gptcli.generation import Limits, generate, new_samples
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
+from gptcli.sampling import Sampling
 from tests.checkpoint.zoo import open_folder, reference, rewrite, understand
 
 Tensors = dict[str, Tensor]
@@ -157,10 +160,18 @@ def test_untied_head_without_a_config(tmp_path: Path) -> None:
     assert_same_logits(theirs, ours)
 
 
-def test_padded_vocabulary_keeps_its_rows(tmp_path: Path) -> None:
+def test_padding_of_the_vocabulary_is_never_chosen(tmp_path: Path) -> None:
     saved(tmp_path, linear, vocab_size=50304, n_embd=64, n_head=1)
-    blueprint, _ = open_folder(tmp_path)
-    assert blueprint.config.vocab_size == 50304
+    checkpoint = open_checkpoint(str(tmp_path), device="cpu")
+    assert checkpoint.blueprint.config.vocab_size == 50304
+    assert checkpoint.n_vocab == 50257
+    with torch.no_grad():
+        checkpoint.model.wte.weight[50257:] = 100 * checkpoint.model.wte.weight[:1]  # would win or lose by far
+    samples = new_samples([[1, 2, 3], [4]])
+    steps = generate(
+        checkpoint.engine, samples, Sampling(temperature=5), Limits(20), seed=0, n_vocab=checkpoint.n_vocab
+    )
+    assert all(step.token < 50257 and len(step.logits) == 50257 for step in steps)
 
 
 @pytest.mark.parametrize("config", [None, {**BOOK, "qkv_bias": True}])
