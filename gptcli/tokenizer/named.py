@@ -12,7 +12,7 @@ from gptcli.tokenizer.bpe import Tokenizer
 END_OF_TEXT = "<|endoftext|>"
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def gpt2_tokenizer(n_vocab: int = 50257) -> Tokenizer:
     """GPT-2's tokenizer, from the bundled vocabulary.
 
