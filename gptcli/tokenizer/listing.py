@@ -10,6 +10,9 @@ from gptcli.errors import InputError
 from gptcli.tokenizer.bpe import Tokenizer
 from gptcli.tokenizer.chunks import encode_chunks
 
+# Characters of ids before the first of them are handed out: a mistake in fewer is found before anything is printed.
+_MANY_IDS = 1 << 17
+
 
 @dataclass(frozen=True)
 class Token:
@@ -132,12 +135,17 @@ def parse_ids(chunks: Iterable[str]) -> Iterator[list[int]]:
         InputError: something in it is no id.
     """
     held = ""
-    for chunk in chain(chunks, [" "]):
+    for chunk in chunks:
         held += chunk
-        whole = max(held.rfind(" "), held.rfind(","), held.rfind("\n")) + 1
-        words = re.split(r"[\s,\[\]()]+", held[:whole])
-        yield [_parse_id(word) for word in words if word]
-        held = held[whole:]
+        if len(held) >= _MANY_IDS:
+            whole = max(held.rfind(" "), held.rfind(","), held.rfind("\n")) + 1
+            yield _parse_list(held[:whole])
+            held = held[whole:]
+    yield _parse_list(held)
+
+
+def _parse_list(text: str) -> list[int]:
+    return [_parse_id(word) for word in re.split(r"[\s,\[\]()]+", text) if word]
 
 
 def _parse_id(word: str) -> int:

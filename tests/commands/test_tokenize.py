@@ -1,0 +1,258 @@
+"""``gptcli tokenize`` as it is typed."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from typer.testing import CliRunner
+
+from gptcli.checkpoint.source import bundled_folder
+from gptcli.cli import app
+from gptcli.tokenizer import encode_chunks, gpt2_tokenizer
+from tests.tokenizer import reference
+
+CAPES = "Not all heroes wear capes"
+CAPES_IDS = [3673, 477, 10281, 5806, 1451, 274]
+GPT2 = gpt2_tokenizer()
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def output(*arguments: str, stdin: str | bytes | None = None) -> str:
+    result = runner.invoke(app, ["tokenize", *arguments], input=stdin)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def error(*arguments: str, stdin: str | bytes | None = None, code: int = 2) -> str:
+    result = runner.invoke(app, ["tokenize", *arguments], input=stdin)
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_tokens_ids_below_and_counts() -> None:
+    tokens, ids, _, counts = output(CAPES).splitlines()
+    assert tokens.split() == ["Not", "·all", "·heroes", "·wear", "·cap", "es"]
+    assert ids.split() == [str(token) for token in CAPES_IDS]
+    assert [tokens.index("·heroes"), tokens.index("·wear")] == [ids.index("10281"), ids.index("5806")]
+    assert counts.split("  ") == ["6 tokens · 25 characters (4.17 a token) · 25 bytes", "gpt2"]
+
+
+def test_several_words_are_one_text() -> None:
+    assert output("Not", "all heroes", "wear", "capes") == output(CAPES)
+
+
+def test_json_holds_what_is_drawn() -> None:
+    answer = json.loads(output("--json", CAPES + " 🌍"))
+    assert [token["id"] for token in answer["tokens"]] == [*CAPES_IDS, 12520, 234, 235]
+    assert answer["tokens"][6] == {"id": 12520, "text": " \\xf0\\x9f", "hex": "20 f0 9f"}
+    assert answer["counts"] == {"tokens": 9, "characters": 27, "bytes": 30, "characters_per_token": 3.0}
+    assert answer["tokenizer"] == "gpt2"
+
+
+def test_the_picture_tells_no_lie() -> None:
+    shown = output("é 🌍\n\x1b[31m\u202e[bold]x")
+    assert "·\\xF0\\x9F" in shown
+    assert "⏎" in shown
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "\\x1b" in shown
+    assert "bold" in shown
+
+
+@pytest.mark.parametrize("arguments", [(), ("--merges",)])
+def test_lines_fit_eighty_columns(arguments: tuple[str, ...]) -> None:
+    lines = output(*arguments, reference.HARD_TEXT).splitlines()
+    assert max(map(cell_len, lines)) <= 80
+
+
+def test_ids_are_one_line_and_decode_to_the_text() -> None:
+    assert output("--ids", CAPES) == "3673 477 10281 5806 1451 274\n"
+    assert output("--decode", stdin="3673 477 10281 5806 1451 274\n") == CAPES
+    assert output("--ids", "") == "\n"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50))
+@settings(max_examples=40, deadline=None)
+def test_ids_and_decode_are_inverse_on_pipes(text: str) -> None:
+    assert output("--decode", stdin=output("--ids", stdin=text.encode())) == text
+
+
+@pytest.mark.parametrize("written", ["[3673, 477]", "3673,477", " 3673\n\n477 ", "(3673 ,477)", "3673\t477"])
+def test_ids_are_read_as_people_write_them(written: str) -> None:
+    assert output("--decode", written) == "Not all"
+    assert json.loads(output("--decode", "--json", stdin=written)) == {"text": "Not all", "ids": [3673, 477]}
+
+
+def test_many_ids_are_decoded_as_they_come() -> None:
+    text = "some words, and more. " * 20_000
+    assert output("--decode", stdin=output("--ids", stdin=text)) == text
+
+
+def test_decode_writes_bytes_as_they_are(run_gptcli: Run) -> None:
+    assert run_gptcli("tokenize", "--decode", "12520 234").stdout == b" \xf0\x9f\x8c"
+
+
+def test_count() -> None:
+    assert output("--count", CAPES) == "6\n"
+    assert output("--count", stdin=CAPES + "\n") == "7\n"
+    assert json.loads(output("--count", "--json", CAPES))["bytes"] == 25
+
+
+def test_truncate() -> None:
+    assert output("--truncate", "3", CAPES) == "Not all heroes"
+    assert output("--truncate", "99", stdin=CAPES + "\n") == CAPES + "\n"
+    assert output("--truncate", "0", CAPES) == ""
+    answer = json.loads(output("--truncate", "2", "--json", CAPES))
+    assert answer == {"text": "Not all", "ids": [3673, 477], "is_cut": True}
+    assert json.loads(output("--truncate", "6", "--json", CAPES))["is_cut"] is False
+
+
+def test_truncate_ends_at_a_whole_character() -> None:
+    assert output("--truncate", "3", "a 🌍") == "a "
+    assert output("--truncate", "4", "a 🌍") == "a 🌍"
+
+
+def test_merges() -> None:
+    shown = output("--merges", "heroes heroes")
+    first_words = [line.split()[0] for line in shown.splitlines() if line]
+    second = first_words[first_words.index("·heroes") :]
+    assert second == ["·heroes", "·", "258", "274", "305", "339", "4293", "10281", "id"]
+    assert "10281  ·heroes    ·hero + es" in shown
+    heroes = json.loads(output("--merges", "--json", " heroes"))[0]
+    assert heroes["ids"] == [10281]
+    assert heroes["merges"][-1]["parts"] == [" heroes"]
+
+
+def test_special_tokens() -> None:
+    assert output("--ids", "<|endoftext|>") == "27 91 437 1659 5239 91 29\n"
+    assert output("--ids", "--special", "<|endoftext|>") == "50256\n"
+    assert "50256" in output("--merges", "--special", "<|endoftext|>")
+
+
+def test_a_checkpoints_own_tokenizer(tmp_path: Path) -> None:
+    theirs = reference.trained(special=["</s>"], start="</s>")
+    reference.save(theirs, tmp_path)
+    assert output("-m", str(tmp_path), "--ids", CAPES).split() == [
+        str(token) for token in theirs.encode(CAPES, add_special_tokens=False).ids
+    ]
+    assert "the model expects </s> (0)" in output("-m", str(tmp_path), CAPES)
+
+
+def test_the_model_can_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPTCLI_MODEL", str(tmp_path))
+    assert "no tokenizer" in error("x", code=1)
+
+
+def test_encodings() -> None:
+    assert output("--encoding", "r50k_base", "--ids", CAPES) == output("--ids", CAPES)
+    assert "cl100k_base" in error("--encoding", "nope", CAPES)
+
+
+def test_saving(tmp_path: Path) -> None:
+    for name in ("a.svg", "a.html", "a.txt"):
+        output(CAPES, "--save", str(tmp_path / name))
+        assert "heroes" in (tmp_path / name).read_text()
+    output("--merges", CAPES, "--save", str(tmp_path / "m.txt"))
+    assert "10281" in (tmp_path / "m.txt").read_text()
+    assert "--ids" in error("--ids", CAPES, "--save", str(tmp_path / "b.txt"))
+
+
+def test_mistakes_are_named() -> None:
+    assert "--ids and --count" in error("--ids", "--count", "x")
+    assert "'abc' is not a token id" in error("--decode", "1 abc")
+    assert "'-1' is not a token id" in error("--decode", "--", "-1")
+    assert "id 50257 is not in the vocabulary of gpt2: ids run from 0 to 50256" in error("--decode", "50257")
+    assert "99999999999" in error("--decode", "9" * 30)
+    assert "byte 0xff at offset 2" in error("--ids", stdin=b"ab\xffcd").removeprefix("\n")
+    assert "nowhere" in error("-m", "nowhere", "x")
+    assert "TEXT is not UTF-8" in error("a\udcff")
+
+
+def test_a_large_text_is_drawn_in_part() -> None:
+    shown = output(stdin="word " * 30_000)
+    assert "... and 29,001 more (--ids prints them all)" in shown
+    assert "30,001 tokens" in shown
+    assert "different pieces" in output("--merges", stdin=" ".join(map(str, range(1000))))
+
+
+def test_reading_stops_where_the_reader_does(run_gptcli: Run, child_environment: dict[str, str]) -> None:
+    shell = f"yes | {sys.executable} -m gptcli tokenize --ids | head -c 11"
+    done = subprocess.run(["bash", "-c", shell], env=child_environment, capture_output=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == (b"88 198 88 1", b"")
+
+
+def test_torch_and_numpy_are_not_imported_and_it_is_quick(child_environment: dict[str, str]) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "gptcli", "tokenize", CAPES]
+    done = subprocess.run(command, env=child_environment, capture_output=True, text=True, timeout=60, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "tiktoken" in imported
+    assert not imported & {"torch", "numpy", "transformers", "safetensors", "requests"}
+    quickest = min(elapsed([sys.executable, "-m", "gptcli", "tokenize", CAPES], child_environment) for _ in range(3))
+    assert quickest < 0.6  # user and system time; a quarter of a second on an idle machine
+
+
+def elapsed(command: list[str], environment: dict[str, str]) -> float:
+    """Processor seconds of a command."""
+    before = os.times()
+    subprocess.run(command, env=environment, capture_output=True, timeout=60, check=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+STORIES = (bundled_folder() / "tales" / "held_out.tsv").read_text()
+
+
+def stories(size: int) -> str:
+    """Natural text of some length."""
+    return (STORIES * (size // len(STORIES) + 1))[:size]
+
+
+@pytest.mark.slow
+def test_ten_megabytes_stream_in_bounded_memory(child_environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "small").write_text(stories(1_000_000))
+    (tmp_path / "large").write_text(stories(10_000_000))
+    peak = {}
+    for name in ("small", "large"):
+        with open(tmp_path / name, "rb") as text, open(tmp_path / "ids", "wb") as ids:
+            command = [sys.executable, "-m", "gptcli", "tokenize", "--ids"]
+            process = subprocess.Popen(command, env=child_environment, stdin=text, stdout=ids)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = status  # so that Popen does not warn that the child was left alone
+        assert status == 0
+        peak[name] = usage.ru_maxrss / 1024
+    assert [int(token) for token in (tmp_path / "ids").read_text().split()] == GPT2.encode(stories(10_000_000))
+    assert peak["large"] < peak["small"] + 20
+
+
+def test_streaming_takes_no_longer_than_the_engine_alone() -> None:
+    text = stories(2_000_000)
+    parts = [text[start : start + 131_072] for start in range(0, len(text), 131_072)]
+
+    def best(action: Callable[[], object]) -> float:
+        times = []
+        for _ in range(4):
+            start = time.process_time()
+            action()
+            times.append(time.process_time() - start)
+        return min(times)
+
+    GPT2.encode("")
+    alone = best(lambda: GPT2._encoding.encode_ordinary(text))
+    assert best(lambda: sum(map(len, encode_chunks(GPT2, parts)))) < 1.2 * alone
