@@ -48,7 +48,7 @@ def colour(fraction: float) -> str:
 
 def text_colour(fraction: float) -> str:
     """The colour of text that reads on ``colour(fraction)``."""
-    return "#ffffff" if fraction < 0.55 else "#000000"
+    return "#ffffff" if fraction < 0.48 else "#000000"  # where black comes to contrast more than white
 
 
 def bar(fraction: float, width: int) -> str:

@@ -1,0 +1,109 @@
+"""stdout carries the answer: JSON that any reader takes, pictures that are saved whole or not at all."""
+
+import io
+import json
+import math
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.text import Text
+
+from gptcli.errors import GptcliError, InputError
+from gptcli.show import console
+
+
+@dataclass(frozen=True)
+class Answer:
+    name: str
+    values: Any
+
+
+def test_json_ready_by_hand() -> None:
+    answer = Answer("é", {1: np.float32(0.5), "a": (np.int64(3), np.arange(2)), "b": Path("x/y"), "c": b"\xffz"})
+    assert console.json_ready(answer) == {
+        "name": "é",
+        "values": {"1": 0.5, "a": [3, [0, 1]], "b": "x/y", "c": "\\xffz"},
+    }
+    assert console.json_ready([math.nan, math.inf, np.float64(-math.inf), np.array([np.nan]), True, None]) == [
+        *(None, None, None, [None], True, None)
+    ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@given(JSON, st.sampled_from([None, 2]))
+@settings(deadline=None)
+def test_printed_json_reads_back_and_is_safe_to_look_at(value: Any, indent: int | None) -> None:
+    out = io.StringIO()
+    with redirect_stdout(out):
+        console.print_json(value, indent=indent)
+    printed = out.getvalue()
+    assert json.loads(printed) == value
+    assert printed.endswith("\n")
+    assert indent is not None or printed.count("\n") == 1
+    for character in "\x1b\x7f\x85\x9b\u202e\u2066\u2028\r":
+        assert character not in printed
+
+
+def test_lone_surrogates_and_controls_become_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_json({"a": "\udcff\x9b\u202eé"}, indent=None)
+    assert capsys.readouterr().out == '{"a": "\\udcff\\u009b\\u202eé"}\n'
+
+
+def test_notices_go_to_stderr_and_are_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    console.notices(["one \x1b[31m", "[bold]two[/bold]"])
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "one \\x1b[31m\n[bold]two[/bold]\n"
+
+
+def test_present_prints_the_picture_or_json(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = Answer("a", [1])
+    console.present(answer, lambda: Text("picture [b]"), as_json=False, save=None)
+    assert capsys.readouterr().out == "picture [b]\n"
+    console.present(answer, lambda: pytest.fail("not needed"), as_json=True, save=None)
+    assert json.loads(capsys.readouterr().out) == {"name": "a", "values": [1]}
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".html", ".txt", ".TXT"])
+def test_save(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "33")
+    monkeypatch.setenv("NO_COLOR", "1")
+    path = tmp_path / f"picture{suffix}"
+    console.save_picture(Text("red " * 10, style="red"), path)
+    saved = path.read_text(encoding="utf-8")
+    assert "red" in saved
+    assert "url(http" not in saved  # a picture reaches for nothing
+    assert "<link" not in saved
+    if suffix.lower() == ".txt":
+        assert max(map(len, saved.splitlines())) <= 33
+        assert "\x1b" not in saved
+    assert str(path) in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_save_knows_its_suffixes_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"\.svg"):
+        console.save_picture(Text("x"), tmp_path / "picture.pdf")
+    with pytest.raises(GptcliError, match="cannot write"):
+        console.save_picture(Text("x"), tmp_path / "missing" / "picture.txt")
+    (tmp_path / "old.txt").write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(GptcliError, match="No space left"):
+        console.write_whole(tmp_path / "old.txt", "new")
+    assert [file.name for file in tmp_path.iterdir()] == ["old.txt"]
+    assert (tmp_path / "old.txt").read_text() == "old"

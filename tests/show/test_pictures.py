@@ -1,0 +1,98 @@
+"""The pictures, character by character, and their colours by contrast."""
+
+import io
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+
+from gptcli.show import pictures
+
+
+def drawn(picture: RenderableType, width: int = 80, *, colour: bool = False) -> str:
+    out = io.StringIO()
+    Console(
+        file=out, width=width, force_terminal=colour, color_system="truecolor" if colour else None, markup=False
+    ).print(picture)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("fraction", "bar"),
+    [(0, ""), (1, "████"), (0.5, "██"), (0.25, "█"), (1 / 32, "▏"), (0.375, "█▌"), (1e-9, "▏"), (-3, ""), (7, "████")],
+)
+def test_bars_by_hand(fraction: float, bar: str) -> None:
+    assert pictures.bar(fraction, 4) == bar
+
+
+@given(st.floats(0, 1), st.integers(1, 60))
+def test_bars_are_true_to_an_eighth(fraction: float, width: int) -> None:
+    bar = pictures.bar(fraction, width)
+    eighths = sum("▏▎▍▌▋▊▉█".index(character) + 1 for character in bar)
+    assert abs(eighths - fraction * width * 8) <= (0.5 if eighths > 1 else 1)
+    assert cell_len(bar) <= width
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2.2 defines it."""
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_colour_map_gets_brighter_all_the_way() -> None:
+    brightness = [luminance(pictures.colour(step / 100)) for step in range(101)]
+    assert all(a <= b for a, b in pairwise(brightness))
+    assert pictures.colour(0) == pictures.colour(-1) == "#00224e"
+    assert pictures.colour(1) == pictures.colour(2) == "#fee838"
+
+
+@pytest.mark.parametrize("step", range(101))
+def test_text_reads_on_every_colour(step: int) -> None:
+    ground, text = luminance(pictures.colour(step / 100)), luminance(pictures.text_colour(step / 100))
+    light, dark = max(ground, text), min(ground, text)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG's AA for text
+
+
+def test_token_colours_read_with_black() -> None:
+    assert min((luminance(colour) + 0.05) / 0.05 for colour in pictures.TOKEN_COLOURS) >= 7
+
+
+def test_shades_get_darker() -> None:
+    assert [pictures.shade(value) for value in (-1, 0, 0.3, 0.5, 0.7, 1, 2)] == [*"  ░▒▓██"]
+
+
+def test_token_strip_wraps_between_tokens() -> None:
+    strip = drawn(pictures.token_strip(["Once", "·upon", "日本", "x"], ["7454", "2402", "1", "22222"], 12), 40)
+    assert [line.rstrip() for line in strip.splitlines()] == ["Once ·upon", "7454 2402", "", "日本 x", "1    22222"]
+
+
+@given(st.lists(st.text("ab日", max_size=20), max_size=12), st.integers(8, 40))
+def test_token_strip_never_outgrows_its_width(tokens: list[str], width: int) -> None:
+    strip = pictures.token_strip(tokens, ["1"] * len(tokens), width)
+    assert max(cell_len(line.rstrip()) for line in strip.plain.split("\n")) <= width
+
+
+def test_markup_in_data_is_text() -> None:
+    grid = pictures.table("[red]head[/red]", ">n")
+    grid.add_row("[bold]cell[/bold]", "1")
+    for text in ("[red]head[/red]", "[bold]cell[/bold]"):
+        assert text in drawn(grid, 200)
+    heat = pictures.heat_map(["[bold]a"], ["[red]b", "\x1b[31mc"], [[0.0, 1.0]])
+    shown = drawn(heat, 200)
+    assert "[bold]a" in shown
+    assert "[red]b" in shown
+    assert "\x1b" not in shown
+
+
+def test_heat_map_carries_its_values_without_colour_and_with() -> None:
+    heat = pictures.heat_map(["a", "b"], ["x", "y"], [[0.0, 0.5], [0.25, 1.0]])
+    for colour in (False, True):
+        shown = drawn(heat, colour=colour)
+        assert all(value in shown for value in ("0.000", "0.500", "0.250", "1.000"))
+    assert "48;2;0;34;78" in shown  # the smallest
+    assert "48;2;254;232;56" in shown  # the largest
+    assert "0.500" in drawn(pictures.heat_map(["a"], ["x"], [[0.5]]))  # all alike
