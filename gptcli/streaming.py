@@ -15,22 +15,25 @@ class TextStream:
         tokenizer: of the model.
         stops: texts that end the sample; they do not become part of it. None of them empty. Where several occur, the
             one that is complete first counts, and of those that end together the longest.
+        lead: stands before the first token's text.
 
     Attributes:
         text: all that was handed out.
         stopped: whether a stop text has come.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = (), lead: str = "") -> None:
         self._decoder = StreamDecoder(tokenizer)
         self._stops = tuple(stops)
         self._held = ""
+        self._lead = lead
         self.text = ""
         self.stopped = False
 
     def push(self, token: int) -> str:
         """Add a token; returns the text that is now certain, which may be empty."""
-        return self._release(self._held + self._decoder.push(token))
+        lead, self._lead = self._lead, ""
+        return self._release(lead + self._held + self._decoder.push(token))
 
     def finish(self) -> str:
         """Say that no token follows; returns the rest, with U+FFFD for bytes that are no whole character."""

@@ -137,7 +137,7 @@ class Writing:
                 token = tokenizer.decode([max(prompt)])
                 raise InputError(f"the prompt holds {token!r}, a token of {tokenizer.name} that the model lacks")
         self.completions = [
-            Completion(request.prompts[sample.prompt], sample, TextStream(tokenizer, request.stops))
+            _completion(request.prompts[sample.prompt], sample, tokenizer, request.stops)
             for sample in new_samples(ids, request.num_samples)
         ]
         self.clock = Clock(load_s)
@@ -190,6 +190,11 @@ class Writing:
             "sample": completion.sample.number,
             "timings": self.clock.timings(),
         }
+
+
+def _completion(prompt: str, sample: Sample, tokenizer: Tokenizer, stops: Sequence[str]) -> Completion:
+    lead = "" if not prompt or prompt[-1].isspace() else tokenizer.word_gap
+    return Completion(prompt, sample, TextStream(tokenizer, stops, lead))
 
 
 def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False) -> list[int]:

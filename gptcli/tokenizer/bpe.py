@@ -45,7 +45,10 @@ class Tokenizer:
         n_vocab: every id is below this number.
         special_tokens: text of each special token to its id.
         eos_id: id of the token that ends a text, or None.
+        word_gap: what stands between a text and its continuation where the tokens do not say it.
     """
+
+    word_gap = ""
 
     def __init__(
         self,

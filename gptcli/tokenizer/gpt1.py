@@ -38,6 +38,8 @@ class WordTokenizer(Tokenizer):
         CheckpointError: an id is none, or a merge is of tokens that are not in the vocabulary.
     """
 
+    word_gap = " "
+
     def __init__(
         self,
         name: str,

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tokenizers
 from hypothesis import given
@@ -13,8 +14,12 @@ from tokenizers import models, normalizers, pre_tokenizers, trainers
 from transformers import OpenAIGPTTokenizer
 
 from gptcli.errors import CheckpointError, InputError
+from gptcli.generation import Limits
+from gptcli.sampling import Sampling
 from gptcli.tokenizer import StreamDecoder, Tokenizer, encode_chunks, tokenizer_for
+from gptcli.writing import Request, Writing
 from tests.tokenizer.reference import HARD_TEXT
+from tests.toy_engine import ToyEngine
 
 
 def trained() -> tokenizers.Tokenizer:
@@ -94,6 +99,15 @@ def test_decoding_restores_words(ours: Tokenizer, theirs: Any) -> None:
     assert theirs[0].backend_tokenizer.decode(found) == text
     stream = StreamDecoder(ours)
     assert "".join(map(stream.push, found)) + stream.finish() == ours.decode(found)
+
+
+@pytest.mark.parametrize(("prompt", "gap"), [("not all", " "), ("not all ", ""), ("not all\n", "")])
+def test_continuation_does_not_stick_to_the_prompt(prompt: str, gap: str, ours: Tokenizer) -> None:
+    (word,) = ours.encode("wear")
+    engine = ToyEngine(np.eye(400)[[word] * 400])
+    request = Request([prompt], Sampling(temperature=0), Limits(2), seed=0)
+    texts = Writing(engine, ours, request, n_vocab=330)
+    assert "".join(piece.text for piece in texts) == f"{gap}wear wear "
 
 
 def test_merges_build_the_tokens(ours: Tokenizer) -> None:
