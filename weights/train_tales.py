@@ -18,7 +18,6 @@ import math
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -71,8 +70,10 @@ def prepare(
         for name, texts in documents.items()
     }
     dropped = sum(map(len, documents.values())) - sum(map(len, kept.values())) - len(held)
-    tokens = stored_vocab(vocab_from) if vocab_from else frequent_tokens(kept, min_count)
+    counts = token_counts(kept)
+    tokens = stored_vocab(vocab_from) if vocab_from else frequent_tokens(counts, min_count)
     out.mkdir(parents=True, exist_ok=True)
+    np.save(out / "counts.npy", counts)
     np.save(out / "vocab.npy", tokens)
     (out / "held_out.jsonl").write_text("".join(json.dumps({"file": f, "text": t}) + "\n" for f, t in held))
     tokenizer, row_of = compact_tokenizer(tokens), rows(tokens)
@@ -117,16 +118,20 @@ def shared(text: str, runs: set[int]) -> float:
     return len(own & runs) / max(len(own), 1)
 
 
-def frequent_tokens(documents: dict[str, list[str]], min_count: int) -> NDArray[np.int32]:
-    """The ids seen at least ``min_count`` times, all single bytes, and the end of a text: ascending."""
-    tokenizer = gpt2_tokenizer()
-    counts = Counter[int]()
+def token_counts(documents: dict[str, list[str]]) -> NDArray[np.int64]:
+    """How often each of GPT-2's tokens stands in the documents: [50257]."""
+    counts = np.zeros(N_VOCAB, np.int64)
     for texts in documents.values():
         for text in texts:
-            counts.update(tokenizer.encode(text))
-    kept = {token for token, count in counts.items() if count >= min_count}
-    single = {token for token in range(END) if len(tokenizer.token_bytes(token)) == 1}
-    return np.array(sorted(kept | single | {END}), np.int32)
+            np.add.at(counts, [END, *gpt2_tokenizer().encode(text)], 1)
+    return counts
+
+
+def frequent_tokens(counts: NDArray[np.int64], min_count: int) -> NDArray[np.int32]:
+    """The ids seen at least ``min_count`` times, all single bytes, and the end of a text: ascending."""
+    tokenizer = gpt2_tokenizer()
+    single = [token for token in range(END) if len(tokenizer.token_bytes(token)) == 1]
+    return np.unique([*np.flatnonzero(counts >= min_count), *single, END]).astype(np.int32)
 
 
 def compact_tokenizer(tokens: Iterable[int]) -> Tokenizer:
@@ -208,16 +213,17 @@ def train(
     config = GPTConfig(vocab_size=len(vocab), n_positions=positions, n_embd=width, n_layer=layers, n_head=heads)
     trainer = Trainer(config, plan, vocab)
     run.mkdir(parents=True, exist_ok=True)
+    files: dict[str, NDArray[Any]] = {name: np.load(data / f"{name}.npy", mmap_mode="r") for name in _files(data)}
     if (run / "checkpoint.safetensors").exists():
         trainer.restore(run / "checkpoint.safetensors")
     elif start is not None:
-        trainer.begin_with(start, held_out_texts(data))
-    stream = Stream({name: np.load(data / f"{name}.npy", mmap_mode="r") for name in _files(data)}, _shares(mix), plan)
+        trainer.begin_with(start, held_out_texts(data), token_shares(data)[vocab])
+    stream = Stream(files, _shares(mix), plan)
     trainer.run(run, stream, compiled=compiled, minutes=minutes)
 
 
 def _files(data: Path) -> list[str]:
-    return sorted(path.stem for path in data.glob("*.npy") if path.stem != "vocab")
+    return sorted(path.stem for path in data.glob("*.npy") if path.stem not in ("vocab", "counts"))
 
 
 def _shares(mix: str) -> dict[str, float]:
@@ -408,10 +414,10 @@ class Trainer:
         self.step, self.tokens, self.seconds = about["step"], about["tokens"], about["seconds"]
         self.position = about["position"] if about["plan"]["sequence"] == self.plan.sequence else 0
 
-    def begin_with(self, path: Path, held_out: list[str]) -> None:
+    def begin_with(self, path: Path, held_out: list[str], shares: NDArray[np.float64]) -> None:
         """Take the weights of another run; tokens that it did not have get the rows that ``widen`` makes."""
         weights, config, vocab = model_of(path)
-        weights["wte.weight"] = widen(weights, config, vocab, self.vocab, held_out)
+        weights["wte.weight"] = widen(weights, config, vocab, self.vocab, held_out, shares)
         self._take(weights, "", dict(self.model.named_parameters()))
 
     @staticmethod
@@ -466,7 +472,7 @@ def export(
     path = run / "checkpoint.safetensors"
     weights, config, vocab = model_of(path)
     everything = np.arange(N_VOCAB, dtype=np.int32)
-    weights["wte.weight"] = widen(weights, config, vocab, everything, held_out_texts(data))
+    weights["wte.weight"] = widen(weights, config, vocab, everything, held_out_texts(data), token_shares(data))
     turned = {
         name: (value.t() if name.startswith("h.") and value.ndim == 2 else value).half().contiguous()
         for name, value in weights.items()
@@ -507,6 +513,12 @@ def model_of(checkpoint: Path) -> tuple[Tensors, GPTConfig, NDArray[np.int32]]:
     return weights, config, np.asarray(tensors["vocab"].numpy(), np.int32)
 
 
+def token_shares(data: Path) -> NDArray[np.float64]:
+    """How often each of GPT-2's tokens stands in the training text, as a share of all: [50257]."""
+    counts = np.load(data / "counts.npy")
+    return np.asarray(counts / counts.sum())
+
+
 def held_out_texts(data: Path, among: str = "") -> list[str]:
     """The held-out documents (of the files named in ``among``)."""
     lines = [json.loads(line) for line in (data / "held_out.jsonl").read_text().splitlines()]
@@ -520,19 +532,22 @@ def widen(
     old: NDArray[np.int32],
     new: NDArray[np.int32],
     texts: list[str],
-    probability: float = 5e-4,
+    shares: NDArray[np.float64] | None = None,
+    rare: float = 5e-4,
 ) -> Tensor:
-    """The embedding for a larger vocabulary: old rows stay, other tokens can be read and are hardly ever predicted.
+    """The embedding for a larger vocabulary: old rows stay, other tokens get rows made of what spells them.
 
-    Such a token starts at the mean of the rows of the kept pieces that spell it. The unembedding has the same rows,
-    and would predict it about as often as its pieces; so all of them are moved, against a direction along which every
-    final state is positive, until together they get a given probability on the held-out texts.
+    Such a token starts at the mean of the rows of the kept pieces that spell it, so that it can be read. The
+    unembedding has the same rows and would predict it about as often as its pieces; so it is moved, against a
+    direction along which every final state is positive, until on the held-out texts it gets its share of the
+    probability. The tokens that never stand in the text are all moved equally far, to get ``rare`` together.
 
     Args:
         weights, config, old: of the model; row i of its embedding is GPT-2 token ``old[i]``.
         new: the tokens of the rows that are wanted.
         texts: the held-out texts.
-        probability: what the tokens that are not in ``old`` get together, on average.
+        shares: how often each of ``new`` stands in the text, as a share of all tokens; None: never.
+        rare: the share of tokens that are never seen.
 
     Returns:
         [len(new), width].
@@ -546,18 +561,38 @@ def widen(
     if not added.any():
         return wide
     states = final_states(weights, replace(config, vocab_size=len(old)), old, texts)  # [N, C]
-    mean = states.mean(dim=0)
-    direction = torch.linalg.solve(torch.cov(states.T) + 1e-4 * torch.eye(config.n_embd), mean)
+    direction = torch.linalg.solve(torch.cov(states.T) + 1e-4 * torch.eye(config.n_embd), states.mean(dim=0))
     direction /= direction.norm()
-    rest = torch.logsumexp(states @ table.T, dim=1)
-    low, high = 0.0, 1e4
-    own, along = torch.logsumexp(states @ wide[added].T, dim=1), states @ direction
-    for _ in range(60):
-        shift = (low + high) / 2
-        given = torch.sigmoid(own - shift * along - rest).mean()
-        low, high = (shift, high) if given > probability else (low, shift)
-    wide[added] -= high * direction
+    states = states[:: len(states) // 512 + 1]
+    others = torch.logsumexp(states @ table.T, dim=1, keepdim=True)
+    ahead, along = states @ wide[added].T - others, states @ direction  # [N, added], [N]
+    farthest = _shift(torch.logsumexp(ahead, dim=1, keepdim=True), along, torch.tensor([rare]))
+    shifts = farthest.expand(ahead.shape[1]).clone()
+    if shares is not None:
+        wanted = torch.from_numpy(shares).float()[added]
+        seen = wanted > 0
+        shifts[seen] = torch.minimum(_shift(ahead[:, seen], along, wanted[seen]), farthest)
+    wide[added] -= shifts[:, None] * direction
     return wide
+
+
+def _shift(ahead: Tensor, along: Tensor, wanted: Tensor) -> Tensor:
+    """How far to move each token so that its mean probability is the one that is wanted, by bisection.
+
+    Args:
+        ahead: logit of each token less the logsumexp of all others, by state: [N, n].
+        along: how much one unit takes off that, [N].
+        wanted: mean probabilities, [n].
+
+    Returns:
+        [n].
+    """
+    low, high = torch.full_like(wanted, -100.0), torch.full_like(wanted, 1000.0)
+    for _ in range(40):
+        shift = (low + high) / 2
+        often = torch.sigmoid(ahead - shift * along[:, None]).mean(dim=0) > wanted
+        low, high = torch.where(often, shift, low), torch.where(often, high, shift)
+    return high
 
 
 def spell(data: bytes, ranks: dict[bytes, int]) -> list[int]:
