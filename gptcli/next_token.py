@@ -78,7 +78,7 @@ def next_token(
     Raises:
         InputError: the prompt does not fit into the context, a temperature is out of range, or a watched word is empty.
     """
-    ids = prompt_ids(checkpoint.tokenizer, prompt)
+    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
     watched = watched_ids(checkpoint.tokenizer, watch, prompt)
     samplings = [replace(sampling, temperature=temperature) for temperature in temperatures]
     logits = next_logits(checkpoint.model, ids, checkpoint.n_vocab)
@@ -94,7 +94,7 @@ def all_positions(checkpoint: Checkpoint, prompt: str) -> Positions:
     Raises:
         InputError: the prompt does not fit into the context.
     """
-    ids = prompt_ids(checkpoint.tokenizer, prompt)
+    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
 
     text = checkpoint.tokenizer.token_bytes
     guesses = [

@@ -130,7 +130,7 @@ class Writing:
         self._engine, self._n_vocab = engine, n_vocab
         self.tokenizer, self.request = tokenizer, request
         self.n_positions = engine.n_positions
-        ids = [prompt_ids(tokenizer, prompt, bos=request.bos) for prompt in request.prompts]
+        ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
         for prompt in ids:  # a prompt that does not fit should be told before anything is shown
             window(prompt, engine.n_positions, request.limits.overflow)
             if max(prompt) >= n_vocab:
@@ -197,16 +197,23 @@ def _completion(prompt: str, sample: Sample, tokenizer: Tokenizer, stops: Sequen
     return Completion(prompt, sample, TextStream(tokenizer, stops, lead))
 
 
-def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False) -> list[int]:
+def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False, n_vocab: int | None = None) -> list[int]:
     """The ids that a model reads for a prompt.
 
     What the checkpoint's own tokenizer puts before every text comes first (nothing for GPT-2). ``bos``, or an empty
     prompt, starts from the end-of-text token, which is what GPT-2 saw before every document.
 
     Raises:
-        InputError: the end-of-text token is needed and the tokenizer has none.
+        InputError: the end-of-text token is needed and the tokenizer has none; or an id is not below ``n_vocab``, so
+            that the model has no row for it.
     """
     ids = [*tokenizer.prefix_ids, *tokenizer.encode(prompt)]
+    unknown = next((token for token in ids if n_vocab is not None and token >= n_vocab), None)
+    if unknown is not None:
+        text = tokenizer.decode([unknown])
+        raise InputError(
+            f"the prompt's token {text!r} has id {unknown:,}, and the model's vocabulary ends at {n_vocab:,}"
+        )
     if ids and not bos:
         return ids
     if tokenizer.eos_id is None:

@@ -86,14 +86,14 @@ def _check_modes(saving: bool, **modes: bool) -> None:
 
 
 def _load(model: str, encoding: str | None) -> "Tokenizer":
+    from gptcli.checkpoint.families import vocabulary_size
     from gptcli.checkpoint.source import find
     from gptcli.tokenizer import tiktoken_encoding, tokenizer_for
 
     if encoding is not None:
         return tiktoken_encoding(encoding)
     source = find(model)
-    size = (source.config or {}).get("vocab_size")
-    return tokenizer_for(source.folder, size if isinstance(size, int) else None)
+    return tokenizer_for(source.folder, vocabulary_size(source))
 
 
 def _chunks(words: list[str] | None) -> Iterable[str]:

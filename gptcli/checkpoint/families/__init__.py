@@ -17,12 +17,12 @@ from gptcli.checkpoint.families import (
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, Part
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.keys import made_shape
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.header import Header, read_header
 from gptcli.checkpoint.source import Source
 from gptcli.errors import CheckpointError
 from gptcli.model.shapes import parameter_shapes
 
-__all__ = ["FAMILIES", "Blueprint", "Family", "Fields", "Part", "read_blueprint", "supported"]
+__all__ = ["FAMILIES", "Blueprint", "Family", "Fields", "Part", "read_blueprint", "supported", "vocabulary_size"]
 
 FAMILIES: tuple[Family, ...] = (
     gpt2.FAMILY,
@@ -76,6 +76,20 @@ def read_blueprint(source: Source, header: Header | None, n_head: int | None = N
     if header is not None:
         _check(blueprint, header, source)
     return blueprint
+
+
+def vocabulary_size(source: Source) -> int | None:
+    """How many rows a checkpoint's token embedding has, as far as its config.json or its shapes tell.
+
+    Raises:
+        CheckpointError: it has no config.json, and no family reads its tensors.
+    """
+    if source.config is not None:
+        size = source.config.get("vocab_size")
+        return size if isinstance(size, int) else None
+    if source.weights is None:
+        return None
+    return read_blueprint(source, read_header(source.weights)).config.vocab_size
 
 
 def _by_config(fields: Fields, header: Header | None) -> Family:
