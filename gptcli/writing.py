@@ -133,9 +133,6 @@ class Writing:
         ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
         for prompt in ids:  # a prompt that does not fit should be told before anything is shown
             window(prompt, engine.n_positions, request.limits.overflow)
-            if max(prompt) >= n_vocab:
-                token = tokenizer.decode([max(prompt)])
-                raise InputError(f"the prompt holds {token!r}, a token of {tokenizer.name} that the model lacks")
         self.completions = [
             _completion(request.prompts[sample.prompt], sample, tokenizer, request.stops)
             for sample in new_samples(ids, request.num_samples)
@@ -210,10 +207,8 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False, n_vocab:
     ids = [*tokenizer.prefix_ids, *tokenizer.encode(prompt)]
     unknown = next((token for token in ids if n_vocab is not None and token >= n_vocab), None)
     if unknown is not None:
-        text = tokenizer.decode([unknown])
-        raise InputError(
-            f"the prompt's token {text!r} has id {unknown:,}, and the model's vocabulary ends at {n_vocab:,}"
-        )
+        text = f"{tokenizer.decode([unknown])!r} (id {unknown:,})"
+        raise InputError(f"the prompt holds {text}, a token of {tokenizer.name} that the model lacks")
     if ids and not bos:
         return ids
     if tokenizer.eos_id is None:
