@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import gptcli
 from gptcli.checkpoint.source import bundled_folder
+
+# Elsewhere Hypothesis looks for new examples at each run; a continuous integration run has to be repeatable.
+settings.register_profile("repeatable", derandomize=True)
+if "CI" in os.environ:
+    settings.load_profile("repeatable")
 
 # Before torch is imported: the models are tiny, and threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,8 +1,21 @@
 """Added tokens: strings that are cut out of a text before the rest of it is encoded."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+# Unicode's White_Space, as the engine of Hugging Face's tokenizers has it. Python's own strip() takes U+001C to U+001F
+# as well.
+_WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+# What Unicode's word characters are made of, beside joiners and circled letters. Python's \w takes all numbers as well.
+_CIRCLED = (
+    ("\u24b6", "\u24e9"),
+    ("\U0001f130", "\U0001f149"),
+    ("\U0001f150", "\U0001f169"),
+    ("\U0001f170", "\U0001f189"),
+)
+_WORD_CATEGORIES = ("L", "M", "Nd", "Nl", "Pc")
 
 
 @dataclass(frozen=True)
@@ -54,9 +67,9 @@ class Cutter:
             if (token.special and not special) or (token.single_word and _touches_a_word(text, start, end)):
                 continue
             if token.lstrip:
-                start = max(len(text[:start].rstrip()), done)
+                start = max(len(text[:start].rstrip(_WHITE_SPACE)), done)
             if token.rstrip:
-                end = len(text) - len(text[end:].lstrip())
+                end = len(text) - len(text[end:].lstrip(_WHITE_SPACE))
             if start > done:
                 yield text[done:start]
             yield token.id
@@ -66,4 +79,11 @@ class Cutter:
 
 
 def _touches_a_word(text: str, start: int, end: int) -> bool:
-    return bool(re.match(r"\w", text[start - 1 : start]) or re.match(r"\w", text[end : end + 1]))
+    return any(map(_is_word, text[max(start - 1, 0) : start] + text[end : end + 1]))
+
+
+def _is_word(character: str) -> bool:
+    """Whether Unicode's regular expressions (UTS 18, annex C) count a character as part of a word."""
+    circled = any(first <= character <= last for first, last in _CIRCLED)
+    joiner = character in "\u200c\u200d"
+    return unicodedata.category(character).startswith(_WORD_CATEGORIES) or circled or joiner
