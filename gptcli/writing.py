@@ -228,7 +228,7 @@ def with_logit_bias(sampling: Sampling, tokenizer: Tokenizer, entries: Sequence[
         bias = _bias(number)
         if not text or bias is None:
             raise InputError(f"--logit-bias {entry!r}: write TEXT=NUMBER, such as ' dragon=+5' or ' dragon=-inf'")
-        ids = tokenizer.encode(text)
+        ids = tokenizer.encode(text, special=True)
         if len(ids) != 1:
             pieces = ", ".join(repr(tokenizer.decode([token])) for token in ids)
             raise InputError(f"--logit-bias {entry!r}: {text!r} is {len(ids)} tokens ({pieces}), and has to be one")

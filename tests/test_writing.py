@@ -46,8 +46,8 @@ def test_what_the_tokenizer_itself_puts_before_a_prompt() -> None:
 
 
 def test_logit_bias_by_text() -> None:
-    made = with_logit_bias(Sampling(0.5), GPT2, [" the=+5", "==2", " a=-inf", "!=-1.5e2", " the=3"])
-    assert made.logit_bias == {262: 3.0, 28: 2.0, 257: -math.inf, 0: -150.0}
+    made = with_logit_bias(Sampling(0.5), GPT2, [" the=+5", "==2", " a=-inf", "!=-1.5e2", " the=3", "<|endoftext|>=1"])
+    assert made.logit_bias == {262: 3.0, 28: 2.0, 257: -math.inf, 0: -150.0, 50256: 1.0}
     assert made.temperature == 0.5
 
 
@@ -109,4 +109,4 @@ def test_what_cannot_be_written_is_refused_before_anything_is_shown() -> None:
         request(["A", "1\n" * 6])
     with pytest.raises(InputError, match=r"' dragon'.*lacks"):
         request(["A dragon"])
-    assert len(request(["A" * 3], overflow="slide").completions) == 1
+    assert len(request(["1\n" * 6], overflow="slide").completions) == 1

@@ -4,6 +4,7 @@ import sys
 from typing import Any, Protocol
 
 from gptcli.show.console import notice, print_json, stdout_console, stdout_is_terminal
+from gptcli.show.interrupt import Interrupt
 from gptcli.show.text import token_text, visible
 from gptcli.writing import Completion, Piece, Writing
 
@@ -30,8 +31,10 @@ def writer_for(writing: Writing, output: str | None, *, echo: bool) -> Writer:
 def write(writing: Writing, writer: Writer) -> None:
     """Have the texts written and shown; an interrupt keeps what is there."""
     try:
-        for piece in writing:
-            writer.piece(piece)
+        with Interrupt() as interrupt:
+            for piece in writing:
+                writer.piece(piece)
+                interrupt.check()
     except KeyboardInterrupt:
         writing.interrupt()
         _end(writing, writer)

@@ -1,0 +1,85 @@
+"""Start-up is a feature: help and completion import no torch and no numpy, and cost little beside them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from typer.main import get_command
+
+from gptcli.cli import app
+from tests.conftest import command
+
+HEAVY = ("torch", "numpy", "tiktoken", "safetensors", "transformers", "huggingface_hub")
+
+# One fresh process asks for the help of every command, and then says what that imported.
+ASK = f"""
+import json, sys
+from typer.testing import CliRunner
+from gptcli.cli import app
+for arguments in json.loads(sys.argv[1]):
+    done = CliRunner().invoke(app, [*arguments, "--help"])
+    assert done.exit_code == 0 and "Usage:" in done.stdout, (arguments, done.output)
+print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
+"""
+
+
+def every_command() -> list[list[str]]:
+    """The words of every command and group, the bare program first."""
+
+    def below(group: object, path: list[str]) -> list[list[str]]:
+        commands = getattr(group, "commands", {})
+        return [path] + [words for name, inner in commands.items() for words in below(inner, [*path, name])]
+
+    return below(get_command(app), [])
+
+
+def test_no_help_imports_anything_heavy(child_environment: dict[str, str]) -> None:
+    commands = every_command()
+    assert {("generate",), ("params",)} <= set(map(tuple, commands))
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, json.dumps(commands)],
+        env=child_environment,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(done.stdout) == []
+
+
+def test_tokenize_and_params_import_no_torch(child_environment: dict[str, str]) -> None:
+    script = (
+        "import sys; from typer.testing import CliRunner; from gptcli.cli import app\n"
+        "for arguments in (['params', 'gpt3'], ['params'], ['tokenize', 'Hello world']):\n"
+        "    done = CliRunner().invoke(app, arguments)\n"
+        "    assert done.exit_code == 0 and done.stdout, (arguments, done.output)\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, timeout=60)
+    assert done.stdout.strip() == b"False", done.stderr
+
+
+def test_the_package_itself_is_light(child_environment: dict[str, str]) -> None:
+    script = f"import sys, gptcli; print([name for name in {(*HEAVY, 'typer', 'rich')} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, timeout=60)
+    assert done.stdout.strip() == b"[]", done.stderr
+
+
+def processor_seconds(arguments: list[str], environment: dict[str, str]) -> float:
+    """Processor time of a process: what else runs on the machine does not count."""
+    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    process.stderr.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said
+    return usage.ru_utime + usage.ru_stime
+
+
+def test_help_takes_less_than_a_quarter_of_importing_torch(child_environment: dict[str, str], tmp_path: Path) -> None:
+    environment = child_environment | {"PYTHONWARNINGS": "default"}
+    helping = min(processor_seconds(command(["--help"]), environment) for _ in range(3))
+    importing = min(processor_seconds([sys.executable, "-c", "import torch"], environment) for _ in range(2))
+    assert helping < importing / 4
