@@ -16,6 +16,7 @@ Rank 0 leads. It alone reads the prompt, draws and prints. Whatever it asks of i
 import atexit
 import json
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -315,3 +316,6 @@ def _interrupts_wait() -> Iterator[None]:
 def _leave() -> None:
     with suppress(RuntimeError, ValueError):
         dist.destroy_process_group()
+    # Gloo's threads drop the last tensors of finished work, for which they need the interpreter's lock; one that asks
+    # for it while Python shuts down would abort the process. They need no more than to be let run.
+    time.sleep(0.2)

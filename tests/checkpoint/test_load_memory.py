@@ -1,0 +1,57 @@
+"""How much memory loading takes, over the model as it is held."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from gptcli.model.config import GPTConfig
+from gptcli.model.shapes import parameter_shapes
+
+pytest.importorskip("resource", reason="this system does not say how much memory a process has held")
+
+CONFIG = GPTConfig(vocab_size=20000, n_positions=64, n_embd=768, n_layer=12, n_head=12)
+CONSTANT = 48e6  # what the first allocations of the libraries take, whatever the checkpoint's size
+
+# Anonymous memory is what has to be there; the file's mapped pages are the system's to drop. VmHWM counts both, so that
+# it can only be too strict.
+CHILD = """
+import json, resource, sys
+import torch
+from gptcli.checkpoint.families import read_blueprint
+from gptcli.checkpoint.header import read_header
+from gptcli.checkpoint.load import load_gpt
+from gptcli.checkpoint.source import find
+source = find(sys.argv[1])
+header = read_header(source.weights)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+before = peak()
+model = load_gpt(read_blueprint(source, header), header, torch.device("cpu"), torch.float32)
+held = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+print(json.dumps({"held": held, "took": peak() - before}))
+"""
+
+
+def test_conversion_takes_no_more_than_the_model(tmp_path: Path) -> None:
+    """Half precision to single, tensor by tensor: never the whole checkpoint twice."""
+    torch.manual_seed(0)
+    tensors = {
+        name: torch.empty(shape[::-1] if name.startswith("h.") else shape, dtype=torch.float16).normal_(std=0.02)
+        for name, shape in parameter_shapes(CONFIG).items()
+    }
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    fields = {name: getattr(CONFIG, name) for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"} | fields))
+    del tensors
+
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, check=True, text=True, timeout=120
+    )
+    measured = json.loads(done.stdout)
+    assert measured["held"] > 390e6
+    assert measured["held"] < measured["took"] + CONSTANT  # it does measure the weights
+    assert measured["took"] < 1.15 * measured["held"] + CONSTANT
