@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from gptcli.checkpoint.load import Checkpoint
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.cli import app
+from gptcli.sampling import FILTER_ORDER
 from tests.conftest import Run, command
 from tests.gpt2_reference import random_gpt2
 
@@ -174,6 +175,14 @@ def test_bytes_and_characters_that_stdout_cannot_hold(run_gptcli: Run) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(b"caf\\udcff\\xe9")
+
+
+def test_help_lists_the_filters_in_their_order() -> None:
+    shown = gptcli("--help", env={"COLUMNS": "120"}).stdout
+    places = [re.search(rf"--{name}\b", shown) for name in FILTER_ORDER]
+    starts = [place.start() for place in places if place is not None]
+    assert len(starts) == len(FILTER_ORDER)
+    assert starts == sorted(starts)
 
 
 # The model
