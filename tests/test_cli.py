@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent
         (["generate", "x", "--stop", ""], "--stop"),
         (["generate", "x", "-t", "inf"], "--temperature"),
         (["generate", "x", "--logit-bias", "dragon"], "--logit-bias"),
+        (["generate", "x", "--n-head", "3"], "4 heads"),
         (["generate", "--prompts-file", "/nowhere/at/all"], "/nowhere/at/all"),
     ],
 )

@@ -19,7 +19,7 @@ from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.keys import made_shape
 from gptcli.checkpoint.header import Header, read_header
 from gptcli.checkpoint.source import Source
-from gptcli.errors import CheckpointError
+from gptcli.errors import CheckpointError, InputError
 from gptcli.model.shapes import parameter_shapes
 
 __all__ = ["FAMILIES", "Blueprint", "Family", "Fields", "Part", "read_blueprint", "supported", "vocabulary_size"]
@@ -53,6 +53,7 @@ def read_blueprint(source: Source, header: Header | None, n_head: int | None = N
 
     Raises:
         CheckpointError: no family reads it, its configuration is impossible, or its tensors do not fit it.
+        InputError: ``n_head`` is not what config.json says.
     """
     place = str(source.folder / "config.json")
     if (source.folder / "adapter_config.json").is_file():
@@ -66,6 +67,10 @@ def read_blueprint(source: Source, header: Header | None, n_head: int | None = N
             family = _by_config(fields, header)
             _refuse_changed_arithmetic(fields)
             blueprint = family.from_config(fields, header)
+            if n_head not in (None, blueprint.config.n_head):
+                raise InputError(
+                    f"--n-head {n_head}: {place} says {blueprint.config.n_head} heads; the option is for files without one"
+                )
         elif header is not None:
             place = str(source.weights)
             blueprint = _without_config(header, n_head, place)
