@@ -69,7 +69,7 @@ def read_blueprint(source: Source, header: Header | None, n_head: int | None = N
             blueprint = family.from_config(fields, header)
             if n_head not in (None, blueprint.config.n_head):
                 raise InputError(
-                    f"--n-head {n_head}: {place} says {blueprint.config.n_head} heads; the option is for files without one"
+                    f"--n-head {n_head}: {place} says {blueprint.config.n_head} heads; it is for files without one"
                 )
         elif header is not None:
             place = str(source.weights)
