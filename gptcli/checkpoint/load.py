@@ -2,19 +2,16 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gptcli.checkpoint.families import Blueprint, Part, read_blueprint
 from gptcli.checkpoint.header import Header, read_header
-from gptcli.checkpoint.slices import read_stored
+from gptcli.checkpoint.slices import Files
 from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError, InputError
 from gptcli.model.engine import Engine
@@ -145,25 +142,18 @@ def load_gpt(
     if group is not None:
         group.shard(model)
     wanted = model.state_dict()
-    with ExitStack() as stack, torch.inference_mode(False):
-        files = {file: stack.enter_context(_open(file)) for file in header.files}
+    with torch.inference_mode(False):
+        files = Files(header, dtype)
         weights: dict[str, Tensor] = {}
         for name, part in blueprint.tensors.items():
             share = None if group is None else group.share(name, wanted[name])
-            stored = [read_stored(files[header.tensors[key].file], part, key, share) for key in part.keys]
+            stored = [files.read(part, key, share) for key in part.keys]
             weights[name] = _make(part, stored, blueprint.config.head_size).to(device=device, dtype=dtype)
             _check_finite(name, part, stored, weights[name])
     if group is not None:
         weights = {name: group.place(wanted[name], weight) for name, weight in weights.items()}
     _assign(model, weights)
     return model.eval().requires_grad_(False)
-
-
-def _open(file: Path) -> safe_open:
-    try:
-        return safe_open(file, framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file} cannot be opened: {error}") from error
 
 
 def _make(part: Part, stored: list[Tensor], head_size: int) -> Tensor:
@@ -179,8 +169,8 @@ def _make(part: Part, stored: list[Tensor], head_size: int) -> Tensor:
 
 
 def _check_finite(name: str, part: Part, stored: list[Tensor], weight: Tensor) -> None:
-    """A NaN or infinity anywhere would reach every logit; the sum shows one without a copy of the tensor."""
-    if torch.isfinite(weight.sum(dtype=torch.float32)) or torch.isfinite(weight).all():
+    """A NaN or infinity anywhere would reach every logit; the extremes show it without a copy of the tensor."""
+    if not weight.numel() or torch.isfinite(torch.stack((weight.amin(), weight.amax()))).all():
         return
     keys, dtype = f"{', '.join(part.keys)} ({name})", str(weight.dtype).removeprefix("torch.")
     if all(torch.isfinite(tensor).all() for tensor in stored):

@@ -1,12 +1,66 @@
-"""A stored tensor, or only the part of it that one of several processes needs."""
+"""Stored tensors, or only the parts of them that one of several processes needs, from memory-mapped files."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gptcli.checkpoint.families import Part
+from gptcli.checkpoint.header import Header
+from gptcli.errors import CheckpointError
+
+Share = tuple[int, Sequence[tuple[int, int]]]
+"""A dimension of one of our tensors, and the ranges of it, start and stop, that are wanted."""
+
+_FORMAT_NAMES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+
+
+class Files:
+    """The files of a checkpoint, open for loading in order.
+
+    What is read of a mapped file counts as this process's memory until the mapping goes. Where every tensor already has
+    the wanted type the mapping is the model's memory. Where some are converted it would come on top, so the files are
+    closed and opened again every so many bytes.
+
+    Args:
+        header: of the checkpoint.
+        dtype: that the model is to have.
+    """
+
+    _LIMIT = 1 << 25
+
+    def __init__(self, header: Header, dtype: torch.dtype) -> None:
+        self._header, self._dtype = header, dtype
+        self._mapped = all(tensor.dtype == _FORMAT_NAMES[dtype] for tensor in header.tensors.values())
+        self._open: dict[Path, Any] = {}
+        self._read = 0
+
+    def read(self, part: Part, key: str, share: Share | None = None) -> Tensor:
+        """One stored tensor of a part, or what ``read_stored`` cuts of it.
+
+        Raises:
+            CheckpointError: its file cannot be opened.
+        """
+        file = self._header.tensors[key].file
+        if self._read > self._LIMIT and not self._mapped:
+            self._open.clear()
+            self._read = 0
+        if file not in self._open:
+            self._open[file] = _open(file)
+        stored = read_stored(self._open[file], part, key, share)
+        self._read += stored.numel() * stored.element_size()
+        # A view would keep the whole mapping: a tensor that is not converted, among others that are, is copied.
+        return stored if self._mapped or stored.dtype != self._dtype else stored.clone()
+
+
+def _open(file: Path) -> Any:
+    try:
+        return safe_open(file, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file} cannot be opened: {error}") from error
 
 
 def read_stored(file: Any, part: Part, key: str, share: tuple[int, Sequence[tuple[int, int]]] | None = None) -> Tensor:

@@ -37,7 +37,11 @@ if program == "gptcli":
     from gptcli.checkpoint.source import find
 else:
     from transformers import GPT2LMHeadModel
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def peak():  # not Linux's ru_maxrss, which starts from what the process's parent had
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with open("/proc/self/status") as status:
+        return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 before, started = peak(), time.perf_counter()
 if program == "gptcli":
     source = find(folder)
@@ -78,7 +82,7 @@ def write_checkpoint(folder: Path, preset: str) -> int:
         file.write(struct.pack("<Q", len(text)) + text)
         for shape in shapes.values():
             weight = torch.empty(shape, dtype=torch.bfloat16).normal_(std=0.02)
-            file.write(memoryview(weight.view(torch.uint8).numpy().reshape(-1)))
+            file.write(weight.view(torch.uint8).numpy().tobytes())
     return path.stat().st_size
 
 

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gptcli.checkpoint import load
+from gptcli.checkpoint import slices
 from gptcli.checkpoint.load import Checkpoint, choose_device, choose_dtype, open_checkpoint
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.errors import CheckpointError, InputError
@@ -232,7 +232,7 @@ def test_unneeded_tensors_are_never_read(gpt2_folder: Path, tmp_path: Path, monk
 
     tensors = load_file(gpt2_folder / "model.safetensors")
     folder = saved(with_head(with_buffers(dict(tensors))), tmp_path, gpt2_folder)
-    monkeypatch.setattr(load, "_open", Watched)
+    monkeypatch.setattr(slices, "_open", Watched)
     load_folder(folder)
     assert sorted(read) == sorted(tensors)
 
