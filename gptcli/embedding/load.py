@@ -104,7 +104,7 @@ def _gpt(source: Source, header: Header, *, unembedding: bool, leading_space: bo
     from gptcli.tokenizer import tokenizer_for
 
     # One head fits any width, and the number of heads changes nothing here.
-    blueprint = read_blueprint(source, header, n_head=1)
+    blueprint = read_blueprint(source, header, n_head=1 if source.config is None else None)
     # A model without an lm_head of its own writes with the matrix that it reads with.
     ours = "lm_head.weight" if unembedding and "lm_head.weight" in blueprint.tensors else "wte.weight"
     tensor = header.tensors[blueprint.tensors[ours].keys[0]]

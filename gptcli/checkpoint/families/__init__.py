@@ -94,7 +94,9 @@ def vocabulary_size(source: Source) -> int | None:
         return size if isinstance(size, int) else None
     if source.weights is None:
         return None
-    return read_blueprint(source, read_header(source.weights)).config.vocab_size
+    return read_blueprint(
+        source, read_header(source.weights), n_head=1
+    ).config.vocab_size  # any number of heads will do
 
 
 def _by_config(fields: Fields, header: Header | None) -> Family:
