@@ -4,10 +4,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from gptcli.checkpoint.families import Blueprint, Part, read_blueprint
 from gptcli.checkpoint.header import Header, read_header
@@ -137,7 +138,7 @@ def load_gpt(
         CheckpointError: a file cannot be read, or a weight holds NaN or infinity.
         InputError: a weight is too large for ``dtype``.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _NoDraws():
         model = GPT(blueprint.config)
     if group is not None:
         group.shard(model)
@@ -154,6 +155,16 @@ def load_gpt(
         weights = {name: group.place(wanted[name], weight) for name, weight in weights.items()}
     _assign(model, weights)
     return model.eval().requires_grad_(False)
+
+
+class _NoDraws(TorchFunctionMode):
+    """Skips torch's initial weights: on the meta device they draw nothing, and import torch's compiler to do it."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def _make(part: Part, stored: list[Tensor], head_size: int) -> Tensor:
