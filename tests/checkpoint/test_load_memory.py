@@ -65,3 +65,14 @@ def test_conversion_takes_no_more_than_the_model(tmp_path: Path) -> None:
     assert measured["held"] > 390e6
     assert measured["took"] > 0.9 * measured["held"]  # it does measure the weights
     assert measured["took"] < 1.15 * measured["held"] + CONSTANT
+
+
+def test_loading_imports_no_compiler() -> None:
+    """It would take seconds, whenever a model is opened."""
+    code = (
+        "import sys; from gptcli.checkpoint.load import open_checkpoint; open_checkpoint('tales', device='cpu'); "
+        "print(sorted({'torch._dynamo', 'torch._inductor', 'sympy', 'torch.distributed.tensor'} "
+        "& set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, text=True, timeout=120)
+    assert done.stdout == "[]\n"
