@@ -18,6 +18,7 @@ from gptcli.commands.logits import logits
 from gptcli.commands.models import models
 from gptcli.commands.neighbors import neighbors
 from gptcli.commands.params import params
+from gptcli.commands.score import score
 from gptcli.commands.similarity import similarity
 from gptcli.commands.tokenize import EPILOG as TOKENIZE_EPILOG
 from gptcli.commands.tokenize import tokenize
@@ -104,6 +105,7 @@ def gptcli(
 # The command table. Hidden lines are longer names for the same.
 app.command(epilog=EPILOG)(generate)
 app.command()(logits)
+app.command()(score)
 app.add_typer(models, name="models")
 app.command()(params)
 app.command("count-params", hidden=True)(params)

@@ -1,0 +1,48 @@
+"""``gptcli score``: how surprising a text is."""
+
+from typing import Annotated
+
+import typer
+
+from gptcli import options
+from gptcli.show.console import notices, present
+
+
+def score(
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The text; - or none reads stdin.")] = None,
+    bos: Annotated[bool, typer.Option("--bos", help="Read <|endoftext|> first, and score every token.")] = False,
+    stride: Annotated[
+        int | None,
+        typer.Option(metavar="N", show_default="half the context", help="How far the window moves on in a long text."),
+    ] = None,
+    top: options.TopOption = 20,
+    model: options.ModelOption = options.DEFAULT_MODEL,
+    n_head: options.NHeadOption = None,
+    device: options.DeviceOption = options.Device.auto,
+    dtype: options.DtypeOption = options.Dtype.auto,
+    json: options.JsonOption = False,
+    save: options.SaveOption = None,
+) -> None:
+    """Score a text: how surprising each token is to the model.
+
+    The surprisal of a token is -log2 of the probability that the model gave
+    it; their sum says how well the model would compress the text.
+
+    \b
+    gptcli score "Once upon a time there was a little girl"
+    gptcli score --bos "The king and the refrigerator"
+    gptcli score --top 5 < story.txt
+    gptcli score --stride 64 --json < story.txt
+    """
+    given = options.text_argument(text, "TEXT", strip_newline=False)
+
+    from gptcli import scoring
+    from gptcli.checkpoint.load import open_checkpoint
+    from gptcli.show.progress import progress_bar
+    from gptcli.show.score import draw
+
+    checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
+    notices(checkpoint.blueprint.notes)
+    with progress_bar("scoring") as progress:
+        answer = scoring.score(checkpoint, given, bos=bos, stride=stride, progress=progress)
+    present(answer, lambda: draw(answer, top), as_json=json, save=save)

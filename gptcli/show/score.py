@@ -1,0 +1,75 @@
+"""The picture of ``gptcli score``: the text on colours, its most surprising tokens, and the sums."""
+
+from typing import TYPE_CHECKING
+
+from gptcli.show.odds import percent
+from gptcli.show.pictures import Bar, colour, shade, table, text_colour
+from gptcli.show.text import token_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    from gptcli.scoring import Score, TokenScore
+
+# Surprisal at which the colours end: one in 65,536.
+_MOST_BITS = 16.0
+
+
+def draw(score: "Score", top: int) -> "RenderableType":
+    """The text with each token on the colour of its surprisal, then a table, then the sums."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(_coloured(score), _legend(), _listed(score, top), Text(_sums(score)))
+
+
+def _coloured(score: "Score") -> "Text":
+    from rich.text import Text
+
+    text = Text()
+    for token in score.tokens:
+        shown = token_text(token.token).replace("⏎", "⏎\n")
+        text.append(shown, style="dim" if token.surprisal_bits is None else _style(token.surprisal_bits))
+    return text
+
+
+def _style(bits: float) -> str:
+    fraction = bits / _MOST_BITS
+    return f"{text_colour(fraction)} on {colour(fraction)}"
+
+
+def _legend() -> "Text":
+    from rich.text import Text
+
+    legend = Text("\nsurprisal  ", style="dim")
+    for bits in range(0, int(_MOST_BITS) + 1, 4):
+        legend.append(f" {bits} {shade(bits / _MOST_BITS)} ", style=_style(bits))
+    return legend.append("  bits")
+
+
+def _listed(score: "Score", top: int) -> "Table":
+    """The tokens in order, or only the most surprising ones of a long text."""
+    places = [place for place, token in enumerate(score.tokens) if token.surprisal_bits is not None]
+    if len(places) > top:
+        places = sorted(places, key=lambda place: -_bits(score.tokens[place]))[:top]
+    made = table(">place", "token", ">probability", ">rank", ">bits", "")
+    most = max(_bits(score.tokens[place]) for place in places) or 1.0
+    for place in places:
+        token = score.tokens[place]
+        cells = [f"{place:,}", token_text(token.token), percent(token.probability or 0.0), f"{token.rank:,}"]
+        made.add_row(*cells, f"{_bits(token):.2f}", Bar(_bits(token) / most))
+    return made
+
+
+def _bits(token: "TokenScore") -> float:
+    return token.surprisal_bits or 0.0
+
+
+def _sums(score: "Score") -> str:
+    return (
+        f"{score.scored:,} tokens scored · log-probability {score.log_probability:,.3f} · "
+        f"{score.bits_per_token:.3f} bits a token · {score.bits_per_byte:.3f} bits a byte · "
+        f"perplexity {score.perplexity:,.2f}"
+    )
