@@ -29,7 +29,7 @@ def drive(engine: Engine) -> dict[str, Any]:
     ids = []
     for temperature in (0.0, 1.0):
         samples = new_samples([LONG, SHORT], 2)
-        list(generate(engine, samples, Sampling(temperature, top_k=0), Limits(12), seed=7))
+        list(generate(engine, samples, Sampling(temperature, top_k=0), Limits(6), seed=7))
         ids.append([sample.ids for sample in samples])
     return {"logits": np.concatenate(logits).tolist(), "ids": ids}
 
