@@ -198,7 +198,7 @@ class Group:
                 raise
             if not self.leads:
                 raise SystemExit(1) from error
-            raise GptcliError(f"another of the {self.size} processes ended: {error}") from error
+            raise GptcliError(f"another of the {self.size} processes ended: torchrun reports which") from error
 
 
 class Leader:
