@@ -1,6 +1,7 @@
 """A text while it is being written: streamed to a person or a pipe, or recorded as JSON."""
 
 import sys
+from pathlib import Path
 from typing import Any, Protocol
 
 from gptcli.show.console import notice, print_json, stdout_console, stdout_is_terminal
@@ -180,9 +181,13 @@ def show_stats(writing: Writing) -> None:
 
 def peak_memory() -> int | None:
     """The most memory this process has held, in bytes; None where the system does not say."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux: getrusage would start from what the parent process held
+        peak = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
+        return None if peak is None else int(peak.split()[1]) * 1024
     try:
         import resource
     except ImportError:  # Windows
         return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == "darwin" else held * 1024
