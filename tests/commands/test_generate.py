@@ -75,7 +75,7 @@ def test_an_empty_prompt_starts_from_end_of_text(tales: Checkpoint) -> None:
 
 
 def test_json_can_be_repeated_and_checked_against_the_model(tales: Checkpoint) -> None:
-    first = records("A fox", "The king", "-n", "6", "-N", "2")
+    first = records("A fox", "The king", "-n", "6", "-N", "2", "-t", "2")
     assert [(record["prompt"], record["sample"]) for record in first] == [
         *(("A fox", 0), ("A fox", 1), ("The king", 0), ("The king", 1))
     ]
@@ -84,7 +84,8 @@ def test_json_can_be_repeated_and_checked_against_the_model(tales: Checkpoint) -
     for record in first:
         # Alone, with the seed that was reported: sample 0 again.
         (again, *_) = records(
-            record["prompt"], "-n", "6", "-N", str(record["sample"] + 1), "--seed", str(record["seed"])
+            *(record["prompt"], "-n", "6", "-t", "2"),
+            *("-N", str(record["sample"] + 1), "--seed", str(record["seed"])),
         )[record["sample"] :]
         assert again["ids"] == record["ids"]
         assert set(record) == {
@@ -159,11 +160,11 @@ def test_the_edge_of_the_context() -> None:
     assert done.exit_code == 2
     assert done.stdout == ""
     assert re.fullmatch(r"error: .*\b60\d tokens.*\b512\b.*--overflow slide.*\n", done.stderr)
-    done = gptcli(long, "-n", "2", "--json")
+    done = gptcli(long, "-n", "2", "--ignore-eos", "--json")
     assert done.exit_code == 0
     assert done.stderr.count("512") == done.stderr.count("\n") == 1
     assert json.loads(done.stdout)["finish_reason"] == "length"
-    done = gptcli("the " * 509, "-n", "30", "--overflow", "stop", "--json")
+    done = gptcli("the " * 509, "-n", "30", "--ignore-eos", "--overflow", "stop", "--json")
     record = json.loads(done.stdout)
     assert (record["finish_reason"], done.stderr) == ("length", "")
     assert len(record["ids"]) == 512 - len(record["prompt_ids"]) + 1
@@ -358,7 +359,7 @@ def test_ctrl_c_keeps_what_was_written(child_environment: dict[str, str]) -> Non
     assert said.strip() == b""
     written = (first + rest).decode()
     assert written.endswith("\n")
-    longer = gptcli("Once upon a time", "-n", "30", "--ignore-eos", "--seed", "1").stdout
+    longer = gptcli("Once upon a time", "-n", "200", "--ignore-eos", "--seed", "1").stdout
     assert longer.startswith(written.removesuffix("\n"))
 
 
