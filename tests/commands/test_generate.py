@@ -75,7 +75,7 @@ def test_an_empty_prompt_starts_from_end_of_text(tales: Checkpoint) -> None:
 
 
 def test_json_can_be_repeated_and_checked_against_the_model(tales: Checkpoint) -> None:
-    first = records("A fox", "The king", "-n", "6", "-N", "2", "-t", "2")
+    first = records("A fox", "The king", "-n", "6", "-N", "2", "-t", "2", "--ignore-eos")
     assert [(record["prompt"], record["sample"]) for record in first] == [
         *(("A fox", 0), ("A fox", 1), ("The king", 0), ("The king", 1))
     ]
@@ -84,7 +84,7 @@ def test_json_can_be_repeated_and_checked_against_the_model(tales: Checkpoint) -
     for record in first:
         # Alone, with the seed that was reported: sample 0 again.
         (again, *_) = records(
-            *(record["prompt"], "-n", "6", "-t", "2"),
+            *(record["prompt"], "-n", "6", "-t", "2", "--ignore-eos"),
             *("-N", str(record["sample"] + 1), "--seed", str(record["seed"])),
         )[record["sample"] :]
         assert again["ids"] == record["ids"]
