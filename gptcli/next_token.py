@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from gptcli.checkpoint.load import Checkpoint
 from gptcli.distribution import Distribution, distribution, watched_ids
-from gptcli.inspection import next_logits, read
+from gptcli.inspection.reading import next_logits, read
 from gptcli.sampling import Sampling
 from gptcli.writing import prompt_ids
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gptcli.checkpoint.load import Checkpoint
 from gptcli.errors import InputError
-from gptcli.inspection import Reading, read
+from gptcli.inspection.reading import Reading, read
 from gptcli.writing import prompt_ids
 
 

@@ -1,4 +1,4 @@
-"""Run a model and read what it computes on the way. Plain numbers come out; nothing here prints."""
+"""Read a text with a model, position by position: what it expected, and how surprised it was."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -50,7 +50,7 @@ def next_logits(model: GPT, ids: Sequence[int], n_vocab: int) -> NDArray[np.floa
     Raises:
         InputError: there is no token, or more than the context holds.
     """
-    hidden = model.transform(_batch(model, ids))  # [1, T, C]
+    hidden = model.transform(token_batch(model, ids))  # [1, T, C]
     return np.asarray(model.unembed(hidden[0, -1])[:n_vocab].float().cpu().numpy())
 
 
@@ -66,7 +66,7 @@ def read(model: GPT, ids: Sequence[int], n_vocab: int) -> Iterator[Reading]:
     Raises:
         InputError: there is no token, or more than the context holds.
     """
-    hidden = model.transform(_batch(model, ids))[0]  # [T, C]
+    hidden = model.transform(token_batch(model, ids))[0]  # [T, C]
     for start in range(0, len(ids), _ROWS):
         logprobs = model.unembed(hidden[start : start + _ROWS])[:, :n_vocab].double().log_softmax(-1).cpu()
         best_logprobs, best = logprobs.max(-1)
@@ -90,7 +90,7 @@ def _rank(logprobs: torch.Tensor, token: int) -> int:
     return int(before) + 1
 
 
-def _batch(model: GPT, ids: Sequence[int]) -> torch.Tensor:
+def token_batch(model: GPT, ids: Sequence[int]) -> torch.Tensor:
     """[1, T] on the model's device, or an error that names both lengths."""
     if not ids:
         raise InputError("there is no token to read: the text is empty")

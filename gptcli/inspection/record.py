@@ -1,0 +1,140 @@
+"""One run of the model, with what passed its named points written down by hooks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gptcli.inspection.reading import token_batch
+from gptcli.model.gpt import GPT
+
+
+@dataclass
+class LayerRecord:
+    """What passed through one block. T positions, C width, H heads, D head size; in the model's dtype.
+
+    Attributes:
+        before: the residual stream that the block reads, [T, C].
+        normed: what attention reads, [T, C].
+        q, k, v: queries, keys and values, [H, T, D]; queries and keys rotated where the model rotates them.
+        scale: what the scores q k^T are multiplied with.
+        seen: True where a query (row) may look at a key (column), [T, T].
+        heads: what each head gathered, before the output projection, [H, T, D].
+        attention: what attention adds to the residual stream, [T, C].
+        mlp_in: what the MLP reads, [T, C].
+        hidden: the MLP's hidden layer before its activation, [T, 4C].
+        activated: and after it, [T, 4C].
+        mlp: what the MLP adds to the residual stream, [T, C].
+        after: the residual stream behind the block, [T, C].
+    """
+
+    before: Tensor = field(init=False)
+    normed: Tensor = field(init=False)
+    q: Tensor = field(init=False)
+    k: Tensor = field(init=False)
+    v: Tensor = field(init=False)
+    scale: float = field(init=False)
+    seen: Tensor = field(init=False)
+    heads: Tensor = field(init=False)
+    attention: Tensor = field(init=False)
+    mlp_in: Tensor = field(init=False)
+    hidden: Tensor = field(init=False)
+    activated: Tensor = field(init=False)
+    mlp: Tensor = field(init=False)
+    after: Tensor = field(init=False)
+
+    @property
+    def scores(self) -> Tensor:
+        """What stands before the softmax, [H, T, T] in float32; -inf where the mask is."""
+        scores = self.q.float() @ self.k.float().mT * self.scale
+        return scores.masked_fill(~self.seen, -torch.inf)
+
+    @property
+    def pattern(self) -> Tensor:
+        """The attention weights, [H, T, T] in float32; each row (a query) sums to 1 (Vaswani et al. 2017, eq. 1)."""
+        return self.scores.softmax(-1)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What passed through the model while it read one text.
+
+    Attributes:
+        ids: the text's tokens.
+        embedded: the residual stream before the first block, [T, C].
+        layers: one entry a block.
+    """
+
+    ids: list[int]
+    embedded: Tensor
+    layers: list[LayerRecord]
+
+    @property
+    def stream(self) -> Tensor:
+        """The residual stream before the first block and behind each: [L + 1, T, C]; the last is unembedded."""
+        return torch.stack([self.embedded, *(layer.after for layer in self.layers)])
+
+
+@torch.inference_mode()
+def record(model: GPT, ids: Sequence[int]) -> Record:
+    """Read a text once and write down what passes every named point.
+
+    Everything is kept, some 20 T C numbers a layer: a reader of long texts wants ``reading`` instead.
+
+    Args:
+        model: in eval mode.
+        ids: the text, at most the context long.
+
+    Raises:
+        InputError: there is no token, or more than the context holds.
+    """
+    layers = [LayerRecord() for _ in model.h]
+    with ExitStack() as hooks:
+        for block, layer in zip(model.h, layers, strict=True):
+            hooks.enter_context(_watching(block, layer))
+        last = model.transform(token_batch(model, ids))[0]
+    return Record(list(ids), layers[0].before if layers else last, layers)
+
+
+@contextmanager
+def _watching(block: nn.Module, layer: LayerRecord) -> Iterator[None]:
+    """Hooks on the named points of a block, for as long as the context lasts."""
+    attn, mlp = block.get_submodule("attn"), block.get_submodule("mlp")
+    attend = attn.get_submodule("attend")
+
+    def saw_attend(module: nn.Module, inputs: tuple[Tensor, Tensor, Tensor, Tensor | None], mixed: Tensor) -> None:
+        q, k, v, mask = inputs
+        layer.q, layer.k, layer.v, layer.heads = q[0], k[0], v[0], mixed[0]
+        layer.scale = float(module.scale)  # type: ignore[arg-type]
+        length = q.shape[2]
+        plain = torch.ones(length, length, dtype=torch.bool, device=q.device).tril()
+        layer.seen = plain if mask is None else mask[0, 0]
+
+    handles = [
+        block.register_forward_hook(_pair(layer, "before", "after")),
+        attn.register_forward_hook(_pair(layer, "normed", "attention")),
+        attend.register_forward_hook(saw_attend),
+        mlp.register_forward_hook(_pair(layer, "mlp_in", "mlp")),
+        mlp.get_submodule("c_fc").register_forward_hook(_pair(layer, None, "hidden")),
+        mlp.get_submodule("c_proj").register_forward_hook(_pair(layer, "activated", None)),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _pair(layer: LayerRecord, into: str | None, out: str | None) -> Callable[[nn.Module, Any, Tensor], None]:
+    """A hook that writes down a module's first input and its output, without the batch's dimension."""
+
+    def saw(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        if into is not None:
+            setattr(layer, into, inputs[0][0])
+        if out is not None:
+            setattr(layer, out, output[0])
+
+    return saw
