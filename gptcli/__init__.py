@@ -1,3 +1,34 @@
-"""gptcli: open a GPT in the terminal and watch it work."""
+"""gptcli: open a GPT in the terminal and watch it work.
+
+The same from Python, where the command line ends::
+
+    import gptcli
+
+    gpt = gptcli.load("tales")
+    print(gpt.generate("Once upon a time there was a", seed=1))
+
+``load`` and ``load_words`` (see ``gptcli.api``) and the errors (see ``gptcli.errors``) are imported on first use:
+``import gptcli`` alone costs nothing, and torch comes only when a model is loaded.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gptcli.api import LoadedGPT, LoadedWords, load, load_words
+    from gptcli.errors import GptcliError
 
 __version__ = "0.1.0"
+
+__all__ = ["GptcliError", "LoadedGPT", "LoadedWords", "__version__", "load", "load_words"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'gptcli' has no attribute {name!r}")
+    from gptcli import api, errors
+
+    return getattr(errors if name == "GptcliError" else api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

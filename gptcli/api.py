@@ -1,0 +1,312 @@
+"""The small Python API: a model or word vectors by name, and what the commands ask of them.
+
+Each method is one call into the core that the command of that name makes too, and answers with the same frozen
+dataclass, or with numpy arrays. Nothing here prints. Whatever goes wrong is a ``GptcliError``::
+
+    gpt = gptcli.load("gpt2")              # a name, a folder, a .safetensors file: what -m takes
+    gpt.generate("The king", temperature=1.2, seed=1)
+    gpt.next_token("The king and the").distributions[0].candidates
+    gpt.attention("The king and the")[5, 0]  # layer 5, head 0: [T, T]
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from typing_extensions import Unpack
+
+    from gptcli.checkpoint.load import Checkpoint
+    from gptcli.embedding.load import Embedding
+    from gptcli.embedding.queries import Neighbors, Similarities
+    from gptcli.model.config import GPTConfig
+    from gptcli.next_token import NextToken
+    from gptcli.scoring import Score
+    from gptcli.writing import Writing
+
+    Floats = NDArray[np.float32]
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class Settings(TypedDict, total=False):
+    """How ``generate`` and ``stream`` write: the options of ``gptcli generate``, with its defaults.
+
+    Attributes:
+        max_new_tokens: at most so many tokens (100).
+        stop: texts that end the continuation, and are left out of it.
+        bos: put ``<|endoftext|>`` before the prompt.
+        ignore_eos: write on after ``<|endoftext|>``.
+        overflow: when the context is full, drop its older half (``slide``), or ``stop``.
+        seed: repeats a result; one is drawn where it is missing.
+        temperature: divides the logits; 0 is greedy (0.8).
+        top_k: keep the k largest; 0 keeps all (40).
+        top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram: see ``gptcli.sampling.Sampling``.
+    """
+
+    max_new_tokens: int
+    stop: Sequence[str]
+    bos: bool
+    ignore_eos: bool
+    overflow: Literal["slide", "stop"]
+    seed: int | None
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    typical_p: float
+    repetition_penalty: float
+    no_repeat_ngram: int
+
+
+def load(
+    name: str = "tales", *, device: Device = "auto", dtype: Dtype = "auto", n_head: int | None = None
+) -> "LoadedGPT":
+    """Load a GPT.
+
+    Args:
+        name: a folder, a .safetensors file, a bundled or short name, or ``owner/name`` on the hub (downloaded where it
+            is not in the cache).
+        device: where to run it; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
+        dtype: its precision; ``auto`` is bfloat16 on a GPU that has it, float32 elsewhere.
+        n_head: attention heads, for a lone file whose shapes do not tell.
+
+    Raises:
+        GptcliError: it is not there, broken, of no family known here, or the device is not there.
+    """
+    from gptcli.checkpoint.load import open_checkpoint
+
+    return LoadedGPT(open_checkpoint(name, device=device, dtype=dtype, n_head=n_head))
+
+
+def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_space: bool = True) -> "LoadedWords":
+    """Load word vectors, or the token embedding of a GPT, without torch.
+
+    Args:
+        name: as for ``load``.
+        unembedding: take a GPT's unembedding in place of its embedding.
+        leading_space: look words up among a GPT's tokens as they stand inside a sentence, after a space.
+
+    Raises:
+        GptcliError: it is not there or broken.
+    """
+    from gptcli.embedding.load import open_embedding
+
+    return LoadedWords(open_embedding(name, unembedding=unembedding, leading_space=leading_space))
+
+
+class LoadedGPT:
+    """A GPT that is ready to run, with its tokenizer. Comes from ``load``.
+
+    Attributes:
+        checkpoint: what the core works on: the model (a ``torch.nn.Module``), tokenizer and engine.
+    """
+
+    def __init__(self, checkpoint: "Checkpoint") -> None:
+        self.checkpoint = checkpoint
+
+    def __repr__(self) -> str:
+        config = self.config
+        return f"<gptcli {self.name}: {config.n_layer} layers of {config.n_head} heads, width {config.n_embd}>"
+
+    @property
+    def name(self) -> str:
+        """What it was called when it was loaded."""
+        return self.checkpoint.name
+
+    @property
+    def config(self) -> "GPTConfig":
+        """Its shape."""
+        return self.checkpoint.blueprint.config
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """The ids of a text; ``special`` reads ``<|endoftext|>`` and its like as special tokens."""
+        return self.checkpoint.tokenizer.encode(text, special=special)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; bytes that are no whole character become U+FFFD."""
+        return self.checkpoint.tokenizer.decode(ids)
+
+    def tokenize(self, text: str) -> list[bytes]:
+        """The tokens of a text, each as the bytes that it stands for."""
+        return [self.checkpoint.tokenizer.token_bytes(token) for token in self.encode(text)]
+
+    def generate(self, prompt: str = "", **settings: "Unpack[Settings]") -> str:
+        """Continue a text; returns the continuation without the prompt.
+
+        Raises:
+            InputError: a setting is out of range, or the prompt does not fit.
+        """
+        return "".join(self.stream(prompt, **settings))
+
+    def stream(self, prompt: str = "", **settings: "Unpack[Settings]") -> Iterator[str]:
+        """Continue a text; yields the continuation piece by piece as it is written.
+
+        Raises:
+            InputError: a setting is out of range, or the prompt does not fit; before the first piece is asked for.
+        """
+        writing = _writing(self.checkpoint, prompt, **settings)
+        return (piece.text for piece in writing if piece.text)
+
+    def next_token(
+        self, text: str, *, top: int = 20, temperatures: Sequence[float] = (1.0,), watch: Sequence[str] = ()
+    ) -> "NextToken":
+        """The odds of the token after a text, as ``gptcli logits`` shows them.
+
+        Args:
+            text: what the model reads.
+            top: how many tokens to list.
+            temperatures: one distribution each.
+            watch: words whose tokens are listed too.
+
+        Raises:
+            InputError: the text is too long, or a temperature is out of range.
+        """
+        from gptcli.next_token import next_token
+        from gptcli.sampling import Sampling
+
+        return next_token(self.checkpoint, text, Sampling(), temperatures=temperatures, top=top, watch=watch)
+
+    def score(self, text: str, *, bos: bool = False, stride: int | None = None) -> "Score":
+        """How surprising each token of a text is, as ``gptcli score`` shows it.
+
+        Raises:
+            InputError: there are fewer than two tokens to read, or the stride does not fit into the context.
+        """
+        from gptcli.scoring import score
+
+        return score(self.checkpoint, text, bos=bos, stride=stride)
+
+    def logits(self, text: str) -> "Floats":
+        """Logits for the token after each position of a text: [T, V] in float32.
+
+        Raises:
+            InputError: the text is empty or longer than the context.
+        """
+        import numpy as np
+        import torch
+
+        from gptcli.inspection.reading import token_batch
+
+        model = self.checkpoint.model
+        with torch.inference_mode():
+            logits = model(token_batch(model, self._ids(text)))[0, :, : self.checkpoint.n_vocab]
+        return np.asarray(logits.float().cpu().numpy())
+
+    def embed(self, text: str) -> "Floats":
+        """The token embedding of each token of a text, before anything is known of its neighbours: [T, C].
+
+        ``residual`` gives what becomes of them.
+        """
+        import numpy as np
+        import torch
+
+        with torch.inference_mode():
+            weight = self.checkpoint.model.wte.weight
+            return np.asarray(weight[torch.tensor(self._ids(text), device=weight.device)].float().cpu().numpy())
+
+    def residual(self, text: str) -> "Floats":
+        """The residual stream before the first block and behind each: [L + 1, T, C] in float32.
+
+        Raises:
+            InputError: the text is empty or longer than the context.
+        """
+        import numpy as np
+
+        from gptcli.inspection.record import record
+
+        return np.asarray(record(self.checkpoint.model, self._ids(text)).stream.float().cpu().numpy())
+
+    def attention(self, text: str) -> "Floats":
+        """Where each position of a text looks, in every layer and head: [L, H, T, T]; each row sums to 1.
+
+        Raises:
+            InputError: the text is empty or longer than the context.
+        """
+        import numpy as np
+
+        from gptcli.inspection.record import record
+
+        layers = record(self.checkpoint.model, self._ids(text)).layers
+        return np.stack([layer.pattern.cpu().numpy() for layer in layers])
+
+    def _ids(self, text: str) -> list[int]:
+        from gptcli.writing import prompt_ids
+
+        return prompt_ids(self.checkpoint.tokenizer, text, n_vocab=self.checkpoint.n_vocab)
+
+
+def _writing(checkpoint: "Checkpoint", prompt: str, **settings: Any) -> "Writing":
+    """One continuation of one prompt, ready to be written."""
+    from gptcli.generation import Limits
+    from gptcli.options import seed_or_drawn
+    from gptcli.sampling import Sampling
+    from gptcli.writing import Request, Writing
+
+    eos_ids = () if settings.pop("ignore_eos", False) else checkpoint.eos_ids
+    limits = Limits(settings.pop("max_new_tokens", 100), eos_ids, settings.pop("overflow", "slide"))
+    seed = seed_or_drawn(settings.pop("seed", None))
+    stops, bos = settings.pop("stop", ()), settings.pop("bos", False)
+    sampling = Sampling(**{"temperature": 0.8, "top_k": 40, **settings})
+    request = Request([prompt], sampling, limits, seed, 1, [stops] if isinstance(stops, str) else list(stops), bos)
+    return Writing(checkpoint.engine, checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab)
+
+
+class LoadedWords:
+    """Words and their vectors. Comes from ``load_words``.
+
+    Attributes:
+        embedding: what the core works on.
+    """
+
+    def __init__(self, embedding: "Embedding") -> None:
+        self.embedding = embedding
+
+    def __repr__(self) -> str:
+        rows, width = self.embedding.matrix.shape
+        return f"<gptcli {self.embedding.name}: {rows:,} vectors of {width} numbers>"
+
+    def __contains__(self, word: str) -> bool:
+        return self.embedding.vocabulary.has(word)
+
+    def vector(self, word: str) -> "Floats":
+        """The vector of a word, [d]; the mean of its tokens where a GPT has several for it.
+
+        Raises:
+            InputError: the word is unknown.
+        """
+        return self.embedding.vector(self.embedding.vocabulary.rows(word))
+
+    def neighbors(self, word: str, *, top: int = 10) -> "Neighbors":
+        """The words nearest to one, by cosine similarity.
+
+        Raises:
+            InputError: the word is unknown.
+        """
+        from gptcli.embedding.queries import neighbors
+
+        return neighbors(self.embedding, word, top=top)
+
+    def analogy(self, expression: str, *, top: int = 10) -> "Neighbors":
+        """The words nearest to what an expression such as ``king-man+woman`` comes to.
+
+        Raises:
+            ExpressionError: it does not parse.
+            InputError: a word in it is unknown.
+        """
+        from gptcli.embedding.queries import analogy
+        from gptcli.expression import parse
+
+        return analogy(self.embedding, parse(expression), top=top)
+
+    def similarity(self, *words: str) -> "Similarities":
+        """How alike two or more words are, each to each, by cosine similarity.
+
+        Raises:
+            InputError: fewer than two, or an unknown word.
+        """
+        from gptcli.embedding.queries import similarity
+
+        return similarity(self.embedding, words)

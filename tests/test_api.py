@@ -1,0 +1,156 @@
+"""The Python API: the same numbers as the commands, and as transformers where it has them."""
+
+import inspect
+import json
+import subprocess
+import sys
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+
+import gptcli
+from gptcli import api
+from tests.conftest import Run
+
+TEXT = "Once upon a time there was a little girl named Lily."
+
+
+@pytest.fixture(scope="module")
+def gpt() -> gptcli.LoadedGPT:
+    return gptcli.load("tales", device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def words() -> gptcli.LoadedWords:
+    return gptcli.load_words()
+
+
+def test_generates_what_the_command_writes(gpt: gptcli.LoadedGPT, run_gptcli: Run) -> None:
+    done = run_gptcli("generate", "The king", "--seed", "7", "-n", "12", "--no-echo", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    written = gpt.generate("The king", seed=7, max_new_tokens=12)
+    assert written
+    assert done.stdout.decode().removesuffix("\n") == written
+
+
+def test_defaults_are_those_of_the_command() -> None:
+    from gptcli.commands.generate import generate
+    from gptcli.sampling import Sampling
+
+    options = {name: parameter.default for name, parameter in inspect.signature(generate).parameters.items()}
+    seen: dict[str, Any] = {}
+
+    def watch(*arguments: Any, **settings: Any) -> Any:
+        seen.update(settings)
+        raise InterruptedError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gptcli.sampling.Sampling", watch)
+        with pytest.raises(InterruptedError):
+            api._writing(_NoCheckpoint(), "")  # type: ignore[arg-type]
+    ours = Sampling(**seen)
+    fields = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "no_repeat_ngram")
+    assert {name: getattr(ours, name) for name in fields} == {name: options[name] for name in fields}
+    assert set(fields) < set(api.Settings.__annotations__)
+
+
+class _NoCheckpoint:
+    eos_ids = ()
+
+
+def test_stream_is_generate_in_pieces(gpt: gptcli.LoadedGPT) -> None:
+    pieces = list(gpt.stream("Lily saw a", seed=3, max_new_tokens=10, temperature=0))
+    assert len(pieces) > 1
+    assert "".join(pieces) == gpt.generate("Lily saw a", seed=4, max_new_tokens=10, temperature=0)
+
+
+def test_one_stop_text_needs_no_list(gpt: gptcli.LoadedGPT) -> None:
+    whole = gpt.generate(TEXT, seed=1, max_new_tokens=30)
+    stop = whole.split()[2]
+    cut = gpt.generate(TEXT, seed=1, max_new_tokens=30, stop=stop)
+    assert whole.startswith(cut)
+    assert stop not in cut
+    assert cut == gpt.generate(TEXT, seed=1, max_new_tokens=30, stop=[stop])
+
+
+@pytest.mark.parametrize("settings", [{"temperature": -1.0}, {"top_p": 0.0}, {"seed": -1}, {"stop": [""]}])
+def test_a_bad_setting_is_told_before_the_first_piece(gpt: gptcli.LoadedGPT, settings: Any) -> None:
+    with pytest.raises(gptcli.GptcliError):
+        gpt.stream("The king", **settings)
+
+
+def test_text_and_ids(gpt: gptcli.LoadedGPT) -> None:
+    ids = gpt.encode(TEXT)
+    assert gpt.decode(ids) == TEXT
+    assert b"".join(gpt.tokenize(TEXT)) == TEXT.encode()
+    assert gpt.encode("<|endoftext|>", special=True) == [50256]
+
+
+def test_logits_residual_and_attention_are_transformers(gpt: gptcli.LoadedGPT, tales_reference: Any) -> None:
+    ids = torch.tensor([gpt.encode(TEXT)])
+    with torch.inference_mode():
+        expected = tales_reference(ids, output_attentions=True, output_hidden_states=True)
+    logits, residual, attention = gpt.logits(TEXT), gpt.residual(TEXT), gpt.attention(TEXT)
+    assert logits.dtype == residual.dtype == attention.dtype == np.float32
+    np.testing.assert_allclose(logits, expected.logits[0], atol=1e-3)
+    # transformers' last hidden state is behind the final norm; all before are the stream itself.
+    for ours, theirs in zip(residual[:-1], expected.hidden_states[:-1], strict=True):
+        np.testing.assert_allclose(ours, theirs[0], atol=1e-3)
+    np.testing.assert_allclose(attention, torch.cat(expected.attentions), atol=1e-5)
+    np.testing.assert_allclose(gpt.embed(TEXT), tales_reference.transformer.wte.weight[ids[0]].detach(), atol=0)
+
+
+def test_next_token_and_score_are_the_commands(gpt: gptcli.LoadedGPT, run_gptcli: Run) -> None:
+    done = run_gptcli("logits", TEXT, "--top", "3", "--json", "--device", "cpu")
+    odds = json.loads(done.stdout)["distributions"][0]["candidates"]
+    ours = gpt.next_token(TEXT, top=3).distributions[0].candidates
+    assert [candidate.id for candidate in ours] == [candidate["id"] for candidate in odds]
+    assert ours[0].probability == pytest.approx(float(torch.tensor(gpt.logits(TEXT)[-1]).softmax(-1).max()), rel=1e-4)
+    score = gpt.score(TEXT)
+    logprobs = torch.tensor(gpt.logits(TEXT)).log_softmax(-1)
+    ids = gpt.encode(TEXT)
+    assert score.log_probability == pytest.approx(
+        sum(float(logprobs[place, token]) for place, token in enumerate(ids[1:])), abs=1e-3
+    )
+
+
+def test_words(words: gptcli.LoadedWords) -> None:
+    assert "king" in words
+    assert "kingg" not in words
+    king, queen = words.vector("king"), words.vector("queen")
+    cosine = float(king @ queen / np.linalg.norm(king) / np.linalg.norm(queen))
+    assert words.similarity("king", "queen").values[0][1] == pytest.approx(cosine, abs=1e-5)
+    assert words.analogy("king-man+woman", top=1).neighbors[0].word == "queen"
+    assert len(words.neighbors("tower", top=4).neighbors) == 4
+    with pytest.raises(gptcli.GptcliError, match="kingg"):
+        words.vector("kingg")
+
+
+def test_what_they_are_is_said(gpt: gptcli.LoadedGPT, words: gptcli.LoadedWords) -> None:
+    assert repr(gpt) == f"<gptcli tales: 6 layers of {gpt.config.n_head} heads, width {gpt.config.n_embd}>"
+    assert "100,000 vectors of 50" in repr(words)
+
+
+def test_an_unknown_name_is_an_error_with_a_hint() -> None:
+    with pytest.raises(gptcli.GptcliError, match="did you mean tales"):
+        gptcli.load("talse")
+
+
+def test_choices_are_those_of_the_options() -> None:
+    from gptcli.options import Device, Dtype
+
+    assert get_args(api.Device) == tuple(choice.value for choice in Device)
+    assert get_args(api.Dtype) == tuple(choice.value for choice in Dtype)
+
+
+def test_words_and_errors_need_no_torch(child_environment: dict[str, str]) -> None:
+    script = (
+        "import sys, gptcli\n"
+        "assert {'load', 'load_words', 'GptcliError'} <= set(dir(gptcli)) and not hasattr(gptcli, 'lode')\n"
+        "gptcli.load_words().vector('king'), gptcli.GptcliError, gptcli.load\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, timeout=60)
+    assert done.stdout.strip() == b"False", done.stderr
