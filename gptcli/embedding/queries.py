@@ -176,7 +176,7 @@ def analogy(
             Neighbor(item.rank, embedding.vocabulary.name(item.row), item.row, item.score, item.row in own)
             for item in found
         ),
-        _notes(embedding, words, [expression]),
+        notes_on(embedding, words, [expression]),
     )
 
 
@@ -208,10 +208,10 @@ def similarity(embedding: Embedding, texts: Sequence[str], metric: Metric = Metr
     if len(texts) < 2:
         raise InputError("similarity compares two words or more: gptcli similarity king queen")
     expressions = [read_word(embedding, text) for text in texts]
-    points, words = _points(embedding, expressions)
+    points, words = points_of(embedding, expressions)
     values = tuple(tuple(map(float, row)) for row in pairwise(points, metric))
     return Similarities(
-        embedding.name, embedding.tensor, metric, tuple(texts), words, values, _notes(embedding, words, expressions)
+        embedding.name, embedding.tensor, metric, tuple(texts), words, values, notes_on(embedding, words, expressions)
     )
 
 
@@ -231,12 +231,17 @@ def direction(embedding: Embedding, expression: Expression, texts: Sequence[str]
     if not texts:
         raise InputError("there are no words to measure: gptcli direction cats-cat puppy puppies")
     expressions = [expression, *(read_word(embedding, text) for text in texts)]
-    points, words = _points(embedding, expressions)
+    points, words = points_of(embedding, expressions)
     products = [Product(text, float(dot)) for text, dot in zip(texts, points[1:] @ points[0], strict=True)]
     if sort:
         products.sort(key=lambda product: -product.dot)
     return Direction(
-        embedding.name, embedding.tensor, expression.text, words, tuple(products), _notes(embedding, words, expressions)
+        embedding.name,
+        embedding.tensor,
+        expression.text,
+        words,
+        tuple(products),
+        notes_on(embedding, words, expressions),
     )
 
 
@@ -247,7 +252,7 @@ def read_word(embedding: Embedding, text: str) -> Expression:
     return parse(text)
 
 
-def _points(embedding: Embedding, expressions: Sequence[Expression]) -> tuple[Floats, tuple[QueryWord, ...]]:
+def points_of(embedding: Embedding, expressions: Sequence[Expression]) -> tuple[Floats, tuple[QueryWord, ...]]:
     """What each expression comes to, [k, d], and the words in them, each once."""
     import numpy as np
 
@@ -265,7 +270,7 @@ def _query_words(embedding: Embedding, terms: Sequence[Term]) -> tuple[QueryWord
     )
 
 
-def _notes(embedding: Embedding, words: Sequence[QueryWord], expressions: Sequence[Expression]) -> tuple[str, ...]:
+def notes_on(embedding: Embedding, words: Sequence[QueryWord], expressions: Sequence[Expression]) -> tuple[str, ...]:
     """Words of several tokens, and expressions that are a word as well."""
     several = {word.word: word.tokens for word in words if len(word.ids) > 1}
     notes = [

@@ -1,0 +1,242 @@
+"""Words on a map: points of an embedding, and arrows between them, along three axes."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from gptcli.embedding.load import Embedding
+from gptcli.embedding.matrix import Floats
+from gptcli.embedding.metric import Metric
+from gptcli.embedding.queries import QueryWord, notes_on, points_of, read_word
+from gptcli.errors import CheckpointError, InputError
+from gptcli.expression import Expression, parse
+
+if TYPE_CHECKING:
+    from gptcli.projection import Projection
+
+_ARROW = re.compile("->|→")
+
+
+@dataclass(frozen=True)
+class MapAxis:
+    """One direction of the map.
+
+    Attributes:
+        name: PC1, PC2, ..., or the expression that gives the direction.
+        share: the part of the variance of all points on the map that lies along it.
+        mean: the dot product of the points' mean with the axis (of length 1); a coordinate and this are the dot
+            product of the word's own vector.
+    """
+
+    name: str
+    share: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class MapPoint:
+    """A word, or expression, on the map.
+
+    Attributes:
+        label: as typed; a neighbour's word, or the bytes of its token.
+        ids: its rows in the embedding; none for an expression.
+        neighbor_of: the word that it was found near; None for one that was asked for.
+        similarity: its cosine similarity with that word.
+        coordinates: along each axis, from the mean of all points on the map.
+    """
+
+    label: str | bytes
+    ids: tuple[int, ...]
+    neighbor_of: str | None
+    similarity: float | None
+    coordinates: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class MapArrow:
+    """An arrow from a word to a word.
+
+    Attributes:
+        start, end: their places among the points.
+        length: the distance between them, in all dimensions.
+        cosine: the cosine similarity of its direction with that of the first arrow, in all dimensions.
+    """
+
+    start: int
+    end: int
+    length: float
+    cosine: float
+
+
+@dataclass(frozen=True)
+class WordMap:
+    """Words along three axes.
+
+    Attributes:
+        embedding: name of the embedding.
+        tensor: name of its matrix in the file.
+        dimensions: how many the embedding has.
+        axes: three; the first two are the plane of the terminal.
+        axes_cosine: the cosine of two axes of one's own; None with fewer.
+        points: those asked for in the order given, then their neighbours.
+        arrows: the pairs.
+        words: the words in the question.
+        notes: what the reader should know about how the words were taken.
+    """
+
+    embedding: str
+    tensor: str
+    dimensions: int
+    axes: tuple[MapAxis, ...]
+    axes_cosine: float | None
+    points: tuple[MapPoint, ...]
+    arrows: tuple[MapArrow, ...]
+    words: tuple[QueryWord, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A row of the embedding near a word."""
+
+    row: int
+    near: str
+    similarity: float
+
+
+def word_map(
+    embedding: Embedding,
+    texts: Sequence[str],
+    *,
+    axes: Sequence[str] = (),
+    neighbors: int = 0,
+    restrict: int | None = None,
+) -> WordMap:
+    """Lay words out along the axes of their greatest variance, or along directions.
+
+    Args:
+        embedding: where the words live. Their vectors are taken as they are, and the points' mean is the middle.
+        texts: words, expressions, or arrows between such (man->woman).
+        axes: at most two expressions, whose directions are the first axes.
+        neighbors: for each word, add so many of those with the largest cosine similarity.
+        restrict: look for neighbours among the first rows only.
+
+    Raises:
+        InputError: fewer than two points, more than two axes, an unknown word, or points that are all the same.
+        ExpressionError: a text is neither a word nor an expression.
+        CheckpointError: a vector holds NaN or infinity.
+    """
+    import numpy as np
+
+    from gptcli.projection import project
+
+    if len(axes) > 2:
+        raise InputError(f"a map has two axes: {len(axes)} --axis are too many")
+    labels, pairs = _labels_and_pairs(embedding, texts)
+    expressions = [read_word(embedding, label) for label in labels]
+    directions = [parse(axis) for axis in axes]
+    points, words = points_of(embedding, [*expressions, *directions])
+    asked, own = points[: len(labels)], points[len(labels) :]
+    ids = [_rows(embedding, expression) for expression in expressions]
+    found = _neighbors(embedding, list(zip(labels, asked, ids, strict=True)), neighbors, restrict)
+    near = embedding.matrix.take([item.row for item in found])
+    everything = np.concatenate([asked, near]) if found else asked
+    if len(everything) < 2:
+        raise InputError("a map takes two words or more: gptcli map king queen, or gptcli map king --neighbors 10")
+    if not np.isfinite(everything).all() or not np.isfinite(own).all():
+        raise CheckpointError(f"{embedding.name} {embedding.tensor} holds NaN or infinity: the file is broken")
+    seen = project(everything, list(own))
+    names = [direction.text for direction in directions]
+    return WordMap(
+        embedding.name,
+        embedding.tensor,
+        embedding.matrix.shape[1],
+        _axes(seen, names),
+        float(seen.directions[0] @ seen.directions[1]) if len(own) == 2 else None,
+        _map_points(embedding, labels, ids, found, seen),
+        _arrows(asked, pairs),
+        words,
+        notes_on(embedding, words, [*expressions, *directions]),
+    )
+
+
+def _labels_and_pairs(embedding: Embedding, texts: Sequence[str]) -> tuple[list[str], list[tuple[int, int]]]:
+    """The words, each once, and which of them an arrow leads from and to."""
+    labels: list[str] = []
+    pairs: list[tuple[int, int]] = []
+    for text in texts:
+        parts = [text] if embedding.vocabulary.has(text) else [part.strip() for part in _ARROW.split(text)]
+        if not all(parts) or any(a == b for a, b in pairwise(parts)):
+            raise InputError(f"'{text}': an arrow leads from a word to another, as in \"man->woman\"")
+        labels += [part for part in parts if part not in labels]
+        places = [labels.index(part) for part in parts]
+        pairs += [pair for pair in pairwise(places) if pair not in pairs]
+    return labels, pairs
+
+
+def _rows(embedding: Embedding, expression: Expression) -> tuple[int, ...]:
+    """The rows of a lone word."""
+    (term, *more) = expression.terms
+    return () if more or term.weight != 1 else embedding.vocabulary.rows(term.word)
+
+
+def _neighbors(
+    embedding: Embedding, asked: Sequence[tuple[str, Floats, tuple[int, ...]]], count: int, restrict: int | None
+) -> list[_Found]:
+    """The rows nearest to each word, none twice and none that was asked for."""
+    from gptcli.vectors import rank, scores
+
+    taken = {row for _, _, ids in asked if len(ids) == 1 for row in ids}
+    found = []
+    for label, point, ids in asked if count else ():
+        if not point.any():
+            raise InputError(f"'{label}' comes to the zero vector, and nothing is near to that")
+        scored = scores(embedding.matrix, point, Metric.cosine, restrict)
+        nearest = rank(scored, Metric.cosine, count, left_out=ids)
+        found += [_Found(item.row, label, item.score) for item in nearest if item.row not in taken]
+        taken |= {item.row for item in nearest}
+    return found
+
+
+def _axes(seen: "Projection", names: Sequence[str]) -> tuple[MapAxis, ...]:
+    components = [f"PC{place}" for place in range(1, 4)]
+    return tuple(
+        MapAxis(name, float(share), float(mean))
+        for name, share, mean in zip([*names, *components], seen.shares, seen.means, strict=False)
+    )
+
+
+def _map_points(
+    embedding: Embedding,
+    labels: Sequence[str],
+    ids: Sequence[tuple[int, ...]],
+    found: Sequence[_Found],
+    seen: "Projection",
+) -> tuple[MapPoint, ...]:
+    coordinates = [tuple(map(float, row)) for row in seen.coordinates]
+    asked = [
+        MapPoint(label, rows, None, None, place) for label, rows, place in zip(labels, ids, coordinates, strict=False)
+    ]
+    near = [
+        MapPoint(embedding.vocabulary.name(item.row), (item.row,), item.near, item.similarity, place)
+        for item, place in zip(found, coordinates[len(labels) :], strict=True)
+    ]
+    return (*asked, *near)
+
+
+def _arrows(asked: Floats, pairs: Sequence[tuple[int, int]]) -> tuple[MapArrow, ...]:
+    import numpy as np
+
+    from gptcli.vectors import pairwise as cosines_between
+
+    if not pairs:
+        return ()
+    steps = np.stack([asked[end] - asked[start] for start, end in pairs])
+    cosines = cosines_between(steps, Metric.cosine)[0]
+    lengths = np.linalg.norm(steps, axis=1)
+    return tuple(
+        MapArrow(start, end, float(length), float(cosine))
+        for (start, end), length, cosine in zip(pairs, lengths, cosines, strict=True)
+    )
