@@ -84,7 +84,7 @@ def distribution(
         watch: ids to report in any case.
         seen: the ids so far, for the filters that look back.
     """
-    cut = _cut_by(logits, sampling, seen)
+    cut = cut_by_filters(logits, sampling, seen)
     filtered = sampling.filter(logits, seen)
     probabilities = softmax(filtered)
     model_probabilities = softmax(logits)
@@ -100,7 +100,7 @@ def distribution(
             logit=float(logits[token]),
             model_probability=float(model_probabilities[token]),
             probability=float(probabilities[token]),
-            cut_by=cut.get(token) if probabilities[token] == 0 else None,
+            cut_by=next((name for name, tokens in cut.items() if tokens[token]), None),
         )
 
     listed = [int(token) for token in order[:top]]
@@ -121,10 +121,11 @@ def entropy_bits(logits: NDArray[np.floating]) -> float:
     return max(0.0, float(-np.sum(softmax(kept) * log_softmax(kept)) / np.log(2)))
 
 
-def watched_ids(tokenizer: Tokenizer, words: Sequence[str], prompt: str) -> list[int]:
+def watched_ids(tokenizer: Tokenizer, words: Sequence[str], prompt: str, option: str = "--watch") -> list[int]:
     """The token with which each word would begin after a prompt.
 
-    A word gets a leading space unless the prompt ends in white space or the word brings its own.
+    A word gets a leading space unless the prompt ends in white space or the word brings its own. ``option`` is where
+    the words come from, for the error.
 
     Raises:
         InputError: a word is empty.
@@ -132,18 +133,19 @@ def watched_ids(tokenizer: Tokenizer, words: Sequence[str], prompt: str) -> list
     ids = []
     for word in words:
         if not word:
-            raise InputError("--watch '': name a word")
+            raise InputError(f"{option} '': name a word")
         spaced = word if word[0].isspace() or not prompt or prompt[-1].isspace() else f" {word}"
         ids.append(tokenizer.encode(spaced)[0])
     return ids
 
 
-def _cut_by(logits: Logits, sampling: Sampling, seen: Sequence[int]) -> dict[int, str]:
-    """Which filter cut a token first."""
-    cut: dict[int, str] = {}
+def cut_by_filters(logits: Logits, sampling: Sampling, seen: Sequence[int]) -> dict[str, NDArray[np.bool_]]:
+    """What each filter cuts of what those before it left: True in [V], by the filter's name, in their order."""
+    cut: dict[str, NDArray[np.bool_]] = {}
     for name, apply in sampling.filters(seen):
+        if logits.max() == -np.inf:
+            break
         filtered = apply(logits)
-        for token in np.flatnonzero((filtered == -np.inf) & (logits > -np.inf)):
-            cut[int(token)] = name
+        cut[name] = (filtered == -np.inf) & (logits > -np.inf)
         logits = filtered
     return cut

@@ -81,7 +81,7 @@ class Limits:
 
 
 @dataclass
-class _Row:
+class Row:
     """A row of the engine's batch: its sample, the sample's generator, and how many positions it has read."""
 
     sample: Sample
@@ -132,7 +132,7 @@ def generate(
         for sample in samples:
             sample.finish_reason = "length"
     rows = [
-        _Row(sample, generator_for(seed, sample.number), len(windows[sample.prompt]))
+        Row(sample, generator_for(seed, sample.number), len(windows[sample.prompt]))
         for sample in samples
         if sample.finish_reason is None
     ]
@@ -148,15 +148,15 @@ def generate(
         row.sample.slid = int(len(row.sample.prompt_ids) > row.used)
     while True:
         for row, offered in zip(rows, logits, strict=True):
-            step = _choose(row, offered[:n_vocab], sampling)
-            row.sample.finish_reason = _finish_reason(step, row, engine.n_positions, limits, stopped)
+            step = choose(row, offered[:n_vocab], sampling)
+            row.sample.finish_reason = finish_reason(step, row, engine.n_positions, limits, stopped)
             yield step
         going = [index for index, row in enumerate(rows) if row.sample.finish_reason is None]
         if not going:
             return
         engine.select(going)
         rows = [rows[index] for index in going]
-        logits = _read_newest(engine, rows)
+        logits = read_newest(engine, rows)
 
 
 def window(ids: list[int], n_positions: int, overflow: Overflow) -> list[int]:
@@ -177,22 +177,40 @@ def window(ids: list[int], n_positions: int, overflow: Overflow) -> list[int]:
     return ids[-max(n_positions // 2, 1) :]
 
 
-def _choose(row: _Row, logits: Logits, sampling: Sampling) -> Step:
+def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = None) -> Step:
+    """Add one token to a row's sample.
+
+    Args:
+        row: its sample grows.
+        logits: what the model offers, [V].
+        sampling: how to choose.
+        token: the choice of somebody else. A number is drawn all the same, so that each place has its own.
+
+    Raises:
+        InputError: the filters leave no token to choose.
+        GptcliError: the model's numbers overflowed.
+    """
     if not (logits < np.inf).all():  # NaN, or infinity
         raise GptcliError("the model's logits are not finite: its numbers overflow (try --dtype float32 or bfloat16)")
     filtered = sampling.filter(logits, row.sample.all_ids)
     if filtered.max() == -np.inf:
         raise InputError("the filters leave no token to choose: loosen --no-repeat-ngram or --logit-bias")
-    token = draw(filtered, row.generator)
+    drawn = draw(filtered, row.generator)
+    token = drawn if token is None else token
     logprob = float(log_softmax(logits)[token])
     row.sample.ids.append(token)
     row.sample.logprobs.append(logprob)
     return Step(row.sample, logits, filtered, token)
 
 
-def _finish_reason(
-    step: Step, row: _Row, n_positions: int, limits: Limits, stopped: Callable[[Step], bool]
+def finish_reason(
+    step: Step,
+    row: Row,
+    n_positions: int,
+    limits: Limits,
+    stopped: Callable[[Step], bool] = lambda step: False,
 ) -> FinishReason | None:
+    """Why a sample ends with the token that was just added, or None where it goes on."""
     if step.token in limits.eos_ids:
         return "eos"
     if stopped(step):
@@ -201,7 +219,7 @@ def _finish_reason(
     return "length" if full or len(step.sample.ids) >= limits.max_new_tokens else None
 
 
-def _read_newest(engine: Engine, rows: list[_Row]) -> Logits:
+def read_newest(engine: Engine, rows: list[Row]) -> Logits:
     """Have the engine read each row's newest token, after making room where a row is full."""
     for index, row in enumerate(rows):
         if row.used == engine.n_positions:
