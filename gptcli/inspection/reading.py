@@ -81,11 +81,12 @@ def read(model: GPT, ids: Sequence[int], n_vocab: int) -> Iterator[Reading]:
                 entropy_bits=float(entropies[row]),
                 next=following,
                 next_logprob=None if following is None else float(logprobs[row, following]),
-                next_rank=None if following is None else _rank(logprobs[row], following),
+                next_rank=None if following is None else rank_of(logprobs[row], following),
             )
 
 
-def _rank(logprobs: torch.Tensor, token: int) -> int:
+def rank_of(logprobs: torch.Tensor, token: int) -> int:
+    """A token's place among all, [V]; 1 is the most probable, and equal ones rank by id."""
     before = (logprobs > logprobs[token]).sum() + (logprobs[:token] == logprobs[token]).sum()
     return int(before) + 1
 

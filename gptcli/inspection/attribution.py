@@ -1,0 +1,172 @@
+"""Direct logit attribution: what each part of the model adds to one token's logit (Elhage et al. 2021).
+
+The residual stream is a sum of what the parts wrote into it. With the scale of each layer norm on the way held at its
+value in this run, everything behind a part is linear, so that a logit is a sum as well, with one summand a part. A
+direction starts as the token's row of the unembedding and goes back through the model: a norm turns it, and the share
+of a part is the scalar product of what it wrote with the direction as it is there. Where norms stand behind the
+residual sums (GPT-1), a part is seen through all the norms behind it.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gptcli.inspection.record import LayerRecord, Record
+from gptcli.model.gpt import GPT, Block
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one part adds to a logit.
+
+    Attributes:
+        kind: ``embedding``, ``position``, ``head``, ``attention bias``, ``mlp``, ``mlp bias``, ``final norm bias``,
+            ``unembedding bias``; where norms stand behind the sums also ``attention norm bias``, ``mlp norm bias``.
+        layer: which block, from 1; None outside the blocks.
+        head: which head, from 1; None for other parts.
+        logit: its summand.
+    """
+
+    kind: str
+    layer: int | None
+    head: int | None
+    logit: float
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """One token's logit after the last position, taken apart.
+
+    Attributes:
+        id, token: whose logit.
+        logit: as the model computed it.
+        total: the sum of the contributions; what is missing was lost to rounding in the run.
+        contributions: in the model's order.
+        frozen: the norms whose scale was held at its value in the run: ``the final norm`` or ``every norm``; None
+            where the model has none on the way.
+    """
+
+    id: int
+    token: bytes
+    logit: float
+    total: float
+    contributions: list[Contribution]
+    frozen: str | None
+
+    def heads(self) -> list[list[float]]:
+        """What each head adds: [layers][heads]."""
+        rows: dict[int, list[float]] = {}
+        for each in self.contributions:
+            if each.kind == "head" and each.layer is not None:
+                rows.setdefault(each.layer, []).append(each.logit)
+        return [rows[layer] for layer in sorted(rows)]
+
+
+@torch.inference_mode()
+def attribute(model: GPT, run: Record, token: int, data: bytes) -> Attribution:
+    """Take one token's logit after the last position apart; in float64, from what the run wrote down.
+
+    Args:
+        model: that ran.
+        run: what it computed.
+        token: whose logit.
+        data: the bytes that the token stands for.
+    """
+    parts = list(_walk_back(model, run, token))[::-1]
+    frozen = "every norm" if _post(model) and run.layers else "the final norm" if model.config.final_norm else None
+    logit = float(model.unembed(_end(run))[token])
+    return Attribution(token, data, logit, sum(part.logit for part in parts), parts, frozen)
+
+
+def _post(model: GPT) -> bool:
+    return model.config.norm == "post" and not model.config.parallel_residual
+
+
+def _end(run: Record) -> Tensor:
+    """The residual stream of the last position behind the last block, [C]."""
+    return (run.layers[-1].after if run.layers else run.embedded)[-1]
+
+
+def _walk_back(model: GPT, run: Record, token: int) -> Iterator[Contribution]:
+    """Each part's summand, from the unembedding back to the embedding."""
+    config = model.config
+    if config.unembedding_bias:
+        yield Contribution("unembedding bias", None, None, float(model.lm_head.bias[token]))
+    direction = _exact(model.lm_head.weight[token])  # [E]
+    if config.embedding_width != config.n_embd:
+        direction = _exact(model.project_out.weight).T @ direction  # [C]
+    if isinstance(model.ln_f, nn.LayerNorm):
+        direction = yield from _norm(model.ln_f, _end(run), direction, "final norm bias", None)
+    for number in range(config.n_layer, 0, -1):
+        block = model.h[number - 1]
+        assert isinstance(block, Block)
+        walk = _post_block if _post(model) else _pre_block
+        direction = yield from walk(block, run.layers[number - 1], direction, number)
+    word = model.wte.weight[run.ids[-1]]
+    if config.embedding_width != config.n_embd:
+        word = model.project_in(word)
+    if config.positions != "rotary":
+        yield Contribution("position", None, None, _dot(_exact(run.embedded[-1]) - _exact(word), direction))
+    yield Contribution("embedding", None, None, _dot(word, direction))
+
+
+Walk = Generator[
+    Contribution, None, Tensor
+]  # yields summands, returns the direction in front of what it walked through
+
+
+def _norm(norm: nn.Module, x: Tensor, direction: Tensor, kind: str, layer: int | None) -> Walk:
+    """Through a layer norm, (x - mean) / deviation * weight + bias, whose deviation is that of ``x`` [C]."""
+    assert isinstance(norm, nn.LayerNorm)
+    if norm.bias is not None:
+        yield Contribution(kind, layer, None, _dot(norm.bias, direction))
+    deviation = (_exact(x).var(correction=0) + norm.eps).sqrt()
+    turned = direction if norm.weight is None else _exact(norm.weight) * direction
+    return (turned - turned.mean()) / deviation
+
+
+def _pre_block(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Walk:
+    """What is added to the stream passes it unchanged: one behind the other, or both at once."""
+    yield from _mlp(block, layer, direction, number)
+    yield from _attention(block, layer, direction, number)
+    return direction
+
+
+def _post_block(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Walk:
+    """Norms stand on the stream itself, behind each sum."""
+    direction = yield from _norm(block.ln_2, (layer.mlp_in + layer.mlp)[-1], direction, "mlp norm bias", number)
+    yield from _mlp(block, layer, direction, number)
+    summed = (layer.before + layer.attention)[-1]
+    direction = yield from _norm(block.ln_1, summed, direction, "attention norm bias", number)
+    yield from _attention(block, layer, direction, number)
+    return direction
+
+
+def _mlp(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Iterator[Contribution]:
+    down = block.mlp.c_proj
+    if down.bias is not None:
+        yield Contribution("mlp bias", number, None, _dot(down.bias, direction))
+    yield Contribution("mlp", number, None, _dot(layer.activated[-1], _exact(down.weight).T @ direction))
+
+
+def _attention(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Iterator[Contribution]:
+    """The heads stand side by side in front of the output projection: [H, D] with [H, D]."""
+    out = block.attn.c_proj
+    if out.bias is not None:
+        yield Contribution("attention bias", number, None, _dot(out.bias, direction))
+    mixed = _exact(layer.heads[:, -1])
+    seen = (_exact(out.weight).T @ direction).reshape(mixed.shape)
+    each = (mixed * seen).sum(-1).tolist()
+    for head in range(len(each), 0, -1):
+        yield Contribution("head", number, head, each[head - 1])
+
+
+def _dot(part: Tensor, direction: Tensor) -> float:
+    return float(_exact(part) @ direction)
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    """In float64, which not every device has."""
+    return tensor.cpu().double()

@@ -1,0 +1,165 @@
+"""The logit lens: what the model would say if it stopped after each layer (nostalgebraist 2020).
+
+The residual stream is read off after every layer, and goes through the final norm and the unembedding as if it were
+the last one. At the last layer that is what the model really says.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gptcli.checkpoint.load import Checkpoint
+from gptcli.distribution import watched_ids
+from gptcli.inspection.reading import rank_of
+from gptcli.inspection.record import Record, record
+from gptcli.model.gpt import GPT
+from gptcli.writing import prompt_ids
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The token that one layer would put next, and the probability it gives to that."""
+
+    id: int
+    token: bytes
+    probability: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The lens at one place of the model.
+
+    Attributes:
+        layer: how many blocks the stream has been through; 0 is the embedding.
+        sublayer: ``attention`` between a block's attention and its MLP, ``block`` behind both, ``embedding``.
+        guesses: one a position.
+    """
+
+    layer: int
+    sublayer: str
+    guesses: list[Guess]
+
+
+@dataclass(frozen=True)
+class Track:
+    """One token through the layers, after the last position.
+
+    Attributes:
+        id, token: which one.
+        ranks: its place at each stage; 1 is the most probable.
+        probabilities: and its probability.
+    """
+
+    id: int
+    token: bytes
+    ranks: list[int]
+    probabilities: list[float]
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A prompt, read off after every layer.
+
+    Attributes:
+        model: its name.
+        prompt: the text.
+        prompt_ids, tokens: what the model read: ids, and the bytes they stand for.
+        vocabulary: how many tokens there are to choose from.
+        stages: the embedding, then each layer; the last stage is what the model says.
+        decided: for each position the first stage from which the final guess stays the best one.
+        tracks: the answer (what the model says after the last position), or the tokens that were asked for.
+        parallel: whether attention and MLP read the same input, so that what stands between them is a sum that no
+            part of the model reads.
+    """
+
+    model: str
+    prompt: str
+    prompt_ids: list[int]
+    tokens: list[bytes]
+    vocabulary: int
+    stages: list[Stage]
+    decided: list[int]
+    tracks: list[Track]
+    parallel: bool
+
+
+def lens(
+    checkpoint: Checkpoint, prompt: str, *, sublayers: bool = False, words: Sequence[str] = ()
+) -> tuple[Lens, Record]:
+    """Read a prompt, and ask every layer for its best guess.
+
+    Args:
+        checkpoint: whose model reads.
+        prompt: what it reads.
+        sublayers: ask between attention and MLP too.
+        words: follow the tokens with which these begin, instead of the answer.
+
+    Returns:
+        The lens, and the run that it looked at.
+
+    Raises:
+        InputError: the prompt does not fit into the context, or a word is empty.
+    """
+    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
+    wanted = watched_ids(checkpoint.tokenizer, words, prompt, "--token")
+    run = record(checkpoint.model, ids)
+    text = checkpoint.tokenizer.token_bytes
+    stages, last = [], []
+    for layer, sublayer, stream in streams(run, checkpoint.model, sublayers=sublayers):
+        logprobs = stage_logprobs(checkpoint.model, stream, checkpoint.n_vocab)
+        best, token = logprobs.max(-1)
+        guesses = [
+            Guess(int(each), text(int(each)), float(p)) for each, p in zip(token, best.exp().tolist(), strict=True)
+        ]
+        stages.append(Stage(layer, sublayer, guesses))
+        last.append(logprobs[-1].clone())
+    answer = stages[-1].guesses[-1].id
+    tracks = [
+        Track(token, text(token), [rank_of(row, token) for row in last], [float(row[token].exp()) for row in last])
+        for token in wanted or [answer]
+    ]
+    return (
+        Lens(
+            model=checkpoint.name,
+            prompt=prompt,
+            prompt_ids=ids,
+            tokens=[text(token) for token in ids],
+            vocabulary=checkpoint.n_vocab,
+            stages=stages,
+            decided=[decided_at([stage.guesses[place].id for stage in stages]) for place in range(len(ids))],
+            tracks=tracks,
+            parallel=checkpoint.blueprint.config.parallel_residual,
+        ),
+        run,
+    )
+
+
+def streams(run: Record, model: GPT, *, sublayers: bool = False) -> Iterator[tuple[int, str, Tensor]]:
+    """The residual stream at each stage: layer, sublayer, [T, C].
+
+    Between attention and MLP stands what the MLP's sublayer starts from: the block's input plus attention's output,
+    and the norm behind it where the model norms afterwards.
+    """
+    yield 0, "embedding", run.embedded
+    for number, layer in enumerate(run.layers, start=1):
+        if sublayers:
+            post = model.config.norm == "post" and not model.config.parallel_residual
+            yield number, "attention", layer.mlp_in if post else layer.before + layer.attention
+        yield number, "block", layer.after
+
+
+@torch.inference_mode()
+def stage_logprobs(model: GPT, stream: Tensor, n_vocab: int) -> Tensor:
+    """Final norm, unembedding, log-softmax: [T, C] -> [T, n_vocab] in float64 on the CPU."""
+    logits = model.unembed(stream)[:, :n_vocab]
+    return logits.cpu().double().log_softmax(-1)
+
+
+def decided_at(best: Sequence[int]) -> int:
+    """The first place from which the last entry stays: ``[3, 7, 5, 7, 7]`` -> 3."""
+    place = len(best) - 1
+    while place and best[place - 1] == best[-1]:
+        place -= 1
+    return place

@@ -1,0 +1,100 @@
+"""The logit lens against transformers' hidden states, put through their own final norm and unembedding."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gptcli.inspection.lens import decided_at, lens, stage_logprobs, streams
+from gptcli.inspection.record import record
+from tests.checkpoint.zoo import CONFIGS, open_folder, reference
+
+IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
+PROMPT = "Once upon a time there was a little"
+
+
+def final_norm_of(theirs: Any) -> Any:
+    """transformers' final norm, and the projection behind it where there is one."""
+    body = theirs.base_model
+    if theirs.config.model_type == "opt":
+        decoder = body.decoder
+        norm = decoder.final_layer_norm or torch.nn.Identity()
+        return torch.nn.Sequential(norm, decoder.project_out or torch.nn.Identity())
+    if theirs.config.model_type == "openai-gpt":
+        return torch.nn.Identity()
+    return body.final_layer_norm if theirs.config.model_type == "gpt_neox" else body.ln_f
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_layer_k_is_their_hidden_state_k_unembedded(name: str, tmp_path: Any) -> None:
+    theirs = reference(CONFIGS[name])
+    theirs.save_pretrained(tmp_path)
+    _, model = open_folder(tmp_path)
+    with torch.inference_mode():
+        said = theirs(torch.tensor([IDS]), output_hidden_states=True)
+        wanted = [theirs.get_output_embeddings()(final_norm_of(theirs)(x[0])) for x in said.hidden_states[:-1]]
+    wanted.append(said.logits[0])  # their last hidden state is through the final norm already
+    stages = list(streams(record(model, IDS), model))
+    assert [layer for layer, *_ in stages] == list(range(model.config.n_layer + 1))
+    for (_, _, stream), logits in zip(stages, wanted, strict=True):
+        ours = stage_logprobs(model, stream, model.config.vocab_size)
+        torch.testing.assert_close(ours, logits.double().log_softmax(-1), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gptj", "gpt_neox", "openai-gpt", "opt as 350m"])
+def test_between_attention_and_mlp(name: str, tmp_path: Any) -> None:
+    """What the second norm reads (its result where norms stand behind the sums), seen from outside by a hook."""
+    theirs = reference(CONFIGS[name])
+    theirs.save_pretrained(tmp_path)
+    _, model = open_folder(tmp_path)
+    run = record(model, IDS)
+    middle = [stream for _, sublayer, stream in streams(run, model, sublayers=True) if sublayer == "attention"]
+    assert len(middle) == model.config.n_layer
+    for stream, layer in zip(middle, run.layers, strict=True):
+        if model.config.norm == "post":
+            torch.testing.assert_close(stream, layer.mlp_in)
+        else:
+            torch.testing.assert_close(stream + layer.mlp, layer.after, atol=1e-5, rtol=1e-5)
+
+
+def test_the_last_row_is_what_the_model_says(tales: Any, tales_reference: Any) -> None:
+    seen, run = lens(tales, PROMPT)
+    with torch.inference_mode():
+        logprobs = tales_reference(torch.tensor([seen.prompt_ids])).logits[0].double().log_softmax(-1)
+    last = seen.stages[-1]
+    assert [guess.id for guess in last.guesses] == logprobs.argmax(-1).tolist()
+    for guess, row in zip(last.guesses, logprobs, strict=True):
+        assert guess.probability == pytest.approx(float(row.max().exp()), abs=1e-5)
+        assert guess.token == tales.tokenizer.token_bytes(guess.id)
+    assert len(run.layers) == seen.stages[-1].layer == 6
+
+
+def test_a_token_is_followed(tales: Any) -> None:
+    seen, run = lens(tales, PROMPT, words=["girl", "refrigerator"], sublayers=True)
+    girl, fridge = seen.tracks
+    assert (girl.token, len(girl.ranks), len(seen.stages)) == (b" girl", 13, 13)
+    assert fridge.ranks[-1] > girl.ranks[-1] == 1
+    for stage, (_, _, stream), rank, probability in zip(
+        seen.stages, streams(run, tales.model, sublayers=True), girl.ranks, girl.probabilities, strict=True
+    ):
+        row = stage_logprobs(tales.model, stream[-1:], seen.vocabulary)[0]
+        assert rank == int((row > row[girl.id]).sum()) + 1
+        assert probability == pytest.approx(float(row[girl.id].exp()))
+        assert (rank == 1) == (stage.guesses[-1].id == girl.id)
+
+
+def test_without_a_token_the_answer_is_followed(tales: Any) -> None:
+    seen, _ = lens(tales, PROMPT)
+    (track,) = seen.tracks
+    assert track.id == seen.stages[-1].guesses[-1].id
+    assert track.ranks[-1] == 1
+    assert [rank == 1 for rank in track.ranks][seen.decided[-1] :] == [True] * (7 - seen.decided[-1])
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=12))
+def test_decided_is_the_start_of_the_last_run(best: list[int]) -> None:
+    place = decided_at(best)
+    assert set(best[place:]) == {best[-1]}
+    assert place == 0 or best[place - 1] != best[-1]
