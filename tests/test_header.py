@@ -116,7 +116,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "cut": (b'{"a": ', "not valid JSON"),
     "rubbish after": (b"{} x", "not valid JSON"),
     "deep lists": (b'{"a": ' + b"[" * 3_000_000, "nested too deeply"),
-    "deep objects": (b'{"a": ' * 1_000_000, "nested too deeply"),
+    "deep objects": (b'{"a": ' * 100_000, "nested too deeply"),
     "long number": (b'{"a": ' + b"9" * 5_000_000 + b"}", "not between 0 and"),
     "nan": (b'{"a": NaN}', "NaN is not JSON"),
     "key twice": (b'{"a": {}, "a": {}}', "'a' stands there twice"),

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from gptcli.checkpoint.families import FAMILIES
 from gptcli.checkpoint.hub import cache_folder, is_whole
+from gptcli.checkpoint.json_text import read_json_object
 from gptcli.checkpoint.names import DEFAULT_REVISION, SHORT_NAMES, HubName
-from gptcli.checkpoint.source import bundled_folder, bundled_names, find, read_json_object
+from gptcli.checkpoint.source import bundled_folder, bundled_names, find
 from gptcli.errors import CheckpointError, InputError
 
 

@@ -8,7 +8,6 @@ Files come from strangers, so everything that the format demands is checked befo
 judged against the file's length before memory is taken.
 """
 
-import json
 import math
 import os
 import reprlib
@@ -18,9 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from gptcli.checkpoint.json_text import parse_json, read_bytes
 from gptcli.errors import CheckpointError
+from gptcli.show.text import visible
 
-# The format's own limit, in bytes; an index is held to the same.
+# The format's own limit, in bytes.
 MAX_HEADER_BYTES = 100_000_000
 # Bits of one element.
 DTYPE_BITS = {
@@ -150,13 +151,9 @@ def _header_bytes(path: Path) -> tuple[int, bytes]:
 
 def _parse_object(text: bytes, path: Path, what: str) -> dict[str, Any]:
     """Parse strict JSON: no key twice, no number that no file can hold, no depth that breaks the parser."""
-    try:
-        value = json.loads(
-            text.decode(), object_pairs_hook=_unique, parse_int=_integer, parse_constant=_refuse_constant
-        )
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else _short(str(error), 200)
-        raise CheckpointError(f"{path}: the {what} is not valid JSON: {reason}") from error
+    value = parse_json(
+        text, path, f"the {what}", object_pairs_hook=_unique, parse_int=_integer, parse_constant=_refuse_constant
+    )
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: the {what} is not a JSON object")
     return value
@@ -167,7 +164,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         if key in made:
             raise ValueError(f"the key '{_short(key)}' stands there twice")
-        key.encode()  # an unpaired surrogate is no text; UnicodeEncodeError is a ValueError
+        for text in (key, value):
+            if isinstance(text, str):
+                text.encode()  # an unpaired surrogate is no text; UnicodeEncodeError is a ValueError
         made[key] = value
     return made
 
@@ -251,7 +250,7 @@ def read_shard_names(path: Path) -> list[str]:
 def _read_index(path: Path) -> Header:
     weight_map = _weight_map(path)
     names = sorted(set(weight_map.values()))
-    missing = [name for name in names if not (path.parent / name).is_file()]
+    missing = [name for name in names if not os.path.isfile(path.parent / name)]  # False for whatever goes wrong
     if missing:
         raise CheckpointError(f"{path.parent} lacks {len(missing)} of {len(names)} shards: {_list(missing)}")
     for name in names:
@@ -273,15 +272,7 @@ def _read_index(path: Path) -> Header:
 
 
 def _weight_map(path: Path) -> dict[str, str]:
-    try:
-        if not path.is_file():
-            raise CheckpointError(f"{path} is missing, or is not a regular file")
-        if path.stat().st_size > MAX_HEADER_BYTES:
-            raise CheckpointError(f"{path} is too large for an index: {path.stat().st_size:,} bytes")
-        text = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    weight_map = _parse_object(text, path, "index").get("weight_map")
+    weight_map = _parse_object(read_bytes(path), path, "index").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{path} has no weight_map")
     for key, name in weight_map.items():
@@ -309,7 +300,9 @@ def _check_stays(shard: Path) -> None:
 
 
 def _short(text: str, limit: int = 80) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+    """A name for a message: on one line, and not endless."""
+    shown = visible(text[:limit], keep="")
+    return shown if len(shown) <= limit and len(text) <= limit else f"{shown[: limit - 3]}..."
 
 
 def _list(names: Iterable[str], limit: int = 5) -> str:

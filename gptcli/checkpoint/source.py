@@ -1,14 +1,14 @@
 """A name on the command line -> a local folder or file."""
 
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from gptcli.checkpoint.hub import cached_snapshot, fetch
+from gptcli.checkpoint.json_text import read_json_object
 from gptcli.checkpoint.names import SHORT_NAMES, HubName, parse_hub_name, similar
-from gptcli.errors import CheckpointError, InputError, ModelNotFound
+from gptcli.errors import InputError, ModelNotFound
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -119,18 +119,3 @@ def _lone_file(name: str, path: Path) -> Source:
     if path.name.endswith(".safetensors") or path.name.endswith(".safetensors.index.json"):
         return Source(name, path.parent, path)
     raise InputError(f"{path} is not a .safetensors file")
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """Read a file that must hold one JSON object.
-
-    Raises:
-        CheckpointError: it cannot be read, is not UTF-8 JSON, or holds something else.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not readable JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} does not hold a JSON object")
-    return value

@@ -1,13 +1,16 @@
 """The tokenizer: byte-level byte-pair encoding, with added tokens around it."""
 
+import os
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from gptcli.errors import InputError
+from gptcli.errors import CheckpointError, InputError
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken, Cutter
 from gptcli.tokenizer.merges import PieceMerges, merge_steps
@@ -22,6 +25,8 @@ NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 _LONG_RUN = 100_000
 # Longer pieces are not taken apart merge by merge: that takes time with the square of the length.
 _LONG_PIECE = 2_000
+# Seconds that a stranger's regular expression may take over one stretch of text: some never come to an end.
+_PATIENCE = 2.0
 
 
 class Tokenizer:
@@ -98,7 +103,14 @@ class Tokenizer:
     def _encoding(self) -> "Encoding":
         import tiktoken
 
-        return tiktoken.Encoding(self.name, pat_str=self.pattern, mergeable_ranks=self._ranks, special_tokens={})
+        try:
+            return tiktoken.Encoding(self.name, pat_str=self.pattern, mergeable_ranks=self._ranks, special_tokens={})
+        except ValueError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, reason: object) -> CheckpointError:
+        said = " ".join(str(reason).split())
+        return CheckpointError(f"the pattern that {self.name}'s tokenizer cuts text by cannot be used: {said:.200}")
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """The ids of a text.
@@ -143,13 +155,18 @@ class Tokenizer:
         return [rank for start, end in pairwise(cuts) for rank in self._encode_safely(text[start:end])]
 
     def _encode_safely(self, text: str) -> list[int]:
+        encoding = self._encoding
         try:
-            return self._encoding.encode_ordinary(text)
+            with _muted(self.pattern not in patterns.SAFE_CUTS):
+                return encoding.encode_ordinary(text)
         except BaseException as error:
-            # tiktoken's own panic is no Exception. It comes when the regular expression runs out of stack.
+            # tiktoken's own panic is no Exception. It comes when the regular expression runs out of stack or steps.
             if type(error).__name__ != "PanicException":
                 raise
-        raise InputError(f"the text has a stretch that is more than the pattern of {self.name} can take: cut it up")
+        raise self._too_much()
+
+    def _too_much(self) -> InputError:
+        return InputError(f"the text has a stretch that is more than the pattern of {self.name} can take: cut it up")
 
     def _to_ids(self, ranks: list[int]) -> list[int]:
         if self._ids is None:
@@ -173,8 +190,6 @@ class Tokenizer:
         Raises:
             InputError: the text needs a byte that the vocabulary lacks.
         """
-        import regex  # type: ignore[import-untyped]  # comes with tiktoken
-
         known: dict[bytes, PieceMerges] = {}
         for part in self._parts(text, special=special):
             if isinstance(part, int):
@@ -182,11 +197,23 @@ class Tokenizer:
                 yield PieceMerges(data, (), (data,), (part,))
                 continue
             clean = part.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            for match in regex.finditer(self.pattern, clean):
-                piece = match[0].encode()
+            for found in self._pieces(clean):
+                piece = found.encode()
                 if piece not in known:
                     known[piece] = self._piece_merges(piece)
                 yield known[piece]
+
+    def _pieces(self, text: str) -> list[str]:
+        """A text cut by the pattern, with an engine that can be stopped."""
+        import regex  # type: ignore[import-untyped]  # comes with tiktoken
+
+        self._encode_safely(text)  # tiktoken's engine has the last word on what the pattern can take
+        try:
+            return [match[0] for match in regex.finditer(self.pattern, text, timeout=_PATIENCE) if match[0]]
+        except regex.error as error:
+            raise self._unusable(error) from error
+        except (TimeoutError, MemoryError, RecursionError) as error:
+            raise self._too_much() from error
 
     def _piece_merges(self, piece: bytes) -> PieceMerges:
         steps = merge_steps(piece, self._ranks) if len(piece) <= _LONG_PIECE else ()
@@ -195,7 +222,7 @@ class Tokenizer:
         elif steps:
             ranks = [self._ranks[part] for part in steps[-1].parts]
         else:
-            ranks = self._encoding.encode_ordinary(piece.decode())
+            ranks = self._encode_safely(piece.decode())
         ids = tuple(self._to_ids(ranks))
         return PieceMerges(piece, steps, tuple(self._bytes[token] for token in ids), ids)
 
@@ -229,6 +256,23 @@ class Tokenizer:
             InputError: an id is not in the vocabulary.
         """
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+
+@contextmanager
+def _muted(mute: bool) -> Iterator[None]:
+    """Keep what is written to the process's stderr meanwhile from being seen: a panic reports itself there."""
+    if not mute or sys.stderr is None:
+        yield
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _has_long_run(text: str) -> bool:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from gptcli.checkpoint.source import read_json_object
+from gptcli.checkpoint.json_text import read_bytes, read_json_object
 from gptcli.errors import CheckpointError
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken
@@ -92,8 +92,8 @@ def _from_vocab_and_merges(folder: Path, declared: dict[str, Any], n_vocab: int)
 
 def _read_merges(path: Path) -> list[tuple[str, str]]:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_bytes(path).decode().split("\n")
+    except UnicodeDecodeError as error:
         raise CheckpointError(f"{path} is not readable text: {error}") from error
     merges = []
     for number, line in enumerate(lines, start=1):
@@ -125,7 +125,7 @@ def _added_tokens(
             found[text] = added_token({**options, "content": text, "id": known[text], "special": True}, where)
     table = declared.get("added_tokens_decoder")
     for number, token in table.items() if isinstance(table, dict) else ():
-        if isinstance(token, dict) and number.isdecimal():
+        if isinstance(token, dict) and number.isdecimal() and len(number) <= 10:
             made = added_token({**token, "id": int(number)}, str(folder / "tokenizer_config.json"))
             found[made.content] = made
     return list(found.values())

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gptcli.checkpoint.source import read_json_object
+from gptcli.checkpoint.json_text import read_json_object
 from gptcli.errors import CheckpointError
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.bpe import NormalForm, Tokenizer
 from gptcli.tokenizer.gpt1 import END_OF_WORD, WordTokenizer, read_cleaning
-from gptcli.tokenizer.vocabulary import build
+from gptcli.tokenizer.vocabulary import build, is_id
 
 _FORMS: dict[Any, NormalForm] = {"NFC": "NFC", "NFD": "NFD", "NFKC": "NFKC", "NFKD": "NFKD"}
 
@@ -83,8 +83,10 @@ def added_token(entry: Any, where: str) -> AddedToken:
     content, number = fields.get("content"), fields.get("id")
     if not isinstance(content, str) or not content:
         raise CheckpointError(f"{where}: an added token has no content: {str(entry)[:80]}")
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**31:
-        raise CheckpointError(f"{where}: the added token {content!r} has the id {number!r}, which is no id")
+    if not isinstance(number, int) or not is_id(number):
+        raise CheckpointError(f"{where}: the added token {content!r:.80} has the id {number!r:.80}, which is no id")
+    if any("\ud800" <= character <= "\udfff" for character in content):
+        raise CheckpointError(f"{where}: the added token {content!r:.80} is no Unicode text")
     special = fields.get("special") is True
     return AddedToken(
         content,
@@ -112,7 +114,7 @@ def _list(value: Any, where: object) -> list[Any]:
 def _check_model(model: dict[str, Any], path: Path) -> None:
     kind = model.get("type", "BPE")
     if kind != "BPE":
-        raise CheckpointError(f"{path}: the tokenizer's model is {kind}: gptcli reads byte-level BPE")
+        raise CheckpointError(f"{path}: the tokenizer's model is {kind!s:.80}: gptcli reads byte-level BPE")
     for option in ("continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"):
         if model.get(option):
             raise CheckpointError(
@@ -164,7 +166,7 @@ def _split_pattern(step: dict[str, Any], path: Path) -> str:
             if re.search(r"[0-9]\}\+", expression):
                 # Hugging Face's engine reads "repeat the repetition" where tiktoken's reads "do not give back".
                 raise CheckpointError(
-                    f"{path}: gptcli does not know how to read }}+ in the pre-tokenizer: {expression}"
+                    f"{path}: gptcli does not know how to read }}+ in the pre-tokenizer: {expression:.200}"
                 )
             return patterns.isolating(expression)
         if isinstance(literal := pattern.get("String"), str) and literal:
@@ -179,7 +181,7 @@ def _normal_forms(value: Any, path: Path) -> list[NormalForm]:
     kinds = [str(step.get("type")) if isinstance(step, dict) else None for step in steps]
     for kind in kinds:
         if kind not in _FORMS:
-            raise CheckpointError(f"{path}: gptcli does not know the normalizer {kind}")
+            raise CheckpointError(f"{path}: gptcli does not know the normalizer {kind!s:.80}")
     return [_FORMS[kind] for kind in kinds]
 
 
@@ -194,7 +196,7 @@ def _prefix_ids(value: Any, path: Path) -> list[int]:
             return _template_prefix(value, path)
         case "RobertaProcessing" | "BertProcessing":
             match value.get("cls"):
-                case [str(), int(token)]:
+                case [str(), token] if is_id(token):
                     return [token]
     return []
 
@@ -206,10 +208,10 @@ def _template_prefix(template: dict[str, Any], path: Path) -> list[int]:
         match item:
             case {"SpecialToken": {"id": str(name)}}:
                 match tokens.get(name):
-                    case {"ids": [*ids]} if all(isinstance(token, int) for token in ids):
+                    case {"ids": [*ids]} if all(map(is_id, ids)):
                         prefix += ids
                     case _:
-                        raise CheckpointError(f"{path}: the post-processor puts {name!r} first and gives it no id")
+                        raise CheckpointError(f"{path}: the post-processor puts {name!r:.80} first and gives it no id")
             case _:
                 break
     return prefix

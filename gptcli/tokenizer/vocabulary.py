@@ -96,13 +96,18 @@ def build(
     return Vocabulary(ranks, ids, unmerged)
 
 
+def is_id(number: object) -> bool:
+    """Whether a value from a file can be a token's id."""
+    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**31
+
+
 def _check_ids(vocab: Mapping[str, int], where: str) -> None:
     owner: dict[int, str] = {}
     for token, number in vocab.items():
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**31:
-            raise CheckpointError(f"{where}: the token {token!r} has the id {number!r}, which is no id")
+        if not is_id(number):
+            raise CheckpointError(f"{where}: the token {token!r:.80} has the id {number!r:.80}, which is no id")
         if owner.setdefault(number, token) != token:
-            raise CheckpointError(f"{where}: {owner[number]!r} and {token!r} have the same id {number}")
+            raise CheckpointError(f"{where}: {owner[number]!r:.80} and {token!r:.80} have the same id {number}")
 
 
 def _ascending(numbers: list[int]) -> bool:
@@ -118,11 +123,12 @@ def _live_merges(vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], wh
     missing: set[str] = set()
     for place, (first, second) in enumerate(merges):
         token = first + second
-        for part in (first, second, token):
-            if part not in vocab:
-                raise CheckpointError(f"{where}: merge {place + 1} ({first!r}, {second!r}): no token {part!r}")
+        pair = f"{where}: merge {place + 1} ({first!r:.80}, {second!r:.80})"
+        unknown = next((part for part in (first, second, token) if part not in vocab), None)
+        if unknown is not None:
+            raise CheckpointError(f"{pair}: no token {unknown!r:.80}")
         if (first, second) in listed:
-            raise CheckpointError(f"{where}: merge {place + 1} ({first!r}, {second!r}) is there twice")
+            raise CheckpointError(f"{pair} is there twice")
         listed.add((first, second))
         left, right = rank_of.get(first), rank_of.get(second)
         if left is None or right is None:
@@ -132,7 +138,7 @@ def _live_merges(vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], wh
         if not _end_as(left, right, rank, parts, rank_of_pair):
             continue
         if token in missing:
-            raise CheckpointError(f"{where}: merge {place + 1} makes {token!r} after a merge that needs it")
+            raise CheckpointError(f"{where}: merge {place + 1} makes {token!r:.80} after a merge that needs it")
         rank_of[token], parts[rank], rank_of_pair[left, right] = rank, (left, right), rank
     return rank_of
 
@@ -169,6 +175,6 @@ def _taken_whole(vocab: Mapping[str, int], made: Mapping[str, int], where: str) 
             continue
         # tiktoken merges two neighbours that make a token. Split in three or more, these bytes never are two.
         if len(encoding._encode_single_piece(data)) == 2:
-            raise CheckpointError(f"{where}: the token {token!r} is only taken whole, which gptcli cannot do for it")
+            raise CheckpointError(f"{where}: {token!r:.80} is only taken whole, which gptcli cannot do for it")
         whole[token] = max(made.values()) + 1 + len(whole)
     return whole

@@ -21,6 +21,7 @@ from gptcli.checkpoint.header import Header, read_header
 from gptcli.checkpoint.source import Source
 from gptcli.errors import CheckpointError, InputError
 from gptcli.model.shapes import parameter_shapes
+from gptcli.show.text import visible
 
 __all__ = ["FAMILIES", "Blueprint", "Family", "Fields", "Part", "read_blueprint", "supported", "vocabulary_size"]
 
@@ -172,6 +173,7 @@ def _check(blueprint: Blueprint, header: Header, source: Source) -> None:
         ]
     if problems:
         more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
+        shown = [visible(problem[:200], keep="") for problem in problems[:10]]
         raise CheckpointError(
-            f"{source.weights} does not fit its {blueprint.family} configuration: {'; '.join(problems[:10])}{more}"
+            f"{source.weights} does not fit its {blueprint.family} configuration: {'; '.join(shown)}{more}"
         )

@@ -1,6 +1,6 @@
 """Typed access to a config.json, where nothing can be trusted."""
 
-import math
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
@@ -8,6 +8,7 @@ from gptcli.errors import CheckpointError
 from gptcli.model.config import Activation
 
 T = TypeVar("T")
+_LARGEST = sys.float_info.max  # a JSON integer may be larger than any float
 
 # transformers' names for an activation -> ours.
 _ACTIVATIONS: dict[str, Activation] = {
@@ -61,7 +62,7 @@ class Fields:
     def number(self, *names: str, default: float | None = None) -> float:
         """A finite number above zero."""
         value = self._get(names, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LARGEST:
             raise self.wrong(names, value, "a number above 0")
         return float(value)
 

@@ -1,0 +1,121 @@
+"""Healthy checkpoints that the mutants are made from: tiny models of every family, and word vectors."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from tokenizers import AddedToken
+
+from tests.checkpoint.zoo import CONFIGS, reference
+from tests.tokenizer.reference import save, split_first, trained
+
+VOCAB_SIZE = 300
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
+    r"\s+(?!\S)|\s+"
+)
+
+
+def write_seeds(folder: Path) -> list[Path]:
+    """Write every seed into a folder of its own; returns the folders, in a fixed order."""
+    makers: list[tuple[str, Callable[[Path], None]]] = [
+        ("gpt2", lambda place: _model(place, "gpt2", _gpt2_tokenizer)),
+        ("gpt2-files", lambda place: _model(place, "gpt2 untied", _vocab_and_merges)),
+        ("gpt2-shards", _shards),
+        ("gpt2-alone", _without_config),
+        ("gpt_neo", lambda place: _model(place, "gpt_neo", _gpt2_tokenizer)),
+        ("gptj", lambda place: _model(place, "gptj", _split_tokenizer)),
+        ("gpt_neox", lambda place: _model(place, "gpt_neox", _normalising_tokenizer)),
+        ("opt", lambda place: _model(place, "opt as 350m", _vocab_and_merges)),
+        ("openai-gpt", lambda place: _model(place, "openai-gpt", _word_tokenizer)),
+        ("vectors", _vectors),
+    ]
+    places = []
+    for name, make in makers:
+        place = folder / name
+        place.mkdir(parents=True)
+        make(place)
+        places.append(place)
+    return places
+
+
+def _model(place: Path, case: str, tokenizer: Callable[[Path], None]) -> None:
+    config = copy.deepcopy(CONFIGS[case])
+    config.vocab_size = VOCAB_SIZE
+    reference(config).save_pretrained(place)
+    tokenizer(place)
+
+
+def _gpt2_tokenizer(place: Path) -> None:
+    save(trained(VOCAB_SIZE - 2, added=[AddedToken("<pad>", special=True, lstrip=True)], start="<|endoftext|>"), place)
+    declared = {"eos_token": "<|endoftext|>", "unk_token": {"content": "<|endoftext|>"}, "add_prefix_space": False}
+    (place / "tokenizer_config.json").write_text(json.dumps(declared))
+
+
+def _split_tokenizer(place: Path) -> None:
+    save(trained(VOCAB_SIZE, pre_tokenizer=split_first(LLAMA3)), place)
+
+
+def _normalising_tokenizer(place: Path) -> None:
+    save(trained(VOCAB_SIZE - 1, normalizer="NFC", added=[AddedToken("  ", normalized=True)]), place)
+    (place / "special_tokens_map.json").write_text(json.dumps({"eos_token": {"content": "<|endoftext|>"}}))
+
+
+def _vocab_and_merges(place: Path) -> None:
+    trained(VOCAB_SIZE).model.save(str(place))
+    declared = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "add_bos_token": True}
+    (place / "tokenizer_config.json").write_text(json.dumps(declared))
+    (place / "added_tokens.json").write_text(json.dumps({"<extra>": VOCAB_SIZE - 1}))
+
+
+def _word_tokenizer(place: Path) -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz.,!?'-"
+    merges = [("t", "h"), ("th", "e</w>"), ("a", "n"), ("an", "d</w>"), ("i", "n</w>")]
+    tokens = [
+        "<unk>",
+        *letters,
+        *(f"{letter}</w>" for letter in letters),
+        *(first + second for first, second in merges),
+    ]
+    vocab = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    (place / "vocab.json").write_text(json.dumps(vocab))
+    (place / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{first} {second}\n" for first, second in merges))
+    model = {"type": "BPE", "unk_token": "<unk>", "end_of_word_suffix": "</w>", "vocab": vocab, "merges": merges}
+    steps = {"normalizer": {"type": "BertNormalizer"}, "pre_tokenizer": {"type": "BertPreTokenizer"}}
+    (place / "tokenizer.json").write_text(json.dumps({"added_tokens": [], "model": model, **steps}))
+
+
+def _shards(place: Path) -> None:
+    _model(place, "gpt2 of one head", _gpt2_tokenizer)
+    tensors = load_file(place / "model.safetensors")
+    (place / "model.safetensors").unlink()
+    names = sorted(tensors)
+    weight_map: dict[str, str] = {}
+    for number in range(3):
+        shard = f"model-0000{number + 1}-of-00003.safetensors"
+        held = names[number::3]
+        save_file({name: tensors[name] for name in held}, place / shard, metadata={"format": "pt"})
+        weight_map |= dict.fromkeys(held, shard)
+    index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
+    (place / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def _without_config(place: Path) -> None:
+    """A lone file of heads of 64, whose shapes tell everything."""
+    config = copy.deepcopy(CONFIGS["gpt2"])
+    config.vocab_size, config.n_embd, config.n_head, config.n_layer = VOCAB_SIZE, 64, 1, 1
+    reference(config).save_pretrained(place)
+    (place / "config.json").unlink()
+    _gpt2_tokenizer(place)
+
+
+def _vectors(place: Path) -> None:
+    words = ["the", "king", "queen", "man", "woman", "naïve", "日本"]
+    matrix: Any = np.random.default_rng(0).normal(size=(len(words), 5)).astype(np.float16)
+    save_file({"embedding.weight": matrix}, place / "model.safetensors")
+    (place / "vocab.txt").write_text("".join(f"{word}\n" for word in words))
+    (place / "config.json").write_text(json.dumps({"model_type": "word-vectors", "lowercase": True}))

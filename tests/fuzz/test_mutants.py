@@ -1,0 +1,105 @@
+"""Thousands of broken checkpoints, opened in every way: a clear error or a load, in bounded time and memory."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.mutators import KINDS, make
+from tests.fuzz.runner import Tally, fuzz
+from tests.fuzz.seeds import write_seeds
+from tests.fuzz.worker import MEGABYTES, read_seeds
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
+COUNT = 5_200
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_mutant_ends_in_a_clear_error_or_a_load(tmp_path: Path) -> None:
+    tally = Tally()
+    fuzz(range(COUNT), tmp_path, min(os.cpu_count() or 1, 4), tally)
+    print(tally)
+    assert not tally.faults, "\n\n".join(f"mutant {n}: {fault}" for n, fault in sorted(tally.faults.items())[:5])
+    assert tally.kinds.total() == COUNT
+    # Neither is everything refused at the door, nor is nothing broken.
+    assert set(tally.kinds) == set(KINDS)
+    assert min(tally.ways["refused"], tally.ways["opened"]) > COUNT
+
+
+def test_a_number_makes_the_same_mutant_again(tmp_path: Path) -> None:
+    write_seeds(tmp_path)
+    seeds = read_seeds(tmp_path)
+    assert len(seeds) == 10
+    for number in range(50):
+        assert make(number, seeds) == make(number, seeds)
+    assert len({repr(make(number, seeds)) for number in range(200)}) == 200
+
+
+def limited(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a line of Python in a process, then look at a folder within the limits."""
+    script = (
+        "import json, sys\nfrom pathlib import Path\nfrom tests.fuzz import worker\n"
+        f"{code}\nprint(json.dumps(worker.examine_within_limits(Path(sys.argv[1]))))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_the_limits_hold(tmp_path: Path) -> None:
+    """What hangs is killed, and what eats is told apart from a refusal: the fuzzer would find both."""
+    hang = "worker.SECONDS = 1\ndef forever(path):\n    while True: pass\nworker.describe = forever"
+    assert limited(hang.replace("describe", "_describe"), tmp_path).returncode == -signal.SIGPROF
+    eat = f"worker._describe = lambda path: bytearray({MEGABYTES} * 1_100_000)"
+    assert "MemoryError" in json.loads(limited(eat, tmp_path).stdout)["fault"]
+
+
+def header_file(header: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header
+
+
+def many(item: str, size: int = 99_000_000) -> bytes:
+    """A JSON list of very many of the same, within the format's limit."""
+    return (b'{"a":[' + (item.encode() + b",") * (size // (len(item.encode()) + 1)))[:-1] + b"]}"
+
+
+LARGE: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "header of empty lists": ("model.safetensors", lambda: header_file(many("[]"))),
+    "header of wide text": (
+        "model.safetensors",
+        lambda: header_file(b'{"__metadata__":{"a":"' + b"\xf0\x9f\x90\x88" * 24_000_000),
+    ),
+    "tokenizer.json of numbers": ("tokenizer.json", lambda: many("0")),
+    "config.json of 3 GB": ("config.json", lambda: b""),
+}
+
+
+@pytest.mark.timeout(120)
+def test_large_files_are_judged_before_memory_is_taken(tmp_path: Path) -> None:
+    """A hundred megabytes each: nowhere does parsing them take more than the limit."""
+    write_seeds(tmp_path / "seeds")
+    folder = tmp_path / "seeds" / "gpt2"
+    for case, (name, content) in LARGE.items():
+        good = (folder / name).read_bytes()
+        (folder / name).write_bytes(content())
+        if "GB" in case:
+            os.truncate(folder / name, 3_000_000_000)
+        done = limited("", folder)
+        (folder / name).write_bytes(good)
+        assert done.returncode == 0, (case, done.stderr)
+        outcome = json.loads(done.stdout)
+        assert outcome["fault"] is None, case
+        assert outcome["refused"] >= 1, case

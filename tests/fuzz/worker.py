@@ -1,0 +1,206 @@
+"""Opens one mutant after the other, the way the commands do, in a process that may take only so much.
+
+Started by ``tests.fuzz.runner``: numbers come on stdin, one JSON object a mutant goes to stdout. The kernel holds the
+limits, so that nothing that hangs or eats can talk its way out: 10 seconds of processor time a mutant (SIGPROF), and
+500 MB of memory over the mutant's size.
+"""
+
+import json
+import resource
+import shutil
+import signal
+import sys
+import traceback
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from gptcli.checkpoint.description import describe
+from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.load import open_checkpoint
+from gptcli.checkpoint.source import find
+from gptcli.embedding.load import open_embedding
+from gptcli.errors import GptcliError
+from gptcli.generation import Limits
+from gptcli.sampling import Sampling
+from gptcli.show.models import draw_description
+from gptcli.show.text import visible
+from gptcli.tokenizer import Tokenizer, tokenizer_for
+from gptcli.tokenizer.listing import tokenize_text
+from gptcli.writing import Request, Writing
+from tests.fuzz.mutators import Files, make
+
+SECONDS = 10
+MEGABYTES = 500
+LONGEST_MESSAGE = 4_000
+TEXTS = ("The king's 2 horses aren't here,\n\n  naïve\u00a0日本! \x1b[31m<|endoftext|>" + "a" * 60 + "!", "", " " * 50)
+
+
+class Finding(Exception):
+    """Something that a user must never meet."""
+
+
+def main() -> None:
+    """Serve numbers until stdin ends."""
+    seeds, scratch = read_seeds(Path(sys.argv[1])), Path(sys.argv[2])
+    torch.set_num_threads(1)
+    examine(scratch)  # what is imported on first use is imported before memory is measured
+    for line in sys.stdin:
+        mutant = make(int(line), seeds)
+        folder = scratch / str(mutant.number)
+        mutant.write(folder)
+        outcome = examine_within_limits(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        print(json.dumps({"number": mutant.number, "kind": mutant.kind, **outcome}), flush=True)
+
+
+def examine_within_limits(folder: Path) -> dict[str, Any]:
+    """As ``examine``; the process ends by SIGPROF where it takes too long, and gets a MemoryError for too much."""
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    _limit_memory(sum(path.stat().st_size for path in folder.iterdir() if path.is_file() and not path.is_symlink()))
+    outcome = examine(folder)
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return outcome
+
+
+def read_seeds(folder: Path) -> dict[str, Files]:
+    """What ``write_seeds`` wrote."""
+    return {
+        place.name: {path.name: path.read_bytes() for path in sorted(place.iterdir())}
+        for place in sorted(folder.iterdir())
+    }
+
+
+def _limit_memory(nbytes: int) -> None:
+    held = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData:"))
+    allowed = int(held.split()[1]) * 1024 + nbytes + MEGABYTES * 1_000_000
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, resource.RLIM_INFINITY))
+
+
+def examine(folder: Path) -> dict[str, Any]:
+    """Open a checkpoint in every way there is.
+
+    Returns:
+        ``opened`` and ``refused``: how many of the ways worked and how many ended in a clear error; ``fault``: None, or
+        what went wrong, a traceback perhaps.
+    """
+    opened = refused = 0
+    for way in (_describe, _tokenize, _write, _look_up):
+        try:
+            way(folder)
+            opened += 1
+        except GptcliError as error:
+            refused += 1
+            if fault := _unclear(str(error), folder):
+                return {"opened": opened, "refused": refused, "fault": f"{way.__name__}: {fault}"}
+        except BaseException:
+            fault = traceback.format_exc(limit=-12)
+            return {"opened": opened, "refused": refused, "fault": f"{way.__name__}: {fault}"}
+    return {"opened": opened, "refused": refused, "fault": None}
+
+
+def _unclear(message: str, folder: Path) -> str | None:
+    """What is wrong with an error message: endless, empty, or of several lines."""
+    shown = visible(message)
+    if not shown.strip():
+        return "an error without a message"
+    if len(shown) > LONGEST_MESSAGE:
+        return f"a message of {len(shown)} characters: {shown[:200]}"
+    return f"a message of several lines: {shown[:500]}" if "\n" in shown else None
+
+
+def _describe(folder: Path) -> None:
+    from rich.console import Console
+
+    about = describe(str(folder), keys=True)
+    with Path("/dev/null").open("w") as nowhere:
+        console = Console(file=nowhere, record=True, width=100, highlight=False, markup=False, emoji=False)
+        # Drawing takes longer than all the rest: of the tensors only those with names worth looking at.
+        odd = tuple(tensor for tensor in about.tensors or () if not tensor.key.replace(".", "_").isidentifier())
+        console.print(draw_description(replace(about, tensors=odd[:20])))
+    shown = console.export_text()
+    if bad := {c for c in shown if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in "\n\u200c\u200d"}:
+        raise Finding(f"the card of the model holds {sorted(bad)!r}")
+    source = find(str(folder))
+    if source.weights is not None:
+        _agrees(read_header(source.weights))
+
+
+def _agrees(header: Header) -> None:
+    """The format's own library reads the same tensors at the same places, or, where it is stricter, nothing."""
+    for path in header.files:
+        with safe_open(path, framework="pt") as file:
+            ours = {name: tensor for name, tensor in header.tensors.items() if tensor.file == path}
+            if set(file.keys()) != set(ours):
+                raise Finding(f"{path}: other tensors than safetensors finds")
+            for name, tensor in ours.items():
+                if tensor.dtype.startswith(("F4", "F6", "F8", "U", "C")) or not tensor.count:
+                    continue
+                found = file.get_tensor(name)
+                with path.open("rb") as raw:
+                    raw.seek(tensor.start)
+                    stored = raw.read(tensor.nbytes)
+                if tuple(found.shape) != tensor.shape or bytes(found.reshape(-1).view(torch.uint8).numpy()) != stored:
+                    raise Finding(f"{path}: {name!r} is not what safetensors finds")
+
+
+def _tokenize(folder: Path) -> None:
+    tokenizer = tokenizer_for(folder, None)
+    refused: list[GptcliError] = []
+    for text in TEXTS:
+        for work in (_round_trip, _merges, _special):
+            _collect(refused, work, tokenizer, text)
+    if refused:
+        raise refused[0]
+
+
+def _collect(refused: list[GptcliError], work: Callable[[Tokenizer, str], object], *arguments: Any) -> None:
+    try:
+        work(*arguments)
+    except GptcliError as error:
+        refused.append(error)
+
+
+def _round_trip(tokenizer: Tokenizer, text: str) -> None:
+    ids = tokenizer.encode(text)
+    if any(not 0 <= token < tokenizer.n_vocab for token in ids):
+        raise Finding(f"ids beyond the vocabulary: {ids[:20]}")
+    tokenizer.decode(ids)
+
+
+def _merges(tokenizer: Tokenizer, text: str) -> None:
+    ids = [token for piece in tokenizer.merges(text) for token in piece.ids]
+    if ids != tokenizer.encode(text):
+        raise Finding(f"the merges make {ids[:20]}, the text is {tokenizer.encode(text)[:20]}")
+
+
+def _special(tokenizer: Tokenizer, text: str) -> None:
+    tokenize_text(tokenizer, [text], special=True)
+    tokenizer.decode(tokenizer.prefix_ids)
+
+
+def _write(folder: Path) -> None:
+    """Generate, as ``gptcli generate`` does."""
+    checkpoint = open_checkpoint(str(folder), device="cpu", dtype="float32")
+    request = Request(["the king"], Sampling(), Limits(3, checkpoint.eos_ids), seed=1)
+    writing = Writing(checkpoint.engine, checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab)
+    for _ in writing:
+        pass
+    for completion in writing.completions:
+        writing.record(completion)
+
+
+def _look_up(folder: Path) -> None:
+    """Look a word up, as ``gptcli neighbors`` does."""
+    embedding = open_embedding(str(folder))
+    embedding.vector(embedding.vocabulary.rows("king"))
+    embedding.vocabulary.name(embedding.matrix.shape[0] - 1)
+
+
+if __name__ == "__main__":
+    main()
