@@ -15,6 +15,7 @@ from gptcli.commands.analogy import analogy
 from gptcli.commands.direction import direction
 from gptcli.commands.generate import EPILOG, generate
 from gptcli.commands.logits import logits
+from gptcli.commands.map import map
 from gptcli.commands.models import models
 from gptcli.commands.neighbors import neighbors
 from gptcli.commands.params import params
@@ -115,6 +116,7 @@ app.command("embed-similarity", hidden=True)(similarity)
 app.command()(neighbors)
 app.command()(analogy)
 app.command()(direction)
+app.command()(map)
 
 
 def main() -> None:

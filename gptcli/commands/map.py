@@ -1,0 +1,59 @@
+"""``gptcli map``: words laid out on a plane."""
+
+from typing import Annotated
+
+import typer
+
+from gptcli.options import JsonOption, SaveOption
+from gptcli.show.console import notices, present
+from gptcli.vector_options import (
+    DEFAULT_EMBEDDING,
+    EmbeddingOption,
+    NoSpaceOption,
+    RestrictOption,
+    UnembeddingOption,
+    words_argument,
+)
+
+
+def map(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WORD", show_default=False, help='Words, expressions, or arrows: "man->woman".'),
+    ] = None,
+    neighbors: Annotated[int, typer.Option(metavar="N", min=0, help="Add the N nearest words of each.")] = 0,
+    axis: Annotated[
+        list[str] | None, typer.Option(metavar="EXPR", help="A direction as an axis: woman-man; once or twice.")
+    ] = None,
+    model: EmbeddingOption = DEFAULT_EMBEDDING,
+    unembedding: UnembeddingOption = False,
+    no_space: NoSpaceOption = False,
+    restrict: RestrictOption = None,
+    json: JsonOption = False,
+    save: SaveOption = None,
+) -> None:
+    """Lay words out on a plane: the slice through the embedding that shows most of them.
+
+    The axes are the principal components of the words on the map, vectors as
+    they are, or directions of your own. An arrow has to be in quotes, or the
+    shell takes its > for itself. --save map.html turns in three dimensions
+    under the pointer.
+
+    \b
+    gptcli map man woman king queen uncle aunt
+    gptcli map "man->woman" "king->queen" "uncle->aunt"
+    gptcli map tower cat --neighbors 8
+    gptcli map nurse engineer queen king --axis woman-man
+    gptcli map cat cats dog dogs --axis cats-cat --axis dog-cat
+    gptcli map king queen tower --neighbors 5 --save map.html
+    """
+    from gptcli.embedding.load import open_embedding
+    from gptcli.embedding.word_map import word_map
+    from gptcli.show.globe import globe
+    from gptcli.show.map import draw
+
+    texts = words_argument(words, "WORD")
+    embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
+    answer = word_map(embedding, texts, axes=axis or (), neighbors=neighbors, restrict=restrict)
+    notices(answer.notes)
+    present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: globe(answer))
