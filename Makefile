@@ -1,5 +1,5 @@
 # The README's commands, by name.
-.PHONY: setup run test lint format types wheel ci
+.PHONY: setup run test lint format types completions wheel ci
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -26,6 +26,9 @@ format: setup
 
 types: setup
 	$(BIN)/mypy
+
+completions: setup
+	$(BIN)/python -m gptcli.completion
 
 wheel: setup
 	$(BIN)/python -m build

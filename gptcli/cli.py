@@ -3,14 +3,15 @@
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
+from enum import Enum
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from gptcli import __version__
 from gptcli.commands.analogy import analogy
 from gptcli.commands.direction import direction
 from gptcli.commands.generate import EPILOG, generate
@@ -71,12 +72,14 @@ class ErrorBoundary(TyperGroup):
 
 
 def _one_line(error: Any) -> str:
-    message = " ".join(error.format_message().split())
+    message = " ".join(error.format_message().split()).replace("Value error, ", "")
+    message = re.sub(r"\(Possible options: (.*)\)", r"(did you mean \1?)", message)
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "gptcli"
     return f"{message} (try '{command} --help')"
 
 
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 a mistake in the command or its input, 130 interrupted."
 app = typer.Typer(
     name="gptcli",
     cls=ErrorBoundary,
@@ -88,19 +91,55 @@ app = typer.Typer(
 )
 
 
-def _version(show: bool) -> None:
+class Shell(str, Enum):
+    """The shells that there is a completion script for."""
+
+    bash = "bash"
+    zsh = "zsh"
+    fish = "fish"
+
+
+def _version(context: typer.Context, show: bool) -> None:
     if show:
-        print(f"gptcli {__version__}")
+        from gptcli.version import facts, version_line
+
+        print("\n".join(facts()) if context.params.get("verbose") else version_line())
         raise typer.Exit
 
 
-@app.callback(epilog="Exit codes: 0 done, 1 failed, 2 a mistake in the command or its input, 130 interrupted.")
+def _show_completion(shell: Shell | None) -> None:
+    if shell is not None:
+        from gptcli.completion import SCRIPTS
+        from gptcli.outline import outline
+
+        print(SCRIPTS[shell.value](outline()), end="")
+        raise typer.Exit
+
+
+# --version is not eager: it is looked at after --verbose, whichever came first.
+@app.callback(epilog=EXIT_CODES)
 def gptcli(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    version: Annotated[bool, typer.Option("--version", callback=_version, help="Print the version and exit.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", is_eager=True, help="With --version: python, torch, device, folders.")
     ] = False,
+    show_completion: Annotated[
+        Shell | None,
+        typer.Option(callback=_show_completion, is_eager=True, help="Print the completion script for a shell."),
+    ] = None,
 ) -> None:
-    """Open a GPT in the terminal and watch it work."""
+    """Open a GPT in the terminal and watch it work.
+
+    \b
+    gptcli generate "Once upon a time there was a"
+    gptcli logits "The king and the" -t 0.5,1,2
+    gptcli analogy king-man+woman
+    gptcli params gpt3
+    gptcli COMMAND --help                     options, and more examples
+    eval "$(gptcli --show-completion bash)"   TAB completes, here and now
+    """
+    if verbose:
+        raise typer.BadParameter("--verbose says more about --version, and there is no --version")
 
 
 # The command table. Hidden lines are longer names for the same.

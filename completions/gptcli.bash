@@ -1,0 +1,192 @@
+# bash completion for gptcli; written by 'python -m gptcli.completion': do not edit
+
+# Offer those of the given words that begin with $cur.
+_gptcli_words() {
+    local word
+    for word in "$@"; do
+        [[ $word == "$cur"* ]] && COMPREPLY+=("$word")
+    done
+}
+
+# Offer files whose names end in $1 (any, without), and folders.
+_gptcli_files() {
+    local path
+    compopt -o filenames 2>/dev/null
+    while IFS= read -r path; do
+        [[ -d ${path/#\~\//$HOME/} || $path == *"$1" ]] && COMPREPLY+=("$path")
+    done < <(compgen -f -- "$cur")
+}
+
+# Offer models: bundled, short names, downloaded, and then what lies here.
+_gptcli_models() {
+    local cache="${HF_HUB_CACHE:-${HUGGINGFACE_HUB_CACHE:-${HF_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/huggingface}/hub}}" config name
+    _gptcli_words glove-50d tales gpt2 gpt2-medium gpt2-large gpt2-xl distilgpt2 dialogpt-small dialogpt-medium dialogpt-large cerebras-gpt-111m cerebras-gpt-256m cerebras-gpt-590m cerebras-gpt-1.3b cerebras-gpt-2.7b cerebras-gpt-6.7b cerebras-gpt-13b openai-gpt gpt-neo-125m gpt-neo-1.3b gpt-neo-2.7b tinystories-1m tinystories-3m tinystories-8m tinystories-28m tinystories-33m tinystories-instruct-1m tinystories-instruct-3m tinystories-instruct-8m tinystories-instruct-28m tinystories-instruct-33m gpt-j-6b gpt-neox-20b pythia-70m pythia-160m pythia-410m pythia-1b pythia-1.4b pythia-2.8b pythia-6.9b pythia-12b pythia-70m-deduped pythia-160m-deduped pythia-410m-deduped pythia-1b-deduped pythia-1.4b-deduped pythia-2.8b-deduped pythia-6.9b-deduped pythia-12b-deduped opt-125m opt-350m opt-1.3b opt-2.7b opt-6.7b opt-13b opt-30b opt-66b
+    for config in "$cache"/models--*--*/snapshots/*/config.json; do
+        name=${config#"$cache"/models--}
+        name=${name%%/*}
+        name=${name/--//}
+        [[ $name =~ ^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$ ]] && _gptcli_words "$name"
+    done
+    _gptcli_files .safetensors
+}
+
+_gptcli() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= options= place=1 word
+    COMPREPLY=()
+    # --device=cpu arrives as three words.
+    if [[ $cur == "=" ]]; then
+        cur=
+    elif [[ $prev == "=" ]]; then
+        prev=${COMP_WORDS[COMP_CWORD-2]}
+    fi
+    while ((place < COMP_CWORD)); do
+        word=${COMP_WORDS[place++]}
+        case "$command $word" in
+            *" -"*) ;;
+            ' generate') command=generate ;;
+            ' logits') command=logits ;;
+            ' score') command=score ;;
+            ' params') command=params ;;
+            ' tokenize') command=tokenize ;;
+            ' similarity') command=similarity ;;
+            ' neighbors') command=neighbors ;;
+            ' analogy') command=analogy ;;
+            ' direction') command=direction ;;
+            ' map') command=map ;;
+            ' models') command=models ;;
+            'models list') command='models list' ;;
+            'models pull') command='models pull' ;;
+            'models show') command='models show' ;;
+            *) break ;;
+        esac
+    done
+    case "$command" in
+        '')
+            options="--version --verbose --show-completion -h --help"
+            case "$prev" in
+                --show-completion) _gptcli_words bash zsh fish; return ;;
+            esac
+            [[ $cur == -* ]] || _gptcli_words generate logits score params tokenize similarity neighbors analogy direction map models
+            ;;
+        generate)
+            options="--prompts-file --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --no-echo --stats --json --jsonl -h --help"
+            case "$prev" in
+                --prompts-file) _gptcli_files; return ;;
+                -n|--max-new-tokens|--stop|-N|--num-samples|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head) return ;;
+                --overflow) _gptcli_words slide stop; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+            esac
+            ;;
+        logits)
+            options="--top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --device --dtype --json --save -h --help"
+            case "$prev" in
+                --top|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--n-head) return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
+        score)
+            options="--bos --stride --top -m --model --n-head --device --dtype --json --save -h --help"
+            case "$prev" in
+                --stride|--top|--n-head) return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
+        params)
+            options="-m --model --n-head --json --save -h --help"
+            case "$prev" in
+                -m|--model) _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3; _gptcli_models; return ;;
+                --n-head) return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            [[ $cur == -* ]] || { _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3; _gptcli_models; }
+            ;;
+        tokenize)
+            options="--ids --decode --count --merges --truncate --special --encoding -m --model --json --save -h --help"
+            case "$prev" in
+                --truncate) return ;;
+                --encoding) _gptcli_words cl100k_base gpt2 o200k_base o200k_harmony p50k_base p50k_edit r50k_base; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
+        similarity)
+            options="--metric -m --model --unembedding --no-space --restrict --evaluate --count-unknown --json --save -h --help"
+            case "$prev" in
+                --metric) _gptcli_words cosine dot euclidean; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --restrict) return ;;
+                --evaluate|--save) _gptcli_files; return ;;
+            esac
+            ;;
+        neighbors)
+            options="--metric --keep-query -m --model --unembedding --no-space --restrict --top --json --save -h --help"
+            case "$prev" in
+                --metric) _gptcli_words cosine dot euclidean; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --restrict|--top) return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
+        analogy)
+            options="--method --metric --keep-query -m --model --unembedding --no-space --restrict --evaluate --count-unknown --top --json --save -h --help"
+            case "$prev" in
+                --method) _gptcli_words add mul; return ;;
+                --metric) _gptcli_words cosine dot euclidean; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --restrict|--top) return ;;
+                --evaluate|--save) _gptcli_files; return ;;
+            esac
+            ;;
+        direction)
+            options="--sort --no-sort -m --model --unembedding --no-space --json --save -h --help"
+            case "$prev" in
+                -m|--model) _gptcli_models; return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
+        map)
+            options="--neighbors --axis -m --model --unembedding --no-space --restrict --json --save -h --help"
+            case "$prev" in
+                --neighbors|--axis|--restrict) return ;;
+                -m|--model) _gptcli_models; return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
+        models)
+            options="-h --help"
+            [[ $cur == -* ]] || _gptcli_words list pull show
+            ;;
+        'models list')
+            options="--json --save -h --help"
+            case "$prev" in
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
+        'models pull')
+            options="--json --save -h --help"
+            case "$prev" in
+                --save) _gptcli_files; return ;;
+            esac
+            [[ $cur == -* ]] || { _gptcli_models; }
+            ;;
+        'models show')
+            options="--keys --n-head --json --save -h --help"
+            case "$prev" in
+                --n-head) return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            [[ $cur == -* ]] || { _gptcli_models; }
+            ;;
+    esac
+    [[ $cur == -* ]] && _gptcli_words $options
+}
+
+complete -F _gptcli gptcli
