@@ -28,25 +28,40 @@ def draw_next(answer: "NextToken") -> "RenderableType":
     from rich.text import Text
 
     several = len(answer.distributions) > 1
-    head = Text(_ending(answer.prompt), style="bold").append(" ▁", style="not bold")
-    body = _side_by_side(answer.distributions) if several else _one(answer.distributions[0])
-    return Group(head, body, *(Text(_summary(each), style="dim") for each in answer.distributions))
+    head = Text(ending(answer.prompt), style="bold").append(" ▁", style="not bold")
+    body = _side_by_side(answer.distributions) if several else candidates(answer.distributions[0])
+    return Group(head, body, *(Text(summary(each), style="dim") for each in answer.distributions))
 
 
-def _one(odds: "Distribution") -> "Table":
-    """Rank, token, id, logit, probability, bar; and what filters did, where there are any."""
+def candidates(
+    odds: "Distribution", *, most: int | None = None, mark: int | None = None, selected: int | None = None
+) -> "Table":
+    """Rank, token, id, logit, probability, bar; and what filters did, where there are any.
+
+    Args:
+        odds: what there is to choose from.
+        most: list no more than so many; the others are counted with the rest.
+        mark: the id of a token that an arrow points at.
+        selected: the id of a token whose row stands out.
+    """
     changed = bool(odds.filters)
     made = table(">rank", "token", ">id", ">logit", ">probability", *(("model", "") if changed else ("",)))
     if changed:
         made.columns[5].justify = "right"
-    most = max(candidate.probability for candidate in odds.candidates)
-    for candidate in odds.candidates + odds.watched:
+    listed = odds.candidates[:most]
+    largest = max(candidate.probability for candidate in odds.candidates + odds.watched) or 1.0
+    for candidate in listed + odds.watched:
         cells = [*_name(candidate), f"{candidate.logit:.3f}", _probability(candidate)]
         if changed:
             cells.append(percent(candidate.model_probability))
-        made.add_row(*cells, Bar(candidate.probability / most), style="dim" if candidate.cut_by else None)
-        if candidate is odds.candidates[-1]:
-            rest = ["", f"{odds.rest.count:,} more", "", "", percent(odds.rest.probability)]
+        if candidate.id in (mark, selected):
+            cells[0] = f"▶ {cells[0]}"
+        style = "reverse" if candidate.id == selected else "dim" if candidate.cut_by else None
+        made.add_row(*cells, Bar(candidate.probability / largest), style=style)
+        if candidate is listed[-1]:
+            hidden = odds.candidates[len(listed) :]
+            probability = odds.rest.probability + sum(each.probability for each in hidden)
+            rest = ["", f"{odds.rest.count + len(hidden):,} more", "", "", percent(probability)]
             made.add_row(*rest, end_section=bool(odds.watched), style="dim")
     return made
 
@@ -99,13 +114,14 @@ def _probability(candidate: "Candidate") -> str:
     return candidate.cut_by or percent(candidate.probability)
 
 
-def _summary(odds: "Distribution") -> str:
+def summary(odds: "Distribution") -> str:
+    """The temperature, how undecided the model is, and how much the filters keep."""
     filters = [name for name in odds.filters if name != "temperature"]
     kept = f", {odds.kept:,} kept by {', '.join(filters)}" if filters else ""
     return f"T = {odds.temperature:g}: entropy {odds.entropy_bits:.3f} bits{kept}"
 
 
-def _ending(prompt: str, most: int = 60) -> str:
+def ending(prompt: str, most: int = 60) -> str:
     """The end of a prompt, on one line."""
     line = visible(prompt, keep="").replace("\n", "⏎")
     return line if len(line) <= most else f"… {line[-most:]}"
