@@ -112,9 +112,8 @@ def _walk_back(model: GPT, run: Record, token: int) -> Iterator[Contribution]:
     yield Contribution("embedding", None, None, _dot(word, direction))
 
 
-Walk = Generator[
-    Contribution, None, Tensor
-]  # yields summands, returns the direction in front of what it walked through
+# Yields summands, and returns the direction in front of what it walked through.
+Walk = Generator[Contribution, None, Tensor]
 
 
 def _norm(norm: nn.Module, x: Tensor, direction: Tensor, kind: str, layer: int | None) -> Walk:

@@ -70,6 +70,7 @@ class Lens:
         stages: the embedding, then each layer; the last stage is what the model says.
         decided: for each position the first stage from which the final guess stays the best one.
         tracks: the answer (what the model says after the last position), or the tokens that were asked for.
+        asked: whether those tokens were asked for.
         parallel: whether attention and MLP read the same input, so that what stands between them is a sum that no
             part of the model reads.
     """
@@ -82,6 +83,7 @@ class Lens:
     stages: list[Stage]
     decided: list[int]
     tracks: list[Track]
+    asked: bool
     parallel: bool
 
 
@@ -130,6 +132,7 @@ def lens(
             stages=stages,
             decided=[decided_at([stage.guesses[place].id for stage in stages]) for place in range(len(ids))],
             tracks=tracks,
+            asked=bool(wanted),
             parallel=checkpoint.blueprint.config.parallel_residual,
         ),
         run,

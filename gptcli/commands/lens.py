@@ -1,0 +1,73 @@
+"""``gptcli lens``: what each layer would say."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gptcli import options
+from gptcli.show.console import notices, present
+
+if TYPE_CHECKING:
+    from gptcli.inspection.attribution import Attribution
+    from gptcli.inspection.lens import Lens
+
+_LENS = "Lens"
+
+
+@dataclass(frozen=True)
+class LensAnswer:
+    """What ``--json`` prints: the lens, and what makes the logits of the tokens that it follows."""
+
+    lens: "Lens"
+    attribution: "list[Attribution]"
+
+
+def lens(
+    prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
+    sublayers: Annotated[
+        bool, typer.Option("--sublayers", help="Between attention and MLP too.", rich_help_panel=_LENS)
+    ] = False,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORD", help="Follow this token. Repeatable.", rich_help_panel=_LENS),
+    ] = None,
+    attribution: Annotated[
+        bool, typer.Option("--attribution", help="What each head and MLP adds to the logit.", rich_help_panel=_LENS)
+    ] = False,
+    top: options.TopOption = 20,
+    model: options.ModelOption = options.DEFAULT_MODEL,
+    n_head: options.NHeadOption = None,
+    device: options.DeviceOption = options.Device.auto,
+    dtype: options.DtypeOption = options.Dtype.auto,
+    json: options.JsonOption = False,
+    save: options.SaveOption = None,
+) -> None:
+    """Watch a model make up its mind: the best guess after every layer.
+
+    The logit lens: after each layer the residual stream goes through the
+    final norm and the unembedding, as if that layer were the last. The last
+    row is what the model says. --attribution takes a logit apart into what
+    the embedding, every head, every MLP and the biases add to it.
+
+    \b
+    gptcli lens "Once upon a time there was a little"
+    gptcli lens "The king and the" --token queen --token dragon
+    gptcli lens "The king and the" --sublayers
+    gptcli lens "The king and the" --attribution
+    gptcli lens "The king and the" --attribution --token queen --top 10
+    """
+    text = options.text_argument(prompt, "PROMPT")
+
+    from gptcli.checkpoint.load import open_checkpoint
+    from gptcli.inspection import lens as inspection
+    from gptcli.inspection.attribution import attribute
+    from gptcli.show.attribution import draw as draw_attribution
+    from gptcli.show.lens import draw
+
+    checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
+    notices(checkpoint.blueprint.notes)
+    seen, run = inspection.lens(checkpoint, text, sublayers=sublayers, words=token or [])
+    parts = [attribute(checkpoint.model, run, each.id, each.token) for each in seen.tracks] if attribution else []
+    answer = LensAnswer(seen, parts)
+    present(answer, lambda: draw(seen, [draw_attribution(part, top) for part in parts]), as_json=json, save=save)

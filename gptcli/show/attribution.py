@@ -1,0 +1,123 @@
+"""The picture of ``gptcli lens --attribution``: what each part adds to a logit, as bars, and the heads as a map."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcli.show.heat import heat_map
+from gptcli.show.pictures import bar, colour, table
+from gptcli.show.text import token_text
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    from gptcli.inspection.attribution import Attribution, Contribution
+
+_WIDEST = 61
+_NAMES = {
+    "embedding": "token embedding",
+    "position": "position embedding",
+    "final norm bias": "final norm's bias",
+    "unembedding bias": "unembedding's bias",
+    "attention bias": "attention bias",
+    "mlp": "MLP",
+    "mlp bias": "MLP bias",
+    "attention norm bias": "norm bias behind attention",
+    "mlp norm bias": "norm bias behind MLP",
+}
+
+
+def draw(attribution: "Attribution", top: int) -> "RenderableType":
+    """The parts by size, their sum, and what each head adds."""
+    from rich.console import Group
+    from rich.text import Text
+
+    head = Text(f"What makes the logit of {token_text(attribution.token)} {attribution.logit:.3f}", style="bold")
+    parts: list[RenderableType] = [head, _bars(attribution, top)]
+    if attribution.frozen is not None:
+        said = f"With the scale of {attribution.frozen} held as in this run, a logit is a sum."
+        parts.append(Text(said, style="dim"))
+    if attribution.heads():
+        parts += [Text("\nWhat each head adds (rows: layers)", style="bold"), HeadMap(attribution.heads())]
+    return Group(*parts)
+
+
+def part_name(part: "Contribution") -> str:
+    """What to call a part."""
+    if part.kind == "head":
+        return f"layer {part.layer} head {part.head}"
+    return _NAMES[part.kind] if part.layer is None else f"layer {part.layer} {_NAMES[part.kind]}"
+
+
+def _bars(attribution: "Attribution", top: int) -> "Table":
+    parts = sorted(attribution.contributions, key=lambda part: -abs(part.logit))
+    most = max((abs(part.logit) for part in parts), default=0.0) or 1.0
+    rest = sum(part.logit for part in parts[top:])
+    if len(parts) > top:
+        most = max(most, abs(rest))
+    made = table("part", ">adds")
+    made.add_column("")
+    for part in parts[:top]:
+        made.add_row(part_name(part), f"{part.logit:+.3f}", SignedBar(part.logit / most))
+    if len(parts) > top:
+        made.add_row(f"{len(parts) - top:,} smaller", f"{rest:+.3f}", SignedBar(rest / most), style="dim")
+    made.add_section()
+    made.add_row("all together", f"{attribution.total:+.3f}", style="bold")
+    lost = attribution.logit - attribution.total
+    if abs(lost) >= 0.0005:
+        made.add_row("lost to rounding", f"{lost:+.3f}", style="dim")
+    return made
+
+
+@dataclass(frozen=True)
+class SignedBar:
+    """A bar from the middle: right for what is added, left for what is taken away; ``fraction`` is -1 to 1."""
+
+    fraction: float
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Draw it as wide as its column."""
+        from rich.text import Text
+
+        half = max((min(options.max_width, _WIDEST) - 1) // 2, 1)
+        # There are no blocks that grow from the right in eighths; halves will do.
+        halves = max(round(-self.fraction * half * 2), 1) if self.fraction < 0 else 0
+        left = ("▐" if halves % 2 else "") + "█" * (halves // 2)
+        text = Text(left.rjust(half), style=colour(0.35), no_wrap=True)
+        text.append("│", style="dim")
+        yield text.append(bar(self.fraction, half), style=colour(0.75))
+
+    def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
+        """Any width will do."""
+        from rich.measure import Measurement
+
+        return Measurement(3, min(_WIDEST, options.max_width))
+
+
+@dataclass(frozen=True)
+class HeadMap:
+    """[layers][heads] figures on colours; the middle of the colour map is nothing added."""
+
+    values: list[list[float]]
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """As many digits as fit, then as many heads."""
+        from rich.text import Text
+
+        rows = [str(layer) for layer in range(1, len(self.values) + 1)]
+        margin, count = len(rows[-1]) + 1, len(self.values[0])
+        for digits in (3, 2, 1):
+            texts = [[f"{value:+.{digits}f}" for value in row] for row in self.values]
+            cell = max(len(text) for row in texts for text in row) + 2
+            if margin + cell * count <= options.max_width:
+                break
+        shown = max(min((options.max_width - margin) // cell, count), 1)
+        most = max(abs(value) for row in self.values for value in row) or 1.0
+        columns = [f"{head}" for head in range(1, shown + 1)]
+        yield heat_map(
+            rows, columns, [row[:shown] for row in self.values], (-most, most), [row[:shown] for row in texts]
+        )
+        if shown < count:
+            yield Text(f"heads {shown + 1} to {count} do not fit in this width", style="dim")

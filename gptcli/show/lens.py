@@ -1,0 +1,152 @@
+"""The picture of ``gptcli lens``: every layer's best guess at every position, and tokens through the layers."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcli.show.odds import percent
+from gptcli.show.pictures import Bar, colour, table, text_colour
+from gptcli.show.text import token_text
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    from gptcli.inspection.lens import Guess, Lens, Stage, Track
+
+_PERCENT = 4  # columns of a space and a percentage
+_SHORTEST = 7  # columns that a token gets at the least
+_BETWEEN = "between attention and MLP stands what attention alone has added: in this model both work side by side"
+
+
+def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType":
+    """The grid, when each position was decided, the tokens that were asked for, and more pictures of the same run."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [LensGrid(lens), Text(), _legend(), Text(verdict(lens))]
+    if lens.asked:
+        parts += [Text(), _tracks(lens)]
+    if lens.parallel and any(stage.sublayer == "attention" for stage in lens.stages):
+        parts.append(Text(_BETWEEN, style="dim"))
+    for picture in more:
+        parts += [Text(), picture]
+    return Group(*parts)
+
+
+def stage_name(stage: "Stage") -> str:
+    """How a stage is called beside a row."""
+    if stage.sublayer == "embedding":
+        return "embed"
+    sublayers = {"attention": " attn", "block": ""}
+    return f"{stage.layer}{sublayers[stage.sublayer]}"
+
+
+def verdict(lens: "Lens") -> str:
+    """What the model says in the end, and since when: one sentence."""
+    answer, stage = lens.stages[-1].guesses[-1], lens.stages[lens.decided[-1]]
+    if stage.sublayer == "embedding":
+        when = "decided by the embedding alone"
+    else:
+        half = ", by its attention" if stage.sublayer == "attention" else ""
+        when = f"decided at layer {stage.layer} of {lens.stages[-1].layer}{half}"
+    return f"next: {token_text(answer.token)} {percent(answer.probability)}, {when}"
+
+
+@dataclass(frozen=True)
+class LensGrid:
+    """Rows are layers, columns positions; the latest positions are shown where not all fit."""
+
+    lens: "Lens"
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Lay it out for the width at hand."""
+        from rich.text import Text
+
+        lens = self.lens
+        names = ["layer", *map(stage_name, lens.stages), "since"]
+        margin = max(map(len, names)) + 1
+        first, cell = self._fit(options.max_width - margin)
+        if first:
+            yield Text(f"… {first:,} earlier of {len(lens.tokens):,} tokens do not fit in this width", style="dim")
+        grid = Text(no_wrap=True, overflow="crop")
+        grid.append("layer".ljust(margin), style="dim")
+        for token in lens.tokens[first:]:
+            grid.append(_clip(token_text(token), cell) + " ", style="bold")
+        for place, stage in enumerate(lens.stages):
+            grid.append("\n" + stage_name(stage).rjust(margin - 1) + " ", style="dim")
+            for guess, since in zip(stage.guesses[first:], lens.decided[first:], strict=True):
+                grid.append(_field(guess, cell), style=_style(guess, decided=place >= since)).append(" ")
+        grid.append("\n" + "since".ljust(margin), style="dim")
+        for since in lens.decided[first:]:
+            name = stage_name(lens.stages[since])
+            grid.append(_clip(name if name == "embed" else f"layer {name}", cell) + " ")
+        yield grid
+
+    def _fit(self, width: int) -> tuple[int, int]:
+        """The first position that fits, and the columns of a cell."""
+        from rich.cells import cell_len
+
+        count, shortest = len(self.lens.tokens), _SHORTEST + _PERCENT
+        fitting = max(min(width // (shortest + 1), count), 1)
+        first = count - fitting
+        longest = max(
+            cell_len(token_text(guess.token)) for stage in self.lens.stages for guess in stage.guesses[first:]
+        )
+        longest = max(longest + 1 + _PERCENT, *(cell_len(token_text(token)) for token in self.lens.tokens[first:]))
+        return first, max(min(longest, width // fitting - 1), _PERCENT + 1)
+
+
+def _field(guess: "Guess", cell: int) -> str:
+    figure = _round(guess.probability)
+    return _clip(token_text(guess.token), cell - _PERCENT) + figure.rjust(_PERCENT)
+
+
+def _round(probability: float) -> str:
+    """A percentage without decimals or sign, that is 0 or 100 only where the probability is."""
+    if 0 < probability < 0.005:
+        return "<1"
+    return ">99" if 0.995 <= probability < 1 else f"{probability * 100:.0f}"
+
+
+def _clip(text: str, width: int) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    return set_cell_size(text, width - 1) + "…" if cell_len(text) > width else set_cell_size(text, width)
+
+
+def _style(guess: "Guess", *, decided: bool) -> str:
+    weight = "bold " if decided else ""
+    return f"{weight}{text_colour(guess.probability)} on {colour(guess.probability)}"
+
+
+def _legend() -> "Text":
+    from rich.text import Text
+
+    legend = Text("probability, % ", style="dim")
+    for step in range(0, 101, 25):
+        legend.append(f" {step} ", style=f"not dim {text_colour(step / 100)} on {colour(step / 100)}")
+    return legend.append("  since: first for good")
+
+
+def _tracks(lens: "Lens") -> "Table":
+    """Rank and probability of each token at each stage; the bar is full at rank 1, and halves with its logarithm."""
+    made = table(">layer")
+    for track in lens.tracks:
+        made.add_column(f"rank of {token_text(track.token)}", justify="right", no_wrap=True)
+        made.add_column("probability", justify="right", no_wrap=True)
+        made.add_column("")
+    for place, stage in enumerate(lens.stages):
+        cells: list[RenderableType] = [stage_name(stage)]
+        for track in lens.tracks:
+            closeness = _closeness(track, place, lens.vocabulary)
+            cells += [f"{track.ranks[place]:,}", percent(track.probabilities[place]), Bar(closeness)]
+        made.add_row(*cells)
+    return made
+
+
+def _closeness(track: "Track", place: int, vocabulary: int) -> float:
+    """1 at rank 1, 0 at the last rank, on a logarithmic scale."""
+    return 1 - math.log(track.ranks[place]) / math.log(max(vocabulary, 2))
