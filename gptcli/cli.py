@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from gptcli.commands.analogy import analogy
 from gptcli.commands.direction import direction
 from gptcli.commands.generate import EPILOG, generate
+from gptcli.commands.lens import lens
 from gptcli.commands.logits import logits
 from gptcli.commands.map import map
 from gptcli.commands.models import models
@@ -146,6 +147,7 @@ def gptcli(
 app.command(epilog=EPILOG)(generate)
 app.command()(logits)
 app.command()(score)
+app.command()(lens)
 app.add_typer(models, name="models")
 app.command()(params)
 app.command("count-params", hidden=True)(params)
