@@ -5,7 +5,8 @@ import io
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from gptcli.commands.similarity import similarity
 from gptcli.commands.tokenize import EPILOG as TOKENIZE_EPILOG
 from gptcli.commands.tokenize import tokenize
 from gptcli.errors import GptcliError
+from gptcli.memory import GENERAL, is_out_of_memory
 from gptcli.show.console import notice
 
 # Typer's own base of everything it says about wrong usage: BadParameter < UsageError < ClickException. The releases
@@ -38,21 +40,15 @@ _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 class ErrorBoundary(TyperGroup):
     """The top-level command: turns what was raised inside into one line on stderr and an exit code."""
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the arguments; ``--help`` and ``--version`` print in here."""
+        with _output():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run a subcommand; a reader that went away (``| head``) ends it quietly."""
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-            return result
-        except BrokenPipeError:
-            # Python flushes stdout once more at exit; let that go nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
-        except OSError as error:
-            if error.errno not in _OUTPUT_ERRORS:
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise GptcliError(f"cannot write the output: {error.strerror}") from error
+        """Run a subcommand."""
+        with _output():
+            return super().invoke(ctx)
 
     def main(  # type: ignore[override]  # the rest of Typer's parameters travel in **extra
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
@@ -62,14 +58,53 @@ class ErrorBoundary(TyperGroup):
         try:
             code = super().main(args=args, prog_name=prog_name or "gptcli", **extra)
         except GptcliError as error:
-            notice(f"error: {error}")
-            sys.exit(error.exit_code)
+            code = _say(str(error), error.exit_code)
         except _UsageError as error:
-            notice(f"error: {_one_line(error)}")
-            sys.exit(2)
+            code = _say(_one_line(error), 2)
         except typer.Abort:
-            sys.exit(130)
+            code = 130
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            code = _say(GENERAL, 1)
+        with suppress(OSError):
+            sys.stdout.flush()  # what is left after an error; where it fails, the error has been told
         sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """What prints runs in here: a reader that went away (``| head``) ends it quietly, a full disk with an error."""
+    try:
+        try:
+            yield
+        except typer.Exit:
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as error:
+        # Rich exits by itself where it was the one that wrote.
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        _let_go_of_stdout()
+        raise typer.Exit(0) from None
+    except OSError as error:
+        if error.errno not in _OUTPUT_ERRORS:
+            raise
+        _let_go_of_stdout()
+        raise GptcliError(f"cannot write the output: {error.strerror}") from error
+
+
+def _let_go_of_stdout() -> None:
+    """Python flushes stdout once more at exit; let that go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(message: str, code: int) -> int:
+    """Tell what went wrong, unless nobody listens on stderr either; returns the exit code."""
+    with suppress(OSError):
+        notice(f"error: {message}")
+    return code
 
 
 def _one_line(error: Any) -> str:

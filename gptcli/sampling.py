@@ -117,8 +117,14 @@ class Sampling:
 
 
 def add_bias(logits: Logits, bias: Mapping[int, float]) -> Logits:
-    """Add a number to the logits of some ids; -inf forbids a token."""
+    """Add a number to the logits of some ids; -inf forbids a token.
+
+    Raises:
+        InputError: the model has no such id, though its tokenizer has.
+    """
     biased = logits.astype(np.float64)
+    if bias and not 0 <= min(bias) <= max(bias) < len(biased):
+        raise InputError(f"--logit-bias: the model has no logit for id {max(bias)}: its ids end at {len(biased) - 1}")
     for token, value in bias.items():
         biased[token] += value
     return _bounded(biased, cut=biased == -np.inf)

@@ -211,6 +211,8 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False, n_vocab:
         raise InputError(f"the prompt holds {text}, a token of {tokenizer.name} that the model lacks")
     if ids and not bos:
         return ids
+    if n_vocab is not None and tokenizer.eos_id is not None and tokenizer.eos_id >= n_vocab:
+        raise InputError(f"the end-of-text token of {tokenizer.name} is one that the model lacks: give a prompt")
     if tokenizer.eos_id is None:
         raise InputError(f"the tokenizer {tokenizer.name} has no end-of-text token to start from: give a prompt")
     return [tokenizer.eos_id, *ids]

@@ -15,6 +15,7 @@ from gptcli.checkpoint.header import Header, read_header
 from gptcli.checkpoint.slices import Files
 from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError, InputError
+from gptcli.memory import explained
 from gptcli.model.engine import Engine
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine
@@ -137,13 +138,15 @@ def load_gpt(
     Raises:
         CheckpointError: a file cannot be read, or a weight holds NaN or infinity.
         InputError: a weight is too large for ``dtype``.
+        GptcliError: there is not enough memory.
     """
     with torch.device("meta"), _NoDraws():
         model = GPT(blueprint.config)
     if group is not None:
         group.shard(model)
     wanted = model.state_dict()
-    with torch.inference_mode(False):
+    name_of_dtype = str(dtype).removeprefix("torch.")
+    with torch.inference_mode(False), explained(blueprint.config, device.type, name_of_dtype):
         files = Files(header, dtype)
         weights: dict[str, Tensor] = {}
         for name, part in blueprint.tensors.items():

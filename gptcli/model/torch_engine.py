@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gptcli.memory import explained
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.gpt import GPT
 
@@ -32,8 +33,12 @@ class TorchEngine:
     @torch.inference_mode()
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
-        self._cache = self._new_cache(len(rows), capacity)
-        return self._read(rows, self._cache)
+        weight = self.model.wte.weight
+        dtype = str(weight.dtype).removeprefix("torch.")
+        with explained(self.model.config, weight.device.type, dtype, rows=len(rows), capacity=capacity):
+            self._cache = None  # before the memory of the next one is taken
+            self._cache = self._new_cache(len(rows), capacity)
+            return self._read(rows, self._cache)
 
     @torch.inference_mode()
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
