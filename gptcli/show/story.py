@@ -1,6 +1,7 @@
 """A text while it is being written: streamed to a person or a pipe, or recorded as JSON."""
 
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,9 +32,11 @@ def writer_for(writing: Writing, output: str | None, *, echo: bool) -> Writer:
 
 def write(writing: Writing, writer: Writer) -> None:
     """Have the texts written and shown; an interrupt keeps what is there."""
+    pieces = iter(writing)
     try:
+        first = next(pieces, None)  # reading the prompt may take long, and nothing of it is shown: Ctrl-C does not wait
         with Interrupt() as interrupt:
-            for piece in writing:
+            for piece in chain([] if first is None else [first], pieces):
                 writer.piece(piece)
                 interrupt.check()
     except KeyboardInterrupt:
