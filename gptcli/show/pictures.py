@@ -1,4 +1,4 @@
-"""The pictures: bars, heat maps and token strips, as Rich renderables on one colour map.
+"""The pictures: bars and token strips, as Rich renderables on one colour map. (``heat`` has the maps.)
 
 Colours follow cividis (Nuñez et al. 2018): even to the eye, also without red and green. Every coloured cell sets its
 text colour too, so that it reads on a light and on a dark terminal; without colour, characters carry the values.
@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
-
-from gptcli.show.text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -125,31 +123,3 @@ def token_strip(tokens: Sequence[str], below: Sequence[str], width: int) -> "Tex
         lower.append(set_cell_size(under, cell), style="dim").append(" ")
         used += cell + 1
     return strip.append_text(upper).append("\n").append_text(lower)
-
-
-def heat_map(
-    rows: Sequence[str],
-    columns: Sequence[str],
-    values: Sequence[Sequence[float]],
-    bounds: tuple[float, float] | None = None,
-) -> "Table":
-    """A table of figures, each on its colour.
-
-    Args:
-        rows: labels of the rows.
-        columns: labels of the columns.
-        values: [rows][columns] figures.
-        bounds: the figures at the ends of the colour map; the smallest and the largest, without.
-    """
-    from rich.text import Text
-
-    flat = bounds or [value for row in values for value in row]
-    low, span = min(flat), (max(flat) - min(flat)) or 1.0
-    grid = table("", *(f">{visible(column)}" for column in columns))
-    for label, row in zip(rows, values, strict=True):
-        cells = [
-            Text(f" {value:6.3f} ", style=f"{text_colour((value - low) / span)} on {colour((value - low) / span)}")
-            for value in row
-        ]
-        grid.add_row(visible(label), *cells)
-    return grid

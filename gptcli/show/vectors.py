@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.pictures import bar, heat_map, table
+from gptcli.show.heat import heat_map
+from gptcli.show.pictures import bar, table
 from gptcli.show.text import token_text, visible
 
 if TYPE_CHECKING:

@@ -81,18 +81,3 @@ def test_markup_in_data_is_text() -> None:
     grid.add_row("[bold]cell[/bold]", "1")
     for text in ("[red]head[/red]", "[bold]cell[/bold]"):
         assert text in drawn(grid, 200)
-    heat = pictures.heat_map(["[bold]a"], ["[red]b", "\x1b[31mc"], [[0.0, 1.0]])
-    shown = drawn(heat, 200)
-    assert "[bold]a" in shown
-    assert "[red]b" in shown
-    assert "\x1b" not in shown
-
-
-def test_heat_map_carries_its_values_without_colour_and_with() -> None:
-    heat = pictures.heat_map(["a", "b"], ["x", "y"], [[0.0, 0.5], [0.25, 1.0]])
-    for colour in (False, True):
-        shown = drawn(heat, colour=colour)
-        assert all(value in shown for value in ("0.000", "0.500", "0.250", "1.000"))
-    assert "48;2;0;34;78" in shown  # the smallest
-    assert "48;2;254;232;56" in shown  # the largest
-    assert "0.500" in drawn(pictures.heat_map(["a"], ["x"], [[0.5]]))  # all alike
