@@ -1,11 +1,23 @@
-"""``gptcli similarity``: how alike words are."""
+"""``gptcli similarity``: how alike words are, by themselves or in their contexts."""
 
+import os
 from typing import Annotated
 
 import typer
 
 from gptcli.embedding.metric import Metric
-from gptcli.options import JsonOption, SaveOption
+from gptcli.errors import InputError
+from gptcli.options import (
+    DEFAULT_MODEL,
+    Device,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    JsonOption,
+    NHeadOption,
+    SaveOption,
+    text_argument,
+)
 from gptcli.show.console import notices, present
 from gptcli.vector_options import (
     DEFAULT_EMBEDDING,
@@ -20,18 +32,33 @@ from gptcli.vector_options import (
     words_argument,
 )
 
+_PANEL = "In context"
+
 
 def similarity(
+    context: typer.Context,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="WORD", show_default=False, help="Words or expressions.")
+        list[str] | None,
+        typer.Argument(metavar="WORD", show_default=False, help="Words or expressions; texts with --in-context."),
     ] = None,
     metric: MetricOption = Metric.cosine,
+    in_context: Annotated[
+        bool,
+        typer.Option("--in-context", help="Compare a word in several texts, layer by layer.", rich_help_panel=_PANEL),
+    ] = False,
+    neighbors: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="List the N tokens nearest to each vector.", rich_help_panel=_PANEL),
+    ] = 0,
     model: EmbeddingOption = DEFAULT_EMBEDDING,
     unembedding: UnembeddingOption = False,
     no_space: NoSpaceOption = False,
     restrict: RestrictOption = None,
     evaluate: EvaluateOption = None,
     count_unknown: CountUnknownOption = False,
+    n_head: NHeadOption = None,
+    device: DeviceOption = Device.auto,
+    dtype: DtypeOption = Dtype.auto,
     json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:
@@ -40,6 +67,13 @@ def similarity(
     Words are read from stdin where they are - or piped in. One that is not in
     the vocabulary as it stands may be an expression, king-man: the vectors are
     added as they are.
+
+    --in-context runs a GPT (tales, GPTCLI_MODEL or -m) over texts in which one
+    word is marked with brackets, and compares the vectors of its last token
+    at the embedding and behind each layer; what stands behind the mark is not
+    seen. A bracket behind a backslash is a plain one. --neighbors lists the
+    tokens whose embeddings are nearest; with --unembedding, those of the
+    largest logits.
 
     --evaluate compares cosines with human scores, two words and a score a line
     (WordSim-353, SimLex-999): Spearman's rank correlation and Pearson's.
@@ -51,7 +85,25 @@ def similarity(
     gptcli similarity cat dog car --metric euclidean
     gptcli similarity king queen -m tales         a GPT's own token embedding
     gptcli similarity --evaluate wordsim353.tsv
+    gptcli similarity --in-context "the month of [May]" "his aunt [May]"
     """
+    given = _given(context)
+    if in_context:
+        _refuse(given & {"evaluate", "restrict", "no_space", "count_unknown"}, "does not go with --in-context")
+        name = model if "model" in given else os.environ.get("GPTCLI_MODEL") or DEFAULT_MODEL
+        texts = _texts(words)
+
+        from gptcli.checkpoint.load import open_checkpoint
+        from gptcli.inspection.contexts import compare_contexts
+        from gptcli.show.contexts import draw
+
+        checkpoint = open_checkpoint(name, device=device.value, dtype=dtype.value, n_head=n_head)
+        found = compare_contexts(checkpoint, texts, metric=metric, neighbors=neighbors, unembedding=unembedding)
+        notices((*checkpoint.blueprint.notes, *found.notes))
+        present(found, lambda: draw(found), as_json=json, save=save)
+        return
+    _refuse(given & {"neighbors", "n_head", "device", "dtype"}, "goes with --in-context only")
+
     from gptcli.embedding.load import open_embedding
 
     if evaluate is not None:
@@ -72,3 +124,21 @@ def similarity(
     answer = queries.similarity(embedding, texts, metric)
     notices(answer.notes)
     present(answer, lambda: draw_similarities(answer), as_json=json, save=save)
+
+
+def _given(context: typer.Context) -> set[str]:
+    """The parameters that the user gave a value for."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
+
+
+def _refuse(options: set[str], why: str) -> None:
+    if options:
+        raise InputError(f"--{min(options).replace('_', '-')} {why}")
+
+
+def _texts(words: list[str] | None) -> list[str]:
+    """The texts to compare: the arguments, or the lines of stdin where the argument is - or missing."""
+    if words and words != ["-"]:
+        return words
+    return [line for line in text_argument(words[0] if words else None, "TEXT").split("\n") if line.strip()]

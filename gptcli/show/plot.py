@@ -86,11 +86,12 @@ class Scatter:
         xs, ys = [dot.x for dot in self.dots], [dot.y for dot in self.dots]
         wide, high = max(xs) - min(xs), max(ys) - min(ys)
         most = min(max(columns // 3, _FEWEST_ROWS), _MOST_ROWS)
-        needed = math.ceil(columns / 2 * high / wide) + 1 if wide else most
+        needed = math.ceil(columns / 2 * high / wide) + 1 if columns * high < 2 * most * wide else most
         canvas = Canvas(columns, min(max(needed, _FEWEST_ROWS), most))
         # Half a cell stays free on each side.
         across, down = max(columns * ACROSS - ACROSS, 1), canvas.rows * DOWN - DOWN
-        scale = min((size / span for size, span in ((across, wide), (down, high)) if span), default=1.0)
+        scales = [size / span for size, span in ((across, wide), (down, high)) if span]
+        scale = min(filter(math.isfinite, scales), default=1.0)
         middle_x, middle_y = (max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2
         return canvas, [
             (
@@ -168,7 +169,7 @@ class LinePlot:
         canvas = Canvas(max(options.max_width - gutter - labels - 3, 1), min(max(options.max_width // 6, 8), 16))
         ends = self._drawn(canvas, min(ticks), max(ticks))
         rows = {_row(canvas, tick, min(ticks), max(ticks)): shown for tick, shown in ticks.items()}
-        yield Text(self.y_name, style="dim", no_wrap=True, overflow="ellipsis")
+        yield Text(self.y_name, style="dim")
         for row, line in enumerate(canvas.lines()):
             edge = f"{rows.get(row, ''):>{gutter}} {'┤' if row in rows else '│'}"
             yield Text(edge, style="dim", no_wrap=True).append_text(line).append_text(ends.get(row, Text()))

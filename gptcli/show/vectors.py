@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _BAR = 40
 _LABEL = 32
-_MEASURES = {"cosine": "cosine similarity", "dot": "dot product", "euclidean": "euclidean distance"}
+MEASURES = {"cosine": "cosine similarity", "dot": "dot product", "euclidean": "euclidean distance"}
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def draw_neighbors(answer: "Neighbors") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    measure = "3CosMul" if answer.method == "mul" else _MEASURES[answer.metric]
+    measure = "3CosMul" if answer.method == "mul" else MEASURES[answer.metric]
     tokens = any(isinstance(item.word, bytes) for item in answer.neighbors)
     scores = [item.score for item in answer.neighbors]
-    low, high = min([0.0, *scores]), 1.0 if measure == _MEASURES["cosine"] else max([0.0, *scores])
+    low, high = min([0.0, *scores]), 1.0 if measure == MEASURES["cosine"] else max([0.0, *scores])
     listed = table(">", "token" if tokens else "word", *([">id"] if tokens else []), f">{measure.split()[-1]}", "")
     for item in answer.neighbors:
         word = Text(_cropped(label(item.word)))
@@ -89,17 +89,18 @@ def draw_similarities(answer: "Similarities") -> "RenderableType":
 
     labels = [_cropped(visible(name, keep="")) for name in answer.labels]
     if len(labels) > 2:
-        return HeatMap(labels, answer.values, _place(answer.embedding, answer.tensor, _MEASURES[answer.metric]))
+        return HeatMap(labels, labels, answer.values, _place(answer.embedding, answer.tensor, MEASURES[answer.metric]))
     line = Text(_figure(answer.values[0][1]), style="bold")
     line.append(f"  {labels[0]} and {labels[1]}", style="not bold")
-    return line.append(f"  {_place(answer.embedding, answer.tensor, _MEASURES[answer.metric])}", style="not bold dim")
+    return line.append(f"  {_place(answer.embedding, answer.tensor, MEASURES[answer.metric])}", style="not bold dim")
 
 
 @dataclass(frozen=True)
 class HeatMap:
-    """A square of figures, cut into blocks of columns that fit, all on one colour scale."""
+    """A table of figures, cut into blocks of columns that fit, all on one colour scale."""
 
-    labels: Sequence[str]
+    rows: Sequence[str]
+    columns: Sequence[str]
     values: Sequence[Sequence[float]]
     caption: str
 
@@ -111,8 +112,8 @@ class HeatMap:
         yield Text(self.caption, style="dim")
         flat = [value for row in self.values for value in row]
         start = 0
-        while start < len(self.labels):
-            end = len(self.labels)
+        while start < len(self.columns):
+            end = len(self.columns)
             block = self._block(start, end, flat)
             while (
                 end > start + 1
@@ -125,7 +126,7 @@ class HeatMap:
 
     def _block(self, start: int, end: int, flat: Sequence[float]) -> "RenderableType":
         columns = [row[start:end] for row in self.values]
-        return heat_map(self.labels, self.labels[start:end], columns, (min(flat), max(flat)))
+        return heat_map(self.rows, self.columns[start:end], columns, (min(flat), max(flat)))
 
 
 def draw_direction(answer: "Direction") -> "RenderableType":

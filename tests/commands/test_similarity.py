@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from gensim.test.utils import datapath
+from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
 from gptcli.cli import app
@@ -87,3 +88,64 @@ def test_several_tokens_are_said(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "'rumpelstiltskin' is " in result.stderr
     assert "their mean stands for it" in result.stderr
+
+
+CONTEXTS = ["a machine learning [model]", "a fashion [model]", "the [mole] dug a hole"]
+
+
+def test_in_context_runs_tales_and_shows_every_figure() -> None:
+    answer = json.loads(run("--in-context", *CONTEXTS, "--neighbors", "2", "--json").stdout)
+    assert answer["model"] == "tales"
+    assert [len(context) for context in answer["nearest"]] == [7, 7, 7]
+    done = run("--in-context", *CONTEXTS, "--neighbors", "2")
+    assert "2  a fashion [model]  ·model at position 2" in done.stdout
+    for pair in answer["pairs"]:
+        assert f"{pair['first']}–{pair['second']}" in done.stdout
+        assert all(f"{value:.3f}" in done.stdout for value in pair["values"])
+    for context in answer["nearest"]:
+        assert all(item["token"].strip() in done.stdout for layer in context for item in layer)
+    assert "cosine similarity with the token embedding" in done.stdout
+    by_logit = run("--in-context", *CONTEXTS, "--neighbors", "2", "--unembedding").stdout
+    assert "by logit" in by_logit
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_in_context_fits_the_terminal(width: int) -> None:
+    texts = [f"{'very ' * place}big [dog\x1b[2J]".replace("[2J", "\\[2J") for place in range(5)]
+    done = run("--in-context", *texts, "--neighbors", "3", width=width)
+    assert done.exit_code == 0, done.stderr
+    assert max(map(cell_len, done.stdout.splitlines())) <= width
+    assert "\x1b" not in done.stdout
+    assert "8 of 10 pairs" in " ".join(done.stdout.split())
+
+
+def test_in_context_takes_the_model_that_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GPTCLI_MODEL", str(tmp_path / "none"))
+    assert str(tmp_path / "none") in run("--in-context", *CONTEXTS).stderr
+    named = run("--in-context", *CONTEXTS, "-m", "tales", "--json")
+    assert json.loads(named.stdout)["model"] == "tales"
+    assert run("king", "queen").stdout.startswith("0.784")  # which runs no model
+
+
+def test_contexts_may_be_piped_a_line_each() -> None:
+    assert run("--in-context", stdin="\n".join(CONTEXTS) + "\n").stdout == run("--in-context", *CONTEXTS).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--in-context", "the [king]"], "two texts"),
+        (["--in-context", "the king", "the [king]"], "brackets"),
+        (["--in-context", *CONTEXTS, "--restrict", "9"], "--restrict does not go with --in-context"),
+        (["--in-context", *CONTEXTS, "--evaluate", "x"], "--evaluate does not go with --in-context"),
+        (["king", "queen", "--neighbors", "3"], "--neighbors goes with --in-context only"),
+        (["king", "queen", "--device", "cpu"], "--device goes with --in-context only"),
+        (["--in-context", *CONTEXTS, "-m", "glove-50d"], "word-vectors"),
+    ],
+)
+def test_mistakes_in_context(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code in (1, 2)
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1

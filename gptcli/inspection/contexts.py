@@ -1,0 +1,256 @@
+"""One word in several contexts: its vector after every layer, and how alike the contexts' vectors are."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gptcli.checkpoint.load import Checkpoint
+from gptcli.embedding.matrix import Floats
+from gptcli.embedding.metric import Metric
+from gptcli.errors import InputError
+from gptcli.inspection.record import record
+from gptcli.model.gpt import GPT
+from gptcli.vectors import pairwise
+from gptcli.writing import prompt_ids
+
+# A bracket, or one that a backslash makes a plain character.
+_BRACKET = re.compile(r"\\[\[\]\\]|[\[\]]")
+# Rows of the embedding that are compared at a time: 4,096 of width 1,600 are 26 MB.
+_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class MarkedText:
+    """A text in which one word is marked.
+
+    Attributes:
+        text: without the brackets.
+        start, end: the marked characters, without spaces at their ends.
+    """
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """A text that was read up to its marked word.
+
+    Attributes:
+        text: without the brackets.
+        start, end: the marked characters.
+        tokens: the tokens of the marked word; the last one's vector is compared.
+        id: the last one.
+        position: its place in the text, from 0.
+    """
+
+    text: str
+    start: int
+    end: int
+    tokens: tuple[bytes, ...]
+    id: int
+    position: int
+
+
+@dataclass(frozen=True)
+class ContextPair:
+    """How alike two contexts are.
+
+    Attributes:
+        first, second: their numbers, from 1.
+        values: the similarity (or distance) of their vectors, at the embedding and behind each layer, [L + 1].
+    """
+
+    first: int
+    second: int
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class NearToken:
+    """A token near a vector, and how near: the cosine similarity with its embedding, or its logit."""
+
+    id: int
+    token: bytes
+    score: float
+
+
+@dataclass(frozen=True)
+class ContextSimilarities:
+    """A word's vectors in several contexts, compared after every layer.
+
+    Attributes:
+        model: its name.
+        metric: how the values are worked out.
+        layers: what the steps are: the embedding, and each block by its number.
+        contexts: the texts.
+        pairs: every two of them.
+        nearest_by: what ``nearest`` goes by.
+        nearest: the tokens nearest to each vector, [contexts][L + 1][n]; empty where none were asked for.
+        notes: what the reader should know about how the words were taken.
+    """
+
+    model: str
+    metric: Metric
+    layers: tuple[str, ...]
+    contexts: tuple[Context, ...]
+    pairs: tuple[ContextPair, ...]
+    nearest_by: str
+    nearest: tuple[tuple[tuple[NearToken, ...], ...], ...]
+    notes: tuple[str, ...]
+
+
+def compare_contexts(
+    checkpoint: Checkpoint,
+    texts: Sequence[str],
+    *,
+    metric: Metric = Metric.cosine,
+    neighbors: int = 0,
+    unembedding: bool = False,
+) -> ContextSimilarities:
+    """Compare the vectors that a marked word has in several contexts, layer by layer.
+
+    A vector is the residual stream at the last token of the marked word: token and position at first, then what each
+    block has left there. What stands behind the mark has no part in it, as a GPT looks back only.
+
+    Args:
+        checkpoint: whose model reads.
+        texts: each with one word in brackets.
+        metric: how vectors are compared.
+        neighbors: tokens to list for each vector.
+        unembedding: list those with the largest logits, through the final norm, in place of those whose embeddings
+            have the largest cosine similarity.
+
+    Raises:
+        InputError: fewer than two texts, or one without a marked word, whose mark cuts through a token, or that is
+            longer than the model's context.
+    """
+    if len(texts) < 2:
+        raise InputError('--in-context compares two texts or more: "a fashion [model]" "a machine learning [model]"')
+    located = [_locate(checkpoint, read_mark(text)) for text in texts]
+    contexts = tuple(context for context, _ in located)
+    vectors = np.stack([marked_vectors(checkpoint.model, ids) for _, ids in located])  # [contexts, L + 1, C]
+    values = np.stack([pairwise(vectors[:, step], metric) for step in range(vectors.shape[1])])
+    near = nearest_tokens(checkpoint, vectors, neighbors, unembedding=unembedding) if neighbors else ()
+    return ContextSimilarities(
+        model=checkpoint.name,
+        metric=metric,
+        layers=("embedding", *map(str, range(1, vectors.shape[1]))),
+        contexts=contexts,
+        pairs=tuple(
+            ContextPair(a + 1, b + 1, tuple(map(float, values[:, a, b])))
+            for a, b in combinations(range(len(contexts)), 2)
+        ),
+        nearest_by="logit" if unembedding else "cosine similarity with the token embedding",
+        nearest=near,
+        notes=_notes(contexts),
+    )
+
+
+def read_mark(text: str) -> MarkedText:
+    r"""Find the one pair of brackets in a text; ``\[``, ``\]`` and ``\\`` are plain characters.
+
+    Raises:
+        InputError: there is no such pair, more than one, or nothing in it.
+    """
+    plain, brackets, copied = "", [], 0
+    for match in _BRACKET.finditer(text):
+        plain += text[copied : match.start()]
+        if len(match[0]) == 1:
+            brackets.append((match[0], len(plain)))
+        else:
+            plain += match[0][1]
+        copied = match.end()
+    plain += text[copied:]
+    if [bracket for bracket, _ in brackets] != ["[", "]"]:
+        raise InputError(
+            f"'{text}': mark one word with brackets, as in \"a fashion [model]\" (a plain bracket is written \\[)"
+        )
+    (_, start), (_, end) = brackets
+    marked = plain[start:end]
+    if not marked.strip():
+        raise InputError(f"'{text}': there is no word between the brackets")
+    return MarkedText(plain, start + len(marked) - len(marked.lstrip()), end - len(marked) + len(marked.rstrip()))
+
+
+def marked_vectors(model: GPT, ids: Sequence[int]) -> Floats:
+    """The residual stream at the last of some tokens, before the first block and behind each: [L + 1, C] in float32.
+
+    Raises:
+        InputError: there are more tokens than the context holds.
+    """
+    return np.asarray(record(model, ids).stream[:, -1].float().cpu().numpy())
+
+
+@torch.inference_mode()
+def nearest_tokens(
+    checkpoint: Checkpoint, vectors: Floats, count: int, *, unembedding: bool = False
+) -> tuple[tuple[tuple[NearToken, ...], ...], ...]:
+    """The tokens nearest to each of some vectors [..., steps, C] of the residual stream, nearest first.
+
+    Args:
+        checkpoint: whose tokens.
+        vectors: [contexts, steps, C].
+        count: how many for each.
+        unembedding: by logit, through the final norm; else by the cosine similarity with the token's embedding, as it
+            enters the residual stream.
+    """
+    model = checkpoint.model
+    points = torch.from_numpy(vectors).to(model.wte.weight)
+    scores = model.unembed(points)[..., : checkpoint.n_vocab] if unembedding else _cosines(checkpoint, points)
+    best = scores.float().topk(min(count, scores.shape[-1]), dim=-1)
+    return tuple(
+        tuple(
+            tuple(
+                NearToken(token, checkpoint.tokenizer.token_bytes(token), score)
+                for token, score in zip(tokens, values, strict=True)
+            )
+            for tokens, values in zip(of_context, scores_of_context, strict=True)
+        )
+        for of_context, scores_of_context in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    )
+
+
+def _cosines(checkpoint: Checkpoint, points: Tensor) -> Tensor:
+    """The cosine similarity of points [..., C] with every token's embedding, [..., V], in float32."""
+    model = checkpoint.model
+    directions = torch.nn.functional.normalize(points.float(), dim=-1)
+    parts = []
+    for rows in torch.split(model.wte.weight[: checkpoint.n_vocab], _ROWS):
+        if model.config.embedding_width != model.config.n_embd:
+            rows = model.project_in(rows)
+        parts.append(directions @ torch.nn.functional.normalize(rows.float(), dim=-1).mT)
+    return torch.cat(parts, dim=-1)
+
+
+def _locate(checkpoint: Checkpoint, marked: MarkedText) -> tuple[Context, list[int]]:
+    """The tokens of a marked word, and the ids of the text up to its last one."""
+
+    def ids_of(text: str) -> list[int]:
+        return prompt_ids(checkpoint.tokenizer, text, n_vocab=checkpoint.n_vocab) if text else []
+
+    ids, whole = ids_of(marked.text[: marked.end]), ids_of(marked.text)
+    if whole[: len(ids)] != ids:
+        word = marked.text[marked.start : marked.end]
+        raise InputError(f"'{marked.text}': the mark ends inside a token: mark all of the word, not '{word}' of it")
+    before = ids_of(marked.text[: marked.start].rstrip())
+    first = next((i for i, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), len(before))
+    tokens = tuple(map(checkpoint.tokenizer.token_bytes, ids[min(first, len(ids) - 1) :]))
+    return Context(marked.text, marked.start, marked.end, tokens, ids[-1], len(ids) - 1), ids
+
+
+def _notes(contexts: Sequence[Context]) -> tuple[str, ...]:
+    """Words of several tokens."""
+    notes = [
+        f"'{context.text[context.start : context.end]}' is {len(context.tokens)} tokens: the last of them, "
+        f"{context.tokens[-1].decode(errors='backslashreplace')!r}, stands for it"
+        for context in contexts
+        if len(context.tokens) > 1
+    ]
+    return tuple(dict.fromkeys(notes))

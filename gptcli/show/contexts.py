@@ -1,0 +1,87 @@
+"""The picture of ``gptcli similarity --in-context``: the contexts, how alike they stay, and what is near to them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcli.show.pictures import table
+from gptcli.show.plot import HOLLOW, MARKERS, Line, LinePlot
+from gptcli.show.text import token_text, visible
+from gptcli.show.vectors import MEASURES, HeatMap
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    from gptcli.inspection.contexts import Context, ContextSimilarities
+
+_MOST_LINES = len(MARKERS + HOLLOW)
+_STEP_COLUMN, _CONTEXT_COLUMN = 12, 22  # columns of the terminal
+
+
+def draw(answer: "ContextSimilarities") -> "RenderableType":
+    """The contexts by number, a line for each pair, the figures, and the nearest tokens."""
+    from rich.console import Group
+    from rich.text import Text
+
+    pairs = [f"{pair.first}–{pair.second}" for pair in answer.pairs]
+    measure = MEASURES[answer.metric]
+    shown = answer.pairs[:_MOST_LINES]
+    lines = [Line(name, pair.values) for name, pair in zip(pairs, shown, strict=False)]
+    steps = ["emb", *answer.layers[1:]]
+    more = f", the first {len(shown)} of {len(pairs)} pairs" if len(shown) < len(pairs) else ""
+    figures = [[pair.values[step] for pair in answer.pairs] for step in range(len(answer.layers))]
+    parts: list[RenderableType] = [
+        _listed(answer),
+        Text(),
+        LinePlot(lines, steps, "layer", f"{measure}{more}"),
+        Text(),
+        HeatMap(answer.layers, pairs, figures, visible(f"{answer.model}, {measure} behind each layer", keep="")),
+    ]
+    if answer.nearest:
+        parts += [Text(f"\nNearest tokens, by {answer.nearest_by}", style="bold"), _Nearest(answer)]
+    return Group(*parts)
+
+
+def _listed(answer: "ContextSimilarities") -> "Text":
+    """Each context on a line of its own, its marked word in brackets and bold, and the token that stands for it."""
+    from rich.text import Text
+
+    lines = []
+    for number, context in enumerate(answer.contexts, start=1):
+        line = Text(f"{number}  ", style="bold").append(_part(context.text[: context.start]), style="not bold")
+        line.append(f"[{_part(context.text[context.start : context.end])}]")
+        line.append(_part(context.text[context.end :]), style="not bold")
+        lines.append(line.append(f"  {_name(context)} at position {context.position}", style="not bold dim"))
+    return Text("\n").join(lines)
+
+
+def _part(text: str) -> str:
+    return visible(text, keep="")
+
+
+def _name(context: "Context") -> str:
+    return token_text(context.tokens[-1])
+
+
+@dataclass(frozen=True)
+class _Nearest:
+    """A row for each layer, a column for each context, in blocks of as many columns as fit."""
+
+    answer: "ContextSimilarities"
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Draw the blocks."""
+        count = max((options.max_width - _STEP_COLUMN) // _CONTEXT_COLUMN, 1)
+        for start in range(0, len(self.answer.contexts), count):
+            yield self._block(range(start, min(start + count, len(self.answer.contexts))))
+
+    def _block(self, numbers: range) -> "Table":
+        made = table("layer", *(f"{number + 1}  {_name(self.answer.contexts[number])}" for number in numbers))
+        for column in made.columns[1:]:
+            column.no_wrap, column.ratio = False, 1
+        for step, layer in enumerate(self.answer.layers):
+            near = [self.answer.nearest[number][step] for number in numbers]
+            made.add_row(layer, *("  ".join(token_text(item.token) for item in items) for items in near))
+        return made
