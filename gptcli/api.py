@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
-    from gptcli.checkpoint.load import Checkpoint
+    from gptcli.checkpoint.open import Checkpoint
     from gptcli.embedding.load import Embedding
     from gptcli.embedding.queries import Neighbors, Similarities
     from gptcli.model.config import GPTConfig
@@ -76,7 +76,7 @@ def load(
     Raises:
         GptcliError: it is not there, broken, of no family known here, or the device is not there.
     """
-    from gptcli.checkpoint.load import open_checkpoint
+    from gptcli.checkpoint.open import open_checkpoint
 
     return LoadedGPT(open_checkpoint(name, device=device, dtype=dtype, n_head=n_head))
 

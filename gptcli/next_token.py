@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gptcli.checkpoint.load import Checkpoint
+from gptcli.checkpoint.open import Checkpoint
 from gptcli.distribution import Distribution, distribution, watched_ids
 from gptcli.inspection.reading import next_logits, read
 from gptcli.sampling import Sampling

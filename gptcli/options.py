@@ -29,6 +29,14 @@ class Dtype(str, Enum):
     float16 = "float16"
 
 
+class Quantize(str, Enum):
+    """How the model's matrices are kept."""
+
+    none = "none"
+    int8 = "int8"
+    int4 = "int4"
+
+
 ModelOption = Annotated[
     str,
     typer.Option(
@@ -48,6 +56,20 @@ DeviceOption = Annotated[Device, typer.Option(help="Where to run the model.", ri
 DtypeOption = Annotated[
     Dtype,
     typer.Option(help="auto: float32, or bfloat16 where a GPU has it.", rich_help_panel="Model"),
+]
+QuantizeOption = Annotated[
+    Quantize,
+    typer.Option(help="Keep matrices in 8 or 4 bits: smaller, faster, a little less exact.", rich_help_panel="Model"),
+]
+LookupOption = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        max=64,
+        help="Guess up to N tokens ahead from what was said before; the text stays the same.",
+        rich_help_panel="Model",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel="Output")]
 SaveOption = Annotated[

@@ -34,7 +34,7 @@ def _plain_environment() -> None:
 @pytest.fixture(scope="session")
 def tales() -> Any:
     """The bundled model as the commands open it: ``Checkpoint`` on the CPU in float32."""
-    from gptcli.checkpoint.load import open_checkpoint
+    from gptcli.checkpoint.open import open_checkpoint
 
     return open_checkpoint("tales", device="cpu", dtype="float32")
 

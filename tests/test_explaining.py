@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptcli.checkpoint.load import Checkpoint
+from gptcli.checkpoint.open import Checkpoint
 from gptcli.explaining import Cut, Explainer, explain, offer
 from gptcli.generation import Limits, Sample, Step, generate, new_samples
 from gptcli.sampling import Sampling

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptcli.checkpoint.load import Checkpoint
+from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import GptcliError, InputError
 from gptcli.generation import Limits, Overflow, Sample, Step, generate, new_samples
 from gptcli.model.torch_engine import TorchEngine
@@ -83,7 +83,7 @@ def test_bundled_model_writes_the_same_alone_in_a_batch_and_streaming(tales: Che
 
 THREADS = """
 import json, torch
-from gptcli.checkpoint.load import open_checkpoint
+from gptcli.checkpoint.open import open_checkpoint
 from gptcli.generation import Limits, generate, new_samples
 from gptcli.sampling import Sampling
 tales = open_checkpoint("tales", device="cpu")

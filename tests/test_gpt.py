@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptcli.checkpoint.load import Checkpoint
+from gptcli.checkpoint.open import Checkpoint
 from gptcli.generation import Limits, generate, new_samples
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.config import GPTConfig

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from gptcli.checkpoint.load import open_checkpoint
+from gptcli.checkpoint.open import open_checkpoint
 from gptcli.model.gpt import GPT
 from gptcli.tokenizer import gpt2_tokenizer
 from weights import train_tales

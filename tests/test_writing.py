@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gptcli.checkpoint.load import Checkpoint
+from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
 from gptcli.generation import Limits
 from gptcli.sampling import Sampling

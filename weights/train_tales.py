@@ -34,7 +34,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from gptcli.checkpoint.load import open_checkpoint
+from gptcli.checkpoint.open import open_checkpoint
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.tokenizer import AddedToken, Tokenizer, gpt2_tokenizer

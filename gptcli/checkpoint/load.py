@@ -1,91 +1,23 @@
 """From a folder to a GPT that runs: tensors are memory-mapped, converted one by one, and nothing else is read."""
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from gptcli.checkpoint.families import Blueprint, Part, read_blueprint
-from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.families import Blueprint, Part
+from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.slices import Files
-from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError, InputError
 from gptcli.memory import explained
-from gptcli.model.engine import Engine
+from gptcli.model.engine import Quantize
 from gptcli.model.gpt import GPT
-from gptcli.model.torch_engine import TorchEngine
-from gptcli.tokenizer import Tokenizer, tokenizer_for
+from gptcli.model.quantize import dequantized, kind_of
 
 if TYPE_CHECKING:  # torch.distributed takes a while to import, and one process does not need it
     from gptcli.model.parallel import Group
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A model that is ready to run, with the tokenizer it was trained with.
-
-    Attributes:
-        name: what the user called it.
-        blueprint: what it is and how that is known.
-        model: in eval mode on its device.
-        tokenizer: text <-> ids.
-        eos_ids: ids that end a text.
-        load_s: seconds it took to load.
-        group: the processes that hold the model together; None: this one does alone.
-    """
-
-    name: str
-    blueprint: Blueprint
-    model: GPT
-    tokenizer: Tokenizer
-    eos_ids: tuple[int, ...]
-    load_s: float
-    group: "Group | None" = None
-
-    @cached_property
-    def engine(self) -> Engine:
-        """What runs the model a step at a time."""
-        return TorchEngine(self.model) if self.group is None else self.group.engine(self.model)
-
-    @cached_property
-    def n_vocab(self) -> int:
-        """Ids below this stand for text; the rest only pad the embedding."""
-        size = min(self.tokenizer.n_vocab, self.blueprint.config.vocab_size)
-        return next((token + 1 for token in reversed(range(size)) if self.tokenizer.token_bytes(token)), size)
-
-
-def open_checkpoint(
-    name: str, *, device: str = "auto", dtype: str = "auto", n_head: int | None = None, group: "Group | None" = None
-) -> Checkpoint:
-    """Find, understand and load a checkpoint.
-
-    Args:
-        name: a folder, a .safetensors file, or a bundled checkpoint.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        n_head: attention heads, for a lone file whose shapes do not tell.
-        group: the processes that hold the model together, this one among them; it says which device.
-
-    Raises:
-        GptcliError: it is not there, broken, of no family known here, or the device is not there.
-    """
-    started = time.perf_counter()
-    source = find(name)
-    if source.weights is None:
-        raise CheckpointError(f"{source.folder} holds no .safetensors file, so there is no model to run")
-    header = read_header(source.weights)
-    blueprint = read_blueprint(source, header, n_head)
-    tokenizer = tokenizer_for(source.folder, blueprint.config.vocab_size)
-    place = choose_device(device) if group is None else group.device
-    model = load_gpt(blueprint, header, place, choose_dtype(dtype, place), group)
-    own_eos = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
-    load_s = time.perf_counter() - started
-    return Checkpoint(name, blueprint, model, tokenizer, blueprint.eos_ids or own_eos, load_s, group)
 
 
 def choose_device(name: str) -> torch.device:
@@ -119,7 +51,12 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def load_gpt(
-    blueprint: Blueprint, header: Header, device: torch.device, dtype: torch.dtype, group: "Group | None" = None
+    blueprint: Blueprint,
+    header: Header,
+    device: torch.device,
+    dtype: torch.dtype,
+    group: "Group | None" = None,
+    quantize: Quantize = "none",
 ) -> GPT:
     """Build the GPT that a blueprint describes and give it the checkpoint's weights.
 
@@ -131,6 +68,8 @@ def load_gpt(
         header: of the same checkpoint.
         device, dtype: where and how the model is to run.
         group: of which this process loads its part only; None loads all.
+        quantize: give matrices the values that they have in 8 or 4 bits. That shows what it does to the model; it is
+            the engine in C that also gets smaller and faster by it.
 
     Returns:
         The GPT in eval mode.
@@ -154,6 +93,9 @@ def load_gpt(
             stored = [files.read(part, key, share) for key in part.keys]
             weights[name] = _make(part, stored, blueprint.config.head_size).to(device=device, dtype=dtype)
             _check_finite(name, part, stored, weights[name])
+            if quantize != "none" and name.endswith("weight") and weights[name].dim() == 2 and name != "wpe.weight":
+                rounded = dequantized(weights[name].float().cpu().numpy(), kind_of(name, quantize))
+                weights[name] = torch.from_numpy(rounded).to(device=device, dtype=dtype)
     if group is not None:
         weights = {name: group.place(wanted[name], weight) for name, weight in weights.items()}
     _assign(model, weights)

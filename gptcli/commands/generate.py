@@ -78,6 +78,8 @@ def generate(
     n_head: options.NHeadOption = None,
     device: options.DeviceOption = options.Device.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
+    quantize: options.QuantizeOption = options.Quantize.none,
+    lookup: options.LookupOption = 0,
     no_echo: Annotated[bool, typer.Option("--no-echo", help="Leave the prompt out.", rich_help_panel=_OUTPUT)] = False,
     stats: Annotated[
         bool, typer.Option("--stats", help="Speed and memory, on stderr.", rich_help_panel=_OUTPUT)
@@ -106,17 +108,24 @@ def generate(
 
     from gptcli.checkpoint.shared import open_shared
     from gptcli.generation import Limits
+    from gptcli.model.lookup import with_lookup
     from gptcli.show import story
     from gptcli.show.console import notices
     from gptcli.writing import Request, Writing, with_logit_bias
 
-    checkpoint = open_shared(model, device=device.value, dtype=dtype.value, n_head=n_head)
+    checkpoint = open_shared(
+        model, device=device.value, dtype=dtype.value, n_head=n_head, quantize=quantize.value
+    )
     notices(checkpoint.blueprint.notes)
     sampling = with_logit_bias(sampling, checkpoint.tokenizer, logit_bias or [])
     limits = Limits(max_new_tokens, () if ignore_eos else checkpoint.eos_ids, overflow.value)
     request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos)
     writing = Writing(
-        checkpoint.engine, checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab, load_s=checkpoint.load_s
+        with_lookup(checkpoint.engine, lookup),
+        checkpoint.tokenizer,
+        request,
+        n_vocab=checkpoint.n_vocab,
+        load_s=checkpoint.load_s,
     )
 
     story.write(writing, story.writer_for(writing, output, echo=not no_echo))

@@ -59,7 +59,7 @@ def lens(
     """
     text = options.text_argument(prompt, "PROMPT")
 
-    from gptcli.checkpoint.load import open_checkpoint
+    from gptcli.checkpoint.open import open_checkpoint
     from gptcli.inspection import lens as inspection
     from gptcli.inspection.attribution import attribute
     from gptcli.show.attribution import draw as draw_attribution

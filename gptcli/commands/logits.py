@@ -53,7 +53,7 @@ def logits(
     sampling = Sampling(top_k=top_k, top_p=top_p, min_p=min_p)
 
     from gptcli import next_token
-    from gptcli.checkpoint.load import open_checkpoint
+    from gptcli.checkpoint.open import open_checkpoint
     from gptcli.show import odds
 
     checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)

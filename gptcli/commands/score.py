@@ -37,7 +37,7 @@ def score(
     given = options.text_argument(text, "TEXT", strip_newline=False)
 
     from gptcli import scoring
-    from gptcli.checkpoint.load import open_checkpoint
+    from gptcli.checkpoint.open import open_checkpoint
     from gptcli.show.progress import progress_bar
     from gptcli.show.score import draw
 

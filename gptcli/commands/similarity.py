@@ -93,7 +93,7 @@ def similarity(
         name = model if "model" in given else os.environ.get("GPTCLI_MODEL") or DEFAULT_MODEL
         texts = _texts(words)
 
-        from gptcli.checkpoint.load import open_checkpoint
+        from gptcli.checkpoint.open import open_checkpoint
         from gptcli.inspection.contexts import compare_contexts
         from gptcli.show.contexts import draw
 

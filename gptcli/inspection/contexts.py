@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gptcli.checkpoint.load import Checkpoint
+from gptcli.checkpoint.open import Checkpoint
 from gptcli.embedding.matrix import Floats
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gptcli.checkpoint.load import Checkpoint
+from gptcli.checkpoint.open import Checkpoint
 from gptcli.distribution import watched_ids
 from gptcli.inspection.reading import rank_of
 from gptcli.inspection.record import Record, record

@@ -5,10 +5,13 @@ the same step (or a test's toy) can stand in for the PyTorch one.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+Quantize = Literal["none", "int8", "int4"]
+"""How matrices are kept: as they are, in 8 bits with one scale a row, or in 4 bits with one scale for 32 weights."""
 
 
 class Engine(Protocol):

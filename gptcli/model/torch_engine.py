@@ -61,6 +61,19 @@ class TorchEngine:
         if list(rows) != list(range(len(self._cache.lengths))):
             self._cache.select(rows)
 
+    @torch.inference_mode()
+    def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Read several tokens of a batch of one row: logits after each, [len(ids), V]."""
+        assert self._cache is not None, "prefill comes first"
+        x = self.model.transform(torch.tensor([list(ids)], device=self.model.wte.weight.device), self._cache)
+        self._cache.advance([len(ids)])
+        return np.asarray(self.model.unembed(x[0]).float().cpu().numpy())
+
+    def rewind(self, count: int) -> None:
+        """Forget the latest tokens of a batch of one row."""
+        assert self._cache is not None, "prefill comes first"
+        self._cache.advance([-count])
+
     def _new_cache(self, batch: int, capacity: int) -> KeyValueCache:
         weight = self.model.wte.weight
         return KeyValueCache(self.model.config, batch, capacity, weight.device, weight.dtype)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config
 
 from gptcli.checkpoint.families.own import config_json
-from gptcli.checkpoint.load import open_checkpoint
+from gptcli.checkpoint.open import open_checkpoint
 from gptcli.errors import CheckpointError
 from gptcli.generation import Limits, generate, new_samples
 from gptcli.model.config import GPTConfig

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gptcli.checkpoint import slices
-from gptcli.checkpoint.load import Checkpoint, choose_device, choose_dtype, open_checkpoint
+from gptcli.checkpoint.load import choose_device, choose_dtype
+from gptcli.checkpoint.open import Checkpoint, open_checkpoint
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.errors import CheckpointError, InputError
 from tests.gpt2_reference import load_folder, random_gpt2, random_ids, worst

@@ -22,7 +22,7 @@ from safetensors import safe_open
 
 from gptcli.checkpoint.description import describe
 from gptcli.checkpoint.header import Header, read_header
-from gptcli.checkpoint.load import open_checkpoint
+from gptcli.checkpoint.open import open_checkpoint
 from gptcli.checkpoint.source import find
 from gptcli.embedding.load import open_embedding
 from gptcli.errors import GptcliError

@@ -1,0 +1,74 @@
+"""From files to the engine in C, without torch: tensors are mapped one by one, turned or quantised, and let go."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptcli.checkpoint.families import Blueprint, Part
+from gptcli.checkpoint.header import Header, TensorInfo
+from gptcli.model.engine import Quantize
+from gptcli.model.native.engine import Kind, NativeEngine, supports
+from gptcli.model.native.library import available
+from gptcli.model.quantize import kind_of
+
+_STORED = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+_KINDS: dict[str, Kind] = {"float16": "F16", "bfloat16": "BF16"}
+
+
+def native_engine(
+    blueprint: Blueprint, header: Header, *, device: str, dtype: str, quantize: Quantize = "none"
+) -> NativeEngine | None:
+    """The C engine with a checkpoint's weights, or None where it is not what the user wants or cannot do.
+
+    Weights in half precision stay as they are in memory: that is exact, and half the bytes to read.
+
+    Args:
+        blueprint: checked against the header.
+        header: of the same checkpoint.
+        device: ``auto`` or ``cpu``; another one is torch's.
+        dtype: ``auto`` or ``float32`` keep the numbers of the file; ``float16`` and ``bfloat16`` round them.
+        quantize: or keep matrices in 8 or 4 bits.
+
+    Raises:
+        GptcliError: there is no memory.
+    """
+    if not (available() and supports(blueprint.config) and (device == "cpu" or (device == "auto" and no_gpu()))):
+        return None
+    parts = {name: [header.tensors[key] for key in part.keys] for name, part in blueprint.tensors.items()}
+    if any(part.how == "regrouped" for part in blueprint.tensors.values()):
+        return None
+    if any(info.dtype not in _STORED for infos in parts.values() for info in infos):
+        return None
+    engine = NativeEngine(blueprint.config)
+    for name, infos in parts.items():
+        kind: Kind = kind_of(name, quantize) if quantize != "none" else _KINDS.get(dtype, _widest(infos))
+        stored = _read(blueprint.tensors[name], infos)
+        if kind == "F16" and np.abs(stored.astype(np.float32)).max(initial=0) > np.finfo(np.float16).max:
+            return None  # torch's loader says which tensor is too large
+        turned = blueprint.tensors[name].how == "transposed"
+        if not engine.fill(name, stored, infos[0].dtype, kind, transposed=turned):
+            return None  # NaN or infinity: torch's loader says where
+    return engine
+
+
+def no_gpu() -> bool:
+    """Whether there is surely no GPU that torch would take, told without importing it."""
+    if sys.platform != "linux":
+        return False  # an Apple processor has one
+    return not any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd", "/dev/dxg"))
+
+
+def _widest(infos: list[TensorInfo]) -> Kind:
+    kinds = {info.dtype for info in infos}
+    return kinds.pop() if len(kinds) == 1 else "F32"  # type: ignore[return-value]
+
+
+def _read(part: Part, infos: list[TensorInfo]) -> NDArray[Any]:
+    """The stored tensors of a part as one array."""
+    arrays = [
+        np.memmap(info.file, _STORED[info.dtype], "r", offset=info.start, shape=info.shape or (1,)) for info in infos
+    ]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

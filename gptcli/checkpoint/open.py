@@ -1,0 +1,131 @@
+"""From a name to a checkpoint that is ready to run: found, understood, and loaded by whichever engine is to run it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from gptcli.checkpoint.families import Blueprint, read_blueprint
+from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.source import find
+from gptcli.errors import CheckpointError
+from gptcli.model.engine import Engine, Quantize
+from gptcli.tokenizer import Tokenizer, tokenizer_for
+
+if TYPE_CHECKING:  # torch takes a while to import, and the engine in C does without
+    from gptcli.model.gpt import GPT
+    from gptcli.model.parallel import Group
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model that is ready to run, with the tokenizer it was trained with.
+
+    Attributes:
+        name: what the user called it.
+        blueprint: what it is and how that is known.
+        header: where its tensors lie.
+        tokenizer: text <-> ids.
+        eos_ids: ids that end a text.
+        device, dtype, quantize: where and how it is to run.
+        group: the processes that hold the model together; None: this one does alone.
+    """
+
+    name: str
+    blueprint: Blueprint
+    header: Header
+    tokenizer: Tokenizer
+    eos_ids: tuple[int, ...]
+    device: str = "auto"
+    dtype: str = "auto"
+    quantize: Quantize = "none"
+    group: "Group | None" = None
+    _seconds: list[float] = field(default_factory=list)
+
+    @cached_property
+    def model(self) -> "GPT":
+        """The PyTorch GPT in eval mode on its device, for whoever wants to see inside."""
+        from gptcli.checkpoint.load import choose_device, choose_dtype, load_gpt
+
+        with self._timed():
+            place = choose_device(self.device) if self.group is None else self.group.device
+            dtype = choose_dtype(self.dtype, place)
+            return load_gpt(self.blueprint, self.header, place, dtype, self.group, self.quantize)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What runs the model a step at a time: the engine in C where it can, else PyTorch."""
+        if "model" not in self.__dict__ and self.group is None:
+            from gptcli.checkpoint.native import native_engine
+
+            with self._timed():
+                wanted = {"device": self.device, "dtype": self.dtype, "quantize": self.quantize}
+                native = native_engine(self.blueprint, self.header, **wanted)  # type: ignore[arg-type]
+            if native is not None:
+                return native
+
+        from gptcli.model.torch_engine import TorchEngine
+
+        return TorchEngine(self.model) if self.group is None else self.group.engine(self.model)
+
+    @property
+    def load_s(self) -> float:
+        """Seconds it took to open and load, so far."""
+        return sum(self._seconds)
+
+    @cached_property
+    def n_vocab(self) -> int:
+        """Ids below this stand for text; the rest only pad the embedding."""
+        size = min(self.tokenizer.n_vocab, self.blueprint.config.vocab_size)
+        return next((token + 1 for token in reversed(range(size)) if self.tokenizer.token_bytes(token)), size)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds.append(time.perf_counter() - started)
+
+
+def open_checkpoint(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    n_head: int | None = None,
+    group: "Group | None" = None,
+    quantize: Quantize = "none",
+    to: Literal["look inside", "run"] = "look inside",
+) -> Checkpoint:
+    """Find, understand and load a checkpoint.
+
+    Args:
+        name: a folder, a .safetensors file, or a bundled checkpoint.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        n_head: attention heads, for a lone file whose shapes do not tell.
+        group: the processes that hold the model together, this one among them; it says which device.
+        quantize: keep matrices in 8 or 4 bits.
+        to: ``run`` loads what generates fastest, and ``model`` only when someone asks for it.
+
+    Raises:
+        GptcliError: it is not there, broken, of no family known here, or the device is not there.
+    """
+    started = time.perf_counter()
+    source = find(name)
+    if source.weights is None:
+        raise CheckpointError(f"{source.folder} holds no .safetensors file, so there is no model to run")
+    header = read_header(source.weights)
+    blueprint = read_blueprint(source, header, n_head)
+    tokenizer = tokenizer_for(source.folder, blueprint.config.vocab_size)
+    own_eos = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
+    checkpoint = Checkpoint(
+        name, blueprint, header, tokenizer, blueprint.eos_ids or own_eos, device, dtype, quantize, group
+    )
+    checkpoint._seconds.append(time.perf_counter() - started)
+    # Now, and not at first use: what is wrong with the files should be told at once.
+    _ = checkpoint.model if to == "look inside" else checkpoint.engine
+    return checkpoint

@@ -1,0 +1,235 @@
+"""The C engine behind the ``Engine`` protocol: it keeps the weights; Python keeps the cache."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptcli.errors import GptcliError
+from gptcli.model.config import GPTConfig
+from gptcli.model.native.library import BEST, default_threads, library
+
+Kind = Literal["F32", "F16", "BF16", "int8", "int4"]
+"""How weights are kept; arithmetic is float32 with all of them. int8: symmetric, one scale a row. int4: sixteen levels,
+one scale for 32 weights of a row (rows that do not divide by 32 are int8)."""
+
+_KINDS: tuple[Kind, ...] = ("F32", "F16", "BF16", "int8", "int4")
+_ACTIVATIONS = ("gelu_new", "gelu", "relu")
+# In the order of the C side's numbers.
+_MATRICES: tuple[str, ...] = (
+    "wte.weight",
+    "lm_head.weight",
+    "attn.c_attn.weight",
+    "attn.c_proj.weight",
+    "mlp.c_fc.weight",
+    "mlp.c_proj.weight",
+)
+_VECTORS: tuple[str, ...] = (
+    "wpe.weight",
+    "ln_f.weight",
+    "ln_f.bias",
+    "lm_head.bias",
+    "ln_1.weight",
+    "ln_1.bias",
+    "ln_2.weight",
+    "ln_2.bias",
+    "attn.c_attn.bias",
+    "attn.c_proj.bias",
+    "mlp.c_fc.bias",
+    "mlp.c_proj.bias",
+)
+# Floats behind the cache that the kernels may read (and ignore).
+_SPARE = 64
+
+
+def supports(config: GPTConfig) -> bool:
+    """Whether the C engine knows this shape: GPT-2's, with or without biases, tied or not."""
+    return (
+        config.positions == "learned"
+        and config.norm == "pre"
+        and config.final_norm
+        and not config.parallel_residual
+        and config.activation in _ACTIVATIONS
+        and not config.scale_by_layer
+        and not any(config.windows)
+        and config.embedding_width == config.n_embd
+        and config.n_layer > 0
+    )
+
+
+class NativeEngine:
+    """A GPT-2 in C.
+
+    Args:
+        config: a shape that ``supports`` knows.
+        threads: how many; None: one a core. All engines of a process share the first one's.
+        level: which instruction set (see ``library``).
+
+    Raises:
+        GptcliError: there is no memory.
+    """
+
+    # Prompts are read in pieces of this many tokens, which bounds the memory that the activations take.
+    _PIECE = 512
+
+    def __init__(self, config: GPTConfig, threads: int | None = None, level: int = BEST) -> None:
+        found = library()
+        assert found is not None, "ask available() first"
+        self._library, self.config = found, config
+        activation = _ACTIVATIONS.index(config.activation)
+        shape = (config.n_layer, config.n_embd, config.n_head, config.mlp_width, config.vocab_size, config.n_positions)
+        numbers = np.array([*shape, activation], np.int32)
+        scale = config.head_size**-0.5 if config.scale_attention else 1.0
+        self._handle = found.gptcli_new(
+            numbers.ctypes.data, config.layer_norm_epsilon, scale, threads or default_threads(), level
+        )
+        self._checked(-1 if not self._handle else 0)
+        self._cache = np.empty(0, np.float32)
+        self._shape: tuple[int, ...] = ()
+        self._lengths: list[int] = []
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self._library.gptcli_free(self._handle)
+
+    def fill(self, name: str, stored: NDArray[np.generic], dtype: str, kind: Kind, transposed: bool = False) -> bool:
+        """Give the engine one of its weights.
+
+        Args:
+            name: as the PyTorch GPT calls it, such as ``h.0.attn.c_attn.weight``.
+            stored: its numbers, contiguous: [out, in], or [in, out] where ``transposed``; bfloat16 as uint16.
+            dtype: what they are: ``F32``, ``F16`` or ``BF16``.
+            kind: how to keep a matrix; vectors are kept in float32.
+            transposed: whether ``stored`` has to be turned.
+
+        Returns:
+            False when they hold NaN or infinity; nothing is kept then.
+
+        Raises:
+            GptcliError: there is no memory.
+        """
+        place = re.fullmatch(r"h\.(\d+)\.(.+)", name)
+        layer, slot = (int(place[1]), place[2]) if place else (0, name)
+        source = _KINDS.index(dtype)
+        if not self._library.gptcli_finite(stored.ctypes.data, stored.size, source):
+            return False
+        if slot in _MATRICES:
+            rows, columns = reversed(stored.shape) if transposed else stored.shape
+            where = (_MATRICES.index(slot), layer, _KINDS.index(kind), rows, columns)
+            self._checked(
+                self._library.gptcli_matrix(self._handle, *where, stored.ctypes.data, source, int(transposed))
+            )
+        else:
+            skipped = self.config.position_offset if slot == "wpe.weight" else 0
+            vector = np.ascontiguousarray(as_float32(stored, dtype)[skipped:])
+            self._checked(
+                self._library.gptcli_vector(self._handle, _VECTORS.index(slot), layer, vector.ctypes.data, vector.size)
+            )
+        return True
+
+    @property
+    def threads(self) -> int:
+        """Threads that compute."""
+        return int(self._library.gptcli_threads(self._handle))
+
+    @property
+    def bytes_per_step(self) -> int:
+        """Bytes of weights that one step reads."""
+        return int(self._library.gptcli_bytes(self._handle))
+
+    @property
+    def n_positions(self) -> int:
+        """The context length in tokens."""
+        return self.config.n_positions
+
+    def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """Start a new batch: read the prompts (see ``Engine.prefill``)."""
+        config = self.config
+        self._shape = (config.n_layer, 2, len(rows), config.n_head * capacity * config.head_size)
+        self._cache, self._lengths = self._new_cache(), [0] * len(rows)
+        return np.concatenate([self._prompt(row, ids, logits=True) for row, ids in enumerate(rows)])
+
+    def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Read one more token in each row of the batch (see ``Engine.step``)."""
+        rows = range(len(ids))
+        return self._read(ids, rows, [self._lengths[row] for row in rows], rows)
+
+    def refill(self, row: int, ids: Sequence[int]) -> None:
+        """Forget one row and read these ids in its place (see ``Engine.refill``)."""
+        self._lengths[row] = 0
+        self._prompt(row, ids, logits=False)
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Keep these rows of the batch (see ``Engine.select``)."""
+        if list(rows) == list(range(len(self._lengths))):
+            return
+        kept = self._cache[:-_SPARE].reshape(self._shape)[:, :, list(rows)]
+        self._shape = kept.shape
+        self._cache = self._new_cache()
+        self._cache[:-_SPARE].reshape(self._shape)[...] = kept
+        self._lengths = [self._lengths[row] for row in rows]
+
+    def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Read several tokens of a batch of one row: logits after each, [len(ids), V]."""
+        start = self._lengths[0]
+        return self._read(ids, [0] * len(ids), range(start, start + len(ids)), range(len(ids)))
+
+    def rewind(self, count: int) -> None:
+        """Forget the latest tokens of a batch of one row."""
+        self._lengths[0] -= count
+
+    def _new_cache(self) -> NDArray[np.float32]:
+        try:
+            return np.empty(int(np.prod(self._shape)) + _SPARE, np.float32)
+        except MemoryError as error:
+            raise _no_memory() from error
+
+    def _prompt(self, row: int, ids: Sequence[int], *, logits: bool) -> NDArray[np.float32]:
+        """Read a row's ids from its beginning: logits [1, V] after the last, or [0, V]."""
+        read = np.empty((0, self.config.vocab_size), np.float32)
+        for start in range(0, len(ids), self._PIECE):
+            piece = ids[start : start + self._PIECE]
+            last = start + len(piece) == len(ids)
+            wanted = [len(piece) - 1] if logits and last else []
+            read = self._read(piece, [row] * len(piece), range(start, start + len(piece)), wanted)
+        return read
+
+    def _read(
+        self, ids: Sequence[int], rows: Sequence[int], positions: Sequence[int], wanted: Sequence[int]
+    ) -> NDArray[np.float32]:
+        tokens, of, at, want = (np.fromiter(numbers, np.int32) for numbers in (ids, rows, positions, wanted))
+        logits = np.empty((len(want), self.config.vocab_size), np.float32)
+        capacity = self._shape[3] // self.config.n_embd
+        self._checked(
+            self._library.gptcli_read(
+                self._handle,
+                len(tokens),
+                *(numbers.ctypes.data for numbers in (tokens, of, at, self._cache)),
+                self._shape[2],
+                capacity,
+                len(want),
+                want.ctypes.data,
+                logits.ctypes.data,
+            )
+        )
+        for row, position in zip(rows, positions, strict=True):
+            self._lengths[row] = position + 1
+        return logits
+
+    @staticmethod
+    def _checked(result: int) -> None:
+        if result:
+            raise _no_memory()
+
+
+def as_float32(stored: NDArray[np.generic], dtype: str) -> NDArray[np.float32]:
+    """Numbers of a checkpoint as float32; bfloat16 comes as uint16."""
+    if dtype == "BF16":
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(np.float32, copy=False)
+
+
+def _no_memory() -> GptcliError:
+    return GptcliError("out of memory: try --quantize int8, a smaller model, or a shorter text")

@@ -1,0 +1,68 @@
+"""The compiled library, and what its functions take."""
+
+import ctypes
+import functools
+import os
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+NAMES = ("libgptcli.so", "libgptcli.dylib")
+BEST = 2  # the best instruction set there is; 1: at most AVX2; 0: plain C
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The library, or None where it was not built or does not load here."""
+    for name in NAMES:
+        try:
+            return _declared(ctypes.CDLL(str(_FOLDER / name)))
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+def available() -> bool:
+    """Whether the engine in C is there, is faster than torch here, and is not switched off (``GPTCLI_NATIVE=0``)."""
+    return os.environ.get("GPTCLI_NATIVE") != "0" and kernels() not in (None, "plain")
+
+
+def kernels(level: int = BEST) -> str | None:
+    """The instruction set that would be used: ``avx512``, ``avx2``, ``neon`` or ``plain``; None without the library."""
+    found = library()
+    return None if found is None else str(found.gptcli_kernels(level).decode())
+
+
+def default_threads() -> int:
+    """``OMP_NUM_THREADS`` where it is set, or one thread for each physical core that this process may use."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    return len({_core(cpu) for cpu in allowed})
+
+
+def _core(cpu: int) -> str:
+    """What tells the core of a processor apart; hardware threads of one core share it."""
+    try:
+        return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
+    except OSError:
+        return str(cpu)
+
+
+def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
+    """Say what each function takes and gives; an older library that lacks one is no library."""
+    pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
+    for name, result, arguments in (
+        ("gptcli_kernels", ctypes.c_char_p, [number]),
+        ("gptcli_new", pointer, [pointer, ctypes.c_float, ctypes.c_float, number, number]),
+        ("gptcli_threads", number, [pointer]),
+        ("gptcli_matrix", number, [pointer, *[number] * 5, pointer, number, number]),
+        ("gptcli_vector", number, [pointer, number, number, pointer, size]),
+        ("gptcli_finite", number, [pointer, size, number]),
+        ("gptcli_bytes", size, [pointer]),
+        ("gptcli_free", None, [pointer]),
+        ("gptcli_read", number, [pointer, number, *[pointer] * 4, *[number] * 3, pointer, pointer]),
+    ):
+        function = getattr(found, name)
+        function.restype, function.argtypes = result, arguments
+    return found

@@ -1,0 +1,234 @@
+/* A GPT-2 on the CPU, and the functions that Python calls: make one, fill it, read tokens, free it.
+ *
+ * One call reads any number of tokens, each of a row of the batch and at a position of it: a step reads one of every
+ * row, a prompt many of one. Shapes as in gpt.py.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "native.h"
+
+typedef struct {
+    int layers, width, heads, hidden, vocabulary, positions, activation, threads;
+    float epsilon, scale;
+    const kernels *k;
+    matrix embedding, unembedding; /* [V, C]; unembedding.rows is 0 where it is the embedding */
+    float *position, *ln_f, *ln_f_bias, *unembedding_bias;
+    block *blocks;
+    float *space; /* of the latest shapes */
+    size_t space_floats;
+    tickets *counters;
+    int counter_count;
+} gpt;
+
+/* What Python may fill; the numbers are part of the interface (engine.py has the same). */
+enum { EMBEDDING, UNEMBEDDING, QKV, ATTENTION, UP, DOWN };
+enum {
+    POSITION, LN_F, LN_F_BIAS, UNEMBEDDING_BIAS, LN_1, LN_1_BIAS, LN_2, LN_2_BIAS, QKV_BIAS, ATTENTION_BIAS, UP_BIAS, DOWN_BIAS
+};
+
+static const kernels *kernels_for(int level) {
+#if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
+    __builtin_cpu_init();
+    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    if (level >= 2 && avx512) return &kernels_avx512;
+    if (level >= 1 && avx2) return &kernels_avx2;
+#endif
+    (void)level;
+    return &kernels_plain;
+}
+
+const char *gptcli_kernels(int level) { return kernels_for(level)->name; }
+
+/* Shapes in the order of the structure. `level`: 2 takes the best instruction set there is, 1 at most AVX2, 0 plain C. */
+void *gptcli_new(const int *shape, float epsilon, float scale, int threads, int level) {
+    gpt *g = calloc(1, sizeof *g);
+    if (!g) return NULL;
+    g->layers = shape[0], g->width = shape[1], g->heads = shape[2], g->hidden = shape[3];
+    g->vocabulary = shape[4], g->positions = shape[5], g->activation = shape[6];
+    g->epsilon = epsilon, g->scale = scale;
+    g->threads = pool_start(threads);
+    g->k = kernels_for(level);
+    g->counter_count = 16 * g->layers + 16;
+    g->blocks = calloc((size_t)g->layers + 1, sizeof *g->blocks);
+    g->counters = calloc((size_t)g->counter_count, sizeof *g->counters);
+    if (g->blocks && g->counters) return g;
+    free(g->blocks);
+    free(g);
+    return NULL;
+}
+
+int gptcli_threads(const void *engine) { return ((const gpt *)engine)->threads; }
+
+static matrix *matrix_at(gpt *g, int which, int layer) {
+    block *b = &g->blocks[layer];
+    matrix *all[] = {&g->embedding, &g->unembedding, &b->qkv, &b->attention, &b->up, &b->down};
+    return all[which];
+}
+
+static float **vector_at(gpt *g, int which, int layer) {
+    block *b = &g->blocks[layer];
+    float **all[] = {&g->position, &g->ln_f,  &g->ln_f_bias, &g->unembedding_bias, &b->ln_1,    &b->ln_1_bias,
+                     &b->ln_2,     &b->ln_2_bias, &b->qkv_bias,  &b->attention_bias,   &b->up_bias, &b->down_bias};
+    return all[which];
+}
+
+/* 0, or -1: no memory. */
+int gptcli_matrix(void *engine, int which, int layer, int kind, int rows, int columns, const void *source, int source_kind,
+                  int transposed) {
+    return matrix_fill(matrix_at(engine, which, layer), kind, rows, columns, source, source_kind, transposed);
+}
+
+int gptcli_vector(void *engine, int which, int layer, const float *source, size_t n) {
+    float **place = vector_at(engine, which, layer);
+    *place = malloc(n * sizeof **place);
+    if (!*place) return -1;
+    memcpy(*place, source, n * sizeof **place);
+    return 0;
+}
+
+/* Whether none of the numbers is NaN or infinite. */
+int gptcli_finite(const void *source, size_t n, int kind) { return all_finite(source, n, kind); }
+
+/* Bytes of weights that one step reads. */
+size_t gptcli_bytes(const void *engine) {
+    const gpt *g = engine;
+    const matrix *out = g->unembedding.rows ? &g->unembedding : &g->embedding;
+    size_t bytes = (size_t)out->rows * (out->row_bytes + (out->scale ? sizeof(float) : 0));
+    for (int layer = 0; layer < g->layers; layer++)
+        for (int which = QKV; which <= DOWN; which++) {
+            const matrix *w = matrix_at((gpt *)g, which, layer);
+            bytes += (size_t)w->rows * (w->row_bytes + (w->scale ? sizeof(float) : 0));
+        }
+    return bytes;
+}
+
+void gptcli_free(void *engine) {
+    gpt *g = engine;
+    if (!g) return;
+    for (int layer = 0; layer < g->layers; layer++) {
+        for (int which = QKV; which <= DOWN; which++) matrix_free(matrix_at(g, which, layer));
+        for (int which = LN_1; which <= DOWN_BIAS; which++) free(*vector_at(g, which, layer));
+    }
+    for (int which = POSITION; which <= UNEMBEDDING_BIAS; which++) free(*vector_at(g, which, 0));
+    matrix_free(&g->embedding);
+    matrix_free(&g->unembedding);
+    huge_free(g->space);
+    free(g->blocks);
+    free(g->counters);
+    free(g);
+}
+
+/* One call's work: where everything lies in the engine's space. */
+typedef struct {
+    gpt *g;
+    const int *ids, *rows, *positions, *wanted;
+    int m, wanted_count, capacity, together; /* together: one row's tokens, one position after another */
+    size_t layer_floats;
+    float *cache, *logits;
+    float *x, *normed, *wide, *packed; /* [m, C], [m, C], [m, max(3C, hidden)], see product.c */
+    float *scratch;
+    size_t scratch_floats;
+} call;
+
+/* Norm the streams that a linear layer reads. Few: every thread does them all for itself, which saves a meeting. */
+static const float *normed(worker *me, const call *c, const float *x, const int *of, int m, const float *w, const float *b) {
+    const gpt *g = c->g;
+    const int own = m <= MOST;
+    float *out = own ? me->scratch + linear_scratch() : c->normed;
+    tickets *counter = me->phase++;
+    for (int first = 0, last = m; own || take(counter, m, 4, &first, &last);) {
+        for (int i = first; i < last; i++)
+            g->k->norm(x + (size_t)(of ? of[i] : i) * g->width, w, b, g->epsilon, g->width, out + (size_t)i * g->width);
+        if (own) return out;
+    }
+    meet();
+    return out;
+}
+
+static void embed(worker *me, const call *c) {
+    const gpt *g = c->g;
+    tickets *counter = me->phase++;
+    for (int first, last; take(counter, c->m, 4, &first, &last);)
+        for (int m = first; m < last; m++) {
+            float *x = c->x + (size_t)m * g->width;
+            const float *position = g->position + (size_t)c->positions[m] * g->width;
+            g->k->row(&g->embedding, c->ids[m], 0, g->width, x);
+            for (int i = 0; i < g->width; i++) x[i] += position[i];
+        }
+    meet();
+}
+
+static void one_block(worker *me, const call *c, int layer) {
+    const gpt *g = c->g;
+    const block *b = &g->blocks[layer];
+    const int C = g->width, m = c->m;
+    float *cache = c->cache + 2 * (size_t)layer * c->layer_floats, *mixed = c->normed;
+    const float *read = normed(me, c, c->x, NULL, m, b->ln_1, b->ln_1_bias);
+    linear_run(me, &(linear){&b->qkv, b->qkv_bias, read, c->wide, 3 * (size_t)C, c->packed, m, c->together, STORE, 0});
+    meet();
+    attention_run(me, &(attention){c->wide, mixed, cache, cache + c->layer_floats, c->rows, c->positions, m, g->heads,
+                                   C / g->heads, c->capacity, c->together, g->scale});
+    meet();
+    linear_run(me, &(linear){&b->attention, b->attention_bias, mixed, c->x, (size_t)C, c->packed, m, c->together, ADD, 0});
+    meet();
+    read = normed(me, c, c->x, NULL, m, b->ln_2, b->ln_2_bias);
+    linear_run(me, &(linear){&b->up, b->up_bias, read, c->wide, (size_t)g->hidden, c->packed, m, c->together,
+                          ACTIVATE, g->activation});
+    meet();
+    linear_run(me, &(linear){&b->down, b->down_bias, c->wide, c->x, (size_t)C, c->packed, m, c->together, ADD, 0});
+    meet();
+}
+
+static void read_tokens(void *context, int thread, int threads) {
+    (void)threads;
+    const call *c = context;
+    gpt *g = c->g;
+    worker me = {g->k, g->counters, c->scratch + (size_t)thread * c->scratch_floats};
+    embed(&me, c);
+    for (int layer = 0; layer < g->layers; layer++) one_block(&me, c, layer);
+    if (!c->wanted_count) return;
+    const float *last = normed(&me, c, c->x, c->wanted, c->wanted_count, g->ln_f, g->ln_f_bias);
+    const matrix *out = g->unembedding.rows ? &g->unembedding : &g->embedding;
+    linear_run(&me, &(linear){out, g->unembedding_bias, last, c->logits, (size_t)g->vocabulary, c->packed,
+                              c->wanted_count, c->together, STORE, 0});
+}
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Divide the engine's space among the parts of a call; 0, or -1 when there is no memory. */
+static int lay_out(call *c) {
+    gpt *g = c->g;
+    const size_t m = (size_t)c->m, C = (size_t)g->width, widest = larger(3 * C, (size_t)g->hidden);
+    const size_t packed = c->m > MOST ? packed_floats(c->m, (int)larger(C, (size_t)g->hidden)) : 0;
+    c->scratch_floats = larger(linear_scratch() + MOST * C, attention_scratch(c->capacity, g->width / g->heads)) + SPARE;
+    const size_t needed = m * (2 * C + widest) + packed + c->scratch_floats * (size_t)g->threads;
+    if (needed > g->space_floats) {
+        huge_free(g->space);
+        g->space = huge_alloc(needed * sizeof *g->space);
+        g->space_floats = g->space ? needed : 0;
+        if (!g->space) return -1;
+    }
+    c->x = g->space;
+    c->normed = c->x + m * C;
+    c->wide = c->normed + m * C;
+    c->packed = c->wide + m * widest;
+    c->scratch = c->packed + packed;
+    return 0;
+}
+
+/* Read m tokens: ids, the row of the batch that each belongs to, and its position there. Their keys and values go into
+ * cache, [layers][2][batch][heads][capacity][D] and SPARE floats more. Logits [wanted_count, V] are those after the
+ * tokens whose indices `wanted` lists. Returns 0, or -1 when there is no memory. */
+int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, float *cache, int batch,
+                int capacity, int wanted_count, const int *wanted, float *logits) {
+    gpt *g = engine;
+    call c = {.g = g, .ids = ids, .rows = rows, .positions = positions, .wanted = wanted, .m = m, .wanted_count = wanted_count,
+              .capacity = capacity, .together = rows[0] == rows[m - 1], .layer_floats = (size_t)batch * g->width * capacity, .cache = cache, .logits = logits};
+    if (lay_out(&c)) return -1;
+    memset(g->counters, 0, (size_t)g->counter_count * sizeof *g->counters);
+    pool_run(read_tokens, &c);
+    return 0;
+}

@@ -1,0 +1,107 @@
+/* What the files of this library tell one another. Python sees only the functions of engine.c.
+ *
+ * Shapes as in gpt.py: M tokens computed at once, C width, H heads, D head size, V vocabulary.
+ */
+#ifndef GPTCLI_NATIVE_H
+#define GPTCLI_NATIVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* How a matrix is kept. The first three hold numbers as a checkpoint has them; all arithmetic is float32.
+ * INT8: one scale a row. INT4: groups of GROUP numbers, each with a scale in half precision and 16 bytes of indices into
+ * LEVELS; the low half of byte i is number i, the high half number i + 16. */
+enum kind { FLOAT32, FLOAT16, BFLOAT16, INT8, INT4 };
+enum { GROUP = 32, GROUP_BYTES = 18 };
+enum activation { GELU_TANH, GELU, RELU };
+
+typedef struct {
+    void *data;
+    float *scale; /* INT8: [rows] */
+    int rows, columns, kind;
+    size_t row_bytes;
+} matrix;
+
+typedef struct {
+    matrix qkv, attention, up, down;
+    float *ln_1, *ln_1_bias, *ln_2, *ln_2_bias;                 /* [C] */
+    float *qkv_bias, *attention_bias, *up_bias, *down_bias;
+} block;
+
+/* The kernels, compiled once for each instruction set. */
+typedef struct {
+    const char *name;
+    /* y[m * stride + r] = x[m] . row r for rows first..last and up to MOST activations x[m], each at x + m * columns. */
+    void (*rows)(const matrix *w, int first, int last, const float *x, int m, float *y, size_t stride);
+    /* One row of a matrix as float32. */
+    void (*row)(const matrix *w, int row, int from, int count, float *out);
+    /* c[m][n] (+)= a packed [k][TALL] x b [k][WIDE], row stride of b in floats; m rows and n columns of c are written. */
+    void (*tile)(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n, int add);
+    int tall, wide;
+    void (*norm)(const float *x, const float *weight, const float *bias, float epsilon, int n, float *out);
+    void (*activate)(int which, int n, float *x);
+    float (*softmax)(float *x, int n); /* in place, not divided; returns the sum */
+    /* out[s] = q . keys[s] * scale, and out = sum of p[s] values[s], both over rows of d floats. */
+    void (*scores)(const float *q, const float *keys, int count, int d, float scale, float *out);
+    void (*mix)(const float *p, const float *values, int count, int d, float factor, float *out);
+} kernels;
+
+enum { MOST = 8, TALLEST = 12, WIDEST = 32, SPARE = 64 }; /* SPARE: floats that may be read behind the cache */
+
+extern const kernels kernels_plain;
+#if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
+extern const kernels kernels_avx2, kernels_avx512;
+#endif
+
+/* pool.c: threads that stay. `work` runs once in every thread; inside it, `meet` waits for all of them. */
+typedef void (*job)(void *context, int thread, int threads);
+int pool_start(int threads);
+void pool_run(job work, void *context);
+void meet(void);
+/* Chunks of 0..n handed out to whoever comes first: 1 and a range, or 0 when there is nothing left. The counter must be
+ * 0 at the start. */
+typedef struct { int next; } tickets;
+int take(tickets *counter, int n, int chunk, int *first, int *last);
+
+/* What one thread knows while a step runs: every thread goes through the same phases in the same order. */
+typedef struct {
+    const kernels *k;
+    tickets *phase; /* the next unused counter */
+    float *scratch; /* this thread's own, of the size that scratch_floats says */
+} worker;
+
+/* product.c: y = x w^T + bias for m activations, shared out among the threads; nobody may read y before `meet`. */
+enum finish { STORE, ADD, ACTIVATE };
+typedef struct {
+    const matrix *w;
+    const float *bias; /* [rows] or NULL */
+    const float *x;    /* [m, columns] */
+    float *y;          /* [m, stride] */
+    size_t stride;
+    float *packed; /* room for packed_floats(m, columns), shared; used for a prompt */
+    int m, together, finish, activation; /* together: a prompt's; else each activation is a step's */
+} linear;
+void linear_run(worker *me, const linear *job);
+size_t packed_floats(int m, int columns);
+size_t linear_scratch(void);
+
+/* attention.c: the heads of one layer, for tokens whose queries, keys and values stand side by side in qkv. */
+typedef struct {
+    const float *qkv; /* [m, 3C] */
+    float *out;       /* [m, C] */
+    float *keys, *values; /* of this layer: [row, H, capacity, D] */
+    const int *rows, *positions; /* [m] */
+    int m, heads, size, capacity, together; /* together: one row, one position after another */
+    float scale;
+} attention;
+void attention_run(worker *me, const attention *job);
+size_t attention_scratch(int capacity, int size);
+
+/* store.c: whether all numbers are finite, and matrices from a checkpoint's numbers. */
+void *huge_alloc(size_t bytes);
+void huge_free(void *data);
+int all_finite(const void *source, size_t n, int kind);
+int matrix_fill(matrix *w, int kind, int rows, int columns, const void *source, int source_kind, int transposed);
+void matrix_free(matrix *w);
+
+#endif

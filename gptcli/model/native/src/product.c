@@ -1,0 +1,98 @@
+/* Linear layers. A few activations: each row of the matrix is read once for all of them. Many (a prompt): blocks of the
+ * matrix are unpacked to float32 and multiplied in registers, so that every kind of weight runs at one speed. */
+#include "native.h"
+
+enum { DEEP = 384, CHUNK = 64 }; /* columns of a block (whole groups of 4-bit weights), and rows handed out at once */
+
+static int padded(int n, int to) { return (n + to - 1) / to * to; }
+
+size_t packed_floats(int m, int columns) { return (size_t)padded(m, TALLEST) * columns; }
+
+size_t linear_scratch(void) { return (size_t)(DEEP + 1) * WIDEST + DEEP; }
+
+/* Bias, activation or residual for columns first..last of y, where value holds the products: [m, stride]. */
+static void finish_part(const worker *me, const linear *job, float *value, size_t stride, int first, int last) {
+    for (int m = 0; m < job->m; m++) {
+        float *from = value + m * stride, *to = job->y + m * job->stride + first;
+        const int n = last - first;
+        if (job->bias)
+            for (int i = 0; i < n; i++) from[i] += job->bias[first + i];
+        if (job->finish == ACTIVATE) me->k->activate(job->activation, n, from);
+        if (job->finish == ADD)
+            for (int i = 0; i < n; i++) to[i] += from[i];
+        else if (from != to)
+            for (int i = 0; i < n; i++) to[i] = from[i];
+    }
+}
+
+static void few(worker *me, const linear *job) {
+    const int rows = job->w->rows;
+    tickets *counter = me->phase++;
+    float *value = me->scratch; /* [MOST, CHUNK] */
+    for (int first, last; take(counter, rows, CHUNK, &first, &last);)
+        for (int m = 0; m < job->m; m += MOST) {
+            linear part = *job;
+            part.m = job->m - m < MOST ? job->m - m : MOST;
+            part.x += (size_t)m * job->w->columns;
+            part.y += (size_t)m * job->stride;
+            me->k->rows(job->w, first, last, part.x, part.m, value - first, CHUNK);
+            finish_part(me, &part, value, CHUNK, first, last);
+        }
+}
+
+/* Activations as the tiles read them: blocks of DEEP columns, in each panels of TALL activations, [column][TALL]. */
+static void pack_activations(worker *me, const linear *job) {
+    const int tall = me->k->tall, columns = job->w->columns, panels = padded(job->m, tall) / tall;
+    tickets *counter = me->phase++;
+    for (int panel, end; take(counter, panels, 1, &panel, &end);)
+        for (int block = 0; block < columns; block += DEEP) {
+            const int deep = columns - block < DEEP ? columns - block : DEEP;
+            float *to = job->packed + (size_t)block * panels * tall + (size_t)panel * deep * tall;
+            for (int i = 0; i < tall; i++) {
+                const int m = panel * tall + i;
+                const float *from = job->x + (size_t)m * columns + block;
+                for (int k = 0; k < deep; k++) to[k * tall + i] = m < job->m ? from[k] : 0.0f;
+            }
+        }
+}
+
+/* WIDE rows of the matrix as a tile reads them: [column][WIDE]; rows that are not there are zero. */
+static void pack_weights(worker *me, const linear *job, int first, int n, int block, int deep, float *to) {
+    const int wide = me->k->wide;
+    float *line = to + (size_t)DEEP * wide;
+    for (int j = 0; j < wide; j++) {
+        if (j < n) me->k->row(job->w, first + j, block, deep, line);
+        for (int k = 0; k < deep; k++) to[k * wide + j] = j < n ? line[k] : 0.0f;
+    }
+}
+
+static void many(worker *me, const linear *job) {
+    const int wide = me->k->wide, tall = me->k->tall, rows = job->w->rows, columns = job->w->columns;
+    const int panels = padded(job->m, tall) / tall;
+    pack_activations(me, job);
+    meet();
+    tickets *counter = me->phase++;
+    for (int first, last; take(counter, rows, wide, &first, &last);) {
+        for (int block = 0; block < columns; block += DEEP) {
+            const int deep = columns - block < DEEP ? columns - block : DEEP;
+            pack_weights(me, job, first, last - first, block, deep, me->scratch);
+            for (int panel = 0; panel < panels; panel++) {
+                const int m = panel * tall, count = job->m - m < tall ? job->m - m : tall;
+                const float *left = job->packed + (size_t)block * panels * tall + (size_t)panel * deep * tall;
+                me->k->tile(deep, left, me->scratch, wide, job->y + m * job->stride + first, job->stride, count,
+                            last - first, block > 0 || job->finish == ADD);
+            }
+        }
+        if (job->finish == ADD) { /* the products are in y already: only the bias is left */
+            if (job->bias)
+                for (int m = 0; m < job->m; m++)
+                    for (int i = first; i < last; i++) job->y[m * job->stride + i] += job->bias[i];
+        } else
+            finish_part(me, job, job->y + first, job->stride, first, last);
+    }
+}
+
+void linear_run(worker *me, const linear *job) {
+    if (job->together && job->m > MOST) many(me, job);
+    else few(me, job);
+}

@@ -1,0 +1,213 @@
+/* One vector type over AVX-512, AVX2 with FMA, NEON, and plain C: the kernels are written once, over these names.
+ *
+ * LANES is how many floats a vector holds. Every function is as exact as the hardware's own operation.
+ */
+#ifndef GPTCLI_SIMD_H
+#define GPTCLI_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* What the sixteen values of a 4-bit weight stand for, in units of the group's scale: the levels that lose least of
+ * normally distributed weights in groups of 32 whose largest is -127 (Lloyd 1982). quantize.py has the same. */
+static const int8_t LEVELS[16] = {-127, -111, -88, -69, -53, -39, -25, -12, 0, 13, 25, 39, 53, 69, 88, 111};
+
+static inline float float_of_bits(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline uint32_t bits_of_float(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* IEEE half precision to single, in integers: for tails, and where the processor has no instruction for it. */
+static inline float float_of_half(uint16_t half) {
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = (half >> 10) & 31, fraction = half & 1023;
+    if (exponent == 31) return float_of_bits(sign | 0x7f800000u | fraction << 13);
+    if (exponent == 0) { /* zero or subnormal: fraction * 2^-24, exactly */
+        float value = (float)fraction * 5.9604644775390625e-8f;
+        return sign ? -value : value;
+    }
+    return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+static inline float float_of_brain(uint16_t brain) { return float_of_bits((uint32_t)brain << 16); }
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define LANES 16
+typedef __m512 vec;
+static inline vec v_zero(void) { return _mm512_setzero_ps(); }
+static inline vec v_set(float x) { return _mm512_set1_ps(x); }
+static inline vec v_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void v_store(float *p, vec x) { _mm512_storeu_ps(p, x); }
+static inline vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+static inline vec v_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+static inline vec v_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+static inline vec v_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+static inline vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+static inline vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
+static inline vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vec v_round(vec a) { return _mm512_roundscale_ps(a, 0); }
+static inline vec v_power(vec n) { /* 2^n for whole n */
+    __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
+}
+static inline float v_sum(vec a) { return _mm512_reduce_add_ps(a); }
+static inline float v_largest(vec a) { return _mm512_reduce_max_ps(a); }
+static inline vec v_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+static inline vec v_brain(const uint16_t *p) {
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+static inline vec v_int8(const int8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+static inline void v_levels(const uint8_t *p, vec out[2]) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p), table = _mm_loadu_si128((const __m128i *)LEVELS);
+    __m128i low = _mm_and_si128(bytes, _mm_set1_epi8(15));
+    __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
+    out[0] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_shuffle_epi8(table, low)));
+    out[1] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_shuffle_epi8(table, high)));
+}
+
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#include <immintrin.h>
+#define LANES 8
+typedef __m256 vec;
+static inline vec v_zero(void) { return _mm256_setzero_ps(); }
+static inline vec v_set(float x) { return _mm256_set1_ps(x); }
+static inline vec v_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline void v_store(float *p, vec x) { _mm256_storeu_ps(p, x); }
+static inline vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+static inline vec v_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+static inline vec v_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+static inline vec v_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+static inline vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+static inline vec v_min(vec a, vec b) { return _mm256_min_ps(a, b); }
+static inline vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vec v_round(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vec v_power(vec n) {
+    __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+}
+static inline float v_sum(vec a) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+static inline float v_largest(vec a) {
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+static inline vec v_half(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+static inline vec v_brain(const uint16_t *p) {
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+static inline vec v_int8(const int8_t *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+static inline void v_levels(const uint8_t *p, vec out[4]) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p), table = _mm_loadu_si128((const __m128i *)LEVELS);
+    __m128i low = _mm_shuffle_epi8(table, _mm_and_si128(bytes, _mm_set1_epi8(15)));
+    __m128i high = _mm_shuffle_epi8(table, _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15)));
+    out[0] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low));
+    out[1] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(low, 8)));
+    out[2] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high));
+    out[3] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(high, 8)));
+}
+
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#include <arm_neon.h>
+#define LANES 4
+typedef float32x4_t vec;
+static inline vec v_zero(void) { return vdupq_n_f32(0); }
+static inline vec v_set(float x) { return vdupq_n_f32(x); }
+static inline vec v_load(const float *p) { return vld1q_f32(p); }
+static inline void v_store(float *p, vec x) { vst1q_f32(p, x); }
+static inline vec v_add(vec a, vec b) { return vaddq_f32(a, b); }
+static inline vec v_sub(vec a, vec b) { return vsubq_f32(a, b); }
+static inline vec v_mul(vec a, vec b) { return vmulq_f32(a, b); }
+static inline vec v_div(vec a, vec b) { return vdivq_f32(a, b); }
+static inline vec v_max(vec a, vec b) { return vmaxq_f32(a, b); }
+static inline vec v_min(vec a, vec b) { return vminq_f32(a, b); }
+static inline vec v_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+static inline vec v_round(vec a) { return vrndnq_f32(a); }
+static inline vec v_power(vec n) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
+}
+static inline float v_sum(vec a) { return vaddvq_f32(a); }
+static inline float v_largest(vec a) { return vmaxvq_f32(a); }
+static inline vec v_half(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+static inline vec v_brain(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+static inline vec v_int8(const int8_t *p) {
+    int32_t four; /* exactly four bytes: a vector load would read past a row's end */
+    memcpy(&four, p, sizeof four);
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8((uint32_t)four)))));
+}
+static inline void v_levels(const uint8_t *p, vec out[8]) {
+    uint8x16_t bytes = vld1q_u8(p);
+    int8x16_t table = vld1q_s8(LEVELS);
+    int8x16_t halves[2] = {vqtbl1q_s8(table, vandq_u8(bytes, vdupq_n_u8(15))), vqtbl1q_s8(table, vshrq_n_u8(bytes, 4))};
+    for (int half = 0; half < 2; half++) {
+        int16x8_t first = vmovl_s8(vget_low_s8(halves[half])), second = vmovl_s8(vget_high_s8(halves[half]));
+        out[4 * half] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(first)));
+        out[4 * half + 1] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(first)));
+        out[4 * half + 2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(second)));
+        out[4 * half + 3] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(second)));
+    }
+}
+
+#else
+#include <math.h>
+#define LANES 1
+typedef float vec;
+static inline vec v_zero(void) { return 0; }
+static inline vec v_set(float x) { return x; }
+static inline vec v_load(const float *p) { return *p; }
+static inline void v_store(float *p, vec x) { *p = x; }
+static inline vec v_add(vec a, vec b) { return a + b; }
+static inline vec v_sub(vec a, vec b) { return a - b; }
+static inline vec v_mul(vec a, vec b) { return a * b; }
+static inline vec v_div(vec a, vec b) { return a / b; }
+static inline vec v_max(vec a, vec b) { return a > b ? a : b; }
+static inline vec v_min(vec a, vec b) { return a < b ? a : b; }
+static inline vec v_fma(vec a, vec b, vec c) { return a * b + c; }
+static inline vec v_round(vec a) { return nearbyintf(a); }
+static inline vec v_power(vec n) { return float_of_bits((uint32_t)((int32_t)n + 127) << 23); }
+static inline float v_sum(vec a) { return a; }
+static inline float v_largest(vec a) { return a; }
+static inline vec v_half(const uint16_t *p) { return float_of_half(*p); }
+static inline vec v_brain(const uint16_t *p) { return float_of_brain(*p); }
+static inline vec v_int8(const int8_t *p) { return (float)*p; }
+static inline void v_levels(const uint8_t *p, vec out[32]) {
+    for (int i = 0; i < 16; i++) {
+        out[i] = LEVELS[p[i] & 15];
+        out[i + 16] = LEVELS[p[i] >> 4];
+    }
+}
+#endif
+
+/* exp, to 2 units in the last place: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2] (the Cephes library's). */
+static inline vec v_exp(vec x) {
+    x = v_min(v_max(x, v_set(-87.3f)), v_set(88.3f));
+    vec n = v_round(v_mul(x, v_set(1.44269504088896341f)));
+    x = v_fma(n, v_set(-0.693359375f), x);
+    x = v_fma(n, v_set(2.12194440e-4f), x);
+    vec y = v_set(1.9875691500e-4f);
+    y = v_fma(y, x, v_set(1.3981999507e-3f));
+    y = v_fma(y, x, v_set(8.3334519073e-3f));
+    y = v_fma(y, x, v_set(4.1665795894e-2f));
+    y = v_fma(y, x, v_set(1.6666665459e-1f));
+    y = v_fma(y, x, v_set(5.0000001201e-1f));
+    y = v_add(v_fma(v_mul(x, x), y, x), v_set(1.0f));
+    return v_mul(y, v_power(n));
+}
+
+#endif

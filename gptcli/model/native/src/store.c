@@ -1,0 +1,211 @@
+/* Matrices made from a checkpoint's numbers: turned so that a row is what one output needs, and quantised where asked. */
+#define _GNU_SOURCE
+#include <math.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "native.h"
+#include "simd.h"
+
+enum { HUGE_PAGE = 2 << 20 };
+
+/* Memory in 2 MB pages where the system gives them: a step walks through all weights, and small pages cost it a look-up
+ * every 4 KB. The caller frees it with huge_free. */
+void *huge_alloc(size_t bytes) {
+    size_t whole = (bytes + SPARE * sizeof(float) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *data = NULL;
+    if (bytes < HUGE_PAGE / 2) return calloc(1, bytes + SPARE * sizeof(float));
+    if (posix_memalign(&data, HUGE_PAGE, whole)) return NULL;
+#ifdef MADV_HUGEPAGE
+    madvise(data, whole, MADV_HUGEPAGE);
+#endif
+    return data;
+}
+
+void huge_free(void *data) { free(data); }
+
+static float number(const void *source, size_t index, int kind) {
+    if (kind == FLOAT16) return float_of_half(((const uint16_t *)source)[index]);
+    if (kind == BFLOAT16) return float_of_brain(((const uint16_t *)source)[index]);
+    return ((const float *)source)[index];
+}
+
+/* Round to half precision, ties to even. */
+static uint16_t half_of(float value) {
+    uint32_t bits = bits_of_float(value), sign = bits >> 16 & 0x8000;
+    float size = float_of_bits(bits & 0x7fffffff);
+    if (size >= 65520.0f) return (uint16_t)(sign | 0x7c00);
+    if (size < 6.103515625e-5f) return (uint16_t)(sign | (uint32_t)nearbyintf(size * 16777216.0f));
+    uint32_t kept = bits_of_float(size) - (112u << 23);
+    return (uint16_t)(sign | (kept + 0xfff + (kept >> 13 & 1)) >> 13);
+}
+
+static uint16_t brain_of(float value) {
+    uint32_t bits = bits_of_float(value);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* Symmetric 8-bit: the largest of a row becomes 127. */
+static float to_int8(const float *x, int n, int8_t *out) {
+    float largest = 0;
+    for (int i = 0; i < n; i++) largest = fmaxf(largest, fabsf(x[i]));
+    float scale = largest / 127.0f, inverse = largest > 0 ? 127.0f / largest : 0;
+    for (int i = 0; i < n; i++) out[i] = (int8_t)nearbyintf(x[i] * inverse);
+    return scale;
+}
+
+static int nearest_level(float x) {
+    int low = 0, high = 15;
+    while (high - low > 1) {
+        int middle = (low + high) / 2;
+        if (x < LEVELS[middle]) high = middle;
+        else low = middle;
+    }
+    return x - LEVELS[low] < LEVELS[high] - x ? low : high;
+}
+
+/* One group of 4-bit weights: of some scales about that which makes the largest -127, the one that loses least; for each,
+ * the best scale for the levels it chose (least squares). */
+static void to_group(const float *x, uint8_t *out) {
+    float largest = 0, best_scale = 0, best = -1;
+    for (int i = 0; i < GROUP; i++)
+        if (fabsf(x[i]) > fabsf(largest)) largest = x[i];
+    if (largest == 0) {
+        memset(out, 0, GROUP_BYTES);
+        return;
+    }
+    for (int attempt = -7; attempt <= 7; attempt++) {
+        float inverse = (LEVELS[0] + (float)attempt) / largest, along = 0, square = 0;
+        for (int i = 0; i < GROUP; i++) {
+            float level = LEVELS[nearest_level(x[i] * inverse)];
+            along += level * x[i];
+            square += level * level;
+        }
+        if (square > 0 && along * along > best * square) { /* what the projection on these levels explains */
+            best = along * along / square;
+            best_scale = along / square;
+        }
+    }
+    uint16_t half = half_of(best_scale);
+    float inverse = 1.0f / float_of_half(half);
+    if (!isfinite(inverse)) inverse = 0;
+    memcpy(out, &half, sizeof half);
+    for (int i = 0; i < GROUP / 2; i++)
+        out[2 + i] = (uint8_t)(nearest_level(x[i] * inverse) | nearest_level(x[i + GROUP / 2] * inverse) << 4);
+}
+
+typedef struct {
+    const void *source;
+    size_t n;
+    int kind, found;
+    tickets counter;
+} search;
+
+/* Infinities and NaN are the numbers whose exponent is all ones. */
+static void look(void *context, int thread, int threads) {
+    (void)thread, (void)threads;
+    search *s = context;
+    enum { CHUNK = 1 << 16 };
+    const int chunks = (int)((s->n + CHUNK - 1) / CHUNK);
+    for (int chunk, end; take(&s->counter, chunks, 1, &chunk, &end);) {
+        const size_t first = (size_t)chunk * CHUNK, last = first + CHUNK < s->n ? first + CHUNK : s->n;
+        uint32_t most = 0;
+        const uint32_t mask = s->kind == FLOAT32 ? 0x7f800000u : s->kind == FLOAT16 ? 0x7c00 : 0x7f80;
+        if (s->kind == FLOAT32)
+            for (size_t i = first; i < last; i++) {
+                uint32_t exponent = ((const uint32_t *)s->source)[i] & mask;
+                most = exponent > most ? exponent : most;
+            }
+        else
+            for (size_t i = first; i < last; i++) {
+                uint32_t exponent = ((const uint16_t *)s->source)[i] & mask;
+                most = exponent > most ? exponent : most;
+            }
+        if (most == mask) s->found = 1;
+    }
+}
+
+int all_finite(const void *source, size_t n, int kind) {
+    search s = {source, n, kind, 0, {0}};
+    pool_run(look, &s);
+    return !s.found;
+}
+
+typedef struct {
+    matrix *w;
+    const void *source;
+    int source_kind, transposed, failed;
+    tickets counter;
+} filling;
+
+/* Rows of the source as float32: transposed ones by blocks that stay in the cache. */
+static void gather(const filling *f, int first, int count, float *out) {
+    const matrix *w = f->w;
+    if (!f->transposed) {
+        for (size_t i = 0; i < (size_t)count * w->columns; i++)
+            out[i] = number(f->source, (size_t)first * w->columns + i, f->source_kind);
+        return;
+    }
+    for (int k = 0; k < w->columns; k++)
+        for (int r = 0; r < count; r++)
+            out[(size_t)r * w->columns + k] = number(f->source, (size_t)k * w->rows + first + r, f->source_kind);
+}
+
+static void put(matrix *w, int row, const float *x) {
+    char *place = (char *)w->data + (size_t)row * w->row_bytes;
+    switch (w->kind) {
+        case FLOAT32: memcpy(place, x, w->row_bytes); break;
+        case FLOAT16:
+            for (int i = 0; i < w->columns; i++) ((uint16_t *)place)[i] = half_of(x[i]);
+            break;
+        case BFLOAT16:
+            for (int i = 0; i < w->columns; i++) ((uint16_t *)place)[i] = brain_of(x[i]);
+            break;
+        case INT8: w->scale[row] = to_int8(x, w->columns, (int8_t *)place); break;
+        default:
+            for (int k = 0; k < w->columns; k += GROUP) to_group(x + k, (uint8_t *)place + k / GROUP * GROUP_BYTES);
+    }
+}
+
+static void fill(void *context, int thread, int threads) {
+    (void)thread, (void)threads;
+    filling *f = context;
+    enum { AT_ONCE = 16 }; /* a cache line of float32 in a transposed source */
+    float *rows = malloc((size_t)AT_ONCE * f->w->columns * sizeof *rows);
+    if (!rows) {
+        f->failed = 1;
+        return;
+    }
+    for (int first, last; take(&f->counter, f->w->rows, AT_ONCE, &first, &last);) {
+        if (!f->transposed && f->source_kind == f->w->kind && f->w->kind <= BFLOAT16) {
+            size_t bytes = f->w->row_bytes;
+            memcpy((char *)f->w->data + first * bytes, (const char *)f->source + first * bytes, (last - first) * bytes);
+            continue;
+        }
+        gather(f, first, last - first, rows);
+        for (int r = first; r < last; r++) put(f->w, r, rows + (size_t)(r - first) * f->w->columns);
+    }
+    free(rows);
+}
+
+/* Make a matrix [rows, columns] of some kind from numbers [rows, columns], or [columns, rows] where `transposed`. Returns 0,
+ * or -1 when there is no memory. */
+int matrix_fill(matrix *w, int kind, int rows, int columns, const void *source, int source_kind, int transposed) {
+    if (kind == INT4 && columns % GROUP) kind = INT8;
+    *w = (matrix){.rows = rows, .columns = columns, .kind = kind};
+    const size_t sizes[] = {4, 2, 2, 1};
+    w->row_bytes = kind == INT4 ? (size_t)columns / GROUP * GROUP_BYTES : (size_t)columns * sizes[kind];
+    w->data = huge_alloc(w->row_bytes * (size_t)rows);
+    if (kind == INT8) w->scale = malloc((size_t)rows * sizeof(float));
+    if (!w->data || (kind == INT8 && !w->scale)) return -1;
+    filling f = {w, source, source_kind, transposed, 0, {0}};
+    pool_run(fill, &f);
+    return f.failed ? -1 : 0;
+}
+
+void matrix_free(matrix *w) {
+    huge_free(w->data);
+    free(w->scale);
+    w->data = NULL;
+    w->scale = NULL;
+}

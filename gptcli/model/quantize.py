@@ -1,0 +1,56 @@
+"""Matrices in 8 and 4 bits: what their values become. The engine in C computes with such; here they are worked out.
+
+int8: symmetric, one scale a row, the largest weight of which becomes 127 or -127.
+int4: 32 weights of a row share a scale, and each is one of sixteen levels that lie closer together near zero, where
+most weights are: the levels that lose least of normally distributed groups whose largest is -127 (Lloyd 1982; NF4 of
+Dettmers et al. 2023 has the same idea).
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+GROUP = 32
+LEVELS = np.array([-127, -111, -88, -69, -53, -39, -25, -12, 0, 13, 25, 39, 53, 69, 88, 111], np.float32)
+# Scales that are tried for a group: those that bring its largest weight this far from the outermost level.
+_ATTEMPTS = range(-7, 8)
+
+
+def kind_of(name: str, quantize: Literal["int8", "int4"]) -> Literal["int8", "int4"]:
+    """How one matrix is kept: the (un)embedding, of which every logit is made, has 8 bits in any case."""
+    return "int8" if name in ("wte.weight", "lm_head.weight") else quantize
+
+
+def dequantized(matrix: NDArray[np.float32], kind: Literal["int8", "int4"]) -> NDArray[np.float32]:
+    """What a matrix [rows, columns] becomes in 8 or 4 bits; rows that are not whole groups have 8 bits."""
+    if kind == "int8" or matrix.shape[1] % GROUP:
+        return _int8(matrix)
+    return _int4(matrix.reshape(-1, GROUP)).reshape(matrix.shape)
+
+
+def _int8(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    largest = np.abs(matrix).max(axis=1, keepdims=True)
+    inverse = np.divide(np.float32(127), largest, out=np.zeros_like(largest), where=largest > 0)
+    return np.asarray(np.rint(matrix * inverse) * (largest / np.float32(127)))
+
+
+def _int4(groups: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Groups [n, 32]: of some scales, the one that loses least; for each the best one for the levels it chose."""
+    outermost = np.take_along_axis(groups, np.abs(groups).argmax(1, keepdims=True), 1)
+    outermost = np.where(outermost == 0, np.float32(1), outermost)
+    best, scale = np.full(len(groups), -1.0), np.zeros(len(groups), np.float32)
+    for attempt in _ATTEMPTS:
+        levels = _nearest(groups * ((LEVELS[0] + attempt) / outermost))
+        along, square = (levels * groups).sum(1), (levels * levels).sum(1)
+        fitted = np.divide(along, square, out=np.zeros_like(along), where=square > 0)
+        better = along * fitted > best  # what the projection on these levels explains
+        best, scale = np.where(better, along * fitted, best), np.where(better, fitted, scale)
+    half = scale.astype(np.float16).astype(np.float32)[:, None]
+    inverse = np.divide(np.float32(1), half, out=np.zeros_like(half), where=half != 0)
+    return np.asarray(_nearest(groups * inverse) * half)
+
+
+def _nearest(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The level nearest to each number."""
+    return LEVELS[np.searchsorted((LEVELS[1:] + LEVELS[:-1]) / 2, x, side="left")]

@@ -1,0 +1,57 @@
+"""Guessing ahead changes nothing but the number of readings: with a toy engine, the C engine and PyTorch."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gptcli.checkpoint.open import open_checkpoint
+from gptcli.generation import Limits, generate, new_samples
+from gptcli.model.lookup import LookupEngine, guess
+from gptcli.model.torch_engine import TorchEngine
+from gptcli.sampling import Sampling
+
+PROMPT = "One day, Lily saw a big red ball. Lily saw a big red ball. Lily saw a"
+
+
+def written(engine: Any, ids: list[int], sampling: Sampling, seed: int, n: int = 40) -> list[int]:
+    samples = new_samples([ids])
+    for _ in generate(engine, samples, sampling, Limits(n), seed=seed):
+        pass
+    return samples[0].ids
+
+
+def test_what_followed_is_guessed() -> None:
+    assert guess([1, 2, 3, 4, 1, 2], 3) == [3, 4, 1]
+    assert guess([1, 2, 9, 1, 2, 7, 1, 2], 1) == [7]  # the latest
+    assert guess([5, 1, 2, 8, 1, 2, 7, 5, 1, 2], 1) == [8]  # the longest run decides
+    assert guess([1, 2, 3], 4) == []
+    assert guess([1, 2, 1, 2], 0) == []
+
+
+@pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(temperature=0.8, top_k=40)])
+@pytest.mark.parametrize("guesses", [1, 4, 7])
+def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling, guesses: int) -> None:
+    ids = tales.tokenizer.encode(PROMPT)
+    for engine in (open_checkpoint("tales", device="cpu", to="run").engine, TorchEngine(tales.model)):
+        for seed in range(3):
+            guessing = LookupEngine(engine, guesses)  # type: ignore[arg-type]
+            assert written(guessing, ids, sampling, seed) == written(engine, ids, sampling, seed)
+            assert guessing.steps == 39
+        assert guessing.accepted > 0
+
+
+def test_the_context_may_slide_and_end(gpt2_folder: Any) -> None:
+    engine = open_checkpoint(str(gpt2_folder), device="cpu", to="run").engine
+    ids = [3, 4, 5, 3, 4, 5, 3, 4]
+    plain = written(engine, ids, Sampling(temperature=0), 0, n=70)
+    assert written(LookupEngine(engine, 5), ids, Sampling(temperature=0), 0, n=70) == plain  # type: ignore[arg-type]
+
+
+def test_logits_of_guessed_tokens_are_those_of_steps(tales: Any) -> None:
+    ids = tales.tokenizer.encode(PROMPT)
+    plain, guessing = TorchEngine(tales.model), LookupEngine(TorchEngine(tales.model), 4)
+    plain.prefill([ids], 100), guessing.prefill([ids], 100)
+    for token in tales.tokenizer.encode(" big red ball. Lily was so happy"):
+        np.testing.assert_allclose(guessing.step([token]), plain.step([token]), atol=2e-4, rtol=0)
+    assert guessing.accepted >= 2

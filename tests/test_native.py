@@ -1,0 +1,181 @@
+"""The engine in C beside the PyTorch one: the same logits, for every shape, kind of weight and instruction set."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from gptcli.checkpoint.native import native_engine
+from gptcli.checkpoint.open import open_checkpoint
+from gptcli.model.config import GPTConfig
+from gptcli.model.gpt import GPT
+from gptcli.model.native import library
+from gptcli.model.native.engine import Kind, NativeEngine, supports
+from gptcli.model.quantize import LEVELS, dequantized, kind_of
+from gptcli.model.torch_engine import TorchEngine
+from tests.checkpoint.zoo import CONFIGS, reference, understand
+
+pytestmark = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
+LEVELS_HERE = sorted({library.kernels(level): level for level in (0, 1, 2)}.values())
+SHAPES = {
+    "as gpt2": GPTConfig(vocab_size=97, n_positions=64, n_embd=64, n_layer=2, n_head=4),
+    "odd": GPTConfig(vocab_size=101, n_positions=70, n_embd=66, n_layer=3, n_head=3, n_inner=77, activation="gelu"),
+    "bare": GPTConfig(
+        vocab_size=64, n_positions=64, n_embd=32, n_layer=1, n_head=1, qkv_bias=False, attention_bias=False,
+        mlp_bias=False, norm_bias=False, norm_weight=False, activation="relu", tied=False, unembedding_bias=True,
+        position_offset=2, scale_attention=False,
+    ),
+    "wide heads": GPTConfig(vocab_size=80, n_positions=64, n_embd=160, n_layer=2, n_head=2),
+}  # fmt: skip
+
+
+def random_model(config: GPTConfig, seed: int = 0) -> GPT:
+    torch.manual_seed(seed)
+    model = GPT(config).eval().requires_grad_(False)
+    for name, weight in model.named_parameters():
+        scale = weight.shape[-1] ** -0.5 if weight.dim() == 2 else 0.3
+        weight.normal_(1.0 if "ln_" in name and name.endswith("weight") else 0.0, scale)
+    return model
+
+
+def in_c(model: GPT, kind: Kind = "F32", level: int = library.BEST) -> NativeEngine:
+    engine = NativeEngine(model.config, threads=2, level=level)
+    for name, weight in model.named_parameters():
+        kept: Any = kind_of(name, kind) if kind in ("int8", "int4") else kind
+        assert engine.fill(name, weight.contiguous().numpy(), "F32", kept)
+    return engine
+
+
+def both(model: GPT, engine: NativeEngine, rows: list[list[int]], more: list[list[int]]) -> float:
+    """The largest difference of any logit, over a prefill and steps."""
+    theirs = TorchEngine(model)
+    worst = np.abs(engine.prefill(rows, 64) - theirs.prefill(rows, 64)).max()
+    for ids in more:
+        worst = max(worst, np.abs(engine.step(ids) - theirs.step(ids)).max())
+    return float(worst)
+
+
+@pytest.mark.parametrize("level", LEVELS_HERE)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logits_are_those_of_pytorch(shape: str, level: int) -> None:
+    model = random_model(SHAPES[shape])
+    ids = np.random.default_rng(1).integers(0, 64, 60).tolist()
+    for rows in ([ids[:1]], [ids[:50]], [ids[:9], ids[3:30], ids[5:6]], [ids[:n] for n in range(1, 12)]):
+        more = np.random.default_rng(2).integers(0, 64, (5, len(rows))).tolist()
+        assert both(model, in_c(model, level=level), rows, more) < 1e-4
+
+
+@pytest.mark.parametrize("level", LEVELS_HERE)
+@pytest.mark.parametrize("kind", ["F16", "BF16", "int8", "int4"])
+def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
+    model = random_model(SHAPES["as gpt2"])
+    rounded = random_model(SHAPES["as gpt2"])
+    for name, weight in rounded.named_parameters():
+        if weight.dim() == 2 and name != "wpe.weight":
+            if kind in ("int8", "int4"):
+                kept = dequantized(weight.numpy(), kind_of(name, kind))
+                weight.copy_(torch.from_numpy(kept))
+            else:
+                weight.copy_(weight.to(torch.float16 if kind == "F16" else torch.bfloat16).float())
+    # Where a weight lies in the middle between two levels, either may be taken: a few 4-bit ones do.
+    most = 1e-4 if kind != "int4" else 2e-2
+    ids = np.random.default_rng(1).integers(0, 64, 60).tolist()
+    assert both(rounded, in_c(model, kind, level), [ids[:40]], [[token] for token in ids[40:60]]) < most
+
+
+def test_a_text_comes_out_the_same_alone_and_in_a_batch() -> None:
+    model = random_model(SHAPES["odd"])
+    engine = in_c(model)
+    rows = np.random.default_rng(1).integers(0, 64, (11, 20)).tolist()
+    together = [engine.prefill(rows, 64), *(engine.step([7] * 11) for _ in range(3))]
+    for index, row in enumerate(rows):
+        alone = [engine.prefill([row], 64), *(engine.step([7]) for _ in range(3))]
+        for a, b in zip(alone, together, strict=True):
+            assert np.array_equal(a[0], b[index])
+
+
+def test_rows_come_and_go_as_in_pytorch() -> None:
+    model = random_model(SHAPES["as gpt2"])
+    engines = in_c(model), TorchEngine(model)
+    said = []
+    for engine in engines:
+        engine.prefill([[1, 2, 3], [4, 5], [6]], 20)
+        engine.select([2, 0, 0])
+        engine.refill(1, [9, 8, 7, 6])
+        said.append(engine.step([10, 11, 12]))
+    assert np.abs(said[0] - said[1]).max() < 1e-4
+
+
+def test_several_tokens_at_once_are_as_single_steps() -> None:
+    engine = in_c(random_model(SHAPES["as gpt2"]))
+    engine.prefill([[1, 2, 3]], 40)
+    single = [engine.step([token])[0] for token in (4, 5, 6, 7)]
+    engine.rewind(4)
+    assert np.array_equal(engine.extend([4, 5, 6, 7]), np.array(single))
+    engine.rewind(2)
+    assert np.array_equal(engine.step([6])[0], single[2])
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt2 untied", "gpt2 as Cerebras-GPT", "gpt2 without scaling", "opt"])
+def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
+    theirs = reference(CONFIGS[name])
+    theirs.save_pretrained(tmp_path)
+    blueprint, header = understand(tmp_path)
+    engine = native_engine(blueprint, header, device="cpu", dtype="float32")
+    assert supports(blueprint.config) == (engine is not None)
+    if engine is None:
+        return
+    ids = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5, 3, 3]
+    with torch.inference_mode():
+        said = theirs(torch.tensor([ids])).logits[0, -1].numpy()
+    assert np.abs(engine.prefill([ids], 16)[0] - said).max() < 1e-4
+
+
+def test_tales(tales: Any, tales_reference: Any) -> None:
+    engine = open_checkpoint("tales", device="cpu", to="run").engine
+    if not library.available():
+        pytest.skip("switched off")
+    assert isinstance(engine, NativeEngine)
+    ids = tales.tokenizer.encode("Once upon a time there was a little girl who lived in a wood")
+    with torch.inference_mode():
+        said = tales_reference(torch.tensor([ids])).logits[0, -1].numpy()
+    assert np.abs(engine.prefill([ids], 64)[0] - said).max() < 1e-4
+
+
+def test_broken_weights_are_torchs_to_name(gpt2_folder: Path, tmp_path: Path) -> None:
+    tensors = load_file(gpt2_folder / "model.safetensors")
+    tensors["transformer.h.1.mlp.c_fc.weight"][3, 4] = float("nan")
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((gpt2_folder / "config.json").read_bytes())
+    blueprint, header = understand(tmp_path)
+    assert native_engine(blueprint, header, device="cpu", dtype="auto") is None
+
+
+def test_shapes_it_does_not_know_are_left_to_torch() -> None:
+    assert supports(SHAPES["bare"])
+    assert not supports(GPTConfig(positions="rotary", rotary_dim=4))
+    assert not supports(GPTConfig(norm="post"))
+    assert not supports(GPTConfig(windows=(None, 4) * 6))
+
+
+@given(st.integers(0, 2**32), st.sampled_from(["int8", "int4"]))
+@settings(max_examples=50, deadline=None)
+def test_quantized_rows_stay_near(seed: int, kind: Any) -> None:
+    generator = np.random.default_rng(seed)
+    matrix = (generator.standard_normal((5, 64)) * 10.0 ** generator.integers(-4, 4)).astype(np.float32)
+    error = np.abs(dequantized(matrix, kind) - matrix).max(axis=1)
+    largest = np.abs(matrix).max(axis=1)
+    # int8: half a step. int4: what lies beyond the last level on the side where the largest weight is not.
+    allowed = 0.5 / 127 if kind == "int8" else 1 - float(LEVELS[-1]) / 134 + 0.03
+    assert (error <= allowed * largest * 1.001 + 1e-12).all()
+
+
+def test_quantized_zeros_are_zeros() -> None:
+    kinds: tuple[Any, ...] = ("int8", "int4")
+    for kind in kinds:
+        assert not dequantized(np.zeros((2, 64), np.float32), kind).any()
