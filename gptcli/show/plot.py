@@ -120,13 +120,13 @@ def _label(canvas: Canvas, column: int, row: int, dot: Dot) -> bool:
     right, left, middle = column + 2, column - 1 - width, column - width // 2
     places = [(right, row), (left, row), (middle, row - 1), (middle, row + 1)]
     places += [(start, beside) for beside in (row - 1, row + 1) for start in (column + 1, column - width)]
-    # With a free cell on both sides, except that the canvas may end there or the label's own marker stand.
+    # With a free cell on both sides, except where the canvas ends.
     roomy = [
         (start, beside)
         for start, beside in places
         if canvas.free(start, beside, width)
-        and (start == 0 or start - 1 == column or canvas.free(start - 1, beside, 1))
-        and (start + width in (column, canvas.columns) or canvas.free(start + width, beside, 1))
+        and (start == 0 or canvas.free(start - 1, beside, 1))
+        and (start + width == canvas.columns or canvas.free(start + width, beside, 1))
     ]
     if roomy:
         start, beside = min(roomy, key=lambda place: canvas.crossed(place[0], place[1], width))

@@ -108,6 +108,7 @@ def test_labels_are_whole_or_counted_and_lines_never_outgrow_the_width(points: l
     left_out = re.search(r"(\d+) of \d+ labels", " ".join(lines))
     assert shown == len(dots) - (int(left_out[1]) if left_out else 0)
     assert len(re.findall("<", text)) == shown  # none is cut short by another
+    assert not re.search("[>●]<|>●", text)  # and none touches another, or a marker
 
 
 @pytest.mark.parametrize("ground", ["#ffffff", "#292929"])
