@@ -84,7 +84,14 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
     sys.stdout.flush()
 
 
-def present(answer: Any, draw: Callable[[], "RenderableType"], *, as_json: bool, save: Path | None) -> None:
+def present(
+    answer: Any,
+    draw: Callable[[], "RenderableType"],
+    *,
+    as_json: bool,
+    save: Path | None,
+    page: Callable[[], str] | None = None,
+) -> None:
     """Show an answer the way the user asked for.
 
     Args:
@@ -92,12 +99,16 @@ def present(answer: Any, draw: Callable[[], "RenderableType"], *, as_json: bool,
         draw: makes the picture for people; called only when one is needed.
         as_json: print JSON instead of the picture.
         save: also write the picture to this file (``.svg``, ``.html`` or ``.txt``).
+        page: makes the HTML that shows its numbers where one points; without, ``.html`` is the picture as printed.
 
     Raises:
         InputError: ``save`` has another suffix.
         GptcliError: the file cannot be written.
     """
-    if save is not None:
+    if save is not None and page is not None and save.suffix.lower() == ".html":
+        write_whole(save, page())
+        notice(f"saved {save}")
+    elif save is not None:
         save_picture(draw(), save)
     if as_json:
         print_json(answer)
