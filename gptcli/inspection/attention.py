@@ -1,0 +1,169 @@
+"""Where the heads of a model look while it reads a text: attention weights, or the scores before the softmax."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from gptcli.checkpoint.open import Checkpoint
+from gptcli.errors import InputError
+from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
+from gptcli.inspection.record import record
+from gptcli.writing import prompt_ids
+
+# Figures that one answer may hold: 4 million are 48 heads that read 288 tokens, and about 100 MB as Python's numbers.
+MOST_FIGURES = 4_000_000
+# Heads that are shown without being asked for; of a larger model it is the first layer.
+_HEADS_UNASKED = 32
+
+
+@dataclass(frozen=True)
+class HeadAttention:
+    """Where one head looks.
+
+    Attributes:
+        layer, head: which one, both from 1.
+        window: the latest positions that it sees, the own one included; None for all.
+        label: what it does in general; None where that cannot be measured.
+        values: [T][T]; what rows and columns are is told by ``Attention.rows``.
+    """
+
+    layer: int
+    head: int
+    window: int | None
+    label: HeadLabel | None
+    values: list[list[float]]
+
+    def sees(self, query: int, key: int) -> bool:
+        """Whether the mask lets one position look at another."""
+        return key <= query and (self.window is None or query - key < self.window)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Where the heads of a model look while it reads a text.
+
+    Attributes:
+        model: its name.
+        prompt: the text.
+        prompt_ids, tokens: what the model read: ids, and the bytes they stand for.
+        quantity: ``weights``, which add up to 1 for each query (looking position) and are 0 where it may not look; or
+            ``scores``, what stands before the softmax, -inf (null in JSON) where the query may not look.
+        rows: what the rows of ``values`` are: ``queries``, which look, or ``keys``, which are looked at.
+        n_layer, n_head: layers of the model, and heads of each.
+        named_from: the score from which a head has a name.
+        heads: those that were asked for, by layer and head.
+    """
+
+    model: str
+    prompt: str
+    prompt_ids: list[int]
+    tokens: list[bytes]
+    quantity: Literal["weights", "scores"]
+    rows: Literal["queries", "keys"]
+    n_layer: int
+    n_head: int
+    named_from: float
+    heads: list[HeadAttention]
+
+
+def attention(
+    checkpoint: Checkpoint,
+    prompt: str,
+    *,
+    layers: str | None = None,
+    heads: str = "all",
+    scores: bool = False,
+    columns: bool = False,
+) -> Attention:
+    """Read a text and say where the heads look.
+
+    Args:
+        checkpoint: whose model reads.
+        prompt: what it reads.
+        layers, heads: numbers from 1, as in ``3``, ``1,4`` or ``2-5``, or ``all``. Without ``layers``: all of them
+            where that is a few dozen heads, and else the first.
+        scores: what stands before the softmax (Vaswani et al. 2017, equation 1), in place of the weights.
+        columns: a column a query, as 3Blue1Brown draws it ("Attention in transformers", 2024), in place of a row.
+
+    Raises:
+        InputError: there is no such layer or head, the prompt does not fit into the context, or the answer would
+            hold more than ``MOST_FIGURES`` figures.
+    """
+    config = checkpoint.blueprint.config
+    chosen_heads = chosen(heads, config.n_head, "head")
+    few = config.n_layer * len(chosen_heads) <= _HEADS_UNASKED
+    chosen_layers = chosen(layers or ("all" if few else "1"), config.n_layer, "layer")
+    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
+    _check_size(len(ids), config.n_positions, len(chosen_layers) * len(chosen_heads))
+    run = record(checkpoint.model, ids)
+    named = label_heads(checkpoint.model, checkpoint.n_vocab)
+
+    def looking() -> Iterator[HeadAttention]:
+        for layer in chosen_layers:
+            figures = run.layers[layer - 1].scores if scores else run.layers[layer - 1].pattern  # [H, T, T]
+            for head in chosen_heads:
+                label = None if named is None else named[layer - 1][head - 1]
+                values = _values(figures[head - 1], columns=columns)
+                yield HeadAttention(layer, head, config.window(layer - 1), label, values)
+
+    return Attention(
+        model=checkpoint.name,
+        prompt=prompt,
+        prompt_ids=ids,
+        tokens=[checkpoint.tokenizer.token_bytes(token) for token in ids],
+        quantity="scores" if scores else "weights",
+        rows="keys" if columns else "queries",
+        n_layer=config.n_layer,
+        n_head=config.n_head,
+        named_from=THRESHOLD,
+        heads=list(looking()),
+    )
+
+
+def chosen(text: str, count: int, name: str) -> list[int]:
+    """Read which layers or heads are meant: ``3``, ``1,4``, ``2-5``, ``1,4-6`` or ``all``.
+
+    Args:
+        text: as it was typed.
+        count: how many there are; they are numbered from 1.
+        name: ``layer`` or ``head``: the option, and what is counted.
+
+    Raises:
+        InputError: it is none of these, or there is no such number.
+    """
+    if not count:
+        raise InputError(f"this model has no {name}s to look at")
+    if text.strip().lower() == "all":
+        return list(range(1, count + 1))
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = (end.strip() for end in part.partition("-"))
+        ends = [first, last if dash else first]
+        if not all(end.isascii() and end.isdigit() for end in ends):
+            raise InputError(f"--{name} {text!r}: write a number, a list such as 1,3, a range such as 1-3, or all")
+        low, high = (int(end[:9]) for end in ends)
+        if not 1 <= low <= count or not 1 <= high <= count:
+            raise InputError(f"--{name} {text}: this model has {name}s 1 to {count}")
+        if low > high:
+            raise InputError(f"--{name} {text}: the range {low}-{high} runs backwards: write {high}-{low}")
+        numbers.update(range(low, high + 1))
+    return sorted(numbers)
+
+
+def _check_size(length: int, context: int, n_heads: int) -> None:
+    if length <= context and length**2 * n_heads > MOST_FIGURES:
+        one = int(MOST_FIGURES**0.5)
+        fitting = MOST_FIGURES // length**2
+        advice = f"choose at most {fitting:,} with --layer and --head" if fitting else f"{one:,} are the most for one"
+        raise InputError(
+            f"{length:,} tokens and {n_heads:,} heads make {length**2 * n_heads:,} figures, more than "
+            f"{MOST_FIGURES:,}: {advice}, or shorten the text"
+        )
+
+
+def _values(figures: Tensor, *, columns: bool) -> list[list[float]]:
+    """[T, T], a row a query, as lists; transposed where columns are to be the queries."""
+    values: list[list[float]] = (figures.mT if columns else figures).cpu().tolist()
+    return values

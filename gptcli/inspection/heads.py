@@ -1,0 +1,106 @@
+"""What a head does, measured: where it looks while the model reads random tokens, twice over.
+
+On random tokens nothing but place and repetition can guide a head, so that what it does there can be told apart: the
+token before, the first one, the same one, or, for an induction head, the one that came after the same one last time
+(Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Olsson et al. 2022, "In-context Learning and
+Induction Heads", whose prefix-matching score is the induction score here, with two repeats).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gptcli.inspection.record import record
+from gptcli.model.gpt import GPT
+
+Kind = Literal["previous token", "first token", "same token", "induction"]
+
+# A head has the name of what it does with this share of its attention or more. Where it stands is a convention: heads
+# are a continuum, and the scores are shown beside the names.
+THRESHOLD = 0.4
+# Tokens that are repeated, where the context holds them twice.
+REPEATED = 50
+_SEED = 2022
+
+
+@dataclass(frozen=True)
+class HeadLabel:
+    """What a head does with its attention while it reads random tokens twice over.
+
+    Each score is a share of attention, 0 to 1, averaged over the queries (looking positions) that have the choice.
+
+    Attributes:
+        kind: the one with the largest score, where that is at least ``THRESHOLD``; None for a head that mixes.
+        score: the largest of the scores below.
+        nearest: the kind that has it.
+        previous_token: on the position before; over all queries but the first.
+        first_token: on the first position; over all queries but the first.
+        same_token: on the query's own position and on the earlier one with the same token; over all but the first.
+        induction: on the position behind the earlier one with the same token; over the second round.
+    """
+
+    kind: Kind | None
+    score: float
+    nearest: Kind
+    previous_token: float
+    first_token: float
+    same_token: float
+    induction: float
+
+
+def label_heads(model: GPT, n_vocab: int) -> list[list[HeadLabel]] | None:
+    """Name the heads of a model: [layer][head].
+
+    Args:
+        model: in eval mode.
+        n_vocab: ids below this stand for text.
+
+    Returns:
+        None where no two tokens can be repeated: the context, or the vocabulary, is too small.
+    """
+    ids = repeated_tokens(n_vocab, model.config.n_positions)
+    if len(ids) < 4:
+        return None
+    return [labels(layer.pattern) for layer in record(model, ids).layers]
+
+
+def repeated_tokens(n_vocab: int, n_positions: int) -> list[int]:
+    """Different random tokens, the same ones every time, and then once more.
+
+    They come from the first tenth of the ids without the first hundredth: byte-pair vocabularies are in the order of
+    their merges, and so these are frequent, but not the most frequent ones. A small vocabulary is taken whole.
+    """
+    count = min(REPEATED, n_positions // 2, n_vocab)
+    some = range(n_vocab // 100, n_vocab // 10)
+    pool = some if len(some) >= count else range(n_vocab)
+    drawn = np.random.Generator(np.random.Philox(key=_SEED)).choice(len(pool), size=count, replace=False)
+    return [pool[place] for place in drawn.tolist()] * 2
+
+
+def labels(pattern: Tensor) -> list[HeadLabel]:
+    """Name heads by their attention on ``n`` different tokens that come twice.
+
+    Args:
+        pattern: [H, 2n, 2n], each row a query.
+    """
+    length = pattern.shape[-1]
+    half = length // 2
+    pattern = pattern.double().cpu()
+    before = pattern.diagonal(-1, dim1=-2, dim2=-1)  # [H, 2n - 1]: from each query but the first
+    first = pattern[:, 1:, 0]  # [H, 2n - 1]
+    own = pattern.diagonal(dim1=-2, dim2=-1)[:, 1:]  # [H, 2n - 1]
+    earlier = pattern.diagonal(-half, dim1=-2, dim2=-1)  # [H, n]: from the second round
+    behind = pattern.diagonal(1 - half, dim1=-2, dim2=-1)[:, 1:]  # [H, n]: n - 1 back, from the second round
+    same = (own.sum(-1) + earlier.sum(-1)) / (length - 1)
+    scores = torch.stack([before.mean(-1), first.mean(-1), same, behind.mean(-1)], dim=-1)  # [H, 4]
+    return [_label(row) for row in scores.clamp(0, 1).tolist()]
+
+
+def _label(scores: Sequence[float]) -> HeadLabel:
+    kinds: tuple[Kind, ...] = ("previous token", "first token", "same token", "induction")
+    score, nearest = max(zip(scores, kinds, strict=True), key=lambda pair: pair[0])
+    return HeadLabel(nearest if score >= THRESHOLD else None, score, nearest, *scores)
