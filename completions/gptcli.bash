@@ -46,6 +46,7 @@ _gptcli() {
             ' generate') command=generate ;;
             ' logits') command=logits ;;
             ' score') command=score ;;
+            ' lens') command=lens ;;
             ' params') command=params ;;
             ' tokenize') command=tokenize ;;
             ' similarity') command=similarity ;;
@@ -66,17 +67,18 @@ _gptcli() {
             case "$prev" in
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words generate logits score params tokenize similarity neighbors analogy direction map models
+            [[ $cur == -* ]] || _gptcli_words generate logits score lens params tokenize similarity neighbors analogy direction map models
             ;;
         generate)
-            options="--prompts-file --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --no-echo --stats --json --jsonl -h --help"
+            options="--prompts-file --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --quantize --lookup --no-echo --stats --json --jsonl -h --help"
             case "$prev" in
                 --prompts-file) _gptcli_files; return ;;
-                -n|--max-new-tokens|--stop|-N|--num-samples|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head) return ;;
+                -n|--max-new-tokens|--stop|-N|--num-samples|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--lookup) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --quantize) _gptcli_words none int8 int4; return ;;
             esac
             ;;
         logits)
@@ -93,6 +95,16 @@ _gptcli() {
             options="--bos --stride --top -m --model --n-head --device --dtype --json --save -h --help"
             case "$prev" in
                 --stride|--top|--n-head) return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
+        lens)
+            options="--sublayers --token --attribution --top -m --model --n-head --device --dtype --json --save -h --help"
+            case "$prev" in
+                --token|--top|--n-head) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -118,12 +130,14 @@ _gptcli() {
             esac
             ;;
         similarity)
-            options="--metric -m --model --unembedding --no-space --restrict --evaluate --count-unknown --json --save -h --help"
+            options="--metric --in-context --neighbors -m --model --unembedding --no-space --restrict --evaluate --count-unknown --n-head --device --dtype --json --save -h --help"
             case "$prev" in
                 --metric) _gptcli_words cosine dot euclidean; return ;;
+                --neighbors|--restrict|--n-head) return ;;
                 -m|--model) _gptcli_models; return ;;
-                --restrict) return ;;
                 --evaluate|--save) _gptcli_files; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
             esac
             ;;
         neighbors)

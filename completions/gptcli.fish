@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'generate' 'logits' 'score' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'models' 'models list' 'models pull' 'models show'; or break
+        contains -- $next 'generate' 'logits' 'score' 'lens' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'models' 'models list' 'models pull' 'models show'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -33,6 +33,7 @@ complete -c gptcli -f
 complete -c gptcli -n '__gptcli_at \'\'' -a generate -d 'Continue a text, token by token, as the model would.'
 complete -c gptcli -n '__gptcli_at \'\'' -a logits -d 'Show what may come next: the most probable tokens, with their logits.'
 complete -c gptcli -n '__gptcli_at \'\'' -a score -d 'Score a text: how surprising each token is to the model.'
+complete -c gptcli -n '__gptcli_at \'\'' -a lens -d 'Watch a model make up its mind: the best guess after every layer.'
 complete -c gptcli -n '__gptcli_at \'\'' -a params -d 'Count a GPT\'s parameters by what they do, down to the exact number.'
 complete -c gptcli -n '__gptcli_at \'\'' -a tokenize -d 'Cut a text into tokens, the pieces that a GPT reads and writes.'
 complete -c gptcli -n '__gptcli_at \'\'' -a similarity -d 'Compare words by their vectors: two in a line, more as a heat map.'
@@ -66,6 +67,8 @@ complete -c gptcli -n '__gptcli_at \'generate\'' -s m -l model -x -a '(__gptcli_
 complete -c gptcli -n '__gptcli_at \'generate\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l quantize -x -a 'none int8 int4' -d 'Keep matrices in 8 or 4 bits: smaller, faster, a little less exact.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l lookup -x -d 'Guess up to N tokens ahead from what was said before; the text stays the same.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l no-echo -d 'Leave the prompt out.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l stats -d 'Speed and memory, on stderr.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l json -d 'One object a sample.'
@@ -98,6 +101,18 @@ complete -c gptcli -n '__gptcli_at \'score\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'score\'' -s h -l help -d 'Show this message and exit.'
 
+complete -c gptcli -n '__gptcli_at \'lens\'' -l sublayers -d 'Between attention and MLP too.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -l token -x -d 'Follow this token. Repeatable.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -l attribution -d 'What each head and MLP adds to the logit.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
+complete -c gptcli -n '__gptcli_at \'lens\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -s h -l help -d 'Show this message and exit.'
+
 complete -c gptcli -n '__gptcli_at \'params\'' -a 'gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 (__gptcli_models)'
 complete -c gptcli -n '__gptcli_at \'params\'' -s m -l model -x -a 'gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 (__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
 complete -c gptcli -n '__gptcli_at \'params\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
@@ -118,12 +133,17 @@ complete -c gptcli -n '__gptcli_at \'tokenize\'' -l save -r -F -d 'Also save as 
 complete -c gptcli -n '__gptcli_at \'tokenize\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l metric -x -a 'cosine dot euclidean' -d 'How likeness is measured.'
+complete -c gptcli -n '__gptcli_at \'similarity\'' -l in-context -d 'Compare a word in several texts, layer by layer.'
+complete -c gptcli -n '__gptcli_at \'similarity\'' -l neighbors -x -d 'List the N tokens nearest to each vector.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -s m -l model -x -a '(__gptcli_models)' -d 'Word vectors, or a GPT for the vectors of its tokens.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l unembedding -d 'A GPT\'s unembedding, not its embedding.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l no-space -d 'A GPT\'s token for a word that starts a text, not for one after a space.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l restrict -x -d 'Search the N most frequent words only.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l evaluate -r -F -d 'Score a test set.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l count-unknown -d 'Count what has an unknown word as wrong; it is skipped otherwise.'
+complete -c gptcli -n '__gptcli_at \'similarity\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'similarity\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'similarity\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -s h -l help -d 'Show this message and exit.'

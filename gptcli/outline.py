@@ -129,8 +129,10 @@ def _declared(function: Any) -> Iterator[tuple[str, Any, ArgumentInfo | OptionIn
     """Each parameter of a command's function: name, type, what Typer is told of it, default."""
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
-        if get_origin(hints[name]) is Annotated:
-            kind, *told = get_args(hints[name])
+        # Python 3.10 puts "| None" around the whole of what has None as its default.
+        hint = next((each for each in get_args(hints[name]) if get_origin(each) is Annotated), hints[name])
+        if get_origin(hint) is Annotated:
+            kind, *told = get_args(hint)
             info = next(each for each in told if isinstance(each, ArgumentInfo | OptionInfo))
             yield name, kind, info, parameter.default
 
