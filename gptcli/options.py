@@ -229,6 +229,22 @@ def exclusive(**flags: bool) -> str | None:
     return chosen[0] if chosen else None
 
 
+def belongs(owner: str, *, given: bool, **parts: object) -> None:
+    """Options that mean something only beside another one.
+
+    Args:
+        owner: that other one (or several), as it is written.
+        given: whether it is there.
+        parts: the options, None where they are not.
+
+    Raises:
+        InputError: one is there without its owner.
+    """
+    lost = next((name for name, value in parts.items() if value is not None), None)
+    if lost is not None and not given:
+        raise InputError(f"--{lost.replace('_', '-')} goes with {owner}, which is not there")
+
+
 def number_list(text: str, option: str) -> list[float]:
     """Read ``0.5,1,2``.
 

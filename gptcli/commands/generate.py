@@ -18,6 +18,7 @@ class Overflow(str, Enum):
 
 _LENGTH = "Length"
 _OUTPUT = "Output"
+_INSIDE = "Looking inside"
 
 EPILOG = """
 Examples:
@@ -28,6 +29,7 @@ Examples:
   gptcli generate "Lily saw a" -N 3 -t 1.2 --no-echo
   echo "The old wolf" | gptcli generate --stop "." -n 60
   gptcli generate "A bird" --json | jq .completion
+  gptcli generate --explain "Once upon a time"
 
 The filters apply in the order in which --help lists them, then one token is drawn.
 
@@ -80,6 +82,13 @@ def generate(
     dtype: options.DtypeOption = options.Dtype.auto,
     quantize: options.QuantizeOption = options.Quantize.none,
     lookup: options.LookupOption = 0,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what each token was chosen from.", rich_help_panel=_INSIDE)
+    ] = False,
+    explain_top: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, show_default="10", help="Candidates to list.", rich_help_panel=_INSIDE),
+    ] = None,
     no_echo: Annotated[bool, typer.Option("--no-echo", help="Leave the prompt out.", rich_help_panel=_OUTPUT)] = False,
     stats: Annotated[
         bool, typer.Option("--stats", help="Speed and memory, on stderr.", rich_help_panel=_OUTPUT)
@@ -88,6 +97,7 @@ def generate(
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="One object a token, streamed.", rich_help_panel=_OUTPUT)
     ] = False,
+    save: options.SaveOption = None,
 ) -> None:
     """Continue a text, token by token, as the model would."""
     from gptcli.model.ranks import follows
@@ -105,17 +115,17 @@ def generate(
     # Before the model is loaded: a mistake in an option should be told at once.
     sampling = Sampling(temperature, top_k, top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram)
     output = options.exclusive(json=as_json, jsonl=jsonl)
+    options.belongs("--explain", given=explain, explain_top=explain_top, save=save)
 
     from gptcli.checkpoint.shared import open_shared
     from gptcli.generation import Limits
     from gptcli.model.lookup import with_lookup
     from gptcli.show import story
     from gptcli.show.console import notices
+    from gptcli.show.explain_writers import write_explained
     from gptcli.writing import Request, Writing, with_logit_bias
 
-    checkpoint = open_shared(
-        model, device=device.value, dtype=dtype.value, n_head=n_head, quantize=quantize.value
-    )
+    checkpoint = open_shared(model, device=device.value, dtype=dtype.value, n_head=n_head, quantize=quantize.value)
     notices(checkpoint.blueprint.notes)
     sampling = with_logit_bias(sampling, checkpoint.tokenizer, logit_bias or [])
     limits = Limits(max_new_tokens, () if ignore_eos else checkpoint.eos_ids, overflow.value)
@@ -128,6 +138,9 @@ def generate(
         load_s=checkpoint.load_s,
     )
 
-    story.write(writing, story.writer_for(writing, output, echo=not no_echo))
+    if explain:
+        write_explained(writing, output, top=explain_top or 10, echo=not no_echo, save=save)
+    else:
+        story.write(writing, story.writer_for(writing, output, echo=not no_echo))
     if stats:
         story.show_stats(writing)

@@ -105,15 +105,31 @@ def present(
         InputError: ``save`` has another suffix.
         GptcliError: the file cannot be written.
     """
-    if save is not None and page is not None and save.suffix.lower() == ".html":
-        write_whole(save, page())
-        notice(f"saved {save}")
-    elif save is not None:
-        save_picture(draw(), save)
+    if save is not None:
+        save_as(save, draw, page)
     if as_json:
         print_json(answer)
     else:
         stdout_console().print(draw())
+
+
+def save_as(path: Path, draw: Callable[[], "RenderableType"], page: Callable[[], str] | None = None) -> None:
+    """Write an answer to a file, as a picture or (``.html``, where there is one) as a page; see ``present``."""
+    if page is not None and path.suffix.lower() == ".html":
+        write_whole(path, page())
+        notice(f"saved {path}")
+    else:
+        save_picture(draw(), path)
+
+
+def check_save(path: Path) -> None:
+    """Refuse a file name before the work that would be saved in it.
+
+    Raises:
+        InputError: the suffix is not one of ``SAVE_SUFFIXES``.
+    """
+    if path.suffix.lower() not in SAVE_SUFFIXES:
+        raise InputError(f"--save {path}: the file name must end in {', '.join(SAVE_SUFFIXES)}")
 
 
 def save_picture(picture: "RenderableType", path: Path) -> None:
@@ -127,8 +143,7 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
     """
     from rich.console import Console
 
-    if path.suffix.lower() not in SAVE_SUFFIXES:
-        raise InputError(f"--save {path}: the file name must end in {', '.join(SAVE_SUFFIXES)}")
+    check_save(path)
     recorder = Console(
         file=io.StringIO(),
         record=True,

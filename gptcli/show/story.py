@@ -138,7 +138,11 @@ class JsonWriter:
     def close(self) -> None:
         """Print the objects, in order."""
         for completion in self._writing.completions:
-            print_json(self._writing.record(completion), indent=None)
+            print_json(self.record(completion), indent=None)
+
+    def record(self, completion: Completion) -> dict[str, Any]:
+        """The object of one text."""
+        return self._writing.record(completion)
 
 
 class JsonLinesWriter:
@@ -149,8 +153,12 @@ class JsonLinesWriter:
 
     def piece(self, piece: Piece) -> None:
         """Print the object of this token."""
+        print_json(self.record(piece), indent=None)
+
+    def record(self, piece: Piece) -> dict[str, Any]:
+        """The object of one token."""
         sample = piece.step.sample
-        line: dict[str, Any] = {
+        return {
             "prompt": sample.prompt,
             "sample": sample.number,
             "index": len(sample.ids) - 1,
@@ -161,7 +169,6 @@ class JsonLinesWriter:
             "finish_reason": piece.completion.finish_reason,
             "seed": self._writing.request.seed,
         }
-        print_json(line, indent=None)
 
     def close(self) -> None:
         """Everything is out already."""

@@ -1,6 +1,7 @@
 """``gptcli generate`` as a user meets it: options, pipes, a terminal, Ctrl-C, and models that are broken."""
 
 import json
+import math
 import os
 import pty
 import re
@@ -20,6 +21,7 @@ from gptcli.checkpoint.open import Checkpoint
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.cli import app
 from gptcli.sampling import FILTER_ORDER
+from gptcli.show.text import token_text
 from tests.conftest import Run, command
 from tests.gpt2_reference import random_gpt2
 
@@ -184,6 +186,82 @@ def test_help_lists_the_filters_in_their_order() -> None:
     starts = [place.start() for place in places if place is not None]
     assert len(starts) == len(FILTER_ORDER)
     assert starts == sorted(starts)
+
+
+# Looking inside
+
+TEXT = ("Once upon a time there was a", "-n", "6", "--seed", "1")
+
+
+def test_explain_in_a_pipe_is_a_row_a_token(tales: Checkpoint) -> None:
+    (record,) = records(*TEXT)
+    lines = gptcli(*TEXT, "--explain", env={"COLUMNS": "200"}).stdout.splitlines()
+    assert lines[0] == "Once upon a time there was a ▁"
+    assert lines[1].split()[:2] == ["place", "token"]
+    assert [line.split()[0] for line in lines[2:]] == ["1", "2", "3", "4", "5", "6"]
+    for line, token, logprob in zip(lines[2:], record["ids"], record["logprobs"], strict=True):
+        assert line.split()[1] == token_text(tales.tokenizer.token_bytes(token))
+        assert float(line.split()[4].rstrip("%").lstrip(">")) == pytest.approx(100 * math.exp(logprob), abs=0.006)
+    narrow = gptcli(*TEXT, "--explain", "--no-echo").stdout.splitlines()
+    assert narrow[0] == lines[1]
+    assert all(len(line) <= 80 and re.search(r"\+\d$", line) for line in narrow[1:])
+
+
+def test_explain_keeps_several_texts_in_order() -> None:
+    out = gptcli("A", "B", "-n", "2", "-N", "2", "--explain", "--seed", "1").stdout
+    assert [line for line in out.splitlines() if line.endswith(" ▁")] == ["A ▁", "A ▁", "B ▁", "B ▁"]
+    assert out.count("\n---\n") == 3
+    assert gptcli("A", "-n", "0", "--explain").exit_code == 0
+
+
+def test_explain_as_json_changes_nothing_else() -> None:
+    (plain,), (explained,) = records(*TEXT), records(*TEXT, "--explain", "--explain-top", "3")
+    steps = explained.pop("steps")
+    assert {**plain, "timings": None} == {**explained, "timings": None}
+    assert [step["chosen"]["id"] for step in steps] == plain["ids"]
+    assert {len(step["odds"]["candidates"]) for step in steps} == {3}
+    assert {(cut["filter"], cut["count"]) for step in steps for cut in step["cuts"]} == {("top-k", 50257 - 40)}
+    lines = [
+        json.loads(line) for line in gptcli(*TEXT, "--explain", "--explain-top", "3", "--jsonl").stdout.splitlines()
+    ]
+    assert [line["step"] for line in lines] == steps
+
+
+def test_explain_saves_a_picture(tmp_path: Path) -> None:
+    done = gptcli(*TEXT, "--explain", "--save", str(tmp_path / "x.txt"))
+    assert done.exit_code == 0
+    saved = (tmp_path / "x.txt").read_text()
+    assert saved.startswith("Once upon a time there was a little")
+    assert re.search(r"\n +6 +\S+ +\S+% +\S+% +\d+ ", saved)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--explain-top", "3"), "--explain-top goes with --explain"),
+        (("--save", "x.svg"), "--save goes with"),
+        (("--explain", "--explain-top", "0"), "--explain-top"),
+        (("--explain", "--save", "x.png"), "x.png"),
+    ],
+)
+def test_options_that_miss_their_owner(arguments: Sequence[str], said: str) -> None:
+    done = gptcli("A", "-n", "1", *arguments)
+    assert done.exit_code == 2
+    assert re.fullmatch(r"error: .+\n", done.stderr)
+    assert said in done.stderr
+
+
+def test_explain_on_a_terminal_ends_with_the_whole_text(child_environment: dict[str, str]) -> None:
+    code, shown = on_a_terminal(*TEXT, "--explain", environment=child_environment)
+    (record,) = records(*TEXT)
+    assert code == 0
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is back
+    written = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    end = written[written.rindex(TEXT[0]) :]
+    assert "".join(end.split("the model gave it")[0].split()) == "".join(
+        ("".join(TEXT[0]) + record["completion"]).split()
+    )
+    assert f"token {len(record['ids'])}" in end
 
 
 # The model
@@ -366,12 +444,12 @@ def test_ctrl_c_keeps_what_was_written(child_environment: dict[str, str]) -> Non
 def test_ctrl_c_while_the_model_loads(child_environment: dict[str, str]) -> None:
     script = (
         "import os, signal, sys, time\n"
-        "from gptcli.checkpoint import load\n"
+        "from gptcli.checkpoint import native\n"
         "from gptcli.cli import main\n"
-        "def slow(*_):\n"
+        "def slow(*_, **__):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    time.sleep(60)\n"
-        "load.load_gpt = slow\n"
+        "native.native_engine = slow\n"
         "sys.argv = ['gptcli', 'generate', 'A']\n"
         "main()\n"
     )

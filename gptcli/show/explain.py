@@ -1,0 +1,170 @@
+"""The pictures of ``gptcli generate --explain``: a text on the colours of its probabilities, and what it came from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcli.show.odds import candidates, percent, summary
+from gptcli.show.passage import Passage, legend, short_percent
+from gptcli.show.pictures import Bar, table
+from gptcli.show.text import token_text
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.table import Table
+
+    from gptcli.explaining import Cut, Explanation
+
+# From this width on, the candidates stand beside the text; they take half of it, but no more than they need.
+_BESIDE, _TABLE = 120, 84
+# Widths of a row's fields: the token, and logit, probability, the model's probability, rank.
+_TOKEN, _FIGURES = 13, (8, 12, 9, 7)
+# Lines that a growing text keeps where the terminal is low.
+_LEAST_LINES = 4
+
+
+def what_was_cut(cuts: "Sequence[Cut]") -> str:
+    """One line about the filters: how many tokens each took away, and what the model had given them."""
+    if not cuts:
+        return "nothing is cut"
+    return "cut: " + " · ".join(f"{cut.filter} {cut.count:,} tokens ({percent(cut.probability)})" for cut in cuts)
+
+
+def moment(step: "Explanation", most: int | None = None) -> "RenderableType":
+    """The candidates at one token, an arrow at the one that was chosen.
+
+    Args:
+        step: the token.
+        most: list no more candidates than this.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    chosen = step.chosen
+    head = Text(f"token {step.index + 1:,}  ", style="dim").append(
+        f" {token_text(chosen.token)} ", style="not dim bold"
+    )
+    head.append(f"  {percent(chosen.model_probability)} from the model, rank {chosen.rank:,}")
+    facts = Text(f"{what_was_cut(step.cuts)}\n{summary(step.odds)}", style="dim")
+    return Group(head, candidates(step.odds, most=most, mark=chosen.id), facts)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A text while it grows, no taller than the terminal: beside it or below it the candidates at its newest token.
+
+    Attributes:
+        prompt: stands in front.
+        steps: the tokens so far.
+    """
+
+    prompt: str
+    steps: "Sequence[Explanation]"
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """Draw it as wide and at most as tall as the terminal, less the line of the cursor."""
+        from rich.segment import Segment
+
+        height = max(console.height - 1, 1)
+        whole = (
+            self._beside(console, options, height)
+            if options.max_width >= _BESIDE
+            else self._below(console, options, height)
+        )
+        for line in console.render_lines(whole, options.update(height=None), pad=False)[:height]:
+            yield from line
+            yield Segment.line()
+
+    def _below(self, console: "Console", options: "ConsoleOptions", height: int) -> "RenderableType":
+        from rich.console import Group
+
+        if not self.steps:
+            return Passage(self.prompt, self.steps, height)
+        now, taken = self._moment(console, options, height - _LEAST_LINES)
+        return Group(Passage(self.prompt, self.steps, max(height - taken, 1)), now)
+
+    def _beside(self, console: "Console", options: "ConsoleOptions", height: int) -> "RenderableType":
+        from rich.table import Table
+
+        width = min(options.max_width // 2, _TABLE)
+        grid = Table.grid(expand=True, padding=(0, 2))
+        grid.add_column(ratio=1)
+        grid.add_column(width=width)
+        now = self._moment(console, options.update(width=width), height)[0] if self.steps else ""
+        grid.add_row(Passage(self.prompt, self.steps, height), now)
+        return grid
+
+    def _moment(self, console: "Console", options: "ConsoleOptions", room: int) -> "tuple[RenderableType, int]":
+        """The legend and the candidates, as many as there is room for; and the lines that they take."""
+        from rich.console import Group
+
+        newest = self.steps[-1]
+        made = Group(legend(), moment(newest))
+        taken = len(console.render_lines(made, options.update(height=None)))
+        if taken <= room:
+            return made, taken
+        most = max(len(newest.odds.candidates) - (taken - room), 1)
+        return Group(legend(), moment(newest, most)), taken - (len(newest.odds.candidates) - most)
+
+
+def draw(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
+    """A finished text, and the candidates at its last token."""
+    from rich.console import Group
+
+    passage = Passage(prompt, steps)
+    return Group(passage, "", legend(), moment(steps[-1])) if steps else passage
+
+
+def draw_listed(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
+    """A finished text, and a row for each of its tokens."""
+    from rich.console import Group
+
+    return Group(Passage(prompt, steps), "", legend(), _listed(steps)) if steps else Passage(prompt, steps)
+
+
+def _listed(steps: "Sequence[Explanation]") -> "Table":
+    made = table(">place", "token", ">probability", ">model", ">rank", "")
+    for step in steps:
+        chosen = step.chosen
+        made.add_row(
+            f"{step.index + 1:,}",
+            token_text(chosen.token),
+            chosen.cut_by or percent(chosen.probability),
+            percent(chosen.model_probability),
+            f"{chosen.rank:,}",
+            Bar(chosen.model_probability),
+        )
+    return made
+
+
+def row_heading() -> str:
+    """What stands above ``row``."""
+    return _fields("place", "token", "logit", "probability", "model", "rank") + "  candidates"
+
+
+def row(step: "Explanation", width: int) -> str:
+    """One token on one line: its figures, and as many candidates as the width holds."""
+    from rich.cells import cell_len
+
+    chosen = step.chosen
+    probability = chosen.cut_by or percent(chosen.probability)
+    figures = (f"{chosen.logit:.3f}", probability, percent(chosen.model_probability), f"{chosen.rank:,}")
+    line = _fields(f"{step.index + 1:,}", token_text(chosen.token), *figures)
+    listed = [
+        f"{token_text(each.token)} {each.cut_by or short_percent(each.probability)}" for each in step.odds.candidates
+    ]
+    for place, candidate in enumerate(listed):
+        left = len(listed) - place - 1
+        reserve = cell_len(f"  +{left}") if left else 0
+        if cell_len(line) + 2 + cell_len(candidate) + reserve > width:
+            return f"{line}  +{left + 1}"
+        line += f"  {candidate}"
+    return line
+
+
+def _fields(place: str, token: str, *figures: str) -> str:
+    from rich.cells import cell_len
+
+    padded = token + " " * (_TOKEN - cell_len(token))
+    columns = "".join(f" {figure:>{width - 1}}" for figure, width in zip(figures, _FIGURES, strict=True))
+    return f"{place:>5}  {padded}{columns}"

@@ -1,0 +1,181 @@
+"""A text with what each of its tokens came from, while it is written: live on a terminal, rows in a pipe, or JSON."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptcli.explaining import Explainer, Explanation
+from gptcli.show import explain, story
+from gptcli.show.console import check_save, save_as, stdout_console, stdout_is_terminal
+from gptcli.show.odds import ending
+from gptcli.writing import Completion, Piece, Writing
+
+if TYPE_CHECKING:
+    pass
+
+# Nobody reads more pictures a second than this.
+_PER_SECOND = 15
+
+
+def write_explained(writing: Writing, output: str | None, *, top: int, echo: bool, save: Path | None) -> None:
+    """Have the texts written, and show what each token was chosen from.
+
+    Args:
+        writing: the texts.
+        output: ``json``, ``jsonl``, or None for a picture or rows.
+        top: how many candidates to list at each token.
+        echo: show the prompts too.
+        save: write a picture of all to this file as well.
+    """
+    if save is not None:
+        check_save(save)
+    explainer = Explainer(writing, top)
+    writer: story.Writer
+    if output == "json":
+        writer = ExplainedJson(writing, explainer)
+    elif output == "jsonl":
+        writer = ExplainedJsonLines(writing, explainer)
+    elif stdout_is_terminal():
+        writer = LiveWriter(writing, explainer, echo=echo)
+    else:
+        writer = RowsWriter(writing, explainer, echo=echo)
+    try:
+        story.write(writing, writer)
+    finally:
+        if isinstance(writer, LiveWriter):
+            writer.stop()
+    if save is not None:
+        save_explained([(each.prompt, explainer.steps(each)) for each in writing.completions], save)
+
+
+def save_explained(texts: "Sequence[tuple[str, list[Explanation]]]", save: Path) -> None:
+    """Write a picture of texts and their tokens to a file."""
+    from rich.console import Group
+
+    save_as(save, lambda: Group(*(explain.draw_listed(prompt, steps) for prompt, steps in texts)))
+
+
+class _InOrder:
+    """Shows several texts one after the other while they grow side by side."""
+
+    def __init__(self, writing: Writing, explainer: Explainer, *, echo: bool) -> None:
+        self._completions, self._explainer, self._echo = writing.completions, explainer, echo
+        self._current = 0
+
+    def piece(self, piece: Piece) -> None:
+        """A token was chosen."""
+        self._explainer.add(piece)
+        self._show()
+
+    def close(self) -> None:
+        """Show what is left of every text."""
+        while self._current < len(self._completions):
+            self._end(self._completions[self._current])
+            self._current += 1
+
+    def _show(self) -> None:
+        while self._current < len(self._completions):
+            completion = self._completions[self._current]
+            if completion.finish_reason is None:
+                return self._grow(completion)
+            self._end(completion)
+            self._current += 1
+
+    def _prompt(self, completion: Completion) -> str:
+        return completion.prompt if self._echo else ""
+
+    def _grow(self, completion: Completion) -> None:
+        """The current text has become longer."""
+
+    def _end(self, completion: Completion) -> None:
+        """The current text is complete."""
+
+
+class LiveWriter(_InOrder):
+    """On a terminal: the text grows in place, the candidates at its newest token with it; what stays is all of it."""
+
+    def __init__(self, writing: Writing, explainer: Explainer, *, echo: bool) -> None:
+        from rich.live import Live
+
+        super().__init__(writing, explainer, echo=echo)
+        self._console = stdout_console()
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+        self._drawn = 0.0
+
+    def close(self) -> None:
+        """Show what is left of every text."""
+        self.stop()
+        super().close()
+
+    def stop(self) -> None:
+        """Take the moving picture away, and give the terminal its cursor back."""
+        self._live.stop()
+
+    def _grow(self, completion: Completion) -> None:
+        now = time.monotonic()
+        if now - self._drawn < 1 / _PER_SECOND:
+            return
+        self._drawn = now
+        self._live.update(explain.Frame(self._prompt(completion), self._explainer.steps(completion)), refresh=True)
+
+    def _end(self, completion: Completion) -> None:
+        self._live.update("", refresh=True)
+        if self._current:
+            self._console.print(f"{story.SEPARATOR}", style="dim")
+        self._console.print(explain.draw(self._prompt(completion), self._explainer.steps(completion)))
+
+
+class RowsWriter(_InOrder):
+    """In a pipe: a line a token, with as many candidates as the width holds."""
+
+    def __init__(self, writing: Writing, explainer: Explainer, *, echo: bool) -> None:
+        super().__init__(writing, explainer, echo=echo)
+        self._width = stdout_console().width
+        self._shown: int | None = None  # rows of the current text that are out; None: not begun
+
+    def _grow(self, completion: Completion) -> None:
+        if self._shown is None:
+            self._shown = 0
+            head = [f"{story.SEPARATOR}\n"] if self._current else []
+            head += [f"{ending(completion.prompt, self._width - 2)} ▁\n"] if self._echo else []
+            sys.stdout.write("".join(head) + explain.row_heading() + "\n")
+        steps = self._explainer.steps(completion)
+        for step in steps[self._shown :]:
+            sys.stdout.write(explain.row(step, self._width) + "\n")
+        self._shown = len(steps)
+        sys.stdout.flush()
+
+    def _end(self, completion: Completion) -> None:
+        self._grow(completion)
+        self._shown = None
+
+
+class ExplainedJson(story.JsonWriter):
+    """One object a text, with ``steps``: each token and what it was chosen from."""
+
+    def __init__(self, writing: Writing, explainer: Explainer) -> None:
+        super().__init__(writing)
+        self._explainer = explainer
+
+    def piece(self, piece: Piece) -> None:
+        """Keep what the token was chosen from."""
+        self._explainer.add(piece)
+
+    def record(self, completion: Completion) -> dict[str, Any]:
+        """The object of one text."""
+        return {**super().record(completion), "steps": self._explainer.steps(completion)}
+
+
+class ExplainedJsonLines(story.JsonLinesWriter):
+    """One object a token, with ``step``: what it was chosen from."""
+
+    def __init__(self, writing: Writing, explainer: Explainer) -> None:
+        super().__init__(writing)
+        self._explainer = explainer
+
+    def record(self, piece: Piece) -> dict[str, Any]:
+        """The object of one token."""
+        return {**super().record(piece), "step": self._explainer.add(piece)}
