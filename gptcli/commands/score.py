@@ -39,10 +39,10 @@ def score(
     from gptcli import scoring
     from gptcli.checkpoint.open import open_checkpoint
     from gptcli.show.progress import progress_bar
-    from gptcli.show.score import draw
+    from gptcli.show.score import draw, draw_page
 
     checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
     notices(checkpoint.blueprint.notes)
     with progress_bar("scoring") as progress:
         answer = scoring.score(checkpoint, given, bos=bos, stride=stride, progress=progress)
-    present(answer, lambda: draw(answer, top), as_json=json, save=save)
+    present(answer, lambda: draw(answer, top), as_json=json, save=save, page=lambda: draw_page(answer, top))

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from gptcli.show.odds import percent
+from gptcli.show.page import page
+from gptcli.show.page_parts import Cell, Legend, Listing, Strip
 from gptcli.show.pictures import Bar, colour, shade, table, text_colour
 from gptcli.show.text import token_text
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 # Surprisal at which the colours end: one in 65,536.
 _MOST_BITS = 16.0
+_TICKS = range(0, int(_MOST_BITS) + 1, 4)
+_COLUMNS = (">place", "token", ">probability", ">rank", ">bits")
 
 
 def draw(score: "Score", top: int) -> "RenderableType":
@@ -23,6 +27,30 @@ def draw(score: "Score", top: int) -> "RenderableType":
     from rich.text import Text
 
     return Group(_coloured(score), _legend(), _listed(score, top), Text(_sums(score)))
+
+
+def draw_page(score: "Score", top: int) -> str:
+    """The same as a page: pointing at a token shows its figures."""
+    ticks = [(f"{bits:g}", bits / _MOST_BITS) for bits in _TICKS]
+    text = Strip("", ("probability", "rank", "surprisal"), _cells(score), Legend("surprisal", ticks, "bits"))
+    places = _places(score, top)
+    most = max(_bits(score.tokens[place]) for place in places) or 1.0
+    rows = [(_row(score, place), _bits(score.tokens[place]) / most) for place in places]
+    listing = Listing("The most surprising" if len(rows) < score.scored else "In order", _COLUMNS, rows)
+    return page(f"How surprising a text is to {score.model}", [_sums(score)], [text, listing])
+
+
+def _cells(score: "Score") -> list[Cell]:
+    return [
+        Cell(
+            token_text(token.token),
+            None if token.surprisal_bits is None else _bits(token) / _MOST_BITS,
+            ()
+            if token.rank is None
+            else (percent(token.probability or 0), f"{token.rank:,}", f"{_bits(token):.2f} bits"),
+        )
+        for token in score.tokens
+    ]
 
 
 def _coloured(score: "Score") -> "Text":
@@ -44,23 +72,30 @@ def _legend() -> "Text":
     from rich.text import Text
 
     legend = Text("\nsurprisal  ", style="dim")
-    for bits in range(0, int(_MOST_BITS) + 1, 4):
+    for bits in _TICKS:
         legend.append(f" {bits} {shade(bits / _MOST_BITS)} ", style=_style(bits))
     return legend.append("  bits")
 
 
 def _listed(score: "Score", top: int) -> "Table":
-    """The tokens in order, or only the most surprising ones of a long text."""
-    places = [place for place, token in enumerate(score.tokens) if token.surprisal_bits is not None]
-    if len(places) > top:
-        places = sorted(places, key=lambda place: -_bits(score.tokens[place]))[:top]
-    made = table(">place", "token", ">probability", ">rank", ">bits", "")
+    places = _places(score, top)
+    made = table(*_COLUMNS, "")
     most = max(_bits(score.tokens[place]) for place in places) or 1.0
     for place in places:
-        token = score.tokens[place]
-        cells = [f"{place:,}", token_text(token.token), percent(token.probability or 0.0), f"{token.rank:,}"]
-        made.add_row(*cells, f"{_bits(token):.2f}", Bar(_bits(token) / most))
+        made.add_row(*_row(score, place), Bar(_bits(score.tokens[place]) / most))
     return made
+
+
+def _places(score: "Score", top: int) -> list[int]:
+    """The tokens in order, or only the most surprising ones of a long text."""
+    places = [place for place, token in enumerate(score.tokens) if token.surprisal_bits is not None]
+    return places if len(places) <= top else sorted(places, key=lambda place: -_bits(score.tokens[place]))[:top]
+
+
+def _row(score: "Score", place: int) -> list[str]:
+    token = score.tokens[place]
+    shown = [f"{place:,}", token_text(token.token), percent(token.probability or 0.0), f"{token.rank:,}"]
+    return [*shown, f"{_bits(token):.2f}"]
 
 
 def _bits(token: "TokenScore") -> float:

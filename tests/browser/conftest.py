@@ -1,0 +1,18 @@
+"""One browser for all tests that need one; without a Chromium they are skipped."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.chromium import Chromium, find
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A headless Chromium."""
+    path = find()
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    browser = Chromium(path, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
