@@ -75,13 +75,11 @@ def attribute(model: GPT, run: Record, token: int, data: bytes) -> Attribution:
         data: the bytes that the token stands for.
     """
     parts = list(_walk_back(model, run, token))[::-1]
-    frozen = "every norm" if _post(model) and run.layers else "the final norm" if model.config.final_norm else None
+    frozen = (
+        "every norm" if model.config.post_norm and run.layers else "the final norm" if model.config.final_norm else None
+    )
     logit = float(model.unembed(_end(run))[token])
     return Attribution(token, data, logit, sum(part.logit for part in parts), parts, frozen)
-
-
-def _post(model: GPT) -> bool:
-    return model.config.norm == "post" and not model.config.parallel_residual
 
 
 def _end(run: Record) -> Tensor:
@@ -102,7 +100,7 @@ def _walk_back(model: GPT, run: Record, token: int) -> Iterator[Contribution]:
     for number in range(config.n_layer, 0, -1):
         block = model.h[number - 1]
         assert isinstance(block, Block)
-        walk = _post_block if _post(model) else _pre_block
+        walk = _post_block if model.config.post_norm else _pre_block
         direction = yield from walk(block, run.layers[number - 1], direction, number)
     word = model.wte.weight[run.ids[-1]]
     if config.embedding_width != config.n_embd:

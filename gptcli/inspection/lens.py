@@ -148,8 +148,7 @@ def streams(run: Record, model: GPT, *, sublayers: bool = False) -> Iterator[tup
     yield 0, "embedding", run.embedded
     for number, layer in enumerate(run.layers, start=1):
         if sublayers:
-            post = model.config.norm == "post" and not model.config.parallel_residual
-            yield number, "attention", layer.mlp_in if post else layer.before + layer.attention
+            yield number, "attention", layer.mlp_in if model.config.post_norm else layer.before + layer.attention
         yield number, "block", layer.after
 
 

@@ -113,6 +113,11 @@ class GPTConfig:
         """Width of a row of the token embedding."""
         return self.n_embd if self.token_width is None else self.token_width
 
+    @property
+    def post_norm(self) -> bool:
+        """Whether norms stand on the residual stream itself, behind its sums; a parallel block has no such place."""
+        return self.norm == "post" and not self.parallel_residual
+
     def window(self, layer: int) -> int | None:
         """How many of the latest positions attention in ``layer`` sees; None for all."""
         return self.windows[layer] if self.windows else None

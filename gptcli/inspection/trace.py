@@ -1,0 +1,120 @@
+"""A run, step by step, with a few of the numbers that each step left at the last token."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gptcli.checkpoint.open import Checkpoint
+from gptcli.inspection.record import LayerRecord, Record, record
+from gptcli.model.gpt import GPT
+from gptcli.steps import Step, walk
+from gptcli.tally import tally
+from gptcli.tracing import Trace
+from gptcli.writing import prompt_ids
+
+# Numbers that are kept of each step.
+_FEW = 4
+
+
+def trace(checkpoint: Checkpoint, prompt: str, *, layer: int | None = None, head: int | None = None) -> Trace:
+    """Run a model over a prompt and follow the last token through it.
+
+    Args:
+        checkpoint: whose model reads.
+        prompt: what it reads.
+        layer: the block to open, from 1; None leaves all folded.
+        head: the head to open in it, from 1. Without, the numbers of a step that has heads are those of the first.
+
+    Returns:
+        The steps, each with the first numbers of the last token's row; of scores, masks and patterns the row's last
+        ones: the nearest tokens behind it.
+
+    Raises:
+        InputError: the prompt does not fit into the context, or there is no such layer or head.
+    """
+    config, model = checkpoint.blueprint.config, checkpoint.model
+    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
+    steps = walk(config, min(len(ids), config.n_positions), layer, head)
+    run = record(model, ids)
+    outside = _outside(model, run, checkpoint.n_vocab)
+    token = int(outside["probabilities"].argmax())
+    told = [replace(step, numbers=_few(_data(step, run, outside, model, head or 1), step)) for step in steps]
+    return Trace(
+        model=checkpoint.name,
+        config=config,
+        parameters=tally(config).parameters,
+        n_tokens=len(ids),
+        steps=told,
+        ids=ids,
+        tokens=[checkpoint.tokenizer.token_bytes(each) for each in ids],
+        next_token=checkpoint.tokenizer.token_bytes(token),
+        next_probability=float(outside["probabilities"][token]),
+    )
+
+
+def _few(row: Tensor | None, step: Step) -> tuple[float, ...]:
+    if row is None:
+        return ()
+    few = row[-_FEW:] if step.name in ("tokens", "scores", "mask", "softmax") else row[:_FEW]
+    return tuple(few.tolist())
+
+
+@torch.inference_mode()
+def _outside(model: GPT, run: Record, n_vocab: int) -> dict[str, Tensor]:
+    """The last token's row behind each step outside the blocks: step -> numbers."""
+    config, end = model.config, (run.layers[-1].after if run.layers else run.embedded)[-1]
+    word = model.wte.weight[run.ids[-1]]
+    normed = model.ln_f(end)
+    logits = model.unembed(end)
+    rows = {"tokens": torch.tensor(run.ids), "token embedding": word, "+ position": run.embedded[-1]}
+    if config.embedding_width != config.n_embd:
+        rows |= {"projection in": model.project_in(word), "projection out": model.project_out(normed)}
+    probabilities = logits[:n_vocab].float().softmax(-1)
+    return rows | {"final norm": normed, "unembedding": logits, "probabilities": probabilities}
+
+
+_Reader = Callable[[LayerRecord, GPT, int], Tensor]
+# Step of a block -> the last token's row behind it; the number is the head's place.
+_INSIDE: dict[str, _Reader] = {
+    "block": lambda seen, model, head: seen.after[-1],
+    "norm 1": lambda seen, model, head: (seen.mlp_in if model.config.post_norm else seen.normed)[-1],
+    "value": lambda seen, model, head: seen.v[head, -1],
+    "scores": lambda seen, model, head: seen.q[head, -1].float() @ seen.k[head].float().T * seen.scale,
+    "mask": lambda seen, model, head: seen.scores[head, -1],
+    "softmax": lambda seen, model, head: seen.pattern[head, -1],
+    "weighted values": lambda seen, model, head: seen.heads[head, -1],
+    "output": lambda seen, model, head: seen.attention[-1],
+    "+ residual 1": lambda seen, model, head: (seen.before + seen.attention)[-1],
+    "up": lambda seen, model, head: seen.hidden[-1],
+    "activation": lambda seen, model, head: seen.activated[-1],
+    "down": lambda seen, model, head: seen.mlp[-1],
+    "+ residual": lambda seen, model, head: seen.after[-1],
+    "+ residual 2": lambda seen, model, head: (seen.mlp_in + seen.mlp if model.config.post_norm else seen.after)[-1],
+    "norm 2": lambda seen, model, head: (seen.after if model.config.post_norm else seen.mlp_in)[-1],
+}
+
+
+def _data(step: Step, run: Record, outside: dict[str, Tensor], model: GPT, head: int) -> Tensor | None:
+    """The last token's row behind a step; None where there is no one row."""
+    if step.layer is None:
+        return outside[step.name]
+    seen, place = run.layers[step.layer - 1], head - 1
+    if step.name in ("query", "key"):
+        return _before_rotation(step, seen, model, place)
+    if step.name == "rotated":
+        return seen.q[place, -1]
+    return None if step.name == "other heads" else _INSIDE[step.name](seen, model, place)
+
+
+@torch.inference_mode()
+def _before_rotation(step: Step, seen: LayerRecord, model: GPT, head: int) -> Tensor:
+    """Queries and keys as they come out of their matrices; what the run wrote down may be rotated."""
+    assert step.layer is not None
+    if model.config.positions != "rotary":
+        return (seen.q if step.name == "query" else seen.k)[head, -1]
+    matrices = model.h[step.layer - 1].get_submodule("attn.c_attn")
+    q, k, _ = matrices(seen.normed[-1]).chunk(3)
+    row: Tensor = (q if step.name == "query" else k).reshape(-1, model.config.head_size)[head]
+    return row

@@ -1,0 +1,197 @@
+"""The picture of ``gptcli trace``: the steps in order, weights in one colour and data in the other.
+
+Weights are written ``⟨rows × columns⟩`` and data ``[rows × columns]``, so that they are told apart without colour too.
+Both colours have the same contrast, more than 4.3 to 1, with black and with white (WCAG 2.2).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from gptcli.show.odds import percent
+from gptcli.show.pictures import token_strip
+from gptcli.show.text import token_text, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.text import Text
+
+    from gptcli.steps import Step
+    from gptcli.tracing import Trace
+
+WEIGHTS = "#2277cc"
+DATA = "#b86200"
+_GAP = "  "
+_NUMBER = 8  # columns of a number and a space
+_FEW = 4
+# Blocks that are all alike are shown one by one up to this many.
+_ALIKE = 4
+_TOKENS_SHOWN = 60
+# Steps whose numbers are the last of their row: the nearest tokens.
+_TAILS = ("tokens", "scores", "mask", "softmax")
+
+
+def draw(trace: "Trace") -> "RenderableType":
+    """A headline, the tokens, the steps, and what comes out."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [_headline(trace), _legend(), Text()]
+    if trace.tokens is not None and trace.ids is not None:
+        parts += [TokenStrip(trace.tokens, trace.ids), Text()]
+    parts.append(Steps(trace))
+    if trace.next_token is not None and trace.next_probability is not None:
+        said = f"{token_text(trace.next_token)} {percent(trace.next_probability)}"
+        parts.append(Text("most probable next: ").append(said, style=f"bold {DATA}"))
+    return Group(*parts)
+
+
+def _headline(trace: "Trace") -> "Text":
+    from rich.text import Text
+
+    config = trace.config
+    shape = f"{config.n_layer:,} blocks of {config.n_head:,} heads, width {config.n_embd:,}"
+    tokens = f"{trace.n_tokens:,} token{'' if trace.n_tokens == 1 else 's'}"
+    return Text(visible(trace.model, keep=""), style="bold").append(f"  {tokens} through {shape}", style="not bold")
+
+
+def _legend() -> "Text":
+    from rich.text import Text
+
+    text = Text("⟨weights⟩", style=WEIGHTS).append(" stay the same for every text, ", style="dim")
+    return text.append("[data]", style=DATA).append(" is made from this one", style="dim")
+
+
+@dataclass(frozen=True)
+class TokenStrip:
+    """The tokens that are read, with their ids; the latest ones of a long text."""
+
+    tokens: "Sequence[bytes]"
+    ids: "Sequence[int]"
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Wrap them to the width at hand."""
+        from rich.text import Text
+
+        first = max(len(self.ids) - _TOKENS_SHOWN, 0)
+        if first:
+            yield Text(f"… after {first:,} earlier tokens", style="dim")
+        shown = [token_text(token) for token in self.tokens[first:]]
+        yield token_strip(shown, [str(each) for each in self.ids[first:]], options.max_width)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """One line a step: what happens, the shape of the data behind it, its parameters, and a few numbers.
+
+    Weights and remarks stand beside the step where there is room, else below it.
+    """
+
+    trace: "Trace"
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Lay it out for the width at hand; what does not fit is left out from the right, a count the last."""
+        from rich.text import Text
+
+        total = f"{self.trace.parameters:,}"
+        lines = [_line(step, count) for step, count in _folded(self.trace.steps)]
+        columns = zip(
+            *(line[:3] for line in lines),
+            ("all steps", "parameters" if len(total) < 10 else total, "data"),
+            strict=True,
+        )
+        widths = [max(map(len, column)) for column in columns]
+        used = sum(widths) + 3 * len(_GAP)
+        few = min(max((options.max_width - used) // _NUMBER, 0), _FEW) if self.trace.tokens is not None else 0
+        used += few * _NUMBER
+        beside = used + max(line.extra for line in lines) <= options.max_width
+        yield self._head(widths, few)
+        opened = None
+        for line in lines:
+            if line.step.layer not in (None, opened) and line.step.name != "block":
+                opened = line.step.layer
+                yield Text(f"block {opened}, opened", style="bold")
+            text = Text(no_wrap=True, overflow="ellipsis")
+            text.append(line.name.ljust(widths[0]) + _GAP, style="" if line.name.startswith(" ") else "bold")
+            text.append(line.parameters.rjust(widths[1]) + _GAP, style=WEIGHTS)
+            text.append(line.data.ljust(widths[2]) + _GAP, style=DATA)
+            text.append(_numbers(line.step, few).ljust(few * _NUMBER), style=DATA)
+            if line.extra and not beside and (line.weights or used + line.extra > options.max_width):
+                text.append("\n    ")
+            text.append(line.weights, style=WEIGHTS).append(_GAP if line.weights else "")
+            text.append(line.step.detail, style="dim")
+            text.rstrip()
+            yield text
+        yield Text("all steps".ljust(widths[0]) + _GAP, style="bold").append(total.rjust(widths[1]), style=WEIGHTS)
+
+    def _head(self, widths: "Sequence[int]", few: int) -> "Text":
+        from rich.text import Text
+
+        head = "step".ljust(widths[0]) + _GAP + "parameters".rjust(widths[1]) + _GAP + "data".ljust(widths[2]) + _GAP
+        last = token_text(self.trace.tokens[-1]) if self.trace.tokens else ""
+        one = any(len(step.shape) == 3 for step in self.trace.steps)
+        whose = ", head 1" if one else ""
+        return Text(head + (f"numbers at {last}{whose}" if few else ""), style="dim", no_wrap=True, overflow="ellipsis")
+
+
+class _Line(NamedTuple):
+    """What is said of a step, before it is laid out."""
+
+    name: str
+    parameters: str
+    data: str
+    weights: str
+    step: "Step"
+
+    @property
+    def extra(self) -> int:
+        """Columns that weights and remark take."""
+        return len(self.weights) + (len(_GAP) if self.weights and self.step.detail else 0) + len(self.step.detail)
+
+
+def _line(step: "Step", alike: int) -> _Line:
+    if step.name == "block":
+        name = f"block {step.layer}" if alike == 1 else f"⋮ {alike:,} more, alike"
+    else:
+        name = ("  " if step.layer is not None else "") + step.name
+        name += f", head {step.head}" if step.head is not None and step.weights else ""
+    parameters = f"{step.parameters * alike:,}" if step.parameters else ""
+    weights = " + ".join(f"⟨{_product(weight.shape)}⟩" for weight in step.weights)
+    return _Line(name, parameters, f"[{_product(step.shape)}]", weights, step)
+
+
+def _folded(steps: "Sequence[Step]") -> "Iterator[tuple[Step, int]]":
+    """Each step and how many it stands for: blocks that differ in nothing but their number become three lines."""
+    for _, group in groupby(steps, key=lambda step: replace(step, layer=None) if step.name == "block" else step):
+        alike = list(group)
+        if len(alike) <= _ALIKE:
+            yield from ((step, 1) for step in alike)
+            continue
+        yield alike[0], 1
+        yield alike[1], len(alike) - 2
+        yield alike[-1], 1
+
+
+def _product(shape: "Sequence[int]") -> str:
+    return " × ".join(f"{number:,}" for number in shape)
+
+
+def _numbers(step: "Step", few: int) -> str:
+    """As many numbers as fit, with dots on the side where more would follow."""
+    if not step.numbers or not few:
+        return ""
+    shown = step.numbers[-few:] if step.name in _TAILS else step.numbers[:few]
+    return "".join(_number(number).rjust(_NUMBER - 1) + " " for number in shown)
+
+
+def _number(number: float) -> str:
+    """Six characters at the most."""
+    if math.isinf(number):
+        return "−∞" if number < 0 else "∞"
+    if isinstance(number, int):
+        return str(number)
+    if number and abs(number) < 0.001:
+        return f"{number:.0e}".replace("e-0", "e-")
+    return f"{number:.3f}"[:6].rstrip(".") if abs(number) < 1000 else f"{number:.0f}"

@@ -1,0 +1,133 @@
+"""``gptcli trace`` as it is typed: a run, shapes alone, widths, mistakes, and what it costs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from typer.testing import CliRunner
+
+from gptcli.checkpoint.source import bundled_folder
+from gptcli.cli import app
+
+PROMPT = "Once upon a time there was a little"
+
+
+@pytest.fixture(autouse=True)
+def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def run(*arguments: str, text: str | None = None) -> Any:
+    return CliRunner().invoke(app, ["trace", *arguments], input=text)
+
+
+def answer(*arguments: str) -> dict[str, Any]:
+    done = run(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    value: dict[str, Any] = json.loads(done.stdout)
+    return value
+
+
+def test_a_run_in_json(tales: Any) -> None:
+    got = answer(PROMPT, "--layer", "2", "--head", "3")
+    assert got["parameters"] == sum(step["parameters"] for step in got["steps"]) == 17_735_936
+    assert got["n_tokens"] == len(got["ids"]) == len(got["tokens"]) == 8
+    assert (got["next_token"], got["next_probability"]) == (" girl", pytest.approx(0.6914, abs=1e-4))
+    opened = {step["name"]: step for step in got["steps"] if step["layer"] == 2}
+    assert (opened["query"]["shape"], opened["query"]["head"]) == ([8, 64], 3)
+    assert opened["scores"]["shape"] == [8, 8]
+    first = tales.model.wte.weight[got["ids"][-1], :4].tolist()
+    assert got["steps"][1]["numbers"] == pytest.approx(first)
+
+
+def test_gpt3_from_its_configuration_alone() -> None:
+    got = answer("--config", "gpt3", "--layer", "1", "--tokens", "10")
+    assert got["parameters"] == sum(step["parameters"] for step in got["steps"]) == 174_604_259_328
+    opened = {step["name"]: step for step in got["steps"] if step["layer"] == 1}
+    assert opened["scores"]["shape"] == [96, 10, 10]
+    assert opened["up"]["weights"][0]["shape"] == [49_152, 12_288]
+    assert got["tokens"] is None
+    assert all(step["numbers"] == [] for step in got["steps"])
+
+
+def test_a_config_json_by_folder_or_file(tmp_path: Path) -> None:
+    config = (bundled_folder() / "tales" / "config.json").read_bytes()
+    (tmp_path / "config.json").write_bytes(config)
+    for name in (str(tmp_path), str(tmp_path / "config.json"), "tales"):
+        assert answer("--config", name)["parameters"] == 17_735_936
+
+
+@pytest.mark.parametrize("columns", [50, 80, 200])
+@pytest.mark.parametrize(
+    "arguments", [(PROMPT,), (PROMPT, "--layer", "1"), (PROMPT, "--layer", "6", "--head", "4"), ("--config", "gpt3")]
+)
+def test_no_width_cuts_a_count(monkeypatch: pytest.MonkeyPatch, columns: int, arguments: tuple[str, ...]) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = run(*arguments).stdout
+    assert all(cell_len(line) <= columns for line in shown.splitlines())
+    figures = ("12,865,792", "17,735,936") if arguments[0] == PROMPT else ("617,558,016", "174,604,259,328")
+    assert all(figure in shown for figure in figures)
+
+
+def test_weights_and_data_are_told_apart_without_colour() -> None:
+    shown = run(PROMPT, "--layer", "1").stdout
+    assert "⟨50,257 × 256⟩" in shown
+    assert "[8 × 256]" in shown
+    assert "most probable next: ·girl 69.14%" in shown
+
+
+def test_and_with_colour(tmp_path: Path) -> None:
+    file = tmp_path / "trace.html"
+    assert run(PROMPT, "--layer", "1", "--save", str(file)).exit_code == 0
+    saved = file.read_text(encoding="utf-8").lower()
+    assert {"#2277cc", "#b86200"} <= {colour for colour in ("#2277cc", "#b86200") if colour in saved}
+
+
+def test_blocks_that_are_alike_are_counted_together() -> None:
+    shown = run("--config", "gpt3").stdout
+    assert "⋮ 94 more, alike" in shown
+    assert f"{94 * 1_812_099_072:,}" in shown
+    assert [f"block {number} " in shown for number in (1, 2, 96)] == [True, False, True]
+    assert all(f"block {number} " in run(PROMPT).stdout for number in range(1, 7))
+
+
+def test_reads_a_pipe() -> None:
+    assert "·girl" in run(text=PROMPT + "\n").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((PROMPT, "--layer", "7"), "--layer 7"),
+        ((PROMPT, "--head", "1"), "--layer"),
+        ((PROMPT, "--layer", "1", "--head", "5"), "--head 5"),
+        ((PROMPT, "--tokens", "3"), "--config"),
+        ((PROMPT, "--config", "gpt3"), "PROMPT"),
+        (("--config", "gpt3", "--tokens", "3000"), "2,048"),
+        (("--config", "glove-50d"), "no GPT"),
+        (("--config", "gpt33"), "gpt3"),
+        (("word " * 600,), "512"),
+        ((PROMPT, "--save", "x.png"), ".svg"),
+    ],
+)
+def test_mistakes_are_told_and_exit_2(arguments: tuple[str, ...], said: str) -> None:
+    done = run(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_shapes_alone_import_no_torch(child_environment: dict[str, str]) -> None:
+    script = (
+        "import sys; from typer.testing import CliRunner; from gptcli.cli import app\n"
+        "for name in ('gpt3', 'tales'):\n"
+        "    done = CliRunner().invoke(app, ['trace', '--config', name])\n"
+        "    assert done.exit_code == 0 and done.stdout, done.output\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, timeout=60)
+    assert done.stdout.strip() == b"False", done.stderr

@@ -1,0 +1,130 @@
+"""The numbers of a traced run: shapes and values of every family's steps, against the run itself and transformers."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from gptcli.inspection import trace as tracing
+from gptcli.inspection.record import record
+from gptcli.model.gpt import GPT
+from gptcli.steps import Step, walk
+from gptcli.tally import tally
+from tests.checkpoint.zoo import CONFIGS, open_folder, reference
+
+IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
+
+
+class Ids:
+    """A tokenizer whose tokens are numbers: enough for a model without a vocabulary."""
+
+    name, eos_id, prefix_ids = "ids", None, ()
+
+    def encode(self, text: str) -> list[int]:
+        return [int(word) for word in text.split()]
+
+    def token_bytes(self, token: int) -> bytes:
+        return str(token).encode()
+
+
+def traced(model: GPT, layer: int | None = None, head: int | None = None) -> Any:
+    checkpoint: Any = SimpleNamespace(
+        name="zoo",
+        model=model,
+        tokenizer=Ids(),
+        n_vocab=model.config.vocab_size,
+        blueprint=SimpleNamespace(config=model.config),
+    )
+    return tracing.trace(checkpoint, " ".join(map(str, IDS)), layer=layer, head=head)
+
+
+@pytest.fixture(scope="module", params=sorted(CONFIGS))
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GPT, Any]:
+    theirs = reference(CONFIGS[request.param])
+    folder = tmp_path_factory.mktemp("zoo")
+    theirs.save_pretrained(folder)
+    _, model = open_folder(folder)
+    theirs.set_attn_implementation("eager")
+    with torch.inference_mode():
+        return model, theirs(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
+
+
+def numbers(steps: list[Step], name: str) -> tuple[float, ...]:
+    return next(step.numbers for step in steps if step.name == name)
+
+
+def test_counts_sum_to_the_loaded_model(pair: tuple[GPT, Any]) -> None:
+    model, _ = pair
+    for layer, head in ((None, None), (1, None), (model.config.n_layer, 1)):
+        got = traced(model, layer, head)
+        total = sum(weight.numel() for weight in model.parameters())
+        assert sum(step.parameters for step in got.steps) == got.parameters == tally(model.config).parameters == total
+
+
+def test_blocks_and_odds_are_transformers(pair: tuple[GPT, Any]) -> None:
+    model, said = pair
+    got = traced(model)
+    for step in got.steps:
+        if step.name == "block" and step.layer is not None and step.layer < model.config.n_layer:
+            assert step.numbers == pytest.approx(said.hidden_states[step.layer][0, -1, :4].tolist(), abs=1e-4)
+    probabilities = said.logits[0, -1].softmax(-1)
+    assert numbers(got.steps, "unembedding") == pytest.approx(said.logits[0, -1, :4].tolist(), abs=1e-4)
+    assert numbers(got.steps, "probabilities") == pytest.approx(probabilities[:4].tolist(), abs=1e-5)
+    assert got.next_token == str(int(probabilities.argmax())).encode()
+    assert got.next_probability == pytest.approx(float(probabilities.max()), abs=1e-5)
+
+
+def test_an_opened_head_is_transformers(pair: tuple[GPT, Any]) -> None:
+    model, said = pair
+    layer, head = model.config.n_layer, model.config.n_head
+    steps = traced(model, layer, head).steps
+    assert numbers(steps, "softmax") == pytest.approx(
+        said.attentions[layer - 1][0, head - 1, -1, -4:].tolist(), abs=1e-5
+    )
+    seen = numbers(steps, "mask")
+    for score, masked in zip(numbers(steps, "scores"), seen, strict=True):
+        assert masked in (score, -torch.inf) or masked == pytest.approx(score, abs=1e-5)
+
+
+def test_every_step_has_as_many_numbers_as_its_row(pair: tuple[GPT, Any]) -> None:
+    model, _ = pair
+    for step in traced(model, 1).steps:
+        assert len(step.numbers) == min(4, step.shape[-1]), step.name
+    (beside,) = [step for step in traced(model, 1, 1).steps if step.name == "other heads"] or [None]
+    assert beside is None or beside.numbers == ()
+
+
+def test_sums_are_sums_and_norms_are_norms(pair: tuple[GPT, Any]) -> None:
+    """By hand from the numbers of the steps before: residuals add, and the activation is applied to what came up."""
+    model, _ = pair
+    steps, run = traced(model, 1).steps, record(model, IDS).layers[0]
+    before = run.before[-1, :4]
+    if model.config.parallel_residual:
+        expected = before + torch.tensor(numbers(steps, "output")) + torch.tensor(numbers(steps, "down"))
+        assert numbers(steps, "+ residual") == pytest.approx(expected.tolist(), abs=1e-4)
+    else:
+        middle = before + torch.tensor(numbers(steps, "output"))
+        assert numbers(steps, "+ residual 1") == pytest.approx(middle.tolist(), abs=1e-4)
+        start = torch.tensor(numbers(steps, "norm 1")) if model.config.post_norm else middle
+        after = start + torch.tensor(numbers(steps, "down"))
+        assert numbers(steps, "+ residual 2") == pytest.approx(after.tolist(), abs=1e-4)
+    activated = model.h[0].mlp.activation(torch.tensor(numbers(steps, "up")))  # type: ignore[union-attr, operator]
+    assert numbers(steps, "activation") == pytest.approx(activated.tolist(), abs=1e-5)
+
+
+def test_queries_are_shown_before_they_are_rotated(pair: tuple[GPT, Any]) -> None:
+    model, _ = pair
+    steps, run = traced(model, 1, 1).steps, record(model, IDS).layers[0]
+    q, k, v = model.h[0].attn.c_attn(run.normed[-1]).chunk(3)  # type: ignore[union-attr, operator]
+    for name, row in (("query", q), ("key", k), ("value", v)):
+        assert numbers(steps, name) == pytest.approx(row[:4].tolist(), abs=1e-4)
+    if model.config.positions == "rotary":
+        assert numbers(steps, "rotated") == pytest.approx(run.q[0, -1, :4].tolist(), abs=1e-6)
+        assert numbers(steps, "rotated") != pytest.approx(q[:4].tolist(), abs=1e-3)
+
+
+def test_names_and_shapes_are_those_of_the_configuration(pair: tuple[GPT, Any]) -> None:
+    model, _ = pair
+    bare = walk(model.config, len(IDS), 1)
+    assert [(step.name, step.shape) for step in traced(model, 1).steps] == [(step.name, step.shape) for step in bare]
