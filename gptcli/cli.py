@@ -26,6 +26,7 @@ from gptcli.commands.score import score
 from gptcli.commands.similarity import similarity
 from gptcli.commands.tokenize import EPILOG as TOKENIZE_EPILOG
 from gptcli.commands.tokenize import tokenize
+from gptcli.commands.trace import trace
 from gptcli.errors import GptcliError
 from gptcli.memory import GENERAL, is_out_of_memory
 from gptcli.show.console import notice
@@ -183,6 +184,7 @@ app.command(epilog=EPILOG)(generate)
 app.command()(logits)
 app.command()(score)
 app.command()(lens)
+app.command()(trace)
 app.add_typer(models, name="models")
 app.command()(params)
 app.command("count-params", hidden=True)(params)
