@@ -115,13 +115,15 @@ class MapLegend:
         from rich.text import Text
 
         low, high = self.bounds
+        digits = max(2 - math.floor(math.log10((high - low) or 1.0)), 0)
         line = Text(f"{self.name} ", style="dim")
         for step in range(5):
             if has_colours(console):
-                figure = f" {low + (high - low) * step / 4:.3g} "
-                line.append(figure, style=f"not dim {_ground(step / 4)}")
+                figure = round(low + (high - low) * step / 4, digits) + 0.0  # no -0
+                line.append(f" {figure:g} ", style=f"not dim {_ground(step / 4)}")
             else:
-                line.append(f" {_map_shade(step / 5)} {low + (high - low) * step / 5:.3g}+")
+                figure = round(low + (high - low) * step / 5, digits) + 0.0
+                line.append(f" {_map_shade(step / 5)} {figure:g}+")
         yield line.append(f"   blank: {self.empty}" if self.empty else "")
 
 

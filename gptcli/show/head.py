@@ -1,0 +1,167 @@
+"""One attention head, large: its weights or scores in figures; and what it shares with a grid of heads."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcli.show.heat import MapLegend, finite_bounds, heat_map
+from gptcli.show.text import token_text
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.text import Text
+
+    from gptcli.inspection.attention import Attention, HeadAttention
+    from gptcli.inspection.heads import HeadLabel
+
+_MOST_ROWS = 64
+_LONGEST_LABEL = 16
+_NARROWEST = 6  # a column: a space, "1.00" and a space
+
+
+@dataclass(frozen=True)
+class LargeHead:
+    """One head, with figures on the colours and the tokens beside them."""
+
+    answer: "Attention"
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Show as much as fits, and say what was cut."""
+        from rich.text import Text
+
+        answer, head = self.answer, self.answer.heads[0]
+        yield Text(f"{layer_name(head.layer, head.window)}, head {head.head}", style="bold")
+        yield Text(axes(answer), style="dim")
+        yield legend(answer)
+        yield Text()
+        yield from _map(answer, options.max_width)
+        if head.label is not None:
+            yield Text("\n" + _described(head.label))
+        yield from named(answer)
+
+
+def _map(answer: "Attention", width: int) -> "Iterator[RenderableType]":
+    head, length = answer.heads[0], len(answer.tokens)
+    tokens = [token_text(token) for token in answer.tokens]
+    names = [f"{place + 1} {_clipped(token, _LONGEST_LABEL)}" for place, token in enumerate(tokens)]
+    room = width - max(map(_cells, names)) - 1
+    fitting = max(room // max(_NARROWEST, *(len(f"{bound:.0f}") + 2 for bound in bounds(answer))), 1)
+    sums = answer.quantity == "weights" and answer.rows == "queries" and 3 <= fitting < length
+    columns = kept(length, fitting - sums, first=answer.rows == "queries")
+    # The row of a query whose columns are all cut says nothing; a key is looked at by later ones.
+    rows = columns if answer.rows == "queries" else kept(length, _MOST_ROWS)
+    values, heads = shown(answer, head, rows, columns), [tokens[column] for column in columns]
+    if sums:
+        heads.insert(1, "…")
+        for row, figures in zip(rows, values, strict=True):
+            figures.insert(1, math.fsum(head.values[row][1 : columns[1]]) if row else -math.inf)
+    texts = _texts(values, room // len(heads) - 2, answer.quantity)
+    cell = max(room // len(heads) - 2, *(len(text) for row in texts for text in row))
+    labels = [_clipped(label, cell) for label in heads]
+    yield heat_map([names[row] for row in rows], labels, values, bounds(answer), texts)
+    if rows == columns:
+        yield from said_cut("Shown", rows, length, " Under … is the sum of the columns between." if sums else "")
+    else:
+        yield from said_cut("Columns", columns, length)
+        yield from said_cut("Rows", rows, length)
+
+
+def kept(length: int, most: int, *, first: bool = True) -> list[int]:
+    """The positions to show where not all can be: the latest, and the first, on which many heads rest."""
+    if length <= most:
+        return list(range(length))
+    latest = most - 1 if first and most > 1 else most
+    return [*([0] if latest < most else []), *range(length - latest, length)]
+
+
+def said_cut(what: str, places: Sequence[int], length: int, more: str = "") -> "Iterator[Text]":
+    """One line on what was kept, where that is not all."""
+    from rich.text import Text
+
+    if len(places) < length:
+        which = f"the first and the latest {len(places) - 1:,}" if places[0] == 0 else f"the latest {len(places):,}"
+        yield Text(f"{what}: {which} of {length:,} tokens; --json has all.{more}", style="dim")
+
+
+def shown(answer: "Attention", head: "HeadAttention", rows: Sequence[int], columns: Sequence[int]) -> list[list[float]]:
+    """The figures at these places; -inf where the mask is, so that nothing is drawn there."""
+
+    def figure(row: int, column: int) -> float:
+        query, key = (row, column) if answer.rows == "queries" else (column, row)
+        return head.values[row][column] if head.sees(query, key) else -math.inf
+
+    return [[figure(row, column) for column in columns] for row in rows]
+
+
+def bounds(answer: "Attention") -> tuple[float, float]:
+    """The figures at the ends of the colour map: the same for every head, so that heads can be compared."""
+    if answer.quantity == "weights":
+        return 0.0, 1.0
+    return finite_bounds([row for head in answer.heads for row in head.values])
+
+
+def legend(answer: "Attention") -> MapLegend:
+    """What the colours mean."""
+    empty = "the mask" if answer.quantity == "weights" else "the mask, -inf"
+    return MapLegend(answer.quantity.removesuffix("s"), bounds(answer), empty)
+
+
+def axes(answer: "Attention") -> str:
+    """Which way to read a map."""
+    looks, seen = ("row", "columns") if answer.rows == "queries" else ("column", "rows")
+    sums = f"; a {looks} adds up to 1" if answer.quantity == "weights" else ", before the softmax"
+    return f"Each {looks} looks at the {seen}{sums}."
+
+
+def layer_name(layer: int, window: int | None) -> str:
+    """How a layer is called, with what is special about it."""
+    return f"Layer {layer}" if window is None else f"Layer {layer} (sees the latest {window:,} tokens)"
+
+
+def named(answer: "Attention") -> "Iterator[Text]":
+    """How the names of the heads came about."""
+    from rich.text import Text
+
+    if answer.heads[0].label is not None:
+        brackets = " In brackets: the largest share, where it is less." if len(answer.heads) > 1 else ""
+        share = f"A name takes a share of {answer.named_from:g} of the attention on random tokens that come twice."
+        yield Text(f"\n{share}{brackets}", style="dim")
+
+
+def _described(label: "HeadLabel") -> str:
+    scores = (
+        f"previous token {label.previous_token:.2f}, first token {label.first_token:.2f}, "
+        f"same token {label.same_token:.2f}, induction {label.induction:.2f}"
+    )
+    return f"{'No single kind' if label.kind is None else label.kind.capitalize()}: {scores}."
+
+
+def _texts(values: Sequence[Sequence[float]], width: int, quantity: str) -> list[list[str]]:
+    """The figures with three decimals where these fit, and else with fewer: of weights two, of scores even none."""
+    texts: list[list[str]] = []
+    for digits in (3, 2, 1, 0) if quantity == "scores" else (3, 2):
+        texts = [[_figure(value, digits, quantity) for value in row] for row in values]
+        if max(len(text) for row in texts for text in row) <= width:
+            break
+    return texts
+
+
+def _figure(value: float, digits: int, quantity: str) -> str:
+    if not math.isfinite(value):
+        return "-inf" if quantity == "scores" else ""
+    return f"{value:.{digits}f}" if quantity == "scores" else f"{value:.{digits}f}".removeprefix("0")
+
+
+def _clipped(text: str, width: int) -> str:
+    from rich.text import Text
+
+    clipped = Text(text)
+    clipped.truncate(max(width, 1), overflow="ellipsis")
+    return clipped.plain
+
+
+def _cells(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
