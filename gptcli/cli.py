@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from gptcli.commands.analogy import analogy
+from gptcli.commands.attention import attention
 from gptcli.commands.direction import direction
 from gptcli.commands.generate import EPILOG, generate
 from gptcli.commands.lens import lens
@@ -183,6 +184,7 @@ def gptcli(
 app.command(epilog=EPILOG)(generate)
 app.command()(logits)
 app.command()(score)
+app.command()(attention)
 app.command()(lens)
 app.command()(trace)
 app.add_typer(models, name="models")
