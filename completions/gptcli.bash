@@ -46,7 +46,9 @@ _gptcli() {
             ' generate') command=generate ;;
             ' logits') command=logits ;;
             ' score') command=score ;;
+            ' attention') command=attention ;;
             ' lens') command=lens ;;
+            ' trace') command=trace ;;
             ' params') command=params ;;
             ' tokenize') command=tokenize ;;
             ' similarity') command=similarity ;;
@@ -67,13 +69,13 @@ _gptcli() {
             case "$prev" in
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words generate logits score lens params tokenize similarity neighbors analogy direction map models
+            [[ $cur == -* ]] || _gptcli_words generate logits score attention lens trace params tokenize similarity neighbors analogy direction map models
             ;;
         generate)
-            options="--prompts-file --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --quantize --lookup --no-echo --stats --json --jsonl -h --help"
+            options="--prompts-file --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --quantize --lookup --explain --explain-top --no-echo --stats --json --jsonl --save -h --help"
             case "$prev" in
-                --prompts-file) _gptcli_files; return ;;
-                -n|--max-new-tokens|--stop|-N|--num-samples|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--lookup) return ;;
+                --prompts-file|--save) _gptcli_files; return ;;
+                -n|--max-new-tokens|--stop|-N|--num-samples|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--lookup|--explain-top) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -101,10 +103,30 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             ;;
+        attention)
+            options="--layer --head --columns --scores -m --model --n-head --device --dtype --json --save -h --help"
+            case "$prev" in
+                --layer|--head|--n-head) return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
         lens)
             options="--sublayers --token --attribution --top -m --model --n-head --device --dtype --json --save -h --help"
             case "$prev" in
                 --token|--top|--n-head) return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
+        trace)
+            options="--layer --head --config --tokens -m --model --n-head --device --dtype --json --save -h --help"
+            case "$prev" in
+                --layer|--head|--config|--tokens|--n-head) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;

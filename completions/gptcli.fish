@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'generate' 'logits' 'score' 'lens' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'models' 'models list' 'models pull' 'models show'; or break
+        contains -- $next 'generate' 'logits' 'score' 'attention' 'lens' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'models' 'models list' 'models pull' 'models show'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -33,7 +33,9 @@ complete -c gptcli -f
 complete -c gptcli -n '__gptcli_at \'\'' -a generate -d 'Continue a text, token by token, as the model would.'
 complete -c gptcli -n '__gptcli_at \'\'' -a logits -d 'Show what may come next: the most probable tokens, with their logits.'
 complete -c gptcli -n '__gptcli_at \'\'' -a score -d 'Score a text: how surprising each token is to the model.'
+complete -c gptcli -n '__gptcli_at \'\'' -a attention -d 'Show where each head looks while the model reads a text.'
 complete -c gptcli -n '__gptcli_at \'\'' -a lens -d 'Watch a model make up its mind: the best guess after every layer.'
+complete -c gptcli -n '__gptcli_at \'\'' -a trace -d 'Follow a text through a GPT, step by step.'
 complete -c gptcli -n '__gptcli_at \'\'' -a params -d 'Count a GPT\'s parameters by what they do, down to the exact number.'
 complete -c gptcli -n '__gptcli_at \'\'' -a tokenize -d 'Cut a text into tokens, the pieces that a GPT reads and writes.'
 complete -c gptcli -n '__gptcli_at \'\'' -a similarity -d 'Compare words by their vectors: two in a line, more as a heat map.'
@@ -69,10 +71,13 @@ complete -c gptcli -n '__gptcli_at \'generate\'' -l device -x -a 'auto cpu cuda 
 complete -c gptcli -n '__gptcli_at \'generate\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l quantize -x -a 'none int8 int4' -d 'Keep matrices in 8 or 4 bits: smaller, faster, a little less exact.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l lookup -x -d 'Guess up to N tokens ahead from what was said before; the text stays the same.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l explain -d 'Show what each token was chosen from.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l explain-top -x -d 'Candidates to list.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l no-echo -d 'Leave the prompt out.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l stats -d 'Speed and memory, on stderr.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l json -d 'One object a sample.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l jsonl -d 'One object a token, streamed.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'logits\'' -l top -x -d 'How many to list.'
@@ -101,6 +106,18 @@ complete -c gptcli -n '__gptcli_at \'score\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'score\'' -s h -l help -d 'Show this message and exit.'
 
+complete -c gptcli -n '__gptcli_at \'attention\'' -l layer -x -d 'Layers from 1, or all.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -l head -x -d 'Heads from 1, or all.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -l columns -d 'A column looks, not a row.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -l scores -d 'What stood before the softmax.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
+complete -c gptcli -n '__gptcli_at \'attention\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -s h -l help -d 'Show this message and exit.'
+
 complete -c gptcli -n '__gptcli_at \'lens\'' -l sublayers -d 'Between attention and MLP too.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l token -x -d 'Follow this token. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l attribution -d 'What each head and MLP adds to the logit.'
@@ -112,6 +129,18 @@ complete -c gptcli -n '__gptcli_at \'lens\'' -l dtype -x -a 'auto float32 bfloat
 complete -c gptcli -n '__gptcli_at \'lens\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'trace\'' -l layer -x -d 'Open this block, from 1.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l head -x -d 'Open one head of it, from 1.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l config -x -d 'Shapes only: a size such as gpt3, or a config.json.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l tokens -x -d 'With --config: read so many.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'params\'' -a 'gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 (__gptcli_models)'
 complete -c gptcli -n '__gptcli_at \'params\'' -s m -l model -x -a 'gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 (__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'

@@ -118,7 +118,7 @@ def _command(function: Any, words: tuple[str, ...], epilog: str | None) -> Comma
     visible = [parameter for parameter in parameters if parameter is not None]
     return Command(
         words=words,
-        help=inspect.getdoc(function) or "",
+        help=(inspect.getdoc(function) or "").replace("\\[", "["),  # a bracket that is no Rich markup
         epilog=inspect.cleandoc(epilog or ""),
         arguments=tuple(parameter for parameter in visible if not parameter.names),
         options=(*(parameter for parameter in visible if parameter.names), _HELP),

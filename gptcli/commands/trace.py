@@ -46,7 +46,7 @@ def trace(
 
     Each step with the shape of the data behind it, the parameters that it
     reads, and a few of the real numbers at the last token. Weights and data
-    have a colour each, and brackets: ⟨weights⟩, [data]. The parameters of
+    have a colour each, and brackets: ⟨weights⟩, \\[data]. The parameters of
     all steps are the model's.
 
     \b
