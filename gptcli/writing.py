@@ -204,11 +204,7 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False, n_vocab:
         InputError: the end-of-text token is needed and the tokenizer has none; or an id is not below ``n_vocab``, so
             that the model has no row for it.
     """
-    ids = [*tokenizer.prefix_ids, *tokenizer.encode(prompt)]
-    unknown = next((token for token in ids if n_vocab is not None and token >= n_vocab), None)
-    if unknown is not None:
-        text = f"{tokenizer.decode([unknown])!r} (id {unknown:,})"
-        raise InputError(f"the prompt holds {text}, a token of {tokenizer.name} that the model lacks")
+    ids = known(tokenizer, [*tokenizer.prefix_ids, *tokenizer.encode(prompt)], n_vocab)
     if ids and not bos:
         return ids
     if n_vocab is not None and tokenizer.eos_id is not None and tokenizer.eos_id >= n_vocab:
@@ -216,6 +212,19 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False, n_vocab:
     if tokenizer.eos_id is None:
         raise InputError(f"the tokenizer {tokenizer.name} has no end-of-text token to start from: give a prompt")
     return [tokenizer.eos_id, *ids]
+
+
+def known(tokenizer: Tokenizer, ids: list[int], n_vocab: int | None, what: str = "the prompt") -> list[int]:
+    """The ids of a text as they are, all of which the model knows.
+
+    Raises:
+        InputError: one is not below ``n_vocab``; ``what`` says what the text is.
+    """
+    unknown = next((token for token in ids if n_vocab is not None and token >= n_vocab), None)
+    if unknown is not None:
+        shown = f"{tokenizer.decode([unknown])!r} (id {unknown:,})"
+        raise InputError(f"{what} holds {shown}, a token of {tokenizer.name} that the model lacks")
+    return ids
 
 
 def with_logit_bias(sampling: Sampling, tokenizer: Tokenizer, entries: Sequence[str]) -> Sampling:
