@@ -63,11 +63,17 @@ def lens(
     from gptcli.inspection import lens as inspection
     from gptcli.inspection.attribution import attribute
     from gptcli.show.attribution import draw as draw_attribution
-    from gptcli.show.lens import draw
+    from gptcli.show.lens import draw, draw_page
 
     checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
     notices(checkpoint.blueprint.notes)
     seen, run = inspection.lens(checkpoint, text, sublayers=sublayers, words=token or [])
     parts = [attribute(checkpoint.model, run, each.id, each.token) for each in seen.tracks] if attribution else []
     answer = LensAnswer(seen, parts)
-    present(answer, lambda: draw(seen, [draw_attribution(part, top) for part in parts]), as_json=json, save=save)
+    present(
+        answer,
+        lambda: draw(seen, [draw_attribution(part, top) for part in parts]),
+        as_json=json,
+        save=save,
+        page=lambda: draw_page(seen, parts, top),
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.show.heat import heat_map
+from gptcli.show.page_parts import Cell, Grid, Legend, Listing, Part
 from gptcli.show.pictures import bar, colour, table
 from gptcli.show.text import token_text
 
@@ -42,6 +43,33 @@ def draw(attribution: "Attribution", top: int) -> "RenderableType":
     if attribution.heads():
         parts += [Text("\nWhat each head adds (rows: layers)", style="bold"), HeadMap(attribution.heads())]
     return Group(*parts)
+
+
+def page_parts(attribution: "Attribution", top: int) -> list[Part]:
+    """The same for a page: a list of the largest parts, and a map of the heads."""
+    parts = sorted(attribution.contributions, key=lambda part: -abs(part.logit))
+    most = max((abs(part.logit) for part in parts), default=0.0) or 1.0
+    rows = [((part_name(part), f"{part.logit:+.3f}"), abs(part.logit) / most) for part in parts[:top]]
+    if len(parts) > top:
+        rest = sum(part.logit for part in parts[top:])
+        rows.append(((f"{len(parts) - top:,} smaller", f"{rest:+.3f}"), min(abs(rest) / most, 1.0)))
+    rows.append((("all together", f"{attribution.total:+.3f}"), 0.0))
+    listing = Listing(f"What makes the logit of {token_text(attribution.token)}", ("part", ">adds"), rows)
+    heads = attribution.heads()
+    if not heads:
+        return [listing]
+    limit = max(abs(value) for row in heads for value in row) or 1.0
+    ticks = [(f"{limit * step:+.2f}", (step + 1) / 2) for step in (-1, -0.5, 0, 0.5, 1)]
+    grid = Grid(
+        title=f"What each head adds to the logit of {token_text(attribution.token)}",
+        names=("adds",),
+        rows=[f"layer {layer}" for layer in range(1, len(heads) + 1)],
+        columns=[f"head {head}" for head in range(1, len(heads[0]) + 1)],
+        cells=[[Cell(f"{each:+.2f}", (each / limit + 1) / 2, (f"{each:+.4f}",)) for each in row] for row in heads],
+        large=True,
+        legend=Legend("adds", ticks),
+    )
+    return [listing, grid]
 
 
 def part_name(part: "Contribution") -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.show.odds import percent
+from gptcli.show.page import page
+from gptcli.show.page_parts import Cell, Grid, Legend, Listing, Part
 from gptcli.show.pictures import Bar, colour, table, text_colour
 from gptcli.show.text import token_text
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from gptcli.inspection.attribution import Attribution
     from gptcli.inspection.lens import Guess, Lens, Stage, Track
 
 _PERCENT = 4  # columns of a space and a percentage
@@ -34,6 +37,48 @@ def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType
     for picture in more:
         parts += [Text(), picture]
     return Group(*parts)
+
+
+def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> str:
+    """The same as a page: pointing at a cell shows its figures."""
+    from gptcli.show.attribution import page_parts
+
+    names = [stage_name(stage) for stage in lens.stages]
+    cells = [
+        [
+            Cell(
+                token_text(guess.token),
+                guess.probability,
+                (token_text(guess.token), percent(guess.probability), names[since]),
+            )
+            for guess, since in zip(stage.guesses, lens.decided, strict=True)
+        ]
+        for stage in lens.stages
+    ]
+    grid = Grid(
+        title="The best guess after each layer",
+        names=("best guess", "probability", "the last guess stays from"),
+        rows=[name if name == "embed" else f"layer {name}" for name in names],
+        columns=[token_text(token) for token in lens.tokens],
+        cells=cells,
+        heading="{row}, after {column}",
+        large=True,
+        legend=Legend("probability", [(f"{step}", step / 100) for step in range(0, 101, 25)], "%"),
+    )
+    parts: list[Part] = [grid, *(_track_listing(lens, track) for track in lens.tracks if lens.asked)]
+    for attribution in attributions:
+        parts += page_parts(attribution, top)
+    return page(f"What each layer of {lens.model} would say", [verdict(lens)], parts, thing="cell")
+
+
+def _track_listing(lens: "Lens", track: "Track") -> Listing:
+    rows = [
+        ((stage_name(stage), f"{rank:,}", percent(probability)), _closeness(track, place, lens.vocabulary))
+        for place, (stage, rank, probability) in enumerate(
+            zip(lens.stages, track.ranks, track.probabilities, strict=True)
+        )
+    ]
+    return Listing(f"{token_text(track.token)} through the layers", (">layer", ">rank", ">probability"), rows)
 
 
 def stage_name(stage: "Stage") -> str:
@@ -82,7 +127,7 @@ class LensGrid:
         grid.append("\n" + "since".ljust(margin), style="dim")
         for since in lens.decided[first:]:
             name = stage_name(lens.stages[since])
-            grid.append(_clip(name if name == "embed" else f"layer {name}", cell) + " ")
+            grid.append(_clip(f"layer {name}" if name.isdigit() else name, cell) + " ")
         yield grid
 
     def _fit(self, width: int) -> tuple[int, int]:

@@ -60,7 +60,7 @@ def _headline(trace: "Trace") -> "Text":
 def _legend() -> "Text":
     from rich.text import Text
 
-    text = Text("⟨weights⟩", style=WEIGHTS).append(" stay the same for every text, ", style="dim")
+    text = Text().append("⟨weights⟩", style=WEIGHTS).append(" stay the same for every text, ", style="dim")
     return text.append("[data]", style=DATA).append(" is made from this one", style="dim")
 
 

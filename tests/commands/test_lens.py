@@ -1,6 +1,7 @@
 """``gptcli lens`` as it is typed: what each layer says, a token on its way, and what makes a logit."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -94,6 +95,22 @@ def test_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], said: str)
     done = run(*arguments)
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert said in done.stderr
+
+
+def test_the_page_holds_every_cell(tmp_path: Any) -> None:
+    file = tmp_path / "lens.html"
+    assert run(PROMPT, "--attribution", "--token", "girl", "--save", str(file)).exit_code == 0
+    saved = file.read_text(encoding="utf-8")
+    data = [
+        json.loads(found)
+        for found in re.findall(r'<script type="application/json" id="data-\d+">(.*?)</script>', saved)
+    ]
+    lens, heads = data
+    assert (len(lens["cells"]), len(heads["cells"])) == (7 * 8, 6 * 4)
+    assert lens["cells"][-1][0] == ["·girl", "69.14%", "3"]
+    assert heads["names"] == ["adds"]
+    assert "·girl through the layers" in saved
+    assert "all together" in saved
 
 
 def test_saves_a_picture(tmp_path: Any) -> None:
