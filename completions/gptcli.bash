@@ -56,6 +56,7 @@ _gptcli() {
             ' analogy') command=analogy ;;
             ' direction') command=direction ;;
             ' map') command=map ;;
+            ' bench') command=bench ;;
             ' models') command=models ;;
             'models list') command='models list' ;;
             'models pull') command='models pull' ;;
@@ -69,7 +70,7 @@ _gptcli() {
             case "$prev" in
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words generate logits score attention lens trace params tokenize similarity neighbors analogy direction map models
+            [[ $cur == -* ]] || _gptcli_words generate logits score attention lens trace params tokenize similarity neighbors analogy direction map bench models
             ;;
         generate)
             options="--prompts-file --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --quantize --lookup --explain --explain-top --no-echo --stats --json --jsonl --save -h --help"
@@ -195,6 +196,17 @@ _gptcli() {
                 -m|--model) _gptcli_models; return ;;
                 --save) _gptcli_files; return ;;
             esac
+            ;;
+        bench)
+            options="--contexts --threads --n-head --device --dtype --quantize --json --save -h --help"
+            case "$prev" in
+                --contexts|--threads|--n-head) return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --quantize) _gptcli_words none int8 int4; return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            [[ $cur == -* ]] || { _gptcli_models; }
             ;;
         models)
             options="-h --help"

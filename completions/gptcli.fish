@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'generate' 'logits' 'score' 'attention' 'lens' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'models' 'models list' 'models pull' 'models show'; or break
+        contains -- $next 'generate' 'logits' 'score' 'attention' 'lens' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -43,6 +43,7 @@ complete -c gptcli -n '__gptcli_at \'\'' -a neighbors -d 'List the words whose v
 complete -c gptcli -n '__gptcli_at \'\'' -a analogy -d 'Do arithmetic with words: what is king - man + woman?'
 complete -c gptcli -n '__gptcli_at \'\'' -a direction -d 'Measure words along a direction: is cats - cat a direction of the plural?'
 complete -c gptcli -n '__gptcli_at \'\'' -a map -d 'Lay words out on a plane: the slice through the embedding that shows most of them.'
+complete -c gptcli -n '__gptcli_at \'\'' -a bench -d 'Measure a model: tokens a second, load time, memory, and the limit.'
 complete -c gptcli -n '__gptcli_at \'\'' -a models -d 'List, download and examine models. No weights are loaded.'
 complete -c gptcli -n '__gptcli_at \'\'' -l version -d 'Print the version and exit.'
 complete -c gptcli -n '__gptcli_at \'\'' -l verbose -d 'With --version: python, torch, device, folders.'
@@ -219,6 +220,17 @@ complete -c gptcli -n '__gptcli_at \'map\'' -l restrict -x -d 'Search the N most
 complete -c gptcli -n '__gptcli_at \'map\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'map\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'map\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'bench\'' -a '(__gptcli_models)'
+complete -c gptcli -n '__gptcli_at \'bench\'' -l contexts -x -d 'Tokens of context to write after.'
+complete -c gptcli -n '__gptcli_at \'bench\'' -l threads -x -d 'Threads on the CPU.'
+complete -c gptcli -n '__gptcli_at \'bench\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'bench\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'bench\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'bench\'' -l quantize -x -a 'none int8 int4' -d 'Keep matrices in 8 or 4 bits: smaller, faster, a little less exact.'
+complete -c gptcli -n '__gptcli_at \'bench\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'bench\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'bench\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'models\'' -a list -d 'List the models that have a name: bundled, downloaded, downloadable.'
 complete -c gptcli -n '__gptcli_at \'models\'' -a pull -d 'Download a model from the Hugging Face hub, or the newer version of one.'

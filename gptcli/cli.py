@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from gptcli.commands.analogy import analogy
 from gptcli.commands.attention import attention
+from gptcli.commands.bench import bench
 from gptcli.commands.direction import direction
 from gptcli.commands.generate import EPILOG, generate
 from gptcli.commands.lens import lens
@@ -197,6 +198,7 @@ app.command()(neighbors)
 app.command()(analogy)
 app.command()(direction)
 app.command()(map)
+app.command()(bench)
 
 
 def main() -> None:

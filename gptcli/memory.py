@@ -1,8 +1,10 @@
-"""Out of memory: telling it from other failures, and saying what would fit."""
+"""Memory: how much was held; and running out of it, told from other failures, with what would fit."""
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from gptcli.errors import GptcliError
 from gptcli.model.config import GPTConfig
@@ -62,3 +64,17 @@ def _advice(config: GPTConfig, device: str, dtype: str, rows: int, capacity: int
         ways.append("--device cpu")
     ways.append("a smaller model")
     return f"out of memory on {device}: {dtype} takes {needed(dtype)}{held}; what takes less: {'; '.join(ways)}"
+
+
+def peak_memory() -> int | None:
+    """The most memory this process has held, in bytes; None where the system does not say."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux: getrusage would start from what the parent process held
+        peak = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
+        return None if peak is None else int(peak.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == "darwin" else held * 1024

@@ -2,9 +2,9 @@
 
 import sys
 from itertools import chain
-from pathlib import Path
 from typing import Any, Protocol
 
+from gptcli.memory import peak_memory
 from gptcli.show.console import notice, print_json, stdout_console, stdout_is_terminal
 from gptcli.show.interrupt import Interrupt
 from gptcli.show.text import token_text, visible
@@ -187,17 +187,3 @@ def show_stats(writing: Writing) -> None:
     if peak is not None:
         parts.append(f"peak memory {peak / 1e6:,.0f} MB")
     notice(" · ".join([*parts, f"seed {writing.request.seed}"]))
-
-
-def peak_memory() -> int | None:
-    """The most memory this process has held, in bytes; None where the system does not say."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux: getrusage would start from what the parent process held
-        peak = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
-        return None if peak is None else int(peak.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return held if sys.platform == "darwin" else held * 1024

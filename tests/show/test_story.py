@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gptcli.generation import Limits
+from gptcli.memory import peak_memory
 from gptcli.sampling import Sampling
 from gptcli.show import story
 from gptcli.tokenizer import Tokenizer
@@ -161,7 +162,7 @@ def test_stats_are_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_peak_memory_is_that_of_this_process() -> None:
     if sys.platform == "linux":
-        peak = story.peak_memory()
+        peak = peak_memory()
         held = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         assert peak is not None
         assert abs(peak - int(held.split()[1]) * 1024) < 0.1 * peak
