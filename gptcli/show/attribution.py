@@ -38,11 +38,15 @@ def draw(attribution: "Attribution", top: int) -> "RenderableType":
     head = Text(f"What makes the logit of {token_text(attribution.token)} {attribution.logit:.3f}", style="bold")
     parts: list[RenderableType] = [head, _bars(attribution, top)]
     if attribution.frozen is not None:
-        said = f"With the scale of {attribution.frozen} held as in this run, a logit is a sum."
-        parts.append(Text(said, style="dim"))
+        parts.append(Text(frozen_scale(attribution), style="dim"))
     if attribution.heads():
         parts += [Text("\nWhat each head adds (rows: layers)", style="bold"), HeadMap(attribution.heads())]
     return Group(*parts)
+
+
+def frozen_scale(attribution: "Attribution") -> str:
+    """What makes a logit a sum: one sentence."""
+    return f"With the scale of {attribution.frozen} held as in this run, a logit is a sum."
 
 
 def page_parts(attribution: "Attribution", top: int) -> list[Part]:

@@ -41,7 +41,7 @@ def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType
 
 def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> str:
     """The same as a page: pointing at a cell shows its figures."""
-    from gptcli.show.attribution import page_parts
+    from gptcli.show.attribution import frozen_scale, page_parts
 
     names = [stage_name(stage) for stage in lens.stages]
     cells = [
@@ -68,7 +68,8 @@ def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> 
     parts: list[Part] = [grid, *(_track_listing(lens, track) for track in lens.tracks if lens.asked)]
     for attribution in attributions:
         parts += page_parts(attribution, top)
-    return page(f"What each layer of {lens.model} would say", [verdict(lens)], parts, thing="cell")
+    facts = [verdict(lens), *(frozen_scale(each) for each in attributions[:1] if each.frozen is not None)]
+    return page(f"What each layer of {lens.model} would say", facts, parts, thing="cell")
 
 
 def _track_listing(lens: "Lens", track: "Track") -> Listing:
