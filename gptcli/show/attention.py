@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _LARGEST_MAP = 48  # tokens on a side
 _SMALLEST_TITLE = 15  # columns of "(induction .39)"
-_GAP = 2
+_GAP = 2  # columns between maps
+_BETWEEN = 6  # columns between layers
 
 
 def draw(answer: "Attention") -> "RenderableType":
@@ -43,19 +44,34 @@ class HeadGrid:
         yield from said_cut("Drawn", places, len(answer.tokens))
         yield Text(axes(answer), style="dim")
         yield legend(answer)
-        for layer, heads in groupby(answer.heads, key=lambda head: head.layer):
-            yield from self._layer(layer, list(heads), places, width)
+        yield from self._layers(places, width)
         yield from named(answer)
 
-    def _layer(
-        self, layer: int, heads: "list[HeadAttention]", places: Sequence[int], width: int
-    ) -> "Iterator[RenderableType]":
+    def _layers(self, places: Sequence[int], width: int) -> "Iterator[RenderableType]":
+        """Layers under each other, or side by side where several fit."""
         from rich.table import Table
         from rich.text import Text
 
-        yield Text("\n" + layer_name(layer, heads[0].window), style="bold")
+        layers = [list(heads) for _, heads in groupby(self.answer.heads, key=lambda head: head.layer)]
         cell = min(max(len(places), _SMALLEST_TITLE), width)
         across = max((width + _GAP) // (cell + _GAP), 1)
+        whole = len(layers[0]) * (cell + _GAP) - _GAP
+        beside = max((width + _BETWEEN) // (whole + _BETWEEN), 1)
+        for start in range(0, len(layers), beside):
+            row = layers[start : start + beside]
+            grid = Table.grid(padding=(0, _BETWEEN, 0, 0), pad_edge=False)
+            for _ in row:
+                grid.add_column(width=min(whole, width))
+            grid.add_row(*(self._layer(heads, places, cell, across) for heads in row))
+            yield Text()
+            yield grid
+
+    def _layer(self, heads: "list[HeadAttention]", places: Sequence[int], cell: int, across: int) -> "RenderableType":
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        parts: list[RenderableType] = [Text(layer_name(heads[0].layer, heads[0].window), style="bold")]
         for start in range(0, len(heads), across):
             row = heads[start : start + across]
             grid = Table.grid(padding=(0, _GAP, 0, 0), pad_edge=False)
@@ -63,14 +79,15 @@ class HeadGrid:
                 grid.add_column(width=cell, no_wrap=True)
             grid.add_row(*map(_title, row))
             grid.add_row(*(SmallMap(shown(self.answer, head, places, places), bounds(self.answer)) for head in row))
-            yield grid
+            parts += [Text(), grid] if start else [grid]
+        return Group(*parts)
 
 
 def _title(head: "HeadAttention") -> "Text":
     """Its number, and its name and score; in brackets, what it does most, where that is too little for a name."""
     from rich.text import Text
 
-    title = Text(f"head {head.head}", style="bold")
+    title = Text().append(f"head {head.head}", style="bold")
     if head.label is None:
         return title
     most = head.label.nearest.removesuffix(" token")

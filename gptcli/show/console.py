@@ -149,7 +149,7 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
         record=True,
         width=stdout_console().width,
         force_terminal=True,
-        color_system="truecolor",
+        color_system=None if path.suffix.lower() == ".txt" else "truecolor",  # pictures then speak in characters
         no_color=False,
         highlight=False,
         markup=False,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 64
 _LONGEST_LABEL = 16
-_NARROWEST = 6  # a column: a space, "1.00" and a space
+_SHORTEST_CLIPPED = 5  # columns of "·qu…"; below that a number says more
 
 
 @dataclass(frozen=True)
@@ -42,29 +42,40 @@ class LargeHead:
 
 
 def _map(answer: "Attention", width: int) -> "Iterator[RenderableType]":
-    head, length = answer.heads[0], len(answer.tokens)
+    head, length, rows_look = answer.heads[0], len(answer.tokens), answer.rows == "queries"
     tokens = [token_text(token) for token in answer.tokens]
     names = [f"{place + 1} {_clipped(token, _LONGEST_LABEL)}" for place, token in enumerate(tokens)]
     room = width - max(map(_cells, names)) - 1
-    fitting = max(room // max(_NARROWEST, *(len(f"{bound:.0f}") + 2 for bound in bounds(answer))), 1)
-    sums = answer.quantity == "weights" and answer.rows == "queries" and 3 <= fitting < length
-    columns = kept(length, fitting - sums, first=answer.rows == "queries")
+    fitting = max(room // _narrowest(answer), 1)
+    sums = answer.quantity == "weights" and rows_look and 3 <= fitting < length
+    columns = kept(length, fitting - sums, first=rows_look)
     # The row of a query whose columns are all cut says nothing; a key is looked at by later ones.
-    rows = columns if answer.rows == "queries" else kept(length, _MOST_ROWS)
-    values, heads = shown(answer, head, rows, columns), [tokens[column] for column in columns]
+    rows = columns if rows_look else kept(length, _MOST_ROWS)
+    values = shown(answer, head, rows, columns)
     if sums:
-        heads.insert(1, "…")
         for row, figures in zip(rows, values, strict=True):
             figures.insert(1, math.fsum(head.values[row][1 : columns[1]]) if row else -math.inf)
-    texts = _texts(values, room // len(heads) - 2, answer.quantity)
-    cell = max(room // len(heads) - 2, *(len(text) for row in texts for text in row))
-    labels = [_clipped(label, cell) for label in heads]
-    yield heat_map([names[row] for row in rows], labels, values, bounds(answer), texts)
+    texts = _texts(values, room // len(values[0]) - 2, answer.quantity)
+    cell = max(room // len(values[0]) - 2, *(len(text) for row in texts for text in row))
+    labels = [tokens[column] for column in columns]
+    if cell < _SHORTEST_CLIPPED and any(_cells(label) > cell for label in labels):
+        labels = [f"{column + 1}" for column in columns]  # the rows say which tokens these are
+    labels[1:1] = ["…"] * sums
+    yield heat_map(
+        [names[row] for row in rows], [_clipped(label, cell) for label in labels], values, bounds(answer), texts
+    )
     if rows == columns:
         yield from said_cut("Shown", rows, length, " Under … is the sum of the columns between." if sums else "")
     else:
         yield from said_cut("Columns", columns, length)
         yield from said_cut("Rows", rows, length)
+
+
+def _narrowest(answer: "Attention") -> int:
+    """Columns that a figure takes at the least: ``.98``, or ``-inf`` and scores without decimals, between spaces."""
+    if answer.quantity == "weights":
+        return 5
+    return 2 + max(len("-inf"), *(len(f"{bound:.0f}") for bound in bounds(answer)))
 
 
 def kept(length: int, most: int, *, first: bool = True) -> list[int]:
@@ -150,7 +161,10 @@ def _texts(values: Sequence[Sequence[float]], width: int, quantity: str) -> list
 def _figure(value: float, digits: int, quantity: str) -> str:
     if not math.isfinite(value):
         return "-inf" if quantity == "scores" else ""
-    return f"{value:.{digits}f}" if quantity == "scores" else f"{value:.{digits}f}".removeprefix("0")
+    text = f"{value:.{digits}f}"
+    if quantity == "scores":
+        return text
+    return text.removeprefix("0") if text.startswith("0") else text[:-1]  # .98 and 1.0: the same width
 
 
 def _clipped(text: str, width: int) -> str:

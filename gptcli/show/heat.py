@@ -6,7 +6,6 @@ A cell whose figure is not finite holds nothing: it stays as blank as the termin
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from gptcli.show.pictures import colour, shade, text_colour
@@ -77,15 +76,17 @@ class SmallMap:
         from rich.text import Text
 
         rows = [[_fraction(value, *self.bounds) for value in row] for row in self.values]
-        drawn = Text(no_wrap=True, overflow="crop", end="")
         if not has_colours(console):
-            yield drawn.append("\n".join("".join(map(_map_shade, row)).rstrip() or " " for row in rows) + "\n")
+            shades = "\n".join("".join(map(_map_shade, row)).rstrip() for row in rows)
+            yield Text(shades, no_wrap=True, overflow="crop")
             return
+        drawn = Text(no_wrap=True, overflow="crop")
         empty: list[float | None] = [None] * max(map(len, rows), default=0)
-        for upper, lower in zip_longest(rows[::2], rows[1::2], fillvalue=empty):
-            for top, bottom in zip(upper, lower, strict=True):
+        for place in range(0, len(rows), 2):
+            lower = rows[place + 1] if place + 1 < len(rows) else empty
+            drawn.append("\n" if place else "")
+            for top, bottom in zip(rows[place], lower, strict=True):
                 drawn.append(*_half_blocks(top, bottom))
-            drawn.append("\n")
         yield drawn
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":

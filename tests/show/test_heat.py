@@ -51,7 +51,7 @@ def test_finite_bounds() -> None:
 def test_a_small_map_in_shades() -> None:
     values = [[1.0, NOTHING, NOTHING], [0.5, 0.5, NOTHING], [0.0, 0.3, 0.7]]
     assert drawn(heat.SmallMap(values)).splitlines() == ["█", "▒▒", "·░▓"]
-    assert drawn(heat.SmallMap([[NOTHING], [0.0]])).splitlines() == [" ", "·"]
+    assert drawn(heat.SmallMap([[NOTHING], [0.0]])).splitlines() == ["", "·"]
     assert drawn(heat.SmallMap([])).strip() == ""
 
 
