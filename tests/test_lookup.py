@@ -10,6 +10,7 @@ from gptcli.generation import Limits, generate, new_samples
 from gptcli.model.lookup import LookupEngine, guess
 from gptcli.model.torch_engine import TorchEngine
 from gptcli.sampling import Sampling
+from tests.gpt2_reference import load_folder
 
 PROMPT = "One day, Lily saw a big red ball. Lily saw a big red ball. Lily saw a"
 
@@ -34,18 +35,20 @@ def test_what_followed_is_guessed() -> None:
 def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling, guesses: int) -> None:
     ids = tales.tokenizer.encode(PROMPT)
     for engine in (open_checkpoint("tales", device="cpu", to="run").engine, TorchEngine(tales.model)):
+        accepted = 0
         for seed in range(3):
             guessing = LookupEngine(engine, guesses)  # type: ignore[arg-type]
             assert written(guessing, ids, sampling, seed) == written(engine, ids, sampling, seed)
             assert guessing.steps == 39
-        assert guessing.accepted > 0
+            accepted += guessing.accepted
+        assert accepted > 0
 
 
 def test_the_context_may_slide_and_end(gpt2_folder: Any) -> None:
-    engine = open_checkpoint(str(gpt2_folder), device="cpu", to="run").engine
+    engine = TorchEngine(load_folder(gpt2_folder))
     ids = [3, 4, 5, 3, 4, 5, 3, 4]
     plain = written(engine, ids, Sampling(temperature=0), 0, n=70)
-    assert written(LookupEngine(engine, 5), ids, Sampling(temperature=0), 0, n=70) == plain  # type: ignore[arg-type]
+    assert written(LookupEngine(engine, 5), ids, Sampling(temperature=0), 0, n=70) == plain
 
 
 def test_logits_of_guessed_tokens_are_those_of_steps(tales: Any) -> None:

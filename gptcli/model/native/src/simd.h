@@ -9,8 +9,9 @@
 #include <string.h>
 
 /* What the sixteen values of a 4-bit weight stand for, in units of the group's scale: the levels that lose least of
- * normally distributed weights in groups of 32 whose largest is -127 (Lloyd 1982). quantize.py has the same. */
-static const int8_t LEVELS[16] = {-127, -111, -88, -69, -53, -39, -25, -12, 0, 13, 25, 39, 53, 69, 88, 111};
+ * normally distributed weights in groups of 32 under the search for a scale in store.c (Lloyd 1982). quantize.py has the
+ * same. */
+static const int8_t LEVELS[16] = {-127, -104, -81, -64, -49, -36, -23, -11, 0, 12, 23, 36, 49, 64, 81, 102};
 
 static inline float float_of_bits(uint32_t bits) {
     float value;

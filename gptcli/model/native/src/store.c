@@ -74,7 +74,7 @@ static void to_group(const float *x, uint8_t *out) {
         memset(out, 0, GROUP_BYTES);
         return;
     }
-    for (int attempt = -7; attempt <= 7; attempt++) {
+    for (int attempt = -24; attempt <= 24; attempt += 3) {
         float inverse = (LEVELS[0] + (float)attempt) / largest, along = 0, square = 0;
         for (int i = 0; i < GROUP; i++) {
             float level = LEVELS[nearest_level(x[i] * inverse)];
