@@ -139,6 +139,11 @@ class Writing:
         ]
         self.clock = Clock(load_s)
 
+    @property
+    def guessed(self) -> int | None:
+        """Tokens that the engine had read before they were chosen; None where it does not guess."""
+        return getattr(self._engine, "accepted", None)
+
     def __iter__(self) -> Iterator[Piece]:
         """Write; the last piece of a completion has all of its text out."""
         by_sample = {id(completion.sample): completion for completion in self.completions}

@@ -78,6 +78,9 @@ def pull(name: NameArgument, json: JsonOption = False, save: SaveOption = None) 
 def show(
     name: AnyNameArgument,
     keys: Annotated[bool, typer.Option("--keys", help="List every tensor and what becomes of it.")] = False,
+    quantized: Annotated[
+        bool, typer.Option("--quantized", help="Run it, and say what 8 and 4 bits do to its logits.")
+    ] = False,
     n_head: NHeadOption = None,
     json: JsonOption = False,
     save: SaveOption = None,
@@ -85,14 +88,23 @@ def show(
     """Say what a checkpoint is: family, configuration, tokenizer, files.
 
     Beside each fact stands whether it was read, and in which file, or
-    inferred, and from what. Only headers and configuration are read.
+    inferred, and from what. Only headers and configuration are read, but
+    with --quantized.
 
     \b
     gptcli models show tales
     gptcli models show pythia-70m --keys         needs 'models pull' first
     gptcli models show ./model.safetensors       no config.json: inferred
+    gptcli models show tales --quantized
     gptcli models show tales --json | jq .config
     """
+    if quantized:
+        from gptcli.quantization import quantized_logits
+        from gptcli.show.quantization import draw_quantized
+
+        effects = quantized_logits(name, n_head)
+        return present(effects, lambda: draw_quantized(effects), as_json=json, save=save)
+
     from gptcli.checkpoint.description import describe
     from gptcli.show.models import draw_description
 

@@ -182,6 +182,8 @@ def show_stats(writing: Writing) -> None:
     if timings["tokens_per_s"] is not None and timings["first_token_s"] is not None:
         first = f"first token after {timings['first_token_s'] * 1e3:,.0f} ms"
         parts += [f"{timings['tokens_per_s']:,.1f} tokens/s", first]
+    if writing.guessed is not None:
+        parts.append(f"{writing.guessed:,} guessed")
     parts.append(f"loaded in {writing.clock.load_s:.2f} s")
     peak = peak_memory()
     if peak is not None:

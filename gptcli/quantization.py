@@ -1,0 +1,73 @@
+"""What 8 and 4 bits do to a model: its logits with and without, over a paragraph of plain English."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gptcli.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gptcli.model.engine import Quantize
+
+# Any text would do; this one is short, so that a large model answers in seconds.
+_TEXT = (
+    "The old house stood at the end of the road, where nobody had lived for years. One evening in autumn a girl came "
+    "up the hill with a lamp in her hand. She knocked three times, waited, and then opened the door. Inside it was warm."
+)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What one way to keep the matrices does.
+
+    Attributes:
+        quantize: ``int8`` or ``int4``.
+        bytes_per_token: weights that one step reads, in bytes; None where only torch can run the model.
+        largest_difference: of any logit at any place of the text, from that without quantization.
+        mean_difference: the mean of all absolute differences.
+        same_best: the share of the places at which the same token is the most probable.
+    """
+
+    quantize: str
+    bytes_per_token: int | None
+    largest_difference: float
+    mean_difference: float
+    same_best: float
+
+
+def quantized_logits(name: str, n_head: int | None = None) -> list[Quantized]:
+    """Run a model as it is, in 8 bits and in 4, and compare.
+
+    Args:
+        name: of the model, as on the command line.
+        n_head: attention heads, for a lone file whose shapes do not tell.
+
+    Raises:
+        GptcliError: it cannot be opened.
+        InputError: its tokenizer makes fewer than two tokens of the text.
+    """
+    import numpy as np
+
+    exact, _ = _logits(name, "none", n_head)
+    effects = []
+    for quantize in ("int8", "int4"):
+        logits, nbytes = _logits(name, quantize, n_head)  # type: ignore[arg-type]
+        differences = np.abs(logits - exact)
+        same = float((logits.argmax(-1) == exact.argmax(-1)).mean())
+        effects.append(Quantized(quantize, nbytes, float(differences.max()), float(differences.mean()), same))
+    return effects
+
+
+def _logits(name: str, quantize: "Quantize", n_head: int | None) -> "tuple[NDArray[np.float32], int | None]":
+    """Logits at each place of the text, [T, V], and the bytes that a step reads."""
+    from gptcli.checkpoint.open import open_checkpoint
+
+    checkpoint = open_checkpoint(name, device="cpu", n_head=n_head, quantize=quantize, to="run")
+    engine: Any = checkpoint.engine
+    ids = checkpoint.tokenizer.encode(_TEXT)[: engine.n_positions]
+    if len(ids) < 2 or max(ids) >= checkpoint.n_vocab:
+        raise InputError(f"{name}: its tokenizer does not know plain English, so there is nothing to compare")
+    engine.prefill([ids[:1]], len(ids))
+    return engine.extend(ids[1:])[:, : checkpoint.n_vocab], getattr(engine, "bytes_per_step", None)
