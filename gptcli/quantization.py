@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 # Any text would do; this one is short, so that a large model answers in seconds.
 _TEXT = (
-    "The old house stood at the end of the road, where nobody had lived for years. One evening in autumn a girl came "
-    "up the hill with a lamp in her hand. She knocked three times, waited, and then opened the door. Inside it was warm."
+    "The old house stood at the end of the road, where nobody had lived for years. One evening in autumn a girl came up "
+    "the hill with a lamp in her hand. She knocked three times, waited, and then opened the door. It was warm inside."
 )
 
 
@@ -53,7 +53,7 @@ def quantized_logits(name: str, n_head: int | None = None) -> list[Quantized]:
     exact, _ = _logits(name, "none", n_head)
     effects = []
     for quantize in ("int8", "int4"):
-        logits, nbytes = _logits(name, quantize, n_head)  # type: ignore[arg-type]
+        logits, nbytes = _logits(name, quantize, n_head)
         differences = np.abs(logits - exact)
         same = float((logits.argmax(-1) == exact.argmax(-1)).mean())
         effects.append(Quantized(quantize, nbytes, float(differences.max()), float(differences.mean()), same))
