@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.model.config import GPTConfig
 from gptcli.show.pictures import table
-from gptcli.show.text import size, visible
+from gptcli.show.text import clipped, size, visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -144,7 +144,7 @@ def _dtypes(dtypes: dict[str, int]) -> str:
 
 def _tokenizer_text(tokenizer: "TokenizerFacts", limit: int = 4) -> str:
     special = [
-        f"{visible(text, keep='')} {token}{' (ends a text)' if token == tokenizer.eos_id else ''}"
+        f"{clipped(text, 40)} {token}{' (ends a text)' if token == tokenizer.eos_id else ''}"
         for text, token in tokenizer.special_tokens.items()
     ]
     more = [f"and {len(special) - limit} more special tokens"] if len(special) > limit else []
@@ -157,7 +157,7 @@ def _tensors(tensors: Sequence["TensorFacts"]) -> "Table":
         column.no_wrap, column.overflow = False, "fold"
     for tensor in tensors:
         made.add_row(
-            visible(tensor.key, keep=""),
+            clipped(tensor.key),
             tensor.dtype,
             "×".join(map(str, tensor.shape)) or "scalar",
             tensor.done,

@@ -43,6 +43,13 @@ def visible(text: str, keep: str = "\n\t") -> str:
     return "".join(c if c in keep or _is_safe(c) else _escape(c) for c in text)
 
 
+def clipped(text: str, limit: int = 200) -> str:
+    """A name on one line, visible, and cut where it goes on without end."""
+    if len(text) <= limit:
+        return visible(text, keep="")
+    return f"{visible(text[:limit], keep='')}… ({len(text):,} characters)"
+
+
 def token_text(data: bytes) -> str:
     r"""Show the bytes of one token: never a lie, always on one line.
 

@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from gptcli.show.pictures import TOKEN_COLOURS, token_strip
-from gptcli.show.text import token_text
+from gptcli.show.text import clipped, token_text
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -38,7 +38,7 @@ def strip_with_counts(answer: "Tokenized", note: str, width: int, limit: int) ->
         _count(counts.characters, "character") + share,
         _count(counts.bytes, "byte"),
     ]
-    parts.append(Text(" · ".join(figures), style="bold").append(f"  {answer.tokenizer}", style="not bold dim"))
+    parts.append(Text(" · ".join(figures), style="bold").append(f"  {clipped(answer.tokenizer)}", style="not bold dim"))
     if note:
         parts.append(Text(note, style="dim"))
     return Group(*parts)

@@ -13,6 +13,8 @@ from gptcli.tokenizer.bpe import NormalForm, Tokenizer
 from gptcli.tokenizer.gpt1 import END_OF_WORD, WordTokenizer, read_cleaning
 from gptcli.tokenizer.vocabulary import build, is_id
 
+# Added tokens are looked for in every text; a longer one is no token but a way to make that slow.
+_LONGEST_ADDED = 10_000
 _FORMS: dict[Any, NormalForm] = {"NFC": "NFC", "NFD": "NFD", "NFKC": "NFKC", "NFKD": "NFKD"}
 
 
@@ -85,6 +87,8 @@ def added_token(entry: Any, where: str) -> AddedToken:
         raise CheckpointError(f"{where}: an added token has no content: {str(entry)[:80]}")
     if not isinstance(number, int) or not is_id(number):
         raise CheckpointError(f"{where}: the added token {content!r:.80} has the id {number!r:.80}, which is no id")
+    if len(content) > _LONGEST_ADDED:
+        raise CheckpointError(f"{where}: the added token {content[:40]!r}... has {len(content):,} characters")
     if any("\ud800" <= character <= "\udfff" for character in content):
         raise CheckpointError(f"{where}: the added token {content!r:.80} is no Unicode text")
     special = fields.get("special") is True
