@@ -12,7 +12,7 @@ import numpy as np
 
 from gptcli.errors import GptcliError, InputError
 from gptcli.model.engine import Engine
-from gptcli.sampling import Logits, Sampling, draw, generator_for, log_softmax
+from gptcli.sampling import Logits, Sampling, draw, generator_for, log_normalizer
 
 Overflow = Literal["slide", "stop"]
 FinishReason = Literal["eos", "stop", "length"]
@@ -197,7 +197,7 @@ def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = Non
         raise InputError("the filters leave no token to choose: loosen --no-repeat-ngram or --logit-bias")
     drawn = draw(filtered, row.generator)
     token = drawn if token is None else token
-    logprob = float(log_softmax(logits)[token])
+    logprob = float(logits[token]) - log_normalizer(logits)
     row.sample.ids.append(token)
     row.sample.logprobs.append(logprob)
     return Step(row.sample, logits, filtered, token)

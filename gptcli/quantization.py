@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 # Any text would do; this one is short, so that a large model answers in seconds.
 _TEXT = (
-    "The old house stood at the end of the road, where nobody had lived for years. One evening in autumn a girl came up "
-    "the hill with a lamp in her hand. She knocked three times, waited, and then opened the door. It was warm inside."
+    "The old house stood at the end of the road, where nobody had lived for years. One evening in autumn a girl came "
+    "up the hill with a lamp in her hand. She knocked three times, waited, and then opened the door. All was warm."
 )
 
 

@@ -153,8 +153,10 @@ def forbid_ngrams(logits: Logits, seen: Sequence[int], n: int) -> Logits:
 
 def scale(logits: Logits, temperature: float) -> Logits:
     """Divide by the temperature: above 1 flattens the distribution, below 1 sharpens it."""
+    scaled = logits.astype(np.float64)
+    scaled -= np.max(logits)
     with np.errstate(over="ignore"):
-        scaled = (logits.astype(np.float64) - np.max(logits)) / temperature
+        scaled /= temperature
     return _bounded(scaled, cut=logits == -np.inf)
 
 
@@ -208,6 +210,14 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
+def log_normalizer(logits: NDArray[np.floating]) -> float:
+    """log sum exp of one row, in float64: a logit minus it is the logarithm of a probability."""
+    largest = float(logits.max())
+    shifted = logits.astype(np.float64)
+    shifted -= largest
+    return largest + float(np.log(np.exp(shifted, out=shifted).sum()))
+
+
 def draw(logits: Logits, generator: np.random.Generator) -> int:
     """One token from the distribution that the logits describe, by inverting the cumulative sum.
 
@@ -234,9 +244,11 @@ def _ranked(logits: Logits) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return order, softmax(logits)[order]
 
 
-def _bounded(logits: Logits, cut: NDArray[np.bool_]) -> Logits:
+def _bounded(logits: NDArray[np.float64], cut: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Finite logits, but -inf for what is cut."""
-    return np.where(cut, -np.inf, np.clip(logits, -_LARGEST, _LARGEST))
+    bounded = np.clip(logits, -_LARGEST, _LARGEST, out=logits)
+    bounded[cut] = -np.inf
+    return bounded
 
 
 def _only(logits: Logits, kept: NDArray[np.int64]) -> Logits:
