@@ -83,3 +83,16 @@ def test_help_takes_less_than_a_quarter_of_importing_torch(child_environment: di
     helping = min(processor_seconds(command(["--help"]), environment) for _ in range(3))
     importing = min(processor_seconds([sys.executable, "-c", "import torch"], environment) for _ in range(2))
     assert helping < importing / 4
+
+
+def test_generate_needs_no_torch_where_the_engine_in_c_is(child_environment: dict[str, str]) -> None:
+    script = (
+        "import sys; from typer.testing import CliRunner; from gptcli.cli import app\n"
+        "from gptcli.model.native import available\n"
+        "done = CliRunner().invoke(app, ['generate', 'Once', '-n', '3', '--device', 'cpu'])\n"
+        "assert done.exit_code == 0 and done.stdout, done.output\n"
+        "print('torch' in sys.modules, available())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, timeout=60)
+    imported, there = done.stdout.split()
+    assert (imported == b"False") == (there == b"True"), done.stderr
