@@ -57,8 +57,9 @@ def attention(
     from gptcli.checkpoint.open import open_checkpoint
     from gptcli.inspection import attention as inspection
     from gptcli.show.attention import draw
+    from gptcli.show.attention_page import draw_page
 
     checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
     notices(checkpoint.blueprint.notes)
     answer = inspection.attention(checkpoint, text, layers=layer, heads=head, scores=scores, columns=columns)
-    present(answer, lambda: draw(answer), as_json=json, save=save)
+    present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: draw_page(answer))

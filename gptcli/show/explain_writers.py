@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gptcli.explaining import Explainer, Explanation
 from gptcli.show import explain, story
 from gptcli.show.console import check_save, save_as, stdout_console, stdout_is_terminal
+from gptcli.show.explain_page import draw_page
 from gptcli.show.odds import ending
 from gptcli.writing import Completion, Piece, Writing
 
@@ -54,7 +55,9 @@ def save_explained(texts: "Sequence[tuple[str, list[Explanation]]]", save: Path)
     """Write a picture of texts and their tokens to a file."""
     from rich.console import Group
 
-    save_as(save, lambda: Group(*(explain.draw_listed(prompt, steps) for prompt, steps in texts)))
+    save_as(
+        save, lambda: Group(*(explain.draw_listed(prompt, steps) for prompt, steps in texts)), lambda: draw_page(texts)
+    )
 
 
 class _InOrder:

@@ -41,6 +41,19 @@ function heading(cell, data) {
   return data.heading.replace(/\{(label|row|column)\}/g, (_, name) => ({ label: cell.textContent, row, column })[name]);
 }
 
+// The cells of the same row or column, as a text: what each of them belongs to, on its colour.
+function spread(cell, along) {
+  const text = element("p", undefined, "spread");
+  const rows = along === "row" ? [cell.closest("tr")] : [...cell.closest("tbody").rows];
+  const cells = rows.flatMap((row) => (along === "row" ? [...row.querySelectorAll("[data-i]")] : [row.cells[cell.cellIndex]]));
+  for (const each of cells.filter((other) => other.matches("[data-i]"))) {
+    const [row, column] = headers(each);
+    text.append(element("span", (along === "row" ? column : row).textContent, each.className.replace("shown", "") + (each === cell ? " own" : "")));
+    text.append(element("wbr"));
+  }
+  return text;
+}
+
 function choices(rows) {
   const table = element("table", undefined, "choices");
   for (const [label, value, fraction, state] of rows) {
@@ -65,6 +78,7 @@ function show(cell) {
     list.append(pair);
   });
   panel.replaceChildren(element("h2", heading(cell, data)), list);
+  if (data.spread) panel.append(spread(cell, data.spread));
   if (options.length) panel.append(choices(options));
   cell.classList.add("shown");
   for (const header of headers(cell)) header.classList.add("here");

@@ -49,7 +49,8 @@ def _figure(number: int, part: Part) -> str:
 
 
 def _strip(part: Strip, name: str) -> str:
-    return f'<div class="strip" dir="auto" role="group" {name}>{"".join(_tokens(part.cells))}</div>'
+    before = f'<span class="before">{text(part.before)}</span>' if part.before else ""
+    return f'<div class="strip" dir="auto" role="group" {name}>{before}{"".join(_tokens(part.cells))}</div>'
 
 
 def _tokens(cells: Sequence[Cell]) -> Iterator[str]:
@@ -105,6 +106,7 @@ def _data(number: int, part: Strip | Grid) -> str:
     heading = "{label}" if isinstance(part, Strip) else part.heading
     data = {
         "heading": visible(heading),
+        "spread": None if isinstance(part, Strip) else part.spread,
         "names": [visible(name) for name in part.names],
         "cells": [[[visible(figure) for figure in cell.numbers], _choices(cell)] for cell in cells if cell is not None],
     }

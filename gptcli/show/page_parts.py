@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,14 @@ class Strip:
     Attributes:
         title: stands above it; may be empty.
         names: what the cells' numbers are.
+        before: text in front of the tokens that has no numbers.
     """
 
     title: str
     names: Sequence[str]
     cells: Sequence[Cell]
     legend: Legend | None = None
+    before: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Grid:
         cells: [rows][columns]; None leaves a field empty.
         heading: names a cell; ``{row}``, ``{column}`` and ``{label}`` stand for those.
         large: wide fields, for labels on them; without, several maps stand side by side.
+        spread: ``row`` or ``column``: what goes together, so that it is shown as a text on colours beside the numbers.
     """
 
     title: str
@@ -83,6 +87,7 @@ class Grid:
     cells: Sequence[Sequence[Cell | None]]
     heading: str = "{row} · {column}"
     large: bool = False
+    spread: Literal["row", "column"] | None = None
     legend: Legend | None = None
 
 

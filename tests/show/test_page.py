@@ -39,7 +39,7 @@ def everything(text: str) -> str:
     """A page with this text in every place that takes one."""
     cell = Cell(text, 0.5, (text,), (Choice(text, text, 0.3, chosen=True), Choice(text, text, 2.0, cut=True)))
     legend = Legend(text, [(text, 0.0), (text, 1.0)], text)
-    strip = Strip(text, (text,), [cell, Cell(text, None)], legend)
+    strip = Strip(text, (text,), [cell, Cell(text, None)], legend, before=text)
     grid = Grid(text, (text,), [text], [text, text], [[cell, None]], heading=text, legend=legend)
     large = Grid(text, (text,), [text], [text], [[cell]], large=True)
     return page(text, [text], [strip, grid, large, Listing(text, (text, f">{text}"), [((text, text), 0.5)])])

@@ -1,0 +1,60 @@
+"""The page of ``gptcli attention``: a map a head; pointing at a cell shows the text on the colours of that look."""
+
+import math
+from typing import TYPE_CHECKING
+
+from gptcli.show.head import axes, bounds, kept, layer_name
+from gptcli.show.page import page
+from gptcli.show.page_parts import Cell, Grid, Legend
+from gptcli.show.text import token_text
+
+if TYPE_CHECKING:
+    from gptcli.inspection.attention import Attention, HeadAttention
+
+# Cells of a page, about 4 MB: more would keep a browser busy for seconds.
+_MOST_CELLS = 40_000
+_TICKS = 5
+
+
+def draw_page(answer: "Attention") -> str:
+    """One head large, several as small maps; of a long text the first token and the latest."""
+    fitting = max(math.isqrt(2 * _MOST_CELLS // len(answer.heads)), 2)
+    places = kept(len(answer.tokens), fitting)
+    cut = len(answer.tokens) - len(places)
+    facts = [axes(answer)]
+    if cut:
+        facts.append(f"Shown: the first and the latest {len(places) - 1:,} of {len(answer.tokens):,} tokens.")
+    if answer.heads[0].label is not None:
+        facts.append("In brackets: what the head does most on random tokens that come twice, and with which share.")
+    return page(
+        f"Where {answer.model} looks", facts, [_map(answer, head, places) for head in answer.heads], thing="cell"
+    )
+
+
+def _map(answer: "Attention", head: "HeadAttention", places: list[int]) -> Grid:
+    low, high = bounds(answer)
+    span = (high - low) or 1.0
+    large, by_row = len(answer.heads) == 1, answer.rows == "queries"
+    tokens = [token_text(answer.tokens[place]) for place in places]
+
+    def cell(row: int, column: int) -> Cell | None:
+        query, key = (row, column) if by_row else (column, row)
+        if not head.sees(query, key):
+            return None
+        value = head.values[row][column]
+        label = f"{value:.2f}" if large else ""
+        return Cell(label, (value - low) / span, (f"{value:.3g}", f"{query + 1:,}", f"{key + 1:,}"))
+
+    label = f" ({head.label.nearest} {head.label.score:.2f})" if head.label is not None else ""
+    ticks = [(f"{low + span * step / (_TICKS - 1):.3g}", step / (_TICKS - 1)) for step in range(_TICKS)]
+    return Grid(
+        title=f"{layer_name(head.layer, head.window)}, head {head.head}{label}",
+        names=(answer.quantity.removesuffix("s"), "from position", "to position"),
+        rows=tokens,
+        columns=tokens,
+        cells=[[cell(row, column) for column in places] for row in places],
+        heading="{row} looks at {column}" if by_row else "{column} looks at {row}",
+        large=large,
+        spread="row" if by_row else "column",
+        legend=Legend(answer.quantity.removesuffix("s"), ticks) if head is answer.heads[-1] else None,
+    )

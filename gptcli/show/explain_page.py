@@ -1,0 +1,56 @@
+"""The page of ``gptcli generate --explain``: pointing at a token shows what it was chosen from."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gptcli.show.odds import percent
+from gptcli.show.page import page
+from gptcli.show.page_parts import Cell, Choice, Legend, Strip
+from gptcli.show.text import token_text
+
+if TYPE_CHECKING:
+    from gptcli.explaining import Explanation
+
+_NAMES = ("the model gave it", "drawn at", "rank", "logit", "entropy of the draw", "cut")
+_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def draw_page(texts: "Sequence[tuple[str, list[Explanation]]]") -> str:
+    """Each text on the colours of its probabilities.
+
+    Args:
+        texts: prompts, and the tokens that were added to each.
+    """
+    legend = Legend("the model gave it", [(f"{tick:.0%}", tick) for tick in _TICKS])
+    strips = [
+        Strip(f"Text {number}" if len(texts) > 1 else "", _NAMES, list(map(_cell, steps)), legend, before=prompt)
+        for number, (prompt, steps) in enumerate(texts, start=1)
+    ]
+    return page("What each token was chosen from", [], strips)
+
+
+def _cell(step: "Explanation") -> Cell:
+    from gptcli.show.explain import what_was_cut
+
+    chosen, odds = step.chosen, step.odds
+    numbers = (
+        percent(chosen.model_probability),
+        percent(chosen.probability),
+        f"{chosen.rank:,}",
+        f"{chosen.logit:.3f}",
+        f"{odds.entropy_bits:.3f} bits",
+        what_was_cut(step.cuts).removeprefix("cut: "),
+    )
+    listed = odds.candidates + odds.watched
+    most = max(candidate.probability for candidate in listed) or 1.0
+    choices = [
+        Choice(
+            label=token_text(candidate.token),
+            value=candidate.cut_by or percent(candidate.probability),
+            fraction=candidate.probability / most,
+            chosen=candidate.id == chosen.id,
+            cut=candidate.cut_by is not None,
+        )
+        for candidate in listed
+    ]
+    return Cell(token_text(chosen.token), chosen.model_probability, numbers, choices)

@@ -1,0 +1,130 @@
+"""The saved pages of attention, lens and generate --explain in a real browser, held to what --json says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gptcli.cli import app
+from gptcli.show.odds import percent
+from tests.browser.chromium import Chromium
+
+PROMPT = "The king took his crown and the queen"
+TOKENS = ["The", "·king", "·took", "·his", "·crown", "·and", "·the", "·queen"]
+CELL = "[data-i]"
+
+
+def saved(folder: Path, *arguments: str) -> tuple[Path, Any]:
+    """Run a command; the page that it saves, and what it prints as JSON."""
+    file = folder / "page.html"
+    done = CliRunner().invoke(app, [*arguments, "--json", "--save", str(file)])
+    assert done.exit_code == 0, done.output
+    return file, json.loads(done.stdout)
+
+
+def lines(chromium: Chromium) -> list[str]:
+    """What is told, a line each."""
+    told: str = chromium.ask("document.getElementById('numbers').innerText")
+    return [line for line in told.splitlines() if line]
+
+
+def quiet(chromium: Chromium) -> None:
+    """Nothing was asked for, nothing went wrong, and nothing hangs over the side."""
+    assert chromium.errors == []
+    assert [url for url in chromium.requested if not url.startswith(("file:", "data:"))] == []
+    assert chromium.ask("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_head_shows_where_each_token_looks(chromium: Chromium, tmp_path: Path, turned: bool) -> None:
+    options = ["--columns"] if turned else []
+    file, answer = saved(tmp_path, "attention", PROMPT, "--layer", "4", "--head", "1", *options)
+    chromium.open(file)
+    values = answer["heads"][0]["values"]
+    seen = [(row, column) for row in range(8) for column in range(8) if (column >= row if turned else column <= row)]
+    assert chromium.ask(f"document.querySelectorAll('{CELL}').length") == len(seen)
+    for place in range(0, len(seen), 5):
+        row, column = seen[place]
+        query, key = (column, row) if turned else (row, column)
+        chromium.hover(CELL, place)
+        told = lines(chromium)
+        assert told[:3] == [f"{TOKENS[query]} looks at {TOKENS[key]}", "weight", f"{values[row][column]:.3g}"]
+        assert told[-1] == "".join(TOKENS[: query + 1])  # the text as this token sees it
+    marked = "[...document.querySelectorAll('th.here')].map(each => each.textContent)"
+    assert chromium.ask(marked) == [TOKENS[row], TOKENS[column]]
+    quiet(chromium)
+
+
+def test_keys_move_over_a_map_as_it_lies(chromium: Chromium, tmp_path: Path) -> None:
+    file, _ = saved(tmp_path, "attention", PROMPT, "--layer", "4", "--head", "1")
+    chromium.open(file)
+    told = []
+    for key in ("Tab", "ArrowDown", "ArrowDown", "ArrowRight", "ArrowRight", "ArrowUp", "End"):
+        chromium.press(key)
+        told.append(lines(chromium)[0])
+    assert told == [
+        *("The looks at The", "·king looks at The", "·took looks at The", "·took looks at ·king"),
+        *("·took looks at ·took", "·king looks at ·king", "·queen looks at ·queen"),  # ·king cannot look at ·took
+    ]
+    assert chromium.ask("document.activeElement.getAttribute('role')") == "gridcell"
+    chromium.press("Enter")
+    assert chromium.ask("document.activeElement.getAttribute('aria-selected')") == "true"
+    # In the other model of borders a browser draws no ring around a cell.
+    assert chromium.ask("getComputedStyle(document.querySelector('.grid')).borderCollapse") == "separate"
+
+
+def test_many_heads_are_small_maps(chromium: Chromium, tmp_path: Path) -> None:
+    file, answer = saved(tmp_path, "attention", PROMPT)
+    chromium.open(file, width=360, height=740, touch=True)
+    assert chromium.ask("document.querySelectorAll('[role=grid]').length") == len(answer["heads"]) == 24
+    chromium.tap("[role=grid]:last-of-type [data-i='35']", 23)
+    assert lines(chromium)[:3] == ["·queen looks at ·queen", "weight", f"{answer['heads'][23]['values'][7][7]:.3g}"]
+    assert chromium.ask("document.querySelector('.grid td').getBoundingClientRect().width") >= 24  # a fingertip
+    quiet(chromium)
+
+
+def test_a_long_text_is_cut_with_a_count(chromium: Chromium, tmp_path: Path) -> None:
+    file, answer = saved(tmp_path, "attention", "the cat sat on a mat and " * 20)
+    chromium.open(file)
+    assert chromium.ask(f"document.querySelectorAll('{CELL}').length") <= 45_000
+    assert f"of {len(answer['tokens'])} tokens" in chromium.ask("document.querySelector('header').innerText")
+    chromium.press("Tab")
+    chromium.press("End")
+    assert lines(chromium)[-4:-1] == [f"{len(answer['tokens'])}", "to position", f"{len(answer['tokens'])}"]
+
+
+def test_the_lens_shows_each_guess(chromium: Chromium, tmp_path: Path) -> None:
+    file, answer = saved(tmp_path, "lens", PROMPT, "--attribution")
+    chromium.open(file, dark=True)
+    for layer, position in ((0, 0), (3, 2), (6, 7)):
+        chromium.hover(CELL, layer * 8 + position)
+        guess = answer["lens"]["stages"][layer]["guesses"][position]
+        told = lines(chromium)
+        assert told[0].endswith(f"after {TOKENS[position]}")
+        assert percent(guess["probability"]) in told
+        assert guess["token"].replace(" ", "·") in told
+    quiet(chromium)
+
+
+def test_explain_shows_what_each_token_was_chosen_from(chromium: Chromium, tmp_path: Path) -> None:
+    arguments = ("generate", "--explain", "Once upon a time", "-n", "8", "--seed", "5", "-k", "5", "--explain-top", "7")
+    file, answer = saved(tmp_path, *arguments)
+    chromium.open(file, width=390, height=800, touch=True)
+    steps = (answer[0] if isinstance(answer, list) else answer)["steps"]
+    assert chromium.ask("document.querySelector('.before').textContent") == "Once upon a time"
+    for place, step in enumerate(steps):
+        chromium.tap(CELL, place)
+        assert percent(step["chosen"]["model_probability"]) in lines(chromium)
+        rows = chromium.ask(
+            "[...document.querySelectorAll('.choices tr')].map(row => [...row.cells].map(c => c.innerText))"
+        )
+        expected = [
+            [each["token"].replace(" ", "·"), each["cut_by"] or percent(each["probability"]), ""]
+            for each in step["odds"]["candidates"] + step["odds"]["watched"]
+        ]
+        assert rows == expected
+        chosen = chromium.ask("document.querySelector('.choices .chosen').cells[0].innerText")
+        assert chosen == step["chosen"]["token"].replace(" ", "·")
+    quiet(chromium)
