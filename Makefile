@@ -1,5 +1,5 @@
 # The README's commands, by name.
-.PHONY: setup run test lint format types completions wheel ci
+.PHONY: setup run test lint format types completions wheel bench ci
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -32,6 +32,10 @@ completions: setup
 
 wheel: setup
 	$(BIN)/python -m build
+
+# Beside the peers, on a quiet machine: ONLY=tales,gpt2,gpt2-medium,gpt2-xl,startup PEERS=their-environment RUNS=7
+bench: setup
+	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(PEERS),--peers $(PEERS)) $(if $(RUNS),--runs $(RUNS)) $(if $(OUT),--out $(OUT))
 
 ci:
 	.ci/run

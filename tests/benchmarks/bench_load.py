@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 SUBJECTS = {
     f"{program} {dtype}": (program, dtype)
@@ -56,24 +57,25 @@ print(json.dumps({"load": loaded, "seconds": time.perf_counter() - started, "bef
 """
 
 
-def write_checkpoint(folder: Path, preset: str) -> int:
-    """A random GPT-2 in bfloat16 under the hub's names, tensor by tensor; returns the file's size in bytes."""
+def write_checkpoint(folder: Path, preset: str, dtype: Literal["bfloat16", "float32"] = "bfloat16") -> int:
+    """A random GPT-2 under the hub's names, tensor by tensor; returns the file's size in bytes."""
     import torch
 
     from gptcli.model.config import PRESETS
     from gptcli.model.shapes import parameter_shapes
 
     config = PRESETS[preset]
-    fields = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "torch_dtype": "bfloat16"}
+    fields = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "torch_dtype": dtype}
     sizes = {name: getattr(config, name) for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")}
     (folder / "config.json").write_text(json.dumps(fields | sizes))
     shapes = parameter_shapes(config)
     for name, shape in shapes.items():  # Conv1D keeps the blocks' matrices the other way round
         shapes[name] = shape[::-1] if name.startswith("h.") else shape
+    kind, kept = getattr(torch, dtype), {"bfloat16": "BF16", "float32": "F32"}[dtype]
     header, end = {}, 0
     for name, shape in shapes.items():
-        start, end = end, end + 2 * torch.Size(shape).numel()
-        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [start, end]}
+        start, end = end, end + kind.itemsize * torch.Size(shape).numel()
+        header[name] = {"dtype": kept, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
     text += b" " * (-len(text) % 8)
     path = folder / "model.safetensors"
@@ -81,7 +83,7 @@ def write_checkpoint(folder: Path, preset: str) -> int:
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for shape in shapes.values():
-            weight = torch.empty(shape, dtype=torch.bfloat16).normal_(std=0.02)
+            weight = torch.empty(shape, dtype=kind).normal_(std=0.02)
             file.write(weight.view(torch.uint8).numpy().tobytes())
     return path.stat().st_size
 

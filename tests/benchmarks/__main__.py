@@ -1,0 +1,71 @@
+"""Everything that is measured beside the peers, in one run: ``make bench``, or ``python -m tests.benchmarks``.
+
+    make bench                                  all of it: under half an hour on two cores
+    make bench ONLY=tales,gpt2                  some of it: tales, gpt2, gpt2-medium, gpt2-xl, startup
+    make bench PEERS=/somewhere/venv            the peers' environment; made where it is not there
+
+The machine must have nothing else to do. What is measured says whether that was so, and RESULTS.md with it.
+"""
+
+import argparse
+import datetime
+from pathlib import Path
+
+from gptcli.benchmark import use_threads
+from gptcli.model.native.library import default_threads
+from tests.benchmarks import bench_decode, bench_startup, results
+from tests.benchmarks.environment import HERE, install, missing, say
+from tests.benchmarks.machine import Watch, facts, processor
+
+MODELS = ("tales", "gpt2", "gpt2-medium", "gpt2-xl")
+DEFAULT = ("tales", "gpt2", "gpt2-medium", "startup")
+
+
+def main() -> None:
+    """Measure, and write the results of this kind of processor."""
+    given = _arguments()
+    only = given.only or list(DEFAULT)
+    use_threads(given.threads)
+    threads = default_threads()
+    watch = Watch()
+    watch.wait()
+    install(given.peers)
+    without = missing(given.peers)
+    for name, reason in without.items():
+        say(f"without {name}: {reason}")
+    common = {"runs": given.runs, "threads": threads, "watch": watch}
+    found = [bench_decode.measure(name, given.peers, list(without), **common) for name in only if name in MODELS]
+    parts = [results.model_section(measured) for measured in found]
+    if "startup" in only:
+        parts.append(results.startup_section(bench_startup.measure(given.peers, list(without), **common)))
+    command = f"make bench ONLY={','.join(only)}" if given.only else "make bench"
+    now = datetime.datetime.now(datetime.timezone.utc)
+    about = facts() | {"date": f"{now:%Y-%m-%d}", "command": f"`{command}`, {given.runs} runs", "threads": str(threads)}
+    about |= {"versions": results.versions(found)} if found else {}
+    troubles = watch.troubles()
+    section = results.head(processor(), about, watch.told(), troubles, without) + "\n" + "\n".join(parts)
+    results.write(given.out, processor(), section)
+    for trouble in troubles:
+        say(f"THE MACHINE WAS NOT QUIET: {trouble}")
+    say(f"wrote {given.out}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description="gptcli's speed beside others'.")
+    parser.add_argument("--only", type=_names, help=f"of {', '.join((*MODELS, 'startup'))}, with commas")
+    parser.add_argument("--peers", type=Path, default=HERE / ".peers", help="the peers' environment")
+    parser.add_argument("--runs", type=int, default=7, help="of each measurement")
+    parser.add_argument("--threads", type=int, help="of every program; one a core")
+    parser.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in (*MODELS, "startup")]:
+        raise argparse.ArgumentTypeError(f"no {unknown[0]} here")
+    return names
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Tokens a second beside the peers: the same weights, prompt and threads, runs in turn.
+
+For each way to keep the weights, every program that has it loads the model in a process of its own, and they are asked
+one after another, again and again: a short prompt and one token, the same and many tokens, a long prompt and one token.
+The first two give decoding, (N - 1) / (t_N - t_1); the last gives prefill, tokens / t. So what is measured is what each
+program's own generating loop does, its choice of tokens included.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from gptcli.benchmark import read_bandwidth
+from tests.benchmarks.environment import HERE, convert, model_folder, python_of, say
+from tests.benchmarks.machine import Watch
+
+WEIGHTS = ("float32", "float16", "int8", "int4")
+_HAVE = {
+    "gptcli": WEIGHTS,
+    "ctranslate2": ("float32", "int8"),
+    "llama.cpp": WEIGHTS,
+    "pytorch loop": ("float32",),
+    "transformers": ("float32",),
+}
+_BYTES = {"float32": 4.0, "float16": 2.0, "int8": 1.0}
+PROMPT, PREFILL = 32, 512
+_NEW = {"tales": 128, "gpt2": 64}
+
+
+@dataclass
+class Subject:
+    """A program with a model in one form: what it said about itself and what was measured."""
+
+    program: str
+    weights: str
+    about: dict[str, Any]
+    process: "subprocess.Popen[str]"
+    decode: list[float] = field(default_factory=list)
+    prefill: list[float] = field(default_factory=list)
+    peak: int = 0
+
+    def ask(self, ids: Sequence[int], new: int) -> float:
+        """Seconds to read the ids and write ``new`` tokens."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"ids": list(ids), "new": new}) + "\n")
+        self.process.stdin.flush()
+        answer = self.hear(self.process)
+        self.peak = answer["peak"]
+        return float(answer["seconds"])
+
+    @staticmethod
+    def hear(process: "subprocess.Popen[str]") -> dict[str, Any]:
+        """The next answer.
+
+        Raises:
+            EOFError: the process ended.
+        """
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise EOFError
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def end(self) -> None:
+        """Let the process go."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+@dataclass
+class Measured:
+    """A model: its subjects, the bandwidth while they ran, and the bytes of weights of a step."""
+
+    model: str
+    new: int
+    prefill: int
+    subjects: list[Subject] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    bandwidth: float = 0.0
+    parameters: int = 0
+
+    def limit(self, weights: str) -> float | None:
+        """Decoding tokens/s that the memory allows with weights kept like that."""
+        own = next((s.about.get("weight_bytes") for s in self.subjects if s.weights == weights), None)
+        read = own or (_BYTES[weights] * self.parameters if weights in _BYTES else None)
+        return self.bandwidth / read if read else None
+
+
+def measure(model: str, peers: Path, without: Sequence[str], *, runs: int, threads: int, watch: Watch) -> Measured:
+    """All programs on one model.
+
+    Args:
+        model: ``tales``, or a published GPT-2 shape.
+        peers: their environment.
+        without: peers that are not installed.
+        runs: of each measurement; one more comes first and does not count.
+        threads: of every program.
+        watch: asked how quiet it is, between runs.
+    """
+    folder = model_folder(model, peers)
+    config = json.loads((folder / "config.json").read_text())
+    found = Measured(model, _NEW.get(model, 32), min(PREFILL, config["n_positions"] - 32))
+    found.parameters = config["n_embd"] * (config["vocab_size"] + 12 * config["n_layer"] * config["n_embd"])
+    ids = random.Random(0).choices(range(config["vocab_size"] - 1), k=found.prefill)
+    for weights in WEIGHTS:
+        subjects = []
+        for program in (program for program, kinds in _HAVE.items() if weights in kinds and program not in without):
+            subject = start(program, weights, folder, peers, threads)
+            if subject is None:
+                found.failed.append(f"{program} {weights}")
+            else:
+                subjects.append(subject)
+        found.bandwidth = max(found.bandwidth, read_bandwidth(threads))
+        found.failed += rounds(subjects, ids, found.new, runs, watch)
+        for subject in subjects:
+            subject.end()
+        found.subjects += subjects
+    return found
+
+
+def start(program: str, weights: str, folder: Path, peers: Path, threads: int) -> Subject | None:
+    """Load a model in a process of its own; None where that fails."""
+    if program in ("ctranslate2", "llama.cpp") and not convert(peers, program, weights, folder):
+        return None
+    python = sys.executable if program == "gptcli" else python_of(peers)
+    say(f"{folder.name}: {program} {weights}")
+    log = (peers / "models" / "errors.txt").open("w+")
+    process = subprocess.Popen(
+        [python, str(HERE / "peers.py"), program, weights, str(folder), str(threads)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"},
+    )
+    try:
+        return Subject(program, weights, Subject.hear(process), process)
+    except EOFError:
+        log.seek(0)
+        say(f"{program} {weights} does not load {folder.name}: {(log.read().strip().splitlines() or ['?'])[-1]}")
+        return None
+
+
+def rounds(subjects: list[Subject], ids: Sequence[int], new: int, runs: int, watch: Watch) -> list[str]:
+    """Ask all subjects in turn; the first round only warms up. Those that end are taken out, and returned by name."""
+    watch.spin()
+    ended = []
+    for number in range(runs + 1):
+        turn = number % max(len(subjects), 1)
+        for subject in subjects[turn:] + subjects[:turn]:
+            watch.pause()
+            try:
+                one, many, whole = subject.ask(ids[:PROMPT], 1), subject.ask(ids[:PROMPT], new), subject.ask(ids, 1)
+            except (EOFError, BrokenPipeError):
+                ended.append(f"{subject.program} {subject.weights}")
+                subjects.remove(subject)
+                continue
+            if number:
+                subject.decode.append((new - 1) / max(many - one, 1e-9))
+                subject.prefill.append(len(ids) / whole)
+    for subject in subjects:
+        say(f"  {subject.program} {subject.weights}: {median(subject.decode):.1f} tokens/s")
+    return ended

@@ -1,0 +1,143 @@
+"""Whole processes, from the start of Python to its end: gptcli's commands beside scripts that do the same.
+
+Each script is what somebody would write with transformers (or the peer named) for that one purpose, imports included.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks.environment import convert, model_folder, python_of, say
+from tests.benchmarks.machine import Watch
+from tests.benchmarks.peers import GGUF
+
+HELP = """
+import argparse
+from transformers import AutoModelForCausalLM, AutoTokenizer
+argparse.ArgumentParser(description="generate").parse_args(["--help"])
+"""
+TOKENIZE = """
+import sys
+from transformers import AutoTokenizer
+print(AutoTokenizer.from_pretrained(sys.argv[1] + "/tokenizer")("Once upon a time there was a little girl").input_ids)
+"""
+PARAMS = """
+import sys
+from transformers import AutoModelForCausalLM
+print(sum(weight.numel() for weight in AutoModelForCausalLM.from_pretrained(sys.argv[1]).parameters()))
+"""
+ANALOGY = """
+import sys
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1] + "/tokenizer")
+vectors = torch.nn.functional.normalize(AutoModelForCausalLM.from_pretrained(sys.argv[1]).get_input_embeddings().weight)
+king, man, woman = (vectors[tokenizer(word).input_ids[0]] for word in (" king", " man", " woman"))
+print(tokenizer.convert_ids_to_tokens((vectors @ (king - man + woman)).topk(10).indices))
+"""
+GENERATE = """
+import sys
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1] + "/tokenizer")
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
+prompt = tokenizer("Once upon a time there was a", return_tensors="pt")
+print(tokenizer.decode(model.generate(**prompt, max_new_tokens=1, do_sample=True, top_k=40, pad_token_id=0)[0]))
+"""
+# The ids of the same prompt: the two below are given no tokenizer.
+IDS = [7454, 2402, 257, 640, 612, 373, 257]
+CTRANSLATE2 = f"""
+import sys
+import ctranslate2
+model = ctranslate2.Generator(sys.argv[1] + "/ct2-" + sys.argv[2], compute_type=sys.argv[2])
+prompt = [f"t{{token}}" for token in {IDS}]
+print(model.generate_batch([prompt], max_length=1, sampling_topk=40, include_prompt_in_result=False)[0].sequences_ids)
+"""
+LLAMA_CPP = f"""
+import sys
+from llama_cpp import Llama
+model = Llama(sys.argv[1] + "/model-" + sys.argv[2] + ".gguf", n_ctx=512, verbose=False)
+print(next(model.generate({IDS}, top_k=40)))
+"""
+
+
+@dataclass
+class Timed:
+    """A whole process: seconds of each run, and the most memory that it held, in bytes."""
+
+    task: str
+    program: str
+    command: list[str]
+    seconds: list[float] = field(default_factory=list)
+    peak: list[int] = field(default_factory=list)
+
+
+def measure(peers: Path, without: Sequence[str], *, runs: int, threads: int, watch: Watch) -> list[Timed]:
+    """Run every process in turn, one round more than counts; processes that fail are left out."""
+    subjects = _subjects(peers, without)
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "HF_HUB_OFFLINE": "1",
+        "NO_COLOR": "1",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    watch.spin()
+    for number in range(runs + 1):
+        for subject in list(subjects):
+            watch.pause()
+            seconds, peak = run(subject.command, environment)
+            if peak is None:
+                say(f"{subject.program} cannot do '{subject.task}'")
+                subjects.remove(subject)
+            elif number:
+                subject.seconds.append(seconds)
+                subject.peak.append(peak)
+        say(f"start-up: round {number} of {runs}")
+    return subjects
+
+
+def run(command: list[str], environment: dict[str, str]) -> tuple[float, int | None]:
+    """Seconds from start to end, and the most memory held in bytes; None: it failed."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    held = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return seconds, held if process.returncode == 0 else None
+
+
+def _subjects(peers: Path, without: Sequence[str]) -> list[Timed]:
+    tales, gpt2 = (model_folder(name, peers) for name in ("tales", "gpt2"))
+    gptcli = [sys.executable, "-m", "gptcli"]
+    small = ["tokenize", "Once upon a time there was a little girl"]
+    found = [
+        Timed("--help", "gptcli", [*gptcli, "--help"]),
+        Timed("tokenize", "gptcli", [*gptcli, *small]),
+        Timed("params", "gptcli", [*gptcli, "params", str(gpt2)]),
+        Timed("analogy king-man+woman", "gptcli", [*gptcli, "analogy", "king-man+woman", "-m", str(gpt2)]),
+    ]
+    if "transformers" not in without:
+        scripts = {"--help": HELP, "tokenize": TOKENIZE, "params": PARAMS, "analogy king-man+woman": ANALOGY}
+        found += [Timed(task, "transformers", _script(peers, text, gpt2)) for task, text in scripts.items()]
+    for folder in (tales, gpt2):
+        first = ["generate", "-n", "1", "-m", str(folder), "Once upon a time there was a"]
+        for weights, more in (("float32", []), ("int8", ["--quantize", "int8"])):
+            task = f"first token, {folder.name}, {weights}"
+            found.append(Timed(task, "gptcli", [*gptcli, *first, *more]))
+            if weights == "float32" and "transformers" not in without:
+                found.append(Timed(task, "transformers", _script(peers, GENERATE, folder)))
+            if "ctranslate2" not in without and convert(peers, "ctranslate2", weights, folder):
+                found.append(Timed(task, "ctranslate2", _script(peers, CTRANSLATE2, folder, weights)))
+            if "llama.cpp" not in without and convert(peers, "llama.cpp", weights, folder):
+                found.append(Timed(task, "llama.cpp", _script(peers, LLAMA_CPP, folder, GGUF[weights])))
+    return found
+
+
+def _script(peers: Path, text: str, folder: Path, *more: str) -> list[str]:
+    return [python_of(peers), "-c", text, str(folder), *more]

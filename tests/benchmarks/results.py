@@ -1,0 +1,114 @@
+"""RESULTS.md: one section for each kind of processor, each as its latest run left it."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import median, quantiles
+
+from tests.benchmarks.bench_decode import PROMPT, WEIGHTS, Measured, Subject
+from tests.benchmarks.bench_startup import Timed
+
+INTRODUCTION = """\
+# How fast gptcli is, beside others
+
+Written by `make bench`; not to be edited. One section for each kind of processor. Everything in a section was measured
+in one run, programs in turn, with as many threads each; figures are medians, quartiles in brackets. The limit is the
+memory's measured read bandwidth divided by the bytes of weights that a token needs. What is measured, and how, stands
+at the head of `tests/benchmarks/bench_decode.py` and `bench_startup.py`.
+"""
+
+
+def write(path: Path, processor: str, section: str) -> None:
+    """Put a section in the place of the processor's former one, or behind the others."""
+    sections = re.split(r"(?m)^(?=## )", path.read_text())[1:] if path.is_file() else []
+    kept = {part.split("\n", 1)[0]: part.strip() for part in sections}
+    kept[f"## {processor}"] = section.strip()
+    path.write_text("\n\n".join([INTRODUCTION.strip(), *kept.values()]) + "\n")
+
+
+def head(processor: str, facts: dict[str, str], quiet: str, troubles: Sequence[str], missing: dict[str, str]) -> str:
+    """A section's title, the machine, and loudly what is wrong."""
+    lines = [f"## {processor}", ""]
+    if troubles:
+        lines += [
+            "> [!WARNING]",
+            "> **THE MACHINE WAS NOT QUIET. THESE FIGURES ARE NOT TO BE TRUSTED.**",
+            *(f"> {trouble[0].upper()}{trouble[1:]}." for trouble in troubles),
+            "",
+        ]
+    lines += [f"- {name}: {fact}" for name, fact in (facts | {"quiet": quiet}).items()]
+    lines += [f"- not installed: {name} ({_plain(reason)})" for name, reason in missing.items()]
+    return "\n".join(lines) + "\n"
+
+
+def model_section(found: Measured) -> str:
+    """One model's table, and what it comes to beside the best peer."""
+    lines = [
+        f"### {found.model}",
+        "",
+        f"Decoding {found.new} tokens after {PROMPT}, prefill of {found.prefill}. Memory gives "
+        f"{found.bandwidth / 1e9:.1f} GB/s; one token needs {found.parameters / 1e6:,.1f} million weights.",
+        "",
+        "| weights | program | decode, tokens/s | of the limit | prefill, tokens/s | loaded in | peak memory |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for subject in found.subjects:
+        limit = found.limit(subject.weights)
+        of_limit = f"{median(subject.decode) / limit:.2f}" if limit else ""
+        cells = [subject.weights, subject.program, spread(subject.decode), of_limit, spread(subject.prefill)]
+        cells += [f"{subject.about['load_s']:.2f} s", f"{subject.peak / 1e6:,.0f} MB"]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", *_ratios(found)]
+    lines += [f"- failed: {what}" for what in found.failed]
+    return "\n".join(lines) + "\n"
+
+
+def startup_section(found: Sequence[Timed]) -> str:
+    """Whole processes, task by task."""
+    lines = ["### Whole processes", "", "| task | program | seconds | gptcli is faster | peak memory |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    own = {timed.task: median(timed.seconds) for timed in found if timed.program == "gptcli"}
+    for timed in sorted(found, key=lambda timed: list(own).index(timed.task) if timed.task in own else len(own)):
+        ratio = median(timed.seconds) / own[timed.task] if timed.task in own and timed.program != "gptcli" else None
+        cells = [timed.task, timed.program, spread(timed.seconds), f"{ratio:.1f} x" if ratio else ""]
+        lines.append(f"| {' | '.join([*cells, f'{median(timed.peak) / 1e6:,.0f} MB'])} |")
+    return "\n".join(lines) + "\n"
+
+
+def versions(found: Iterable[Measured]) -> str:
+    """What each program said that it is."""
+    said = {s.program: s.about["version"] for measured in found for s in measured.subjects}
+    return "; ".join(f"{program} {version}" for program, version in said.items())
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median and quartiles."""
+    if len(values) < 2:
+        return ", ".join(map(_digits, values))
+    low, middle, high = quantiles(values, n=4, method="inclusive")
+    return f"{_digits(middle)} ({_digits(low)} – {_digits(high)})"
+
+
+def _ratios(found: Measured) -> list[str]:
+    lines = []
+    for weights in WEIGHTS:
+        subjects = [subject for subject in found.subjects if subject.weights == weights]
+        ours = next((subject for subject in subjects if subject.program == "gptcli"), None)
+        others = [subject for subject in subjects if subject is not ours]
+        if ours is None or not others:
+            continue
+        parts = []
+        for what in ("decode", "prefill"):
+            rates: list[tuple[float, Subject]] = [(median(getattr(other, what)), other) for other in others]
+            best, whose = max(rates, key=lambda pair: pair[0])
+            parts.append(f"{what} {median(getattr(ours, what)) / best:.2f} x the best peer ({whose.program})")
+        lines.append(f"- {weights}: {', '.join(parts)}")
+    return lines
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^ -~]|[|<>`]", "", text)

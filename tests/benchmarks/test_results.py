@@ -1,0 +1,102 @@
+"""The benchmarks themselves take minutes; what they write, and when they warn, is tested here."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.benchmarks import results
+from tests.benchmarks.bench_decode import Measured, Subject
+from tests.benchmarks.bench_startup import Timed, run
+from tests.benchmarks.machine import Watch, facts, processor
+
+
+def subject(program: str, weights: str, decode: list[float], **about: Any) -> Subject:
+    process: Any = None
+    return Subject(program, weights, {"version": "1", "load_s": 0.5, **about}, process, decode, [100.0] * 7, 10**8)
+
+
+def measured() -> Measured:
+    found = Measured("gpt2", 64, 512, bandwidth=2e10, parameters=10**8)
+    found.subjects = [
+        subject("gptcli", "float32", [40.0, 41.0, 42.0]),
+        subject("slow", "float32", [10.0]),
+        subject("fast", "float32", [20.0]),
+        subject("gptcli", "int4", [150.0], weight_bytes=5 * 10**7),
+    ]
+    found.failed = ["llama.cpp int8"]
+    return found
+
+
+def test_a_section_stands_in_the_place_of_its_former_self(tmp_path: Path) -> None:
+    path = tmp_path / "RESULTS.md"
+    for processor_name, text in (("A", "old"), ("B", "kept"), ("A", "new")):
+        results.write(path, processor_name, f"## {processor_name}\n\n### part\n\n{text}\n")
+    text = path.read_text()
+    assert text.startswith("# How fast")
+    assert text.count("# How fast") == text.count("## A") == text.count("## B") == 1
+    assert "old" not in text
+    assert text.index("new") < text.index("kept")
+
+
+def test_a_model_beside_the_limit_and_the_best_peer() -> None:
+    text = results.model_section(measured())
+    # 20 GB/s and 400 MB a token: at most 50.
+    assert "| float32 | gptcli | 41.0 (40.5 – 41.5) | 0.82 | 100 (100 – 100) | 0.50 s | 100 MB |" in text
+    assert "decode 2.05 x the best peer (fast)" in text
+    assert "| int4 | gptcli | 150 | 0.38 |" in text
+    assert "- int4:" not in text  # nobody to compare with
+    assert "- failed: llama.cpp int8" in text
+
+
+def test_whole_processes_stand_beside_ours() -> None:
+    text = results.startup_section([Timed("a", "gptcli", [], [0.5], [10**6]), Timed("a", "other", [], [5.0], [10**8])])
+    assert "| a | other | 5.00 | 10.0 x | 100 MB |" in text
+
+
+@pytest.mark.parametrize(
+    ("busy", "spread", "troubles"),
+    [
+        ([0.0] * 9, [1.02], 0),
+        ([0.0] * 9 + [0.3], [1.02], 1),  # now and then
+        ([0.04] * 10, [1.02], 1),
+        ([0.0] * 10, [1.4], 1),  # a neighbour that the system does not see
+        ([0.9] * 10, [2.0], 2),
+        ([], [], 0),
+    ],
+)
+def test_a_machine_that_is_not_quiet_is_told_loudly(busy: list[float], spread: list[float], troubles: int) -> None:
+    watch = Watch(busy, spread, 0.0)
+    said = watch.troubles()
+    assert len(said) == troubles
+    head = results.head("CPU", {"memory": "1 GB"}, watch.told(), said, {"peer": "no `wheel` | here"})
+    assert ("NOT TO BE TRUSTED" in head) == bool(troubles)
+    assert head.splitlines()[0] == "## CPU"
+    assert "- not installed: peer (no wheel  here)" in head
+
+
+def test_the_machine_is_described() -> None:
+    assert "(" in processor()
+    assert set(facts()) == {"processors", "instructions", "memory", "system"}
+
+
+def test_a_process_is_timed_and_failure_is_seen() -> None:
+    seconds, peak = run([sys.executable, "-c", "import time; time.sleep(0.2)"], {})
+    assert seconds > 0.2
+    assert peak is not None
+    assert 10**6 < peak < 10**10
+    assert run([sys.executable, "-c", "raise SystemExit(3)"], {})[1] is None
+
+
+def test_what_is_not_there_to_measure_is_one_line(child_environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "--only", "gpt5"],
+        env=child_environment,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 2
+    assert "no gpt5 here" in done.stderr
