@@ -86,7 +86,8 @@ def distribution(
     """
     cut = cut_by_filters(logits, sampling, seen)
     filtered = sampling.filter(logits, seen)
-    probabilities = softmax(filtered)
+    # Filters that look back may cut everything.
+    probabilities = softmax(filtered) if filtered.max() > -np.inf else np.zeros(filtered.shape)
     model_probabilities = softmax(logits)
     order = np.argsort(-logits, kind="stable")
     ranks = np.empty_like(order)
@@ -118,6 +119,8 @@ def distribution(
 def entropy_bits(logits: NDArray[np.floating]) -> float:
     """Shannon entropy of the softmax, in bits: -sum p log2 p. 0 when one token has all; log2 V when all are equal."""
     kept = logits[logits > -np.inf]
+    if not kept.size:
+        return 0.0
     return max(0.0, float(-np.sum(softmax(kept) * log_softmax(kept)) / np.log(2)))
 
 

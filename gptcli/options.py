@@ -245,6 +245,22 @@ def belongs(owner: str, *, given: bool, **parts: object) -> None:
         raise InputError(f"--{lost.replace('_', '-')} goes with {owner}, which is not there")
 
 
+def excludes(owner: str, *, given: bool, **others: object) -> None:
+    """Options that make no sense beside another one.
+
+    Args:
+        owner: that other one, as it is written.
+        given: whether it is there.
+        others: the options; false where they are not there.
+
+    Raises:
+        InputError: one of them is there beside it.
+    """
+    clashing = next((name for name, value in others.items() if value), None)
+    if given and clashing is not None:
+        raise InputError(f"{owner} and --{clashing.replace('_', '-')} contradict each other: use one of them")
+
+
 def number_list(text: str, option: str) -> list[float]:
     """Read ``0.5,1,2``.
 

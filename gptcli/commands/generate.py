@@ -30,6 +30,8 @@ Examples:
   echo "The old wolf" | gptcli generate --stop "." -n 60
   gptcli generate "A bird" --json | jq .completion
   gptcli generate --explain "Once upon a time"
+  gptcli generate --pick "Once upon a time" --json > mine.json
+  gptcli generate --replay mine.json
 
 The filters apply in the order in which --help lists them, then one token is drawn.
 
@@ -89,6 +91,11 @@ def generate(
         int | None,
         typer.Option(metavar="N", min=1, show_default="10", help="Candidates to list.", rich_help_panel=_INSIDE),
     ] = None,
+    pick: Annotated[bool, typer.Option("--pick", help="Choose each token yourself.", rich_help_panel=_INSIDE)] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Repeat what --pick --json left, settings and all.", rich_help_panel=_INSIDE),
+    ] = None,
     no_echo: Annotated[bool, typer.Option("--no-echo", help="Leave the prompt out.", rich_help_panel=_OUTPUT)] = False,
     stats: Annotated[
         bool, typer.Option("--stats", help="Speed and memory, on stderr.", rich_help_panel=_OUTPUT)
@@ -107,29 +114,46 @@ def generate(
 
         return follow(model, device=device.value, dtype=dtype.value, n_head=n_head)
 
-    prompts = options.prompts_argument(prompt or [], prompts_file)
-    seed = options.seed_or_drawn(seed)
-
     from gptcli.sampling import Sampling
+    from gptcli.show.console import check_save, notices
+    from gptcli.show.keyboard import check_terminal
 
     # Before the model is loaded: a mistake in an option should be told at once.
-    sampling = Sampling(temperature, top_k, top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram)
     output = options.exclusive(json=as_json, jsonl=jsonl)
-    options.belongs("--explain", given=explain, explain_top=explain_top, save=save)
+    others = {"explain": explain, "jsonl": jsonl, "stop": stop, "stats": stats, "num_samples": num_samples > 1}
+    options.excludes("--pick", given=pick, **others)
+    options.excludes("--replay", given=replay is not None, **others, pick=pick, prompts_file=prompts_file)
+    options.belongs("--explain", given=explain, explain_top=explain_top)
+    options.belongs("--explain or --pick", given=explain or pick or replay is not None, save=save)
+    sampling = Sampling(temperature, top_k, top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram)
+    seed = options.seed_or_drawn(seed)
+    if save is not None:
+        check_save(save)
+    if pick:
+        check_terminal()
+    prompts = [] if replay is not None else options.prompts_argument(prompt or [], prompts_file)
 
     from gptcli.checkpoint.shared import open_shared
+    from gptcli.draft import new_draft
     from gptcli.generation import Limits
     from gptcli.model.lookup import with_lookup
+    from gptcli.replaying import read_record, replayed
     from gptcli.show import story
-    from gptcli.show.console import notices
     from gptcli.show.explain_writers import write_explained
+    from gptcli.show.pick import show_draft, write_picked
     from gptcli.writing import Request, Writing, with_logit_bias
 
+    recorded = None if replay is None else read_record(options.read_text_file(replay), str(replay))
     checkpoint = open_shared(model, device=device.value, dtype=dtype.value, n_head=n_head, quantize=quantize.value)
     notices(checkpoint.blueprint.notes)
+    if recorded is not None:
+        draft = replayed(recorded, checkpoint, str(replay))
+        return show_draft(draft, model, recorded.finish_reason, as_json=as_json, echo=not no_echo, save=save)
     sampling = with_logit_bias(sampling, checkpoint.tokenizer, logit_bias or [])
     limits = Limits(max_new_tokens, () if ignore_eos else checkpoint.eos_ids, overflow.value)
     request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos)
+    if pick:
+        return write_picked(new_draft(checkpoint, request), model, as_json=as_json, echo=not no_echo, save=save)
     writing = Writing(
         with_lookup(checkpoint.engine, lookup),
         checkpoint.tokenizer,

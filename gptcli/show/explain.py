@@ -1,26 +1,22 @@
 """The pictures of ``gptcli generate --explain``: a text on the colours of its probabilities, and what it came from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gptcli.show.frame import Frame
 from gptcli.show.odds import candidates, percent, summary
 from gptcli.show.passage import Passage, legend, short_percent
 from gptcli.show.pictures import Bar, table
 from gptcli.show.text import token_text
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.console import RenderableType
     from rich.table import Table
 
     from gptcli.explaining import Cut, Explanation
 
-# From this width on, the candidates stand beside the text; they take half of it, but no more than they need.
-_BESIDE, _TABLE = 120, 84
 # Widths of a row's fields: the token, and logit, probability, the model's probability, rank.
 _TOKEN, _FIGURES = 13, (8, 12, 9, 7)
-# Lines that a growing text keeps where the terminal is low.
-_LEAST_LINES = 4
 
 
 def what_was_cut(cuts: "Sequence[Cut]") -> str:
@@ -49,62 +45,12 @@ def moment(step: "Explanation", most: int | None = None) -> "RenderableType":
     return Group(head, candidates(step.odds, most=most, mark=chosen.id), facts)
 
 
-@dataclass(frozen=True)
-class Frame:
-    """A text while it grows, no taller than the terminal: beside it or below it the candidates at its newest token.
+def frame(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
+    """A text while it grows, and the candidates at its newest token."""
+    from rich.console import Group
 
-    Attributes:
-        prompt: stands in front.
-        steps: the tokens so far.
-    """
-
-    prompt: str
-    steps: "Sequence[Explanation]"
-
-    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """Draw it as wide and at most as tall as the terminal, less the line of the cursor."""
-        from rich.segment import Segment
-
-        height = max(console.height - 1, 1)
-        whole = (
-            self._beside(console, options, height)
-            if options.max_width >= _BESIDE
-            else self._below(console, options, height)
-        )
-        for line in console.render_lines(whole, options.update(height=None), pad=False)[:height]:
-            yield from line
-            yield Segment.line()
-
-    def _below(self, console: "Console", options: "ConsoleOptions", height: int) -> "RenderableType":
-        from rich.console import Group
-
-        if not self.steps:
-            return Passage(self.prompt, self.steps, height)
-        now, taken = self._moment(console, options, height - _LEAST_LINES)
-        return Group(Passage(self.prompt, self.steps, max(height - taken, 1)), now)
-
-    def _beside(self, console: "Console", options: "ConsoleOptions", height: int) -> "RenderableType":
-        from rich.table import Table
-
-        width = min(options.max_width // 2, _TABLE)
-        grid = Table.grid(expand=True, padding=(0, 2))
-        grid.add_column(ratio=1)
-        grid.add_column(width=width)
-        now = self._moment(console, options.update(width=width), height)[0] if self.steps else ""
-        grid.add_row(Passage(self.prompt, self.steps, height), now)
-        return grid
-
-    def _moment(self, console: "Console", options: "ConsoleOptions", room: int) -> "tuple[RenderableType, int]":
-        """The legend and the candidates, as many as there is room for; and the lines that they take."""
-        from rich.console import Group
-
-        newest = self.steps[-1]
-        made = Group(legend(), moment(newest))
-        taken = len(console.render_lines(made, options.update(height=None)))
-        if taken <= room:
-            return made, taken
-        most = max(len(newest.odds.candidates) - (taken - room), 1)
-        return Group(legend(), moment(newest, most)), taken - (len(newest.odds.candidates) - most)
+    newest = steps[-1]
+    return Frame(prompt, steps, lambda most: Group(legend(), moment(newest, most)), len(newest.odds.candidates))
 
 
 def draw(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptcli.explaining import Explainer, Explanation
 from gptcli.show import explain, story
-from gptcli.show.console import check_save, save_as, stdout_console, stdout_is_terminal
+from gptcli.show.console import save_as, stdout_console, stdout_is_terminal
 from gptcli.show.explain_page import draw_page
 from gptcli.show.odds import ending
 from gptcli.writing import Completion, Piece, Writing
@@ -30,8 +30,6 @@ def write_explained(writing: Writing, output: str | None, *, top: int, echo: boo
         echo: show the prompts too.
         save: write a picture of all to this file as well.
     """
-    if save is not None:
-        check_save(save)
     explainer = Explainer(writing, top)
     writer: story.Writer
     if output == "json":
@@ -122,7 +120,9 @@ class LiveWriter(_InOrder):
         if now - self._drawn < 1 / _PER_SECOND:
             return
         self._drawn = now
-        self._live.update(explain.Frame(self._prompt(completion), self._explainer.steps(completion)), refresh=True)
+        steps = self._explainer.steps(completion)
+        if steps:
+            self._live.update(explain.frame(self._prompt(completion), steps), refresh=True)
 
     def _end(self, completion: Completion) -> None:
         self._live.update("", refresh=True)

@@ -34,12 +34,18 @@ def draw_next(answer: "NextToken") -> "RenderableType":
 
 
 def candidates(
-    odds: "Distribution", *, most: int | None = None, mark: int | None = None, selected: int | None = None
+    odds: "Distribution",
+    *,
+    start: int = 0,
+    most: int | None = None,
+    mark: int | None = None,
+    selected: int | None = None,
 ) -> "Table":
     """Rank, token, id, logit, probability, bar; and what filters did, where there are any.
 
     Args:
         odds: what there is to choose from.
+        start: index of the first one to list.
         most: list no more than so many; the others are counted with the rest.
         mark: the id of a token that an arrow points at.
         selected: the id of a token whose row stands out.
@@ -48,7 +54,8 @@ def candidates(
     made = table(">rank", "token", ">id", ">logit", ">probability", *(("model", "") if changed else ("",)))
     if changed:
         made.columns[5].justify = "right"
-    listed = odds.candidates[:most]
+    end = len(odds.candidates) if most is None else start + most
+    listed, hidden = odds.candidates[start:end], odds.candidates[:start] + odds.candidates[end:]
     largest = max(candidate.probability for candidate in odds.candidates + odds.watched) or 1.0
     for candidate in listed + odds.watched:
         cells = [*_name(candidate), f"{candidate.logit:.3f}", _probability(candidate)]
@@ -59,7 +66,6 @@ def candidates(
         style = "reverse" if candidate.id == selected else "dim" if candidate.cut_by else None
         made.add_row(*cells, Bar(candidate.probability / largest), style=style)
         if candidate is listed[-1]:
-            hidden = odds.candidates[len(listed) :]
             probability = odds.rest.probability + sum(each.probability for each in hidden)
             rest = ["", f"{odds.rest.count + len(hidden):,} more", "", "", percent(probability)]
             made.add_row(*rest, end_section=bool(odds.watched), style="dim")

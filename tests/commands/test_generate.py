@@ -231,7 +231,7 @@ def test_explain_saves_a_picture(tmp_path: Path) -> None:
     done = gptcli(*TEXT, "--explain", "--save", str(tmp_path / "x.txt"))
     assert done.exit_code == 0
     saved = (tmp_path / "x.txt").read_text()
-    assert saved.startswith("Once upon a time there was a little")
+    assert saved.startswith("Once upon a time there was a\n·little ")
     assert re.search(r"\n +6 +\S+ +\S+% +\S+% +\d+ ", saved)
 
 

@@ -89,10 +89,10 @@ def test_the_moment_names_the_token_the_candidates_and_the_cuts() -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(20, 220), st.integers(5, 60), st.integers(0, 80), st.integers(1, 30), st.booleans())
+@given(st.integers(20, 220), st.integers(5, 60), st.integers(1, 80), st.integers(1, 30), st.booleans())
 def test_a_frame_fits_the_terminal(width: int, height: int, length: int, top: int, plain: bool) -> None:
     made = steps([(place * 37 + 11) % 1400 for place in range(min(length, 8))], top) * max(length // 8, 1)
-    text = bare(shown(pictures.Frame("Once upon a time", made), width, height, plain=plain))
+    text = bare(shown(pictures.frame("Once upon a time", made), width, height, plain=plain))
     lines = text.removesuffix("\n").split("\n")
     assert len(lines) < height  # one line is the cursor's
     assert all(cell_len(line) <= width for line in lines)

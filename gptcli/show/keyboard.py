@@ -1,0 +1,118 @@
+"""Keys as they are pressed, by name; and a terminal that is as it was when one leaves, however one leaves."""
+
+import codecs
+import os
+import re
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import typer
+
+from gptcli.errors import InputError
+
+_NAMES = {
+    "\r": "enter",
+    "\n": "enter",
+    "\x7f": "backspace",
+    "\x08": "backspace",
+    "\x1b": "escape",
+    "\x04": "q",  # Ctrl-D leaves, as it does everywhere
+    "\x1b[H": "home",
+    "\x1b[F": "end",
+    "\x1b[1~": "home",
+    "\x1b[4~": "end",
+    **{f"\x1b{lead}{letter}": name for lead in "[O" for letter, name in (("A", "up"), ("B", "down"))},
+}
+_WINDOWS = {"\xe0H": "up", "\xe0P": "down", "\xe0G": "home", "\xe0O": "end"}
+_KEY = re.compile("\x1b\\[[0-9;?]*[A-Za-z~]|\x1bO[A-Za-z]|.", re.DOTALL)
+# A lone Escape is told from the start of an arrow key by what follows at once.
+_ESCAPE_S = 0.05
+
+
+def check_terminal() -> None:
+    """Refuse to ask for keys where nobody can press any.
+
+    Raises:
+        InputError: there is no terminal to read keys from, or none to draw on.
+    """
+    for stream, what in ((sys.stdin, "read keys from: stdin is not one"), (sys.stderr, "draw on: stderr is not one")):
+        if stream is None or not stream.isatty():
+            raise InputError(f"--pick needs a terminal to {what} (--explain needs none)")
+
+
+def key_names(pressed: str) -> list[str]:
+    """The keys in what a terminal sent: characters as they are, others by name; what has no name stays as it came."""
+    if sys.platform == "win32" and pressed[:1] in ("\x00", "\xe0") and len(pressed) == 2:
+        return [_WINDOWS.get("\xe0" + pressed[1], pressed)]
+    return [_NAMES.get(key, key) for key in _KEY.findall(pressed)]
+
+
+@contextmanager
+def keyboard() -> Iterator[Callable[[float], list[str]]]:
+    """Take keys one by one, without Enter and without showing them.
+
+    The terminal stays in this state for as long as the context lasts, so that nothing typed ahead is lost or shown;
+    Ctrl-C interrupts as always. Afterwards it is as before, also when the process is told to end (SIGTERM).
+
+    Yields:
+        A function that waits at most so many seconds for keys, and returns their names, or none; Ctrl-D is "q", and so
+        is the end of the input. (On Windows it waits for a key.)
+    """
+    try:
+        import termios
+        import tty
+    except ImportError:  # Windows
+        yield lambda seconds: key_names(typer.getchar())
+        return
+    place = sys.stdin.fileno()
+    before = termios.tcgetattr(place)
+    with _ending_in_order():
+        try:
+            tty.setcbreak(place, termios.TCSADRAIN)
+            state: list[Any] = termios.tcgetattr(place)
+            for stopping in (termios.VSUSP, termios.VQUIT):  # they would leave the terminal as it is now
+                state[6][stopping] = b"\0"
+            termios.tcsetattr(place, termios.TCSADRAIN, state)
+            yield _reader(place)
+        finally:
+            termios.tcsetattr(place, termios.TCSADRAIN, before)
+
+
+def _reader(place: int) -> Callable[[float], list[str]]:
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def waits(seconds: float) -> bool:
+        return bool(select.select([place], [], [], seconds)[0])
+
+    def read(seconds: float) -> list[str]:
+        if not waits(seconds):
+            return []
+        data = os.read(place, 1024)
+        if data.endswith(b"\x1b") and waits(_ESCAPE_S):
+            data += os.read(place, 1024)
+        return key_names(decoder.decode(data)) if data else ["q"]
+
+    return read
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM leave through every ``finally``, with the exit code it has anyway."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

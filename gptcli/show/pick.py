@@ -1,0 +1,134 @@
+"""``gptcli generate --pick`` on a terminal: what may come next, and the keys to choose with.
+
+It is drawn on stderr, so that stdout holds the text or its record and nothing else.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gptcli.draft import Draft
+from gptcli.picking import DEFAULT_RUN, Picker
+from gptcli.show.console import print_json, stdout_console, stdout_is_terminal
+from gptcli.show.explain import what_was_cut
+from gptcli.show.explain_writers import save_explained
+from gptcli.show.frame import Frame
+from gptcli.show.interrupt import Interrupt
+from gptcli.show.keyboard import keyboard
+from gptcli.show.odds import candidates
+from gptcli.show.passage import Passage, legend
+from gptcli.show.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+# How long to wait for a key before looking whether the terminal has another size, in seconds.
+_WAIT_S = 0.3
+_KEYS = {
+    "choose": "↑↓ or number, Enter takes · Space draws · t type · r run · u undo · q quit",
+    "type": "Enter puts it in, Escape leaves it",
+    "count": "Enter draws them, Ctrl-C stops, Escape leaves it",
+}
+
+
+def write_picked(draft: Draft, model: str, *, as_json: bool, echo: bool, save: Path | None) -> None:
+    """Have a person write the text, and show it; an interrupt keeps what is there."""
+    try:
+        pick(draft)
+    except KeyboardInterrupt:
+        show_draft(draft, model, "interrupted", as_json=as_json, echo=echo, save=save)
+        raise
+    show_draft(draft, model, "quit", as_json=as_json, echo=echo, save=save)
+
+
+def show_draft(draft: Draft, model: str, left: str, *, as_json: bool, echo: bool, save: Path | None) -> None:
+    """Show a draft: its record as JSON, the text on colours, or in a pipe the text."""
+    prompt = draft.prompt if echo else ""
+    if as_json:
+        print_json(draft.record(model, left), indent=None)
+    elif stdout_is_terminal():
+        console = stdout_console()
+        console.print(Passage(prompt, draft.steps))
+        if draft.steps:
+            console.print(legend())
+    else:
+        sys.stdout.write(f"{prompt}{draft.text}\n")
+    if save is not None:
+        save_explained([(draft.prompt, draft.steps)], save)
+
+
+def pick(draft: Draft) -> None:
+    """Let a person choose tokens until they leave.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, except while tokens are being drawn: there it stops them.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    picker = Picker(draft)
+    with keyboard() as read, Live(console=console, auto_refresh=False, transient=True) as live:
+        drawn = None
+        while not picker.done:
+            if drawn != console.size or drawn is None:
+                live.update(picture(picker), refresh=True)
+                drawn = console.size
+            for key in read(_WAIT_S):
+                picker.press(key)
+                _run(picker, live)
+                drawn = None
+
+
+def _run(picker: Picker, live: "Live") -> None:
+    """Draw the tokens that were asked for, in view; Ctrl-C stops."""
+    if not picker.pending:
+        return
+    try:
+        with Interrupt() as interrupt:
+            while picker.pending:
+                picker.work()
+                live.update(picture(picker), refresh=True)
+                interrupt.check()
+    except KeyboardInterrupt:
+        picker.stop()
+
+
+def picture(picker: Picker) -> "RenderableType":
+    """The text, the candidates, and what the keys do."""
+    odds = picker.offer.odds
+
+    def now(most: int) -> "RenderableType":
+        from rich.console import Group
+
+        start = max(picker.selected - most + 1, 0)
+        selected = None if picker.draft.finished else odds.candidates[picker.selected].id
+        kept = f"{odds.kept:,} kept · entropy {odds.entropy_bits:.2f} bits"
+        facts = _line(f"{what_was_cut(picker.offer.cuts)} · {kept}", "dim")
+        return Group(candidates(odds, start=start, most=most, selected=selected), facts, *_asked(picker))
+
+    return Frame(picker.draft.prompt, picker.draft.steps, now, len(odds.candidates))
+
+
+def _asked(picker: Picker) -> "list[Text]":
+    """What is being typed, or what the last key came to; and the keys."""
+    keys = _line(f"drawing, {picker.pending:,} to go · Ctrl-C stops" if picker.pending else _KEYS[picker.mode], "dim")
+    if picker.message:
+        return [_line(picker.message, "bold"), keys]
+    if picker.mode == "type":
+        return [_line("text (a space in front begins a word): ", "bold", picker.entry), keys]
+    if picker.mode == "count":
+        return [_line(f"how many tokens ({DEFAULT_RUN}): ", "bold", picker.entry), keys]
+    return [_line("", "bold"), keys]
+
+
+def _line(text: str, style: str, entry: str | None = None) -> "Text":
+    """One line, whatever its length: an entry shows its end, anything else its beginning."""
+    from rich.text import Text
+
+    line = Text(visible(text, keep=""), style=style, no_wrap=True, overflow="ellipsis")
+    if entry is not None:
+        line.append(f"{visible(entry, keep='')[-36:].replace(' ', '·')}▏", style="not bold")
+    return line
