@@ -43,6 +43,7 @@ _gptcli() {
         word=${COMP_WORDS[place++]}
         case "$command $word" in
             *" -"*) ;;
+            ' tour') command=tour ;;
             ' generate') command=generate ;;
             ' logits') command=logits ;;
             ' score') command=score ;;
@@ -70,7 +71,13 @@ _gptcli() {
             case "$prev" in
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words generate logits score attention lens trace params tokenize similarity neighbors analogy direction map bench models
+            [[ $cur == -* ]] || _gptcli_words tour generate logits score attention lens trace params tokenize similarity neighbors analogy direction map bench models
+            ;;
+        tour)
+            options="--list --stop --json -h --help"
+            case "$prev" in
+                --stop) return ;;
+            esac
             ;;
         generate)
             options="--prompts-file --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --quantize --lookup --explain --explain-top --no-echo --stats --json --jsonl --save -h --help"
@@ -226,7 +233,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_models; }
             ;;
         'models show')
-            options="--keys --n-head --json --save -h --help"
+            options="--keys --quantized --n-head --json --save -h --help"
             case "$prev" in
                 --n-head) return ;;
                 --save) _gptcli_files; return ;;

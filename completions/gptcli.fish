@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'generate' 'logits' 'score' 'attention' 'lens' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show'; or break
+        contains -- $next 'tour' 'generate' 'logits' 'score' 'attention' 'lens' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -30,6 +30,7 @@ end
 
 complete -c gptcli -f
 
+complete -c gptcli -n '__gptcli_at \'\'' -a tour -d 'Walk through a GPT: from a text to its next token, one real command at a time.'
 complete -c gptcli -n '__gptcli_at \'\'' -a generate -d 'Continue a text, token by token, as the model would.'
 complete -c gptcli -n '__gptcli_at \'\'' -a logits -d 'Show what may come next: the most probable tokens, with their logits.'
 complete -c gptcli -n '__gptcli_at \'\'' -a score -d 'Score a text: how surprising each token is to the model.'
@@ -49,6 +50,11 @@ complete -c gptcli -n '__gptcli_at \'\'' -l version -d 'Print the version and ex
 complete -c gptcli -n '__gptcli_at \'\'' -l verbose -d 'With --version: python, torch, device, folders.'
 complete -c gptcli -n '__gptcli_at \'\'' -l show-completion -x -a 'bash zsh fish' -d 'Print the completion script for a shell.'
 complete -c gptcli -n '__gptcli_at \'\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'tour\'' -l list -d 'List the stops, and run nothing.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l stop -x -d 'Only this stop.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'generate\'' -l prompts-file -r -F -d 'One prompt a line.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l bos -d 'Put <|endoftext|> before the prompt.'
@@ -248,6 +254,7 @@ complete -c gptcli -n '__gptcli_at \'models pull\'' -s h -l help -d 'Show this m
 
 complete -c gptcli -n '__gptcli_at \'models show\'' -a '(__gptcli_models)'
 complete -c gptcli -n '__gptcli_at \'models show\'' -l keys -d 'List every tensor and what becomes of it.'
+complete -c gptcli -n '__gptcli_at \'models show\'' -l quantized -d 'Run it, and say what 8 and 4 bits do to its logits.'
 complete -c gptcli -n '__gptcli_at \'models show\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'models show\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'models show\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'

@@ -28,6 +28,7 @@ from gptcli.commands.score import score
 from gptcli.commands.similarity import similarity
 from gptcli.commands.tokenize import EPILOG as TOKENIZE_EPILOG
 from gptcli.commands.tokenize import tokenize
+from gptcli.commands.tour import tour
 from gptcli.commands.trace import trace
 from gptcli.errors import GptcliError
 from gptcli.memory import GENERAL, is_out_of_memory
@@ -182,6 +183,7 @@ def gptcli(
 
 
 # The command table. Hidden lines are longer names for the same.
+app.command()(tour)
 app.command(epilog=EPILOG)(generate)
 app.command()(logits)
 app.command()(score)

@@ -1,0 +1,52 @@
+"""``gptcli tour``: the whole machine in a walk of real commands."""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from gptcli.options import JsonOption
+from gptcli.show.console import notice, present, stdout_is_terminal
+from gptcli.tour import STOPS, Stop, stops
+
+
+def tour(
+    context: typer.Context,
+    list_: Annotated[bool, typer.Option("--list", help="List the stops, and run nothing.")] = False,
+    stop: Annotated[int | None, typer.Option(metavar="N", help="Only this stop.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Walk through a GPT: from a text to its next token, one real command at a time.
+
+    Each stop says what there is to see, and runs a command that shows it.
+    Enter goes on, b back, q leaves; in a pipe all of them follow one another.
+    --json lists the stops as data.
+
+    \b
+    gptcli tour
+    gptcli tour --list
+    gptcli tour --stop 9
+    gptcli tour | less -R
+    """
+    chosen = stops(stop)
+    if list_ or json:
+        from gptcli.show.tour import draw_list
+
+        return present(chosen, lambda: draw_list(chosen), as_json=json, save=None)
+
+    from gptcli.show.tour import walk
+
+    if os.environ.pop("GPTCLI_MODEL", None):
+        notice("the tour goes through the bundled models; GPTCLI_MODEL is left aside")
+    ask = stdout_is_terminal() and sys.stdin is not None and sys.stdin.isatty()
+    walk(chosen, lambda each: _run(context, each), ask=ask, total=len(STOPS))
+
+
+def _run(context: typer.Context, stop: Stop) -> None:
+    """Run the command of a stop in this process, as the command line would."""
+    root = context.find_root()
+    group: Any = root.command
+    name, command, rest = group.resolve_command(root, stop.arguments)
+    with command.make_context(name, rest, parent=root) as inner:
+        command.invoke(inner)

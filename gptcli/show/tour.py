@@ -1,0 +1,85 @@
+"""The walk of ``gptcli tour``: a heading, two sentences, a command, and what it prints."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from gptcli.show.console import stdout_console
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from gptcli.tour import Stop
+
+_WIDEST = 96  # columns that running text fills at most
+_NEXT = ("\r", "\n", " ", "n", "\x1b[C", "\x1b[B")
+_BACK = ("b", "p", "\x7f", "\x1b[D", "\x1b[A")
+_LEAVE = ("q", "Q", "\x1b", "\x04")
+
+
+def draw_list(stops: "Sequence[Stop]") -> "RenderableType":
+    """The stops, each with its command on a line of its own."""
+    from rich.text import Text
+
+    listed = Text()
+    for stop in stops:
+        listed.append(f"{stop.number:3}  {stop.title}\n", style="bold").append(f"     {stop.command}\n")
+    listed.rstrip()
+    return listed
+
+
+def walk(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, ask: bool, total: int) -> None:
+    """Go from stop to stop.
+
+    Args:
+        stops: where to go.
+        run: runs the command of a stop, which prints.
+        ask: wait for a key behind each one but the last; without, go straight on.
+        total: how many stops the whole tour has.
+    """
+    place = 0
+    while place < len(stops):
+        _announce(stops[place], total)
+        run(stops[place])
+        print(flush=True)
+        step = _asked(stops[place], total, first=place == 0) if ask and place + 1 < len(stops) else 1
+        if step is None:
+            return
+        place = max(place + step, 0)
+    if len(stops) == total:
+        stdout_console().print("That was the tour. Each command takes your own words, and --help.", style="dim")
+
+
+def _announce(stop: "Stop", total: int) -> None:
+    from rich.rule import Rule
+    from rich.text import Text
+
+    console = stdout_console()
+    width = min(console.width, _WIDEST)
+    console.print(Rule(f"{stop.number}/{total}  {stop.title}", align="left", style="dim"), width=width)
+    console.print(Text(stop.text + "\n"), width=width)
+    console.print(Text("$ ", style="dim").append(stop.command, style="not dim bold"), soft_wrap=True)
+
+
+def _asked(stop: "Stop", total: int, *, first: bool) -> int | None:
+    """How many stops to go on, as the next key says; None to leave."""
+    import typer
+
+    back = "" if first else "  b back"
+    question = f"{stop.number}/{total}  Enter next{back}  q leave "
+    stdout_console().print(question, style="reverse", end="")
+    try:
+        while True:
+            typed = typer.getchar()  # one key, or what was typed ahead
+            for key in [typed] if typed.startswith("\x1b") else typed:
+                if key in _LEAVE:
+                    return None
+                if key in _NEXT:
+                    return 1
+                if key in _BACK and not first:
+                    return -1
+    except EOFError:
+        return None
+    finally:
+        # The question is taken away: what stays on the screen is the tour.
+        sys.stdout.write(f"\r{' ' * len(question)}\r")

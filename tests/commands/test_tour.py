@@ -1,0 +1,150 @@
+"""``gptcli tour``: every stop runs, in a pipe one after another, on a terminal from key to key."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from typer.testing import CliRunner
+
+from gptcli.cli import app
+from gptcli.tour import STOPS, Stop
+from tests.conftest import Run, command
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.title)
+def test_each_stop_runs(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    alone = CliRunner().invoke(app, stop.arguments)
+    assert alone.exit_code == 0, alone.output
+    done = CliRunner().invoke(app, ["tour", "--stop", str(stop.number)])
+    assert done.exit_code == 0, done.output
+    assert f"$ {stop.command}\n" in done.stdout
+    shown = done.stdout.split(f"$ {stop.command}\n")[1]
+    assert shown.removesuffix("\n") == alone.stdout  # what the command prints, and nothing else
+    assert max(map(len, done.stdout.replace(stop.command, "").splitlines())) <= 80 or stop.number == 16  # free text
+
+
+def test_the_stops_are_the_chapters() -> None:
+    assert [stop.number for stop in STOPS] == list(range(1, len(STOPS) + 1))
+    assert len({stop.title for stop in STOPS}) == len({stop.command for stop in STOPS}) == len(STOPS)
+    commands = {stop.arguments[0] for stop in STOPS}
+    assert {"tokenize", "neighbors", "similarity", "analogy", "direction", "logits", "attention"} <= commands
+    assert {"trace", "lens", "score", "params", "generate"} <= commands
+    for stop in STOPS:
+        assert 2 <= stop.text.count(". ") + stop.text.count("? ") + 1 <= 2, stop.title  # two sentences
+        assert stop.command.startswith("gptcli ")
+
+
+def test_in_a_pipe_all_stops_follow_one_another(run_gptcli: Run) -> None:
+    done = run_gptcli("tour", env={"COLUMNS": "80", "GPTCLI_MODEL": "/nowhere"})
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout.decode()
+    places = [shown.index(f"$ {stop.command}\n") for stop in STOPS]
+    assert places == sorted(places)
+    assert "\x1b" not in shown
+    assert "Enter" not in shown
+    assert done.stderr.decode() == "the tour goes through the bundled models; GPTCLI_MODEL is left aside\n"
+
+
+def test_a_reader_that_goes_away_ends_it(child_environment: dict[str, str]) -> None:
+    process = subprocess.Popen(
+        command(["tour"]),
+        env=child_environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=60), said) == (0, b"")
+
+
+def test_the_list_and_json_run_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gptcli.commands.tour._run", lambda *_: pytest.fail("nothing runs"))
+    listed = CliRunner().invoke(app, ["tour", "--list"], env={"COLUMNS": "200"})
+    assert listed.exit_code == 0
+    for stop in STOPS:
+        assert f"{stop.number}  {stop.title}\n     {stop.command}\n" in listed.stdout
+    done = CliRunner().invoke(app, ["tour", "--json", "--stop", "9"])
+    assert [stop["command"] for stop in json.loads(done.stdout)] == [STOPS[8].command]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", str(len(STOPS) + 1)])
+def test_a_stop_that_is_not_there(number: str) -> None:
+    done = CliRunner().invoke(app, ["tour", "--stop", number])
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"1 to {len(STOPS)}" in done.stderr
+
+
+class Terminal:
+    """A tour on a pseudo-terminal: keys go in, and what is shown comes out."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", end: int) -> None:
+        self.process, self._end, self.shown = process, end, ""
+
+    def type(self, keys: str) -> None:
+        """Press keys once the tour listens: what comes before that, the terminal may drop."""
+        while termios.tcgetattr(self._end)[3] & termios.ICANON:
+            time.sleep(0.01)
+        os.write(self._end, keys.encode())
+
+    def wait_for(self, text: str, seconds: float = 60) -> None:
+        """Read on until this is shown behind what has been waited for before."""
+        self.shown = ""
+        limit = time.monotonic() + seconds
+        while text not in self.shown:
+            assert select.select([self._end], [], [], max(limit - time.monotonic(), 0))[0], self.shown
+            self.shown += os.read(self._end, 4096).decode()
+
+
+@contextmanager
+def on_a_terminal(environment: dict[str, str]) -> Iterator[Terminal]:
+    """The tour on a terminal of 80 columns."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        command(["tour"]),
+        env=environment | {"COLUMNS": "80", "TERM": "xterm"},
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+    )
+    os.close(its)
+    try:
+        yield Terminal(process, ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_keys_lead_on_back_and_out(child_environment: dict[str, str]) -> None:
+    with on_a_terminal(child_environment) as terminal:
+        terminal.wait_for("q leave")
+        assert "b back" not in terminal.shown
+        terminal.type("x\r")  # x says nothing
+        terminal.wait_for("b back  q leave")
+        assert STOPS[1].title in terminal.shown
+        terminal.type("b")
+        terminal.wait_for("1/17  Enter next")
+        assert STOPS[0].title in terminal.shown
+        terminal.type("q")
+        assert terminal.process.wait(timeout=20) == 0
+
+
+def test_ctrl_c_leaves_with_its_code(child_environment: dict[str, str]) -> None:
+    with on_a_terminal(child_environment) as terminal:
+        terminal.wait_for("q leave")
+        terminal.type("\x03")
+        assert terminal.process.wait(timeout=20) == 130
