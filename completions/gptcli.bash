@@ -80,9 +80,9 @@ _gptcli() {
             esac
             ;;
         generate)
-            options="--prompts-file --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --quantize --lookup --explain --explain-top --no-echo --stats --json --jsonl --save -h --help"
+            options="--prompts-file --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --quantize --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save -h --help"
             case "$prev" in
-                --prompts-file|--save) _gptcli_files; return ;;
+                --prompts-file|--replay|--save) _gptcli_files; return ;;
                 -n|--max-new-tokens|--stop|-N|--num-samples|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--lookup|--explain-top) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;

@@ -80,6 +80,8 @@ complete -c gptcli -n '__gptcli_at \'generate\'' -l quantize -x -a 'none int8 in
 complete -c gptcli -n '__gptcli_at \'generate\'' -l lookup -x -d 'Guess up to N tokens ahead from what was said before; the text stays the same.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l explain -d 'Show what each token was chosen from.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l explain-top -x -d 'Candidates to list.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l pick -d 'Choose each token yourself.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l replay -r -F -d 'Repeat what --pick --json left, settings and all.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l no-echo -d 'Leave the prompt out.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l stats -d 'Speed and memory, on stderr.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l json -d 'One object a sample.'
