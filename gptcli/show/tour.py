@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from gptcli.show.console import stdout_console
+from gptcli.show.keyboard import keyboard
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -12,9 +14,11 @@ if TYPE_CHECKING:
     from gptcli.tour import Stop
 
 _WIDEST = 96  # columns that running text fills at most
-_NEXT = ("\r", "\n", " ", "n", "\x1b[C", "\x1b[B")
-_BACK = ("b", "p", "\x7f", "\x1b[D", "\x1b[A")
-_LEAVE = ("q", "Q", "\x1b", "\x04")
+_NEXT = ("enter", " ", "n", "down", "\x1b[C")  # the last is the right arrow, of which keyboard knows no name
+_BACK = ("b", "p", "backspace", "up", "\x1b[D")
+_LEAVE = ("q", "Q", "escape")
+# How long to wait at a time for a key that may not come.
+_WAIT_S = 3600.0
 
 
 def draw_list(stops: "Sequence[Stop]") -> "RenderableType":
@@ -38,14 +42,17 @@ def walk(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, ask: bool, t
         total: how many stops the whole tour has.
     """
     place = 0
-    while place < len(stops):
-        _announce(stops[place], total)
-        run(stops[place])
-        print(flush=True)
-        step = _asked(stops[place], total, first=place == 0) if ask and place + 1 < len(stops) else 1
-        if step is None:
-            return
-        place = max(place + step, 0)
+    with keyboard() if ask else nullcontext() as read:
+        while place < len(stops):
+            _announce(stops[place], total)
+            run(stops[place])
+            print(flush=True)
+            step = 1
+            if read is not None and place + 1 < len(stops):
+                step = _asked(read, stops[place], total, first=place == 0)
+            if not step:
+                return
+            place += step
     if len(stops) == total:
         stdout_console().print("That was the tour. Each command takes your own words, and --help.", style="dim")
 
@@ -61,25 +68,20 @@ def _announce(stop: "Stop", total: int) -> None:
     console.print(Text("$ ", style="dim").append(stop.command, style="not dim bold"), soft_wrap=True)
 
 
-def _asked(stop: "Stop", total: int, *, first: bool) -> int | None:
-    """How many stops to go on, as the next key says; None to leave."""
-    import typer
-
+def _asked(read: "Callable[[float], list[str]]", stop: "Stop", total: int, *, first: bool) -> int:
+    """How many stops to go on, as the next key says; 0 to leave."""
     back = "" if first else "  b back"
     question = f"{stop.number}/{total}  Enter next{back}  q leave "
     stdout_console().print(question, style="reverse", end="")
     try:
         while True:
-            typed = typer.getchar()  # one key, or what was typed ahead
-            for key in [typed] if typed.startswith("\x1b") else typed:
+            for key in read(_WAIT_S):
                 if key in _LEAVE:
-                    return None
+                    return 0
                 if key in _NEXT:
                     return 1
                 if key in _BACK and not first:
                     return -1
-    except EOFError:
-        return None
     finally:
         # The question is taken away: what stays on the screen is the tour.
         sys.stdout.write(f"\r{' ' * len(question)}\r")
