@@ -1,5 +1,5 @@
 # The README's commands, by name.
-.PHONY: setup run test lint format types completions wheel bench ci
+.PHONY: setup run test lint format types completions wheel bench fuzz ci
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -33,9 +33,13 @@ completions: setup
 wheel: setup
 	$(BIN)/python -m build
 
-# Beside the peers, on a quiet machine: ONLY=tales,gpt2,gpt2-medium,gpt2-xl,startup PEERS=their-environment RUNS=7
+# Beside the peers, on a quiet machine: ONLY=tales,gpt2,gpt2-medium,gpt2-xl,startup,growth PEERS=their-environment RUNS=7
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(PEERS),--peers $(PEERS)) $(if $(RUNS),--runs $(RUNS)) $(if $(OUT),--out $(OUT))
+
+# Broken checkpoints, until Ctrl-C; what fails is kept in tests/fuzz/failures: ARGS="--count 5000 --first 0"
+fuzz: setup
+	$(BIN)/python -W ignore -m tests.fuzz.runner $(ARGS)
 
 ci:
 	.ci/run

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyte
 import pytest
 import typer.main
 from safetensors.numpy import save
@@ -30,7 +31,6 @@ from tests.checkpoint.hub_server import Fault, running_hub
 from tests.fuzz.seeds import write_seeds
 from tests.test_options_table import commands
 
-pyte = pytest.importorskip("pyte")
 COLUMNS, LINES = 100, 500
 # Clears the screen, moves the cursor, colours (7-bit and C1), sets the title, switches screens, asks the terminal
 # something that it would type back, reorders the line, hides, deletes; then Rich's markup and a lone surrogate.

@@ -133,10 +133,11 @@ def _started(words: list[str], environment: Environment, **options: Any) -> "sub
 
 
 # Where in a run the signal comes: the function that raises it in its midst, and is then never done.
+_ENGINES = "from gptcli.model import torch_engine as room; from gptcli.model.native import engine as other; "
 STAGES = {
-    "load": "from gptcli.checkpoint import slices as room; room.Files.read = strike",
-    "prefill": "from gptcli.model import torch_engine as room; room.TorchEngine.prefill = strike",
-    "decode": "from gptcli.model import torch_engine as room; room.TorchEngine.step = strike",
+    "load": _ENGINES + "from gptcli.checkpoint import slices; slices.Files.read = other.NativeEngine.fill = strike",
+    "prefill": _ENGINES + "room.TorchEngine.prefill = other.NativeEngine.prefill = strike",
+    "decode": _ENGINES + "room.TorchEngine.step = other.NativeEngine.step = other.NativeEngine.extend = strike",
     "tokenize": "from gptcli.tokenizer import bpe as room; room.Tokenizer.encode = strike",
     "draw": "from gptcli.show import console as room; room.stdout_console = strike",
 }

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.header import Header, read_header
-from gptcli.checkpoint.source import find
-from gptcli.errors import CheckpointError
+from gptcli.checkpoint.source import find, no_weights
 from gptcli.model.engine import Engine, Quantize
 from gptcli.tokenizer import Tokenizer, tokenizer_for
 
@@ -117,7 +116,7 @@ def open_checkpoint(
     started = time.perf_counter()
     source = find(name)
     if source.weights is None:
-        raise CheckpointError(f"{source.folder} holds no .safetensors file, so there is no model to run")
+        raise no_weights(source)
     header = read_header(source.weights)
     blueprint = read_blueprint(source, header, n_head)
     tokenizer = tokenizer_for(source.folder, blueprint.config.vocab_size)

@@ -8,7 +8,7 @@ from typing import Any
 from gptcli.checkpoint.hub import cached_snapshot, fetch
 from gptcli.checkpoint.json_text import read_json_object
 from gptcli.checkpoint.names import SHORT_NAMES, HubName, parse_hub_name, similar
-from gptcli.errors import InputError, ModelNotFound
+from gptcli.errors import CheckpointError, InputError, ModelNotFound
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -112,10 +112,23 @@ def _in_folder(name: str, folder: Path) -> Source:
 
 def _lone_file(name: str, path: Path) -> Source:
     if path.suffix in _PICKLES:
-        raise InputError(
-            f"{path} is a pickle, which can run code when it is read: convert it to safetensors where you trust it "
-            f"(safetensors.torch.save_file(torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors'))"
-        )
+        raise InputError(f"{path} {_is_a_pickle(path.name)}")
     if path.name.endswith(".safetensors") or path.name.endswith(".safetensors.index.json"):
         return Source(name, path.parent, path)
     raise InputError(f"{path} is not a .safetensors file")
+
+
+def no_weights(source: Source) -> CheckpointError:
+    """The error for a folder without a .safetensors file; where it holds a pickle, with how to convert it."""
+    pickle = next((path.name for path in sorted(source.folder.iterdir()) if path.suffix in _PICKLES), None)
+    hint = "" if pickle is None else f"; {pickle} {_is_a_pickle(pickle)}"
+    return CheckpointError(f"{source.folder} holds no .safetensors file, so there is no model to run{hint}")
+
+
+def _is_a_pickle(name: str) -> str:
+    # The name is quoted as Python quotes it: what is suggested to be run must not be what a file's name says.
+    new = f"{name.rpartition('.')[0]}.safetensors"
+    return (
+        "is a pickle, which can run code when it is read: convert it to safetensors where you trust it "
+        f"(safetensors.torch.save_file(torch.load({name!r}, weights_only=True), {new!r}))"
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gptcli.checkpoint.header import Header, TensorInfo, read_header
-from gptcli.checkpoint.source import Source, find
+from gptcli.checkpoint.source import Source, find, no_weights
 from gptcli.embedding.matrix import Floats, Matrix, map_tensor
 from gptcli.embedding.tokens import TokenList
 from gptcli.embedding.words import WordList
@@ -72,7 +72,7 @@ def open_embedding(name: str, *, unembedding: bool = False, leading_space: bool 
     """
     source = find(name)
     if source.weights is None:
-        raise CheckpointError(f"{source.folder} holds no .safetensors file")
+        raise no_weights(source)
     header = read_header(source.weights)
     if (source.config or {}).get("model_type") == WORD_VECTORS:
         if unembedding:

@@ -103,3 +103,17 @@ def test_large_files_are_judged_before_memory_is_taken(tmp_path: Path) -> None:
         outcome = json.loads(done.stdout)
         assert outcome["fault"] is None, case
         assert outcome["refused"] >= 1, case
+
+
+def test_a_folder_with_only_a_pickle_says_how_to_convert_it(tmp_path: Path) -> None:
+    """And the line to run holds the file's name as a Python string, whatever that name tries."""
+    from typer.testing import CliRunner
+
+    from gptcli.cli import app
+
+    (tmp_path / "a'); import os; os.system('x.bin").write_bytes(b"cos\nsystem\n")
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    for words in (["generate", "A"], ["neighbors", "A"]):
+        done = CliRunner().invoke(app, [*words, "-m", str(tmp_path)])
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert "torch.load(\"a'); import os; os.system('x.bin\", weights_only=True)" in done.stderr
