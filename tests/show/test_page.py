@@ -42,7 +42,7 @@ def everything(text: str) -> str:
     strip = Strip(text, (text,), [cell, Cell(text, None)], legend, before=text)
     grid = Grid(text, (text,), [text], [text, text], [[cell, None]], heading=text, legend=legend)
     large = Grid(text, (text,), [text], [text], [[cell]], large=True)
-    return page(text, [text], [strip, grid, large, Listing(text, (text, f">{text}"), [((text, text), 0.5)])])
+    return page(text, [text], [strip, grid, large, Listing(text, (f"_{text}", f">{text}"), [((text, text), 0.5)])])
 
 
 def data(text: str) -> list[Any]:
