@@ -1,7 +1,7 @@
 """Everything that is measured beside the peers, in one run: ``make bench``, or ``python -m tests.benchmarks``.
 
     make bench                                  all of it: under half an hour on two cores
-    make bench ONLY=tales,gpt2                  some of it: tales, gpt2, gpt2-medium, gpt2-xl, startup
+    make bench ONLY=tales,gpt2                  some of it: tales, gpt2, gpt2-medium, gpt2-xl, startup, growth
     make bench PEERS=/somewhere/venv            the peers' environment; made where it is not there
 
 The machine must have nothing else to do. What is measured says whether that was so, and RESULTS.md with it.
@@ -13,12 +13,13 @@ from pathlib import Path
 
 from gptcli.benchmark import use_threads
 from gptcli.model.native.library import default_threads
-from tests.benchmarks import bench_decode, bench_startup, results
+from tests.benchmarks import bench_decode, bench_growth, bench_startup, results
 from tests.benchmarks.environment import HERE, install, missing, say
 from tests.benchmarks.machine import Watch, facts, processor
 
 MODELS = ("tales", "gpt2", "gpt2-medium", "gpt2-xl")
-DEFAULT = ("tales", "gpt2", "gpt2-medium", "startup")
+MORE = ("startup", "growth")
+DEFAULT = ("tales", "gpt2", "gpt2-medium", *MORE)
 
 
 def main() -> None:
@@ -38,9 +39,11 @@ def main() -> None:
     parts = [results.model_section(measured) for measured in found]
     if "startup" in only:
         parts.append(results.startup_section(bench_startup.measure(given.peers, list(without), **common)))
+    if "growth" in only:
+        parts.append(results.growth_section(*bench_growth.measure(given.peers, runs=given.runs, watch=watch)))
     command = f"make bench ONLY={','.join(only)}" if given.only else "make bench"
     now = datetime.datetime.now(datetime.timezone.utc)
-    about = facts() | {"date": f"{now:%Y-%m-%d}", "command": f"`{command}`, {given.runs} runs", "threads": str(threads)}
+    about = facts() | {"date": f"{now:%Y-%m-%d}", "command": f"`{command}`, {given.runs} runs"}
     about |= {"versions": results.versions(found)} if found else {}
     troubles = watch.troubles()
     section = results.head(processor(), about, watch.told(), troubles, without) + "\n" + "\n".join(parts)
@@ -52,7 +55,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="gptcli's speed beside others'.")
-    parser.add_argument("--only", type=_names, help=f"of {', '.join((*MODELS, 'startup'))}, with commas")
+    parser.add_argument("--only", type=_names, help=f"of {', '.join((*MODELS, *MORE))}, with commas")
     parser.add_argument("--peers", type=Path, default=HERE / ".peers", help="the peers' environment")
     parser.add_argument("--runs", type=int, default=7, help="of each measurement")
     parser.add_argument("--threads", type=int, help="of every program; one a core")
@@ -62,7 +65,7 @@ def _arguments() -> argparse.Namespace:
 
 def _names(text: str) -> list[str]:
     names = text.split(",")
-    if unknown := [name for name in names if name not in (*MODELS, "startup")]:
+    if unknown := [name for name in names if name not in (*MODELS, *MORE)]:
         raise argparse.ArgumentTypeError(f"no {unknown[0]} here")
     return names
 

@@ -20,6 +20,7 @@ from typing import Any
 from gptcli.benchmark import read_bandwidth
 from tests.benchmarks.environment import HERE, convert, model_folder, python_of, say
 from tests.benchmarks.machine import Watch
+from tests.benchmarks.peers import LLAMA_PLAIN
 
 WEIGHTS = ("float32", "float16", "int8", "int4")
 _HAVE = {
@@ -143,8 +144,13 @@ def start(program: str, weights: str, folder: Path, peers: Path, threads: int) -
         env={**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"},
     )
     try:
-        return Subject(program, weights, Subject.hear(process), process)
-    except EOFError:
+        subject = Subject(program, weights, Subject.hear(process), process)
+        subject.ask([1], 1)
+        return subject
+    except (EOFError, BrokenPipeError):
+        if program == "llama.cpp" and LLAMA_PLAIN not in os.environ:
+            os.environ[LLAMA_PLAIN] = "1"
+            return start(program, weights, folder, peers, threads)
         log.seek(0)
         say(f"{program} {weights} does not load {folder.name}: {(log.read().strip().splitlines() or ['?'])[-1]}")
         return None

@@ -3,17 +3,18 @@
 Each script is what somebody would write with transformers (or the peer named) for that one purpose, imports included.
 """
 
+import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.benchmarks.bench_decode import start
 from tests.benchmarks.environment import convert, model_folder, python_of, say
 from tests.benchmarks.machine import Watch
-from tests.benchmarks.peers import GGUF
+from tests.benchmarks.peers import GGUF, LLAMA_PLAIN
 
 HELP = """
 import argparse
@@ -58,10 +59,26 @@ prompt = [f"t{{token}}" for token in {IDS}]
 print(model.generate_batch([prompt], max_length=1, sampling_topk=40, include_prompt_in_result=False)[0].sequences_ids)
 """
 LLAMA_CPP = f"""
+import os
 import sys
-from llama_cpp import Llama
+from llama_cpp import Llama, llama_cpp
+if {LLAMA_PLAIN!r} in os.environ:
+    options = llama_cpp.llama_model_default_params()
+    options.use_extra_bufts = False
+    llama_cpp.llama_model_default_params = lambda: options
 model = Llama(sys.argv[1] + "/model-" + sys.argv[2] + ".gguf", n_ctx=512, verbose=False)
 print(next(model.generate({IDS}, top_k=40)))
+"""
+# A small process that starts the one to measure: Linux counts a child's memory from what its parent held.
+_LAUNCHER = """
+import os, sys, time
+import subprocess
+nowhere = subprocess.DEVNULL
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdin=nowhere, stdout=nowhere, stderr=nowhere)
+_, status, usage = os.wait4(process.pid, 0)
+print([time.perf_counter() - started, usage.ru_maxrss, status])
+os._exit(sys.stdout.flush() or 0)
 """
 
 
@@ -78,7 +95,7 @@ class Timed:
 
 def measure(peers: Path, without: Sequence[str], *, runs: int, threads: int, watch: Watch) -> list[Timed]:
     """Run every process in turn, one round more than counts; processes that fail are left out."""
-    subjects = _subjects(peers, without)
+    subjects = _subjects(peers, without, threads)
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": str(threads),
@@ -103,16 +120,14 @@ def measure(peers: Path, without: Sequence[str], *, runs: int, threads: int, wat
 
 def run(command: list[str], environment: dict[str, str]) -> tuple[float, int | None]:
     """Seconds from start to end, and the most memory held in bytes; None: it failed."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    held = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return seconds, held if process.returncode == 0 else None
+    started = [sys.executable, "-S", "-c", _LAUNCHER, *command]
+    done = subprocess.run(started, env=environment, stdout=subprocess.PIPE, check=True, stdin=subprocess.DEVNULL)
+    seconds, held, code = json.loads(done.stdout)
+    held *= 1 if sys.platform == "darwin" else 1024
+    return seconds, held if code == 0 else None
 
 
-def _subjects(peers: Path, without: Sequence[str]) -> list[Timed]:
+def _subjects(peers: Path, without: Sequence[str], threads: int) -> list[Timed]:
     tales, gpt2 = (model_folder(name, peers) for name in ("tales", "gpt2"))
     gptcli = [sys.executable, "-m", "gptcli"]
     small = ["tokenize", "Once upon a time there was a little girl"]
@@ -134,7 +149,8 @@ def _subjects(peers: Path, without: Sequence[str]) -> list[Timed]:
                 found.append(Timed(task, "transformers", _script(peers, GENERATE, folder)))
             if "ctranslate2" not in without and convert(peers, "ctranslate2", weights, folder):
                 found.append(Timed(task, "ctranslate2", _script(peers, CTRANSLATE2, folder, weights)))
-            if "llama.cpp" not in without and convert(peers, "llama.cpp", weights, folder):
+            if "llama.cpp" not in without and (able := start("llama.cpp", weights, folder, peers, threads)):
+                able.end()
                 found.append(Timed(task, "llama.cpp", _script(peers, LLAMA_CPP, folder, GGUF[weights])))
     return found
 

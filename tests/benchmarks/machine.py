@@ -92,7 +92,7 @@ def facts() -> dict[str, str]:
     flags = next((line for line in _lines(Path("/proc/cpuinfo")) if line.startswith(("flags", "Features"))), "").split()
     known = [name for name in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "asimd") if name in flags]
     return {
-        "processors": f"{os.cpu_count()}, of which {library.default_threads()} threads used",
+        "processors": f"{os.cpu_count()}, and {library.default_threads()} threads of each program",
         "instructions": ", ".join(known) or "?",
         "memory": f"{int(memory) / 1e6:.0f} GB" if memory else "?",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",

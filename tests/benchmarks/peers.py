@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 Generate = Callable[[list[int], int], object]
+# Set where llama.cpp crashes with weights that it rearranges for the processor: a virtual machine may promise AMX and
+# not have it.
+LLAMA_PLAIN = "GPTCLI_BENCH_LLAMA_PLAIN"
 GGUF = {"float32": "f32", "float16": "f16", "int8": "q8_0", "int4": "q4_0"}
 
 
@@ -126,7 +129,18 @@ def ctranslate2(folder: Path, weights: str, threads: int) -> tuple[Generate, dic
 
 def llama_cpp(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[str, Any]]:
     """Its Python package, token by token."""
-    from llama_cpp import Llama
+    from llama_cpp import Llama, llama_cpp
+
+    plain = LLAMA_PLAIN in os.environ
+    if plain:
+        defaults = llama_cpp.llama_model_default_params
+
+        def without() -> Any:
+            options = defaults()
+            options.use_extra_bufts = False
+            return options
+
+        llama_cpp.llama_model_default_params = without
 
     n_positions = json.loads((folder / "config.json").read_text())["n_positions"]
     model = Llama(
@@ -142,7 +156,8 @@ def llama_cpp(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[
         model.reset()  # or it would remember the prompt
         return list(islice(model.generate(ids, temp=0.0, top_k=1, repeat_penalty=1.0), new))
 
-    return run, {"version": f"llama-cpp-python {version('llama-cpp-python')}"}
+    said = ", without its repacked weights (AMX among them), which crash here" if plain else ""
+    return run, {"version": f"llama-cpp-python {version('llama-cpp-python')}{said}"}
 
 
 PROGRAMS = {

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any
 
 from tests.benchmarks.bench_decode import PROMPT, WEIGHTS, Measured, Subject
+from tests.benchmarks.bench_growth import Compared
 from tests.benchmarks.bench_startup import Timed
 
 INTRODUCTION = """\
@@ -72,6 +74,33 @@ def startup_section(found: Sequence[Timed]) -> str:
         ratio = median(timed.seconds) / own[timed.task] if timed.task in own and timed.program != "gptcli" else None
         cells = [timed.task, timed.program, spread(timed.seconds), f"{ratio:.1f} x" if ratio else ""]
         lines.append(f"| {' | '.join([*cells, f'{median(timed.peak) / 1e6:,.0f} MB'])} |")
+    return "\n".join(lines) + "\n"
+
+
+def growth_section(found: Sequence[Compared], benches: Sequence[dict[str, Any]]) -> str:
+    """What costs as work grows, and what ``gptcli bench`` says."""
+    lines = [
+        "### As work grows",
+        "",
+        "| what | seconds | beside | seconds | ratio of rates |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for compared in found:
+        ratio = compared.amount * median(compared.their_seconds) / median(compared.our_seconds)
+        cells = [compared.what, spread(compared.our_seconds), compared.beside, spread(compared.their_seconds)]
+        lines.append(f"| {' | '.join([*cells, f'{ratio:.2f}'])} |")
+    lines += ["", "`gptcli bench` on gpt2's shape; its limit counts keys and values too:", ""]
+    lines += [
+        "| weights | context | tokens/s | of the limit | load | peak memory |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for bench in benches:
+        for row in bench["decoding"]:
+            rate = row["tokens_per_s"]
+            shown = f"{_digits(rate['median'])} ({_digits(rate['low'])} – {_digits(rate['high'])})"
+            cells = [bench["weights"], f"{row['context']:,}", shown, f"{row['fraction']:.2f}"]
+            cells += [f"{bench['load_s']:.2f} s", f"{(bench['peak_memory'] or 0) / 1e6:,.0f} MB"]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

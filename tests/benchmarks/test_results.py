@@ -9,6 +9,7 @@ import pytest
 
 from tests.benchmarks import results
 from tests.benchmarks.bench_decode import Measured, Subject
+from tests.benchmarks.bench_growth import Compared
 from tests.benchmarks.bench_startup import Timed, run
 from tests.benchmarks.machine import Watch, facts, processor
 
@@ -54,6 +55,15 @@ def test_a_model_beside_the_limit_and_the_best_peer() -> None:
 def test_whole_processes_stand_beside_ours() -> None:
     text = results.startup_section([Timed("a", "gptcli", [], [0.5], [10**6]), Timed("a", "other", [], [5.0], [10**8])])
     assert "| a | other | 5.00 | 10.0 x | 100 MB |" in text
+
+
+def test_growth_compares_rates_not_times() -> None:
+    eight = Compared("8 samples", "1 sample", list, list, 8.0, [2.0], [1.0])
+    rate = {"median": 30.0, "low": 29.0, "high": 31.0}
+    row = {"context": 1000, "tokens_per_s": rate, "fraction": 0.5}
+    text = results.growth_section([eight], [{"weights": "int8", "decoding": [row], "load_s": 1, "peak_memory": 10**8}])
+    assert "| 8 samples | 2.00 | 1 sample | 1.00 | 4.00 |" in text
+    assert "| int8 | 1,000 | 30.0 (29.0 – 31.0) | 0.50 | 1.00 s | 100 MB |" in text
 
 
 @pytest.mark.parametrize(
