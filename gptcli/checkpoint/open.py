@@ -78,7 +78,7 @@ class Checkpoint:
     def n_vocab(self) -> int:
         """Ids below this stand for text; the rest only pad the embedding."""
         size = min(self.tokenizer.n_vocab, self.blueprint.config.vocab_size)
-        return next((token + 1 for token in reversed(range(size)) if self.tokenizer.token_bytes(token)), size)
+        return self.tokenizer.text_end(size) or size
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

@@ -83,7 +83,7 @@ class Tokenizer:
         self._ranks = ranks
         self._ids = ids
         self._bytes = self._table(unmerged or {})
-        self.n_vocab = max(n_vocab, max(self._bytes) + 1)
+        self.n_vocab = max(n_vocab, max(self._bytes, default=-1) + 1)
         self._before_normalizing = Cutter([token for token in self.added if not token.normalized])
         self._after_normalizing = Cutter([token for token in self.added if token.normalized])
 
@@ -240,6 +240,10 @@ class Tokenizer:
         if 0 <= token < self.n_vocab:
             return b""
         raise InputError(f"id {token} is not in the vocabulary of {self.name}: ids run from 0 to {self.n_vocab - 1}")
+
+    def text_end(self, limit: int) -> int:
+        """One more than the highest id below ``limit`` that stands for text; 0 where none does."""
+        return max((token + 1 for token, data in self._bytes.items() if data and token < limit), default=0)
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes of some ids, joined.

@@ -102,6 +102,8 @@ def is_id(number: object) -> bool:
 
 
 def _check_ids(vocab: Mapping[str, int], where: str) -> None:
+    if not vocab:
+        raise CheckpointError(f"{where}: the vocabulary is empty")
     owner: dict[int, str] = {}
     for token, number in vocab.items():
         if not is_id(number):
