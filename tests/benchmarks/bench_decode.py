@@ -145,7 +145,7 @@ def start(program: str, weights: str, folder: Path, peers: Path, threads: int) -
     )
     try:
         subject = Subject(program, weights, Subject.hear(process), process)
-        subject.ask([1], 1)
+        subject.ask([1] * PROMPT, 2)
         return subject
     except (EOFError, BrokenPipeError):
         if program == "llama.cpp" and LLAMA_PLAIN not in os.environ:
