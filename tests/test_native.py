@@ -18,11 +18,10 @@ from gptcli.model.native import library
 from gptcli.model.native.engine import Kind, NativeEngine, supports
 from gptcli.model.quantize import LEVELS, dequantized, kind_of
 from gptcli.model.torch_engine import TorchEngine
-from gptcli.sampling import log_softmax
 from tests.checkpoint.zoo import CONFIGS, reference, understand
+from tests.held_out import held_out_ids, perplexity
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
-END = 50256
 LEVELS_HERE = sorted({library.kernels(level): level for level in (0, 1, 2)}.values())
 SHAPES = {
     "as gpt2": GPTConfig(vocab_size=97, n_positions=64, n_embd=64, n_layer=2, n_head=4),
@@ -186,18 +185,8 @@ def test_quantized_zeros_are_zeros() -> None:
 @pytest.mark.slow
 def test_what_quantization_costs(tales: Any) -> None:
     """Perplexity on held-out text: within 0.5 % in 8 bits and 3 % in 4."""
-    held_out = (Path(__file__).parent / "held_out.txt").read_text()
-    texts = [[END, *tales.tokenizer.encode(text.strip())][:256] for text in held_out.split("<|endoftext|>")]
+    texts = held_out_ids(tales.tokenizer)
     exact = perplexity(open_checkpoint("tales", device="cpu", to="run").engine, texts)
     for quantize, allowed in (("int8", 0.005), ("int4", 0.03)):
         engine = open_checkpoint("tales", device="cpu", to="run", quantize=quantize).engine  # type: ignore[arg-type]
         assert abs(perplexity(engine, texts) / exact - 1) < allowed
-
-
-def perplexity(engine: Any, texts: list[list[int]]) -> float:
-    surprisals: list[float] = []
-    for ids in texts:
-        engine.prefill([ids[:1]], 256)
-        logits = log_softmax(engine.extend(ids[1:-1]))
-        surprisals += (-logits[np.arange(len(ids) - 2), ids[2:]]).tolist()
-    return float(np.exp(np.mean(surprisals)))

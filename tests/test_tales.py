@@ -1,0 +1,26 @@
+"""The bundled model is the one that weights/README.md describes."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptcli.checkpoint.source import bundled_folder
+from gptcli.model.torch_engine import TorchEngine
+from tests.held_out import held_out_ids, perplexity
+
+README = (Path(__file__).parent.parent / "weights" / "README.md").read_text()
+
+
+def test_its_file_is_the_one_described() -> None:
+    weights = (bundled_folder() / "tales" / "model.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() in README
+
+
+def test_it_has_the_loss_it_claims(tales: Any) -> None:
+    claimed = re.search(r"the perplexity is ([0-9.]+) \(full tokenization\)", README)
+    assert claimed
+    reached = perplexity(TorchEngine(tales.model), held_out_ids(tales.tokenizer))
+    assert reached == pytest.approx(float(claimed[1]), abs=0.005)
