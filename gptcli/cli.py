@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from gptcli.commands.analogy import analogy
 from gptcli.commands.attention import attention
 from gptcli.commands.bench import bench
+from gptcli.commands.chat import chat
 from gptcli.commands.direction import direction
 from gptcli.commands.generate import EPILOG, generate
 from gptcli.commands.lens import lens
@@ -185,6 +186,7 @@ def gptcli(
 # The command table. Hidden lines are longer names for the same.
 app.command()(tour)
 app.command(epilog=EPILOG)(generate)
+app.command()(chat)
 app.command()(logits)
 app.command()(score)
 app.command()(attention)

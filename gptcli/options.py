@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -163,11 +164,26 @@ def read_stdin() -> str:
     """
     if sys.stdin is None:
         raise InputError("there is nothing to read: stdin is closed")
-    data = sys.stdin.buffer.read()
+    return _from_utf8(sys.stdin.buffer.read(), "stdin")
+
+
+def stdin_lines() -> Iterator[str]:
+    """The lines of stdin as they come, without their ends.
+
+    Raises:
+        InputError: stdin is closed, or a line is not UTF-8.
+    """
+    if sys.stdin is None:
+        raise InputError("there is nothing to read: stdin is closed")
+    for number, line in enumerate(iter(sys.stdin.buffer.readline, b""), start=1):
+        yield _from_utf8(line, f"line {number:,} of stdin").rstrip("\r\n")
+
+
+def _from_utf8(data: bytes, what: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise InputError(f"stdin is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}") from error
+        raise InputError(f"{what} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}") from error
 
 
 def prompts_argument(prompts: list[str], file: Path | None) -> list[str]:

@@ -81,9 +81,14 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
 
     Characters that a terminal might obey, and lone surrogates, are written as JSON's own escapes.
     """
-    text = json.dumps(json_ready(value), ensure_ascii=False, indent=indent)
-    sys.stdout.write(_OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
+    sys.stdout.write(json_text(value, indent=indent))
     sys.stdout.flush()
+
+
+def json_text(value: Any, *, indent: int | None = 2) -> str:
+    """What ``print_json`` prints, with the newline at its end."""
+    text = json.dumps(json_ready(value), ensure_ascii=False, indent=indent)
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
 
 def present(

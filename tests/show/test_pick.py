@@ -1,5 +1,6 @@
 """--pick on a terminal: what is drawn, what keys arrive as, and a terminal that is as it was afterwards."""
 
+import fcntl
 import io
 import json
 import os
@@ -85,7 +86,9 @@ class Terminal:
         os.write(self.ours, keys.encode())
 
     def end(self) -> int | None:
+        until = time.monotonic() + 90
         while self.process.poll() is None:
+            assert time.monotonic() < until, self.seen
             self._read(0.2)
         self._read(0.1)
         return self.process.returncode
@@ -99,13 +102,16 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(environment: dict[str, str], *arguments: str, **options: Any) -> Iterator[Terminal]:
+def on_terminal(
+    environment: dict[str, str], *arguments: str, name: str = "generate", **options: Any
+) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     before = termios.tcgetattr(theirs)
     process: subprocess.Popen[Any] = subprocess.Popen(
-        command(["generate", *arguments]),
+        command([name, *arguments]),
         env=environment | {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "30"},
         start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),  # so that Ctrl-C and Ctrl-D mean something
         **({"stdin": theirs, "stdout": theirs, "stderr": theirs} | options),
     )
     try:
