@@ -45,6 +45,7 @@ _gptcli() {
             *" -"*) ;;
             ' tour') command=tour ;;
             ' generate') command=generate ;;
+            ' chat') command=chat ;;
             ' logits') command=logits ;;
             ' score') command=score ;;
             ' attention') command=attention ;;
@@ -71,7 +72,7 @@ _gptcli() {
             case "$prev" in
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate logits score attention lens trace params tokenize similarity neighbors analogy direction map bench models
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens trace params tokenize similarity neighbors analogy direction map bench models
             ;;
         tour)
             options="--list --stop --json -h --help"
@@ -89,6 +90,18 @@ _gptcli() {
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
+            esac
+            ;;
+        chat)
+            options="--system --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --quantize --json --save -h --help"
+            case "$prev" in
+                --system|--user|--assistant|-n|--max-new-tokens|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head) return ;;
+                --format) _gptcli_words auto script eos; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --quantize) _gptcli_words none int8 int4; return ;;
+                --save) _gptcli_files; return ;;
             esac
             ;;
         logits)

@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'logits' 'score' 'attention' 'lens' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show'; or break
+        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -32,6 +32,7 @@ complete -c gptcli -f
 
 complete -c gptcli -n '__gptcli_at \'\'' -a tour -d 'Walk through a GPT: from a text to its next token, one real command at a time.'
 complete -c gptcli -n '__gptcli_at \'\'' -a generate -d 'Continue a text, token by token, as the model would.'
+complete -c gptcli -n '__gptcli_at \'\'' -a chat -d 'Chat with a model that only continues texts.'
 complete -c gptcli -n '__gptcli_at \'\'' -a logits -d 'Show what may come next: the most probable tokens, with their logits.'
 complete -c gptcli -n '__gptcli_at \'\'' -a score -d 'Score a text: how surprising each token is to the model.'
 complete -c gptcli -n '__gptcli_at \'\'' -a attention -d 'Show where each head looks while the model reads a text.'
@@ -88,6 +89,29 @@ complete -c gptcli -n '__gptcli_at \'generate\'' -l json -d 'One object a sample
 complete -c gptcli -n '__gptcli_at \'generate\'' -l jsonl -d 'One object a token, streamed.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'chat\'' -l system -x -d 'What stands before the first turn.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l user -x -d 'Your name in the script.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l assistant -x -d 'The model\'s name.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l format -x -a 'auto script eos' -d 'A script with names, or turns between end-of-text tokens (DialoGPT).'
+complete -c gptcli -n '__gptcli_at \'chat\'' -s n -l max-new-tokens -x -d 'At most so many in an answer.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l logit-bias -x -d 'Add to one token\'s logit.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l repetition-penalty -x -d 'Above 1: avoid repeating tokens.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l no-repeat-ngram -x -d 'Never repeat so many tokens in a row.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -s t -l temperature -x -d 'Divides the logits; 0 is greedy.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -s k -l top-k -x -d 'Keep the K largest; 0 keeps all.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -s p -l top-p -x -d 'Keep the fewest that reach this probability.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l min-p -x -d 'Keep what has this share of the best one.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l typical-p -x -d 'Keep the most typical up to this probability.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l seed -x -d 'Repeat a result.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l quantize -x -a 'none int8 int4' -d 'Keep matrices in 8 or 4 bits: smaller, faster, a little less exact.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l json -d 'One object an answer.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l save -r -F -d 'Save it at the end: .json, .txt, .html, .svg.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'logits\'' -l top -x -d 'How many to list.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -s t -l temperature -x -d 'One or several.'
