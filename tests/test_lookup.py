@@ -15,7 +15,7 @@ from tests.gpt2_reference import load_folder
 PROMPT = "One day, Lily saw a big red ball. Lily saw a big red ball. Lily saw a"
 
 
-def written(engine: Any, ids: list[int], sampling: Sampling, seed: int, n: int = 40) -> list[int]:
+def written(engine: Any, ids: list[int], sampling: Sampling, seed: int, n: int = 30) -> list[int]:
     samples = new_samples([ids])
     for _ in generate(engine, samples, sampling, Limits(n), seed=seed):
         pass
@@ -31,15 +31,15 @@ def test_what_followed_is_guessed() -> None:
 
 
 @pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(temperature=0.8, top_k=40)])
-@pytest.mark.parametrize("guesses", [1, 4, 7])
+@pytest.mark.parametrize("guesses", [2, 7])
 def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling, guesses: int) -> None:
     ids = tales.tokenizer.encode(PROMPT)
     for engine in (open_checkpoint("tales", device="cpu", to="run").engine, TorchEngine(tales.model)):
         accepted = 0
-        for seed in range(3):
+        for seed in range(2):
             guessing = LookupEngine(engine, guesses)  # type: ignore[arg-type]
             assert written(guessing, ids, sampling, seed) == written(engine, ids, sampling, seed)
-            assert guessing.steps == 39
+            assert guessing.steps == 29
             accepted += guessing.accepted
         assert accepted > 0
 
