@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gptcli.show.frame import Frame
-from gptcli.show.odds import candidates, percent, summary
+from gptcli.show.odds import Candidates, percent, summary
 from gptcli.show.passage import Passage, legend, short_percent
 from gptcli.show.pictures import Bar, table
 from gptcli.show.text import token_text
@@ -42,7 +42,7 @@ def moment(step: "Explanation", most: int | None = None) -> "RenderableType":
     )
     head.append(f"  {percent(chosen.model_probability)} from the model, rank {chosen.rank:,}")
     facts = Text(f"{what_was_cut(step.cuts)}\n{summary(step.odds)}", style="dim")
-    return Group(head, candidates(step.odds, most=most, mark=chosen.id), facts)
+    return Group(head, Candidates(step.odds, most=most, mark=chosen.id), facts)
 
 
 def frame(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":

@@ -1,12 +1,13 @@
 """The pictures of ``gptcli logits``: candidates with bars, temperatures side by side, a prompt's positions."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.pictures import Bar, table
+from gptcli.show.pictures import LONGEST_BAR, Bar, table
 from gptcli.show.text import token_text, visible
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
     from gptcli.distribution import Candidate, Distribution
@@ -29,47 +30,72 @@ def draw_next(answer: "NextToken") -> "RenderableType":
 
     several = len(answer.distributions) > 1
     head = Text(ending(answer.prompt), style="bold").append(" ▁", style="not bold")
-    body = _side_by_side(answer.distributions) if several else candidates(answer.distributions[0])
+    body = _side_by_side(answer.distributions) if several else Candidates(answer.distributions[0])
     return Group(head, body, *(Text(summary(each), style="dim") for each in answer.distributions))
 
 
-def candidates(
-    odds: "Distribution",
-    *,
-    start: int = 0,
-    most: int | None = None,
-    mark: int | None = None,
-    selected: int | None = None,
-) -> "Table":
+# Columns of the candidates that go first where the terminal is narrow.
+_SPARE = ("id", "logit", "model")
+_SHORTEST_BAR = 2
+
+
+@dataclass(frozen=True)
+class Candidates:
     """Rank, token, id, logit, probability, bar; and what filters did, where there are any.
 
-    Args:
+    A narrow terminal gets fewer columns, and is told which.
+
+    Attributes:
         odds: what there is to choose from.
         start: index of the first one to list.
         most: list no more than so many; the others are counted with the rest.
         mark: the id of a token that an arrow points at.
         selected: the id of a token whose row stands out.
     """
-    changed = bool(odds.filters)
-    made = table(">rank", "token", ">id", ">logit", ">probability", *(("model", "") if changed else ("",)))
-    if changed:
-        made.columns[5].justify = "right"
-    end = len(odds.candidates) if most is None else start + most
-    listed, hidden = odds.candidates[start:end], odds.candidates[:start] + odds.candidates[end:]
-    largest = max(candidate.probability for candidate in odds.candidates + odds.watched) or 1.0
-    for candidate in listed + odds.watched:
-        cells = [*_name(candidate), f"{candidate.logit:.3f}", _probability(candidate)]
-        if changed:
-            cells.append(percent(candidate.model_probability))
-        if candidate.id in (mark, selected):
-            cells[0] = f"▶ {cells[0]}"
-        style = "reverse" if candidate.id == selected else "dim" if candidate.cut_by else None
-        made.add_row(*cells, Bar(candidate.probability / largest), style=style)
-        if candidate is listed[-1]:
-            probability = odds.rest.probability + sum(each.probability for each in hidden)
-            rest = ["", f"{odds.rest.count + len(hidden):,} more", "", "", percent(probability)]
-            made.add_row(*rest, end_section=bool(odds.watched), style="dim")
-    return made
+
+    odds: "Distribution"
+    start: int = 0
+    most: int | None = None
+    mark: int | None = None
+    selected: int | None = None
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """Draw as many columns as there is room for."""
+        for spared in range(len(_SPARE) + 1):
+            made = self._table(_SPARE[:spared])
+            most = made.__rich_measure__(console, options.update(width=1000)).maximum
+            if most - LONGEST_BAR + _SHORTEST_BAR <= options.max_width:
+                break
+        yield made
+
+    def _table(self, without: tuple[str, ...]) -> "Table":
+        odds = self.odds
+        figures = ("logit", "probability", *(("model",) if odds.filters else ()))
+        columns = [name for name in ("id", *figures) if name not in without]
+        made = table(">rank", "token", *(f">{name}" for name in columns), "")
+        if hidden_columns := [name for name in ("id", *figures) if name in without]:
+            made.caption, made.caption_justify = f"no room for {', '.join(hidden_columns)}", "left"
+        end = len(odds.candidates) if self.most is None else self.start + self.most
+        listed, hidden = odds.candidates[self.start : end], odds.candidates[: self.start] + odds.candidates[end:]
+        largest = max(candidate.probability for candidate in odds.candidates + odds.watched) or 1.0
+        for candidate in listed + odds.watched:
+            rank, token, number = _name(candidate)
+            pointed = "▶ " * (candidate.id in (self.mark, self.selected))
+            figure = {
+                "id": number,
+                "logit": f"{candidate.logit:.3f}",
+                "probability": _probability(candidate),
+                "model": percent(candidate.model_probability),
+            }
+            style = "reverse" if candidate.id == self.selected else "dim" if candidate.cut_by else None
+            cells = [pointed + rank, token, *(figure[name] for name in columns)]
+            made.add_row(*cells, Bar(candidate.probability / largest), style=style)
+            if candidate is listed[-1]:
+                probability = odds.rest.probability + sum(each.probability for each in hidden)
+                rest = {"probability": percent(probability)}
+                cells = ["", f"{odds.rest.count + len(hidden):,} more", *(rest.get(name, "") for name in columns)]
+                made.add_row(*cells, end_section=bool(odds.watched), style="dim")
+        return made
 
 
 def _side_by_side(several: "list[Distribution]") -> "Table":

@@ -15,7 +15,7 @@ from gptcli.show.explain_writers import save_explained
 from gptcli.show.frame import Frame
 from gptcli.show.interrupt import Interrupt
 from gptcli.show.keyboard import keyboard
-from gptcli.show.odds import candidates
+from gptcli.show.odds import Candidates
 from gptcli.show.passage import Passage, legend
 from gptcli.show.text import visible
 
@@ -107,7 +107,7 @@ def picture(picker: Picker) -> "RenderableType":
         selected = None if picker.draft.finished else odds.candidates[picker.selected].id
         kept = f"{odds.kept:,} kept · entropy {odds.entropy_bits:.2f} bits"
         facts = _line(f"{what_was_cut(picker.offer.cuts)} · {kept}", "dim")
-        return Group(candidates(odds, start=start, most=most, selected=selected), facts, *_asked(picker))
+        return Group(Candidates(odds, start=start, most=most, selected=selected), facts, *_asked(picker))
 
     return Frame(picker.draft.prompt, picker.draft.steps, now, len(odds.candidates))
 

@@ -30,7 +30,7 @@ _CIVIDIS = (
 )
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHADES = " ░▒▓█"
-_LONGEST_BAR = 40
+LONGEST_BAR = 40
 # Pastels for neighbouring tokens; dark text on each reads on any terminal.
 TOKEN_COLOURS = ("#b5d6f2", "#f6d6a8", "#c9e7bd", "#e3c9f0", "#f6c6c6")
 
@@ -77,7 +77,7 @@ class Bar:
         """Any width will do."""
         from rich.measure import Measurement
 
-        return Measurement(1, min(_LONGEST_BAR, options.max_width))
+        return Measurement(1, min(LONGEST_BAR, options.max_width))
 
 
 def shade(fraction: float) -> str:

@@ -98,6 +98,15 @@ def test_a_frame_fits_the_terminal(width: int, height: int, length: int, top: in
     assert all(cell_len(line) <= width for line in lines)
 
 
+@pytest.mark.parametrize(("width", "missing"), [(80, ""), (58, "id, logit"), (45, "id, logit, model")])
+def test_a_narrow_terminal_gets_fewer_columns_and_is_told_which(width: int, missing: str) -> None:
+    text = bare(shown(pictures.moment(steps([1310], top=3)[0]), width))
+    assert ("no room for" in text) == bool(missing)
+    assert not missing or f"no room for {missing}\n" in re.sub(" +\n", "\n", text)
+    assert re.search(r"▶ [\d,]+ +·little ", text)
+    assert "…" not in text
+
+
 def test_a_long_text_shows_its_end() -> None:
     made = steps([383] * 7 + [1310]) * 200
     text = bare(shown(Passage("Once", made, lines=4)))
