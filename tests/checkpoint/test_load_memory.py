@@ -70,7 +70,7 @@ def test_conversion_takes_no_more_than_the_model(tmp_path: Path) -> None:
 def test_loading_imports_no_compiler() -> None:
     """It would take seconds, whenever a model is opened."""
     code = (
-        "import sys; from gptcli.checkpoint.load import open_checkpoint; open_checkpoint('tales', device='cpu'); "
+        "import sys; from gptcli.checkpoint.open import open_checkpoint; open_checkpoint('tales', device='cpu'); "
         "print(sorted({'torch._dynamo', 'torch._inductor', 'sympy', 'torch.distributed.tensor'} "
         "& set(sys.modules)))"
     )

@@ -427,6 +427,7 @@ def test_ctrl_c_keeps_what_was_written(child_environment: dict[str, str]) -> Non
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
+        bufsize=0,  # communicate() would not see what a buffer of ours has read ahead
         env=child_environment | {"PYTHONUNBUFFERED": "1"},  # so that the signal comes right after a write
     )
     assert process.stdout is not None
