@@ -1,11 +1,13 @@
 """The bundled model is the one that weights/README.md describes."""
 
 import hashlib
+import math
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.model.torch_engine import TorchEngine
@@ -24,3 +26,15 @@ def test_it_has_the_loss_it_claims(tales: Any) -> None:
     assert claimed
     reached = perplexity(TorchEngine(tales.model), held_out_ids(tales.tokenizer))
     assert reached == pytest.approx(float(claimed[1]), abs=0.005)
+
+
+def test_transformers_reads_the_excerpt_alike(tales: Any, tales_reference: Any) -> None:
+    """The claim is not only our own arithmetic: the same sum over transformers' logits."""
+    documents = held_out_ids(tales.tokenizer)
+    surprisals: list[float] = []
+    with torch.inference_mode():
+        for ids in documents:
+            logprobs = tales_reference(torch.tensor([ids])).logits[0].double().log_softmax(-1)
+            surprisals += [-float(logprobs[place - 1, ids[place]]) for place in range(2, len(ids))]
+    theirs = math.exp(sum(surprisals) / len(surprisals))
+    assert perplexity(TorchEngine(tales.model), documents) == pytest.approx(theirs, rel=1e-5)

@@ -3,8 +3,6 @@
 
 #include "native.h"
 
-static int padded(int n, int to) { return (n + to - 1) / to * to; }
-
 size_t attention_scratch(int capacity, int size) {
     size_t keys = padded(capacity, WIDEST);
     return keys * size + (size_t)TALLEST * size + 2 * (size_t)TALLEST * keys;

@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The next multiple. */
+static inline int padded(int n, int to) { return (n + to - 1) / to * to; }
+
 /* How a matrix is kept. The first three hold numbers as a checkpoint has them; all arithmetic is float32.
  * INT8: one scale a row. INT4: groups of GROUP numbers, each with a scale in half precision and 16 bytes of indices into
  * LEVELS; the low half of byte i is number i, the high half number i + 16. */

@@ -4,8 +4,6 @@
 
 enum { DEEP = 384, CHUNK = 64 }; /* columns of a block (whole groups of 4-bit weights), and rows handed out at once */
 
-static int padded(int n, int to) { return (n + to - 1) / to * to; }
-
 size_t packed_floats(int m, int columns) { return (size_t)padded(m, TALLEST) * columns; }
 
 size_t linear_scratch(void) { return (size_t)(DEEP + 1) * WIDEST + DEEP; }
