@@ -241,7 +241,7 @@ class LoadedGPT:
 def _writing(checkpoint: "Checkpoint", prompt: str, **settings: Any) -> "Writing":
     """One continuation of one prompt, ready to be written."""
     from gptcli.generation import Limits
-    from gptcli.options import seed_or_drawn
+    from gptcli.options import TEMPERATURE, TOP_K, seed_or_drawn
     from gptcli.sampling import Sampling
     from gptcli.writing import Request, Writing
 
@@ -249,7 +249,7 @@ def _writing(checkpoint: "Checkpoint", prompt: str, **settings: Any) -> "Writing
     limits = Limits(settings.pop("max_new_tokens", 100), eos_ids, settings.pop("overflow", "slide"))
     seed = seed_or_drawn(settings.pop("seed", None))
     stops, bos = settings.pop("stop", ()), settings.pop("bos", False)
-    sampling = Sampling(**{"temperature": 0.8, "top_k": 40, **settings})
+    sampling = Sampling(**{"temperature": TEMPERATURE, "top_k": TOP_K, **settings})
     request = Request([prompt], sampling, limits, seed, 1, [stops] if isinstance(stops, str) else list(stops), bos)
     return Writing(checkpoint.engine, checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab)
 

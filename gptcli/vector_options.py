@@ -1,13 +1,16 @@
 """The options that similarity, neighbors, analogy and direction share."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
-from gptcli.options import text_argument
+
+if TYPE_CHECKING:
+    from gptcli.embedding.load import Embedding
 
 # The vectors of the video. GPTCLI_MODEL names a GPT to run, and does not change what words are compared in.
 DEFAULT_EMBEDDING = "glove-50d"
@@ -34,6 +37,32 @@ NoSpaceOption = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """Which vectors words are compared in.
+
+    Attributes:
+        model, unembedding: as ``open_embedding`` takes them.
+        no_space: the opposite of its ``leading_space``.
+    """
+
+    model: EmbeddingOption = DEFAULT_EMBEDDING
+    unembedding: UnembeddingOption = False
+    no_space: NoSpaceOption = False
+
+    def open(self) -> "Embedding":
+        """Load the vectors.
+
+        Raises:
+            GptcliError: as ``open_embedding``.
+        """
+        from gptcli.embedding.load import open_embedding
+
+        return open_embedding(self.model, unembedding=self.unembedding, leading_space=not self.no_space)
+
+
 RestrictOption = Annotated[
     int | None,
     typer.Option(
@@ -53,21 +82,6 @@ CountUnknownOption = Annotated[
 EvaluateOption = Annotated[
     Path | None, typer.Option("--evaluate", metavar="FILE", help="Score a test set.", rich_help_panel="Evaluation")
 ]
-
-
-def words_argument(words: list[str] | None, what: str) -> list[str]:
-    """The words to work on: the arguments, or those on stdin, between spaces, where the argument is - or missing.
-
-    Args:
-        words: the arguments as given.
-        what: their name, for the error message.
-
-    Raises:
-        InputError: there is neither an argument nor a pipe.
-    """
-    if words and words != ["-"]:
-        return words
-    return text_argument(words[0] if words else None, what).split()
 
 
 def no_words_with_evaluate(words: list[str] | None, file: Path) -> None:

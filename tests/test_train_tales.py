@@ -277,3 +277,11 @@ def test_held_out_loss_counts_each_token_once(exported: Path) -> None:
     bits, nats = train_tales.held_out_loss(model, gpt2_tokenizer(), [text])
     assert nats == pytest.approx(total / (len(ids) - 1), rel=1e-5)
     assert bits == pytest.approx(total / math.log(2) / len(text.encode()), rel=1e-5)
+
+
+def test_starting_from_an_exported_folder_goes_on_with_its_weights(exported: Path, data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path / "next", "--start", exported, "--rate", 0, "--matrix-rate", 0, steps=1)
+    shipped, begun = load_file(exported / "model.safetensors"), load_file(tmp_path / "next" / "checkpoint.safetensors")
+    rows = torch.from_numpy(np.load(data / "vocab.npy")).long()
+    assert torch.equal(begun["model.wte.weight"], shipped["wte.weight"][rows].float())
+    assert torch.equal(begun["model.h.1.mlp.c_fc.weight"], shipped["h.1.mlp.c_fc.weight"].t().float())

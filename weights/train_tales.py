@@ -189,7 +189,7 @@ def train(
     data: Annotated[Path, typer.Argument(help="What prepare wrote.")],
     run: Annotated[Path, typer.Option(help="Folder for checkpoint and log; goes on where its checkpoint stands.")],
     steps: Annotated[int, typer.Option(help="Optimizer steps in all.")],
-    start: Annotated[Path | None, typer.Option(help="Begin with another run's checkpoint instead of anew.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Begin with a run's checkpoint or an exported folder.")] = None,
     mix: Annotated[str, typer.Option(help="How often an epoch reads each file: 'tinystories=4 tales=0.5'.")] = "",
     layers: int = 6,
     width: int = 256,
@@ -505,7 +505,10 @@ def hugging_face_config(config: GPTConfig) -> dict[str, Any]:
 
 
 def model_of(checkpoint: Path) -> tuple[Tensors, GPTConfig, NDArray[np.int32]]:
-    """Weights (by the GPT's own names), shape, and vocabulary of a run's checkpoint."""
+    """Weights (by the GPT's own names), shape, and vocabulary of a run's checkpoint or of an exported folder."""
+    if checkpoint.is_dir():
+        model = open_checkpoint(str(checkpoint), device="cpu", dtype="float32").model
+        return dict(model.named_parameters()), model.config, np.arange(N_VOCAB, dtype=np.int32)
     tensors = load_file(checkpoint)
     weights = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
     fields = metadata(checkpoint)["config"]

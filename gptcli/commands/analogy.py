@@ -5,22 +5,22 @@ from typing import Annotated
 import typer
 
 from gptcli.embedding.metric import Method, Metric
-from gptcli.options import JsonOption, SaveOption, TopOption, text_argument
+from gptcli.inputs import text_argument
+from gptcli.option_groups import grouped
+from gptcli.options import JsonOption, SaveOption, TopOption
 from gptcli.show.console import notices, present
 from gptcli.vector_options import (
-    DEFAULT_EMBEDDING,
     CountUnknownOption,
-    EmbeddingOption,
+    EmbeddingOptions,
     EvaluateOption,
     KeepQueryOption,
     MetricOption,
-    NoSpaceOption,
     RestrictOption,
-    UnembeddingOption,
     no_words_with_evaluate,
 )
 
 
+@grouped
 def analogy(
     expression: Annotated[
         list[str] | None, typer.Argument(metavar="EXPR", show_default=False, help="Words joined by + - * / ( ).")
@@ -28,9 +28,8 @@ def analogy(
     method: Annotated[Method, typer.Option(help="Join words by sum (3CosAdd) or product (3CosMul).")] = Method.add,
     metric: MetricOption = Metric.cosine,
     keep_query: KeepQueryOption = False,
-    model: EmbeddingOption = DEFAULT_EMBEDDING,
-    unembedding: UnembeddingOption = False,
-    no_space: NoSpaceOption = False,
+    *,
+    vectors: EmbeddingOptions,
     restrict: RestrictOption = None,
     evaluate: EvaluateOption = None,
     count_unknown: CountUnknownOption = False,
@@ -58,7 +57,6 @@ def analogy(
     gptcli analogy king-man+woman -m tales        a GPT's own token embedding
     gptcli analogy --evaluate questions-words.txt
     """
-    from gptcli.embedding.load import open_embedding
 
     if evaluate is not None:
         from gptcli.evaluation import evaluate_analogies
@@ -66,7 +64,7 @@ def analogy(
         from gptcli.show.progress import progress_bar
 
         no_words_with_evaluate(expression, evaluate)
-        embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
+        embedding = vectors.open()
         with progress_bar("searching") as progress:
             score = evaluate_analogies(
                 embedding, evaluate, restrict=restrict, count_unknown=count_unknown, progress=progress
@@ -79,7 +77,7 @@ def analogy(
     from gptcli.show.vectors import draw_neighbors
 
     parsed = parse(text_argument(" ".join(expression) if expression else None, "EXPR"))
-    embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
+    embedding = vectors.open()
     answer = queries.analogy(
         embedding, parsed, metric=metric, method=method, top=top, restrict=restrict, keep_query=keep_query
     )

@@ -5,11 +5,14 @@ from typing import Annotated
 import typer
 
 from gptcli import options
-from gptcli.show.console import notices, present
+from gptcli.inputs import text_argument
+from gptcli.option_groups import RunOptions, grouped
+from gptcli.show.console import present
 
 _ATTENTION = "Attention"
 
 
+@grouped
 def attention(
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
     layer: Annotated[
@@ -30,10 +33,8 @@ def attention(
     scores: Annotated[
         bool, typer.Option("--scores", help="What stood before the softmax.", rich_help_panel=_ATTENTION)
     ] = False,
-    model: options.ModelOption = options.DEFAULT_MODEL,
-    n_head: options.NHeadOption = None,
-    device: options.DeviceOption = options.Device.auto,
-    dtype: options.DtypeOption = options.Dtype.auto,
+    *,
+    run: RunOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -52,14 +53,12 @@ def attention(
     gptcli attention "The king and the queen" --layer 1-3 --head 1,4
     gptcli attention "The king" --layer 3 --head 2 --columns --scores
     """
-    text = options.text_argument(prompt, "PROMPT")
+    text = text_argument(prompt, "PROMPT")
 
-    from gptcli.checkpoint.open import open_checkpoint
     from gptcli.inspection import attention as inspection
     from gptcli.show.attention import draw
     from gptcli.show.attention_page import draw_page
 
-    checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
-    notices(checkpoint.blueprint.notes)
+    checkpoint = run.open()
     answer = inspection.attention(checkpoint, text, layers=layer, heads=head, scores=scores, columns=columns)
     present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: draw_page(answer))

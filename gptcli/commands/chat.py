@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gptcli import options
-from gptcli.show.console import notices
+from gptcli.option_groups import SamplingOptions, WriteOptions, grouped
 
 _SCENE = "The scene"
 
@@ -20,6 +20,7 @@ class Layout(str, Enum):
     eos = "eos"
 
 
+@grouped
 def chat(
     system: Annotated[
         str | None,
@@ -50,20 +51,9 @@ def chat(
             "--max-new-tokens", "-n", metavar="N", min=1, help="At most so many in an answer.", rich_help_panel="Length"
         ),
     ] = 100,
-    logit_bias: options.LogitBiasOption = None,
-    repetition_penalty: options.RepetitionPenaltyOption = 1.0,
-    no_repeat_ngram: options.NoRepeatNgramOption = 0,
-    temperature: options.TemperatureOption = 0.8,
-    top_k: options.TopKOption = 40,
-    top_p: options.TopPOption = 1.0,
-    min_p: options.MinPOption = 0.0,
-    typical_p: options.TypicalPOption = 1.0,
-    seed: options.SeedOption = None,
-    model: options.ModelOption = options.DEFAULT_MODEL,
-    n_head: options.NHeadOption = None,
-    device: options.DeviceOption = options.Device.auto,
-    dtype: options.DtypeOption = options.Dtype.auto,
-    quantize: options.QuantizeOption = options.Quantize.none,
+    *,
+    choosing: SamplingOptions,
+    run: WriteOptions,
     json: Annotated[bool, typer.Option("--json", help="One object an answer.", rich_help_panel="Output")] = False,
     save: Annotated[
         Path | None,
@@ -82,29 +72,24 @@ def chat(
     gptcli chat --system "A hungry wolf meets a pig." --user Pig --assistant Wolf
     echo "Where do you live?" | gptcli chat --seed 1
     """
-    from gptcli.sampling import Sampling
     from gptcli.show.chat import Conversation, check_file
 
-    sampling = Sampling(temperature, top_k, top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram)
-    seed = options.seed_or_drawn(seed)
+    sampling = choosing.sampling()
+    seed = options.seed_or_drawn(choosing.seed)
     if save is not None:
         check_file("--save", save)
 
     from gptcli.chatting import Chat
-    from gptcli.checkpoint.open import open_checkpoint
     from gptcli.checkpoint.source import find
     from gptcli.turns import format_for
     from gptcli.writing import with_logit_bias
 
-    opened = open_checkpoint(
-        model, device=device.value, dtype=dtype.value, n_head=n_head, quantize=quantize.value, to="run"
-    )
-    notices(opened.blueprint.notes)
+    opened = run.open(to="run")
     talk = Chat(
         opened.engine,
         opened.tokenizer,
-        format_for(layout.value, model, find(model, download=False).config, user=user, assistant=assistant),
-        with_logit_bias(sampling, opened.tokenizer, logit_bias or []),
+        format_for(layout.value, run.model, find(run.model, download=False).config, user=user, assistant=assistant),
+        with_logit_bias(sampling, opened.tokenizer, choosing.logit_bias or []),
         seed=seed,
         n_vocab=opened.n_vocab,
         eos_ids=opened.eos_ids,
@@ -112,4 +97,4 @@ def chat(
         max_new_tokens=max_new_tokens,
     )
 
-    Conversation(talk, model, as_json=json).run(save)
+    Conversation(talk, run.model, as_json=json).run(save)

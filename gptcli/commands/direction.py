@@ -4,26 +4,24 @@ from typing import Annotated
 
 import typer
 
+from gptcli.inputs import words_argument
+from gptcli.option_groups import grouped
 from gptcli.options import JsonOption, SaveOption
 from gptcli.show.console import notices, present
 from gptcli.vector_options import (
-    DEFAULT_EMBEDDING,
-    EmbeddingOption,
-    NoSpaceOption,
-    UnembeddingOption,
-    words_argument,
+    EmbeddingOptions,
 )
 
 
+@grouped
 def direction(
     expression: Annotated[str, typer.Argument(metavar="EXPR", show_default=False, help="The direction: cats-cat.")],
     words: Annotated[
         list[str] | None, typer.Argument(metavar="WORD", show_default=False, help="Words or expressions.")
     ] = None,
     sort: Annotated[bool, typer.Option("--sort/--no-sort", help="Largest first, or in the order given.")] = True,
-    model: EmbeddingOption = DEFAULT_EMBEDDING,
-    unembedding: UnembeddingOption = False,
-    no_space: NoSpaceOption = False,
+    *,
+    vectors: EmbeddingOptions,
     json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:
@@ -41,12 +39,11 @@ def direction(
     gptcli direction queens-queen -m tales tree trees leaf leaves
     """
     from gptcli.embedding import queries
-    from gptcli.embedding.load import open_embedding
     from gptcli.expression import parse
     from gptcli.show.vectors import draw_direction
 
     parsed, texts = parse(expression), words_argument(words, "WORD")
-    embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
+    embedding = vectors.open()
     answer = queries.direction(embedding, parsed, texts, sort=sort)
     notices(answer.notes)
     present(answer, lambda: draw_direction(answer), as_json=json, save=save)

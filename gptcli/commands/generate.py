@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from gptcli import options
+from gptcli.inputs import prompts_argument, read_text_file
+from gptcli.option_groups import SamplingOptions, WriteOptions, grouped
 
 
 class Overflow(str, Enum):
@@ -42,6 +44,7 @@ A model too large for one device: torchrun gives each of N processes (GPUs, wher
 """
 
 
+@grouped
 def generate(
     prompt: Annotated[list[str] | None, typer.Argument(help="Text to continue; - reads stdin. Repeatable.")] = None,
     prompts_file: Annotated[Path | None, typer.Option(metavar="FILE", help="One prompt a line.")] = None,
@@ -69,20 +72,9 @@ def generate(
             "--num-samples", "-N", metavar="N", min=1, help="Continuations of each prompt.", rich_help_panel=_LENGTH
         ),
     ] = 1,
-    logit_bias: options.LogitBiasOption = None,
-    repetition_penalty: options.RepetitionPenaltyOption = 1.0,
-    no_repeat_ngram: options.NoRepeatNgramOption = 0,
-    temperature: options.TemperatureOption = 0.8,
-    top_k: options.TopKOption = 40,
-    top_p: options.TopPOption = 1.0,
-    min_p: options.MinPOption = 0.0,
-    typical_p: options.TypicalPOption = 1.0,
-    seed: options.SeedOption = None,
-    model: options.ModelOption = options.DEFAULT_MODEL,
-    n_head: options.NHeadOption = None,
-    device: options.DeviceOption = options.Device.auto,
-    dtype: options.DtypeOption = options.Dtype.auto,
-    quantize: options.QuantizeOption = options.Quantize.none,
+    *,
+    choosing: SamplingOptions,
+    run: WriteOptions,
     lookup: options.LookupOption = 0,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what each token was chosen from.", rich_help_panel=_INSIDE)
@@ -112,10 +104,9 @@ def generate(
     if follows():  # one of torchrun's processes, but not the one that reads and prints
         from gptcli.checkpoint.shared import follow
 
-        return follow(model, device=device.value, dtype=dtype.value, n_head=n_head)
+        return follow(run.model, device=run.device.value, dtype=run.dtype.value, n_head=run.n_head)
 
-    from gptcli.sampling import Sampling
-    from gptcli.show.console import check_save, notices
+    from gptcli.show.console import check_save
     from gptcli.show.keyboard import check_terminal
 
     # Before the model is loaded: a mistake in an option should be told at once.
@@ -125,15 +116,14 @@ def generate(
     options.excludes("--replay", given=replay is not None, **others, pick=pick, prompts_file=prompts_file)
     options.belongs("--explain", given=explain, explain_top=explain_top)
     options.belongs("--explain or --pick", given=explain or pick or replay is not None, save=save)
-    sampling = Sampling(temperature, top_k, top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram)
-    seed = options.seed_or_drawn(seed)
+    sampling = choosing.sampling()
+    seed = options.seed_or_drawn(choosing.seed)
     if save is not None:
         check_save(save)
     if pick:
         check_terminal()
-    prompts = [] if replay is not None else options.prompts_argument(prompt or [], prompts_file)
+    prompts = [] if replay is not None else prompts_argument(prompt or [], prompts_file)
 
-    from gptcli.checkpoint.shared import open_shared
     from gptcli.draft import new_draft
     from gptcli.generation import Limits
     from gptcli.model.lookup import with_lookup
@@ -143,17 +133,16 @@ def generate(
     from gptcli.show.pick import show_draft, write_picked
     from gptcli.writing import Request, Writing, with_logit_bias
 
-    recorded = None if replay is None else read_record(options.read_text_file(replay), str(replay))
-    checkpoint = open_shared(model, device=device.value, dtype=dtype.value, n_head=n_head, quantize=quantize.value)
-    notices(checkpoint.blueprint.notes)
+    recorded = None if replay is None else read_record(read_text_file(replay), str(replay))
+    checkpoint = run.open_shared()
     if recorded is not None:
         draft = replayed(recorded, checkpoint, str(replay))
-        return show_draft(draft, model, recorded.finish_reason, as_json=as_json, echo=not no_echo, save=save)
-    sampling = with_logit_bias(sampling, checkpoint.tokenizer, logit_bias or [])
+        return show_draft(draft, run.model, recorded.finish_reason, as_json=as_json, echo=not no_echo, save=save)
+    sampling = with_logit_bias(sampling, checkpoint.tokenizer, choosing.logit_bias or [])
     limits = Limits(max_new_tokens, () if ignore_eos else checkpoint.eos_ids, overflow.value)
     request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos)
     if pick:
-        return write_picked(new_draft(checkpoint, request), model, as_json=as_json, echo=not no_echo, save=save)
+        return write_picked(new_draft(checkpoint, request), run.model, as_json=as_json, echo=not no_echo, save=save)
     writing = Writing(
         with_lookup(checkpoint.engine, lookup),
         checkpoint.tokenizer,

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gptcli import options
-from gptcli.show.console import notices, present
+from gptcli.inputs import text_argument
+from gptcli.option_groups import RunOptions, grouped
+from gptcli.show.console import present
 
 if TYPE_CHECKING:
     from gptcli.inspection.attribution import Attribution
@@ -23,6 +25,7 @@ class LensAnswer:
     attribution: "list[Attribution]"
 
 
+@grouped
 def lens(
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
     sublayers: Annotated[
@@ -36,10 +39,8 @@ def lens(
         bool, typer.Option("--attribution", help="What each head and MLP adds to the logit.", rich_help_panel=_LENS)
     ] = False,
     top: options.TopOption = 20,
-    model: options.ModelOption = options.DEFAULT_MODEL,
-    n_head: options.NHeadOption = None,
-    device: options.DeviceOption = options.Device.auto,
-    dtype: options.DtypeOption = options.Dtype.auto,
+    *,
+    run: RunOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -57,18 +58,16 @@ def lens(
     gptcli lens "The king and the" --attribution
     gptcli lens "The king and the" --attribution --token queen --top 10
     """
-    text = options.text_argument(prompt, "PROMPT")
+    text = text_argument(prompt, "PROMPT")
 
-    from gptcli.checkpoint.open import open_checkpoint
     from gptcli.inspection import lens as inspection
     from gptcli.inspection.attribution import attribute
     from gptcli.show.attribution import draw as draw_attribution
     from gptcli.show.lens import draw, draw_page
 
-    checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
-    notices(checkpoint.blueprint.notes)
-    seen, run = inspection.lens(checkpoint, text, sublayers=sublayers, words=token or [])
-    parts = [attribute(checkpoint.model, run, each.id, each.token) for each in seen.tracks] if attribution else []
+    checkpoint = run.open()
+    seen, record = inspection.lens(checkpoint, text, sublayers=sublayers, words=token or [])
+    parts = [attribute(checkpoint.model, record, each.id, each.token) for each in seen.tracks] if attribution else []
     answer = LensAnswer(seen, parts)
     present(
         answer,

@@ -5,11 +5,14 @@ from typing import Annotated
 import typer
 
 from gptcli import options
-from gptcli.show.console import notices, present
+from gptcli.inputs import text_argument
+from gptcli.option_groups import RunOptions, grouped
+from gptcli.show.console import present
 
 _ODDS = "Odds"
 
 
+@grouped
 def logits(
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
     top: options.TopOption = 20,
@@ -26,10 +29,8 @@ def logits(
         list[str] | None,
         typer.Option(metavar="WORD", help="Show this token too. Repeatable.", rich_help_panel=_ODDS),
     ] = None,
-    model: options.ModelOption = options.DEFAULT_MODEL,
-    n_head: options.NHeadOption = None,
-    device: options.DeviceOption = options.Device.auto,
-    dtype: options.DtypeOption = options.Dtype.auto,
+    *,
+    run: RunOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -45,7 +46,7 @@ def logits(
     gptcli logits "Once upon a time" --watch dragon --watch princess
     gptcli logits "Once upon a time" --all-positions
     """
-    text = options.text_argument(prompt, "PROMPT")
+    text = text_argument(prompt, "PROMPT")
     temperatures = options.number_list(temperature, "--temperature")
 
     from gptcli.sampling import Sampling
@@ -53,11 +54,9 @@ def logits(
     sampling = Sampling(top_k=top_k, top_p=top_p, min_p=min_p)
 
     from gptcli import next_token
-    from gptcli.checkpoint.open import open_checkpoint
     from gptcli.show import odds
 
-    checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
-    notices(checkpoint.blueprint.notes)
+    checkpoint = run.open()
     if all_positions:
         positions = next_token.all_positions(checkpoint, text)
         present(positions, lambda: odds.draw_positions(positions), as_json=json, save=save)

@@ -4,18 +4,17 @@ from typing import Annotated
 
 import typer
 
+from gptcli.inputs import words_argument
+from gptcli.option_groups import grouped
 from gptcli.options import JsonOption, SaveOption
 from gptcli.show.console import notices, present
 from gptcli.vector_options import (
-    DEFAULT_EMBEDDING,
-    EmbeddingOption,
-    NoSpaceOption,
+    EmbeddingOptions,
     RestrictOption,
-    UnembeddingOption,
-    words_argument,
 )
 
 
+@grouped
 def map(
     words: Annotated[
         list[str] | None,
@@ -25,9 +24,8 @@ def map(
     axis: Annotated[
         list[str] | None, typer.Option(metavar="EXPR", help="A direction as an axis: woman-man; once or twice.")
     ] = None,
-    model: EmbeddingOption = DEFAULT_EMBEDDING,
-    unembedding: UnembeddingOption = False,
-    no_space: NoSpaceOption = False,
+    *,
+    vectors: EmbeddingOptions,
     restrict: RestrictOption = None,
     json: JsonOption = False,
     save: SaveOption = None,
@@ -47,13 +45,12 @@ def map(
     gptcli map cat cats dog dogs --axis cats-cat --axis dog-cat
     gptcli map king queen tower --neighbors 5 --save map.html
     """
-    from gptcli.embedding.load import open_embedding
     from gptcli.embedding.word_map import word_map
     from gptcli.show.globe import globe
     from gptcli.show.map import draw
 
     texts = words_argument(words, "WORD")
-    embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
+    embedding = vectors.open()
     answer = word_map(embedding, texts, axes=axis or (), neighbors=neighbors, restrict=restrict)
     notices(answer.notes)
     present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: globe(answer))

@@ -5,26 +5,25 @@ from typing import Annotated
 import typer
 
 from gptcli.embedding.metric import Metric
-from gptcli.options import JsonOption, SaveOption, TopOption, text_argument
+from gptcli.inputs import text_argument
+from gptcli.option_groups import grouped
+from gptcli.options import JsonOption, SaveOption, TopOption
 from gptcli.show.console import notices, present
 from gptcli.vector_options import (
-    DEFAULT_EMBEDDING,
-    EmbeddingOption,
+    EmbeddingOptions,
     KeepQueryOption,
     MetricOption,
-    NoSpaceOption,
     RestrictOption,
-    UnembeddingOption,
 )
 
 
+@grouped
 def neighbors(
     word: Annotated[str | None, typer.Argument(metavar="WORD", show_default=False, help="One word.")] = None,
     metric: MetricOption = Metric.cosine,
     keep_query: KeepQueryOption = False,
-    model: EmbeddingOption = DEFAULT_EMBEDDING,
-    unembedding: UnembeddingOption = False,
-    no_space: NoSpaceOption = False,
+    *,
+    vectors: EmbeddingOptions,
     restrict: RestrictOption = None,
     top: TopOption = 10,
     json: JsonOption = False,
@@ -45,11 +44,10 @@ def neighbors(
     gptcli neighbors queen -m tales               a GPT's own token embedding
     """
     from gptcli.embedding import queries
-    from gptcli.embedding.load import open_embedding
     from gptcli.show.vectors import draw_neighbors
 
     text = text_argument(word, "WORD").strip()
-    embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
+    embedding = vectors.open()
     answer = queries.neighbors(embedding, text, metric=metric, top=top, restrict=restrict, keep_query=keep_query)
     notices(answer.notes)
     present(answer, lambda: draw_neighbors(answer), as_json=json, save=save)

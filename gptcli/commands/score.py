@@ -5,9 +5,12 @@ from typing import Annotated
 import typer
 
 from gptcli import options
-from gptcli.show.console import notices, present
+from gptcli.inputs import text_argument
+from gptcli.option_groups import RunOptions, grouped
+from gptcli.show.console import present
 
 
+@grouped
 def score(
     text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The text; - or none reads stdin.")] = None,
     bos: Annotated[bool, typer.Option("--bos", help="Read <|endoftext|> first, and score every token.")] = False,
@@ -16,10 +19,8 @@ def score(
         typer.Option(metavar="N", show_default="half the context", help="How far the window moves on in a long text."),
     ] = None,
     top: options.TopOption = 20,
-    model: options.ModelOption = options.DEFAULT_MODEL,
-    n_head: options.NHeadOption = None,
-    device: options.DeviceOption = options.Device.auto,
-    dtype: options.DtypeOption = options.Dtype.auto,
+    *,
+    run: RunOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -34,15 +35,13 @@ def score(
     gptcli score --top 5 < story.txt
     gptcli score --stride 64 --json < story.txt
     """
-    given = options.text_argument(text, "TEXT", strip_newline=False)
+    given = text_argument(text, "TEXT", strip_newline=False)
 
     from gptcli import scoring
-    from gptcli.checkpoint.open import open_checkpoint
     from gptcli.show.progress import progress_bar
     from gptcli.show.score import draw, draw_page
 
-    checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
-    notices(checkpoint.blueprint.notes)
+    checkpoint = run.open()
     with progress_bar("scoring") as progress:
         answer = scoring.score(checkpoint, given, bos=bos, stride=stride, progress=progress)
     present(answer, lambda: draw(answer, top), as_json=json, save=save, page=lambda: draw_page(answer, top))

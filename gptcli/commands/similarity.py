@@ -7,6 +7,8 @@ import typer
 
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
+from gptcli.inputs import text_argument, words_argument
+from gptcli.option_groups import grouped
 from gptcli.options import (
     DEFAULT_MODEL,
     Device,
@@ -16,25 +18,21 @@ from gptcli.options import (
     JsonOption,
     NHeadOption,
     SaveOption,
-    text_argument,
 )
 from gptcli.show.console import notices, present
 from gptcli.vector_options import (
-    DEFAULT_EMBEDDING,
     CountUnknownOption,
-    EmbeddingOption,
+    EmbeddingOptions,
     EvaluateOption,
     MetricOption,
-    NoSpaceOption,
     RestrictOption,
-    UnembeddingOption,
     no_words_with_evaluate,
-    words_argument,
 )
 
 _PANEL = "In context"
 
 
+@grouped
 def similarity(
     context: typer.Context,
     words: Annotated[
@@ -50,9 +48,8 @@ def similarity(
         int,
         typer.Option(metavar="N", min=0, help="List the N tokens nearest to each vector.", rich_help_panel=_PANEL),
     ] = 0,
-    model: EmbeddingOption = DEFAULT_EMBEDDING,
-    unembedding: UnembeddingOption = False,
-    no_space: NoSpaceOption = False,
+    *,
+    vectors: EmbeddingOptions,
     restrict: RestrictOption = None,
     evaluate: EvaluateOption = None,
     count_unknown: CountUnknownOption = False,
@@ -90,7 +87,7 @@ def similarity(
     given = _given(context)
     if in_context:
         _refuse(given & {"evaluate", "restrict", "no_space", "count_unknown"}, "does not go with --in-context")
-        name = model if "model" in given else os.environ.get("GPTCLI_MODEL") or DEFAULT_MODEL
+        name = vectors.model if "model" in given else os.environ.get("GPTCLI_MODEL") or DEFAULT_MODEL
         texts = _texts(words)
 
         from gptcli.checkpoint.open import open_checkpoint
@@ -98,20 +95,18 @@ def similarity(
         from gptcli.show.contexts import draw
 
         checkpoint = open_checkpoint(name, device=device.value, dtype=dtype.value, n_head=n_head)
-        found = compare_contexts(checkpoint, texts, metric=metric, neighbors=neighbors, unembedding=unembedding)
+        found = compare_contexts(checkpoint, texts, metric=metric, neighbors=neighbors, unembedding=vectors.unembedding)
         notices((*checkpoint.blueprint.notes, *found.notes))
         present(found, lambda: draw(found), as_json=json, save=save)
         return
     _refuse(given & {"neighbors", "n_head", "device", "dtype"}, "goes with --in-context only")
-
-    from gptcli.embedding.load import open_embedding
 
     if evaluate is not None:
         from gptcli.evaluation import evaluate_pairs
         from gptcli.show.evaluation import draw_pair_score
 
         no_words_with_evaluate(words, evaluate)
-        embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
+        embedding = vectors.open()
         score = evaluate_pairs(embedding, evaluate, restrict=restrict, count_unknown=count_unknown)
         present(score, lambda: draw_pair_score(score), as_json=json, save=save)
         return
@@ -120,7 +115,7 @@ def similarity(
     from gptcli.show.vectors import draw_similarities
 
     texts = words_argument(words, "A B")
-    embedding = open_embedding(model, unembedding=unembedding, leading_space=not no_space)
+    embedding = vectors.open()
     answer = queries.similarity(embedding, texts, metric)
     notices(answer.notes)
     present(answer, lambda: draw_similarities(answer), as_json=json, save=save)

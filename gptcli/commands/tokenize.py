@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gptcli.errors import InputError
-from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, SaveOption, text_argument
+from gptcli.inputs import text_argument
+from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, SaveOption
 from gptcli.show.console import present, print_json, stdout_console, stdout_is_terminal
 from gptcli.show.text import visible
 

@@ -6,11 +6,14 @@ import typer
 
 from gptcli import options
 from gptcli.errors import InputError
+from gptcli.inputs import text_argument
+from gptcli.option_groups import RunOptions, grouped
 from gptcli.show.console import notices, present
 
 _STEPS = "Steps"
 
 
+@grouped
 def trace(
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
     layer: Annotated[
@@ -35,10 +38,8 @@ def trace(
             rich_help_panel=_STEPS,
         ),
     ] = None,
-    model: options.ModelOption = options.DEFAULT_MODEL,
-    n_head: options.NHeadOption = None,
-    device: options.DeviceOption = options.Device.auto,
-    dtype: options.DtypeOption = options.Dtype.auto,
+    *,
+    run: RunOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -63,17 +64,15 @@ def trace(
 
         if prompt is not None:
             raise InputError("--config runs nothing, so there is no PROMPT to give; --tokens says how long it is")
-        answer, notes = trace_config(config, tokens, layer=layer, head=head, n_head=n_head)
+        answer, notes = trace_config(config, tokens, layer=layer, head=head, n_head=run.n_head)
         notices(notes)
     else:
         if tokens is not None:
             raise InputError(f"--tokens {tokens}: it goes with --config; a PROMPT has the tokens it has")
-        text = options.text_argument(prompt, "PROMPT")
+        text = text_argument(prompt, "PROMPT")
 
-        from gptcli.checkpoint.open import open_checkpoint
         from gptcli.inspection import trace as inspection
 
-        checkpoint = open_checkpoint(model, device=device.value, dtype=dtype.value, n_head=n_head)
-        notices(checkpoint.blueprint.notes)
+        checkpoint = run.open()
         answer = inspection.trace(checkpoint, text, layer=layer, head=head)
     present(answer, lambda: draw(answer), as_json=json, save=save)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gptcli.chatting import Chat
 from gptcli.errors import GptcliError, InputError
-from gptcli.options import stdin_lines
+from gptcli.inputs import stdin_lines
 from gptcli.show.console import (
     SAVE_SUFFIXES,
     json_text,

@@ -65,6 +65,9 @@ class _InOrder:
         self._completions, self._explainer, self._echo = writing.completions, explainer, echo
         self._current = 0
 
+    def begin(self) -> None:
+        """Nothing is shown before the first token."""
+
     def piece(self, piece: Piece) -> None:
         """A token was chosen."""
         self._explainer.add(piece)

@@ -16,6 +16,9 @@ SEPARATOR = "---"
 class Writer(Protocol):
     """Shows pieces as they come."""
 
+    def begin(self) -> None:
+        """The prompts are there, and no token yet."""
+
     def piece(self, piece: Piece) -> None:
         """A token was chosen."""
 
@@ -34,6 +37,9 @@ def write(writing: Writing, writer: Writer) -> None:
     """Have the texts written and shown; an interrupt keeps what is there."""
     pieces = iter(writing)
     try:
+        with Interrupt() as interrupt:
+            writer.begin()
+            interrupt.check()
         first = next(pieces, None)  # reading the prompt may take long, and nothing of it is shown: Ctrl-C does not wait
         with Interrupt() as interrupt:
             for piece in chain([] if first is None else [first], pieces):
@@ -73,6 +79,9 @@ class TextWriter:
         self._current = 0
         self._shown: int | None = None  # characters of the current completion that are out; None: not begun
         self._last = "\n"
+
+    def begin(self) -> None:
+        """Print the first prompt."""
         self._show()
 
     def piece(self, piece: Piece) -> None:
@@ -132,6 +141,9 @@ class JsonWriter:
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
 
+    def begin(self) -> None:
+        """Nothing is printed before the end."""
+
     def piece(self, piece: Piece) -> None:
         """Nothing is printed before the end."""
 
@@ -150,6 +162,9 @@ class JsonLinesWriter:
 
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
+
+    def begin(self) -> None:
+        """There is no object yet."""
 
     def piece(self, piece: Piece) -> None:
         """Print the object of this token."""

@@ -1,6 +1,8 @@
 """A text while it is written: what is out at every moment, and what an interrupt leaves."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +53,7 @@ def test_several_texts_stand_apart_in_order(capsys: pytest.CaptureFixture[str]) 
 def test_everything_certain_is_out_after_each_token(capsys: pytest.CaptureFixture[str]) -> None:
     made = writing(["a", "c"], [0, 1, 8, 9, 10, 2, 3], n=6, stops=["cd"])  # a b € c d
     writer = story.writer_for(made, None, echo=True)
+    writer.begin()
     out = [capsys.readouterr().out]
     for piece in made:
         writer.piece(piece)
@@ -79,6 +82,20 @@ def test_an_interrupt_keeps_what_is_there(capsys: pytest.CaptureFixture[str]) ->
     assert [completion.finish_reason for completion in made.completions] == ["interrupted"] * 2
     for completion in made.completions:
         assert len(completion.sample.ids) == len(completion.sample.logprobs) == 6
+
+
+def test_an_interrupt_while_the_prompt_is_printed_ends_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    made = writing(["a", "c"], [*range(8)])
+
+    class Interrupting(story.TextWriter):
+        def _print(self, text: str, style: str | None = None) -> None:
+            super()._print(text, style)
+            if text == "a":
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        story.write(made, Interrupting(made, echo=True))
+    assert capsys.readouterr().out == "a\n---\nc\n"
 
 
 def test_json_after_an_interrupt(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,64 @@
+"""Groups of options: a command that takes a group has the group's options on the command line."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gptcli.errors import InputError
+from gptcli.option_groups import RunOptions, SamplingOptions, WriteOptions, grouped
+from gptcli.sampling import Sampling
+
+
+@dataclass(frozen=True)
+class Sauce:
+    hot: Annotated[bool, typer.Option("--hot")] = False
+    spoons: Annotated[int, typer.Option("--spoons", "-s", min=0)] = 2
+
+
+@grouped
+def cook(dish: str, *, sauce: Sauce, plates: Annotated[int, typer.Option()] = 1) -> None:
+    """Cook something."""
+    print(dish, sauce, plates)
+
+
+def run(*args: str) -> str:
+    app = typer.Typer()
+    app.command()(cook)
+    result = CliRunner().invoke(app, args)
+    return result.stdout if result.exit_code == 0 else f"exit {result.exit_code}"
+
+
+def test_the_options_of_a_group_stand_where_the_group_stood() -> None:
+    assert list(inspect.signature(cook).parameters) == ["dish", "hot", "spoons", "plates"]
+    assert cook.__doc__ == "Cook something."
+
+
+@pytest.mark.parametrize(
+    ("args", "printed"),
+    [
+        (["rice"], "rice Sauce(hot=False, spoons=2) 1\n"),
+        (["rice", "--hot", "-s", "5", "--plates", "3"], "rice Sauce(hot=True, spoons=5) 3\n"),
+        (["rice", "-s", "-1"], "exit 2"),
+    ],
+)
+def test_a_group_gets_what_was_given_or_its_defaults(args: list[str], printed: str) -> None:
+    assert run(*args) == printed
+
+
+def test_every_filter_reaches_the_sampling_under_its_own_name() -> None:
+    given: dict[str, Any] = {
+        "temperature": 0.5, "top_k": 3, "top_p": 0.9, "min_p": 0.1, "typical_p": 0.8, "repetition_penalty": 1.5,
+        "no_repeat_ngram": 4,
+    }  # fmt: skip
+    assert SamplingOptions(**given).sampling() == Sampling(**given)
+    with pytest.raises(InputError, match="--top-p 2"):
+        SamplingOptions(top_p=2).sampling()
+
+
+def test_only_what_writes_is_quantized() -> None:
+    assert RunOptions().settings() == {"device": "auto", "dtype": "auto", "n_head": None}
+    assert WriteOptions().settings() == {**RunOptions().settings(), "quantize": "none"}
