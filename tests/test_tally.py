@@ -181,6 +181,12 @@ sizes = st.fixed_dictionaries(
 few = settings(max_examples=8, deadline=None)
 
 
+def shaped(size: dict[str, Any], **differences: Any) -> GPTConfig:
+    """A model of the size that was drawn: its width is that of its heads."""
+    width = 2 * size["heads"] * size["half_head"]
+    return GPTConfig(size["vocab"], size["positions"], width, size["layers"], size["heads"], **differences)
+
+
 @few
 @given(sizes)
 def test_gpt2_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
@@ -198,9 +204,7 @@ def test_gpt2_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
         bos_token_id=0,
         eos_token_id=0,
     )
-    ours = GPTConfig(
-        size["vocab"], size["positions"], width, size["layers"], size["heads"], n_inner=inner, tied=size["tied"]
-    )
+    ours = shaped(size, n_inner=inner, tied=size["tied"])
     assert tally(ours).parameters == on_meta("GPT2LMHeadModel", theirs)
 
 
@@ -222,12 +226,8 @@ def test_gpt_neo_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
         bos_token_id=0,
         eos_token_id=0,
     )
-    ours = GPTConfig(
-        size["vocab"],
-        size["positions"],
-        width,
-        size["layers"],
-        size["heads"],
+    ours = shaped(
+        size,
         n_inner=size["inner"],
         windows=(256,) * size["layers"],
         qkv_bias=False,
@@ -254,12 +254,8 @@ def test_gpt_j_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
         bos_token_id=0,
         eos_token_id=0,
     )
-    ours = GPTConfig(
-        size["vocab"],
-        size["positions"],
-        width,
-        size["layers"],
-        size["heads"],
+    ours = shaped(
+        size,
         n_inner=size["inner"],
         positions="rotary",
         rotary_dim=2,
@@ -291,12 +287,8 @@ def test_gpt_neox_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
         bos_token_id=0,
         eos_token_id=0,
     )
-    ours = GPTConfig(
-        size["vocab"],
-        size["positions"],
-        width,
-        size["layers"],
-        size["heads"],
+    ours = shaped(
+        size,
         n_inner=size["inner"],
         positions="rotary",
         rotary_dim=2,
@@ -332,12 +324,8 @@ def test_opt_is_counted_as_transformers_does(
         bos_token_id=2,
         eos_token_id=2,
     )
-    ours = GPTConfig(
-        size["vocab"],
-        size["positions"],
-        width,
-        size["layers"],
-        size["heads"],
+    ours = shaped(
+        size,
         n_inner=size["inner"],
         position_offset=2,
         norm="pre" if pre_norm else "post",
@@ -366,12 +354,8 @@ def test_gpt_1_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
         n_layer=size["layers"],
         n_head=size["heads"],
     )
-    ours = GPTConfig(
-        size["vocab"],
-        size["positions"],
-        width,
-        size["layers"],
-        size["heads"],
+    ours = shaped(
+        size,
         norm="post",
         final_norm=False,
     )
