@@ -13,12 +13,19 @@ from gptcli.checkpoint.source import bundled_folder
 from gptcli.model.torch_engine import TorchEngine
 from tests.held_out import held_out_ids, perplexity
 
-README = (Path(__file__).parent.parent / "weights" / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "weights" / "README.md").read_text()
 
 
 def test_its_file_is_the_one_described() -> None:
     weights = (bundled_folder() / "tales" / "model.safetensors").read_bytes()
     assert hashlib.sha256(weights).hexdigest() in README
+
+
+def test_its_recipe_is_the_one_described() -> None:
+    """Whoever changes it looks at what the README says of how the model was trained."""
+    recipe = (ROOT / "weights" / "train_tales.py").read_bytes()
+    assert hashlib.sha256(recipe).hexdigest() in README
 
 
 def test_it_has_the_loss_it_claims(tales: Any) -> None:
