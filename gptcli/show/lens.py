@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gptcli.show.heat import TextLegend
 from gptcli.show.odds import percent
 from gptcli.show.page import page
 from gptcli.show.page_parts import Cell, Grid, Legend, Listing, Part
@@ -14,13 +15,15 @@ from gptcli.show.text import token_text
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.table import Table
-    from rich.text import Text
 
     from gptcli.inspection.attribution import Attribution
     from gptcli.inspection.lens import Guess, Lens, Stage, Track
 
 _PERCENT = 4  # columns of a space and a percentage
 _SHORTEST = 7  # columns that a token gets at the least
+_SCALE = Legend("probability", [(f"{step}", step / 100) for step in range(0, 101, 25)], "%")
+_SINCE = "since: first for good"
+_LEGEND = TextLegend(replace(_SCALE, unit=f"%   {_SINCE}"), f"probability in %   {_SINCE}")
 _BETWEEN = "between attention and MLP stands what attention alone has added: in this model both work side by side"
 
 
@@ -29,7 +32,7 @@ def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [LensGrid(lens), Text(), _legend(), Text(verdict(lens))]
+    parts: list[RenderableType] = [LensGrid(lens), Text(), _LEGEND, Text(verdict(lens))]
     if lens.asked:
         parts += [Text(), _tracks(lens)]
     if lens.parallel and any(stage.sublayer == "attention" for stage in lens.stages):
@@ -63,7 +66,7 @@ def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> 
         cells=cells,
         heading="{row}, after {column}",
         large=True,
-        legend=Legend("probability", [(f"{step}", step / 100) for step in range(0, 101, 25)], "%"),
+        legend=_SCALE,
     )
     parts: list[Part] = [grid, *(_track_listing(lens, track) for track in lens.tracks if lens.asked)]
     for attribution in attributions:
@@ -166,15 +169,6 @@ def _clip(text: str, width: int) -> str:
 def _style(guess: "Guess", *, decided: bool) -> str:
     weight = "bold " if decided else ""
     return f"{weight}{text_colour(guess.probability)} on {colour(guess.probability)}"
-
-
-def _legend() -> "Text":
-    from rich.text import Text
-
-    legend = Text("probability, % ", style="dim")
-    for step in range(0, 101, 25):
-        legend.append(f" {step} ", style=f"not dim {text_colour(step / 100)} on {colour(step / 100)}")
-    return legend.append("  since: first for good")
 
 
 def _tracks(lens: "Lens") -> "Table":
