@@ -3,9 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gptcli.show.heat import TextLegend
+from gptcli.show.narrow import BARS, Narrowing
 from gptcli.show.odds import percent
 from gptcli.show.page import page
 from gptcli.show.page_parts import Cell, Grid, Legend, Listing, Part
@@ -34,7 +36,7 @@ def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType
 
     parts: list[RenderableType] = [LensGrid(lens), Text(), _LEGEND, Text(verdict(lens))]
     if lens.asked:
-        parts += [Text(), _tracks(lens)]
+        parts += [Text(), Narrowing(partial(_tracks, lens), lens.tracks, (BARS,))]
     if lens.parallel and any(stage.sublayer == "attention" for stage in lens.stages):
         parts.append(Text(_BETWEEN, style="dim"))
     for picture in more:
@@ -171,16 +173,16 @@ def _style(guess: "Guess", *, decided: bool) -> str:
     return f"{weight}{text_colour(guess.probability)} on {colour(guess.probability)}"
 
 
-def _tracks(lens: "Lens") -> "Table":
+def _tracks(lens: "Lens", tracks: "Sequence[Track]") -> "Table":
     """Rank and probability of each token at each stage; the bar is full at rank 1, and halves with its logarithm."""
     made = table(">layer")
-    for track in lens.tracks:
+    for track in tracks:
         made.add_column(f"rank of {token_text(track.token)}", justify="right", no_wrap=True)
         made.add_column("probability", justify="right", no_wrap=True)
-        made.add_column("")
+        made.add_column(BARS)
     for place, stage in enumerate(lens.stages):
         cells: list[RenderableType] = [stage_name(stage)]
-        for track in lens.tracks:
+        for track in tracks:
             closeness = _closeness(track, place, lens.vocabulary)
             cells += [f"{track.ranks[place]:,}", percent(track.probabilities[place]), Bar(closeness)]
         made.add_row(*cells)

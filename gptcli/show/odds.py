@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING
 
-from gptcli.show.pictures import LONGEST_BAR, Bar, table
+from gptcli.show.narrow import BARS, Narrowing, narrowing
+from gptcli.show.pictures import Bar, table
 from gptcli.show.text import token_text, visible
 
 if TYPE_CHECKING:
@@ -32,13 +32,12 @@ def draw_next(answer: "NextToken") -> "RenderableType":
 
     several = len(answer.distributions) > 1
     head = Text(ending(answer.prompt), style="bold").append(" ▁", style="not bold")
-    body = SideBySide(answer.distributions) if several else Candidates(answer.distributions[0])
+    body = (
+        Narrowing(_side_by_side, answer.distributions, ("id", "logit", BARS))
+        if several
+        else Candidates(answer.distributions[0])
+    )
     return Group(head, body, *(Text(summary(each), style="dim") for each in answer.distributions))
-
-
-# Columns of the candidates that go first where the terminal is narrow.
-_SPARE = ("id", "logit", "model", "bars")
-_SHORTEST_BAR = 2
 
 
 @dataclass(frozen=True)
@@ -63,19 +62,12 @@ class Candidates:
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw as many columns as there is room for."""
-        for spared in range(len(_SPARE) + 1):
-            made = self._table(_SPARE[:spared])
-            if _fits(made, console, options):
-                break
-        yield made
+        yield narrowing(self._table(), "id", "logit", "model", BARS)
 
-    def _table(self, without: tuple[str, ...]) -> "Table":
+    def _table(self) -> "Table":
         odds = self.odds
-        figures = ("logit", "probability", *(("model",) if odds.filters else ()))
-        columns = [name for name in ("id", *figures) if name not in without]
-        bars = "bars" not in without
-        made = table(">rank", "token", *(f">{name}" for name in columns), *[""] * bars)
-        _tell_spared(made, [name for name in ("id", *figures, "bars") if name in without])
+        columns = ("id", "logit", "probability", *(("model",) if odds.filters else ()))
+        made = table(">rank", "token", *(f">{name}" for name in columns), BARS)
         end = len(odds.candidates) if self.most is None else self.start + self.most
         listed, hidden = odds.candidates[self.start : end], odds.candidates[: self.start] + odds.candidates[end:]
         largest = max(candidate.probability for candidate in odds.candidates + odds.watched) or 1.0
@@ -90,7 +82,7 @@ class Candidates:
             }
             style = "reverse" if candidate.id == self.selected else "dim" if candidate.cut_by else None
             cells = [pointed + rank, token, *(figure[name] for name in columns)]
-            made.add_row(*cells, *[Bar(candidate.probability / largest)] * bars, style=style)
+            made.add_row(*cells, Bar(candidate.probability / largest), style=style)
             if candidate is listed[-1]:
                 probability = odds.rest.probability + sum(each.probability for each in hidden)
                 rest = {"probability": percent(probability)}
@@ -99,67 +91,24 @@ class Candidates:
         return made
 
 
-@dataclass(frozen=True)
-class SideBySide:
-    """One column with a bar for each temperature.
-
-    A narrow terminal gets fewer columns, and then the temperatures in blocks below each other.
-    """
-
-    several: "list[Distribution]"
-
-    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """Draw as many columns as there is room for."""
-        count = len(self.several)
-        for across, without in product(range(count, 0, -1), ((), _SPARE[:1], _SPARE[:2])):
-            blocks = self._blocks(across, without)
-            if all(_fits(block, console, options) for block in blocks):
-                break
-        else:
-            blocks = self._blocks(1, _SPARE)
-        yield from blocks
-
-    def _blocks(self, across: int, without: tuple[str, ...]) -> "list[Table]":
-        starts = range(0, len(self.several), across)
-        blocks = [_block(self.several[start : start + across], without) for start in starts]
-        _tell_spared(blocks[-1], [name for name in without if name != "model"])
-        return blocks
-
-
-def _block(several: "list[Distribution]", without: tuple[str, ...]) -> "Table":
-    first, bars = several[0], "bars" not in without
-    columns = [name for name in ("id", "logit") if name not in without]
-    made = table(">rank", "token", *(f">{name}" for name in columns))
+def _side_by_side(several: "Sequence[Distribution]") -> "Table":
+    """One column with a bar for each temperature."""
+    first = several[0]
+    made = table(">rank", "token", ">id", ">logit")
     for odds in several:
         made.add_column(f"T = {odds.temperature:g}", justify="right", no_wrap=True)
-        if bars:
-            made.add_column("")
+        made.add_column(BARS)
     most = [max(candidate.probability for candidate in odds.candidates) for odds in several]
     rows = zip(*(odds.candidates + odds.watched for odds in several), strict=True)
     for same in rows:
-        rank, token, number = _name(same[0])
-        figure = {"id": number, "logit": f"{same[0].logit:.3f}"}
-        cells: list[RenderableType] = [rank, token, *(figure[name] for name in columns)]
+        cells: list[RenderableType] = [*_name(same[0]), f"{same[0].logit:.3f}"]
         for candidate, largest in zip(same, most, strict=True):
-            cells += [_probability(candidate), *[Bar(candidate.probability / largest)] * bars]
+            cells += [_probability(candidate), Bar(candidate.probability / largest)]
         made.add_row(*cells)
         if same[0] is first.candidates[-1]:
-            rest = [cell for odds in several for cell in (percent(odds.rest.probability), *[""] * bars)]
-            more = ("", f"{first.rest.count:,} more", *("" for _ in columns))
-            made.add_row(*more, *rest, end_section=bool(first.watched), style="dim")
+            rest = [cell for odds in several for cell in (percent(odds.rest.probability), "")]
+            made.add_row("", f"{first.rest.count:,} more", "", "", *rest, end_section=bool(first.watched), style="dim")
     return made
-
-
-def _tell_spared(made: "Table", names: "Sequence[str]") -> None:
-    if names:
-        made.caption, made.caption_justify = f"no room for {', '.join(names)}", "left"
-
-
-def _fits(made: "Table", console: "Console", options: "ConsoleOptions") -> bool:
-    """Whether a table has room for its columns, with its bars as short as they may be."""
-    bars = sum(column.header == "" for column in made.columns)
-    most = made.__rich_measure__(console, options.update(width=1000)).maximum
-    return most - bars * (LONGEST_BAR - _SHORTEST_BAR) <= options.max_width
 
 
 def draw_positions(answer: "Positions") -> "RenderableType":
@@ -173,7 +122,7 @@ def draw_positions(answer: "Positions") -> "RenderableType":
             percent(guess.best_probability),
             *_came(guess),
         )
-    return made
+    return narrowing(made, "rank", "position", "probability")
 
 
 def _came(guess: "Guess") -> list[str]:

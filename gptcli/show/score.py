@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.show.heat import TextLegend, has_colours
+from gptcli.show.narrow import BARS, Narrowing, narrowing
 from gptcli.show.odds import percent
 from gptcli.show.page import page
 from gptcli.show.page_parts import Cell, Legend, Listing, Strip
@@ -13,7 +14,6 @@ from gptcli.show.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
-    from rich.table import Table
 
     from gptcli.scoring import Score, TokenScore
 
@@ -90,13 +90,13 @@ def _style(bits: float) -> str:
     return f"{text_colour(fraction)} on {colour(fraction)}"
 
 
-def _listed(score: "Score", top: int) -> "Table":
+def _listed(score: "Score", top: int) -> Narrowing:
     places = _places(score, top)
-    made = table(*_COLUMNS, "")
+    made = table(*_COLUMNS, BARS)
     most = max(_bits(score.tokens[place]) for place in places) or 1.0
     for place in places:
         made.add_row(*_row(score, place), Bar(_bits(score.tokens[place]) / most))
-    return made
+    return narrowing(made, "place", "rank", BARS)
 
 
 def _places(score: "Score", top: int) -> list[int]:
