@@ -1,14 +1,13 @@
 """A text that a person and a model write together: every token is picked, typed or drawn, and can be taken back."""
 
 from dataclasses import asdict
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
 from gptcli.explaining import Explanation, Offer, explain, offer
 from gptcli.generation import Limits, Row, Sample, choose, finish_reason, read_newest, window
 from gptcli.model.engine import Engine
-from gptcli.model.lookup import RewindingEngine
 from gptcli.sampling import Logits, Sampling, generator_for
 from gptcli.tokenizer import Tokenizer
 from gptcli.writing import Request, known, prompt_ids
@@ -140,8 +139,9 @@ class Draft:
         seen = self.sample.all_ids[-self._row.used :]
         first = self.sample.slid == self._slid
         at_once = self._window if first else max(self._engine.n_positions // 2, 1) - 1
-        if same_window and len(seen) > at_once and hasattr(self._engine, "rewind"):
-            cast(RewindingEngine, self._engine).rewind(2)
+        rewind = getattr(self._engine, "rewind", None)
+        if same_window and len(seen) > at_once and rewind is not None:
+            rewind(2)
             at_once = len(seen) - 1
         elif first:
             logits = self._engine.prefill([seen[:at_once]], self._capacity)
@@ -149,7 +149,8 @@ class Draft:
             self._engine.refill(0, seen[:at_once])
         for token in seen[at_once:]:
             logits = self._engine.step([token])
-        return logits[0]
+        newest: Logits = logits[0]
+        return newest
 
     def _add(self, how: How, token: int | None) -> None:
         assert not self.finished, "nothing can follow the end of a text"

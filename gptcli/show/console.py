@@ -42,6 +42,16 @@ def stdout_is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def write_flowing(console: "Console | None", text: str, style: str | None = None) -> None:
+    """Write a piece of running text on stdout: for a person made visible, into a pipe (no console) as it is."""
+    if console is None:
+        sys.stdout.write(text)
+    elif style is None:
+        sys.stdout.write(visible(text))  # Rich would make eight spaces of a tab, wherever on the line it stands
+    else:
+        console.print(visible(text), style=style, end="", soft_wrap=True)
+
+
 def notice(message: str) -> None:
     """Tell the user something beside the answer: one plain line on stderr."""
     print(visible(message), file=sys.stderr, flush=True)
