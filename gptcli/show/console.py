@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptcli.errors import GptcliError, InputError
+from gptcli.show.export import HTML_FORMAT, svg_format
 from gptcli.show.text import visible
 
 if TYPE_CHECKING:
@@ -176,9 +177,9 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
     recorder.print(picture)
     match path.suffix.lower():
         case ".svg":
-            exported = recorder.export_svg(title="gptcli", code_format=_svg_format())
+            exported = recorder.export_svg(title="gptcli", code_format=svg_format())
         case ".html":
-            exported = recorder.export_html()
+            exported = recorder.export_html(code_format=HTML_FORMAT)
         case _:
             exported = recorder.export_text()
     write_whole(path, exported)
@@ -209,12 +210,3 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
-
-
-def _svg_format() -> str:
-    """Rich's SVG template without its web fonts: a saved picture must not reach for the network."""
-    from rich._export_format import CONSOLE_SVG_FORMAT
-
-    return re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
-        "font-family: Fira Code", "font-family: 'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas"
-    )
