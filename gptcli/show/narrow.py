@@ -42,6 +42,9 @@ class Narrowing:
                 if all(_fits(block, console, options) for block in blocks):
                     yield from _told(blocks, whole[0], without)
                     return
+        for block in blocks:
+            for column in block.columns:
+                column.no_wrap = column.justify == "right"  # what is to be cut is a name, and not a figure
         yield from _told(blocks, whole[0], self.spare)
 
 
