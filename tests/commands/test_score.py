@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from gptcli.cli import app
 from gptcli.scoring import score
 from gptcli.show.score import draw
+from tests.conftest import Run
+from tests.show.test_pick import on_terminal
 
 TEXT = "Once upon a time there was a little girl named Lily. She loved the sea and the refrigerator.\n"
 LONG = TEXT * 40  # about 900 tokens; the context is 512
@@ -127,3 +129,16 @@ def test_a_narrow_terminal_cuts_no_figure(width: int, monkeypatch: pytest.Monkey
     assert ("…" in shown) == (width == 30)  # of a long name
     for token in sorted(answer(TEXT)["tokens"][1:], key=lambda token: -token["surprisal_bits"])[:3]:
         assert f"{token['surprisal_bits']:.2f}" in shown
+
+
+def test_a_bar_shows_how_far_it_is_and_goes(child_environment: dict[str, str]) -> None:
+    with on_terminal(child_environment, LONG, "--top", "2", name="score") as terminal:
+        terminal.wait_for("scoring")
+        assert terminal.end() == 0
+        assert "perplexity" in terminal.seen
+
+
+def test_a_pipe_is_read_and_gets_no_bar(run_gptcli: Run) -> None:
+    done = run_gptcli("score", "--top", "2", input=LONG.encode())
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"perplexity" in done.stdout
