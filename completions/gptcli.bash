@@ -75,9 +75,10 @@ _gptcli() {
             [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens trace params tokenize similarity neighbors analogy direction map bench models
             ;;
         tour)
-            options="--list --stop --json -h --help"
+            options="--list --stop --json --save -h --help"
             case "$prev" in
                 --stop) return ;;
+                --save) _gptcli_files; return ;;
             esac
             ;;
         generate)

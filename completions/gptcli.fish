@@ -55,6 +55,7 @@ complete -c gptcli -n '__gptcli_at \'\'' -s h -l help -d 'Show this message and 
 complete -c gptcli -n '__gptcli_at \'tour\'' -l list -d 'List the stops, and run nothing.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l stop -x -d 'Only this stop.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'generate\'' -l prompts-file -r -F -d 'One prompt a line.'

@@ -8,7 +8,7 @@ from gptcli.errors import InputError
 from gptcli.explaining import Explanation, Offer, explain, offer
 from gptcli.generation import Limits, Row, Sample, choose, finish_reason, read_newest, window
 from gptcli.model.engine import Engine
-from gptcli.sampling import Sampling, generator_for
+from gptcli.sampling import Logits, Sampling, generator_for
 from gptcli.tokenizer import Tokenizer
 from gptcli.writing import Request, known, prompt_ids
 
@@ -66,10 +66,11 @@ class Draft:
         self.sample = Sample(0, 0, list(prompt_ids), slid=int(len(prompt_ids) > len(read)))
         self.hows: list[How] = []
         self.steps: list[Explanation] = []
+        self._window, self._slid = len(read), self.sample.slid
         self._row = Row(self.sample, generator_for(seed, 0), len(read))
         self._before: list[tuple[int, int]] = []  # of each token: positions read and slides before it came
-        capacity = min(len(read) + max(limits.max_new_tokens, 1), engine.n_positions)
-        self._logits = engine.prefill([read], capacity)[0][:n_vocab]
+        self._capacity = min(len(read) + max(limits.max_new_tokens, 1), engine.n_positions)
+        self._logits = engine.prefill([read], self._capacity)[0][:n_vocab]
         if limits.max_new_tokens < 1:
             self.sample.finish_reason = "length"
 
@@ -121,14 +122,35 @@ class Draft:
         self.steps.pop()
         self.sample.ids.pop()
         self.sample.logprobs.pop()
+        slid = self.sample.slid
         self._row.used, self.sample.slid = self._before.pop()
         self._row.generator = generator_for(self.seed, 0)
         self._row.generator.random(len(self.sample.ids))
         if not self.finished:  # else the model has not read the token
-            seen = self.sample.all_ids[-self._row.used :]
-            self._engine.refill(0, seen[:-1])
-            self._logits = self._engine.step([seen[-1]])[0][: self._n_vocab]
+            self._logits = self._read_back(same_window=slid == self.sample.slid)[: self._n_vocab]
         self.sample.finish_reason = None
+
+    def _read_back(self, *, same_window: bool) -> Logits:
+        """The logits after the newest token, once the one behind it is taken back.
+
+        The model reads in the very steps in which it read before, so that they are the same to the last digit, and a
+        record is repeated exactly.
+        """
+        seen = self.sample.all_ids[-self._row.used :]
+        first = self.sample.slid == self._slid
+        at_once = self._window if first else max(self._engine.n_positions // 2, 1) - 1
+        rewind = getattr(self._engine, "rewind", None)
+        if same_window and len(seen) > at_once and rewind is not None:
+            rewind(2)
+            at_once = len(seen) - 1
+        elif first:
+            logits = self._engine.prefill([seen[:at_once]], self._capacity)
+        else:
+            self._engine.refill(0, seen[:at_once])
+        for token in seen[at_once:]:
+            logits = self._engine.step([token])
+        newest: Logits = logits[0]
+        return newest
 
     def _add(self, how: How, token: int | None) -> None:
         assert not self.finished, "nothing can follow the end of a text"

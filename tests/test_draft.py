@@ -7,17 +7,21 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.draft import Draft
 from gptcli.errors import InputError
 from gptcli.generation import Limits, generate, new_samples
+from gptcli.model.config import GPTConfig
+from gptcli.model.native import library
+from gptcli.model.torch_engine import TorchEngine
 from gptcli.replaying import read_record, replayed
 from gptcli.sampling import Sampling
 from gptcli.show.console import json_ready
 from gptcli.tokenizer import gpt2_tokenizer
+from tests.test_native import in_c, random_model
 from tests.toy_engine import ToyEngine, random_table
 
 GPT2 = gpt2_tokenizer()
@@ -84,29 +88,54 @@ def test_what_was_taken_back_was_never_there(moves: list[str], n_positions: int)
         assert len(engine.rows[0]) <= n_positions
 
 
-def test_the_model_itself_forgets_what_was_taken_back(tales: Checkpoint) -> None:
-    def fresh() -> Draft:
-        ids = tales.tokenizer.encode("Once upon a time")
-        engine = type(tales.engine)(tales.model)  # type: ignore[call-arg]
-        sampling, limits = Sampling(0.8, top_k=40), Limits(30, tales.eos_ids)
-        return Draft(
-            engine, tales.tokenizer, "Once upon a time", ids, sampling, limits, seed=1, n_vocab=tales.n_vocab, top=5
-        )
+@pytest.fixture(params=["torch", "C"])
+def engine(request: pytest.FixtureRequest) -> Any:
+    """A tiny GPT-2 with a context of 24, on either engine."""
+    model = random_model(GPTConfig(vocab_size=97, n_positions=24, n_embd=32, n_layer=3, n_head=4))
+    if request.param == "torch":
+        return TorchEngine(model)
+    if not library.available():
+        pytest.skip("no C engine")
+    return in_c(model)
 
-    made, straight = fresh(), fresh()
-    for _ in range(5):
-        made.draw()
-        straight.draw()
-    made.type(" The dragon sang")
-    for _ in range(4):
-        made.draw()
-    for _ in range(len(made.hows) - 5):
-        made.undo()
-    logits = [[candidate.logit for candidate in each.offer().odds.candidates] for each in (made, straight)]
-    assert logits[0] == pytest.approx(logits[1], abs=1e-4)
-    made.draw()
-    straight.draw()
-    assert made.sample.ids == straight.sample.ids
+
+def mistaken(made: Draft, right: Sequence[int], detours: Sequence[int]) -> None:
+    """Write a text, each time after so many tokens that are taken back again."""
+    for token, detour in zip(right, detours, strict=True):
+        for step in range(detour):
+            made.pick((token * 7 + step * 11) % 97)
+        for _ in range(detour):
+            made.undo()
+        made.pick(token)
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 24), st.lists(st.tuples(st.integers(0, 96), st.integers(0, 14)), min_size=1, max_size=40))
+def test_a_text_with_mistakes_taken_back_is_the_text_without_to_the_last_bit(
+    engine: Any, prompt: int, moves: list[tuple[int, int]]
+) -> None:
+    """Also where the context slid in between: a context holds 24 tokens, a text up to 64, and a detour 14."""
+    texts = []
+    for detours in ([detour for _, detour in moves], [0] * len(moves)):
+        made = draft(n=90, engine=engine, prompt=range(prompt))
+        made._n_vocab = 97
+        mistaken(made, [token for token, _ in moves], detours)
+        texts.append((made.sample, made.steps, made._logits.tobytes()))
+    assert texts[0] == texts[1]
+
+
+def test_an_engine_that_cannot_go_back_reads_again(engine: Any) -> None:
+    """Such as that of several processes."""
+    texts = []
+    for detours in ([3, 0, 5], [0, 0, 0]):
+        only = SimpleNamespace(
+            n_positions=24, prefill=engine.prefill, step=engine.step, refill=engine.refill, select=engine.select
+        )
+        made = draft(engine=only)
+        made._n_vocab = 97
+        mistaken(made, [1, 2, 3], detours)
+        texts.append((made.sample, made.steps, made._logits.tobytes()))
+    assert texts[0] == texts[1]
 
 
 def test_typed_text_becomes_tokens() -> None:

@@ -18,9 +18,11 @@ from gptcli.show.console import (
     save_as,
     stdout_console,
     stdout_is_terminal,
+    write_flowing,
     write_whole,
 )
 from gptcli.show.interrupt import Interrupt
+from gptcli.show.keyboard import typed_ahead
 from gptcli.show.text import visible
 from gptcli.show.transcript import draw_prompt, draw_turns
 
@@ -111,7 +113,7 @@ class Conversation:
     def _answer(self, text: str) -> None:
         begun = False
         try:
-            with Interrupt() as interrupt, closing(self._chat.ask(text)) as pieces:
+            with Interrupt() as interrupt, typed_ahead(), closing(self._chat.ask(text)) as pieces:
                 for piece in pieces:
                     if not begun and self._shows_names:
                         self._write(f"{self._chat.layout.assistant}: ", style="bold")
@@ -131,11 +133,8 @@ class Conversation:
     def _write(self, text: str, style: str | None = None) -> None:
         if self._as_json:
             return
-        if self._console is None:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        else:
-            self._console.print(visible(text), style=style, end="", soft_wrap=True)
+        write_flowing(self._console, text, style)
+        sys.stdout.flush()
 
     def _tell_fallen(self) -> None:
         if not self._told_fallen and self._chat.prompt().fallen:

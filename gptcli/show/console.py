@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptcli.errors import GptcliError, InputError
+from gptcli.show.export import HTML_FORMAT, svg_format
 from gptcli.show.text import visible
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ def stdout_console() -> "Console":
 def stdout_is_terminal() -> bool:
     """Whether a person is looking at stdout."""
     return sys.stdout.isatty()
+
+
+def write_flowing(console: "Console | None", text: str, style: str | None = None) -> None:
+    """Write a piece of running text on stdout: for a person made visible, into a pipe (no console) as it is."""
+    if console is None:
+        sys.stdout.write(text)
+    elif style is None:
+        sys.stdout.write(visible(text))  # Rich would make eight spaces of a tab, wherever on the line it stands
+    else:
+        console.print(visible(text), style=style, end="", soft_wrap=True)
 
 
 def notice(message: str) -> None:
@@ -166,9 +177,9 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
     recorder.print(picture)
     match path.suffix.lower():
         case ".svg":
-            exported = recorder.export_svg(title="gptcli", code_format=_svg_format())
+            exported = recorder.export_svg(title="gptcli", code_format=svg_format())
         case ".html":
-            exported = recorder.export_html()
+            exported = recorder.export_html(code_format=HTML_FORMAT)
         case _:
             exported = recorder.export_text()
     write_whole(path, exported)
@@ -199,12 +210,3 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
-
-
-def _svg_format() -> str:
-    """Rich's SVG template without its web fonts: a saved picture must not reach for the network."""
-    from rich._export_format import CONSOLE_SVG_FORMAT
-
-    return re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
-        "font-family: Fira Code", "font-family: 'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas"
-    )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gptcli.show.frame import Frame
+from gptcli.show.narrow import BARS, Narrowing, narrowing
 from gptcli.show.odds import Candidates, percent, summary
 from gptcli.show.passage import Passage, legend, short_percent
 from gptcli.show.pictures import Bar, table
@@ -11,7 +12,6 @@ from gptcli.show.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
 
     from gptcli.explaining import Cut, Explanation
 
@@ -68,8 +68,8 @@ def draw_listed(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType"
     return Group(Passage(prompt, steps), "", legend(), _listed(steps)) if steps else Passage(prompt, steps)
 
 
-def _listed(steps: "Sequence[Explanation]") -> "Table":
-    made = table(">place", "token", ">probability", ">model", ">rank", "")
+def _listed(steps: "Sequence[Explanation]") -> Narrowing:
+    made = table(">place", "token", ">probability", ">model", ">rank", BARS)
     for step in steps:
         chosen = step.chosen
         made.add_row(
@@ -80,7 +80,7 @@ def _listed(steps: "Sequence[Explanation]") -> "Table":
             f"{chosen.rank:,}",
             Bar(chosen.model_probability),
         )
-    return made
+    return narrowing(made, "place", "rank", "model", BARS)
 
 
 def row_heading() -> str:

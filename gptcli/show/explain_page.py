@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.odds import percent
 from gptcli.show.page import page
-from gptcli.show.page_parts import Cell, Choice, Legend, Strip
+from gptcli.show.page_parts import Cell, Choice, Strip
+from gptcli.show.passage import LEGEND
 from gptcli.show.text import token_text
 
 if TYPE_CHECKING:
     from gptcli.explaining import Explanation
 
 _NAMES = ("the model gave it", "drawn at", "rank", "logit", "entropy of the draw", "cut")
-_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def draw_page(texts: "Sequence[tuple[str, list[Explanation]]]") -> str:
@@ -21,9 +21,8 @@ def draw_page(texts: "Sequence[tuple[str, list[Explanation]]]") -> str:
     Args:
         texts: prompts, and the tokens that were added to each.
     """
-    legend = Legend("the model gave it", [(f"{tick:.0%}", tick) for tick in _TICKS])
     strips = [
-        Strip(f"Text {number}" if len(texts) > 1 else "", _NAMES, list(map(_cell, steps)), legend, before=prompt)
+        Strip(f"Text {number}" if len(texts) > 1 else "", _NAMES, list(map(_cell, steps)), LEGEND, before=prompt)
         for number, (prompt, steps) in enumerate(texts, start=1)
     ]
     return page("What each token was chosen from", [], strips)

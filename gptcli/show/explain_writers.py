@@ -3,18 +3,17 @@
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gptcli.explaining import Explainer, Explanation
 from gptcli.show import explain, story
 from gptcli.show.console import save_as, stdout_console, stdout_is_terminal
 from gptcli.show.explain_page import draw_page
+from gptcli.show.keyboard import typed_ahead
 from gptcli.show.odds import ending
 from gptcli.writing import Completion, Piece, Writing
-
-if TYPE_CHECKING:
-    pass
 
 # Nobody reads more pictures a second than this.
 _PER_SECOND = 15
@@ -106,7 +105,9 @@ class LiveWriter(_InOrder):
         super().__init__(writing, explainer, echo=echo)
         self._console = stdout_console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._live.start()
+        self._open = ExitStack()
+        self._open.enter_context(typed_ahead())  # what a terminal echoes would shift the picture
+        self._open.enter_context(self._live)
         self._drawn = 0.0
 
     def close(self) -> None:
@@ -116,7 +117,7 @@ class LiveWriter(_InOrder):
 
     def stop(self) -> None:
         """Take the moving picture away, and give the terminal its cursor back."""
-        self._live.stop()
+        self._open.close()
 
     def _grow(self, completion: Completion) -> None:
         now = time.monotonic()

@@ -8,6 +8,7 @@ from gptcli.show.passage import Passage
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.segment import Segment
 
     from gptcli.explaining import Explanation
 
@@ -41,7 +42,7 @@ class Frame:
         layout = self._beside if options.max_width >= _BESIDE else self._below
         whole = layout(console, options.update(height=None), height)
         for line in console.render_lines(whole, options.update(height=None), pad=False)[:height]:
-            yield from line
+            yield from _trimmed(line)
             yield Segment.line()
 
     def _below(self, console: "Console", options: "ConsoleOptions", height: int) -> "RenderableType":
@@ -70,3 +71,20 @@ class Frame:
             return made, taken
         most = max(self.listed - (taken - room), 1)
         return self.now(most), taken - (self.listed - most)
+
+
+def _trimmed(line: "list[Segment]") -> "list[Segment]":
+    """A line without the blanks at its end.
+
+    A line filled to the edge would be moved down by whatever comes behind it, such as the ^C of a terminal.
+    """
+    from rich.segment import Segment
+
+    while line:
+        last = line[-1]
+        if last.style and (last.style.bgcolor or last.style.reverse):
+            break
+        if text := last.text.rstrip():
+            return [*line[:-1], Segment(text, last.style)]
+        line = line[:-1]
+    return line

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gptcli.show.page_parts import Legend
 from gptcli.show.pictures import colour, shade, text_colour
 from gptcli.show.text import visible
 
@@ -117,15 +118,44 @@ class MapLegend:
 
         low, high = self.bounds
         digits = max(2 - math.floor(math.log10((high - low) or 1.0)), 0)
-        line = Text(f"{self.name} ", style="dim")
-        for step in range(5):
-            if has_colours(console):
-                figure = round(low + (high - low) * step / 4, digits) + 0.0  # no -0
-                line.append(f" {figure:g} ", style=f"not dim {_ground(step / 4)}")
-            else:
-                figure = round(low + (high - low) * step / 5, digits) + 0.0
-                line.append(f" {_map_shade(step / 5)} {figure:g}+")
-        yield line.append(f"   blank: {self.empty}" if self.empty else "")
+        empty = f"   blank: {self.empty}" if self.empty else ""
+
+        def figure(part: float) -> str:
+            return f"{round(low + (high - low) * part, digits) + 0.0:g}"  # no -0
+
+        if has_colours(console):
+            yield _swatches(Legend(self.name, [(figure(step / 4), step / 4) for step in range(5)], empty))
+        else:
+            shades = "".join(f" {_map_shade(step / 5)} {figure(step / 5)}+" for step in range(5))
+            yield Text(f"{self.name} {shades}{empty}", style="dim")
+
+
+@dataclass(frozen=True)
+class TextLegend:
+    """What the colours behind tokens mean; on one line.
+
+    Attributes:
+        legend: figures on their colours.
+        plain: said where there is no colour: how the figures are told there.
+    """
+
+    legend: Legend
+    plain: str
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """The figures on their colours, or where to find them."""
+        from rich.text import Text
+
+        yield _swatches(self.legend) if has_colours(console) else Text(self.plain, style="dim")
+
+
+def _swatches(legend: Legend) -> "Text":
+    from rich.text import Text
+
+    line = Text().append(f"{legend.name} ", style="dim")
+    for tick, fraction in legend.ticks:
+        line.append(f" {tick} ", style=_ground(fraction))
+    return line.append(f" {legend.unit}" if legend.unit else "", style="dim")
 
 
 def has_colours(console: "Console") -> bool:

@@ -84,6 +84,33 @@ def keyboard() -> Iterator[Callable[[float], list[str]]]:
             termios.tcsetattr(place, termios.TCSADRAIN, before)
 
 
+@contextmanager
+def typed_ahead() -> Iterator[None]:
+    """While something is written: what is typed waits unseen for the next line to be read, also a Ctrl-D.
+
+    Ctrl-C interrupts as always. Where there is no terminal, or on Windows, nothing changes.
+    """
+    try:
+        import termios
+    except ImportError:  # Windows
+        yield
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        yield
+        return
+    place = sys.stdin.fileno()
+    before = termios.tcgetattr(place)
+    with _ending_in_order():
+        try:
+            state: list[Any] = termios.tcgetattr(place)
+            state[3] &= ~termios.ECHO
+            state[6][termios.VEOF] = bytes([os.fpathconf(place, "PC_VDISABLE")])  # the end of a line nobody reads
+            termios.tcsetattr(place, termios.TCSADRAIN, state)
+            yield
+        finally:
+            termios.tcsetattr(place, termios.TCSADRAIN, before)
+
+
 def _reader(place: int) -> Callable[[float], list[str]]:
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 

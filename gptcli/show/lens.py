@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from gptcli.show.heat import TextLegend
+from gptcli.show.narrow import BARS, Narrowing
 from gptcli.show.odds import percent
 from gptcli.show.page import page
 from gptcli.show.page_parts import Cell, Grid, Legend, Listing, Part
@@ -14,13 +17,15 @@ from gptcli.show.text import token_text
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.table import Table
-    from rich.text import Text
 
     from gptcli.inspection.attribution import Attribution
     from gptcli.inspection.lens import Guess, Lens, Stage, Track
 
 _PERCENT = 4  # columns of a space and a percentage
 _SHORTEST = 7  # columns that a token gets at the least
+_SCALE = Legend("probability", [(f"{step}", step / 100) for step in range(0, 101, 25)], "%")
+_SINCE = "since: first for good"
+_LEGEND = TextLegend(replace(_SCALE, unit=f"%   {_SINCE}"), f"probability in %   {_SINCE}")
 _BETWEEN = "between attention and MLP stands what attention alone has added: in this model both work side by side"
 
 
@@ -29,9 +34,9 @@ def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [LensGrid(lens), Text(), _legend(), Text(verdict(lens))]
+    parts: list[RenderableType] = [LensGrid(lens), Text(), _LEGEND, Text(verdict(lens))]
     if lens.asked:
-        parts += [Text(), _tracks(lens)]
+        parts += [Text(), Narrowing(partial(_tracks, lens), lens.tracks, (BARS,))]
     if lens.parallel and any(stage.sublayer == "attention" for stage in lens.stages):
         parts.append(Text(_BETWEEN, style="dim"))
     for picture in more:
@@ -63,7 +68,7 @@ def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> 
         cells=cells,
         heading="{row}, after {column}",
         large=True,
-        legend=Legend("probability", [(f"{step}", step / 100) for step in range(0, 101, 25)], "%"),
+        legend=_SCALE,
     )
     parts: list[Part] = [grid, *(_track_listing(lens, track) for track in lens.tracks if lens.asked)]
     for attribution in attributions:
@@ -168,25 +173,16 @@ def _style(guess: "Guess", *, decided: bool) -> str:
     return f"{weight}{text_colour(guess.probability)} on {colour(guess.probability)}"
 
 
-def _legend() -> "Text":
-    from rich.text import Text
-
-    legend = Text("probability, % ", style="dim")
-    for step in range(0, 101, 25):
-        legend.append(f" {step} ", style=f"not dim {text_colour(step / 100)} on {colour(step / 100)}")
-    return legend.append("  since: first for good")
-
-
-def _tracks(lens: "Lens") -> "Table":
+def _tracks(lens: "Lens", tracks: "Sequence[Track]") -> "Table":
     """Rank and probability of each token at each stage; the bar is full at rank 1, and halves with its logarithm."""
     made = table(">layer")
-    for track in lens.tracks:
+    for track in tracks:
         made.add_column(f"rank of {token_text(track.token)}", justify="right", no_wrap=True)
         made.add_column("probability", justify="right", no_wrap=True)
-        made.add_column("")
+        made.add_column(BARS)
     for place, stage in enumerate(lens.stages):
         cells: list[RenderableType] = [stage_name(stage)]
-        for track in lens.tracks:
+        for track in tracks:
             closeness = _closeness(track, place, lens.vocabulary)
             cells += [f"{track.ranks[place]:,}", percent(track.probabilities[place]), Bar(closeness)]
         made.add_row(*cells)

@@ -67,6 +67,7 @@ def _arrows(answer: "WordMap") -> "Table":
     first = answer.arrows[0]
     alike = f"cosine with {names[first.start]} → {names[first.end]}"
     listed = table("arrow", ">length", *([f">{alike}"] if len(answer.arrows) > 1 else []))
+    listed.columns[-1].no_wrap = False  # its heading is long
     for arrow in answer.arrows:
         cells = [f"{names[arrow.start]} → {names[arrow.end]}", f"{arrow.length:.3f}", f"{arrow.cosine:.3f}"]
         listed.add_row(*cells[: len(listed.columns)])

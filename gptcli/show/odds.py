@@ -1,9 +1,11 @@
 """The pictures of ``gptcli logits``: candidates with bars, temperatures side by side, a prompt's positions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.pictures import LONGEST_BAR, Bar, table
+from gptcli.show.narrow import BARS, Narrowing, narrowing
+from gptcli.show.pictures import Bar, table
 from gptcli.show.text import token_text, visible
 
 if TYPE_CHECKING:
@@ -30,13 +32,12 @@ def draw_next(answer: "NextToken") -> "RenderableType":
 
     several = len(answer.distributions) > 1
     head = Text(ending(answer.prompt), style="bold").append(" ▁", style="not bold")
-    body = _side_by_side(answer.distributions) if several else Candidates(answer.distributions[0])
+    body = (
+        Narrowing(_side_by_side, answer.distributions, ("id", "logit", BARS))
+        if several
+        else Candidates(answer.distributions[0])
+    )
     return Group(head, body, *(Text(summary(each), style="dim") for each in answer.distributions))
-
-
-# Columns of the candidates that go first where the terminal is narrow.
-_SPARE = ("id", "logit", "model")
-_SHORTEST_BAR = 2
 
 
 @dataclass(frozen=True)
@@ -61,20 +62,12 @@ class Candidates:
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw as many columns as there is room for."""
-        for spared in range(len(_SPARE) + 1):
-            made = self._table(_SPARE[:spared])
-            most = made.__rich_measure__(console, options.update(width=1000)).maximum
-            if most - LONGEST_BAR + _SHORTEST_BAR <= options.max_width:
-                break
-        yield made
+        yield narrowing(self._table(), "id", "logit", "model", BARS)
 
-    def _table(self, without: tuple[str, ...]) -> "Table":
+    def _table(self) -> "Table":
         odds = self.odds
-        figures = ("logit", "probability", *(("model",) if odds.filters else ()))
-        columns = [name for name in ("id", *figures) if name not in without]
-        made = table(">rank", "token", *(f">{name}" for name in columns), "")
-        if hidden_columns := [name for name in ("id", *figures) if name in without]:
-            made.caption, made.caption_justify = f"no room for {', '.join(hidden_columns)}", "left"
+        columns = ("id", "logit", "probability", *(("model",) if odds.filters else ()))
+        made = table(">rank", "token", *(f">{name}" for name in columns), BARS)
         end = len(odds.candidates) if self.most is None else self.start + self.most
         listed, hidden = odds.candidates[self.start : end], odds.candidates[: self.start] + odds.candidates[end:]
         largest = max(candidate.probability for candidate in odds.candidates + odds.watched) or 1.0
@@ -98,13 +91,13 @@ class Candidates:
         return made
 
 
-def _side_by_side(several: "list[Distribution]") -> "Table":
+def _side_by_side(several: "Sequence[Distribution]") -> "Table":
     """One column with a bar for each temperature."""
     first = several[0]
     made = table(">rank", "token", ">id", ">logit")
     for odds in several:
         made.add_column(f"T = {odds.temperature:g}", justify="right", no_wrap=True)
-        made.add_column("")
+        made.add_column(BARS)
     most = [max(candidate.probability for candidate in odds.candidates) for odds in several]
     rows = zip(*(odds.candidates + odds.watched for odds in several), strict=True)
     for same in rows:
@@ -129,7 +122,7 @@ def draw_positions(answer: "Positions") -> "RenderableType":
             percent(guess.best_probability),
             *_came(guess),
         )
-    return made
+    return narrowing(made, "rank", "position", "probability")
 
 
 def _came(guess: "Guess") -> list[str]:

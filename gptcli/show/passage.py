@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.pictures import colour, shade, text_colour, token_strip
+from gptcli.show.heat import TextLegend, has_colours
+from gptcli.show.page_parts import Legend
+from gptcli.show.pictures import colour, text_colour, token_strip
 from gptcli.show.text import token_text, visible
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from gptcli.explaining import Explanation
 
-_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+LEGEND = Legend("the model gave it", [(f"{step}%", step / 100) for step in range(0, 101, 25)])
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Passage:
 
         text = Text(visible(self.prompt) if start == 0 else "", style="bold", end="\n")
         steps = self.steps[start:]
-        if console.no_color or console.color_system is None:
+        if not has_colours(console):
             below = [short_percent(step.chosen.model_probability) for step in steps]
             strip = token_strip([token_text(step.chosen.token) for step in steps], below, width)
             return text.append("\n").append_text(strip) if self.prompt and not start else strip
@@ -81,11 +83,6 @@ def _flowing(token: bytes) -> str:
         return token_text(token)
 
 
-def legend() -> "Text":
+def legend() -> TextLegend:
     """Which colour is which probability."""
-    from rich.text import Text
-
-    made = Text("the model gave it  ", style="dim")
-    for tick in _TICKS:
-        made.append(f" {tick:.0%} {shade(tick)} ", style=f"not dim {style(tick)}")
-    return made
+    return TextLegend(LEGEND, "below each token: the probability that the model gave it")

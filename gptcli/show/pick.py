@@ -102,11 +102,12 @@ def picture(picker: Picker) -> "RenderableType":
 
     def now(most: int) -> "RenderableType":
         from rich.console import Group
+        from rich.text import Text
 
         start = max(picker.selected - most + 1, 0)
         selected = None if picker.draft.finished else odds.candidates[picker.selected].id
         kept = f"{odds.kept:,} kept · entropy {odds.entropy_bits:.2f} bits"
-        facts = _line(f"{what_was_cut(picker.offer.cuts)} · {kept}", "dim")
+        facts = Text(f"{what_was_cut(picker.offer.cuts)} · {kept}", "dim")
         return Group(Candidates(odds, start=start, most=most, selected=selected), facts, *_asked(picker))
 
     return Frame(picker.draft.prompt, picker.draft.steps, now, len(odds.candidates))
@@ -114,7 +115,9 @@ def picture(picker: Picker) -> "RenderableType":
 
 def _asked(picker: Picker) -> "list[Text]":
     """What is being typed, or what the last key came to; and the keys."""
-    keys = _line(f"drawing, {picker.pending:,} to go · Ctrl-C stops" if picker.pending else _KEYS[picker.mode], "dim")
+    from rich.text import Text
+
+    keys = Text(f"drawing, {picker.pending:,} to go · Ctrl-C stops" if picker.pending else _KEYS[picker.mode], "dim")
     if picker.message:
         return [_line(picker.message, "bold"), keys]
     if picker.mode == "type":

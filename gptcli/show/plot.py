@@ -75,7 +75,7 @@ class Scatter:
         )
         yield Text(f"↑ {self.y_name}", style="dim", no_wrap=True, overflow="ellipsis")
         for line in canvas.lines():
-            yield Text("│", style="dim", no_wrap=True).append_text(line)
+            yield Text(no_wrap=True).append("│", style="dim").append_text(line)
         yield Text("└" + "─" * canvas.columns, style="dim", no_wrap=True)
         yield Text(f"{self.x_name} →", style="dim", no_wrap=True, overflow="ellipsis", justify="right")
         if left_out:
@@ -172,7 +172,7 @@ class LinePlot:
         yield Text(self.y_name, style="dim")
         for row, line in enumerate(canvas.lines()):
             edge = f"{rows.get(row, ''):>{gutter}} {'┤' if row in rows else '│'}"
-            yield Text(edge, style="dim", no_wrap=True).append_text(line).append_text(ends.get(row, Text()))
+            yield Text(no_wrap=True).append(edge, style="dim").append_text(line).append_text(ends.get(row, Text()))
         yield Text(" " * (gutter + 1) + "└" + "─" * canvas.columns, style="dim", no_wrap=True)
         yield Text(" " * (gutter + 2) + self._named_steps(canvas), style="dim", no_wrap=True)
         yield Text(self.x_name.rjust(gutter + 2 + canvas.columns), style="dim", no_wrap=True, overflow="ellipsis")

@@ -1,23 +1,25 @@
 """The picture of ``gptcli score``: the text on colours, its most surprising tokens, and the sums."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gptcli.show.heat import TextLegend, has_colours
+from gptcli.show.narrow import BARS, Narrowing, narrowing
 from gptcli.show.odds import percent
 from gptcli.show.page import page
 from gptcli.show.page_parts import Cell, Legend, Listing, Strip
-from gptcli.show.pictures import Bar, colour, shade, table, text_colour
+from gptcli.show.pictures import Bar, colour, table, text_colour, token_strip
 from gptcli.show.text import token_text
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-    from rich.text import Text
+    from rich.console import Console, ConsoleOptions, RenderableType
 
     from gptcli.scoring import Score, TokenScore
 
 # Surprisal at which the colours end: one in 65,536.
 _MOST_BITS = 16.0
-_TICKS = range(0, int(_MOST_BITS) + 1, 4)
+_LEGEND = Legend("surprisal", [(f"{bits}", bits / _MOST_BITS) for bits in range(0, int(_MOST_BITS) + 1, 4)], "bits")
 _COLUMNS = (">place", "token", ">probability", ">rank", ">bits")
 
 
@@ -26,13 +28,13 @@ def draw(score: "Score", top: int) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    return Group(_coloured(score), _legend(), _listed(score, top), Text(_sums(score)))
+    legend = TextLegend(_LEGEND, "below each token: its surprisal in bits")
+    return Group(_Coloured(score), Text(), legend, _listed(score, top), Text(_sums(score)))
 
 
 def draw_page(score: "Score", top: int) -> str:
     """The same as a page: pointing at a token shows its figures."""
-    ticks = [(f"{bits:g}", bits / _MOST_BITS) for bits in _TICKS]
-    text = Strip("", ("probability", "rank", "surprisal"), _cells(score), Legend("surprisal", ticks, "bits"))
+    text = Strip("", ("probability", "rank", "surprisal"), _cells(score), _LEGEND)
     places = _places(score, top)
     most = max(_bits(score.tokens[place]) for place in places) or 1.0
     rows = [(_row(score, place), _bits(score.tokens[place]) / most) for place in places]
@@ -53,14 +55,34 @@ def _cells(score: "Score") -> list[Cell]:
     ]
 
 
-def _coloured(score: "Score") -> "Text":
-    from rich.text import Text
+@dataclass(frozen=True)
+class _Coloured:
+    """Each token on the colour of its surprisal; without colour, above its bits. Lines break between tokens."""
 
-    text = Text()
-    for token in score.tokens:
-        shown = token_text(token.token).replace("⏎", "⏎\n")
-        text.append(shown, style="dim" if token.surprisal_bits is None else _style(token.surprisal_bits))
-    return text
+    score: "Score"
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Draw it as wide as there is room."""
+        from rich.cells import cell_len
+        from rich.text import Text
+
+        tokens = [(token_text(token.token), token.surprisal_bits) for token in self.score.tokens]
+        if not has_colours(console):
+            below = ["–" if bits is None else f"{bits:.1f}" for _, bits in tokens]
+            yield token_strip([shown for shown, _ in tokens], below, options.max_width)
+            return
+        text, used = Text(), 0
+        for shown, bits in tokens:
+            width = cell_len(shown)
+            if used and used + width > options.max_width:
+                text.append("\n")
+                used = 0
+            text.append(shown, style="dim" if bits is None else _style(bits))
+            used += width
+            if shown.endswith("⏎"):
+                text.append("\n")
+                used = 0
+        yield text
 
 
 def _style(bits: float) -> str:
@@ -68,22 +90,13 @@ def _style(bits: float) -> str:
     return f"{text_colour(fraction)} on {colour(fraction)}"
 
 
-def _legend() -> "Text":
-    from rich.text import Text
-
-    legend = Text("\nsurprisal  ", style="dim")
-    for bits in _TICKS:
-        legend.append(f" {bits} {shade(bits / _MOST_BITS)} ", style=_style(bits))
-    return legend.append("  bits")
-
-
-def _listed(score: "Score", top: int) -> "Table":
+def _listed(score: "Score", top: int) -> Narrowing:
     places = _places(score, top)
-    made = table(*_COLUMNS, "")
+    made = table(*_COLUMNS, BARS)
     most = max(_bits(score.tokens[place]) for place in places) or 1.0
     for place in places:
         made.add_row(*_row(score, place), Bar(_bits(score.tokens[place]) / most))
-    return made
+    return narrowing(made, "place", "rank", BARS)
 
 
 def _places(score: "Score", top: int) -> list[int]:

@@ -5,9 +5,9 @@ from itertools import chain
 from typing import Any, Protocol
 
 from gptcli.memory import peak_memory
-from gptcli.show.console import notice, print_json, stdout_console, stdout_is_terminal
+from gptcli.show.console import notice, print_json, stdout_console, stdout_is_terminal, write_flowing
 from gptcli.show.interrupt import Interrupt
-from gptcli.show.text import token_text, visible
+from gptcli.show.text import token_text
 from gptcli.writing import Completion, Piece, Writing
 
 SEPARATOR = "---"
@@ -129,10 +129,7 @@ class TextWriter:
         if not text:
             return
         self._last = text[-1]
-        if self._console is None:
-            sys.stdout.write(text)
-        else:
-            self._console.print(visible(text), style=style, end="", soft_wrap=True)
+        write_flowing(self._console, text, style)
 
 
 class JsonWriter:

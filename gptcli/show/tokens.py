@@ -77,7 +77,7 @@ def _steps(piece: "PieceMerges") -> list["Text"]:
         singles = [piece.piece[index : index + 1] for index in range(len(piece.piece))]
         lines.append(Text(" " * 9, no_wrap=True).append_text(_cells(singles, None)))
     for step in piece.merges:
-        rank = Text(f"{step.rank:>7}  ", style="dim", no_wrap=True)
+        rank = Text(no_wrap=True).append(f"{step.rank:>7}  ", style="dim")
         said = f"   {token_text(step.left)} + {token_text(step.right)}"
         lines.append(rank.append_text(_cells(step.parts, step)).append(said, style="dim"))
     ids = " ".join(map(str, piece.ids))

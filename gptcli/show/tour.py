@@ -1,8 +1,10 @@
 """The walk of ``gptcli tour``: a heading, two sentences, a command, and what it prints."""
 
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
 from gptcli.show.console import stdout_console
@@ -10,6 +12,7 @@ from gptcli.show.keyboard import keyboard
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
     from gptcli.tour import Stop
 
@@ -55,6 +58,25 @@ def walk(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, ask: bool, t
             place += step
     if len(stops) == total:
         stdout_console().print("That was the tour. Each command takes your own words, and --help.", style="dim")
+
+
+def walked(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, total: int, coloured: bool) -> "Text":
+    """The whole walk as a picture: what it prints into a pipe, in colour where that is wanted."""
+    from rich.text import Text
+
+    out = io.StringIO()
+    colours = {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color"} if coloured else {}
+    before = dict(os.environ)
+    try:
+        for name in ("NO_COLOR", "FORCE_COLOR"):
+            os.environ.pop(name, None)
+        os.environ.update(colours)
+        with redirect_stdout(out):
+            walk(stops, run, ask=False, total=total)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return Text.from_ansi(out.getvalue())
 
 
 def _announce(stop: "Stop", total: int) -> None:

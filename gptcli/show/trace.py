@@ -86,7 +86,7 @@ class TokenStrip:
 class Steps:
     """One line a step: what happens, the shape of the data behind it, its parameters, and a few numbers.
 
-    Weights and remarks stand beside the step where there is room, else below it.
+    Weights and remarks stand beside the step where there is room, else below it; so do shapes.
     """
 
     trace: "Trace"
@@ -104,10 +104,11 @@ class Steps:
         )
         widths = [max(map(len, column)) for column in columns]
         used = sum(widths) + 3 * len(_GAP)
+        below = sum(widths) + 2 * len(_GAP) > options.max_width  # too narrow for the shapes beside the steps
         few = min(max((options.max_width - used) // _NUMBER, 0), _FEW) if self.trace.tokens is not None else 0
         used += few * _NUMBER
         beside = used + max(line.extra for line in lines) <= options.max_width
-        yield self._head(widths, few)
+        yield self._head(widths[:2] if below else widths, few)
         opened = None
         for line in lines:
             if line.step.layer not in (None, opened) and line.step.name != "block":
@@ -116,7 +117,9 @@ class Steps:
             text = Text(no_wrap=True, overflow="ellipsis")
             text.append(line.name.ljust(widths[0]) + _GAP, style="" if line.name.startswith(" ") else "bold")
             text.append(line.parameters.rjust(widths[1]) + _GAP, style=WEIGHTS)
-            text.append(line.data.ljust(widths[2]) + _GAP, style=DATA)
+            if below:
+                text.rstrip()
+            text.append(f"\n    {line.data}" if below else line.data.ljust(widths[2]) + _GAP, style=DATA)
             text.append(_numbers(line.step, few).ljust(few * _NUMBER), style=DATA)
             if line.extra and not beside and (line.weights or used + line.extra > options.max_width):
                 text.append("\n    ")
@@ -129,7 +132,9 @@ class Steps:
     def _head(self, widths: "Sequence[int]", few: int) -> "Text":
         from rich.text import Text
 
-        head = "step".ljust(widths[0]) + _GAP + "parameters".rjust(widths[1]) + _GAP + "data".ljust(widths[2]) + _GAP
+        head = "step".ljust(widths[0]) + _GAP + "parameters".rjust(widths[1]) + _GAP
+        if len(widths) > 2:
+            head += "data".ljust(widths[2]) + _GAP
         last = token_text(self.trace.tokens[-1]) if self.trace.tokens else ""
         one = any(len(step.shape) == 3 for step in self.trace.steps)
         whose = ", head 1" if one else ""
@@ -192,6 +197,7 @@ def _number(number: float) -> str:
         return "−∞" if number < 0 else "∞"
     if isinstance(number, int):
         return str(number)
+    number += 0.0  # no -0
     if number and abs(number) < 0.001:
         return f"{number:.0e}".replace("e-0", "e-")
     return f"{number:.3f}"[:6].rstrip(".") if abs(number) < 1000 else f"{number:.0f}"

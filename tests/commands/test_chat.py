@@ -150,6 +150,19 @@ def test_on_a_terminal(child_environment: dict[str, str], tmp_path: Path) -> Non
     assert answer["finish_reason"] == "interrupted"
 
 
+def test_what_is_typed_during_an_answer_waits_for_the_prompt(child_environment: dict[str, str]) -> None:
+    arguments = ("-n", "25", "--seed", "1", "--logit-bias", "<|endoftext|>=-inf", "--user", "Me")
+    with on_terminal(child_environment, *arguments, name="chat") as terminal:
+        terminal.wait_for("Me: ")
+        terminal.send("Tell me a story\r")
+        terminal.wait_for("Assistant: ")
+        terminal.send("/temperature\r\x04")
+        assert terminal.end() == 0  # with the Ctrl-D
+        answer, _, rest = terminal.seen.partition("Me: ")
+        assert "/temperature" not in answer  # which nothing disturbs
+        assert "temperature 0.8" in rest
+
+
 def test_ctrl_c_at_the_prompt_leaves(child_environment: dict[str, str]) -> None:
     with on_terminal(child_environment, name="chat") as terminal:
         terminal.wait_for("User: ")

@@ -24,6 +24,7 @@ from gptcli.sampling import FILTER_ORDER
 from gptcli.show.text import token_text
 from tests.conftest import Run, command
 from tests.gpt2_reference import random_gpt2
+from tests.show.test_pick import on_terminal
 
 TALES = bundled_folder() / "tales"
 
@@ -249,6 +250,16 @@ def test_options_that_miss_their_owner(arguments: Sequence[str], said: str) -> N
     assert done.exit_code == 2
     assert re.fullmatch(r"error: .+\n", done.stderr)
     assert said in done.stderr
+
+
+def test_keys_do_not_show_in_the_moving_picture(child_environment: dict[str, str]) -> None:
+    with on_terminal(child_environment | {"COLUMNS": "200"}, "Once upon a time", "--explain", "-n", "400") as terminal:
+        terminal.wait_for("token 3")
+        terminal.send("xyzzy\x03")
+        assert terminal.end() == 130
+        assert "xyzzy" not in terminal.seen
+        assert "^C" not in terminal.seen
+        assert "Once upon a time" in terminal.seen
 
 
 def test_explain_on_a_terminal_ends_with_the_whole_text(child_environment: dict[str, str]) -> None:

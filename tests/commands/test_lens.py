@@ -63,6 +63,16 @@ def test_no_width_breaks_the_grid(monkeypatch: pytest.MonkeyPatch, columns: int,
     assert "72" in rows[-1]  # the percentage stays, whatever the token's column comes to
 
 
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+def test_words_through_the_layers_fit_any_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    words = ("--token", "queen", "--token", "boy", "--token", "dragon")
+    shown = run(PROMPT, *words).stdout.partition("next:")[2]
+    assert "…" not in shown
+    for track in answer(PROMPT, *words)["lens"]["tracks"]:
+        assert all(re.search(rf"(?<![\d,]){rank:,}\b", shown) for rank in track["ranks"])
+
+
 def test_the_picture_says_when_it_was_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     shown, got = run(PROMPT).stdout, answer(PROMPT)["lens"]

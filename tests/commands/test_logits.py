@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.cli import app
+from gptcli.show.odds import percent
 
 torch = pytest.importorskip("torch")
 PROMPT = "The king and the"
@@ -72,6 +73,27 @@ def test_temperatures_side_by_side() -> None:
     assert cold["entropy_bits"] < plain["entropy_bits"] < hot["entropy_bits"]
     p, q = (each["candidates"][0]["probability"] / each["candidates"][1]["probability"] for each in (plain, cold))
     assert q == pytest.approx(p**2, rel=1e-4)  # halving the temperature squares every ratio
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
+def test_temperatures_fit_any_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Side by side, or below each other: no figure is cut."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = run(PROMPT, "-t", "0.5,1,2,5", "--top", "3", "--watch", "dragon").stdout
+    assert "…" not in shown
+    for odds in answer(PROMPT, "-t", "0.5,1,2,5", "--top", "3", "--watch", "dragon")["distributions"]:
+        assert f"T = {odds['temperature']:g} " in shown
+        for candidate in odds["candidates"] + odds["watched"]:
+            assert percent(candidate["probability"]) in shown
+
+
+@pytest.mark.parametrize("width", [30, 40, 80])
+def test_positions_fit_any_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = run(PROMPT, "--all-positions").stdout
+    assert "…" not in shown
+    assert ("no room for rank" in shown) == (width < 80)
+    assert "·king" in shown
 
 
 def test_temperature_0_puts_all_on_the_first() -> None:

@@ -1,14 +1,21 @@
 """``gptcli score`` against transformers' loss."""
 
+import io
 import json
 import math
+import re
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from typer.testing import CliRunner
 
 from gptcli.cli import app
+from gptcli.scoring import score
+from gptcli.show.score import draw
+from tests.conftest import Run
+from tests.show.test_pick import on_terminal
 
 TEXT = "Once upon a time there was a little girl named Lily. She loved the sea and the refrigerator.\n"
 LONG = TEXT * 40  # about 900 tokens; the context is 512
@@ -93,3 +100,45 @@ def test_the_picture_lists_the_most_surprising(monkeypatch: pytest.MonkeyPatch) 
     assert done.exit_code == 0
     assert "refrigerator" in done.stdout
     assert "perplexity" in done.stdout
+
+
+def test_without_colour_each_token_stands_above_its_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    strip = run(TEXT, "--top", "3").stdout.split("below each token")[0].splitlines()
+    tokens = answer(TEXT)["tokens"]
+    below = [figure for line in strip[1::3] for figure in line.split()]
+    assert below == ["–", *(f"{token['surprisal_bits']:.1f}" for token in tokens[1:])]
+    assert all(len(line) <= 40 for line in strip)
+
+
+def test_with_colour_lines_break_between_tokens(tales: Any) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=40, force_terminal=True, color_system="truecolor")
+    console.print(draw(score(tales, TEXT), 3))
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).split("surprisal")[0].splitlines()
+    assert len(lines) > 2
+    assert all(len(line.rstrip()) <= 40 for line in lines)
+    words = TEXT.strip().split()
+    assert all(any(word in line for line in lines) for word in words)  # none is cut in two
+
+
+@pytest.mark.parametrize("width", [30, 40, 60])
+def test_a_narrow_terminal_cuts_no_figure(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = run(TEXT, "--top", "3").stdout
+    assert ("…" in shown) == (width == 30)  # of a long name
+    for token in sorted(answer(TEXT)["tokens"][1:], key=lambda token: -token["surprisal_bits"])[:3]:
+        assert f"{token['surprisal_bits']:.2f}" in shown
+
+
+def test_a_bar_shows_how_far_it_is_and_goes(child_environment: dict[str, str]) -> None:
+    with on_terminal(child_environment, LONG, "--top", "2", name="score") as terminal:
+        terminal.wait_for("scoring")
+        assert terminal.end() == 0
+        assert "perplexity" in terminal.seen
+
+
+def test_a_pipe_is_read_and_gets_no_bar(run_gptcli: Run) -> None:
+    done = run_gptcli("score", "--top", "2", input=LONG.encode())
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"perplexity" in done.stdout

@@ -1,5 +1,6 @@
 """``gptcli tour``: every stop runs, in a pipe one after another, on a terminal from key to key."""
 
+import html
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -78,6 +80,21 @@ def test_the_list_and_json_run_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert f"{stop.number}  {stop.title}\n     {stop.command}\n" in listed.stdout
     done = CliRunner().invoke(app, ["tour", "--json", "--stop", "9"])
     assert [stop["command"] for stop in json.loads(done.stdout)] == [STOPS[8].command]
+
+
+def test_a_walk_is_saved_as_it_looks(tmp_path: Path, run_gptcli: Run) -> None:
+    for suffix in (".txt", ".html", ".svg"):
+        done = run_gptcli("tour", "--stop", "11", "--save", str(tmp_path / f"stop{suffix}"), env={"NO_COLOR": "1"})
+        assert done.returncode == 0, done.stderr
+        assert "\x1b" not in done.stdout.decode()
+        saved = html.unescape((tmp_path / f"stop{suffix}").read_text(encoding="utf-8")).replace("\xa0", " ")
+        assert ("#fee838" in saved.lower()) == (suffix != ".txt")  # the largest weight
+        assert ("▓" in saved) == (suffix == ".txt")
+        assert "Layer 4" in saved
+    done = run_gptcli("tour", "--stop", "2", "--json", "--save", str(tmp_path / "stop.txt"))
+    assert [stop["title"] for stop in json.loads(done.stdout)] == ["Embeddings"]
+    assert "towers" in (tmp_path / "stop.txt").read_text(encoding="utf-8")
+    assert run_gptcli("tour", "--save", str(tmp_path / "stop.png")).returncode == 2
 
 
 @pytest.mark.parametrize("number", ["0", "-1", str(len(STOPS) + 1)])

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.cli import app
+from gptcli.show.trace import _number
 
 PROMPT = "Once upon a time there was a little"
 
@@ -71,6 +72,22 @@ def test_no_width_cuts_a_count(monkeypatch: pytest.MonkeyPatch, columns: int, ar
     assert all(cell_len(line) <= columns for line in shown.splitlines())
     figures = ("12,865,792", "17,735,936") if arguments[0] == PROMPT else ("617,558,016", "174,604,259,328")
     assert all(figure in shown for figure in figures)
+
+
+@pytest.mark.parametrize("columns", [40, 50, 80])
+def test_no_width_cuts_a_shape(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for arguments in ((PROMPT, "--layer", "1"), ("--config", "gpt3", "--layer", "1")):
+        shown = run(*arguments).stdout
+        shapes = {"[" + " × ".join(f"{n:,}" for n in step["shape"]) + "]" for step in answer(*arguments)["steps"]}
+        assert len(shapes) > 4
+        assert all(shape in shown for shape in shapes)
+        assert all(cell_len(line) <= columns for line in shown.splitlines())
+
+
+def test_no_number_is_minus_nothing() -> None:
+    """What gelu makes of a large negative number is -0.0, and reads like a small one."""
+    assert [_number(number) for number in (-0.0, 0.0, -0.0004, -0.001, 5)] == ["0.000", "0.000", "-4e-4", "-0.001", "5"]
 
 
 def test_weights_and_data_are_told_apart_without_colour() -> None:

@@ -98,6 +98,22 @@ def test_a_frame_fits_the_terminal(width: int, height: int, length: int, top: in
     assert all(cell_len(line) <= width for line in lines)
 
 
+@pytest.mark.parametrize(("width", "beside"), [(80, False), (119, False), (120, True), (200, True)])
+def test_the_candidates_stand_beside_the_text_where_there_is_room(width: int, beside: bool) -> None:
+    lines = bare(shown(pictures.frame("Once upon a time", steps(LILY)), width)).splitlines()
+    assert lines[0].startswith("Once upon a time")
+    assert ("the model gave it" in lines[0]) == beside
+    assert sum("the model gave it" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("width", [60, 80, 130, 200])
+def test_a_frame_ends_its_lines_where_their_text_ends(width: int) -> None:
+    """What a terminal writes behind a full line goes to the next one, and the picture would be taken away amiss."""
+    last = bare(shown(pictures.frame("Once upon a time", steps(LILY)), width)).splitlines()[-1]
+    assert last == last.rstrip()
+    assert last.strip().startswith("T = 0.8")
+
+
 @pytest.mark.parametrize(("width", "missing"), [(80, ""), (58, "id, logit"), (45, "id, logit, model")])
 def test_a_narrow_terminal_gets_fewer_columns_and_is_told_which(width: int, missing: str) -> None:
     text = bare(shown(pictures.moment(steps([1310], top=3)[0]), width))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from gptcli.show import heat
+from gptcli.show.page_parts import Legend
 from tests.show.test_pictures import drawn
 
 NOTHING = -math.inf
@@ -85,3 +86,12 @@ def test_the_legend_names_its_figures_in_order(bounds: tuple[float, float]) -> N
     assert [character for character in plain if character in "·░▒▓█"] == [*"·░▒▓█"]
     assert f"█ {low + (high - low) * 0.8:g}+" in plain
     assert "blank" not in plain
+
+
+def test_the_legend_of_a_text_shows_colours_or_says_where_the_figures_are() -> None:
+    legend = heat.TextLegend(Legend("surprisal", [("0", 0.0), ("16", 1.0)], "bits"), "the bits stand below")
+    coloured = drawn(legend, colour=True)
+    for sample in ("48;2;0;34;78m 0 ", "48;2;254;232;56m 16 ", "surprisal ", " bits"):
+        assert sample in coloured
+    assert not set("░▒▓█") & set(coloured)  # shades are for where there is no colour
+    assert drawn(legend) == "the bits stand below\n"

@@ -144,12 +144,8 @@ def test_a_session_and_its_repetition(child_environment: dict[str, str], run_gpt
     assert (value["finish_reason"], value["seed"]) == ("quit", 1)
     again = run_gptcli("generate", "--replay", str(record), "--json")
     assert (again.returncode, again.stderr) == (0, b"")
-    repeated = json.loads(again.stdout)
-    # What was taken back leaves its trace in the last digits of what the model computes, and nowhere else.
-    assert repeated.pop("logprobs") == pytest.approx(value.pop("logprobs"), abs=1e-4)
-    first, second = ([step["chosen"]["id"] for step in each.pop("steps")] for each in (value, repeated))
-    assert first == second == value["ids"]
-    assert repeated == value
+    assert [step["chosen"]["id"] for step in value["steps"]] == value["ids"]
+    assert again.stdout == record.read_bytes()  # to the last digit, whatever was taken back
     assert run_gptcli("generate", "--replay", str(record)).stdout.decode() == PROMPT + value["completion"] + "\n"
     other = run_gptcli("generate", "--replay", str(record), "--dtype", "bfloat16", "-m", "no-such-model")
     assert (other.returncode, other.stderr.count(b"\n")) == (2, 1)
@@ -163,7 +159,7 @@ def test_ctrl_c_keeps_the_text_and_sigterm_leaves_the_terminal_as_it_was(child_e
         terminal.wait_for("q quit")
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.end() == 130
-        assert terminal.seen.rstrip().endswith("100% █")
+        assert terminal.seen.rstrip().endswith("100%")
         assert f"{PROMPT} little" in terminal.seen
         assert terminal.seen.count("\x1b[?25h") >= 1
     with on_terminal(child_environment, PROMPT, "--pick") as terminal:

@@ -118,6 +118,25 @@ def test_colours_stand_out_on_light_and_on_dark(colour: str, ground: str) -> Non
     assert (high + 0.05) / (low + 0.05) >= 3  # WCAG's least for graphics
 
 
+@pytest.mark.parametrize(
+    "picture",
+    [
+        Scatter([Dot(0, 0, "a"), Dot(1, 1, "b")], [(0, 1, COLOURS[1])], "x", "y"),
+        LinePlot([Line("a", [0, 1])], "12", "x", "y"),
+    ],
+    ids=["scatter", "lines"],
+)
+def test_only_the_frame_is_dim(picture: RenderableType) -> None:
+    """A dimmed colour is no longer the one that was chosen to stand out."""
+    out = io.StringIO()
+    Console(file=out, width=40, force_terminal=True, color_system="truecolor").print(picture)
+    styled = re.findall(r"\x1b\[([0-9;]*)m([^\x1b]+)", out.getvalue())
+    coloured = [codes for codes, _ in styled if "38;2" in codes]
+    assert len(coloured) > 3
+    assert not any(re.match(r"(1;)?2;", codes) for codes in coloured)
+    assert ("2", "│") in [(codes, text.strip()) for codes, text in styled]
+
+
 def test_a_crowd_keeps_its_first_labels() -> None:
     dots = [Dot(0, 0, f"word{place}") for place in range(9)] + [Dot(1, 1, "far")]
     text = "\n".join(drawn(Scatter(dots, [], "x", "y", hint="; make room"), 60))

@@ -21,6 +21,7 @@ from tests.toy_engine import ToyEngine, chain
 # Letters a to h are tokens 0 to 7, 8 to 10 are the bytes of €, 11 is a newline.
 TOKENS = [*(bytes([byte]) for byte in b"abcdefgh"), b"\xe2", b"\x82", b"\xac", b"\n"]
 OTHERS = [bytes([byte]) for byte in range(256) if bytes([byte]) not in TOKENS]
+TAB = len(TOKENS) + OTHERS.index(b"\t")
 LETTERS = Tokenizer("letters", {data: rank for rank, data in enumerate([*TOKENS, *OTHERS])}, r"[\s\S]")
 
 
@@ -43,6 +44,12 @@ def test_prompt_and_continuation_and_one_newline_at_the_end(capsys: pytest.Captu
     assert shown(writing(["a"], [0, 11], n=3), capsys) == "a\na\n"  # one that ends in a newline gets no second
     assert shown(writing(["a"], [0, 1], n=0), capsys) == "a\n"
     assert shown(writing(["a"], [0, 1], n=0), capsys, echo=False) == ""
+
+
+def test_a_tab_is_left_to_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which knows in which column it stands."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert shown(writing(["a"], [0, 1, TAB], n=2), capsys).endswith("b\t\n")
 
 
 def test_several_texts_stand_apart_in_order(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,37 @@
+"""What a printed picture is put into when it is saved: files that need nothing else, the network least of all."""
+
+import re
+
+# For Rich's export_html, which fills in the braces. What has no colour of its own takes the reader's light or dark.
+HTML_FORMAT = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>gptcli</title>
+<style>
+{stylesheet}
+:root {{ color-scheme: light dark; }}
+html {{ -webkit-text-size-adjust: 100%; }}
+body {{ color: #1b1b1f; background: #ffffff; }}
+@media (prefers-color-scheme: dark) {{ body {{ color: #ececf0; background: #15161a; }} }}
+pre {{ overflow-x: auto; font: 0.875rem/1.25 "DejaVu Sans Mono", Menlo, Consolas, monospace; }}
+code {{ font: inherit; }}
+</style>
+</head>
+<body>
+<pre><code>{code}</code></pre>
+</body>
+</html>
+"""
+
+
+def svg_format() -> str:
+    """Rich's SVG template without its web fonts: a saved picture must not reach for the network."""
+    from rich._export_format import CONSOLE_SVG_FORMAT
+
+    return re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
+        "font-family: Fira Code", "font-family: 'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas"
+    )
