@@ -96,14 +96,16 @@ def converted(ranks: dict[bytes, int], pattern: str = r" ?[^ ]+| +") -> Any:
         return TikTokenConverter(str(path), pattern).converted()
 
 
-def test_gpt2s_ranks_turned_into_a_file_by_transformers_are_gpt2() -> None:
-    gpt2 = gpt2_tokenizer(50257)
-    theirs = converted(gpt2._ranks, patterns.GPT2_AS_PUBLISHED)
+def test_gpt2s_ranks_turned_into_a_file_by_transformers() -> None:
+    """The first 10,000 of them, which is a vocabulary too."""
+    ranks = {token: rank for token, rank in gpt2_tokenizer()._ranks.items() if rank < 10_000}
+    theirs = converted(ranks, patterns.GPT2_AS_PUBLISHED)
     ours = loaded(theirs)
     assert type(ours) is Tokenizer  # by rank, as fast as tiktoken
-    assert (
-        ours.encode(reference.HARD_TEXT) == gpt2.encode(reference.HARD_TEXT) == theirs.encode(reference.HARD_TEXT).ids
-    )
+    assert ours.encode(reference.HARD_TEXT) == theirs.encode(reference.HARD_TEXT).ids
+    assert {token: rank for token, rank in ours._ranks.items() if len(token) > 1} == {
+        token: rank for token, rank in ranks.items() if len(token) > 1
+    }
 
 
 def test_merges_before_their_turn_are_shown_and_cached_like_others() -> None:
