@@ -233,29 +233,30 @@ def test_vocabularies_file_names_and_metadata(tmp_path: Path, child_environment:
         assert shown.code == 0 or model.name not in " ".join(words), (words, shown.text)
 
 
-CHAT = ["--user", ATTACK, "--assistant", f"A{ATTACK}", "--system", ATTACK]
+NAMES_AND_SCENE = ["--user", "\x1b[31;45m[red]", "--assistant", "\x1b]0;owned\x07\u202e", "--system", ATTACK]
 
 
 def test_chat_on_a_terminal(tmp_path: Path, child_environment: dict[str, str]) -> None:
-    """Names, a scene and a vocabulary that attack, shown in the prompt, the answers and every slash command."""
-    model = evil_model(tmp_path)
+    """Names and a scene that attack, then a vocabulary: in the prompt, the answers and every slash command."""
     lines = ["the king", "/prompt", "/no[bold red]loud[/]", "/temperature 9", "the king", "/prompt", "/save no/x.svg"]
-    words = ["chat", "-m", str(model), "-n", "30", "-t", "9", "-k", "0", "--seed", "1", *CHAT]
-    [shown] = show([words], tmp_path, child_environment, typed="\n".join([*lines, "/quit", ""]))
-    is_harmless(shown)
-    assert shown.code == 0, shown.text
-    assert "Traceback" not in shown.text
-    assert "\\x1b[2J" in shown.text  # the scene, to be seen in /prompt
-    assert "[bold red]loud" in shown.text
-    assert "error: /no[bold" in shown.text
+    typed = "\n".join([*lines, "/quit", ""])
+    drawn = ["-t", "9", "-k", "0", "--seed", "1"]
+    scene = ["chat", "-n", "5", *drawn, *NAMES_AND_SCENE]
+    vocabulary = ["chat", "-n", "30", *drawn, "-m", str(evil_model(tmp_path))]
+    for words in (scene, vocabulary):
+        [shown] = show([words], tmp_path, child_environment, typed=typed)
+        is_harmless(shown)
+        assert shown.code == 0, shown.text
+        assert "Traceback" not in shown.text
+        assert "error: /no[bold: no such command" in shown.text
+        assert "\\x1b[2J" in shown.text or words is vocabulary  # the scene, to be seen in /prompt
 
 
 def test_chat_through_a_pipe(tmp_path: Path, child_environment: dict[str, str]) -> None:
     """The turns themselves attack; the answers go to the terminal."""
-    model = ["-m", str(evil_model(tmp_path)), "-n", "30", "-t", "9", "-k", "0", "--seed", "1"]
     text = ATTACK.replace("\r", "").replace("\x85", "").replace("\u2028", "").replace("\udc80\ud800", "")
-    for words in (["chat", *model, *CHAT], ["chat", *model, "--json"]):
-        for piped in (f"{text}\n/prompt\nthe {text}\n/prompt\n", f"/{text}\n", f"/save {text}\n"):
+    for words in (["chat", "-n", "5", "--seed", "1"], ["chat", "-n", "5", "--seed", "1", "--json"]):
+        for piped in (f"{text}\n/prompt\n", f"/{text}\n", f"/save {text}\n"):
             [shown] = show([words], tmp_path, child_environment, piped=piped)
             is_harmless(shown)
             assert "Traceback" not in shown.text
