@@ -1,5 +1,5 @@
 # The README's commands, by name.
-.PHONY: setup run test lint format types completions wheel bench fuzz ci
+.PHONY: setup run test lint format types completions wheel bench fuzz fuzz-coverage ci
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -40,6 +40,11 @@ bench: setup
 # Broken checkpoints, until Ctrl-C; what fails is kept in tests/fuzz/failures: ARGS="--count 5000 --first 0"
 fuzz: setup
 	$(BIN)/python -W ignore -m tests.fuzz.runner $(ARGS)
+
+# The parsers, guided by coverage (atheris), until Ctrl-C: TARGET=header, index, config or tokenizer; ARGS=-max_total_time=60
+fuzz-coverage: setup
+	$(BIN)/pip install -q atheris
+	$(BIN)/python -W ignore -m tests.fuzz.guided $(or $(TARGET),header) $(ARGS)
 
 ci:
 	.ci/run

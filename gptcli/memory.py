@@ -11,7 +11,8 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.shapes import parameter_shapes
 from gptcli.show.text import size
 
-_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+# Bytes of one weight of a matrix, with its share of the scales: one for 32 weights in 4 bits.
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "int4": 0.5 + 2 / 32}
 # What torch says beside its OutOfMemoryError, which only GPUs raise.
 _SIGNS = ("can't allocate memory", "Cannot allocate memory", "not enough memory", "out of memory")
 GENERAL = "out of memory: try a smaller model, --dtype bfloat16, or a shorter text"
@@ -25,7 +26,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def explained(config: GPTConfig, device: str, dtype: str, *, rows: int = 0, capacity: int = 0) -> Iterator[None]:
+def explained(
+    config: GPTConfig, device: str, dtype: str, *, rows: int = 0, capacity: int = 0, to_run: bool = False
+) -> Iterator[None]:
     """Turn running out of memory into an error that says what was needed and what would need less.
 
     Args:
@@ -34,6 +37,7 @@ def explained(config: GPTConfig, device: str, dtype: str, *, rows: int = 0, capa
         dtype: its precision, such as ``float32``.
         rows: texts that are worked on at once; 0 while the model is being loaded.
         capacity: tokens that the key/value cache holds of each.
+        to_run: whether it is opened by a command that has ``--quantize``.
 
     Raises:
         GptcliError: there was not enough memory.
@@ -43,27 +47,74 @@ def explained(config: GPTConfig, device: str, dtype: str, *, rows: int = 0, capa
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise GptcliError(_advice(config, device, dtype, rows, capacity)) from error
+        ways = [_half(config, cached(config, rows, capacity))] if dtype == "float32" else []
+        if device != "cpu":
+            ways.append("--device cpu")
+            if to_run and _runs_in_c(config):
+                ways.append(f"--device cpu --quantize int8 ({size(weights(config, 'int8'))} for the weights)")
+        raise GptcliError(_advice(config, device, dtype, rows, capacity, ways)) from error
 
 
-def _advice(config: GPTConfig, device: str, dtype: str, rows: int, capacity: int) -> str:
-    count = sum(math.prod(shape) for shape in parameter_shapes(config).values())
-    cached = 2 * config.n_layer * rows * capacity * config.n_embd  # keys and values
+def out_of_memory_in_c(config: GPTConfig, kind: str, rows: int, capacity: int) -> GptcliError:
+    """The error of the engine in C, which keeps weights in any kind, and the context in float32.
 
-    def needed(name: str) -> str:
-        weights = f"{size(count * _BYTES[name])} for the weights"
-        return f"{weights} and {size(cached * _BYTES[name])} for the context" if cached else weights
+    Args:
+        config: of the model.
+        kind: how the matrices are kept: ``float32``, ``bfloat16``, ``float16``, ``int8`` or ``int4``.
+        rows: texts that are worked on at once; 0 while the model is being loaded.
+        capacity: tokens that the key/value cache holds of each.
+    """
+    smaller = [name for name in ("int8", "int4") if _BYTES[name] < _BYTES[kind]]
+    ways = [f"--quantize {name} ({size(weights(config, name))} for the weights)" for name in smaller]
+    return GptcliError(_advice(config, "cpu", kind, rows, capacity, ways, "float32"))
 
-    ways = [] if _BYTES[dtype] == 2 else [f"--dtype bfloat16 ({needed('bfloat16')})"]
-    if cached:
-        ways.append("a shorter prompt or a smaller -n" + (", fewer texts at once" if rows > 1 else ""))
+
+def weights(config: GPTConfig, dtype: str) -> int:
+    """Bytes that a model's weights take; in 8 and 4 bits vectors and positions are float32, and a row has a scale."""
+    if dtype not in ("int8", "int4"):
+        return sum(math.prod(shape) for shape in parameter_shapes(config).values()) * int(_BYTES[dtype])
+    from gptcli.model.quantize import GROUP, kind_of
+
+    total = 0.0
+    for name, shape in parameter_shapes(config).items():
+        if len(shape) == 1 or name == "wpe.weight":
+            total += 4 * math.prod(shape)
+            continue
+        kind = kind_of(name, "int8" if dtype == "int8" else "int4") if shape[1] % GROUP == 0 else "int8"
+        total += math.prod(shape) * _BYTES[kind] + (4 * shape[0] if kind == "int8" else 0)
+    return int(total)
+
+
+def cached(config: GPTConfig, rows: int, capacity: int) -> int:
+    """Numbers that the keys and values of a context are."""
+    return 2 * config.n_layer * rows * capacity * config.n_embd
+
+
+def _half(config: GPTConfig, numbers: int) -> str:
+    return f"--dtype bfloat16 ({_needed(weights(config, 'bfloat16'), numbers * 2)})"
+
+
+def _needed(held: int, context: int) -> str:
+    return f"{size(held)} for the weights" + (f" and {size(context)} for the context" if context else "")
+
+
+def _runs_in_c(config: GPTConfig) -> bool:
+    from gptcli.model.native.engine import supports
+    from gptcli.model.native.library import available
+
+    return available() and supports(config)
+
+
+def _advice(
+    config: GPTConfig, device: str, dtype: str, rows: int, capacity: int, ways: list[str], context_dtype: str = ""
+) -> str:
+    context = cached(config, rows, capacity) * int(_BYTES[context_dtype or dtype])
+    takes, held = _needed(weights(config, dtype), context), ""
+    if context:
+        ways = [*ways, "a shorter prompt or a smaller -n" + (", fewer texts at once" if rows > 1 else "")]
         held = f", with {capacity:,} tokens of context" + (f" in each of {rows} texts" if rows > 1 else "")
-    else:
-        held = ""
-    if device != "cpu":
-        ways.append("--device cpu")
-    ways.append("a smaller model")
-    return f"out of memory on {device}: {dtype} takes {needed(dtype)}{held}; what takes less: {'; '.join(ways)}"
+    ways = [*ways, "a smaller model"]
+    return f"out of memory on {device}: {dtype} takes {takes}{held}; what takes less: {'; '.join(ways)}"
 
 
 def peak_memory() -> int | None:

@@ -69,23 +69,46 @@ class Shown:
 
 
 def show(
-    runs: Sequence[Sequence[str]], folder: Path, environment: dict[str, str], columns: int = COLUMNS
+    runs: Sequence[Sequence[str]],
+    folder: Path,
+    environment: dict[str, str],
+    columns: int = COLUMNS,
+    *,
+    typed: str | None = None,
+    piped: str | None = None,
 ) -> list[Shown]:
-    """Run commands on one terminal, one after the other."""
+    """Run commands on one terminal, one after the other.
+
+    Args:
+        runs: the words of each.
+        folder: where they run.
+        environment: of the process.
+        columns: how wide the terminal is.
+        typed: what a person types meanwhile; the terminal itself does not echo it.
+        piped: what comes on stdin instead; with neither, nothing does.
+    """
     script = folder / "runs.json"
     script.write_text(json.dumps(runs))
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
+    mode = termios.tcgetattr(theirs)
+    mode[3] &= ~termios.ECHO
+    termios.tcsetattr(theirs, termios.TCSANOW, mode)
+    (folder / "stdin").write_bytes((piped or "").encode("utf-8", "surrogatepass"))
+    stdin = (folder / "stdin").open("rb")
     settings = {"TERM": "xterm-256color", "PYTHONWARNINGS": "ignore", "HF_HUB_OFFLINE": "0"}
     process = subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(script)],
         env=settings | environment,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin if typed is None else theirs,
         stdout=theirs,
         stderr=theirs,
         cwd=folder,
     )
+    stdin.close()
     os.close(theirs)
+    if typed is not None:
+        os.write(ours, typed.encode())
     said = b""
     try:
         while part := os.read(ours, 65536):
@@ -129,7 +152,7 @@ def with_text(name: str, attack: str) -> list[str]:
     return [*name.split(), attack, *also.get(name, [])]
 
 
-NAMES = [name for name, _ in commands(typer.main.get_command(app)) if name not in ("models list", "chat", "tour")]
+NAMES = [name for name, _ in commands(typer.main.get_command(app)) if name != "models list"]
 WITH_MODEL = [
     name for name, command in commands(typer.main.get_command(app)) if any(p.name == "model" for p in command.params)
 ]
@@ -208,6 +231,49 @@ def test_vocabularies_file_names_and_metadata(tmp_path: Path, child_environment:
         is_harmless(shown)
         assert "Traceback" not in shown.text, (words, shown.text)
         assert shown.code == 0 or model.name not in " ".join(words), (words, shown.text)
+
+
+NAMES_AND_SCENE = ["--user", "\x1b[31;45m[red]", "--assistant", "\x1b]0;owned\x07\u202e", "--system", ATTACK]
+
+
+def test_chat_on_a_terminal(tmp_path: Path, child_environment: dict[str, str]) -> None:
+    """Names and a scene that attack, then a vocabulary: in the prompt, the answers and every slash command."""
+    lines = ["the king", "/prompt", "/no[bold red]loud[/]", "/temperature 9", "the king", "/prompt", "/save no/x.svg"]
+    typed = "\n".join([*lines, "/quit", ""])
+    drawn = ["-t", "9", "-k", "0", "--seed", "1"]
+    scene = ["chat", "-n", "5", *drawn, *NAMES_AND_SCENE]
+    vocabulary = ["chat", "-n", "30", *drawn, "-m", str(evil_model(tmp_path))]
+    for words in (scene, vocabulary):
+        [shown] = show([words], tmp_path, child_environment, typed=typed)
+        is_harmless(shown)
+        assert shown.code == 0, shown.text
+        assert "Traceback" not in shown.text
+        assert "error: /no[bold: no such command" in shown.text
+        assert "\\x1b[2J" in shown.text or words is vocabulary  # the scene, to be seen in /prompt
+
+
+def test_chat_through_a_pipe(tmp_path: Path, child_environment: dict[str, str]) -> None:
+    """The turns themselves attack; the answers go to the terminal."""
+    text = ATTACK.replace("\r", "").replace("\x85", "").replace("\u2028", "").replace("\udc80\ud800", "")
+    for words in (["chat", "-n", "5", "--seed", "1"], ["chat", "-n", "5", "--seed", "1", "--json"]):
+        for piped in (f"{text}\n/prompt\n", f"/{text}\n", f"/save {text}\n"):
+            [shown] = show([words], tmp_path, child_environment, piped=piped)
+            is_harmless(shown)
+            assert "Traceback" not in shown.text
+            assert shown.code == (0 if "/prompt" in piped else 2), shown.text
+
+
+def test_the_tour_under_every_key(tmp_path: Path, child_environment: dict[str, str]) -> None:
+    """Nothing of a stranger's comes into the tour but keys: an attack, typed, is not echoed, and q leaves."""
+    attacked = child_environment | {"GPTCLI_MODEL": ATTACK.replace("\udc80\ud800", "")}
+    typed = ATTACK.replace("\udc80\ud800", "").replace("q", "").replace("\r", "")
+    listed, pointless = show([["tour", "--list"], ["tour", "--stop", ATTACK]], tmp_path, attacked)
+    [walked] = show([["tour"]], tmp_path, attacked, typed=f"{typed}q")
+    for shown, code in ((listed, 0), (pointless, 2), (walked, 0)):
+        is_harmless(shown)
+        assert shown.code == code, shown.text
+    assert "Tokens" in walked.text
+    assert "owned" not in walked.text
 
 
 def test_answers_of_a_hub(tmp_path: Path, child_environment: dict[str, str]) -> None:

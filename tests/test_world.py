@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -10,9 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -123,6 +125,65 @@ def test_a_folder_that_is_not_there_or_not_ours(tmp_path: Path, run_gptcli: Run)
         assert done.stderr.startswith(f"error: cannot write {place}: ".encode())
 
 
+@contextmanager
+def _mounted(place: Path, options: str) -> Iterator[Path]:
+    """A small file system of its own, where this process may mount one: as root, on Linux, in most containers."""
+    place.mkdir(exist_ok=True)
+    if sys.platform != "linux" or shutil.which("mount") is None:
+        pytest.skip("tmpfs is Linux's")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.decode().strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 kB."""
+    with _mounted(tmp_path / "disk", "size=256k") as disk:
+        yield disk
+
+
+def _fill(disk: Path, left: int) -> Path:
+    """Leave this many bytes free."""
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    path = disk / "other people's files"
+    path.write_bytes(bytes(max(free - left, 0)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [("params gpt3", "a.svg"), ("score A --bos", "b.html"), ("logits A", "c.txt"), ("map king queen", "d.html")],
+)
+def test_a_disk_that_is_full_saves_all_or_nothing(
+    words: str, name: str, small_disk: Path, child_environment: Environment
+) -> None:
+    path = small_disk / name
+    path.write_text("the old one")
+    others = _fill(small_disk, 4096)  # a page, and no picture is that small
+
+    def run() -> "subprocess.CompletedProcess[bytes]":
+        arguments = command([*words.split(), "--save", str(path)])
+        return subprocess.run(arguments, env=child_environment, capture_output=True, timeout=100, check=False)
+
+    done = run()
+    if name.endswith(".txt"):  # the small one fits
+        assert done.returncode == 0, done.stderr
+        return
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1), done.stderr
+    assert done.stderr == f"error: cannot write {path}: No space left on device\n".encode()
+    assert path.read_text() == "the old one"
+    assert set(small_disk.iterdir()) == {path, others}
+    others.unlink()
+    assert run().returncode == 0
+    assert len(path.read_text()) > 4096
+    assert list(small_disk.iterdir()) == [path]
+
+
 # Signals
 
 
@@ -191,9 +252,9 @@ def _whole(cache: str) -> bool:
     return len(files) == 1 and sha256(files[0].read_bytes()).digest() == sha256(WEIGHTS).digest()
 
 
-def _stalled(hub: Hub, environment: Environment) -> "subprocess.Popen[bytes]":
+def _stalled(hub: Hub, environment: Environment, seconds: float = 60) -> "subprocess.Popen[bytes]":
     """A pull that has the configuration and waits for the weights."""
-    hub.faults.append(Fault(sha256(WEIGHTS).hexdigest(), stall=60))
+    hub.faults.append(Fault(sha256(WEIGHTS).hexdigest(), stall=seconds))
     process = _started(command(PULL), environment)
     deadline = time.monotonic() + 60
     while not hub.asked(server="storage"):
@@ -234,13 +295,66 @@ def test_a_cache_that_cannot_be_written(hub: Hub, pulling: Environment, tmp_path
     assert done.stderr.startswith(b"error: ")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is read-only to root")
 def test_a_read_only_cache(hub: Hub, pulling: Environment, tmp_path: Path) -> None:
-    (tmp_path / "hf").mkdir()
-    (tmp_path / "hf").chmod(stat.S_IRUSR | stat.S_IXUSR)
-    done = subprocess.run(command(PULL), env=pulling, capture_output=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert b"cannot be written" in done.stderr
+    """Nothing is read-only to root but a file system that says so."""
+    cache = tmp_path / "hf"
+    cache.mkdir()
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    if not root:
+        cache.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with _mounted(cache, "ro") if root else nullcontext():
+        done = subprocess.run(command(PULL), env=pulling, capture_output=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (1, b"", 1), done.stderr
+        assert b"cannot be written" in done.stderr
+
+
+def test_what_a_read_only_cache_holds_is_used(hub: Hub, pulling: Environment, tmp_path: Path) -> None:
+    """As on a shared machine, or with an image's cache: pulled before, now only to be read."""
+    cache = tmp_path / "hf"
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root mounts")
+    assert subprocess.run(command(PULL), env=pulling, capture_output=True, timeout=60).returncode == 0
+    done = subprocess.run(["mount", "--bind", cache, cache], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.decode().strip()}")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", cache], check=True)
+        with pytest.raises(OSError, match="Read-only"):
+            (cache / "x").touch()
+        for words in (["models", "show", "owner/model"], ["params", "owner/model", "--json"], PULL):
+            done = subprocess.run(command(words), env=pulling, capture_output=True, timeout=60, check=False)
+            assert done.returncode == 0, done.stderr
+            assert b"error" not in done.stderr
+    finally:
+        subprocess.run(["umount", cache], check=True)
+
+
+def test_a_disk_that_is_too_small_for_a_model(hub: Hub, pulling: Environment, tmp_path: Path) -> None:
+    """8 MB for a model of 12 are told before anything is downloaded."""
+    with _mounted(tmp_path / "hf", "size=8m"):
+        done = subprocess.run(command(PULL), env=pulling, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"error: owner/model needs 12.0 MB and the disk of ")
+    assert hub.asked(server="storage") == []
+
+
+def test_a_disk_that_is_full_in_mid_pull(hub: Hub, pulling: Environment, tmp_path: Path) -> None:
+    """Others fill it while the weights are on their way: no half a model, and with room again it is all there."""
+    with _mounted(tmp_path / "hf", "size=64m") as disk:
+        process = _stalled(hub, pulling, seconds=2)
+        others = _fill(disk, 3_000_000)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert said.splitlines()[-1].startswith(b"error: "), said
+        assert b"make room" in said
+        assert b"Traceback" not in said
+        assert not list(disk.rglob("snapshots/*/model.safetensors"))
+        listed = subprocess.run(command(["models", "list", "--json"]), env=pulling, capture_output=True, timeout=60)
+        assert json.loads(listed.stdout)["cached"] == []
+        others.unlink()
+        again = subprocess.run(command(PULL), env=pulling, capture_output=True, timeout=60, check=False)
+        assert again.returncode == 0, again.stderr
+        assert _whole(pulling["HF_HOME"])
 
 
 def test_a_disk_that_fills_up_in_mid_pull(hub: Hub, pulling: Environment) -> None:
@@ -360,6 +474,53 @@ def test_weights_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "for the context" not in done.stderr
 
 
+def test_the_engine_in_c_without_memory_offers_to_quantize(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times: while weights are loaded, for a context that nothing holds, and once it is quantized already."""
+    from gptcli.memory import weights
+    from gptcli.model.native.engine import NativeEngine, supports
+    from gptcli.model.native.library import available
+
+    if not available():
+        pytest.skip("no engine in C here")
+    from gptcli.checkpoint.open import open_checkpoint
+
+    for quantize in ("none", "int8", "int4"):
+        checkpoint = open_checkpoint("tales", device="cpu", quantize=quantize, to="run")
+        config, engine = checkpoint.blueprint.config, cast(NativeEngine, checkpoint.engine)
+        assert supports(config)
+        kind = "float16" if quantize == "none" else quantize
+        # What a step reads is all but the positions, of which it reads one.
+        held = weights(config, kind)
+        positions = config.n_positions * config.n_embd * (2 if quantize == "none" else 4)
+        assert held - positions == pytest.approx(engine.bytes_per_step, rel=0.01)
+
+    monkeypatch.setattr(NativeEngine, "fill", lambda self, *_, **__: self._checked(-1))
+    done = CliRunner().invoke(app, ["generate", "A", "-n", "1", "--device", "cpu"])
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(
+        "error: out of memory on cpu: float32 takes 70.9 MB for the weights; what takes less: "
+    )
+    assert "--quantize int8 (1" in done.stderr
+    monkeypatch.undo()
+
+    real: Any = np.empty
+
+    def no_room(shape: Any, *kind: Any, **options: Any) -> Any:
+        return _full() if isinstance(shape, int) and shape > 1000 else real(shape, *kind, **options)
+
+    monkeypatch.setattr(np, "empty", no_room)
+    for quantize, offered in (("none", ["int8", "int4"]), ("int8", ["int4"]), ("int4", [])):
+        done = CliRunner().invoke(app, ["generate", "A", "-n", "9", "--device", "cpu", "--quantize", quantize])
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert [kind for kind in ("int8", "int4") if f"--quantize {kind} (" in done.stderr] == offered
+        assert "for the context, with 10 tokens of context" in done.stderr
+        assert "a shorter prompt or a smaller -n" in done.stderr
+
+
+def _full(*_: Any, **__: Any) -> None:
+    raise MemoryError
+
+
 def test_memory_that_ends_anywhere_else_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     from gptcli.commands import logits as room
 
@@ -374,12 +535,17 @@ def test_memory_that_ends_anywhere_else_is_one_line(monkeypatch: pytest.MonkeyPa
 
 def test_a_bug_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     from gptcli.memory import explained
+    from gptcli.model.native.library import available
 
     with pytest.raises(RuntimeError, match="shapes"), explained(GPTConfig(), "cpu", "float32"):
         raise RuntimeError("shapes do not fit")
-    said = r"on cuda.*fewer texts.*--device cpu"
-    with pytest.raises(GptcliError, match=said), explained(GPTConfig(), "cuda", "bfloat16", rows=3, capacity=9):
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    said = r"on cuda.*--device cpu.*fewer texts"
+    for to_run in (False, True):
+        needs = explained(GPTConfig(), "cuda", "bfloat16", rows=3, capacity=9, to_run=to_run)
+        with pytest.raises(GptcliError, match=said) as caught, needs:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        # Only commands that have the option, and only where the engine in C would take over: torch saves nothing by it.
+        assert ("--device cpu --quantize int8 (12" in str(caught.value)) == (to_run and available())
 
 
 # Many at once

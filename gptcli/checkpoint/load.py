@@ -57,6 +57,8 @@ def load_gpt(
     dtype: torch.dtype,
     group: "Group | None" = None,
     quantize: Quantize = "none",
+    *,
+    to_run: bool = False,
 ) -> GPT:
     """Build the GPT that a blueprint describes and give it the checkpoint's weights.
 
@@ -70,6 +72,7 @@ def load_gpt(
         group: of which this process loads its part only; None loads all.
         quantize: give matrices the values that they have in 8 or 4 bits. That shows what it does to the model; it is
             the engine in C that also gets smaller and faster by it.
+        to_run: whether the command has ``--quantize`` to offer where memory does not suffice.
 
     Returns:
         The GPT in eval mode.
@@ -85,7 +88,7 @@ def load_gpt(
         group.shard(model)
     wanted = model.state_dict()
     name_of_dtype = str(dtype).removeprefix("torch.")
-    with torch.inference_mode(False), explained(blueprint.config, device.type, name_of_dtype):
+    with torch.inference_mode(False), explained(blueprint.config, device.type, name_of_dtype, to_run=to_run):
         files = Files(header, dtype)
         weights: dict[str, Tensor] = {}
         for name, part in blueprint.tensors.items():

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # torch takes a while to import, and the engine in C does wit
     from gptcli.model.gpt import GPT
     from gptcli.model.parallel import Group
 
+Purpose = Literal["look inside", "run"]
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -30,6 +32,7 @@ class Checkpoint:
         eos_ids: ids that end a text.
         device, dtype, quantize: where and how it is to run.
         group: the processes that hold the model together; None: this one does alone.
+        to: what it was opened for.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Checkpoint:
     dtype: str = "auto"
     quantize: Quantize = "none"
     group: "Group | None" = None
+    to: Purpose = "look inside"
     _seconds: list[float] = field(default_factory=list)
 
     @cached_property
@@ -51,7 +55,9 @@ class Checkpoint:
         with self._timed():
             place = choose_device(self.device) if self.group is None else self.group.device
             dtype = choose_dtype(self.dtype, place)
-            return load_gpt(self.blueprint, self.header, place, dtype, self.group, self.quantize)
+            return load_gpt(
+                self.blueprint, self.header, place, dtype, self.group, self.quantize, to_run=self.to == "run"
+            )
 
     @cached_property
     def engine(self) -> Engine:
@@ -97,7 +103,7 @@ def open_checkpoint(
     n_head: int | None = None,
     group: "Group | None" = None,
     quantize: Quantize = "none",
-    to: Literal["look inside", "run"] = "look inside",
+    to: Purpose = "look inside",
 ) -> Checkpoint:
     """Find, understand and load a checkpoint.
 
@@ -122,7 +128,7 @@ def open_checkpoint(
     tokenizer = tokenizer_for(source.folder, blueprint.config.vocab_size)
     own_eos = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
     checkpoint = Checkpoint(
-        name, blueprint, header, tokenizer, blueprint.eos_ids or own_eos, device, dtype, quantize, group
+        name, blueprint, header, tokenizer, blueprint.eos_ids or own_eos, device, dtype, quantize, group, to
     )
     checkpoint._seconds.append(time.perf_counter() - started)
     # Now, and not at first use: what is wrong with the files should be told at once.

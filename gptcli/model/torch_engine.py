@@ -35,7 +35,7 @@ class TorchEngine:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
         weight = self.model.wte.weight
         dtype = str(weight.dtype).removeprefix("torch.")
-        with explained(self.model.config, weight.device.type, dtype, rows=len(rows), capacity=capacity):
+        with explained(self.model.config, weight.device.type, dtype, rows=len(rows), capacity=capacity, to_run=True):
             self._cache = None  # before the memory of the next one is taken
             self._cache = self._new_cache(len(rows), capacity)
             return self._read(rows, self._cache)

@@ -24,7 +24,7 @@ NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 # gives up at a million.
 _LONG_RUN = 100_000
 # Longer pieces are not taken apart merge by merge: that takes time with the square of the length.
-_LONG_PIECE = 2_000
+LONG_PIECE = 2_000
 # Seconds that a stranger's regular expression may take over one stretch of text: some never come to an end.
 _PATIENCE = 2.0
 
@@ -145,7 +145,7 @@ class Tokenizer:
 
     def _encode_ordinary(self, text: str) -> list[int]:
         """The ranks of a text without added tokens."""
-        if not _has_long_run(text):
+        if not has_long_run(text):
             return self._encode_safely(text)
         if self.pattern != patterns.GPT2:
             raise InputError(f"a run of over {_LONG_RUN:,} spaces or newlines is more than {self.name} can take")
@@ -196,8 +196,7 @@ class Tokenizer:
                 data = self.token_bytes(part)
                 yield PieceMerges(data, (), (data,), (part,))
                 continue
-            clean = part.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            for found in self._pieces(clean):
+            for found in self._pieces(unicode_only(part)):
                 piece = found.encode()
                 if piece not in known:
                     known[piece] = self._piece_merges(piece)
@@ -216,7 +215,7 @@ class Tokenizer:
             raise self._too_much() from error
 
     def _piece_merges(self, piece: bytes) -> PieceMerges:
-        steps = merge_steps(piece, self._ranks) if len(piece) <= _LONG_PIECE else ()
+        steps = merge_steps(piece, self._ranks) if len(piece) <= LONG_PIECE else ()
         if piece in self._ranks:
             ranks = [self._ranks[piece]]
         elif steps:
@@ -279,7 +278,12 @@ def _muted(mute: bool) -> Iterator[None]:
         os.close(nowhere)
 
 
-def _has_long_run(text: str) -> bool:
+def unicode_only(text: str) -> str:
+    """A text with U+FFFD for each lone surrogate."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def has_long_run(text: str) -> bool:
     """Whether a long run of whitespace is possible: one of ``_LONG_RUN`` fills an aligned block of half that length."""
     half = _LONG_RUN // 2
     return len(text) >= half and any(

@@ -10,8 +10,8 @@ from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.bpe import Tokenizer
 from gptcli.tokenizer.gpt1 import WordTokenizer, is_word_level
 from gptcli.tokenizer.named import gpt2_tokenizer
+from gptcli.tokenizer.pairs import byte_level
 from gptcli.tokenizer.tokenizer_json import added_token, read_tokenizer_json
-from gptcli.tokenizer.vocabulary import build
 
 # GPT-2's vocabulary, and the same padded to a multiple of 64 as many training scripts do.
 _GPT2_SIZES = (50257, 50304)
@@ -74,14 +74,14 @@ def _from_vocab_and_merges(folder: Path, declared: dict[str, Any], n_vocab: int)
         unknown_token = _content(declared.get("unk_token")) or "<unk>"
         return WordTokenizer(folder.name, vocab, merges, unknown=unknown_token, added=added, n_vocab=n_vocab)
     unknown = vocab.get(_content(declared.get("unk_token")) or "")
-    built = build(vocab, merges, str(folder / "vocab.json"), unknown=unknown)
     starts = [token.id for token in added if token.content == _content(declared.get("bos_token"))]
-    return Tokenizer(
+    return byte_level(
         folder.name,
-        built.ranks,
+        vocab,
+        merges,
         patterns.GPT2,
-        ids=built.ids,
-        unmerged=built.unmerged,
+        str(folder / "vocab.json"),
+        unknown=unknown,
         added=added,
         n_vocab=n_vocab,
         eos=_end_of_text(declared),

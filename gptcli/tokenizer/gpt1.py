@@ -5,7 +5,6 @@ around every punctuation mark, and the last character of each word carries the m
 between words is lost: a token that ends a word decodes with one space after it.
 """
 
-import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from gptcli.errors import CheckpointError, InputError
 from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.bpe import Tokenizer
-from gptcli.tokenizer.merges import Merge, PieceMerges
+from gptcli.tokenizer.merges import PieceMerges, Step, merge_pairs, steps_shown
 from gptcli.tokenizer.words import Cleaning, cut_words
 
 END_OF_WORD = "</w>"
@@ -74,42 +73,8 @@ class WordTokenizer(Tokenizer):
             raise InputError(f"the vocabulary of {self.name} has no token for the character {_plain(token)!r}")
         return number
 
-    def _merge(self, word: str) -> tuple[list[tuple[int, int, int]], list[str]]:
-        """Byte-pair encoding of one word.
-
-        Returns:
-            The merges in their order, each as its priority and the places of the characters with which its two parts
-            start; and the tokens.
-        """
-        parts = [*word[:-1], word[-1] + END_OF_WORD]
-        alive: list[str | None] = list(parts)
-        after, before = list(range(1, len(parts) + 1)), list(range(-1, len(parts) - 1))
-        heap: list[tuple[int, int, str, str]] = []
-
-        def offer(left: int) -> None:
-            right = after[left]
-            if left >= 0 and right < len(parts):
-                pair = alive[left] or "", alive[right] or ""
-                if pair in self._priority:
-                    heapq.heappush(heap, (self._priority[pair], left, *pair))
-
-        for place in range(len(parts)):
-            offer(place)
-        steps = []
-        while heap:
-            priority, left, first, second = heapq.heappop(heap)
-            right = after[left]
-            if alive[left] != first or right >= len(parts) or alive[right] != second:
-                continue  # one of the two has become part of another token since
-            steps.append((priority, left, right))
-            alive[left], alive[right] = first + second, None
-            after[left] = after[right]
-            if after[right] < len(parts):
-                before[after[right]] = left
-            offer(left)
-            if before[left] >= 0:
-                offer(before[left])
-        return steps, [part for part in alive if part is not None]
+    def _merge(self, word: str) -> tuple[list[Step], list[str]]:
+        return merge_pairs([*word[:-1], word[-1] + END_OF_WORD], self._priority)
 
     def merges(self, text: str, *, special: bool = False) -> Iterator[PieceMerges]:
         """How a text becomes tokens: its words, and the merges that built each (see ``Tokenizer.merges``)."""
@@ -122,14 +87,10 @@ class WordTokenizer(Tokenizer):
 
     def _word_merges(self, word: str) -> PieceMerges:
         steps, tokens = self._merge(word)
-        parts = {place: char.encode() for place, char in enumerate([*word[:-1], f"{word[-1]} "])}
-        shown = []
-        for priority, left, right in steps if len(word) <= _LONG_WORD else ():
-            pair = parts[left], parts.pop(right)
-            parts[left] = pair[0] + pair[1]
-            shown.append(Merge(priority, *pair, tuple(parts.values())))
+        characters = [char.encode() for char in [*word[:-1], f"{word[-1]} "]]
+        shown = steps_shown(steps if len(word) <= _LONG_WORD else (), characters)
         ids = tuple(map(self._id, tokens))
-        return PieceMerges(f"{word} ".encode(), tuple(shown), tuple(map(self.token_bytes, ids)), ids)
+        return PieceMerges(f"{word} ".encode(), shown, tuple(map(self.token_bytes, ids)), ids)
 
 
 def is_word_level(merges: Sequence[tuple[str, str]]) -> bool:

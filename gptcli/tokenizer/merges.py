@@ -1,6 +1,7 @@
-"""Byte-pair encoding one merge at a time: for looking at, not for speed."""
+"""Byte-pair encoding one merge at a time: for looking at, and for merges that tiktoken's rule cannot express."""
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -60,6 +61,63 @@ def merge_steps(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[Merge, ...]:
         left, right = parts[index : index + 2]
         parts[index : index + 2] = [left + right]
         steps.append(Merge(rank, left, right, tuple(parts)))
+
+
+Step = tuple[int, int, int]
+
+
+def merge_pairs(parts: Sequence[str], priority: Mapping[tuple[str, str], int]) -> tuple[list[Step], list[str]]:
+    """Byte-pair encoding by listed pairs, as Hugging Face's library does it; in n log n steps.
+
+    Args:
+        parts: what to merge.
+        priority: pair of neighbours to its place in the list; of all pairs that stand there the lowest goes first.
+
+    Returns:
+        The merges in their order, each as its priority and the places of the parts with which its two sides start; and
+        the tokens.
+    """
+    alive: list[str | None] = list(parts)
+    after, before = list(range(1, len(parts) + 1)), list(range(-1, len(parts) - 1))
+    heap: list[tuple[int, int, str]] = []
+
+    def pair_at(left: int) -> tuple[str, str] | None:
+        right = after[left]
+        first, second = alive[left], alive[right] if right < len(parts) else None
+        return None if first is None or second is None or (first, second) not in priority else (first, second)
+
+    def offer(left: int) -> None:
+        if left >= 0 and (pair := pair_at(left)):
+            heapq.heappush(heap, (priority[pair], left, "".join(pair)))
+
+    for place in range(len(parts)):
+        offer(place)
+    steps = []
+    while heap:
+        place, left, token = heapq.heappop(heap)
+        pair = pair_at(left)
+        if pair is None or "".join(pair) != token:
+            continue  # one of the two has become part of another token since
+        right = after[left]
+        steps.append((place, left, right))
+        alive[left], alive[right] = token, None
+        after[left] = after[right]
+        if after[right] < len(parts):
+            before[after[right]] = left
+        offer(left)
+        offer(before[left])
+    return steps, [part for part in alive if part is not None]
+
+
+def steps_shown(steps: Iterable[Step], parts: Sequence[bytes]) -> tuple[Merge, ...]:
+    """The merges that ``merge_pairs`` found, with what the piece looks like after each."""
+    now = dict(enumerate(parts))
+    shown = []
+    for rank, left, right in steps:
+        pair = now[left], now.pop(right)
+        now[left] = pair[0] + pair[1]
+        shown.append(Merge(rank, *pair, tuple(now.values())))
+    return tuple(shown)
 
 
 def first_different(pieces: Iterable[PieceMerges], limit: int) -> list[PieceMerges]:

@@ -11,7 +11,8 @@ from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.bpe import NormalForm, Tokenizer
 from gptcli.tokenizer.gpt1 import END_OF_WORD, WordTokenizer, read_cleaning
-from gptcli.tokenizer.vocabulary import build, is_id
+from gptcli.tokenizer.pairs import byte_level
+from gptcli.tokenizer.vocabulary import is_id
 
 # Added tokens are looked for in every text; a longer one is no token but a way to make that slow.
 _LONGEST_ADDED = 10_000
@@ -36,20 +37,15 @@ def read_tokenizer_json(path: Path, *, n_vocab: int = 0, eos: str | Sequence[str
     _check_model(model, path)
     unknown = model.get("unk_token")
     vocab = _object(model.get("vocab"), f"{path}: model.vocab")
-    built = build(
+    pattern, prefix_space = _pre_tokenizer(root.get("pre_tokenizer"), path)
+    return byte_level(
+        path.parent.name,
         vocab,
         _merges(model.get("merges"), path),
+        pattern,
         str(path),
         ignore_merges=model.get("ignore_merges") is True,
         unknown=vocab.get(unknown) if isinstance(unknown, str) else None,
-    )
-    pattern, prefix_space = _pre_tokenizer(root.get("pre_tokenizer"), path)
-    return Tokenizer(
-        path.parent.name,
-        built.ranks,
-        pattern,
-        ids=built.ids,
-        unmerged=built.unmerged,
         added=[added_token(entry, f"{path}: added_tokens") for entry in _list(root.get("added_tokens"), path)],
         n_vocab=n_vocab,
         eos=eos,

@@ -9,6 +9,11 @@ exhausted, the bytes between two token boundaries are split as they would be if 
 those boundaries. So the bytes of l+r always look the same at that moment. If alone they are split into l and r, then
 l, r is the only pair of neighbours with those bytes, and tiktoken's rule cannot take another. If they are not, then
 l and r are never neighbours at that moment or after, and the merge never happens.
+
+Files made from tiktoken's ranks list every way to cut a token in two, also into parts that only later merges make. Such
+a merge waits for its parts. If l+r is a token by then, its bytes are that one token at that moment, so they are never
+l and r: the merge never happens either. If it is not, the merge goes as soon as its parts are there, before its turn,
+for which tiktoken's rule has no place: ``NotByRank``, and ``pairs.py`` merges pair by pair.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +21,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from gptcli.errors import CheckpointError
+
+
+class NotByRank(CheckpointError):
+    """The merges are sound, but one rank a token does not say what they do."""
 
 
 def _byte_alphabet() -> dict[int, int]:
@@ -27,7 +36,7 @@ def _byte_alphabet() -> dict[int, int]:
 
 _BYTE_OF = _byte_alphabet()
 _TO_LATIN1 = dict.fromkeys(range(256), 0xFFFF) | _BYTE_OF  # U+FFFF is not Latin-1: encoding it fails
-_CHARACTER_OF = {byte: chr(code) for code, byte in _BYTE_OF.items()}
+CHARACTER_OF = {byte: chr(code) for code, byte in _BYTE_OF.items()}
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,8 @@ def build(
         unknown: id of the token for bytes that the vocabulary lacks.
 
     Raises:
-        CheckpointError: an id is out of range or given twice, a merge is of unknown tokens or out of order.
+        CheckpointError: an id is out of range or given twice, a merge is of unknown tokens or there twice.
+        NotByRank: a merge goes before its turn, or a token is only taken whole.
     """
     _check_ids(vocab, where)
     made = _live_merges(vocab, merges, where)
@@ -79,7 +89,7 @@ def build(
     if ignore_merges:
         tokens |= _taken_whole(vocab, made, where)
     data = {token: token_to_bytes(token) for token in vocab}
-    if None not in (vocab.get(character) for character in _CHARACTER_OF.values()) and _ascending(
+    if None not in (vocab.get(character) for character in CHARACTER_OF.values()) and _ascending(
         [vocab[token] for token, rank in sorted(tokens.items(), key=lambda item: item[1]) if rank >= 256]
     ):
         # Ids in the order of the merges are ranks themselves.
@@ -118,11 +128,12 @@ def _ascending(numbers: list[int]) -> bool:
 
 def _live_merges(vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], where: str) -> dict[str, int]:
     """Token to rank: the 256 bytes, and every token that a merge can really make (256 + the merge's place)."""
-    rank_of = {character: byte for byte, character in _CHARACTER_OF.items()}
+    rank_of = {character: byte for byte, character in CHARACTER_OF.items()}
     parts: dict[int, tuple[int, int]] = {}
     rank_of_pair: dict[tuple[int, int], int] = {}
     listed: set[tuple[str, str]] = set()
-    missing: set[str] = set()
+    waiting: dict[str, list[tuple[str, str]]] = {}
+    early = ""
     for place, (first, second) in enumerate(merges):
         token = first + second
         pair = f"{where}: merge {place + 1} ({first!r:.80}, {second!r:.80})"
@@ -134,14 +145,18 @@ def _live_merges(vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], wh
         listed.add((first, second))
         left, right = rank_of.get(first), rank_of.get(second)
         if left is None or right is None:
-            missing.update(part for part in (first, second) if part not in rank_of)
+            for part in (first, second):
+                if part not in rank_of:
+                    waiting.setdefault(part, []).append((first, second))
             continue
         rank = 256 + place
         if not _end_as(left, right, rank, parts, rank_of_pair):
             continue
-        if token in missing:
-            raise CheckpointError(f"{where}: merge {place + 1} makes {token!r:.80} after a merge that needs it")
         rank_of[token], parts[rank], rank_of_pair[left, right] = rank, (left, right), rank
+        if any(one in rank_of and two in rank_of and one + two not in rank_of for one, two in waiting.get(token, ())):
+            early = early or f"{where}: merge {place + 1} makes {token!r:.80} after a merge that needs it"
+    if early:
+        raise NotByRank(early)
     return rank_of
 
 
@@ -177,6 +192,6 @@ def _taken_whole(vocab: Mapping[str, int], made: Mapping[str, int], where: str) 
             continue
         # tiktoken merges two neighbours that make a token. Split in three or more, these bytes never are two.
         if len(encoding._encode_single_piece(data)) == 2:
-            raise CheckpointError(f"{where}: {token!r:.80} is only taken whole, which gptcli cannot do for it")
+            raise NotByRank(f"{where}: {token!r:.80} is only taken whole")
         whole[token] = max(made.values()) + 1 + len(whole)
     return whole

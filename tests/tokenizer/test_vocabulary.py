@@ -2,14 +2,17 @@
 
 import itertools
 import tempfile
+from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptcli.errors import CheckpointError
-from gptcli.tokenizer import Tokenizer, tokenizer_for
+from gptcli.errors import CheckpointError, InputError
+from gptcli.tokenizer import Tokenizer, gpt2_tokenizer, patterns, tokenizer_for
+from gptcli.tokenizer.pairs import PairTokenizer
 from gptcli.tokenizer.vocabulary import build, token_to_bytes
 from tests.tokenizer import reference
 
@@ -27,45 +30,94 @@ def ordered_merges(draw: st.DrawFn) -> list[tuple[str, str]]:
     return merges
 
 
-def load_unless(folder: Path, *refusals: str) -> Tokenizer:
-    """Load a tokenizer; the example is set aside where it is refused for one of the reasons given."""
-    try:
-        return tokenizer_for(folder, None)
-    except CheckpointError as error:
-        if not any(refusal in str(error) for refusal in refusals):
-            raise
-    reject()
+@st.composite
+def any_merges(draw: st.DrawFn) -> list[tuple[str, str]]:
+    """The same in any order, and with other ways to cut the same tokens: into parts that come later, or never."""
+    merges = draw(ordered_merges())
+    tokens = {"".join(pair) for pair in merges} | set("abc")
+    others = [(token[:cut], token[cut:]) for token in tokens for cut in range(1, len(token))]
+    known = [pair for pair in sorted(others) if set(pair) <= tokens and pair not in merges]
+    more = draw(st.lists(st.sampled_from(known), unique=True)) if known else []
+    return draw(st.permutations([*merges, *more]))
+
+
+def loaded(theirs: Any) -> Tokenizer:
+    """Our tokenizer, read from the file that theirs writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        return tokenizer_for(reference.save(theirs, Path(folder)), None)
 
 
 @settings(max_examples=200, deadline=None)
-@given(ordered_merges(), st.lists(st.text("abc", max_size=24), min_size=1, max_size=8))
+@given(ordered_merges() | any_merges(), st.lists(st.text("abc", max_size=24), min_size=1, max_size=8))
 def test_any_list_of_merges_gives_the_tokens_of_hugging_face(merges: list[tuple[str, str]], texts: list[str]) -> None:
     theirs = reference.plain(merges)
-    with tempfile.TemporaryDirectory() as folder:
-        reference.save(theirs, Path(folder))
-        # Not in trained vocabularies: of two merges that make a token the first cannot happen, and a third merge needs
-        # the token before the second makes it.
-        ours = load_unless(Path(folder), "after a merge that needs it")
+    ours = loaded(theirs)
     for text in texts:
         assert ours.encode(text) == theirs.encode(text).ids
         assert [token for piece in ours.merges(text) for token in piece.ids] == theirs.encode(text).ids
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
-    ordered_merges(),
+    ordered_merges() | any_merges(),
     st.lists(st.text("abc", min_size=2, max_size=6), max_size=4),
     st.lists(st.text("abc ", max_size=20), min_size=1, max_size=6),
 )
-def test_tokens_that_are_only_taken_whole_are_as_hugging_face_or_refused(
+def test_tokens_that_are_only_taken_whole_are_as_hugging_face_takes_them(
     merges: list[tuple[str, str]], extra: list[str], texts: list[str]
 ) -> None:
     theirs = reference.plain(merges, extra, ignore_merges=True, use_regex=True)
-    with tempfile.TemporaryDirectory() as folder:
-        reference.save(theirs, Path(folder))
-        ours = load_unless(Path(folder), "only taken whole", "after a merge that needs it")
+    ours = loaded(theirs)
     for text in [*texts, *extra]:
         assert ours.encode(text) == theirs.encode(text).ids
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.lists(st.text("abc", min_size=2, max_size=6), unique=True, max_size=14),
+    st.lists(st.text("abc ", max_size=20), min_size=1, max_size=6),
+)
+def test_ranks_of_any_tokens_turned_into_a_file_by_transformers(tokens: list[str], texts: list[str]) -> None:
+    """TikTokenConverter lists every way to cut a token in two known ones, in the order of the tokens' ranks."""
+    order = [*(bytes([byte]) for byte in range(256)), *(token.encode() for token in tokens)]
+    theirs = converted({token: rank for rank, token in enumerate(order)})
+    ours = loaded(theirs)
+    for text in texts:
+        assert ours.encode(text) == theirs.encode(text).ids
+
+
+def converted(ranks: dict[bytes, int], pattern: str = r" ?[^ ]+| +") -> Any:
+    """What transformers makes of tiktoken's ranks."""
+    from transformers.convert_slow_tokenizer import TikTokenConverter
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ranks.tiktoken"
+        path.write_bytes(b"".join(b"%s %d\n" % (b64encode(token), rank) for token, rank in ranks.items()))
+        return TikTokenConverter(str(path), pattern).converted()
+
+
+def test_gpt2s_ranks_turned_into_a_file_by_transformers() -> None:
+    """The first 10,000 of them, which is a vocabulary too."""
+    ranks = {token: rank for token, rank in gpt2_tokenizer()._ranks.items() if rank < 10_000}
+    theirs = converted(ranks, patterns.GPT2_AS_PUBLISHED)
+    ours = loaded(theirs)
+    assert type(ours) is Tokenizer  # by rank, as fast as tiktoken
+    assert ours.encode(reference.HARD_TEXT) == theirs.encode(reference.HARD_TEXT).ids
+    assert {token: rank for token, rank in ours._ranks.items() if len(token) > 1} == {
+        token: rank for token, rank in ranks.items() if len(token) > 1
+    }
+
+
+def test_merges_before_their_turn_are_shown_and_cached_like_others() -> None:
+    ours = loaded(reference.plain([("ab", "c"), ("b", "c"), ("a", "b")]))
+    assert type(ours) is PairTokenizer
+    [piece] = ours.merges("xabc")
+    assert [(step.left, step.right) for step in piece.merges] == [(b"b", b"c")]
+    assert ours.decode(ours.encode("abc\udc80é")) == "abc\ufffdé"
+    with pytest.raises(InputError, match="more than"):
+        ours.encode(" " * 200_000)
+    with pytest.raises(InputError, match="more than"):
+        ours.encode("x" * 2_000_000)
 
 
 def test_tokens_that_no_merge_makes_are_decoded_and_never_encoded() -> None:
@@ -108,6 +160,7 @@ def test_byte_alphabet_is_hugging_faces() -> None:
         ({"aX": 256, "X\u4e16": 300}, [("X", "\u4e16")], "no token '\u4e16'"),
         ({"ab": 256}, [("a", "b"), ("a", "b")], "twice"),
         ({"ab": 256, "abc": 257}, [("ab", "c"), ("a", "b")], "after a merge that needs it"),
+        ({"ab": 256, "abc": 257}, [("ab", "c"), ("a", "b"), ("q", "r")], "no token 'qr'"),
     ],
 )
 def test_broken_vocabularies_are_refused_with_the_place(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.errors import GptcliError
+from gptcli.memory import out_of_memory_in_c
 from gptcli.model.config import GPTConfig
 from gptcli.model.native.library import BEST, default_threads, library
 
@@ -16,6 +17,7 @@ Kind = Literal["F32", "F16", "BF16", "int8", "int4"]
 one scale for 32 weights of a row (rows that do not divide by 32 are int8)."""
 
 _KINDS: tuple[Kind, ...] = ("F32", "F16", "BF16", "int8", "int4")
+_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _ACTIVATIONS = ("gelu_new", "gelu", "relu")
 # In the order of the C side's numbers.
 _MATRICES: tuple[str, ...] = (
@@ -89,6 +91,7 @@ class NativeEngine:
         self._cache = np.empty(0, np.float32)
         self._shape: tuple[int, ...] = ()
         self._lengths: list[int] = []
+        self._kept: Kind = "F32"
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):
@@ -116,6 +119,7 @@ class NativeEngine:
         if not self._library.gptcli_finite(stored.ctypes.data, stored.size, source):
             return False
         if slot in _MATRICES:
+            self._kept = max(self._kept, kind, key=_KINDS.index)
             rows, columns = reversed(stored.shape) if transposed else stored.shape
             where = (_MATRICES.index(slot), layer, _KINDS.index(kind), rows, columns)
             self._checked(
@@ -184,7 +188,7 @@ class NativeEngine:
         try:
             return np.empty(int(np.prod(self._shape)) + _SPARE, np.float32)
         except MemoryError as error:
-            raise _no_memory() from error
+            raise self._no_memory() from error
 
     def _prompt(self, row: int, ids: Sequence[int], *, logits: bool) -> NDArray[np.float32]:
         """Read a row's ids from its beginning: logits [1, V] after the last, or [0, V]."""
@@ -218,10 +222,13 @@ class NativeEngine:
             self._lengths[row] = position + 1
         return logits
 
-    @staticmethod
-    def _checked(result: int) -> None:
+    def _checked(self, result: int) -> None:
         if result:
-            raise _no_memory()
+            raise self._no_memory()
+
+    def _no_memory(self) -> GptcliError:
+        rows, capacity = (self._shape[2], self._shape[3] // self.config.n_embd) if self._shape else (0, 0)
+        return out_of_memory_in_c(self.config, _NAMES.get(self._kept, self._kept), rows, capacity)
 
 
 def as_float32(stored: NDArray[np.generic], dtype: str) -> NDArray[np.float32]:
@@ -229,7 +236,3 @@ def as_float32(stored: NDArray[np.generic], dtype: str) -> NDArray[np.float32]:
     if dtype == "BF16":
         return (stored.astype(np.uint32) << 16).view(np.float32)
     return stored.astype(np.float32, copy=False)
-
-
-def _no_memory() -> GptcliError:
-    return GptcliError("out of memory: try --quantize int8, a smaller model, or a shorter text")
