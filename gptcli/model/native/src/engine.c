@@ -3,6 +3,7 @@
  * One call reads any number of tokens, each of a row of the batch and at a position of it: a step reads one of every
  * row, a prompt many of one. Shapes as in gpt.py.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ static float **vector_at(gpt *g, int which, int layer) {
 /* 0, or -1: no memory. */
 int gptcli_matrix(void *engine, int which, int layer, int kind, int rows, int columns, const void *source, int source_kind,
                   int transposed) {
-    return matrix_fill(matrix_at(engine, which, layer), kind, rows, columns, source, source_kind, transposed);
+    return matrix_fill(((gpt *)engine)->k, matrix_at(engine, which, layer), kind, rows, columns, source, source_kind, transposed);
 }
 
 int gptcli_vector(void *engine, int which, int layer, const float *source, size_t n) {
@@ -91,6 +92,39 @@ int gptcli_vector(void *engine, int which, int layer, const float *source, size_
 
 /* Whether none of the numbers is NaN or infinite. */
 int gptcli_finite(const void *source, size_t n, int kind) { return all_finite(source, n, kind); }
+
+enum { PARTS = 16 };
+typedef struct {
+    const kernels *k;
+    const float *logits;
+    int n;
+    float largest;
+    double sums[PARTS]; /* added up in one order, whoever made them */
+    tickets counter;
+} exponentials;
+
+static void sum_parts(void *context, int thread, int threads) {
+    (void)thread, (void)threads;
+    exponentials *e = context;
+    const int each = (e->n + PARTS - 1) / PARTS;
+    for (int part, end; take(&e->counter, PARTS, 1, &part, &end);) {
+        const int first = part * each, count = e->n - first < each ? e->n - first : each;
+        e->sums[part] = count > 0 ? e->k->exp_sum(e->logits + first, count, e->largest) : 0.0;
+    }
+}
+
+/* The k largest of the logits [n] and their places, from the largest down, of equal ones the first; and the natural logarithm
+ * of the sum of the exponentials of all. Returns 0, or -1 where one is NaN or +infinity, or none is finite. */
+int gptcli_offer(const float *logits, int n, int k, int *places, float *values, double *log_sum) {
+    const kernels *with = kernels_for(2);
+    with->largest(logits, n, k, places, values);
+    exponentials e = {.k = with, .logits = logits, .n = n, .largest = values[0]};
+    pool_run(sum_parts, &e);
+    double sum = 0; /* NaN where a logit is, or where the largest is infinite */
+    for (int part = 0; part < PARTS; part++) sum += e.sums[part];
+    *log_sum = (double)values[0] + log(sum);
+    return sum >= 0 ? 0 : -1;
+}
 
 /* Bytes of weights that one step reads. */
 size_t gptcli_bytes(const void *engine) {
