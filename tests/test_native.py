@@ -122,6 +122,36 @@ def test_several_tokens_at_once_are_as_single_steps() -> None:
     assert np.array_equal(engine.step([6])[0], single[2])
 
 
+class Interrupted:
+    """The library, and Ctrl-C after so many calls that read."""
+
+    def __init__(self, found: Any, calls: int) -> None:
+        self._found, self.calls = found, calls
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._found, name)
+
+    def gptcli_read(self, *arguments: Any) -> int:
+        if not self.calls:
+            raise KeyboardInterrupt
+        self.calls -= 1
+        return int(self._found.gptcli_read(*arguments))
+
+
+def test_ctrl_c_is_heard_between_the_layers_of_a_prompt() -> None:
+    engine = in_c(random_model(SHAPES["odd"]))
+    ids = np.random.default_rng(3).integers(0, 64, (2, 40)).tolist()
+    expected = [engine.prefill(ids, 64), engine.step([5, 6])]
+    found = engine._library
+    for calls in range(4):  # three layers, and the logits
+        engine._library = Interrupted(found, calls)  # type: ignore[assignment]
+        with pytest.raises(KeyboardInterrupt):
+            engine.prefill(ids, 64)
+    engine._library = found
+    for a, b in zip(expected, [engine.prefill(ids, 64), engine.step([5, 6])], strict=True):
+        assert np.array_equal(a, b)
+
+
 @pytest.mark.parametrize("name", ["gpt2", "gpt2 untied", "gpt2 as Cerebras-GPT", "gpt2 without scaling", "opt"])
 def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
     theirs = reference(CONFIGS[name])

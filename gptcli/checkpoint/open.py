@@ -30,6 +30,7 @@ class Checkpoint:
         eos_ids: ids that end a text.
         device, dtype, quantize: where and how it is to run.
         group: the processes that hold the model together; None: this one does alone.
+        both: ``engine`` is the fastest there is even when ``model`` is loaded too.
     """
 
     name: str
@@ -41,13 +42,16 @@ class Checkpoint:
     dtype: str = "auto"
     quantize: Quantize = "none"
     group: "Group | None" = None
+    both: bool = False
     _seconds: list[float] = field(default_factory=list)
+    _unused: list[Engine] = field(default_factory=list)  # loaded, and nobody has asked for it yet
 
     @cached_property
     def model(self) -> "GPT":
         """The PyTorch GPT in eval mode on its device, for whoever wants to see inside."""
         from gptcli.checkpoint.load import choose_device, choose_dtype, load_gpt
 
+        self._unused.clear()  # the weights are not kept twice while one will do
         with self._timed():
             place = choose_device(self.device) if self.group is None else self.group.device
             dtype = choose_dtype(self.dtype, place)
@@ -56,7 +60,10 @@ class Checkpoint:
     @cached_property
     def engine(self) -> Engine:
         """What runs the model a step at a time: the engine in C where it can, else PyTorch."""
-        if "model" not in self.__dict__ and self.group is None:
+        return self._unused.pop() if self._unused else self._new_engine()
+
+    def _new_engine(self) -> Engine:
+        if (self.both or "model" not in self.__dict__) and self.group is None:
             from gptcli.checkpoint.native import native_engine
 
             with self._timed():
@@ -97,7 +104,7 @@ def open_checkpoint(
     n_head: int | None = None,
     group: "Group | None" = None,
     quantize: Quantize = "none",
-    to: Literal["look inside", "run"] = "look inside",
+    to: Literal["look inside", "run", "both"] = "look inside",
 ) -> Checkpoint:
     """Find, understand and load a checkpoint.
 
@@ -108,7 +115,8 @@ def open_checkpoint(
         n_head: attention heads, for a lone file whose shapes do not tell.
         group: the processes that hold the model together, this one among them; it says which device.
         quantize: keep matrices in 8 or 4 bits.
-        to: ``run`` loads what generates fastest, and ``model`` only when someone asks for it.
+        to: ``run`` loads what generates fastest, and ``model`` only when someone asks for it; ``both`` too, and what
+            generates fastest stays what ``engine`` is when ``model`` was asked for first.
 
     Raises:
         GptcliError: it is not there, broken, of no family known here, or the device is not there.
@@ -122,9 +130,12 @@ def open_checkpoint(
     tokenizer = tokenizer_for(source.folder, blueprint.config.vocab_size)
     own_eos = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
     checkpoint = Checkpoint(
-        name, blueprint, header, tokenizer, blueprint.eos_ids or own_eos, device, dtype, quantize, group
+        name, blueprint, header, tokenizer, blueprint.eos_ids or own_eos, device, dtype, quantize, group, to == "both"
     )
     checkpoint._seconds.append(time.perf_counter() - started)
     # Now, and not at first use: what is wrong with the files should be told at once.
-    _ = checkpoint.model if to == "look inside" else checkpoint.engine
+    if to == "both":
+        checkpoint._unused.append(checkpoint._new_engine())
+    else:
+        _ = checkpoint.model if to == "look inside" else checkpoint.engine
     return checkpoint

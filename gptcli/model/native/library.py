@@ -62,7 +62,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_offer", number, [pointer, number, number, pointer, pointer, pointer]),
         ("gptcli_bytes", size, [pointer]),
         ("gptcli_free", None, [pointer]),
-        ("gptcli_read", number, [pointer, number, *[pointer] * 4, *[number] * 3, pointer, pointer]),
+        ("gptcli_read", number, [pointer, number, *[pointer] * 4, *[number] * 3, pointer, pointer, number, number]),
     ):
         function = getattr(found, name)
         function.restype, function.argtypes = result, arguments

@@ -160,6 +160,7 @@ typedef struct {
     gpt *g;
     const int *ids, *rows, *positions, *wanted;
     int m, wanted_count, capacity, together; /* together: one row's tokens, one position after another */
+    int first, last; /* stages: see gptcli_read */
     size_t layer_floats;
     float *cache, *logits;
     float *x, *normed, *wide, *packed; /* [m, C], [m, C], [m, max(3C, hidden)], see product.c */
@@ -221,9 +222,9 @@ static void read_tokens(void *context, int thread, int threads) {
     const call *c = context;
     gpt *g = c->g;
     worker me = {g->k, g->counters, c->scratch + (size_t)thread * c->scratch_floats};
-    embed(&me, c);
-    for (int layer = 0; layer < g->layers; layer++) one_block(&me, c, layer);
-    if (!c->wanted_count) return;
+    if (c->first == 0) embed(&me, c);
+    for (int layer = c->first; layer < c->last && layer < g->layers; layer++) one_block(&me, c, layer);
+    if (c->last <= g->layers || !c->wanted_count) return;
     const float *last = normed(&me, c, c->x, c->wanted, c->wanted_count, g->ln_f, g->ln_f_bias);
     const matrix *out = g->unembedding.rows ? &g->unembedding : &g->embedding;
     linear_run(&me, &(linear){out, g->unembedding_bias, last, c->logits, (size_t)g->vocabulary, c->packed,
@@ -255,12 +256,15 @@ static int lay_out(call *c) {
 
 /* Read m tokens: ids, the row of the batch that each belongs to, and its position there. Their keys and values go into
  * cache, [layers][2][batch][heads][capacity][D] and SPARE floats more. Logits [wanted_count, V] are those after the
- * tokens whose indices `wanted` lists. Returns 0, or -1 when there is no memory. */
+ * tokens whose indices `wanted` lists. Returns 0, or -1 when there is no memory.
+ * Of the stages (a layer each, and the logits) those from `first` to before `last` are done: all at once, or in several calls
+ * that say the same otherwise, so that the caller can stop in between. */
 int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, float *cache, int batch,
-                int capacity, int wanted_count, const int *wanted, float *logits) {
+                int capacity, int wanted_count, const int *wanted, float *logits, int first, int last) {
     gpt *g = engine;
     call c = {.g = g, .ids = ids, .rows = rows, .positions = positions, .wanted = wanted, .m = m, .wanted_count = wanted_count,
-              .capacity = capacity, .together = rows[0] == rows[m - 1], .layer_floats = (size_t)batch * g->width * capacity, .cache = cache, .logits = logits};
+              .capacity = capacity, .together = rows[0] == rows[m - 1], .first = first, .last = last,
+              .layer_floats = (size_t)batch * g->width * capacity, .cache = cache, .logits = logits};
     if (lay_out(&c)) return -1;
     memset(g->counters, 0, (size_t)g->counter_count * sizeof *g->counters);
     pool_run(read_tokens, &c);
