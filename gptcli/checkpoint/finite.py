@@ -1,4 +1,4 @@
-"""Whether a tensor holds NaN or infinity, told without a copy of it: those are the numbers whose exponent is all ones."""
+"""Whether a tensor holds NaN or infinity, told without a copy of it: numbers whose exponent is all ones."""
 
 import torch
 from torch import Tensor
