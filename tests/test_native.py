@@ -220,3 +220,13 @@ def test_what_quantization_costs(tales: Any) -> None:
     for quantize, allowed in (("int8", 0.005), ("int4", 0.03)):
         engine = open_checkpoint("tales", device="cpu", to="run", quantize=quantize).engine  # type: ignore[arg-type]
         assert abs(perplexity(engine, texts) / exact - 1) < allowed
+
+
+def test_bfloat16_that_is_too_large_for_float16_is_torchs_to_name(gpt2_folder: Path, tmp_path: Path) -> None:
+    tensors = {name: weight.bfloat16() for name, weight in load_file(gpt2_folder / "model.safetensors").items()}
+    (tmp_path / "config.json").write_bytes((gpt2_folder / "config.json").read_bytes())
+    for largest, dtype, taken in ((1.0, "float16", True), (1e5, "float16", False), (1e5, "auto", True)):
+        tensors["transformer.wte.weight"][3, 4] = largest
+        save_file(tensors, tmp_path / "model.safetensors")
+        engine = native_engine(*understand(tmp_path), device="cpu", dtype=dtype)
+        assert (engine is not None) == (taken and library.available())
