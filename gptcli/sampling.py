@@ -137,8 +137,8 @@ class Sampling:
     @property
     def few(self) -> int:
         """How many of the largest logits decide what ``keep`` gives; 0: all do."""
-        others = (self.top_p, self.min_p, self.typical_p, self.repetition_penalty, self.no_repeat_ngram)
-        if self.logit_bias or others != (1, 0, 1, 1, 0):
+        cuts = self.top_p < 1 or self.min_p > 0 or self.typical_p < 1 or self.no_repeat_ngram > 0
+        if cuts or self.logit_bias or self.repetition_penalty != 1:
             return 0
         if self.temperature == 0:
             return 1

@@ -24,7 +24,7 @@ def all_finite(tensor: Tensor) -> bool:
     found = library()
     if found is not None:
         return bool(found.gptcli_finite(flat.data_ptr(), flat.numel(), kind))
-    blocks = flat.view(whole).split(_BLOCK)
+    blocks = torch.split(flat.view(whole), _BLOCK)
     return not any(((block & exponent) == exponent).any() for block in blocks)
 
 
