@@ -66,6 +66,9 @@ def load(
 ) -> "LoadedGPT":
     """Load a GPT.
 
+    It writes with what ``gptcli generate`` writes with (the engine in C where that can); what looks inside loads the
+    PyTorch model at its first use.
+
     Args:
         name: a folder, a .safetensors file, a bundled or short name, or ``owner/name`` on the hub (downloaded where it
             is not in the cache).
@@ -78,7 +81,7 @@ def load(
     """
     from gptcli.checkpoint.open import open_checkpoint
 
-    return LoadedGPT(open_checkpoint(name, device=device, dtype=dtype, n_head=n_head))
+    return LoadedGPT(open_checkpoint(name, device=device, dtype=dtype, n_head=n_head, to="both"))
 
 
 def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_space: bool = True) -> "LoadedWords":
@@ -101,7 +104,8 @@ class LoadedGPT:
     """A GPT that is ready to run, with its tokenizer. Comes from ``load``.
 
     Attributes:
-        checkpoint: what the core works on: the model (a ``torch.nn.Module``), tokenizer and engine.
+        checkpoint: what the core works on: the model (a ``torch.nn.Module``, loaded when it is asked for), the
+            tokenizer and the engine that writes.
     """
 
     def __init__(self, checkpoint: "Checkpoint") -> None:

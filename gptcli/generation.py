@@ -10,9 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from gptcli.errors import GptcliError, InputError
+from gptcli.errors import InputError
 from gptcli.model.engine import Engine
-from gptcli.sampling import Logits, Sampling, draw, generator_for, log_normalizer
+from gptcli.sampling import Kept, Logits, Sampling, draw, generator_for
+from gptcli.shortlist import shortlist
 
 Overflow = Literal["slide", "stop"]
 FinishReason = Literal["eos", "stop", "length"]
@@ -54,13 +55,13 @@ class Step:
     Attributes:
         sample: to which it was added (it is already the last of ``sample.ids``).
         logits: what the model gave, [V].
-        filtered: what the filters left, [V]; -inf is cut.
+        kept: what the filters left of it.
         token: the chosen id.
     """
 
     sample: Sample
     logits: Logits
-    filtered: Logits
+    kept: Kept
     token: int
 
 
@@ -190,17 +191,15 @@ def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = Non
         InputError: the filters leave no token to choose.
         GptcliError: the model's numbers overflowed.
     """
-    if not (logits < np.inf).all():  # NaN, or infinity
-        raise GptcliError("the model's logits are not finite: its numbers overflow (try --dtype float32 or bfloat16)")
-    filtered = sampling.filter(logits, row.sample.all_ids)
-    if filtered.max() == -np.inf:
+    sample, listed = row.sample, shortlist(logits, sampling.few)
+    kept = sampling.keep(logits, lambda: sample.all_ids, listed.ids)
+    if not kept.ids.size:
         raise InputError("the filters leave no token to choose: loosen --no-repeat-ngram or --logit-bias")
-    drawn = draw(filtered, row.generator)
+    drawn = draw(kept, row.generator)
     token = drawn if token is None else token
-    logprob = float(logits[token]) - log_normalizer(logits)
-    row.sample.ids.append(token)
-    row.sample.logprobs.append(logprob)
-    return Step(row.sample, logits, filtered, token)
+    sample.ids.append(token)
+    sample.logprobs.append(float(logits[token]) - listed.log_sum)
+    return Step(sample, logits, kept, token)
 
 
 def finish_reason(

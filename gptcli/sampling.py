@@ -37,6 +37,25 @@ FILTER_ORDER = (
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What the filters leave of a step's logits.
+
+    Attributes:
+        ids: of the tokens that may be drawn, ascending.
+        logits: theirs, as the filters made them.
+    """
+
+    ids: NDArray[np.int64]
+    logits: Logits
+
+    @classmethod
+    def of(cls, filtered: Logits) -> "Kept":
+        """What is not cut of filtered logits [V]."""
+        ids = np.flatnonzero(filtered > -np.inf)
+        return cls(ids, filtered[ids])
+
+
+@dataclass(frozen=True)
 class Sampling:
     """How to choose the next token. The defaults change nothing: plain sampling from the model.
 
@@ -114,6 +133,35 @@ class Sampling:
             if logits.max() == -np.inf:
                 break
         return logits
+
+    @property
+    def few(self) -> int:
+        """How many of the largest logits decide what ``keep`` gives; 0: all do."""
+        cuts = self.top_p < 1 or self.min_p > 0 or self.typical_p < 1 or self.no_repeat_ngram > 0
+        if cuts or self.logit_bias or self.repetition_penalty != 1:
+            return 0
+        if self.temperature == 0:
+            return 1
+        return self.top_k + 1 if self.top_k else 0  # one more: whether dividing made it equal to the last that is kept
+
+    def keep(self, logits: Logits, seen: Callable[[], Sequence[int]], largest: NDArray[np.int64]) -> Kept:
+        """What ``filter`` leaves, without the rest where ``few`` logits decide.
+
+        Args:
+            logits: of one step, [V].
+            seen: gives the ids so far, where they are needed.
+            largest: the ids of the ``few`` largest logits, from the largest down; of equal ones the lowest first.
+        """
+        if 0 < self.few <= largest.size:
+            last = max(self.few - 1, 1)
+            values = logits[largest]
+            if self.temperature not in (0, 1):
+                values = scale(values, self.temperature)
+            if self.few == 1 or values[last - 1] > values[last] or self.temperature == 1:
+                order = np.argsort(largest[:last])
+                order = order[values[order] > -np.inf]
+                return Kept(largest[order], values[order])
+        return Kept.of(self.filter(logits, seen()))
 
 
 def add_bias(logits: Logits, bias: Mapping[int, float]) -> Logits:
@@ -210,25 +258,16 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
-def log_normalizer(logits: NDArray[np.floating]) -> float:
-    """log sum exp of one row, in float64: a logit minus it is the logarithm of a probability."""
-    largest = float(logits.max())
-    shifted = logits.astype(np.float64)
-    shifted -= largest
-    return largest + float(np.log(np.exp(shifted, out=shifted).sum()))
-
-
-def draw(logits: Logits, generator: np.random.Generator) -> int:
-    """One token from the distribution that the logits describe, by inverting the cumulative sum.
+def draw(kept: "Kept", generator: np.random.Generator) -> int:
+    """One token from the distribution that the kept logits describe, by inverting the cumulative sum.
 
     Uses exactly one uniform number of the generator, also when only one token is left, so that the draws of a sample
     do not depend on what the filters cut.
     """
     uniform = generator.random()
-    kept = np.flatnonzero(logits > -np.inf)
-    cumulative = np.cumsum(softmax(logits[kept]))
+    cumulative = np.cumsum(softmax(kept.logits))
     place = int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
-    return int(kept[min(place, kept.size - 1)])
+    return int(kept.ids[min(place, kept.ids.size - 1)])
 
 
 def generator_for(seed: int, sample: int) -> np.random.Generator:

@@ -35,6 +35,27 @@ def test_generates_what_the_command_writes(gpt: gptcli.LoadedGPT, run_gptcli: Ru
     assert done.stdout.decode().removesuffix("\n") == written
 
 
+def test_writes_with_the_engine_of_the_command_and_keeps_no_weights_twice_for_nothing() -> None:
+    from gptcli.checkpoint.open import open_checkpoint
+
+    chosen = type(open_checkpoint("tales", device="cpu", to="run").engine)
+    writes, looks, does_both = (gptcli.load("tales", device="cpu").checkpoint for _ in range(3))
+    assert writes._unused
+    assert type(writes.engine) is chosen
+    assert "model" not in writes.__dict__ or not hasattr(writes.engine, "fill")
+    assert looks.model is looks.model
+    assert not looks._unused  # the engine was let go
+    assert "engine" not in looks.__dict__
+    assert does_both.model
+    assert type(does_both.engine) is chosen
+
+
+def test_what_is_written_does_not_depend_on_having_looked_inside() -> None:
+    fresh, looked = gptcli.load("tales", device="cpu"), gptcli.load("tales", device="cpu")
+    looked.attention(TEXT)
+    assert looked.generate(TEXT, seed=5, max_new_tokens=30) == fresh.generate(TEXT, seed=5, max_new_tokens=30)
+
+
 def test_defaults_are_those_of_the_command() -> None:
     from gptcli.commands.generate import generate
     from gptcli.sampling import Sampling

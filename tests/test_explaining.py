@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.explaining import Cut, Explainer, explain, offer
 from gptcli.generation import Limits, Sample, Step, generate, new_samples
-from gptcli.sampling import Sampling
+from gptcli.sampling import Kept, Sampling
 from gptcli.tokenizer import gpt2_tokenizer
 from gptcli.writing import Request, Writing
 from tests.toy_engine import ToyEngine, random_table
@@ -22,7 +22,7 @@ LOGITS = np.log(np.array([8.0, 4.0, 2.0, 1.0, 1.0]))
 
 
 def step(token: int, sampling: Sampling, logits: Any = LOGITS) -> Step:
-    return Step(Sample(0, 0, [3], [token]), logits, sampling.filter(logits, [3]), token)
+    return Step(Sample(0, 0, [3], [token]), logits, Kept.of(sampling.filter(logits, [3])), token)
 
 
 def test_each_filter_tells_what_it_cut() -> None:

@@ -272,6 +272,6 @@ def test_steps_carry_what_was_offered_and_what_was_left() -> None:
     made = new_samples([[1]])
     sampling = Sampling(top_k=3)
     for step in generate(ToyEngine(random_table(9)), made, sampling, Limits(5), seed=0):
-        assert np.array_equal(step.filtered > -np.inf, sampling.filter(step.logits, []) > -np.inf)
-        assert step.filtered[step.token] > -np.inf
+        assert np.array_equal(step.kept.ids, np.flatnonzero(sampling.filter(step.logits, []) > -np.inf))
+        assert step.token in step.kept.ids
         assert step.sample.logprobs[-1] == pytest.approx(log_softmax(step.logits)[step.token], abs=1e-12)

@@ -122,6 +122,36 @@ def test_several_tokens_at_once_are_as_single_steps() -> None:
     assert np.array_equal(engine.step([6])[0], single[2])
 
 
+class Interrupted:
+    """The library, and Ctrl-C after so many calls that read."""
+
+    def __init__(self, found: Any, calls: int) -> None:
+        self._found, self.calls = found, calls
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._found, name)
+
+    def gptcli_read(self, *arguments: Any) -> int:
+        if not self.calls:
+            raise KeyboardInterrupt
+        self.calls -= 1
+        return int(self._found.gptcli_read(*arguments))
+
+
+def test_ctrl_c_is_heard_between_the_layers_of_a_prompt() -> None:
+    engine = in_c(random_model(SHAPES["odd"]))
+    ids = np.random.default_rng(3).integers(0, 64, (2, 40)).tolist()
+    expected = [engine.prefill(ids, 64), engine.step([5, 6])]
+    found = engine._library
+    for calls in range(4):  # three layers, and the logits
+        engine._library = Interrupted(found, calls)  # type: ignore[assignment]
+        with pytest.raises(KeyboardInterrupt):
+            engine.prefill(ids, 64)
+    engine._library = found
+    for a, b in zip(expected, [engine.prefill(ids, 64), engine.step([5, 6])], strict=True):
+        assert np.array_equal(a, b)
+
+
 @pytest.mark.parametrize("name", ["gpt2", "gpt2 untied", "gpt2 as Cerebras-GPT", "gpt2 without scaling", "opt"])
 def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
     theirs = reference(CONFIGS[name])
@@ -190,3 +220,13 @@ def test_what_quantization_costs(tales: Any) -> None:
     for quantize, allowed in (("int8", 0.005), ("int4", 0.03)):
         engine = open_checkpoint("tales", device="cpu", to="run", quantize=quantize).engine  # type: ignore[arg-type]
         assert abs(perplexity(engine, texts) / exact - 1) < allowed
+
+
+def test_bfloat16_that_is_too_large_for_float16_is_torchs_to_name(gpt2_folder: Path, tmp_path: Path) -> None:
+    tensors = {name: weight.bfloat16() for name, weight in load_file(gpt2_folder / "model.safetensors").items()}
+    (tmp_path / "config.json").write_bytes((gpt2_folder / "config.json").read_bytes())
+    for largest, dtype, taken in ((1.0, "float16", True), (1e5, "float16", False), (1e5, "auto", True)):
+        tensors["transformer.wte.weight"][3, 4] = largest
+        save_file(tensors, tmp_path / "model.safetensors")
+        engine = native_engine(*understand(tmp_path), device="cpu", dtype=dtype)
+        assert (engine is not None) == (taken and library.available())

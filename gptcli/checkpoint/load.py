@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from gptcli.checkpoint.families import Blueprint, Part
+from gptcli.checkpoint.finite import all_finite
 from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.slices import Files
 from gptcli.errors import CheckpointError, InputError
@@ -128,11 +129,11 @@ def _make(part: Part, stored: list[Tensor], head_size: int) -> Tensor:
 
 
 def _check_finite(name: str, part: Part, stored: list[Tensor], weight: Tensor) -> None:
-    """A NaN or infinity anywhere would reach every logit; the extremes show it without a copy of the tensor."""
-    if not weight.numel() or torch.isfinite(torch.stack((weight.amin(), weight.amax()))).all():
+    """A NaN or infinity anywhere would reach every logit."""
+    if all_finite(weight):
         return
     keys, dtype = f"{', '.join(part.keys)} ({name})", str(weight.dtype).removeprefix("torch.")
-    if all(torch.isfinite(tensor).all() for tensor in stored):
+    if all(all_finite(tensor) for tensor in stored):
         raise InputError(f"{keys} is too large for {dtype}: try --dtype float32 or bfloat16")
     raise CheckpointError(f"{keys} holds NaN or infinity: the file is broken")
 

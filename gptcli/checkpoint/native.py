@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.header import Header, TensorInfo
 from gptcli.model.engine import Quantize
-from gptcli.model.native.engine import Kind, NativeEngine, supports
+from gptcli.model.native.engine import Kind, NativeEngine, as_float32, supports
 from gptcli.model.native.library import available
 from gptcli.model.quantize import kind_of
 
@@ -46,7 +46,8 @@ def native_engine(
     for name, infos in parts.items():
         kind: Kind = kind_of(name, quantize) if quantize != "none" else _KINDS.get(dtype, _widest(infos))
         stored = _read(blueprint.tensors[name], infos)
-        if kind == "F16" and np.abs(stored.astype(np.float32)).max(initial=0) > np.finfo(np.float16).max:
+        rounded = kind == "F16" and infos[0].dtype != "F16"
+        if rounded and np.abs(as_float32(stored, infos[0].dtype)).max(initial=0) > np.finfo(np.float16).max:
             return None  # torch's loader says which tensor is too large
         turned = blueprint.tensors[name].how == "transposed"
         if not engine.fill(name, stored, infos[0].dtype, kind, transposed=turned):

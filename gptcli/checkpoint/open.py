@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # torch takes a while to import, and the engine in C does wit
     from gptcli.model.gpt import GPT
     from gptcli.model.parallel import Group
 
-Purpose = Literal["look inside", "run"]
+Purpose = Literal["look inside", "run", "both"]
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,14 @@ class Checkpoint:
     group: "Group | None" = None
     to: Purpose = "look inside"
     _seconds: list[float] = field(default_factory=list)
+    _unused: list[Engine] = field(default_factory=list)  # loaded, and nobody has asked for it yet
 
     @cached_property
     def model(self) -> "GPT":
         """The PyTorch GPT in eval mode on its device, for whoever wants to see inside."""
         from gptcli.checkpoint.load import choose_device, choose_dtype, load_gpt
 
+        self._unused.clear()  # the weights are not kept twice while one will do
         with self._timed():
             place = choose_device(self.device) if self.group is None else self.group.device
             dtype = choose_dtype(self.dtype, place)
@@ -62,7 +64,10 @@ class Checkpoint:
     @cached_property
     def engine(self) -> Engine:
         """What runs the model a step at a time: the engine in C where it can, else PyTorch."""
-        if "model" not in self.__dict__ and self.group is None:
+        return self._unused.pop() if self._unused else self._new_engine()
+
+    def _new_engine(self) -> Engine:
+        if (self.to == "both" or "model" not in self.__dict__) and self.group is None:
             from gptcli.checkpoint.native import native_engine
 
             with self._timed():
@@ -114,7 +119,8 @@ def open_checkpoint(
         n_head: attention heads, for a lone file whose shapes do not tell.
         group: the processes that hold the model together, this one among them; it says which device.
         quantize: keep matrices in 8 or 4 bits.
-        to: ``run`` loads what generates fastest, and ``model`` only when someone asks for it.
+        to: ``run`` loads what generates fastest, and ``model`` only when someone asks for it; ``both`` too, and what
+            generates fastest stays what ``engine`` is when ``model`` was asked for first.
 
     Raises:
         GptcliError: it is not there, broken, of no family known here, or the device is not there.
@@ -132,5 +138,8 @@ def open_checkpoint(
     )
     checkpoint._seconds.append(time.perf_counter() - started)
     # Now, and not at first use: what is wrong with the files should be told at once.
-    _ = checkpoint.model if to == "look inside" else checkpoint.engine
+    if to == "both":
+        checkpoint._unused.append(checkpoint._new_engine())
+    else:
+        _ = checkpoint.model if to == "look inside" else checkpoint.engine
     return checkpoint

@@ -20,10 +20,12 @@ from tests.benchmarks.machine import Watch, facts, processor
 MODELS = ("tales", "gpt2", "gpt2-medium", "gpt2-xl")
 MORE = ("startup", "growth")
 DEFAULT = ("tales", "gpt2", "gpt2-medium", *MORE)
+# Where one round of all programs takes minutes on two cores, so that all of it stays under half an hour.
+RUNS_AT_MOST = {"gpt2-medium": 3, "gpt2-xl": 1}
 
 
 def main() -> None:
-    """Measure, and write the results of this kind of processor."""
+    """Measure, and write the results of this kind of processor; a part of it gets a section of its own."""
     given = _arguments()
     only = given.only or list(DEFAULT)
     use_threads(given.threads)
@@ -35,7 +37,8 @@ def main() -> None:
     for name, reason in without.items():
         say(f"without {name}: {reason}")
     common = {"runs": given.runs, "threads": threads, "watch": watch}
-    found = [bench_decode.measure(name, given.peers, list(without), **common) for name in only if name in MODELS]
+    runs = {name: min(given.runs, RUNS_AT_MOST.get(name, given.runs)) for name in only if name in MODELS}
+    found = [bench_decode.measure(name, given.peers, list(without), **common | {"runs": runs[name]}) for name in runs]
     parts = [results.model_section(measured) for measured in found]
     if "startup" in only:
         parts.append(results.startup_section(bench_startup.measure(given.peers, list(without), **common)))
@@ -43,14 +46,21 @@ def main() -> None:
         parts.append(results.growth_section(*bench_growth.measure(given.peers, runs=given.runs, watch=watch)))
     command = f"make bench ONLY={','.join(only)}" if given.only else "make bench"
     now = datetime.datetime.now(datetime.timezone.utc)
-    about = facts() | {"date": f"{now:%Y-%m-%d}", "command": f"`{command}`, {given.runs} runs"}
+    about = facts() | {"date": f"{now:%Y-%m-%d}", "command": f"`{command}`, {_told(given.runs, runs)}"}
     about |= {"versions": results.versions(found)} if found else {}
     troubles = watch.troubles()
-    section = results.head(processor(), about, watch.told(), troubles, without) + "\n" + "\n".join(parts)
-    results.write(given.out, processor(), section)
+    title = ", ".join([processor(), *(given.only or [])])
+    section = results.head(title, about, watch.told(), troubles, without) + "\n" + "\n".join(parts)
+    results.write(given.out, title, section)
     for trouble in troubles:
         say(f"THE MACHINE WAS NOT QUIET: {trouble}")
     say(f"wrote {given.out}")
+
+
+def _told(runs: int, by_model: dict[str, int]) -> str:
+    """How many runs there were of each measurement."""
+    fewer = [f"{count} of {name}" for name, count in by_model.items() if count < runs]
+    return ", ".join([f"{runs} runs", *fewer])
 
 
 def _arguments() -> argparse.Namespace:

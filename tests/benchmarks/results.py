@@ -1,4 +1,4 @@
-"""RESULTS.md: one section for each kind of processor, each as its latest run left it."""
+"""RESULTS.md: one section for each kind of processor (or part of a run on it), each as its latest run left it."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,10 +13,10 @@ from tests.benchmarks.bench_startup import Timed
 INTRODUCTION = """\
 # How fast gptcli is, beside others
 
-Written by `make bench`; not to be edited. One section for each kind of processor. Everything in a section was measured
-in one run, programs in turn, with as many threads each; figures are medians, quartiles in brackets. The limit is the
-memory's measured read bandwidth divided by the bytes of weights that a token needs. What is measured, and how, stands
-at the head of `tests/benchmarks/bench_decode.py` and `bench_startup.py`.
+Written by `make bench`; not to be edited. One section for each kind of processor, or for each part that was measured on
+it by itself. Everything in a section was measured in one run, programs in turn, with as many threads each; figures are
+medians, quartiles in brackets. The limit is the memory's measured read bandwidth divided by the bytes of weights that a
+token needs. What is measured, and how, stands at the head of `tests/benchmarks/bench_decode.py` and `bench_startup.py`.
 """
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from gptcli.explaining import Explanation, explain
 from gptcli.generation import Sample, Step
-from gptcli.sampling import Sampling
+from gptcli.sampling import Kept, Sampling
 from gptcli.show import explain as pictures
 from gptcli.show.passage import Passage, short_percent
 from gptcli.show.pictures import colour
@@ -31,7 +31,8 @@ def steps(ids: Sequence[int], top: int = 10, sampling: Sampling = SAMPLING) -> l
     for place, token in enumerate(ids):
         logits = TABLE[place % len(TABLE)]
         sample.ids.append(token)
-        made.append(explain(Step(sample, logits, sampling.filter(logits, [1]), token), GPT2, sampling, top=top))
+        kept = Kept.of(sampling.filter(logits, [1]))
+        made.append(explain(Step(sample, logits, kept, token), GPT2, sampling, top=top))
     return made
 
 

@@ -75,6 +75,8 @@ class NativeEngine:
 
     # Prompts are read in pieces of this many tokens, which bounds the memory that the activations take.
     _PIECE = 512
+    # So many tokens are read in one call: that is as short as a step.
+    _SHORT = 16
 
     def __init__(self, config: GPTConfig, threads: int | None = None, level: int = BEST) -> None:
         found = library()
@@ -206,18 +208,21 @@ class NativeEngine:
         tokens, of, at, want = (np.fromiter(numbers, np.int32) for numbers in (ids, rows, positions, wanted))
         logits = np.empty((len(want), self.config.vocab_size), np.float32)
         capacity = self._shape[3] // self.config.n_embd
-        self._checked(
-            self._library.gptcli_read(
-                self._handle,
-                len(tokens),
-                *(numbers.ctypes.data for numbers in (tokens, of, at, self._cache)),
-                self._shape[2],
-                capacity,
-                len(want),
-                want.ctypes.data,
-                logits.ctypes.data,
-            )
+        arguments = (
+            self._handle,
+            len(tokens),
+            *(numbers.ctypes.data for numbers in (tokens, of, at, self._cache)),
+            self._shape[2],
+            capacity,
+            len(want),
+            want.ctypes.data,
+            logits.ctypes.data,
         )
+        stages = self.config.n_layer + 1
+        # Python hears Ctrl-C between two calls: a prompt is read layer by layer, so that it need not wait for the end.
+        at_once = 1 if len(tokens) > self._SHORT else stages
+        for first in range(0, stages, at_once):
+            self._checked(self._library.gptcli_read(*arguments, first, first + at_once))
         for row, position in zip(rows, positions, strict=True):
             self._lengths[row] = position + 1
         return logits

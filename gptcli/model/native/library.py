@@ -59,9 +59,10 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_matrix", number, [pointer, *[number] * 5, pointer, number, number]),
         ("gptcli_vector", number, [pointer, number, number, pointer, size]),
         ("gptcli_finite", number, [pointer, size, number]),
+        ("gptcli_offer", number, [pointer, number, number, pointer, pointer, pointer]),
         ("gptcli_bytes", size, [pointer]),
         ("gptcli_free", None, [pointer]),
-        ("gptcli_read", number, [pointer, number, *[pointer] * 4, *[number] * 3, pointer, pointer]),
+        ("gptcli_read", number, [pointer, number, *[pointer] * 4, *[number] * 3, pointer, pointer, number, number]),
     ):
         function = getattr(found, name)
         function.restype, function.argtypes = result, arguments

@@ -3,6 +3,7 @@
  * One call reads any number of tokens, each of a row of the batch and at a position of it: a step reads one of every
  * row, a prompt many of one. Shapes as in gpt.py.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ static float **vector_at(gpt *g, int which, int layer) {
 /* 0, or -1: no memory. */
 int gptcli_matrix(void *engine, int which, int layer, int kind, int rows, int columns, const void *source, int source_kind,
                   int transposed) {
-    return matrix_fill(matrix_at(engine, which, layer), kind, rows, columns, source, source_kind, transposed);
+    return matrix_fill(((gpt *)engine)->k, matrix_at(engine, which, layer), kind, rows, columns, source, source_kind, transposed);
 }
 
 int gptcli_vector(void *engine, int which, int layer, const float *source, size_t n) {
@@ -91,6 +92,39 @@ int gptcli_vector(void *engine, int which, int layer, const float *source, size_
 
 /* Whether none of the numbers is NaN or infinite. */
 int gptcli_finite(const void *source, size_t n, int kind) { return all_finite(source, n, kind); }
+
+enum { PARTS = 16 };
+typedef struct {
+    const kernels *k;
+    const float *logits;
+    int n;
+    float largest;
+    double sums[PARTS]; /* added up in one order, whoever made them */
+    tickets counter;
+} exponentials;
+
+static void sum_parts(void *context, int thread, int threads) {
+    (void)thread, (void)threads;
+    exponentials *e = context;
+    const int each = (e->n + PARTS - 1) / PARTS;
+    for (int part, end; take(&e->counter, PARTS, 1, &part, &end);) {
+        const int first = part * each, count = e->n - first < each ? e->n - first : each;
+        e->sums[part] = count > 0 ? e->k->exp_sum(e->logits + first, count, e->largest) : 0.0;
+    }
+}
+
+/* The k largest of the logits [n] and their places, from the largest down, of equal ones the first; and the natural logarithm
+ * of the sum of the exponentials of all. Returns 0, or -1 where one is NaN or +infinity, or none is finite. */
+int gptcli_offer(const float *logits, int n, int k, int *places, float *values, double *log_sum) {
+    const kernels *with = kernels_for(2);
+    with->largest(logits, n, k, places, values);
+    exponentials e = {.k = with, .logits = logits, .n = n, .largest = values[0]};
+    pool_run(sum_parts, &e);
+    double sum = 0; /* NaN where a logit is, or where the largest is infinite */
+    for (int part = 0; part < PARTS; part++) sum += e.sums[part];
+    *log_sum = (double)values[0] + log(sum);
+    return sum >= 0 ? 0 : -1;
+}
 
 /* Bytes of weights that one step reads. */
 size_t gptcli_bytes(const void *engine) {
@@ -126,6 +160,7 @@ typedef struct {
     gpt *g;
     const int *ids, *rows, *positions, *wanted;
     int m, wanted_count, capacity, together; /* together: one row's tokens, one position after another */
+    int first, last; /* stages: see gptcli_read */
     size_t layer_floats;
     float *cache, *logits;
     float *x, *normed, *wide, *packed; /* [m, C], [m, C], [m, max(3C, hidden)], see product.c */
@@ -187,9 +222,9 @@ static void read_tokens(void *context, int thread, int threads) {
     const call *c = context;
     gpt *g = c->g;
     worker me = {g->k, g->counters, c->scratch + (size_t)thread * c->scratch_floats};
-    embed(&me, c);
-    for (int layer = 0; layer < g->layers; layer++) one_block(&me, c, layer);
-    if (!c->wanted_count) return;
+    if (c->first == 0) embed(&me, c);
+    for (int layer = c->first; layer < c->last && layer < g->layers; layer++) one_block(&me, c, layer);
+    if (c->last <= g->layers || !c->wanted_count) return;
     const float *last = normed(&me, c, c->x, c->wanted, c->wanted_count, g->ln_f, g->ln_f_bias);
     const matrix *out = g->unembedding.rows ? &g->unembedding : &g->embedding;
     linear_run(&me, &(linear){out, g->unembedding_bias, last, c->logits, (size_t)g->vocabulary, c->packed,
@@ -221,12 +256,15 @@ static int lay_out(call *c) {
 
 /* Read m tokens: ids, the row of the batch that each belongs to, and its position there. Their keys and values go into
  * cache, [layers][2][batch][heads][capacity][D] and SPARE floats more. Logits [wanted_count, V] are those after the
- * tokens whose indices `wanted` lists. Returns 0, or -1 when there is no memory. */
+ * tokens whose indices `wanted` lists. Returns 0, or -1 when there is no memory.
+ * Of the stages (a layer each, and the logits) those from `first` to before `last` are done: all at once, or in several calls
+ * that say the same otherwise, so that the caller can stop in between. */
 int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, float *cache, int batch,
-                int capacity, int wanted_count, const int *wanted, float *logits) {
+                int capacity, int wanted_count, const int *wanted, float *logits, int first, int last) {
     gpt *g = engine;
     call c = {.g = g, .ids = ids, .rows = rows, .positions = positions, .wanted = wanted, .m = m, .wanted_count = wanted_count,
-              .capacity = capacity, .together = rows[0] == rows[m - 1], .layer_floats = (size_t)batch * g->width * capacity, .cache = cache, .logits = logits};
+              .capacity = capacity, .together = rows[0] == rows[m - 1], .first = first, .last = last,
+              .layer_floats = (size_t)batch * g->width * capacity, .cache = cache, .logits = logits};
     if (lay_out(&c)) return -1;
     memset(g->counters, 0, (size_t)g->counter_count * sizeof *g->counters);
     pool_run(read_tokens, &c);

@@ -12,6 +12,9 @@
 #define INLINE static inline __attribute__((always_inline))
 #define AHEAD 3072
 
+#include "choose.h"
+#include "round.h"
+
 /* LANES weights from place k of a row. */
 INLINE vec weights(const void *row, int k, const int kind) {
     switch (kind) {
@@ -285,4 +288,4 @@ static void mix(const float *p, const float *values, int count, int d, float fac
     }
 }
 
-const kernels KERNELS = {NAME, rows, row, tile, TALL, WIDE, norm, activate, softmax, scores, mix};
+const kernels KERNELS = {NAME, rows, row, tile, TALL, WIDE, norm, activate, softmax, scores, mix, quantize, largest_of, exp_sum};

@@ -47,6 +47,10 @@ typedef struct {
     /* out[s] = q . keys[s] * scale, and out = sum of p[s] values[s], both over rows of d floats. */
     void (*scores)(const float *q, const float *keys, int count, int d, float scale, float *out);
     void (*mix)(const float *p, const float *values, int count, int d, float factor, float *out);
+    void (*quantize)(matrix *w, int row, const float *x); /* round.h: a row of an INT8 or INT4 matrix */
+    /* choose.h: the k largest and their places; and the sum of exp(x - largest). */
+    void (*largest)(const float *x, int n, int k, int *places, float *values);
+    double (*exp_sum)(const float *x, int n, float largest);
 } kernels;
 
 enum { MOST = 8, TALLEST = 12, WIDEST = 32, SPARE = 64 }; /* SPARE: floats that may be read behind the cache */
@@ -104,7 +108,8 @@ size_t attention_scratch(int capacity, int size);
 void *huge_alloc(size_t bytes);
 void huge_free(void *data);
 int all_finite(const void *source, size_t n, int kind);
-int matrix_fill(matrix *w, int kind, int rows, int columns, const void *source, int source_kind, int transposed);
+int matrix_fill(const kernels *k, matrix *w, int kind, int rows, int columns, const void *source, int source_kind,
+                int transposed);
 void matrix_free(matrix *w);
 
 #endif

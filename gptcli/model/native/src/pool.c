@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "native.h"
@@ -18,7 +19,9 @@
 #define relax() ((void)0)
 #endif
 
-enum { LOOKS = 20000, TURNS = 200 }; /* about a millisecond of looking, then turns given away, then sleep */
+/* A millisecond of looking, then turns given away, then sleep. Looks are no measure of time: a pause takes 3 cycles on one
+ * processor and 140 on another, and whoever falls asleep between two tokens takes long to wake. */
+enum { LOOKS = 1000, LOOKING_NS = 1000000, TURNS = 200 };
 
 static int size; /* threads, the caller's among them */
 static pid_t owner; /* the process in which the threads live: a fork has none of them */
@@ -39,16 +42,26 @@ void meet(void) {
         return;
     }
     for (int looks = 0; atomic_load_explicit(&generation, memory_order_acquire) == mine; looks++) {
-        if (looks < LOOKS) relax();
+        if (looks < 20 * LOOKS) relax();
         else sched_yield();
     }
 }
 
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
+}
+
 static void wait_for_round(int seen) {
-    for (int looks = 0; looks < LOOKS + TURNS; looks++) {
+    for (int64_t end = now_ns() + LOOKING_NS; now_ns() < end;)
+        for (int looks = 0; looks < LOOKS; looks++) {
+            if (atomic_load_explicit(&round_number, memory_order_acquire) != seen) return;
+            relax();
+        }
+    for (int turns = 0; turns < TURNS; turns++) {
         if (atomic_load_explicit(&round_number, memory_order_acquire) != seen) return;
-        if (looks < LOOKS) relax();
-        else sched_yield();
+        sched_yield();
     }
     pthread_mutex_lock(&door);
     atomic_fetch_add(&sleepers, 1);

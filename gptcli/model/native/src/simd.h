@@ -5,6 +5,7 @@
 #ifndef GPTCLI_SIMD_H
 #define GPTCLI_SIMD_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -34,6 +35,16 @@ static inline float float_of_half(uint16_t half) {
         return sign ? -value : value;
     }
     return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+/* Round to half precision, ties to even. */
+static inline uint16_t half_of(float value) {
+    uint32_t bits = bits_of_float(value), sign = bits >> 16 & 0x8000;
+    float size = float_of_bits(bits & 0x7fffffff);
+    if (size >= 65520.0f) return (uint16_t)(sign | 0x7c00);
+    if (size < 6.103515625e-5f) return (uint16_t)(sign | (uint32_t)nearbyintf(size * 16777216.0f));
+    uint32_t kept = bits_of_float(size) - (112u << 23);
+    return (uint16_t)(sign | (kept + 0xfff + (kept >> 13 & 1)) >> 13);
 }
 
 static inline float float_of_brain(uint16_t brain) { return float_of_bits((uint32_t)brain << 16); }
@@ -166,7 +177,6 @@ static inline void v_levels(const uint8_t *p, vec out[8]) {
 }
 
 #else
-#include <math.h>
 #define LANES 1
 typedef float vec;
 static inline vec v_zero(void) { return 0; }

@@ -30,68 +30,9 @@ static float number(const void *source, size_t index, int kind) {
     return ((const float *)source)[index];
 }
 
-/* Round to half precision, ties to even. */
-static uint16_t half_of(float value) {
-    uint32_t bits = bits_of_float(value), sign = bits >> 16 & 0x8000;
-    float size = float_of_bits(bits & 0x7fffffff);
-    if (size >= 65520.0f) return (uint16_t)(sign | 0x7c00);
-    if (size < 6.103515625e-5f) return (uint16_t)(sign | (uint32_t)nearbyintf(size * 16777216.0f));
-    uint32_t kept = bits_of_float(size) - (112u << 23);
-    return (uint16_t)(sign | (kept + 0xfff + (kept >> 13 & 1)) >> 13);
-}
-
 static uint16_t brain_of(float value) {
     uint32_t bits = bits_of_float(value);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-/* Symmetric 8-bit: the largest of a row becomes 127. */
-static float to_int8(const float *x, int n, int8_t *out) {
-    float largest = 0;
-    for (int i = 0; i < n; i++) largest = fmaxf(largest, fabsf(x[i]));
-    float scale = largest / 127.0f, inverse = largest > 0 ? 127.0f / largest : 0;
-    for (int i = 0; i < n; i++) out[i] = (int8_t)nearbyintf(x[i] * inverse);
-    return scale;
-}
-
-static int nearest_level(float x) {
-    int low = 0, high = 15;
-    while (high - low > 1) {
-        int middle = (low + high) / 2;
-        if (x < LEVELS[middle]) high = middle;
-        else low = middle;
-    }
-    return x - LEVELS[low] < LEVELS[high] - x ? low : high;
-}
-
-/* One group of 4-bit weights: of some scales about that which makes the largest -127, the one that loses least; for each,
- * the best scale for the levels it chose (least squares). */
-static void to_group(const float *x, uint8_t *out) {
-    float largest = 0, best_scale = 0, best = -1;
-    for (int i = 0; i < GROUP; i++)
-        if (fabsf(x[i]) > fabsf(largest)) largest = x[i];
-    if (largest == 0) {
-        memset(out, 0, GROUP_BYTES);
-        return;
-    }
-    for (int attempt = -24; attempt <= 24; attempt += 3) {
-        float inverse = (LEVELS[0] + (float)attempt) / largest, along = 0, square = 0;
-        for (int i = 0; i < GROUP; i++) {
-            float level = LEVELS[nearest_level(x[i] * inverse)];
-            along += level * x[i];
-            square += level * level;
-        }
-        if (square > 0 && along * along > best * square) { /* what the projection on these levels explains */
-            best = along * along / square;
-            best_scale = along / square;
-        }
-    }
-    uint16_t half = half_of(best_scale);
-    float inverse = 1.0f / float_of_half(half);
-    if (!isfinite(inverse)) inverse = 0;
-    memcpy(out, &half, sizeof half);
-    for (int i = 0; i < GROUP / 2; i++)
-        out[2 + i] = (uint8_t)(nearest_level(x[i] * inverse) | nearest_level(x[i + GROUP / 2] * inverse) << 4);
 }
 
 typedef struct {
@@ -109,19 +50,17 @@ static void look(void *context, int thread, int threads) {
     const int chunks = (int)((s->n + CHUNK - 1) / CHUNK);
     for (int chunk, end; take(&s->counter, chunks, 1, &chunk, &end);) {
         const size_t first = (size_t)chunk * CHUNK, last = first + CHUNK < s->n ? first + CHUNK : s->n;
-        uint32_t most = 0;
-        const uint32_t mask = s->kind == FLOAT32 ? 0x7f800000u : s->kind == FLOAT16 ? 0x7c00 : 0x7f80;
+        uint32_t found = 0;
         if (s->kind == FLOAT32)
-            for (size_t i = first; i < last; i++) {
-                uint32_t exponent = ((const uint32_t *)s->source)[i] & mask;
-                most = exponent > most ? exponent : most;
-            }
-        else
-            for (size_t i = first; i < last; i++) {
-                uint32_t exponent = ((const uint16_t *)s->source)[i] & mask;
-                most = exponent > most ? exponent : most;
-            }
-        if (most == mask) s->found = 1;
+            for (size_t i = first; i < last; i++)
+                found |= (((const uint32_t *)s->source)[i] & 0x7f800000u) == 0x7f800000u;
+        else {
+            const uint16_t mask = s->kind == FLOAT16 ? 0x7c00 : 0x7f80;
+            uint16_t any = 0; /* as wide as the numbers, so that as many as possible are looked at together */
+            for (size_t i = first; i < last; i++) any |= (((const uint16_t *)s->source)[i] & mask) == mask;
+            found = any;
+        }
+        if (found) s->found = 1;
     }
 }
 
@@ -132,6 +71,7 @@ int all_finite(const void *source, size_t n, int kind) {
 }
 
 typedef struct {
+    const kernels *k;
     matrix *w;
     const void *source;
     int source_kind, transposed, failed;
@@ -151,7 +91,7 @@ static void gather(const filling *f, int first, int count, float *out) {
             out[(size_t)r * w->columns + k] = number(f->source, (size_t)k * w->rows + first + r, f->source_kind);
 }
 
-static void put(matrix *w, int row, const float *x) {
+static void put(const kernels *k, matrix *w, int row, const float *x) {
     char *place = (char *)w->data + (size_t)row * w->row_bytes;
     switch (w->kind) {
         case FLOAT32: memcpy(place, x, w->row_bytes); break;
@@ -161,9 +101,7 @@ static void put(matrix *w, int row, const float *x) {
         case BFLOAT16:
             for (int i = 0; i < w->columns; i++) ((uint16_t *)place)[i] = brain_of(x[i]);
             break;
-        case INT8: w->scale[row] = to_int8(x, w->columns, (int8_t *)place); break;
-        default:
-            for (int k = 0; k < w->columns; k += GROUP) to_group(x + k, (uint8_t *)place + k / GROUP * GROUP_BYTES);
+        default: k->quantize(w, row, x);
     }
 }
 
@@ -183,14 +121,15 @@ static void fill(void *context, int thread, int threads) {
             continue;
         }
         gather(f, first, last - first, rows);
-        for (int r = first; r < last; r++) put(f->w, r, rows + (size_t)(r - first) * f->w->columns);
+        for (int r = first; r < last; r++) put(f->k, f->w, r, rows + (size_t)(r - first) * f->w->columns);
     }
     free(rows);
 }
 
 /* Make a matrix [rows, columns] of some kind from numbers [rows, columns], or [columns, rows] where `transposed`. Returns 0,
  * or -1 when there is no memory. */
-int matrix_fill(matrix *w, int kind, int rows, int columns, const void *source, int source_kind, int transposed) {
+int matrix_fill(const kernels *k, matrix *w, int kind, int rows, int columns, const void *source, int source_kind,
+                int transposed) {
     if (kind == INT4 && columns % GROUP) kind = INT8;
     *w = (matrix){.rows = rows, .columns = columns, .kind = kind};
     const size_t sizes[] = {4, 2, 2, 1};
@@ -198,7 +137,7 @@ int matrix_fill(matrix *w, int kind, int rows, int columns, const void *source, 
     w->data = huge_alloc(w->row_bytes * (size_t)rows);
     if (kind == INT8) w->scale = malloc((size_t)rows * sizeof(float));
     if (!w->data || (kind == INT8 && !w->scale)) return -1;
-    filling f = {w, source, source_kind, transposed, 0, {0}};
+    filling f = {k, w, source, source_kind, transposed, 0, {0}};
     pool_run(fill, &f);
     return f.failed ? -1 : 0;
 }

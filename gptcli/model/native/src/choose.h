@@ -1,0 +1,74 @@
+/* What choosing a token needs of the logits, in plain loops that compilers turn into vector instructions. Part of kernels.c,
+ * compiled for each instruction set. */
+#ifndef GPTCLI_CHOOSE_H
+#define GPTCLI_CHOOSE_H
+
+/* exp for x <= 0 in double precision, to about one unit in the last place: 2^n times a Taylor series on
+ * [-ln 2 / 2, ln 2 / 2]. Below -700 it stays at exp(-700). */
+INLINE double exp_of(double x) {
+    const double shift = 0x1.8p52; /* adding it rounds to a whole number, in the lowest bits */
+    x = x < -700.0 ? -700.0 : x;
+    const double shifted = x * 1.4426950408889634 + shift, n = shifted - shift;
+    const double r = (x - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
+    double y = 1.0 / 479001600.0;
+    y = y * r + 1.0 / 39916800.0;
+    y = y * r + 1.0 / 3628800.0;
+    y = y * r + 1.0 / 362880.0;
+    y = y * r + 1.0 / 40320.0;
+    y = y * r + 1.0 / 5040.0;
+    y = y * r + 1.0 / 720.0;
+    y = y * r + 1.0 / 120.0;
+    y = y * r + 1.0 / 24.0;
+    y = y * r + 1.0 / 6.0;
+    y = y * r + 0.5;
+    y = y * r + 1.0;
+    y = y * r + 1.0;
+    uint64_t whole, bits;
+    memcpy(&whole, &shifted, sizeof whole);
+    memcpy(&bits, &y, sizeof bits);
+    bits += whole << 52;
+    memcpy(&y, &bits, sizeof y);
+    return y;
+}
+
+/* The sum of exp(x - largest), in double precision. */
+static double exp_sum(const float *x, int n, float largest) {
+    enum { WIDTH = 16 };
+    double sum[WIDTH] = {0};
+    int i = 0;
+    for (; i + WIDTH <= n; i += WIDTH)
+        for (int j = 0; j < WIDTH; j++) sum[j] += exp_of((double)x[i + j] - (double)largest);
+    for (; i < n; i++) sum[i % WIDTH] += exp_of((double)x[i] - (double)largest);
+    for (int half = WIDTH / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++) sum[j] += sum[j + half];
+    return sum[0];
+}
+
+/* Whether any of some numbers, BLOCK at most, is above a bound. */
+enum { BLOCK = 64 };
+INLINE int any_above(const float *x, int count, float bound) {
+    int32_t above = 0;
+    if (count == BLOCK)
+        for (int i = 0; i < BLOCK; i++) above |= x[i] > bound;
+    else
+        for (int i = 0; i < count; i++) above |= x[i] > bound;
+    return above;
+}
+
+/* The k <= n largest of x and their places, from the largest down, of equal ones the first. */
+static void largest_of(const float *x, int n, int k, int *places, float *values) {
+    int found = 0;
+    for (int start = 0; start < n; start += BLOCK) {
+        const int end = n - start < BLOCK ? n : start + BLOCK;
+        if (found == k && !any_above(x + start, end - start, values[k - 1])) continue;
+        for (int at = start; at < end; at++) {
+            if (found == k && !(x[at] > values[k - 1])) continue;
+            int rank = found < k ? found++ : k - 1;
+            for (; rank > 0 && values[rank - 1] < x[at]; rank--)
+                values[rank] = values[rank - 1], places[rank] = places[rank - 1];
+            values[rank] = x[at], places[rank] = at;
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,82 @@
+/* A row of numbers in 8 or 4 bits. Part of kernels.c, compiled for each instruction set: plain loops of a fixed length, which
+ * compilers turn into vector instructions. */
+#ifndef GPTCLI_ROUND_H
+#define GPTCLI_ROUND_H
+
+/* Symmetric 8-bit: the largest of a row becomes 127. Returns the scale. */
+static float to_int8(const float *x, int n, int8_t *out) {
+    vec most = v_zero();
+    int i = 0;
+    for (; i + LANES <= n; i += LANES) most = v_max(most, v_max(v_load(x + i), v_sub(v_zero(), v_load(x + i))));
+    float largest = v_largest(most);
+    for (; i < n; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+    const float inverse = largest > 0 ? 127.0f / largest : 0;
+    for (i = 0; i < n; i++) out[i] = (int8_t)(int32_t)nearbyintf(x[i] * inverse);
+    return largest / 127.0f;
+}
+
+/* The places in LEVELS of the levels nearest to x / scale, of two equally near ones the upper, and the levels themselves:
+ * as many steps up from the lowest as there are middles between two levels at or below the number. */
+INLINE void nearest_levels(const float *x, float inverse, float *level, int32_t *place) {
+    float scaled[GROUP];
+    for (int i = 0; i < GROUP; i++) scaled[i] = x[i] * inverse, level[i] = LEVELS[0];
+    if (place)
+        for (int i = 0; i < GROUP; i++) place[i] = 0;
+#pragma GCC unroll 15
+    for (int step = 1; step < 16; step++) {
+        const float middle = 0.5f * (float)(LEVELS[step - 1] + LEVELS[step]), gap = (float)(LEVELS[step] - LEVELS[step - 1]);
+        for (int i = 0; i < GROUP; i++) level[i] += scaled[i] >= middle ? gap : 0.0f;
+        if (place)
+            for (int i = 0; i < GROUP; i++) place[i] += scaled[i] >= middle;
+    }
+}
+
+/* a . b for one group. */
+INLINE float group_product(const float *a, const float *b) {
+    vec sum = v_mul(v_load(a), v_load(b));
+    for (int i = LANES; i < GROUP; i += LANES) sum = v_fma(v_load(a + i), v_load(b + i), sum);
+    return v_sum(sum);
+}
+
+/* The scale of a group of 4-bit weights: of some about that which makes the largest -127, the one that loses least; for each,
+ * the best scale for the levels it chose (least squares). */
+static float group_scale(const float *x) {
+    float largest = 0, best_scale = 0, best = -1, level[GROUP];
+    for (int i = 0; i < GROUP; i++)
+        if (fabsf(x[i]) > fabsf(largest)) largest = x[i];
+    if (largest == 0) return 0;
+    for (int attempt = -24; attempt <= 24; attempt += 3) {
+        nearest_levels(x, (LEVELS[0] + (float)attempt) / largest, level, NULL);
+        const float along = group_product(level, x), square = group_product(level, level);
+        if (square > 0 && along * along > best * square) { /* what the projection on these levels explains */
+            best = along * along / square;
+            best_scale = along / square;
+        }
+    }
+    return best_scale;
+}
+
+static void to_group(const float *x, uint8_t *out) {
+    const uint16_t half = half_of(group_scale(x));
+    float inverse = 1.0f / float_of_half(half), level[GROUP];
+    int32_t place[GROUP];
+    if (!isfinite(inverse)) {
+        memset(out, 0, GROUP_BYTES);
+        return;
+    }
+    nearest_levels(x, inverse, level, place);
+    memcpy(out, &half, sizeof half);
+    for (int i = 0; i < GROUP / 2; i++) out[2 + i] = (uint8_t)(place[i] | place[i + GROUP / 2] << 4);
+}
+
+/* One row of a matrix in 8 or 4 bits. */
+static void quantize(matrix *w, int index, const float *x) {
+    char *place = (char *)w->data + (size_t)index * w->row_bytes;
+    if (w->kind == INT8) {
+        w->scale[index] = to_int8(x, w->columns, (int8_t *)place);
+        return;
+    }
+    for (int k = 0; k < w->columns; k += GROUP) to_group(x + k, (uint8_t *)place + k / GROUP * GROUP_BYTES);
+}
+
+#endif
