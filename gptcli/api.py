@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from gptcli.checkpoint.open import Checkpoint
     from gptcli.embedding.load import Embedding
     from gptcli.embedding.queries import Neighbors, Similarities
+    from gptcli.generation.writing import Writing
     from gptcli.model.config import GPTConfig
-    from gptcli.next_token import NextToken
-    from gptcli.scoring import Score
-    from gptcli.writing import Writing
+    from gptcli.probability.next_token import NextToken
+    from gptcli.probability.scoring import Score
 
     Floats = NDArray[np.float32]
 
@@ -43,7 +43,7 @@ class Settings(TypedDict, total=False):
         seed: repeats a result; one is drawn where it is missing.
         temperature: divides the logits; 0 is greedy (0.8).
         top_k: keep the k largest; 0 keeps all (40).
-        top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram: see ``gptcli.sampling.Sampling``.
+        top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram: see ``gptcli.generation.sampling.Sampling``.
     """
 
     max_new_tokens: int
@@ -168,8 +168,8 @@ class LoadedGPT:
         Raises:
             InputError: the text is too long, or a temperature is out of range.
         """
-        from gptcli.next_token import next_token
-        from gptcli.sampling import Sampling
+        from gptcli.generation.sampling import Sampling
+        from gptcli.probability.next_token import next_token
 
         return next_token(self.checkpoint, text, Sampling(), temperatures=temperatures, top=top, watch=watch)
 
@@ -179,7 +179,7 @@ class LoadedGPT:
         Raises:
             InputError: there are fewer than two tokens to read, or the stride does not fit into the context.
         """
-        from gptcli.scoring import score
+        from gptcli.probability.scoring import score
 
         return score(self.checkpoint, text, bos=bos, stride=stride)
 
@@ -237,17 +237,17 @@ class LoadedGPT:
         return np.stack([layer.pattern.cpu().numpy() for layer in layers])
 
     def _ids(self, text: str) -> list[int]:
-        from gptcli.writing import prompt_ids
+        from gptcli.generation.writing import prompt_ids
 
         return prompt_ids(self.checkpoint.tokenizer, text, n_vocab=self.checkpoint.n_vocab)
 
 
 def _writing(checkpoint: "Checkpoint", prompt: str, **settings: Any) -> "Writing":
     """One continuation of one prompt, ready to be written."""
-    from gptcli.generation import Limits
+    from gptcli.generation.loop import Limits
+    from gptcli.generation.sampling import Sampling
+    from gptcli.generation.writing import Request, Writing
     from gptcli.options import TEMPERATURE, TOP_K, seed_or_drawn
-    from gptcli.sampling import Sampling
-    from gptcli.writing import Request, Writing
 
     eos_ids = () if settings.pop("ignore_eos", False) else checkpoint.eos_ids
     limits = Limits(settings.pop("max_new_tokens", 100), eos_ids, settings.pop("overflow", "slide"))
@@ -300,8 +300,8 @@ class LoadedWords:
             ExpressionError: it does not parse.
             InputError: a word in it is unknown.
         """
+        from gptcli.embedding.expression import parse
         from gptcli.embedding.queries import analogy
-        from gptcli.expression import parse
 
         return analogy(self.embedding, parse(expression), top=top)
 

@@ -151,7 +151,7 @@ def _version(context: typer.Context, show: bool) -> None:
 def _show_completion(shell: Shell | None) -> None:
     if shell is not None:
         from gptcli.completion import SCRIPTS
-        from gptcli.outline import outline
+        from gptcli.completion.outline import outline
 
         print(SCRIPTS[shell.value](outline()), end="")
         raise typer.Exit

@@ -10,7 +10,7 @@ from gptcli import options
 
 if TYPE_CHECKING:
     from gptcli.checkpoint.open import Checkpoint
-    from gptcli.sampling import Sampling
+    from gptcli.generation.sampling import Sampling
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class SamplingOptions:
         Raises:
             InputError: one is out of range.
         """
-        from gptcli.sampling import Sampling
+        from gptcli.generation.sampling import Sampling
 
         return Sampling(
             self.temperature,

@@ -12,9 +12,9 @@ from gptcli.checkpoint.families import read_blueprint
 from gptcli.checkpoint.header import read_header
 from gptcli.checkpoint.load import load_gpt
 from gptcli.checkpoint.source import find
-from gptcli.generation import Limits, generate, new_samples
+from gptcli.generation.loop import Limits, generate, new_samples
+from gptcli.generation.sampling import Sampling
 from gptcli.model.engine import Engine
-from gptcli.sampling import Sampling
 
 LONG, SHORT = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7], [2, 7, 1, 8]
 

@@ -58,7 +58,7 @@ def test_what_is_written_does_not_depend_on_having_looked_inside() -> None:
 
 def test_defaults_are_those_of_the_command() -> None:
     from gptcli.commands.generate import generate
-    from gptcli.sampling import Sampling
+    from gptcli.generation.sampling import Sampling
 
     options = {name: parameter.default for name, parameter in inspect.signature(generate).parameters.items()}
     seen: dict[str, Any] = {}
@@ -68,7 +68,7 @@ def test_defaults_are_those_of_the_command() -> None:
         raise InterruptedError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gptcli.sampling.Sampling", watch)
+        patch.setattr("gptcli.generation.sampling.Sampling", watch)
         with pytest.raises(InterruptedError):
             api._writing(_NoCheckpoint(), "")  # type: ignore[arg-type]
     ours = Sampling(**seen)

@@ -15,7 +15,7 @@ from gptcli.checkpoint.names import SHORT_NAMES
 from gptcli.completion import files
 from gptcli.completion.__main__ import main
 from gptcli.completion.models import model_names
-from gptcli.outline import outline
+from gptcli.completion.outline import outline
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "completions"

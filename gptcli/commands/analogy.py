@@ -59,7 +59,7 @@ def analogy(
     """
 
     if evaluate is not None:
-        from gptcli.evaluation import evaluate_analogies
+        from gptcli.embedding.evaluation import evaluate_analogies
         from gptcli.show.evaluation import draw_analogy_score
         from gptcli.show.progress import progress_bar
 
@@ -73,7 +73,7 @@ def analogy(
         return
 
     from gptcli.embedding import queries
-    from gptcli.expression import parse
+    from gptcli.embedding.expression import parse
     from gptcli.show.vectors import draw_neighbors
 
     parsed = parse(text_argument(" ".join(expression) if expression else None, "EXPR"))

@@ -79,10 +79,10 @@ def chat(
     if save is not None:
         check_file("--save", save)
 
-    from gptcli.chatting import Chat
     from gptcli.checkpoint.source import find
-    from gptcli.turns import format_for
-    from gptcli.writing import with_logit_bias
+    from gptcli.generation.chatting import Chat
+    from gptcli.generation.turns import format_for
+    from gptcli.generation.writing import with_logit_bias
 
     opened = run.open(to="run")
     talk = Chat(

@@ -39,7 +39,7 @@ def direction(
     gptcli direction queens-queen -m tales tree trees leaf leaves
     """
     from gptcli.embedding import queries
-    from gptcli.expression import parse
+    from gptcli.embedding.expression import parse
     from gptcli.show.vectors import draw_direction
 
     parsed, texts = parse(expression), words_argument(words, "WORD")

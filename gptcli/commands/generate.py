@@ -124,14 +124,14 @@ def generate(
         check_terminal()
     prompts = [] if replay is not None else prompts_argument(prompt or [], prompts_file)
 
-    from gptcli.draft import new_draft
-    from gptcli.generation import Limits
+    from gptcli.generation.draft import new_draft
+    from gptcli.generation.loop import Limits
+    from gptcli.generation.replaying import read_record, replayed
+    from gptcli.generation.writing import Request, Writing, with_logit_bias
     from gptcli.model.lookup import with_lookup
-    from gptcli.replaying import read_record, replayed
     from gptcli.show import story
     from gptcli.show.explain_writers import write_explained
     from gptcli.show.pick import show_draft, write_picked
-    from gptcli.writing import Request, Writing, with_logit_bias
 
     recorded = None if replay is None else read_record(read_text_file(replay), str(replay))
     checkpoint = run.open_shared()

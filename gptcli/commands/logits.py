@@ -49,11 +49,11 @@ def logits(
     text = text_argument(prompt, "PROMPT")
     temperatures = options.number_list(temperature, "--temperature")
 
-    from gptcli.sampling import Sampling
+    from gptcli.generation.sampling import Sampling
 
     sampling = Sampling(top_k=top_k, top_p=top_p, min_p=min_p)
 
-    from gptcli import next_token
+    from gptcli.probability import next_token
     from gptcli.show import odds
 
     checkpoint = run.open()

@@ -39,7 +39,7 @@ def params(
     gptcli params ./checkpoint --json    what a folder holds, for a script
     gptcli params gpt3 --save gpt3.svg   the picture
     """
-    from gptcli.parameters import count_parameters
+    from gptcli.counting.parameters import count_parameters
     from gptcli.show.scoreboard import draw
 
     source = context.get_parameter_source("model")

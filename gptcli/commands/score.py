@@ -37,7 +37,7 @@ def score(
     """
     given = text_argument(text, "TEXT", strip_newline=False)
 
-    from gptcli import scoring
+    from gptcli.probability import scoring
     from gptcli.show.progress import progress_bar
     from gptcli.show.score import draw, draw_page
 

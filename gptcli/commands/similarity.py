@@ -102,7 +102,7 @@ def similarity(
     _refuse(given & {"neighbors", "n_head", "device", "dtype"}, "goes with --in-context only")
 
     if evaluate is not None:
-        from gptcli.evaluation import evaluate_pairs
+        from gptcli.embedding.evaluation import evaluate_pairs
         from gptcli.show.evaluation import draw_pair_score
 
         no_words_with_evaluate(words, evaluate)

@@ -60,7 +60,7 @@ def trace(
     from gptcli.show.trace import draw
 
     if config is not None:
-        from gptcli.tracing import trace_config
+        from gptcli.counting.tracing import trace_config
 
         if prompt is not None:
             raise InputError("--config runs nothing, so there is no PROMPT to give; --tokens says how long it is")

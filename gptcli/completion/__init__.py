@@ -7,9 +7,9 @@ them, and the models that were downloaded are the folders of the hub's cache. ``
 
 from gptcli.completion.bash import bash_script
 from gptcli.completion.fish import fish_script
+from gptcli.completion.manual import manual_page
+from gptcli.completion.outline import outline
 from gptcli.completion.zsh import zsh_script
-from gptcli.manual import manual_page
-from gptcli.outline import outline
 
 SCRIPTS = {"bash": bash_script, "zsh": zsh_script, "fish": fish_script}
 

@@ -3,7 +3,7 @@
 import shlex
 
 from gptcli.completion.models import CACHE, GENERATED, model_names
-from gptcli.outline import Command, Parameter
+from gptcli.completion.outline import Command, Parameter
 
 # Nothing here is expanded twice: a folder in the cache may have any name, and compgen -W would run what is in it.
 _FUNCTIONS = f"""\

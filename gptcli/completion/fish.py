@@ -1,7 +1,7 @@
 """The completion script for fish: one ``complete`` line for each command, option and argument."""
 
 from gptcli.completion.models import GENERATED, model_names
-from gptcli.outline import Command, Parameter
+from gptcli.completion.outline import Command, Parameter
 
 _FUNCTIONS = f"""\
 # fish completion for gptcli; {GENERATED}

@@ -1,7 +1,7 @@
 """The completion script for zsh: one ``_arguments`` call a command, which knows what was given already."""
 
 from gptcli.completion.models import CACHE, GENERATED, model_names
-from gptcli.outline import Command, Parameter
+from gptcli.completion.outline import Command, Parameter
 
 _MODELS = f"""\
 #compdef gptcli

@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gptcli.embedding.expression import Expression, Term, parse
 from gptcli.embedding.load import Embedding
 from gptcli.embedding.matrix import Floats
 from gptcli.embedding.metric import Method, Metric
+from gptcli.embedding.vectors import pairwise, product_scores, rank, scores, weighted_sum
 from gptcli.errors import InputError
-from gptcli.expression import Expression, Term, parse
-from gptcli.vectors import pairwise, product_scores, rank, scores, weighted_sum
 
 _ARITHMETIC = re.compile(r"[-+*/()\"'−×÷]")
 

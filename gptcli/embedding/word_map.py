@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from gptcli.embedding.expression import Expression, parse
 from gptcli.embedding.load import Embedding
 from gptcli.embedding.matrix import Floats
 from gptcli.embedding.metric import Metric
 from gptcli.embedding.queries import QueryWord, notes_on, points_of, read_word
 from gptcli.errors import CheckpointError, InputError
-from gptcli.expression import Expression, parse
 
 if TYPE_CHECKING:
-    from gptcli.projection import Projection
+    from gptcli.embedding.projection import Projection
 
 _ARROW = re.compile("->|→")
 
@@ -130,7 +130,7 @@ def word_map(
     """
     import numpy as np
 
-    from gptcli.projection import project
+    from gptcli.embedding.projection import project
 
     if len(axes) > 2:
         raise InputError(f"a map has two axes: {len(axes)} --axis are too many")
@@ -186,7 +186,7 @@ def _neighbors(
     embedding: Embedding, asked: Sequence[tuple[str, Floats, tuple[int, ...]]], count: int, restrict: int | None
 ) -> list[_Found]:
     """The rows nearest to each word, none twice and none that was asked for."""
-    from gptcli.vectors import rank, scores
+    from gptcli.embedding.vectors import rank, scores
 
     taken = {row for _, _, ids in asked if len(ids) == 1 for row in ids}
     found = []
@@ -229,7 +229,7 @@ def _map_points(
 def _arrows(asked: Floats, pairs: Sequence[tuple[int, int]]) -> tuple[MapArrow, ...]:
     import numpy as np
 
-    from gptcli.vectors import pairwise as cosines_between
+    from gptcli.embedding.vectors import pairwise as cosines_between
 
     if not pairs:
         return ()

@@ -12,11 +12,11 @@ from torch import Tensor
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.embedding.matrix import Floats
 from gptcli.embedding.metric import Metric
+from gptcli.embedding.vectors import pairwise
 from gptcli.errors import InputError
+from gptcli.generation.writing import prompt_ids
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
-from gptcli.vectors import pairwise
-from gptcli.writing import prompt_ids
 
 # A bracket, or one that a backslash makes a plain character.
 _BRACKET = re.compile(r"\\[\[\]\\]|[\[\]]")

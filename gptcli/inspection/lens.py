@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from gptcli.checkpoint.open import Checkpoint
-from gptcli.distribution import watched_ids
+from gptcli.generation.writing import prompt_ids
 from gptcli.inspection.reading import rank_of
 from gptcli.inspection.record import Record, record
 from gptcli.model.gpt import GPT
-from gptcli.writing import prompt_ids
+from gptcli.probability.distribution import watched_ids
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from gptcli.checkpoint.open import Checkpoint
+from gptcli.counting.steps import Step, walk
+from gptcli.counting.tally import tally
+from gptcli.counting.tracing import Trace
+from gptcli.generation.writing import prompt_ids
 from gptcli.inspection.record import LayerRecord, Record, record
 from gptcli.model.gpt import GPT
-from gptcli.steps import Step, walk
-from gptcli.tally import tally
-from gptcli.tracing import Trace
-from gptcli.writing import prompt_ids
 
 # Numbers that are kept of each step.
 _FEW = 4

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gptcli.chatting import Chat
 from gptcli.errors import GptcliError, InputError
+from gptcli.generation.chatting import Chat
 from gptcli.inputs import stdin_lines
 from gptcli.show.console import (
     SAVE_SUFFIXES,

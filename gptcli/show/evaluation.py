@@ -9,7 +9,7 @@ from gptcli.show.vectors import SpanBar
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from gptcli.evaluation import AnalogyScore, PairScore
+    from gptcli.embedding.evaluation import AnalogyScore, PairScore
 
 
 def draw_analogy_score(score: "AnalogyScore") -> "RenderableType":

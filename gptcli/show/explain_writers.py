@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from gptcli.explaining import Explainer, Explanation
+from gptcli.generation.explaining import Explainer, Explanation
+from gptcli.generation.writing import Completion, Piece, Writing
 from gptcli.show import explain, story
 from gptcli.show.console import save_as, stdout_console, stdout_is_terminal
 from gptcli.show.explain_page import draw_page
 from gptcli.show.keyboard import typed_ahead
 from gptcli.show.odds import ending
-from gptcli.writing import Completion, Piece, Writing
 
 # Nobody reads more pictures a second than this.
 _PER_SECOND = 15

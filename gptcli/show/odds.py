@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
-    from gptcli.distribution import Candidate, Distribution
-    from gptcli.next_token import Guess, NextToken, Positions
+    from gptcli.probability.distribution import Candidate, Distribution
+    from gptcli.probability.next_token import Guess, NextToken, Positions
 
 
 def percent(probability: float) -> str:

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptcli.draft import Draft
-from gptcli.picking import DEFAULT_RUN, Picker
+from gptcli.generation.draft import Draft
+from gptcli.generation.picking import DEFAULT_RUN, Picker
 from gptcli.show.console import print_json, stdout_console, stdout_is_terminal
 from gptcli.show.explain import what_was_cut
 from gptcli.show.explain_writers import save_explained

@@ -15,7 +15,7 @@ from gptcli.show.text import token_text
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
-    from gptcli.scoring import Score, TokenScore
+    from gptcli.probability.scoring import Score, TokenScore
 
 # Surprisal at which the colours end: one in 65,536.
 _MOST_BITS = 16.0

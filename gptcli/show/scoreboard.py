@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gptcli.checkpoint.stored import Stored, TensorGroup
+    from gptcli.counting.parameters import ParameterCount
+    from gptcli.counting.tally import Matrices, Memory, Tally
     from gptcli.model.config import GPTConfig
-    from gptcli.parameters import ParameterCount
-    from gptcli.tally import Matrices, Memory, Tally
 
 # Every table's counts end in the same column: a name and how the count comes about fill the first _LEFT columns.
 _LEFT = 45

@@ -4,11 +4,11 @@ import sys
 from itertools import chain
 from typing import Any, Protocol
 
+from gptcli.generation.writing import Completion, Piece, Writing
 from gptcli.memory import peak_memory
 from gptcli.show.console import notice, print_json, stdout_console, stdout_is_terminal, write_flowing
 from gptcli.show.interrupt import Interrupt
 from gptcli.show.text import token_text
-from gptcli.writing import Completion, Piece, Writing
 
 SEPARATOR = "---"
 

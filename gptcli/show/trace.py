@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.text import Text
 
-    from gptcli.steps import Step
-    from gptcli.tracing import Trace
+    from gptcli.counting.steps import Step
+    from gptcli.counting.tracing import Trace
 
 WEIGHTS = "#2277cc"
 DATA = "#b86200"

@@ -77,8 +77,8 @@ def measure(peers: Path, *, runs: int, watch: Watch) -> tuple[list[Compared], li
 
 def _samples(folder: Path) -> Compared:
     from gptcli.checkpoint.open import open_checkpoint
-    from gptcli.generation import Limits, generate, new_samples
-    from gptcli.sampling import Sampling
+    from gptcli.generation.loop import Limits, generate, new_samples
+    from gptcli.generation.sampling import Sampling
 
     engine = open_checkpoint(str(folder), device="cpu", to="run").engine
 

@@ -27,9 +27,9 @@ GGUF = {"float32": "f32", "float16": "f16", "int8": "q8_0", "int4": "q4_0"}
 def gptcli(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[str, Any]]:
     """The loop behind ``gptcli generate``, on whichever engine it takes."""
     from gptcli.checkpoint.open import open_checkpoint
-    from gptcli.generation import Limits, generate, new_samples
+    from gptcli.generation.loop import Limits, generate, new_samples
+    from gptcli.generation.sampling import Sampling
     from gptcli.model.native import library
-    from gptcli.sampling import Sampling
 
     quantize: Any = weights if weights in ("int8", "int4") else "none"
     dtype = weights if quantize == "none" else "auto"

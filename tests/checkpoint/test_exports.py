@@ -14,10 +14,10 @@ from transformers import GPT2Config
 from gptcli.checkpoint.families.own import config_json
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.errors import CheckpointError
-from gptcli.generation import Limits, generate, new_samples
+from gptcli.generation.loop import Limits, generate, new_samples
+from gptcli.generation.sampling import Sampling
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
-from gptcli.sampling import Sampling
 from tests.checkpoint.zoo import open_folder, reference, rewrite, understand
 
 Tensors = dict[str, Tensor]

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from gptcli.checkpoint.families import Blueprint
-from gptcli.generation import Limits, generate, new_samples
+from gptcli.generation.loop import Limits, generate, new_samples
+from gptcli.generation.sampling import Sampling
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine
-from gptcli.sampling import Sampling
 from tests.checkpoint.zoo import CONFIGS, N_POSITIONS, open_folder, reference
 
 TOLERANCE = 1e-4

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.cli import app
-from gptcli.sampling import FILTER_ORDER
+from gptcli.generation.sampling import FILTER_ORDER
 from gptcli.show.text import token_text
 from tests.conftest import Run, command
 from tests.gpt2_reference import random_gpt2

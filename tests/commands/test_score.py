@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gptcli.cli import app
-from gptcli.scoring import score
+from gptcli.probability.scoring import score
 from gptcli.show.score import draw
 from tests.conftest import Run
 from tests.show.test_pick import on_terminal

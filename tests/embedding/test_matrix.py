@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from gptcli.checkpoint.header import TensorInfo, read_header
 from gptcli.embedding.matrix import Matrix, map_tensor
 from gptcli.embedding.metric import Metric
+from gptcli.embedding.vectors import scores
 from gptcli.errors import CheckpointError
-from gptcli.vectors import scores
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

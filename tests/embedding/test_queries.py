@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from gensim.models import KeyedVectors
 
+from gptcli.embedding.expression import parse
 from gptcli.embedding.load import Embedding, open_embedding
 from gptcli.embedding.metric import Method, Metric
 from gptcli.embedding.queries import analogy, direction, neighbors, similarity
 from gptcli.errors import ExpressionError, InputError
-from gptcli.expression import parse
 from tests import glove
 
 

@@ -26,13 +26,13 @@ from gptcli.checkpoint.open import open_checkpoint
 from gptcli.checkpoint.source import find
 from gptcli.embedding.load import open_embedding
 from gptcli.errors import GptcliError
-from gptcli.generation import Limits
-from gptcli.sampling import Sampling
+from gptcli.generation.loop import Limits
+from gptcli.generation.sampling import Sampling
+from gptcli.generation.writing import Request, Writing
 from gptcli.show.models import draw_description
 from gptcli.show.text import visible
 from gptcli.tokenizer import Tokenizer, tokenizer_for
 from gptcli.tokenizer.listing import tokenize_text
-from gptcli.writing import Request, Writing
 from tests.fuzz.mutators import Files, make
 
 SECONDS = 10

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
+from gptcli.counting.steps import Step, walk
+from gptcli.counting.tally import tally
 from gptcli.inspection import trace as tracing
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
-from gptcli.steps import Step, walk
-from gptcli.tally import tally
 from tests.checkpoint.zoo import CONFIGS, open_folder, reference
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]

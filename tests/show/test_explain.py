@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from gptcli.explaining import Explanation, explain
-from gptcli.generation import Sample, Step
-from gptcli.sampling import Kept, Sampling
+from gptcli.generation.explaining import Explanation, explain
+from gptcli.generation.loop import Sample, Step
+from gptcli.generation.sampling import Kept, Sampling
 from gptcli.show import explain as pictures
 from gptcli.show.passage import Passage, short_percent
 from gptcli.show.pictures import colour

@@ -25,7 +25,7 @@ from rich.console import Console
 from gptcli.show.keyboard import key_names
 from gptcli.show.pick import picture
 from tests.conftest import Run, command
-from tests.test_picking import picker, press
+from tests.generation.test_picking import picker, press
 
 PROMPT = "Once upon a time there was a"
 

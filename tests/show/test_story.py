@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from gptcli.generation import Limits
+from gptcli.generation.loop import Limits
+from gptcli.generation.sampling import Sampling
+from gptcli.generation.writing import Request, Writing
 from gptcli.memory import peak_memory
-from gptcli.sampling import Sampling
 from gptcli.show import story
 from gptcli.tokenizer import Tokenizer
-from gptcli.writing import Request, Writing
 from tests.toy_engine import ToyEngine, chain
 
 # Letters a to h are tokens 0 to 7, 8 to 10 are the bytes of €, 11 is a newline.

@@ -14,10 +14,10 @@ from tokenizers import models, normalizers, pre_tokenizers, trainers
 from transformers import OpenAIGPTTokenizer
 
 from gptcli.errors import CheckpointError, InputError
-from gptcli.generation import Limits
-from gptcli.sampling import Sampling
+from gptcli.generation.loop import Limits
+from gptcli.generation.sampling import Sampling
+from gptcli.generation.writing import Request, Writing
 from gptcli.tokenizer import StreamDecoder, Tokenizer, encode_chunks, tokenizer_for
-from gptcli.writing import Request, Writing
 from tests.tokenizer.reference import HARD_TEXT
 from tests.toy_engine import ToyEngine
 

@@ -1,0 +1,1 @@
+"""Parameters, counted by what they do and step by step."""

@@ -1,0 +1,106 @@
+"""How many parameters has ...? A published size or a checkpoint, by name, counted without loading anything."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from gptcli.checkpoint.families import Blueprint, read_blueprint
+from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.names import parse_hub_name
+from gptcli.checkpoint.source import Source, bundled_names, find
+from gptcli.checkpoint.stored import Stored, stored
+from gptcli.counting.tally import Memory, Tally, memory, tally
+from gptcli.errors import CheckpointError, ModelNotFound
+from gptcli.model.config import PRESETS, GPTConfig
+
+WORD_VECTORS = "word-vectors"
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """The answer of ``gptcli params``.
+
+    Attributes:
+        name: what was asked for.
+        origin: a published ``preset``, a ``config`` without weights, a ``checkpoint``, or bare ``tensors`` that no
+            family here reads as a GPT (word vectors, other architectures).
+        family: the family that reads it, or ``word-vectors``; None for presets and other bare tensors.
+        parameters: the exact number.
+        config: the shape of the GPT; None for bare tensors.
+        tally: the parameters by category; None for bare tensors.
+        stored: what the files hold; None where there are none.
+        memory: what the parameters take.
+    notes: what was inferred, or did not fit.
+    """
+
+    name: str
+    origin: str
+    family: str | None
+    parameters: int
+    config: GPTConfig | None
+    tally: Tally | None
+    stored: Stored | None
+    memory: tuple[Memory, ...]
+    notes: tuple[str, ...] = ()
+
+
+def count_parameters(name: str, n_head: int | None = None) -> ParameterCount:
+    """Count the parameters of a folder or file, else of a bundled checkpoint, else of a published size.
+
+    Args:
+        name: what to count; published sizes come before anything that would have to be downloaded.
+        n_head: attention heads, for a file without a config.json.
+
+    Raises:
+        ModelNotFound: nothing answers to ``name``.
+        CheckpointError: a file is broken, or there is no file to count.
+    """
+    if name in PRESETS and not Path(name).expanduser().exists() and name not in bundled_names():
+        return _of_gpt(name, "preset", None, PRESETS[name], None)
+    source = _find(name)
+    if source.weights is None:
+        blueprint = read_blueprint(source, None, n_head)
+        return _of_gpt(name, "config", blueprint.family, blueprint.config, None, blueprint.notes)
+    header = read_header(source.weights)
+    understood, notes = _understand(source, header, n_head)
+    if understood is None:
+        held, family = stored(header), None if notes else WORD_VECTORS
+        return ParameterCount(
+            name, "tensors", family, held.parameters, None, None, held, memory(held.parameters), notes
+        )
+    held = stored(header, understood.buffers, expected=tally(understood.config).parameters)
+    return _of_gpt(name, "checkpoint", understood.family, understood.config, held, notes)
+
+
+def _of_gpt(
+    name: str, origin: str, family: str | None, config: GPTConfig, held: Stored | None, notes: tuple[str, ...] = ()
+) -> ParameterCount:
+    counted = tally(config)
+    taken = memory(counted.parameters, config)
+    return ParameterCount(name, origin, family, counted.parameters, config, counted, held, taken, notes)
+
+
+def _find(name: str) -> Source:
+    try:
+        return find(name)
+    except ModelNotFound as error:
+        if parse_hub_name(name) is not None:  # meant for the hub, which has said what is wrong
+            raise
+        near = get_close_matches(name.lower(), PRESETS, n=3, cutoff=0.6)
+        closest = f" (closest: {', '.join(near)})" if near else ""
+        raise ModelNotFound(f"{error}\n  published sizes: {', '.join(PRESETS)}{closest}") from error
+
+
+def _understand(source: Source, header: Header, n_head: int | None) -> tuple[Blueprint | None, tuple[str, ...]]:
+    """Read a checkpoint as a GPT; where its tensors do not fit, its config.json alone; else None: bare tensors."""
+    if (source.config or {}).get("model_type") == WORD_VECTORS:
+        return None, ()
+    problems: list[str] = []
+    for attempt in (header, None) if source.config is not None else (header,):
+        try:
+            blueprint = read_blueprint(source, attempt, n_head)
+        except CheckpointError as error:
+            problems.append(str(error))
+        else:
+            return blueprint, (*problems, *blueprint.notes)
+    return None, (problems[0], "counted tensor by tensor, buffers included if there are any")

@@ -1,0 +1,68 @@
+"""What ``gptcli trace`` answers, and how it does from a configuration alone: the steps with shapes only, no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gptcli.counting.parameters import count_parameters
+from gptcli.counting.steps import Step, walk
+from gptcli.errors import InputError
+from gptcli.model.config import GPTConfig
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A run, step by step.
+
+    Attributes:
+        model: its name.
+        config: its shape.
+        parameters: how many it has: the sum over ``steps``.
+        tokens: the text's tokens; None where a configuration alone is traced.
+        ids: and their ids.
+        n_tokens: how many tokens are read.
+        steps: in the order in which the data takes them.
+        next_token, next_probability: the most probable token after the text; None without a run.
+    """
+
+    model: str
+    config: GPTConfig
+    parameters: int
+    n_tokens: int
+    steps: list[Step]
+    ids: list[int] | None = None
+    tokens: list[bytes] | None = None
+    next_token: bytes | None = None
+    next_probability: float | None = None
+
+
+def trace_config(
+    name: str,
+    n_tokens: int | None = None,
+    *,
+    layer: int | None = None,
+    head: int | None = None,
+    n_head: int | None = None,
+) -> tuple[Trace, tuple[str, ...]]:
+    """Trace a published size, a config.json or a checkpoint, without running it.
+
+    Args:
+        name: a preset such as ``gpt3``, a config.json, or what names a checkpoint elsewhere.
+        n_tokens: how many tokens are read; a full context unless told.
+        layer: the block to open, from 1.
+        head: the head to open in it, from 1.
+        n_head: attention heads, for a file without a config.json.
+
+    Returns:
+        The steps, without numbers, and notes on what was inferred.
+
+    Raises:
+        GptcliError: nothing answers to ``name``, or it is no GPT; or there is no such layer, head or length.
+    """
+    path = Path(name)
+    bare = path.name == "config.json" and path.is_file()
+    counted = count_parameters(str(path.parent) if bare else name, n_head)
+    if counted.config is None:
+        raise InputError(f"--config {name}: these tensors are of no GPT known here, so there is nothing to trace")
+    length = counted.config.n_positions if n_tokens is None else n_tokens
+    steps = walk(counted.config, length, layer, head)
+    return Trace(name, counted.config, counted.parameters, length, steps), counted.notes

@@ -1,0 +1,285 @@
+"""How good an embedding is, by the standard tests: analogy questions, and pairs of words with a human score.
+
+Both follow gensim's ``evaluate_word_analogies`` and ``evaluate_word_pairs`` with their defaults: words are compared
+without regard to case, a word that occurs in several cases is the first (most frequent) of them, only the first 300,000
+words count, and what has a word beyond those is skipped.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gptcli.embedding.load import Embedding
+from gptcli.embedding.matrix import Floats
+from gptcli.embedding.vectors import unit
+from gptcli.errors import InputError
+
+DEFAULT_RESTRICT = 300_000
+# Questions that meet a chunk of the matrix at once: their cosines take some twenty megabytes.
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Section:
+    """The analogy questions of one kind.
+
+    Attributes:
+        name: what the file calls them.
+        correct: how many were answered right.
+        total: how many were asked.
+        accuracy: ``correct`` as a fraction of ``total``; 0 where none was asked.
+        unknown: how many have a word that the vocabulary lacks.
+    """
+
+    name: str
+    correct: int
+    total: int
+    accuracy: float
+    unknown: int
+
+
+@dataclass(frozen=True)
+class AnalogyScore:
+    """The result of a file of analogy questions.
+
+    Attributes:
+        embedding: name of the embedding.
+        tensor: name of its matrix.
+        file: the questions.
+        restrict: how many words were searched.
+        sections: results by section.
+        total: the result over all sections.
+        invalid: lines that are no question.
+    """
+
+    embedding: str
+    tensor: str
+    file: Path
+    restrict: int
+    sections: tuple[Section, ...]
+    total: Section
+    invalid: int
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """The result of a file of word pairs.
+
+    Attributes:
+        embedding: name of the embedding.
+        tensor: name of its matrix.
+        file: the pairs.
+        spearman: rank correlation of the cosines with the human scores; None where one of them is constant.
+        pearson: linear correlation of the same.
+        pairs: how many pairs that is.
+        unknown: how many have a word that the vocabulary lacks.
+        invalid: lines that are no pair.
+    """
+
+    embedding: str
+    tensor: str
+    file: Path
+    spearman: float | None
+    pearson: float | None
+    pairs: int
+    unknown: int
+    invalid: int
+
+
+@dataclass(frozen=True)
+class _Question:
+    section: int
+    rows: tuple[int, int, int]
+    keys: tuple[str, str, str, str]
+
+
+def evaluate_analogies(
+    embedding: Embedding,
+    file: Path,
+    *,
+    restrict: int | None = None,
+    count_unknown: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> AnalogyScore:
+    """Answer a file of questions, ``a b c d`` a line under ``: section`` lines: is d nearest to b - a + c?
+
+    Args:
+        embedding: the words and vectors.
+        file: the questions.
+        restrict: how many words, from the first, may be asked and answered; 300,000 without.
+        count_unknown: count a question with an unknown word as wrong in place of skipping it.
+        progress: told how many rows of how many have been searched.
+
+    Raises:
+        InputError: the file cannot be read or holds no question.
+    """
+    keys, first = embedding.vocabulary.keys(min(restrict or DEFAULT_RESTRICT, embedding.matrix.shape[0]))
+    names, questions, unknown, invalid = _read_questions(file, first)
+    answers = _answer(embedding, questions, keys, progress)
+    right = [keys[row] == question.keys[3] for row, question in zip(answers, questions, strict=True)]
+    sections = []
+    for index, name in enumerate(names):
+        mine = [ok for ok, question in zip(right, questions, strict=True) if question.section == index]
+        sections.append(_section(name, sum(mine), len(mine), unknown[index], count_unknown))
+    total = _section("total", sum(right), len(right), sum(unknown), count_unknown)
+    return AnalogyScore(embedding.name, embedding.tensor, file, len(keys), tuple(sections), total, invalid)
+
+
+def evaluate_pairs(
+    embedding: Embedding, file: Path, *, restrict: int | None = None, count_unknown: bool = False
+) -> PairScore:
+    """Compare cosines with a file of human scores, ``word word score`` a line, separated by tabs, commas or spaces.
+
+    Args:
+        embedding: the words and vectors.
+        file: the pairs.
+        restrict: how many words, from the first, are known; 300,000 without.
+        count_unknown: give a pair with an unknown word the cosine 0 in place of skipping it.
+
+    Raises:
+        InputError: the file cannot be read or holds no pair.
+    """
+    _, first = embedding.vocabulary.keys(min(restrict or DEFAULT_RESTRICT, embedding.matrix.shape[0]))
+    rows, scores, missing, invalid = [], [], [], 0
+    for line in _lines(file):
+        pair = _read_pair(line)
+        if pair is None:
+            invalid += not (line.startswith("#") or not line.strip())
+        elif pair[0] in first and pair[1] in first:
+            rows.append((first[pair[0]], first[pair[1]]))
+            scores.append(pair[2])
+        else:
+            missing.append(pair[2])
+    if not rows:
+        raise InputError(f"{file} holds no pair of words that {embedding.name} knows (two words and a score a line)")
+    left, right = (unit(embedding.matrix.take([row[side] for row in rows])) for side in (0, 1))
+    cosines = np.einsum("ij,ij->i", left, right).astype(np.float64)
+    if count_unknown:
+        cosines, scores = np.append(cosines, np.zeros(len(missing))), scores + missing
+    human = np.array(scores)
+    return PairScore(
+        embedding.name,
+        embedding.tensor,
+        file,
+        correlation(ranks(human), ranks(cosines)),
+        correlation(human, cosines),
+        len(scores),
+        len(missing),
+        invalid,
+    )
+
+
+def ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The rank of each value, 1 for the smallest; equal values share the mean of their ranks."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    shared: npt.NDArray[np.float64] = (last - (count - 1) / 2)[place]
+    return shared
+
+
+def correlation(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> float | None:
+    """Pearson's coefficient, and Spearman's rho where both are ranks; None where a side does not vary."""
+    a, b = left - left.mean(), right - right.mean()
+    size = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / size if size else None
+
+
+def _section(name: str, correct: int, total: int, unknown: int, count_unknown: bool) -> Section:
+    total += unknown if count_unknown else 0
+    return Section(name, correct, total, correct / total if total else 0.0, unknown)
+
+
+def _lines(file: Path) -> Iterator[str]:
+    try:
+        with file.open(encoding="utf-8") as lines:
+            yield from lines
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 text") from error
+
+
+def _read_questions(file: Path, first: dict[str, int]) -> tuple[list[str], list[_Question], list[int], int]:
+    """The sections' names, the questions whose words are all known, and counts of the unknown and the invalid."""
+    names: list[str] = []
+    questions: list[_Question] = []
+    unknown: list[int] = []
+    invalid = 0
+    for line in _lines(file):
+        words = line.upper().split()
+        if line.startswith(": "):
+            names.append(line.lstrip(": ").strip())
+            unknown.append(0)
+        elif len(words) != 4:
+            invalid += bool(words)
+        else:
+            if not names:
+                names, unknown = ["(no section)"], [0]
+            a, b, c, d = words
+            if all(word in first for word in words):
+                questions.append(_Question(len(names) - 1, (first[a], first[b], first[c]), (a, b, c, d)))
+            else:
+                unknown[-1] += 1
+    if not questions and not sum(unknown):
+        raise InputError(f"{file} holds no analogy question (four words a line, under ': section' lines)")
+    return names, questions, unknown, invalid
+
+
+def _read_pair(line: str) -> tuple[str, str, float] | None:
+    parts = next((line.split(mark) for mark in ("\t", ",") if mark in line), line.split())
+    try:
+        left, right, score = (part.strip().upper() for part in parts)
+        return left, right, float(score)
+    except ValueError:
+        return None
+
+
+def _answer(
+    embedding: Embedding, questions: Sequence[_Question], keys: Sequence[str], progress: Callable[[int, int], None]
+) -> npt.NDArray[np.int64]:
+    """The row that answers each question: nearest to b - a + c by 3CosAdd, no word of the question itself.
+
+    The matrix is read once: each chunk of it meets all questions, and each question keeps the best it has seen.
+    """
+    best = np.full(len(questions), -np.inf, np.float32)
+    found = np.zeros(len(questions), np.int64)
+    if not questions:
+        return found
+    targets = _targets(embedding, questions)
+    asked, hidden = _hidden(questions, keys)
+    for start, chunk in embedding.matrix.chunks(len(keys)):
+        rows = unit(chunk)
+        for begin in range(0, len(questions), _BATCH):
+            batch = slice(begin, begin + _BATCH)
+            cosines = targets[batch] @ rows.T
+            here = slice(*np.searchsorted(asked, (begin, begin + _BATCH)))
+            inside = (hidden[here] >= start) & (hidden[here] < start + len(rows))
+            cosines[asked[here][inside] - begin, hidden[here][inside] - start] = -np.inf
+            nearest = cosines.argmax(axis=1)
+            value = cosines[np.arange(len(cosines)), nearest]
+            better = value > best[batch]
+            best[batch] = np.where(better, value, best[batch])
+            found[batch] = np.where(better, nearest + start, found[batch])
+        progress(start + len(rows), len(keys))
+    return found
+
+
+def _targets(embedding: Embedding, questions: Sequence[_Question]) -> Floats:
+    """Where each question points: b - a + c of unit vectors, [questions, d]."""
+    a, b, c = (unit(embedding.matrix.take([question.rows[place] for question in questions])) for place in range(3))
+    return b - a + c
+
+
+def _hidden(questions: Sequence[_Question], keys: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The rows that no answer may be, as pairs (question, row) in the questions' order: their words in any case."""
+    rows_of: dict[str, list[int]] = {key: [] for question in questions for key in question.keys[:3]}
+    for row, key in enumerate(keys):
+        if key in rows_of:
+            rows_of[key].append(row)
+    pairs = [
+        (index, row) for index, question in enumerate(questions) for key in question.keys[:3] for row in rows_of[key]
+    ]
+    return np.array([index for index, _ in pairs]), np.array([row for _, row in pairs])

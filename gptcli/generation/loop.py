@@ -1,0 +1,230 @@
+"""The loop: read the prompts, then choose one token at a time.
+
+It knows an engine and ids, never text. What each step offered and what was chosen comes out as events, so that a
+caller can stream, explain, or stop a sample early.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from gptcli.errors import InputError
+from gptcli.generation.sampling import Kept, Logits, Sampling, draw, generator_for
+from gptcli.generation.shortlist import shortlist
+from gptcli.model.engine import Engine
+
+Overflow = Literal["slide", "stop"]
+FinishReason = Literal["eos", "stop", "length"]
+
+
+@dataclass
+class Sample:
+    """One text in the making.
+
+    Attributes:
+        prompt: index of its prompt.
+        number: which sample of that prompt; with the seed it fixes the draws.
+        prompt_ids: the prompt's tokens.
+        ids: the tokens chosen so far.
+        logprobs: natural logarithm of the probability that the model itself gave to each of ``ids``, before
+            temperature and filters.
+        finish_reason: ``eos``, ``stop`` (the caller's ``stopped``), ``length``, or None while it is not finished.
+        slid: how often the oldest half of the context was dropped.
+    """
+
+    prompt: int
+    number: int
+    prompt_ids: list[int]
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish_reason: FinishReason | None = None
+    slid: int = 0
+
+    @property
+    def all_ids(self) -> list[int]:
+        """Prompt and completion together."""
+        return self.prompt_ids + self.ids
+
+
+@dataclass(frozen=True)
+class Step:
+    """One chosen token.
+
+    Attributes:
+        sample: to which it was added (it is already the last of ``sample.ids``).
+        logits: what the model gave, [V].
+        kept: what the filters left of it.
+        token: the chosen id.
+    """
+
+    sample: Sample
+    logits: Logits
+    kept: Kept
+    token: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a sample ends.
+
+    Attributes:
+        max_new_tokens: at most so many.
+        eos_ids: ids that end a text; the last of ``Sample.ids`` when one is chosen.
+        overflow: at the end of the context, ``slide`` drops the oldest half and reads the newest again (at the first
+            positions, as the model was trained), ``stop`` ends with reason ``length``.
+    """
+
+    max_new_tokens: int
+    eos_ids: Collection[int] = ()
+    overflow: Overflow = "slide"
+
+
+@dataclass
+class Row:
+    """A row of the engine's batch: its sample, the sample's generator, and how many positions it has read."""
+
+    sample: Sample
+    generator: np.random.Generator
+    used: int
+
+
+def new_samples(prompts: Sequence[Sequence[int]], num_samples: int = 1) -> list[Sample]:
+    """Empty samples for ``generate``: ``num_samples`` of each prompt, by prompt and then by number."""
+    return [
+        Sample(prompt=index, number=number, prompt_ids=list(ids))
+        for index, ids in enumerate(prompts)
+        for number in range(num_samples)
+    ]
+
+
+def generate(
+    engine: Engine,
+    samples: Sequence[Sample],
+    sampling: Sampling,
+    limits: Limits,
+    *,
+    seed: int,
+    n_vocab: int | None = None,
+    stopped: Callable[[Step], bool] = lambda step: False,
+) -> Iterator[Step]:
+    """Continue the samples, all in one batch, one token each at a time.
+
+    Args:
+        engine: the model.
+        samples: from ``new_samples``; they are filled in as tokens are chosen.
+        sampling: how to choose.
+        limits: when to end.
+        seed: with a sample's number it fixes its draws, whatever else is in the batch.
+        n_vocab: ids from here on are padding of the embedding and never chosen; None: there is none.
+        stopped: asked after each token; True ends that sample with reason ``stop``.
+
+    Yields:
+        A ``Step`` for each token, samples in turn.
+
+    Raises:
+        InputError: a prompt is empty, or longer than the context and ``overflow`` is ``stop``; or the filters leave no
+            token to choose.
+        GptcliError: the model's numbers overflowed.
+    """
+    windows = {sample.prompt: window(sample.prompt_ids, engine.n_positions, limits.overflow) for sample in samples}
+    if limits.max_new_tokens < 1:
+        for sample in samples:
+            sample.finish_reason = "length"
+    rows = [
+        Row(sample, generator_for(seed, sample.number), len(windows[sample.prompt]))
+        for sample in samples
+        if sample.finish_reason is None
+    ]
+    if not rows:
+        return
+    longest = max(map(len, windows.values()))
+    logits = engine.prefill(list(windows.values()), min(longest + limits.max_new_tokens, engine.n_positions))
+    place = {prompt: index for index, prompt in enumerate(windows)}
+    kept = [place[row.sample.prompt] for row in rows]
+    engine.select(kept)
+    logits = logits[kept]
+    for row in rows:
+        row.sample.slid = int(len(row.sample.prompt_ids) > row.used)
+    while True:
+        for row, offered in zip(rows, logits, strict=True):
+            step = choose(row, offered[:n_vocab], sampling)
+            row.sample.finish_reason = finish_reason(step, row, engine.n_positions, limits, stopped)
+            yield step
+        going = [index for index, row in enumerate(rows) if row.sample.finish_reason is None]
+        if not going:
+            return
+        engine.select(going)
+        rows = [rows[index] for index in going]
+        logits = read_newest(engine, rows)
+
+
+def window(ids: list[int], n_positions: int, overflow: Overflow) -> list[int]:
+    """What of a prompt is read: all of it, or as much of its end as fills half the context.
+
+    Raises:
+        InputError: it is empty, or longer than the context and ``overflow`` is ``stop``.
+    """
+    if not ids:
+        raise InputError("the prompt is empty, and a GPT needs at least one token (--bos starts from <|endoftext|>)")
+    if len(ids) <= n_positions:
+        return ids
+    if overflow == "stop":
+        raise InputError(
+            f"the prompt has {len(ids):,} tokens and the model's context is {n_positions:,}: shorten it, or use "
+            "--overflow slide to read only its end"
+        )
+    return ids[-max(n_positions // 2, 1) :]
+
+
+def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = None) -> Step:
+    """Add one token to a row's sample.
+
+    Args:
+        row: its sample grows.
+        logits: what the model offers, [V].
+        sampling: how to choose.
+        token: the choice of somebody else. A number is drawn all the same, so that each place has its own.
+
+    Raises:
+        InputError: the filters leave no token to choose.
+        GptcliError: the model's numbers overflowed.
+    """
+    sample, listed = row.sample, shortlist(logits, sampling.few)
+    kept = sampling.keep(logits, lambda: sample.all_ids, listed.ids)
+    if not kept.ids.size:
+        raise InputError("the filters leave no token to choose: loosen --no-repeat-ngram or --logit-bias")
+    drawn = draw(kept, row.generator)
+    token = drawn if token is None else token
+    sample.ids.append(token)
+    sample.logprobs.append(float(logits[token]) - listed.log_sum)
+    return Step(sample, logits, kept, token)
+
+
+def finish_reason(
+    step: Step,
+    row: Row,
+    n_positions: int,
+    limits: Limits,
+    stopped: Callable[[Step], bool] = lambda step: False,
+) -> FinishReason | None:
+    """Why a sample ends with the token that was just added, or None where it goes on."""
+    if step.token in limits.eos_ids:
+        return "eos"
+    if stopped(step):
+        return "stop"
+    full = limits.overflow == "stop" and row.used == n_positions
+    return "length" if full or len(step.sample.ids) >= limits.max_new_tokens else None
+
+
+def read_newest(engine: Engine, rows: list[Row]) -> Logits:
+    """Have the engine read each row's newest token, after making room where a row is full."""
+    for index, row in enumerate(rows):
+        if row.used == engine.n_positions:
+            half = max(engine.n_positions // 2, 1)
+            engine.refill(index, row.sample.all_ids[-half:-1])
+            row.used = half - 1
+            row.sample.slid += 1
+        row.used += 1
+    return engine.step([row.sample.ids[-1] for row in rows])

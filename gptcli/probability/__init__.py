@@ -1,0 +1,1 @@
+"""The probabilities behind the next token, and behind a whole text."""

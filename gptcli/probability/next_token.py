@@ -1,0 +1,116 @@
+"""What ``gptcli logits`` answers: the odds of the next token, or of every token of the prompt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gptcli.checkpoint.open import Checkpoint
+from gptcli.generation.sampling import Sampling
+from gptcli.generation.writing import prompt_ids
+from gptcli.inspection.reading import next_logits, read
+from gptcli.probability.distribution import Distribution, distribution, watched_ids
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """The odds after a prompt.
+
+    Attributes:
+        model: its name.
+        prompt: the text.
+        prompt_ids: its tokens.
+        vocabulary: how many tokens there are to choose from.
+        distributions: one for each temperature.
+    """
+
+    model: str
+    prompt: str
+    prompt_ids: list[int]
+    vocabulary: int
+    distributions: list[Distribution]
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One position of a prompt: what the model expected next, and what came.
+
+    Attributes:
+        position: from 0.
+        id, token: what stands there.
+        best_id, best_token, best_probability: what the model would have put next.
+        next_id, next_token, next_probability, next_rank: what came next, and the odds it had; None at the end.
+        entropy_bits: how undecided the model was.
+    """
+
+    position: int
+    id: int
+    token: bytes
+    best_id: int
+    best_token: bytes
+    best_probability: float
+    next_id: int | None
+    next_token: bytes | None
+    next_probability: float | None
+    next_rank: int | None
+    entropy_bits: float
+
+
+@dataclass(frozen=True)
+class Positions:
+    """What the model expected at each position of a prompt."""
+
+    model: str
+    prompt: str
+    prompt_ids: list[int]
+    positions: list[Guess]
+
+
+def next_token(
+    checkpoint: Checkpoint,
+    prompt: str,
+    sampling: Sampling,
+    *,
+    temperatures: Sequence[float],
+    top: int,
+    watch: Sequence[str] = (),
+) -> NextToken:
+    """The odds of the token after a prompt, at each temperature.
+
+    Raises:
+        InputError: the prompt does not fit into the context, a temperature is out of range, or a watched word is empty.
+    """
+    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
+    watched = watched_ids(checkpoint.tokenizer, watch, prompt)
+    samplings = [replace(sampling, temperature=temperature) for temperature in temperatures]
+    logits = next_logits(checkpoint.model, ids, checkpoint.n_vocab)
+    described = [
+        distribution(logits, checkpoint.tokenizer, each, top=top, watch=watched, seen=ids) for each in samplings
+    ]
+    return NextToken(checkpoint.name, prompt, ids, checkpoint.n_vocab, described)
+
+
+def all_positions(checkpoint: Checkpoint, prompt: str) -> Positions:
+    """What the model expected at each position of a prompt.
+
+    Raises:
+        InputError: the prompt does not fit into the context.
+    """
+    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
+
+    text = checkpoint.tokenizer.token_bytes
+    guesses = [
+        Guess(
+            position=position,
+            id=reading.id,
+            token=text(reading.id),
+            best_id=reading.best,
+            best_token=text(reading.best),
+            best_probability=reading.best_probability,
+            next_id=reading.next,
+            next_token=None if reading.next is None else text(reading.next),
+            next_probability=reading.next_probability,
+            next_rank=reading.next_rank,
+            entropy_bits=reading.entropy_bits,
+        )
+        for position, reading in enumerate(read(checkpoint.model, ids, checkpoint.n_vocab))
+    ]
+    return Positions(checkpoint.name, prompt, ids, guesses)

@@ -1,0 +1,132 @@
+"""How surprising a text is to a model: the probability of each of its tokens, given those before it."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gptcli.checkpoint.open import Checkpoint
+from gptcli.errors import InputError
+from gptcli.generation.writing import prompt_ids
+from gptcli.inspection.reading import Reading, read
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    """One token of a text.
+
+    Attributes:
+        id, token: which one, and the bytes it stands for.
+        probability, surprisal_bits, rank: what the model gave it: p, -log2 p, and its place among all tokens (1 is
+            the most probable). None for a first token, before which the model has read nothing.
+    """
+
+    id: int
+    token: bytes
+    probability: float | None
+    surprisal_bits: float | None
+    rank: int | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """A text, scored.
+
+    Attributes:
+        model: its name.
+        tokens: each token of the text.
+        scored: how many of them have a probability.
+        scored_bytes: the bytes that those stand for.
+        log_probability: natural logarithm of the probability of all of them together.
+        bits_per_token, bits_per_byte: their surprisal, on average.
+        perplexity: 2 to the power of ``bits_per_token``.
+        context: tokens that the model sees at a time.
+        stride: tokens by which its window moves on in a longer text.
+    """
+
+    model: str
+    tokens: list[TokenScore]
+    scored: int
+    scored_bytes: int
+    log_probability: float
+    bits_per_token: float
+    bits_per_byte: float
+    perplexity: float
+    context: int
+    stride: int
+
+
+def score(
+    checkpoint: Checkpoint,
+    text: str,
+    *,
+    bos: bool = False,
+    stride: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Score:
+    """Score a text, in overlapping windows where it is longer than the context.
+
+    Args:
+        checkpoint: whose model reads.
+        text: what it reads.
+        bos: read ``<|endoftext|>`` first, so that the first token has a probability too.
+        stride: tokens by which the window moves on; half the context unless told. Each token is scored once, in the
+            first window that holds it, and has at least context - stride tokens before it.
+        progress: told how many tokens of how many are done.
+
+    Raises:
+        InputError: there are fewer than two tokens to read, or the stride does not fit into the context.
+    """
+    context = checkpoint.blueprint.config.n_positions
+    step = max(context // 2, 1) if stride is None else stride
+    if not 1 <= step < context:
+        raise InputError(
+            f"--stride {step}: it must be from 1 to {context - 1:,}, below the context of {context:,} tokens"
+        )
+    ids = prompt_ids(checkpoint.tokenizer, text, bos=bos, n_vocab=checkpoint.n_vocab) if text else []
+    if len(ids) < 2:
+        raise InputError("there is nothing to score: it takes two tokens, or one and --bos")
+    before = _readings(checkpoint, ids, context, step, progress)
+    tokens = [_token(checkpoint, token, reading) for token, reading in zip(ids, [None, *before], strict=True)]
+    tokens = tokens[1:] if bos else tokens
+    return _sum_up(checkpoint.name, tokens, -sum(reading.next_logprob or 0.0 for reading in before), context, step)
+
+
+def _readings(
+    checkpoint: Checkpoint, ids: Sequence[int], context: int, step: int, progress: Callable[[int, int], None]
+) -> list[Reading]:
+    """What the model expected before each token but the first: [len(ids) - 1]."""
+    readings: list[Reading] = []
+    for start in range(0, len(ids), step):
+        window = ids[start : start + context]
+        known = len(readings) - start  # expectations of this window that an earlier one already gave
+        readings += list(read(checkpoint.model, window, checkpoint.n_vocab))[known : len(window) - 1]
+        progress(len(readings) + 1, len(ids))
+        if start + context >= len(ids):
+            break
+    return readings
+
+
+def _token(checkpoint: Checkpoint, token: int, reading: Reading | None) -> TokenScore:
+    data = checkpoint.tokenizer.token_bytes(token)
+    if reading is None or reading.next_logprob is None:
+        return TokenScore(token, data, None, None, None)
+    surprisal = max(0.0, -reading.next_logprob / math.log(2))
+    return TokenScore(token, data, math.exp(reading.next_logprob), surprisal, reading.next_rank)
+
+
+def _sum_up(model: str, tokens: list[TokenScore], nats: float, context: int, stride: int) -> Score:
+    scored = [token for token in tokens if token.surprisal_bits is not None]
+    n_bytes = sum(len(token.token) for token in scored)
+    bits = nats / math.log(2)
+    return Score(
+        model=model,
+        tokens=tokens,
+        scored=len(scored),
+        scored_bytes=n_bytes,
+        log_probability=-nats,
+        bits_per_token=bits / len(scored),
+        bits_per_byte=bits / max(n_bytes, 1),
+        perplexity=math.exp(nats / len(scored)),
+        context=context,
+        stride=stride,
+    )

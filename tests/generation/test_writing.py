@@ -1,0 +1,112 @@
+"""Prompts to continuations: what is put before a prompt, biases by text, stops across tokens."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from gptcli.checkpoint.open import Checkpoint
+from gptcli.errors import InputError
+from gptcli.generation.loop import Limits
+from gptcli.generation.sampling import Sampling
+from gptcli.generation.writing import Request, Writing, prompt_ids, with_logit_bias
+from gptcli.tokenizer import Tokenizer, gpt2_tokenizer
+from tests.toy_engine import ToyEngine, random_table
+
+GPT2 = gpt2_tokenizer()
+BYTES = {bytes([byte]): byte for byte in range(256)}
+
+
+def written(tales: Checkpoint, prompts: Sequence[str], n: int = 30, **options: Any) -> Writing:
+    sampling = options.pop("sampling", Sampling(0.8, top_k=40))
+    limits = Limits(n, options.pop("eos", tales.eos_ids))
+    made = Writing(
+        tales.engine, tales.tokenizer, Request(prompts, sampling, limits, **({"seed": 1} | options)), n_vocab=50257
+    )
+    for piece in made:
+        assert piece.completion.stream.text.endswith(piece.text)
+    return made
+
+
+def test_nothing_is_put_before_a_prompt() -> None:
+    assert prompt_ids(GPT2, "Hello world") == [15496, 995]
+    assert prompt_ids(GPT2, "Hello world", bos=True) == [50256, 15496, 995]
+    assert prompt_ids(GPT2, "") == prompt_ids(GPT2, "", bos=True) == [50256]
+
+
+def test_what_the_tokenizer_itself_puts_before_a_prompt() -> None:
+    starting = Tokenizer("starting", BYTES, r"[\s\S]", prefix_ids=[7])
+    assert prompt_ids(starting, "A") == [7, 65]
+    assert prompt_ids(starting, "") == [7]
+    with pytest.raises(InputError, match="no end-of-text token"):
+        prompt_ids(starting, "A", bos=True)
+    with pytest.raises(InputError, match="give a prompt"):
+        prompt_ids(Tokenizer("bare", BYTES, r"[\s\S]"), "")
+
+
+def test_logit_bias_by_text() -> None:
+    made = with_logit_bias(Sampling(0.5), GPT2, [" the=+5", "==2", " a=-inf", "!=-1.5e2", " the=3", "<|endoftext|>=1"])
+    assert made.logit_bias == {262: 3.0, 28: 2.0, 257: -math.inf, 0: -150.0, 50256: 1.0}
+    assert made.temperature == 0.5
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("dragon", "TEXT=NUMBER"),
+        ("=5", "TEXT=NUMBER"),
+        (" the=", "TEXT=NUMBER"),
+        (" the=x", "TEXT=NUMBER"),
+        (" the=nan", "TEXT=NUMBER"),
+        (" the=inf", "TEXT=NUMBER"),
+        (" extraordinarily dragonish=1", "tokens"),
+    ],
+)
+def test_biases_that_cannot_be_are_refused(entry: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        with_logit_bias(Sampling(), GPT2, [entry])
+
+
+def test_a_bias_reaches_the_text(tales: Checkpoint) -> None:
+    sampling = with_logit_bias(Sampling(0.8), tales.tokenizer, [" dragon=+1e40"])
+    assert written(tales, ["A"], n=3, sampling=sampling).completions[0].stream.text == " dragon dragon dragon"
+    forbidden = with_logit_bias(Sampling(0), tales.tokenizer, [" upon=-inf"])
+    assert not written(tales, ["Once"], n=3, sampling=forbidden).completions[0].stream.text.startswith(" upon")
+
+
+def test_stop_texts_across_tokens(tales: Checkpoint) -> None:
+    plain = written(tales, ["Once upon a time"]).completions[0].stream.text
+    middle = plain[20:31]  # begins and ends inside words
+    assert plain.find(middle) == 20
+    stopped = written(tales, ["Once upon a time"], stops=["never in there", middle]).completions[0]
+    assert (stopped.stream.text, stopped.finish_reason) == (plain[:20], "stop")
+    assert len(stopped.sample.ids) < 30
+
+
+def test_the_text_is_that_of_the_new_ids(tales: Checkpoint) -> None:
+    for completion in written(tales, ["Once upon a time", "The"], num_samples=2).completions:
+        assert completion.stream.text == tales.tokenizer.decode(completion.sample.ids)
+        assert completion.finish_reason == "length"
+
+
+def test_end_of_text_ends_and_is_not_shown_unless_ignored(tales: Checkpoint) -> None:
+    sampling = Sampling(0, logit_bias={50256: 1e6})
+    ended = written(tales, ["A"], n=3, sampling=sampling).completions[0]
+    assert (ended.stream.text, ended.sample.ids, ended.finish_reason) == ("", [50256], "eos")
+    ignored = written(tales, ["A"], n=3, sampling=sampling, eos=()).completions[0]
+    assert (ignored.stream.text, ignored.finish_reason) == ("<|endoftext|>" * 3, "length")
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_shown() -> None:
+    def request(prompts: Sequence[str], *, overflow: Any = "stop", stops: Sequence[str] = ()) -> Writing:
+        asked = Request(prompts, Sampling(), Limits(3, (), overflow), seed=0, stops=stops)
+        return Writing(ToyEngine(random_table(300), 10), GPT2, asked, n_vocab=300)
+
+    with pytest.raises(InputError, match="--stop"):
+        request(["A"], stops=["x", ""])
+    with pytest.raises(InputError, match=r"12 tokens.*10"):
+        request(["A", "1\n" * 6])
+    with pytest.raises(InputError, match=r"' dragon'.*lacks"):
+        request(["A dragon"])
+    assert len(request(["1\n" * 6], overflow="slide").completions) == 1

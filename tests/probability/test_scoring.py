@@ -1,0 +1,38 @@
+"""The score of a text against transformers' loss, for every family."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from gptcli.probability.scoring import score
+from gptcli.tokenizer import Tokenizer
+from tests.checkpoint.zoo import CONFIGS, open_folder, reference
+
+# Small letters are tokens 0 to 25.
+BYTES = [*range(ord("a"), ord("z") + 1), *range(ord("a")), *range(ord("z") + 1, 256)]
+LETTERS = Tokenizer("letters", {bytes([byte]): rank for rank, byte in enumerate(BYTES)}, r"[\s\S]")
+
+
+@pytest.mark.parametrize("family", sorted(CONFIGS))
+def test_the_sum_is_transformers_loss(family: str, tmp_path: Any) -> None:
+    theirs = reference(CONFIGS[family])
+    theirs.save_pretrained(tmp_path)
+    _, model = open_folder(tmp_path)
+    text = "aquickredfox"
+    checkpoint: Any = SimpleNamespace(
+        name=family,
+        model=model,
+        tokenizer=LETTERS,
+        n_vocab=model.config.vocab_size,
+        blueprint=SimpleNamespace(config=model.config),
+    )
+    got = score(checkpoint, text)
+    ids = torch.tensor([[ord(letter) - ord("a") for letter in text]])
+    assert [token.id for token in got.tokens] == ids[0].tolist()
+    with torch.inference_mode():
+        loss = float(theirs(ids, labels=ids).loss)
+    assert -got.log_probability / (len(text) - 1) == pytest.approx(loss, abs=1e-4)
+    assert got.bits_per_byte == pytest.approx(loss / math.log(2), abs=1e-4)
