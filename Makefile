@@ -14,7 +14,7 @@ run: setup
 	$(BIN)/gptcli generate "Once upon a time there was a"
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
