@@ -68,6 +68,11 @@ class ErrorBoundary(TyperGroup):
             code = _say(_one_line(error), 2)
         except typer.Abort:
             code = 130
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            # Whoever leaves it out (it is large) still has what runs in C or without a model.
+            code = _say("torch is not installed, and this needs it: pip install torch", 1)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -39,6 +39,16 @@ def test_mistakes_are_one_line_on_stderr(arguments: list[str], said: str) -> Non
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("arguments", [["lens", "A"], ["--version", "--verbose"]])
+def test_without_torch_what_needs_it_says_so(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("gptcli.checkpoint.load")]:
+        monkeypatch.delitem(sys.modules, name)  # it has imported torch already
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "error: torch is not installed, and this needs it: pip install torch\n"
+
+
 def test_version() -> None:
     done = CliRunner().invoke(app, ["--version"])
     assert (done.exit_code, done.stdout) == (0, f"gptcli {__version__}\n")

@@ -56,6 +56,8 @@ def shell(script: str, environment: Environment) -> "subprocess.CompletedProcess
     [
         *("--help", "--version", "generate --help", "models show tales --keys", "generate A -n 30 --jsonl"),
         *("logits A --top 500", "tokenize --ids A", "neighbors king --top 300", "params --json"),
+        *("attention A.B.C", "lens A.B.C", "trace A.B.C", "score A.B.C", "map king queen", "tour", "models list"),
+        *("generate A -n 30 --explain", "chat -n 20 < <(printf 'A\\nB\\n')"),
     ],
 )
 def test_a_reader_that_is_gone_is_no_failure(words: str, child_environment: Environment) -> None:
@@ -206,7 +208,10 @@ STAGES = {
 
 @pytest.mark.parametrize(
     ("stage", "number"),
-    [*((stage, signal.SIGINT) for stage in STAGES), ("load", signal.SIGTERM), ("decode", signal.SIGTERM)],
+    [
+        *((stage, signal.SIGINT) for stage in STAGES),
+        *((stage, signal.SIGTERM) for stage in ("load", "prefill", "decode")),
+    ],
 )
 def test_a_signal_ends_it_at_once_and_quietly(
     stage: str, number: signal.Signals, child_environment: Environment
@@ -393,6 +398,14 @@ def test_no_home_no_locale_no_terminal(tmp_path: Path, child_environment: Enviro
         "models show tales",
         "models list",
         "neighbors king",
+        "attention A.B",
+        "attention A.B --layer 1 --head 1",
+        "lens A.B --attribution --token C",
+        "trace A.B --layer 1",
+        "map king queen man",
+        "similarity king queen man",
+        "direction king-man woman",
+        "tokenize A.B --merges",
     ],
 )
 def test_a_narrow_terminal_shows_no_more_than_it_has(words: str, width: str) -> None:
