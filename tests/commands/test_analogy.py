@@ -124,7 +124,7 @@ def test_a_whole_process_costs_little_more_than_importing_numpy_and_rich(run_gpt
         subprocess.run([sys.executable, "-c", "import numpy, typer, rich.table"], check=True)
         own.append(middle - start)
         bare.append(time.perf_counter() - middle)
-    assert min(own) < 4 * min(bare)
+    assert min(own) < 5 * min(bare)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from gptcli import shortlist as module
 from gptcli.errors import GptcliError
+from gptcli.generation import shortlist as module
 from gptcli.generation.sampling import Kept, Sampling, draw, generator_for
 from gptcli.generation.shortlist import shortlist
 
