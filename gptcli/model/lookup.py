@@ -104,9 +104,15 @@ def with_lookup(engine: Engine, guesses: int) -> Engine:
     """
     if guesses == 0:
         return engine
-    if not hasattr(engine, "extend"):
+    able = rewinding(engine)
+    if able is None:
         raise InputError("--lookup works in one process only: leave it out, or torchrun")
-    return LookupEngine(cast(RewindingEngine, engine), guesses)
+    return LookupEngine(able, guesses)
+
+
+def rewinding(engine: Engine) -> RewindingEngine | None:
+    """The engine as one that can forget its latest tokens, or None where it is not one."""
+    return cast(RewindingEngine, engine) if hasattr(engine, "extend") and hasattr(engine, "rewind") else None
 
 
 def guess(ids: Sequence[int], most: int) -> list[int]:
