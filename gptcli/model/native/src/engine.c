@@ -172,7 +172,7 @@ typedef struct {
 static const float *normed(worker *me, const call *c, const float *x, const int *of, int m, const float *w, const float *b) {
     const gpt *g = c->g;
     const int own = m <= MOST;
-    float *out = own ? me->scratch + linear_scratch() : c->normed;
+    float *out = own ? me->scratch + linear_scratch(g->width) : c->normed;
     tickets *counter = me->phase++;
     for (int first = 0, last = m; own || take(counter, m, 4, &first, &last);) {
         for (int i = first; i < last; i++)
@@ -238,7 +238,7 @@ static int lay_out(call *c) {
     gpt *g = c->g;
     const size_t m = (size_t)c->m, C = (size_t)g->width, widest = larger(3 * C, (size_t)g->hidden);
     const size_t packed = c->m > MOST ? packed_floats(c->m, (int)larger(C, (size_t)g->hidden)) : 0;
-    c->scratch_floats = larger(linear_scratch() + MOST * C, attention_scratch(c->capacity, g->width / g->heads)) + SPARE;
+    c->scratch_floats = larger(linear_scratch((int)widest) + MOST * C, attention_scratch(c->capacity, g->width / g->heads)) + SPARE;
     const size_t needed = m * (2 * C + widest) + packed + c->scratch_floats * (size_t)g->threads;
     if (needed > g->space_floats) {
         huge_free(g->space);

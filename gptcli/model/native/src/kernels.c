@@ -42,7 +42,7 @@ INLINE void fetch_ahead(const char *place, const int bytes) {
 INLINE void block_of(const matrix *w, int row, const float *x, float *y, size_t stride, const int kind, const int R,
                      const int M) {
     enum { U = 2 };
-    const int n = w->columns, size = kind == FLOAT32 ? 4 : kind == INT8 ? 1 : 2;
+    const int n = w->columns, size = kind == FLOAT32 ? 4 : 2;
     const char *place[2];
     vec sum[2][4][U];
     for (int r = 0; r < R; r++) place[r] = (const char *)w->data + (size_t)(row + r) * w->row_bytes;
@@ -62,56 +62,102 @@ INLINE void block_of(const matrix *w, int row, const float *x, float *y, size_t 
         }
     }
     for (int r = 0; r < R; r++) {
-        float scale = kind == INT8 ? w->scale[row + r] : 1.0f;
         for (int m = 0; m < M; m++) {
             float total = v_sum(v_add(sum[r][m][0], sum[r][m][1]));
             for (int tail = k; tail < n; tail++) total += weight(place[r], tail, kind) * x[(size_t)m * n + tail];
-            y[m * stride + row + r] = total * scale;
+            y[m * stride + row + r] = total;
         }
     }
 }
 
-INLINE float half_at(const uint8_t *place) {
-    uint16_t half;
-    memcpy(&half, place, sizeof half);
-    return float_of_half(half);
-}
-
-/* The same for 4-bit weights, whose columns come in whole groups. */
-INLINE void groups_of(const matrix *w, int row, const float *x, float *y, size_t stride, const int R, const int M) {
-    const int n = w->columns;
-    const uint8_t *place[2];
-    vec sum[2][4];
-    for (int r = 0; r < R; r++) place[r] = (const uint8_t *)w->data + (size_t)(row + r) * w->row_bytes;
+/* The same for 8-bit weights. A row's last vectors may reach into the next one, where the activations are zero. */
+INLINE void bytes_of(const matrix *w, int row, activations x, float *y, size_t stride, const int R, const int M) {
+    enum { U = 2 };
+    const int n = w->columns, longer = short_columns(n), parts = spans(n);
+    const int8_t *place[2];
+    vec total[2][4];
+    for (int r = 0; r < R; r++) place[r] = (const int8_t *)w->data + (size_t)(row + r) * w->row_bytes;
     for (int r = 0; r < R; r++)
-        for (int m = 0; m < M; m++) sum[r][m] = v_zero();
-    for (int k = 0; k < n; k += GROUP) {
-        for (int r = 0; r < R; r++, place[r - 1] += GROUP_BYTES) {
-            vec level[GROUP / LANES], scale = v_set(half_at(place[r]));
-            __builtin_prefetch(place[r] + AHEAD / 2, 0, 3);
-            v_levels(place[r] + 2, level);
-            for (int m = 0; m < M; m++) {
-                const float *active = x + (size_t)m * n + k;
-                vec part = v_mul(level[0], v_load(active));
-                for (int u = 1; u < GROUP / LANES; u++) part = v_fma(level[u], v_load(active + u * LANES), part);
-                sum[r][m] = v_fma(part, scale, sum[r][m]);
+        for (int m = 0; m < M; m++) total[r][m] = v_zero();
+    for (int part = 0; part < parts; part++) {
+        const int end = (part + 1) * SPAN < longer ? (part + 1) * SPAN : longer;
+        longs sum[2][4][U];
+        for (int r = 0; r < R; r++)
+            for (int m = 0; m < M; m++)
+                for (int u = 0; u < U; u++) sum[r][m][u] = w_zero();
+        for (int k = part * SPAN; k < end; k += 2 * U * LANES) {
+            for (int r = 0; r < R; r++) fetch_ahead((const char *)place[r] + k, 2 * U * LANES);
+            for (int u = 0; u < U; u++) {
+                shorts read[2];
+                for (int r = 0; r < R; r++) read[r] = w_int8(place[r] + k + 2 * u * LANES);
+                for (int m = 0; m < M; m++) {
+                    const shorts active = w_load(x.whole + (size_t)m * longer + k + 2 * u * LANES);
+                    for (int r = 0; r < R; r++) sum[r][m][u] = w_dot(read[r], active, sum[r][m][u]);
+                }
             }
         }
+        for (int r = 0; r < R; r++)
+            for (int m = 0; m < M; m++) {
+                const vec both = v_add(w_float(sum[r][m][0]), w_float(sum[r][m][1]));
+                total[r][m] = v_fma(both, v_set(x.step[m * parts + part]), total[r][m]);
+            }
     }
     for (int r = 0; r < R; r++)
-        for (int m = 0; m < M; m++) y[m * stride + row + r] = v_sum(sum[r][m]);
+        for (int m = 0; m < M; m++) y[m * stride + row + r] = v_sum(total[r][m]) * w->scale[row + r];
+}
+
+/* The scales of some groups in a row, as float32; up to LANES - 1 more than `count` are read and written. */
+INLINE void scales_of(const uint16_t *half, int count, float *out) {
+    for (int i = 0; i < count; i += LANES) v_store(out + i, v_half(half + i));
+}
+
+/* And for 4-bit weights, whose columns come in whole groups. */
+INLINE void groups_of(const matrix *w, int row, activations x, float *y, size_t stride, const int R, const int M) {
+    enum { EACH = GROUP / (2 * LANES), GROUPS = SPAN / GROUP };
+    const int n = w->columns, longer = short_columns(n), parts = spans(n);
+    const uint8_t *place[2];
+    vec total[2][4];
+    for (int r = 0; r < R; r++) place[r] = (const uint8_t *)w->data + (size_t)(row + r) * w->row_bytes;
+    for (int r = 0; r < R; r++)
+        for (int m = 0; m < M; m++) total[r][m] = v_zero();
+    for (int part = 0; part < parts; part++) {
+        const int start = part * SPAN, end = start + SPAN < n ? start + SPAN : n;
+        float scale[2][GROUPS + LANES];
+        vec sum[2][4];
+        for (int r = 0; r < R; r++)
+            scales_of((const uint16_t *)(place[r] + n / 2) + start / GROUP, (end - start) / GROUP, scale[r]);
+        for (int r = 0; r < R; r++)
+            for (int m = 0; m < M; m++) sum[r][m] = v_zero();
+        for (int k = start; k < end; k += GROUP)
+            for (int r = 0; r < R; r++) {
+                shorts level[EACH];
+                const vec by = v_set(scale[r][(k - start) / GROUP]);
+                __builtin_prefetch(place[r] + k / 2 + AHEAD, 0, 3);
+                w_levels(place[r] + k / 2, w_table(), level);
+                for (int m = 0; m < M; m++) {
+                    const int16_t *active = x.whole + (size_t)m * longer + k;
+                    longs products = w_zero();
+                    for (int u = 0; u < EACH; u++) products = w_dot(level[u], w_load(active + 2 * u * LANES), products);
+                    sum[r][m] = v_fma(w_float(products), by, sum[r][m]);
+                }
+            }
+        for (int r = 0; r < R; r++)
+            for (int m = 0; m < M; m++) total[r][m] = v_fma(sum[r][m], v_set(x.step[m * parts + part]), total[r][m]);
+    }
+    for (int r = 0; r < R; r++)
+        for (int m = 0; m < M; m++) y[m * stride + row + r] = v_sum(total[r][m]);
 }
 
 /* Activations multiplied with the rows at a time. Each product is summed in the same order however many there are, so that a
  * text comes out the same alone and in a batch. */
 enum { SIDE = LANES == 16 ? 4 : 2 };
 
-INLINE void some_rows(const matrix *w, int row, const int R, const float *x, int m, float *y, size_t stride, const int kind) {
-    const size_t n = w->columns;
+INLINE void some_rows(const matrix *w, int row, const int R, activations x, int m, float *y, size_t stride, const int kind) {
     int done = 0;
-#define BLOCK(M)                                                                                \
-    (kind == INT4 ? groups_of(w, row, x + done * n, y + done * stride, stride, R, M)            \
-                  : block_of(w, row, x + done * n, y + done * stride, stride, kind, R, M))
+#define BLOCK(M)                                                                                                  \
+    (kind == INT4   ? groups_of(w, row, from_place(x, done, w->columns), y + done * stride, stride, R, M)              \
+     : kind == INT8 ? bytes_of(w, row, from_place(x, done, w->columns), y + done * stride, stride, R, M)               \
+                    : block_of(w, row, x.x + (size_t)done * w->columns, y + done * stride, stride, kind, R, M))
     for (; m - done >= SIDE; done += SIDE) BLOCK(SIDE);
     if (m - done == 3) BLOCK(3);
     else if (m - done == 2) BLOCK(2);
@@ -119,13 +165,13 @@ INLINE void some_rows(const matrix *w, int row, const int R, const float *x, int
 #undef BLOCK
 }
 
-INLINE void rows_of(const matrix *w, int first, int last, const float *x, int m, float *y, size_t stride, const int kind) {
+INLINE void rows_of(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, const int kind) {
     int row = first;
     for (; row + 2 <= last; row += 2) some_rows(w, row, 2, x, m, y, stride, kind);
     if (row < last) some_rows(w, row, 1, x, m, y, stride, kind);
 }
 
-static void rows(const matrix *w, int first, int last, const float *x, int m, float *y, size_t stride) {
+static void rows(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride) {
     switch (w->kind) {
         case FLOAT32: rows_of(w, first, last, x, m, y, stride, FLOAT32); break;
         case FLOAT16: rows_of(w, first, last, x, m, y, stride, FLOAT16); break;
@@ -153,11 +199,15 @@ static void row(const matrix *w, int index, int from, int count, float *out) {
         case BFLOAT16: row_of(w, index, from, count, out, BFLOAT16); return;
         case INT8: row_of(w, index, from, count, out, INT8); return;
     }
-    const uint8_t *place = (const uint8_t *)w->data + (size_t)index * w->row_bytes + (size_t)(from / GROUP) * GROUP_BYTES;
-    for (int k = 0; k < count; k += GROUP, place += GROUP_BYTES) { /* from and count are whole groups */
-        vec level[GROUP / LANES], scale = v_set(half_at(place));
-        v_levels(place + 2, level);
-        for (int u = 0; u < GROUP / LANES; u++) v_store(out + k + u * LANES, v_mul(level[u], scale));
+    const uint8_t *place = (const uint8_t *)w->data + (size_t)index * w->row_bytes;
+    const uint16_t *half = (const uint16_t *)(place + w->columns / 2) + from / GROUP;
+    for (int k = 0; k < count; k += GROUP) { /* from and count are whole groups */
+        const float scale = float_of_half(half[k / GROUP]);
+        for (int i = 0; i < GROUP / 2; i++) {
+            const uint8_t pair = place[(from + k) / 2 + i];
+            out[k + i] = (float)LEVELS[pair & 15] * scale;
+            out[k + i + GROUP / 2] = (float)LEVELS[pair >> 4] * scale;
+        }
     }
 }
 
@@ -288,4 +338,4 @@ static void mix(const float *p, const float *values, int count, int d, float fac
     }
 }
 
-const kernels KERNELS = {NAME, rows, row, tile, TALL, WIDE, norm, activate, softmax, scores, mix, quantize, largest_of, exp_sum};
+const kernels KERNELS = {NAME, rows, shorten, row, tile, TALL, WIDE, norm, activate, softmax, scores, mix, quantize, largest_of, exp_sum};

@@ -12,10 +12,26 @@
 static inline int padded(int n, int to) { return (n + to - 1) / to * to; }
 
 /* How a matrix is kept. The first three hold numbers as a checkpoint has them; all arithmetic is float32.
- * INT8: one scale a row. INT4: groups of GROUP numbers, each with a scale in half precision and 16 bytes of indices into
- * LEVELS; the low half of byte i is number i, the high half number i + 16. */
+ * INT8: one scale a row. INT4: groups of GROUP numbers, 16 bytes of indices into LEVELS each; the low half of byte i is number
+ * i, the high half number i + 16. Behind a row's groups come their scales in half precision. */
 enum kind { FLOAT32, FLOAT16, BFLOAT16, INT8, INT4 };
 enum { GROUP = 32, GROUP_BYTES = 18 };
+
+/* What INT8 and INT4 matrices are multiplied with: activations in 16 bits, SPAN columns with a step of their own. Their
+ * products with the weights are whole numbers, and a quarter as much work as conversion to float32; what is lost is some
+ * hundredth of what the weights lost. */
+enum { SPAN = 1024 };
+typedef struct {
+    const float *x;     /* [m, columns] */
+    int16_t *whole;     /* [m, short_columns(columns)], zero behind a row's end */
+    float *step;        /* [m, spans(columns)]: x is whole * step; NaN where one of its numbers is not finite */
+} activations;
+static inline int short_columns(int columns) { return padded(columns, 64); }
+static inline int spans(int columns) { return padded(columns, SPAN) / SPAN; }
+/* Room for `whole` and `step` of m activations, in floats. */
+static inline size_t short_floats(int m, int columns) {
+    return (size_t)m * (size_t)(short_columns(columns) / 2 + padded(spans(columns), 16));
+}
 enum activation { GELU_TANH, GELU, RELU };
 
 typedef struct {
@@ -31,11 +47,20 @@ typedef struct {
     float *qkv_bias, *attention_bias, *up_bias, *down_bias;
 } block;
 
+/* The activations from the m-th on. */
+static inline activations from_place(activations all, int m, int columns) {
+    if (all.whole) all.whole += (size_t)m * short_columns(columns), all.step += (size_t)m * spans(columns);
+    all.x += (size_t)m * columns;
+    return all;
+}
+
 /* The kernels, compiled once for each instruction set. */
 typedef struct {
     const char *name;
-    /* y[m * stride + r] = x[m] . row r for rows first..last and up to MOST activations x[m], each at x + m * columns. */
-    void (*rows)(const matrix *w, int first, int last, const float *x, int m, float *y, size_t stride);
+    /* y[m * stride + r] = x[m] . row r for rows first..last and up to MOST activations. INT8 and INT4 take `whole`, and the
+     * others `x`. */
+    void (*rows)(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride);
+    void (*shorten)(const float *x, int n, int16_t *whole, float *step); /* round.h: one activation in 16 bits */
     /* One row of a matrix as float32. */
     void (*row)(const matrix *w, int row, int from, int count, float *out);
     /* c[m][n] (+)= a packed [k][TALL] x b [k][WIDE], row stride of b in floats; m rows and n columns of c are written. */
@@ -85,12 +110,12 @@ typedef struct {
     const float *x;    /* [m, columns] */
     float *y;          /* [m, stride] */
     size_t stride;
-    float *packed; /* room for packed_floats(m, columns), shared; used for a prompt */
+    float *packed; /* room for packed_floats(m, columns), shared; used where there are more than MOST */
     int m, together, finish, activation; /* together: a prompt's; else each activation is a step's */
 } linear;
 void linear_run(worker *me, const linear *job);
 size_t packed_floats(int m, int columns);
-size_t linear_scratch(void);
+size_t linear_scratch(int columns);
 
 /* attention.c: the heads of one layer, for tokens whose queries, keys and values stand side by side in qkv. */
 typedef struct {

@@ -4,9 +4,15 @@
 
 enum { DEEP = 384, CHUNK = 64 }; /* columns of a block (whole groups of 4-bit weights), and rows handed out at once */
 
-size_t packed_floats(int m, int columns) { return (size_t)padded(m, TALLEST) * columns; }
+size_t packed_floats(int m, int columns) {
+    const size_t tiles = (size_t)padded(m, TALLEST) * columns, shortened = short_floats(m, columns);
+    return tiles > shortened ? tiles : shortened;
+}
 
-size_t linear_scratch(void) { return (size_t)(DEEP + 1) * WIDEST + DEEP; }
+size_t linear_scratch(int columns) {
+    const size_t tiles = (size_t)(DEEP + 1) * WIDEST + DEEP, few = (size_t)MOST * CHUNK + short_floats(MOST, columns);
+    return tiles > few ? tiles : few;
+}
 
 /* Bias, activation or residual for columns first..last of y, where value holds the products: [m, stride]. */
 static void finish_part(const worker *me, const linear *job, float *value, size_t stride, int first, int last) {
@@ -23,17 +29,34 @@ static void finish_part(const worker *me, const linear *job, float *value, size_
     }
 }
 
+/* The activations as INT8 and INT4 matrices take them. Few: every thread makes its own, which saves a meeting. */
+static activations shortened(worker *me, const linear *job) {
+    const int own = job->m <= MOST, columns = job->w->columns;
+    float *room = own ? me->scratch + MOST * CHUNK : job->packed;
+    const activations all = {job->x, (int16_t *)room, room + (size_t)job->m * (size_t)(short_columns(columns) / 2)};
+    tickets *counter = me->phase++;
+    for (int m = 0, last = job->m; own || take(counter, job->m, 1, &m, &last);) {
+        for (; m < last; m++)
+            me->k->shorten(job->x + (size_t)m * columns, columns, all.whole + (size_t)m * short_columns(columns),
+                           all.step + (size_t)m * spans(columns));
+        if (own) return all;
+    }
+    meet();
+    return all;
+}
+
 static void few(worker *me, const linear *job) {
-    const int rows = job->w->rows;
+    const int rows = job->w->rows, columns = job->w->columns;
+    activations all = {job->x, NULL, NULL};
+    if (job->w->kind >= INT8) all = shortened(me, job);
     tickets *counter = me->phase++;
     float *value = me->scratch; /* [MOST, CHUNK] */
     for (int first, last; take(counter, rows, CHUNK, &first, &last);)
         for (int m = 0; m < job->m; m += MOST) {
             linear part = *job;
             part.m = job->m - m < MOST ? job->m - m : MOST;
-            part.x += (size_t)m * job->w->columns;
             part.y += (size_t)m * job->stride;
-            me->k->rows(job->w, first, last, part.x, part.m, value - first, CHUNK);
+            me->k->rows(job->w, first, last, from_place(all, m, columns), part.m, value - first, CHUNK);
             finish_part(me, &part, value, CHUNK, first, last);
         }
 }

@@ -15,6 +15,31 @@ static float to_int8(const float *x, int n, int8_t *out) {
     return largest / 127.0f;
 }
 
+/* An activation in 16 bits: of each SPAN columns the largest becomes 32767. */
+static void shorten(const float *x, int n, int16_t *whole, float *step) {
+    for (int start = 0; start < n; start += SPAN, x += SPAN, whole += SPAN, step++) {
+        const int count = n - start < SPAN ? n - start : SPAN;
+        vec most = v_zero(), zero = v_zero();
+        float largest = 0, rest = 0; /* zero and rest: NaN where a number is not finite */
+        int i = 0;
+        for (; i + LANES <= count; i += LANES) {
+            const vec value = v_load(x + i);
+            most = v_max(most, v_max(value, v_sub(v_zero(), value)));
+            zero = v_fma(value, v_zero(), zero);
+        }
+        for (; i < count; i++) {
+            largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+            rest += x[i] * 0.0f;
+        }
+        const float other = v_largest(most);
+        largest = other > largest ? other : largest;
+        const float inverse = largest > 0 ? 32767.0f / largest : 0;
+        for (i = 0; i < count; i++) whole[i] = (int16_t)(int32_t)nearbyintf(x[i] * inverse);
+        for (; i < short_columns(count); i++) whole[i] = 0;
+        *step = largest / 32767.0f + v_sum(zero) + rest;
+    }
+}
+
 /* The places in LEVELS of the levels nearest to x / scale, of two equally near ones the upper, and the levels themselves:
  * as many steps up from the lowest as there are middles between two levels at or below the number. */
 INLINE void nearest_levels(const float *x, float inverse, float *level, int32_t *place) {
@@ -56,17 +81,17 @@ static float group_scale(const float *x) {
     return best_scale;
 }
 
-static void to_group(const float *x, uint8_t *out) {
-    const uint16_t half = half_of(group_scale(x));
-    float inverse = 1.0f / float_of_half(half), level[GROUP];
+static void to_group(const float *x, uint8_t *out, uint16_t *scale) {
+    *scale = half_of(group_scale(x));
+    float inverse = 1.0f / float_of_half(*scale), level[GROUP];
     int32_t place[GROUP];
     if (!isfinite(inverse)) {
-        memset(out, 0, GROUP_BYTES);
+        memset(out, 0, GROUP / 2);
+        *scale = 0;
         return;
     }
     nearest_levels(x, inverse, level, place);
-    memcpy(out, &half, sizeof half);
-    for (int i = 0; i < GROUP / 2; i++) out[2 + i] = (uint8_t)(place[i] | place[i + GROUP / 2] << 4);
+    for (int i = 0; i < GROUP / 2; i++) out[i] = (uint8_t)(place[i] | place[i + GROUP / 2] << 4);
 }
 
 /* One row of a matrix in 8 or 4 bits. */
@@ -76,7 +101,8 @@ static void quantize(matrix *w, int index, const float *x) {
         w->scale[index] = to_int8(x, w->columns, (int8_t *)place);
         return;
     }
-    for (int k = 0; k < w->columns; k += GROUP) to_group(x + k, (uint8_t *)place + k / GROUP * GROUP_BYTES);
+    for (int k = 0; k < w->columns; k += GROUP)
+        to_group(x + k, (uint8_t *)place + k / 2, (uint16_t *)(place + w->columns / 2) + k / GROUP);
 }
 
 #endif

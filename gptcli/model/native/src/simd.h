@@ -1,6 +1,7 @@
-/* One vector type over AVX-512, AVX2 with FMA, NEON, and plain C: the kernels are written once, over these names.
+/* Vectors over AVX-512, AVX2 with FMA, NEON, and plain C: the kernels are written once, over these names.
  *
- * LANES is how many floats a vector holds. Every function is as exact as the hardware's own operation.
+ * LANES is how many floats a vector holds. Every function is as exact as the hardware's own operation. `shorts` are twice as
+ * many 16-bit integers, `longs` sums of their products: w_dot adds those of neighbours, in whatever lane is cheapest.
  */
 #ifndef GPTCLI_SIMD_H
 #define GPTCLI_SIMD_H
@@ -79,12 +80,20 @@ static inline vec v_brain(const uint16_t *p) {
 static inline vec v_int8(const int8_t *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
-static inline void v_levels(const uint8_t *p, vec out[2]) {
-    __m128i bytes = _mm_loadu_si128((const __m128i *)p), table = _mm_loadu_si128((const __m128i *)LEVELS);
-    __m128i low = _mm_and_si128(bytes, _mm_set1_epi8(15));
-    __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
-    out[0] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_shuffle_epi8(table, low)));
-    out[1] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_shuffle_epi8(table, high)));
+typedef __m512i longs, shorts;
+static inline longs w_zero(void) { return _mm512_setzero_si512(); }
+static inline shorts w_load(const int16_t *p) { return _mm512_loadu_si512(p); }
+static inline shorts w_int8(const int8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
+static inline longs w_dot(shorts a, shorts b, longs c) { return _mm512_add_epi32(c, _mm512_madd_epi16(a, b)); }
+static inline vec w_float(longs a) { return _mm512_cvtepi32_ps(a); }
+static inline shorts w_table(void) { /* the levels twice: an index's fifth bit, the next half's lowest, does not matter */
+    __m256i once = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)LEVELS));
+    return _mm512_broadcast_i64x4(once);
+}
+static inline void w_levels(const uint8_t *p, shorts table, shorts out[1]) {
+    const __m512i by = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(4), 1);
+    __m256i twice = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p));
+    out[0] = _mm512_permutexvar_epi16(_mm512_srlv_epi16(_mm512_cvtepu8_epi16(twice), by), table);
 }
 
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
@@ -125,14 +134,17 @@ static inline vec v_brain(const uint16_t *p) {
 static inline vec v_int8(const int8_t *p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
-static inline void v_levels(const uint8_t *p, vec out[4]) {
-    __m128i bytes = _mm_loadu_si128((const __m128i *)p), table = _mm_loadu_si128((const __m128i *)LEVELS);
-    __m128i low = _mm_shuffle_epi8(table, _mm_and_si128(bytes, _mm_set1_epi8(15)));
-    __m128i high = _mm_shuffle_epi8(table, _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15)));
-    out[0] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low));
-    out[1] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(low, 8)));
-    out[2] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high));
-    out[3] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(high, 8)));
+typedef __m256i longs, shorts;
+static inline longs w_zero(void) { return _mm256_setzero_si256(); }
+static inline shorts w_load(const int16_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline shorts w_int8(const int8_t *p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)); }
+static inline longs w_dot(shorts a, shorts b, longs c) { return _mm256_add_epi32(c, _mm256_madd_epi16(a, b)); }
+static inline vec w_float(longs a) { return _mm256_cvtepi32_ps(a); }
+static inline shorts w_table(void) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)LEVELS)); }
+static inline void w_levels(const uint8_t *p, shorts table, shorts out[2]) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p), levels = _mm256_castsi256_si128(table);
+    out[0] = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(levels, _mm_and_si128(bytes, _mm_set1_epi8(15))));
+    out[1] = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(levels, _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15))));
 }
 
 #elif defined(__aarch64__) && defined(__ARM_NEON)
@@ -163,17 +175,24 @@ static inline vec v_int8(const int8_t *p) {
     memcpy(&four, p, sizeof four);
     return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8((uint32_t)four)))));
 }
-static inline void v_levels(const uint8_t *p, vec out[8]) {
+typedef int32x4_t longs;
+typedef int16x8_t shorts;
+static inline longs w_zero(void) { return vdupq_n_s32(0); }
+static inline shorts w_load(const int16_t *p) { return vld1q_s16(p); }
+static inline shorts w_int8(const int8_t *p) { return vmovl_s8(vld1_s8(p)); }
+static inline longs w_dot(shorts a, shorts b, longs c) {
+    return vmlal_high_s16(vmlal_s16(c, vget_low_s16(a), vget_low_s16(b)), a, b);
+}
+static inline vec w_float(longs a) { return vcvtq_f32_s32(a); }
+static inline shorts w_table(void) { return vreinterpretq_s16_s8(vld1q_s8(LEVELS)); }
+static inline void w_levels(const uint8_t *p, shorts table, shorts out[4]) {
     uint8x16_t bytes = vld1q_u8(p);
-    int8x16_t table = vld1q_s8(LEVELS);
-    int8x16_t halves[2] = {vqtbl1q_s8(table, vandq_u8(bytes, vdupq_n_u8(15))), vqtbl1q_s8(table, vshrq_n_u8(bytes, 4))};
-    for (int half = 0; half < 2; half++) {
-        int16x8_t first = vmovl_s8(vget_low_s8(halves[half])), second = vmovl_s8(vget_high_s8(halves[half]));
-        out[4 * half] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(first)));
-        out[4 * half + 1] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(first)));
-        out[4 * half + 2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(second)));
-        out[4 * half + 3] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(second)));
-    }
+    int8x16_t levels = vreinterpretq_s8_s16(table);
+    int8x16_t low = vqtbl1q_s8(levels, vandq_u8(bytes, vdupq_n_u8(15))), high = vqtbl1q_s8(levels, vshrq_n_u8(bytes, 4));
+    out[0] = vmovl_s8(vget_low_s8(low));
+    out[1] = vmovl_high_s8(low);
+    out[2] = vmovl_s8(vget_low_s8(high));
+    out[3] = vmovl_high_s8(high);
 }
 
 #else
@@ -197,10 +216,19 @@ static inline float v_largest(vec a) { return a; }
 static inline vec v_half(const uint16_t *p) { return float_of_half(*p); }
 static inline vec v_brain(const uint16_t *p) { return float_of_brain(*p); }
 static inline vec v_int8(const int8_t *p) { return (float)*p; }
-static inline void v_levels(const uint8_t *p, vec out[32]) {
-    for (int i = 0; i < 16; i++) {
-        out[i] = LEVELS[p[i] & 15];
-        out[i + 16] = LEVELS[p[i] >> 4];
+typedef int64_t longs;
+typedef struct { int16_t first, second; } shorts;
+static inline longs w_zero(void) { return 0; }
+static inline shorts w_load(const int16_t *p) { return (shorts){p[0], p[1]}; }
+static inline shorts w_int8(const int8_t *p) { return (shorts){p[0], p[1]}; }
+static inline longs w_dot(shorts a, shorts b, longs c) { return c + a.first * b.first + a.second * b.second; }
+static inline vec w_float(longs a) { return (float)a; }
+static inline int w_table(void) { return 0; }
+static inline void w_levels(const uint8_t *p, int table, shorts out[16]) {
+    (void)table;
+    for (int i = 0; i < 8; i++) {
+        out[i] = (shorts){LEVELS[p[2 * i] & 15], LEVELS[p[2 * i + 1] & 15]};
+        out[i + 8] = (shorts){LEVELS[p[2 * i] >> 4], LEVELS[p[2 * i + 1] >> 4]};
     }
 }
 #endif

@@ -134,7 +134,7 @@ int matrix_fill(const kernels *k, matrix *w, int kind, int rows, int columns, co
     *w = (matrix){.rows = rows, .columns = columns, .kind = kind};
     const size_t sizes[] = {4, 2, 2, 1};
     w->row_bytes = kind == INT4 ? (size_t)columns / GROUP * GROUP_BYTES : (size_t)columns * sizes[kind];
-    w->data = huge_alloc(w->row_bytes * (size_t)rows);
+    w->data = huge_alloc(w->row_bytes * (size_t)rows); /* with room behind it: vectors may reach over the end */
     if (kind == INT8) w->scale = malloc((size_t)rows * sizeof(float));
     if (!w->data || (kind == INT8 && !w->scale)) return -1;
     filling f = {k, w, source, source_kind, transposed, 0, {0}};
