@@ -90,9 +90,35 @@ def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
     assert both(rounded, in_c(model, kind, level), [ids[:40]], [[token] for token in ids[40:60]]) < most
 
 
-def test_a_text_comes_out_the_same_alone_and_in_a_batch() -> None:
-    model = random_model(SHAPES["odd"])
-    engine = in_c(model)
+@pytest.mark.parametrize("level", LEVELS_HERE)
+@pytest.mark.parametrize("hidden", [2080, 2100])  # more than two spans of 1,024; whole groups of 32, and not
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+def test_long_rows_have_several_steps(kind: Any, hidden: int, level: int) -> None:
+    config = GPTConfig(vocab_size=97, n_positions=64, n_embd=96, n_layer=2, n_head=3, n_inner=hidden)
+    model, rounded = random_model(config), random_model(config)
+    for name, weight in rounded.named_parameters():
+        if weight.dim() == 2 and name != "wpe.weight":
+            weight.copy_(torch.from_numpy(dequantized(weight.numpy(), kind_of(name, kind))))
+    steps = np.random.default_rng(1).integers(0, 97, (6, 11)).tolist()
+    most = {"int8": 5e-4, "int4": 2e-2}[kind]
+    for rows in (1, 11):
+        assert both(rounded, in_c(model, kind, level), [[3, 5]] * rows, [ids[:rows] for ids in steps]) < most
+
+
+@pytest.mark.parametrize("level", LEVELS_HERE)
+@pytest.mark.parametrize("kind", ["F32", "int8", "int4"])
+def test_what_overflows_is_not_hidden(kind: Any, level: int) -> None:
+    model = random_model(SHAPES["as gpt2"])
+    model.h[1].ln_2.weight.fill_(3e38)  # type: ignore[union-attr,operator]
+    engine = in_c(model, kind, level)
+    assert not np.isfinite(engine.prefill([[1]], 8)).any()
+    assert not np.isfinite(engine.step([2])).any()
+
+
+@pytest.mark.parametrize("kind", ["F32", "int8", "int4"])
+def test_a_text_comes_out_the_same_alone_and_in_a_batch(kind: Any) -> None:
+    model = random_model(SHAPES["as gpt2" if kind == "int4" else "odd"])
+    engine = in_c(model, kind)
     rows = np.random.default_rng(1).integers(0, 64, (11, 20)).tolist()
     together = [engine.prefill(rows, 64), *(engine.step([7] * 11) for _ in range(3))]
     for index, row in enumerate(rows):

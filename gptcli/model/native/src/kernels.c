@@ -10,7 +10,7 @@
 #include "simd.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define AHEAD 3072
+#define AHEAD 8192
 
 #include "choose.h"
 #include "round.h"

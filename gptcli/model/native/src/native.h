@@ -94,6 +94,9 @@ void meet(void);
  * 0 at the start. */
 typedef struct { int next; } tickets;
 int take(tickets *counter, int n, int chunk, int *first, int *last);
+/* The same with large chunks first and ever smaller ones, down to `least`: memory is read in long stretches, and yet all are
+ * ready at about one time (guided self-scheduling, Polychronopoulos and Kuck 1987). */
+int take_fewer(tickets *counter, int n, int least, int *first, int *last);
 
 /* What one thread knows while a step runs: every thread goes through the same phases in the same order. */
 typedef struct {

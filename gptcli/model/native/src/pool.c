@@ -123,6 +123,18 @@ void pool_run(job work, void *context) {
     pthread_mutex_unlock(&one_caller);
 }
 
+int take_fewer(tickets *counter, int n, int least, int *first, int *last) {
+    int at = __atomic_load_n(&counter->next, __ATOMIC_RELAXED), share;
+    do {
+        if (at >= n) return 0;
+        share = (n - at) / (2 * size);
+        share = share > least ? share / least * least : least;
+    } while (!__atomic_compare_exchange_n(&counter->next, &at, at + share, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    *first = at;
+    *last = at + share < n ? at + share : n;
+    return 1;
+}
+
 int take(tickets *counter, int n, int chunk, int *first, int *last) {
     *first = __atomic_fetch_add(&counter->next, chunk, __ATOMIC_RELAXED);
     if (*first >= n) return 0;

@@ -2,7 +2,8 @@
  * matrix are unpacked to float32 and multiplied in registers, so that every kind of weight runs at one speed. */
 #include "native.h"
 
-enum { DEEP = 384, CHUNK = 64 }; /* columns of a block (whole groups of 4-bit weights), and rows handed out at once */
+enum { DEEP = 384, CHUNK = 64 }; /* columns of a block (whole groups of 4-bit weights), and rows finished at once */
+enum { LEAST = 16 }; /* rows handed out at once, at the end of a step */
 
 size_t packed_floats(int m, int columns) {
     const size_t tiles = (size_t)padded(m, TALLEST) * columns, shortened = short_floats(m, columns);
@@ -51,13 +52,16 @@ static void few(worker *me, const linear *job) {
     if (job->w->kind >= INT8) all = shortened(me, job);
     tickets *counter = me->phase++;
     float *value = me->scratch; /* [MOST, CHUNK] */
-    for (int first, last; take(counter, rows, CHUNK, &first, &last);)
-        for (int m = 0; m < job->m; m += MOST) {
-            linear part = *job;
-            part.m = job->m - m < MOST ? job->m - m : MOST;
-            part.y += (size_t)m * job->stride;
-            me->k->rows(job->w, first, last, from_place(all, m, columns), part.m, value - first, CHUNK);
-            finish_part(me, &part, value, CHUNK, first, last);
+    for (int first, end; take_fewer(counter, rows, LEAST, &first, &end);)
+        for (; first < end; first += CHUNK) {
+            const int last = end - first < CHUNK ? end : first + CHUNK;
+            for (int m = 0; m < job->m; m += MOST) {
+                linear part = *job;
+                part.m = job->m - m < MOST ? job->m - m : MOST;
+                part.y += (size_t)m * job->stride;
+                me->k->rows(job->w, first, last, from_place(all, m, columns), part.m, value - first, CHUNK);
+                finish_part(me, &part, value, CHUNK, first, last);
+            }
         }
 }
 

@@ -14,7 +14,7 @@ enum { HUGE_PAGE = 2 << 20 };
 void *huge_alloc(size_t bytes) {
     size_t whole = (bytes + SPARE * sizeof(float) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     void *data = NULL;
-    if (bytes < HUGE_PAGE / 2) return calloc(1, bytes + SPARE * sizeof(float));
+    if (bytes < HUGE_PAGE / 4) return calloc(1, bytes + SPARE * sizeof(float));
     if (posix_memalign(&data, HUGE_PAGE, whole)) return NULL;
 #ifdef MADV_HUGEPAGE
     madvise(data, whole, MADV_HUGEPAGE);
