@@ -20,6 +20,7 @@ _X86 = {
     "avx2": ("-mavx2", "-mfma", "-mf16c"),
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma", "-mf16c"),
 }
+_AMX = (*_X86["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf16")
 
 
 class NoCompilerError(Exception):
@@ -45,9 +46,12 @@ def build(folder: Path = _FOLDER) -> Path:
         raise NoCompilerError("no C compiler was found (cc, gcc, clang or $CC)")
     library = folder / ("libgptcli.dylib" if sys.platform == "darwin" else "libgptcli.so")
     with tempfile.TemporaryDirectory() as work:
-        objects = [_compiled(compiler, Path(work), source) for source in _SOURCES]
+        x86 = platform.machine() in ("x86_64", "AMD64")
+        tiles = _if_known(compiler, Path(work), "amx.c", _AMX) if x86 and sys.platform == "linux" else []
+        known = ("-DGPTCLI_AMX",) if tiles else ()
+        objects = [*tiles, *(_compiled(compiler, Path(work), source, flags=known) for source in _SOURCES)]
         objects.append(_compiled(compiler, Path(work), "kernels.c", "plain"))
-        if platform.machine() in ("x86_64", "AMD64"):
+        if x86:
             objects += [_compiled(compiler, Path(work), "kernels.c", name, flags) for name, flags in _X86.items()]
         made = Path(work) / library.name
         _run([*compiler, "-shared", "-pthread", "-o", str(made), *map(str, objects), "-lm"])
@@ -63,6 +67,14 @@ def _compiled(compiler: list[str], work: Path, source: str, kernels: str = "", f
     names = (f"-DKERNELS=kernels_{kernels}", f'-DNAME="{_name(kernels)}"') if kernels else ()
     _run([*compiler, *_FLAGS, *flags, *names, "-c", str(_FOLDER / "src" / source), "-o", str(made)])
     return made
+
+
+def _if_known(compiler: list[str], work: Path, source: str, flags: tuple[str, ...]) -> list[Path]:
+    """The object, or nothing where the compiler is older than the instructions."""
+    try:
+        return [_compiled(compiler, work, source, flags=flags)]
+    except NoCompilerError:
+        return []
 
 
 def _name(kernels: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 NAMES = ("libgptcli.so", "libgptcli.dylib")
-BEST = 2  # the best instruction set there is; 1: at most AVX2; 0: plain C
+BEST = 3  # the best instruction set there is; 2: without AMX; 1: at most AVX2; 0: plain C
 
 
 @functools.cache

@@ -34,6 +34,9 @@ static const kernels *kernels_for(int level) {
     int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+#ifdef GPTCLI_AMX
+    if (level >= 3 && avx512 && kernels_amx()) return kernels_amx();
+#endif
     if (level >= 2 && avx512) return &kernels_avx512;
     if (level >= 1 && avx2) return &kernels_avx2;
 #endif
@@ -43,7 +46,8 @@ static const kernels *kernels_for(int level) {
 
 const char *gptcli_kernels(int level) { return kernels_for(level)->name; }
 
-/* Shapes in the order of the structure. `level`: 2 takes the best instruction set there is, 1 at most AVX2, 0 plain C. */
+/* Shapes in the order of the structure. `level`: 3 takes the best instruction set there is, 2 no
+ * AMX, 1 at most AVX2, 0 plain C. */
 void *gptcli_new(const int *shape, float epsilon, float scale, int threads, int level) {
     gpt *g = calloc(1, sizeof *g);
     if (!g) return NULL;
@@ -116,7 +120,7 @@ static void sum_parts(void *context, int thread, int threads) {
 /* The k largest of the logits [n] and their places, from the largest down, of equal ones the first; and the natural logarithm
  * of the sum of the exponentials of all. Returns 0, or -1 where one is NaN or +infinity, or none is finite. */
 int gptcli_offer(const float *logits, int n, int k, int *places, float *values, double *log_sum) {
-    const kernels *with = kernels_for(2);
+    const kernels *with = kernels_for(3);
     with->largest(logits, n, k, places, values);
     exponentials e = {.k = with, .logits = logits, .n = n, .largest = values[0]};
     pool_run(sum_parts, &e);
@@ -172,7 +176,7 @@ typedef struct {
 static const float *normed(worker *me, const call *c, const float *x, const int *of, int m, const float *w, const float *b) {
     const gpt *g = c->g;
     const int own = m <= MOST;
-    float *out = own ? me->scratch + linear_scratch(g->width) : c->normed;
+    float *out = own ? me->scratch + linear_scratch(g->k, m, g->width) : c->normed;
     tickets *counter = me->phase++;
     for (int first = 0, last = m; own || take(counter, m, 4, &first, &last);) {
         for (int i = first; i < last; i++)
@@ -237,8 +241,8 @@ static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 static int lay_out(call *c) {
     gpt *g = c->g;
     const size_t m = (size_t)c->m, C = (size_t)g->width, widest = larger(3 * C, (size_t)g->hidden);
-    const size_t packed = c->m > MOST ? packed_floats(c->m, (int)larger(C, (size_t)g->hidden)) : 0;
-    c->scratch_floats = larger(linear_scratch((int)widest) + MOST * C, attention_scratch(c->capacity, g->width / g->heads)) + SPARE;
+    const size_t packed = c->m > MOST ? packed_floats(g->k, c->m, (int)larger(C, (size_t)g->hidden)) : 0;
+    c->scratch_floats = larger(linear_scratch(g->k, c->m, (int)widest) + MOST * C, attention_scratch(c->capacity, g->width / g->heads)) + SPARE;
     const size_t needed = m * (2 * C + widest) + packed + c->scratch_floats * (size_t)g->threads;
     if (needed > g->space_floats) {
         huge_free(g->space);

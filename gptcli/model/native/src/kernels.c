@@ -338,4 +338,4 @@ static void mix(const float *p, const float *values, int count, int d, float fac
     }
 }
 
-const kernels KERNELS = {NAME, rows, shorten, row, tile, TALL, WIDE, norm, activate, softmax, scores, mix, quantize, largest_of, exp_sum};
+const kernels KERNELS = {NAME, rows, shorten, row, tile, TALL, WIDE, norm, activate, softmax, scores, mix, quantize, largest_of, exp_sum, NULL};

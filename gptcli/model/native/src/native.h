@@ -54,6 +54,9 @@ static inline activations from_place(activations all, int m, int columns) {
     return all;
 }
 
+typedef struct worker worker;
+typedef struct linear linear;
+
 /* The kernels, compiled once for each instruction set. */
 typedef struct {
     const char *name;
@@ -76,6 +79,7 @@ typedef struct {
     /* choose.h: the k largest and their places; and the sum of exp(x - largest). */
     void (*largest)(const float *x, int n, int k, int *places, float *values);
     double (*exp_sum)(const float *x, int n, float largest);
+    void (*together)(worker *me, const linear *job); /* a prompt's product; NULL: the one in product.c */
 } kernels;
 
 enum { MOST = 8, TALLEST = 12, WIDEST = 32, SPARE = 64 }; /* SPARE: floats that may be read behind the cache */
@@ -84,6 +88,11 @@ extern const kernels kernels_plain;
 #if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
 extern const kernels kernels_avx2, kernels_avx512;
 #endif
+
+/* amx.c, where the compiler knows it; the rooms that it needs, in floats. NULL where the machine has no AMX. */
+const kernels *kernels_amx(void);
+size_t amx_packed_floats(int m, int columns);
+size_t amx_scratch(int m, int columns);
 
 /* pool.c: threads that stay. `work` runs once in every thread; inside it, `meet` waits for all of them. */
 typedef void (*job)(void *context, int thread, int threads);
@@ -99,15 +108,15 @@ int take(tickets *counter, int n, int chunk, int *first, int *last);
 int take_fewer(tickets *counter, int n, int least, int *first, int *last);
 
 /* What one thread knows while a step runs: every thread goes through the same phases in the same order. */
-typedef struct {
+struct worker {
     const kernels *k;
     tickets *phase; /* the next unused counter */
     float *scratch; /* this thread's own, of the size that scratch_floats says */
-} worker;
+};
 
 /* product.c: y = x w^T + bias for m activations, shared out among the threads; nobody may read y before `meet`. */
 enum finish { STORE, ADD, ACTIVATE };
-typedef struct {
+struct linear {
     const matrix *w;
     const float *bias; /* [rows] or NULL */
     const float *x;    /* [m, columns] */
@@ -115,10 +124,12 @@ typedef struct {
     size_t stride;
     float *packed; /* room for packed_floats(m, columns), shared; used where there are more than MOST */
     int m, together, finish, activation; /* together: a prompt's; else each activation is a step's */
-} linear;
+};
 void linear_run(worker *me, const linear *job);
-size_t packed_floats(int m, int columns);
-size_t linear_scratch(int columns);
+size_t packed_floats(const kernels *k, int m, int columns);
+size_t linear_scratch(const kernels *k, int m, int columns);
+/* Bias, activation or residual for columns first..last of y, where value holds the products: [m, stride]. */
+void finish_part(const worker *me, const linear *job, float *value, size_t stride, int first, int last);
 
 /* attention.c: the heads of one layer, for tokens whose queries, keys and values stand side by side in qkv. */
 typedef struct {

@@ -5,18 +5,19 @@
 enum { DEEP = 384, CHUNK = 64 }; /* columns of a block (whole groups of 4-bit weights), and rows finished at once */
 enum { LEAST = 16 }; /* rows handed out at once, at the end of a step */
 
-size_t packed_floats(int m, int columns) {
-    const size_t tiles = (size_t)padded(m, TALLEST) * columns, shortened = short_floats(m, columns);
+size_t packed_floats(const kernels *k, int m, int columns) {
+    const size_t tiles = k->together ? amx_packed_floats(m, columns) : (size_t)padded(m, TALLEST) * columns;
+    const size_t shortened = short_floats(m, columns);
     return tiles > shortened ? tiles : shortened;
 }
 
-size_t linear_scratch(int columns) {
-    const size_t tiles = (size_t)(DEEP + 1) * WIDEST + DEEP, few = (size_t)MOST * CHUNK + short_floats(MOST, columns);
+size_t linear_scratch(const kernels *k, int m, int columns) {
+    const size_t tiles = k->together && m > MOST ? amx_scratch(m, columns) : (size_t)(DEEP + 1) * WIDEST + DEEP;
+    const size_t few = (size_t)MOST * CHUNK + short_floats(MOST, columns);
     return tiles > few ? tiles : few;
 }
 
-/* Bias, activation or residual for columns first..last of y, where value holds the products: [m, stride]. */
-static void finish_part(const worker *me, const linear *job, float *value, size_t stride, int first, int last) {
+void finish_part(const worker *me, const linear *job, float *value, size_t stride, int first, int last) {
     for (int m = 0; m < job->m; m++) {
         float *from = value + m * stride, *to = job->y + m * job->stride + first;
         const int n = last - first;
@@ -118,6 +119,7 @@ static void many(worker *me, const linear *job) {
 }
 
 void linear_run(worker *me, const linear *job) {
-    if (job->together && job->m > MOST) many(me, job);
-    else few(me, job);
+    if (!job->together || job->m <= MOST) few(me, job);
+    else if (me->k->together) me->k->together(me, job);
+    else many(me, job);
 }

@@ -1,0 +1,280 @@
+/* Prompts on processors with AMX (Intel, from Sapphire Rapids on): linear layers as products of tiles, in bfloat16 and yet as
+ * exact as float32.
+ *
+ * A float32 is the sum of three bfloat16 numbers of 8 significant bits each. Of the nine products of two such sums the six
+ * that are not below float32's own rounding are computed; a float16 is the sum of two, an 8-bit weight is one, so they take
+ * five and three (Henry, Tang and Heinecke 2019: "Leveraging the bfloat16 artificial intelligence datatype for
+ * higher-precision computations"). A tile of weights is 16 rows of 32 columns, one of activations 32 columns of 16
+ * activations, a pair of columns side by side; their product is 16 rows of 16 activations.
+ */
+#include <cpuid.h>
+#include <immintrin.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "native.h"
+
+enum { EDGE = 16, DEPTH = 32, TILE = EDGE * DEPTH, SIDE = 2, PARTS = 3 }; /* TILE: numbers of one; SIDE: tiles at once */
+enum { SQUARE = EDGE * EDGE, BAND = SIDE * EDGE }; /* sums of a tile; rows, or activations, of the tiles at once */
+/* A prompt's activations lie in the third cache. RUN steps of BAND of them are brought into the first, and meet BANDS bands of
+ * rows there, whose weights lie in the second. */
+enum { RUN = 4, BANDS = 4 };
+typedef uint16_t brain;
+
+/* --- splitting, turning ------------------------------------------------------------------------------------------------ */
+
+/* A vector of 16 numbers as bfloat16 numbers that add up to it. */
+static inline void split(__m512 x, int parts, __m256i out[PARTS]) {
+    for (int part = 0; part < parts; part++) {
+        out[part] = (__m256i)_mm512_cvtneps_pbh(x);
+        x = _mm512_sub_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(out[part]), 16)));
+    }
+}
+
+/* Turn 16 x 16 numbers of 32 bits. */
+static inline void turn(__m512i x[EDGE]) {
+    __m512i y[EDGE];
+    for (int i = 0; i < EDGE; i += 2) {
+        y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+        y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+    }
+    for (int i = 0; i < EDGE; i += 4)
+        for (int j = 0; j < 2; j++) {
+            x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + j + 2]);
+            x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + j + 2]);
+        }
+    /* x[4 i + j] has, in its four quarters, column j of each quarter for rows 4 i .. 4 i + 3 */
+    for (int j = 0; j < 4; j++) {
+        const __m512i a = _mm512_shuffle_i32x4(x[j], x[4 + j], 0x88), b = _mm512_shuffle_i32x4(x[j], x[4 + j], 0xdd);
+        const __m512i c = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0x88), d = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0xdd);
+        y[j] = _mm512_shuffle_i32x4(a, c, 0x88);
+        y[8 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
+        y[4 + j] = _mm512_shuffle_i32x4(b, d, 0x88);
+        y[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
+    }
+    memcpy(x, y, sizeof y);
+}
+
+/* --- packing ----------------------------------------------------------------------------------------------------------- */
+
+static int parts_of(int kind) { return kind == FLOAT32 ? 3 : kind == FLOAT16 || kind == INT4 ? 2 : 1; }
+static int steps(int columns) { return padded(columns, DEPTH) / DEPTH; }
+
+size_t amx_packed_floats(int m, int columns) { return (size_t)padded(m, EDGE) / EDGE * steps(columns) * PARTS * TILE / 2; }
+
+size_t amx_scratch(int m, int columns) {
+    const size_t weights = (size_t)SIDE * steps(columns) * PARTS * TILE / 2, sums = (size_t)padded(m, BAND) * BAND;
+    return BANDS * (weights + sums) + (size_t)padded(columns, DEPTH) + BAND * BAND + 16;
+}
+
+/* Activations as tiles: [m / EDGE][step][part]. */
+static void pack_activations(worker *me, const linear *job) {
+    const int columns = job->w->columns, all = steps(columns);
+    tickets *counter = me->phase++;
+    for (int at, end; take(counter, padded(job->m, EDGE) / EDGE, 1, &at, &end);)
+        for (int step = 0; step < all; step++) {
+            __m512i pairs[PARTS][EDGE];
+            const int k = step * DEPTH, left = columns - k;
+            for (int i = 0; i < EDGE; i++) {
+                const int m = at * EDGE + i, count = m < job->m ? left : 0;
+                const float *x = job->x + (size_t)(count ? m : 0) * columns + k;
+                const __mmask16 first = count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1);
+                const __mmask16 second = count >= 32 ? 0xffff : count > 16 ? (__mmask16)((1u << (count - 16)) - 1) : 0;
+                __m256i low[PARTS], high[PARTS];
+                split(_mm512_maskz_loadu_ps(first, x), PARTS, low);
+                split(_mm512_maskz_loadu_ps(second, x + 16), PARTS, high);
+                for (int part = 0; part < PARTS; part++)
+                    pairs[part][i] = _mm512_inserti64x4(_mm512_castsi256_si512(low[part]), high[part], 1);
+            }
+            brain *to = (brain *)job->packed + ((size_t)at * all + step) * PARTS * TILE;
+            for (int part = 0; part < PARTS; part++) {
+                turn(pairs[part]);
+                for (int i = 0; i < EDGE; i++) _mm512_storeu_si512(to + part * TILE + i * DEPTH, pairs[part][i]);
+            }
+        }
+}
+
+/* Up to BAND rows of the matrix as tiles: [step][part][tile of EDGE rows]. 8-bit weights go without their scale. */
+static void pack_weights(const worker *me, const matrix *w, int first, int count, brain *to, float *line) {
+    const int columns = w->columns, all = steps(columns), parts = parts_of(w->kind);
+    memset(line + columns, 0, (size_t)(all * DEPTH - columns) * sizeof *line);
+    for (int i = 0; i < BAND; i++) {
+        brain *place = to + (size_t)(i / EDGE) * TILE + (size_t)(i % EDGE) * DEPTH;
+        if (i >= count) {
+            for (int step = 0; step < all; step++)
+                for (int part = 0; part < parts; part++) memset(place + ((size_t)step * parts + part) * SIDE * TILE, 0, 64);
+            continue;
+        }
+        if (w->kind == INT8) {
+            const int8_t *bytes = (const int8_t *)w->data + (size_t)(first + i) * w->row_bytes;
+            for (int k = 0; k < columns; k++) line[k] = bytes[k];
+        } else
+            me->k->row(w, first + i, 0, columns, line);
+        for (int step = 0; step < all; step++)
+            for (int half = 0; half < 2; half++) {
+                __m256i out[PARTS];
+                split(_mm512_loadu_ps(line + step * DEPTH + half * 16), parts, out);
+                for (int part = 0; part < parts; part++)
+                    _mm256_storeu_si256((__m256i *)(place + ((size_t)step * parts + part) * SIDE * TILE + half * 16), out[part]);
+            }
+    }
+}
+
+/* --- products ---------------------------------------------------------------------------------------------------------- */
+
+/* Tiles 0 to 3 are the sums [rows][activations], 4 and 5 weights, 6 and 7 activations. */
+#define WEIGHTS(part)                                                       \
+    _tile_loadd(4, w + ((size_t)step * parts + part) * SIDE * TILE, 64);   \
+    _tile_loadd(5, w + ((size_t)step * parts + part) * SIDE * TILE + TILE, 64)
+#define ACTIVE(part)                                                        \
+    _tile_loadd(6, x + ((size_t)step * PARTS + part) * TILE, 64);          \
+    if (pair) _tile_loadd(7, x + next + ((size_t)step * PARTS + part) * TILE, 64)
+#define MULTIPLY()                                                          \
+    _tile_dpbf16ps(0, 4, 6);                                               \
+    _tile_dpbf16ps(1, 5, 6);                                               \
+    if (pair) {                                                             \
+        _tile_dpbf16ps(2, 4, 7);                                           \
+        _tile_dpbf16ps(3, 5, 7);                                           \
+    }
+
+/* Add steps first..last of two tiles of rows times one or two of activations, `next` apart, to sums [activations][rows][EDGE]
+ * [EDGE]. The small products of a step come first. */
+static inline __attribute__((always_inline)) void product(const brain *w, const brain *x, size_t next, int first, int last,
+                                                          const int parts, const int pair, float *sums) {
+    if (first == 0) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    } else {
+        _tile_loadd(0, sums, 64);
+        _tile_loadd(1, sums + SQUARE, 64);
+        if (pair) _tile_loadd(2, sums + 2 * SQUARE, 64);
+        if (pair) _tile_loadd(3, sums + 3 * SQUARE, 64);
+    }
+    for (int step = first; step < last; step++) {
+        WEIGHTS(0);
+        ACTIVE(2);
+        MULTIPLY();
+        ACTIVE(1);
+        MULTIPLY();
+        if (parts > 1) {
+            WEIGHTS(1);
+            MULTIPLY();
+        }
+        ACTIVE(0);
+        if (parts > 1) { MULTIPLY(); }
+        if (parts > 2) {
+            WEIGHTS(2);
+            MULTIPLY();
+        }
+        if (parts > 1) { WEIGHTS(0); }
+        MULTIPLY();
+    }
+    _tile_stored(0, sums, 64);
+    _tile_stored(1, sums + SQUARE, 64);
+    if (pair) _tile_stored(2, sums + 2 * SQUARE, 64);
+    if (pair) _tile_stored(3, sums + 3 * SQUARE, 64);
+}
+
+static void configure(void) {
+    struct __attribute__((packed)) {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } all = {.palette = 1};
+    for (int tile = 0; tile < 8; tile++) all.bytes[tile] = 64, all.rows[tile] = EDGE;
+    _tile_loadconfig(&all);
+}
+
+/* Sums as the rest wants them: [activation][BAND rows]; 8-bit weights get their scale. */
+static void put(const matrix *w, int first, int count, const float *sums, float *value) {
+    for (int tile = 0; tile < SIDE; tile++) {
+        __m512i rows[EDGE];
+        for (int i = 0; i < EDGE; i++) {
+            const int row = tile * EDGE + i;
+            __m512 read = _mm512_loadu_ps(sums + (size_t)tile * SQUARE + i * EDGE);
+            if (w->kind == INT8) read = _mm512_mul_ps(read, _mm512_set1_ps(row < count ? w->scale[first + row] : 0.0f));
+            rows[i] = _mm512_castps_si512(read);
+        }
+        turn(rows);
+        for (int i = 0; i < EDGE; i++) _mm512_storeu_si512(value + i * BAND + tile * EDGE, rows[i]);
+    }
+}
+
+/* A band of rows: what lies in `sums` goes where it belongs. */
+static void finish_band(worker *me, const linear *job, int first, int last, const float *sums, float *value) {
+    for (int m = 0; m < job->m; m += BAND) {
+        linear part = *job;
+        part.m = job->m - m < BAND ? job->m - m : BAND;
+        part.y += (size_t)m * job->stride;
+        for (int i = 0; i < part.m; i += EDGE)
+            put(job->w, first, last - first, sums + (size_t)(m + i) * BAND, value + i * BAND);
+        finish_part(me, &part, value, BAND, first, last);
+    }
+}
+
+static void together(worker *me, const linear *job) {
+    const matrix *w = job->w;
+    const int all = steps(w->columns), parts = parts_of(w->kind), blocks = padded(job->m, EDGE) / EDGE;
+    const size_t next = (size_t)all * PARTS * TILE, band_sums = (size_t)padded(job->m, BAND) * BAND;
+    const size_t band_weights = (size_t)all * parts * SIDE * TILE;
+    float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + BAND * BAND;
+    brain *weights = (brain *)(((uintptr_t)(sums + BANDS * band_sums) + 63) & ~(uintptr_t)63);
+    pack_activations(me, job);
+    meet();
+    tickets *counter = me->phase++;
+    configure();
+    for (int first, last; take(counter, w->rows, BANDS * BAND, &first, &last);) {
+        const int bands = padded(last - first, BAND) / BAND;
+        for (int band = 0; band < bands; band++) {
+            const int row = first + band * BAND;
+            pack_weights(me, w, row, last - row < BAND ? last - row : BAND, weights + band * band_weights, line);
+        }
+        for (int step = 0; step < all; step += RUN)
+            for (int at = 0; at < blocks; at += SIDE)
+                for (int band = 0; band < bands; band++) {
+                    const brain *x = (const brain *)job->packed + at * next, *rows = weights + band * band_weights;
+                    float *own = sums + band * band_sums + (size_t)at * EDGE * BAND;
+                    const int pair = at + 1 < blocks, end = all - step < RUN ? all : step + RUN;
+#define PRODUCT(parts)                                                                                              \
+    (pair ? product(rows, x, next, step, end, parts, 1, own) : product(rows, x, next, step, end, parts, 0, own))
+                    if (parts == 3) PRODUCT(3);
+                    else if (parts == 2) PRODUCT(2);
+                    else PRODUCT(1);
+#undef PRODUCT
+                }
+        for (int band = 0; band < bands; band++) {
+            const int row = first + band * BAND;
+            finish_band(me, job, row, last - row < BAND ? last : row + BAND, sums + band * band_sums, value);
+        }
+    }
+    _tile_release();
+}
+
+/* --- whether it is there ----------------------------------------------------------------------------------------------- */
+
+/* The processor has AMX and bfloat16, the system keeps its registers, and lets this process use them. */
+static int allowed(void) {
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1)) return 0;
+    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    enum { ASK = 0x1023, TILE_DATA = 18 }; /* arch_prctl: ARCH_REQ_XCOMP_PERM */
+    return (low >> 17 & 3) == 3 && syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
+}
+
+const kernels *kernels_amx(void) {
+    static int known = -1;
+    static kernels with;
+    if (known < 0) {
+        with = kernels_avx512;
+        with.name = "avx512 and amx";
+        with.together = together;
+        known = allowed();
+    }
+    return known ? &with : NULL;
+}
