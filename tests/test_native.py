@@ -24,7 +24,7 @@ from tests.held_out import held_out_ids, perplexity
 pytestmark = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
 LEVELS_HERE = sorted({library.kernels(level): level for level in range(4)}.values())
 SHAPES = {
-    "as gpt2": GPTConfig(vocab_size=97, n_positions=64, n_embd=64, n_layer=2, n_head=4),
+    "as gpt2": GPTConfig(vocab_size=97, n_positions=160, n_embd=64, n_layer=2, n_head=4),
     "odd": GPTConfig(vocab_size=101, n_positions=70, n_embd=66, n_layer=3, n_head=3, n_inner=77, activation="gelu"),
     "bare": GPTConfig(
         vocab_size=64, n_positions=64, n_embd=32, n_layer=1, n_head=1, qkv_bias=False, attention_bias=False,
@@ -55,7 +55,8 @@ def in_c(model: GPT, kind: Kind = "F32", level: int = library.BEST) -> NativeEng
 def both(model: GPT, engine: NativeEngine, rows: list[list[int]], more: list[list[int]]) -> float:
     """The largest difference of any logit, over a prefill and steps."""
     theirs = TorchEngine(model)
-    worst = np.abs(engine.prefill(rows, 64) - theirs.prefill(rows, 64)).max()
+    capacity = max(map(len, rows)) + len(more)
+    worst = np.abs(engine.prefill(rows, capacity) - theirs.prefill(rows, capacity)).max()
     for ids in more:
         worst = max(worst, np.abs(engine.step(ids) - theirs.step(ids)).max())
     return float(worst)
@@ -66,7 +67,7 @@ def both(model: GPT, engine: NativeEngine, rows: list[list[int]], more: list[lis
 def test_logits_are_those_of_pytorch(shape: str, level: int) -> None:
     model = random_model(SHAPES[shape])
     ids = np.random.default_rng(1).integers(0, 64, 60).tolist()
-    for rows in ([ids[:1]], [ids[:50]], [ids[:9], ids[3:30], ids[5:6]], [ids[:n] for n in range(1, 12)]):
+    for rows in ([ids[:1]], [ids[:20]], [ids[:50]], [ids[:9], ids[3:30], ids[5:6]], [ids[:n] for n in range(1, 12)]):
         more = np.random.default_rng(2).integers(0, 64, (5, len(rows))).tolist()
         assert both(model, in_c(model, level=level), rows, more) < 1e-4
 
@@ -86,8 +87,10 @@ def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
     # 8-bit weights meet activations in 16 bits. Where a weight lies in the middle between two levels, either may be taken:
     # a few 4-bit ones do.
     most = {"int8": 5e-4, "int4": 2e-2}.get(kind, 1e-4)
-    ids = np.random.default_rng(1).integers(0, 64, 60).tolist()
-    assert both(rounded, in_c(model, kind, level), [ids[:40]], [[token] for token in ids[40:60]]) < most
+    ids = np.random.default_rng(1).integers(0, 64, 160).tolist()
+    for length in (40, 140):
+        more = [[token] for token in ids[length : length + 20]]
+        assert both(rounded, in_c(model, kind, level), [ids[:length]], more) < most
 
 
 @pytest.mark.parametrize("level", LEVELS_HERE)

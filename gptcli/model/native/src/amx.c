@@ -274,6 +274,7 @@ const kernels *kernels_amx(void) {
         with = kernels_avx512;
         with.name = "avx512 and amx";
         with.together = together;
+        with.few = with.few_whole = 24;
         known = allowed();
     }
     return known ? &with : NULL;

@@ -69,6 +69,7 @@ typedef struct {
     /* c[m][n] (+)= a packed [k][TALL] x b [k][WIDE], row stride of b in floats; m rows and n columns of c are written. */
     void (*tile)(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n, int add);
     int tall, wide;
+    int few, few_whole; /* up to so many tokens of a prompt go through `rows`; and where the weights are INT8 or INT4 */
     void (*norm)(const float *x, const float *weight, const float *bias, float epsilon, int n, float *out);
     void (*activate)(int which, int n, float *x);
     float (*softmax)(float *x, int n); /* in place, not divided; returns the sum */

@@ -1,4 +1,4 @@
-/* Linear layers. A few activations: each row of the matrix is read once for all of them. Many (a prompt): blocks of the
+/* Linear layers. A few activations: each row of the matrix is read once for all of them. Many (a long prompt): blocks of the
  * matrix are unpacked to float32 and multiplied in registers, so that every kind of weight runs at one speed. */
 #include "native.h"
 
@@ -119,7 +119,8 @@ static void many(worker *me, const linear *job) {
 }
 
 void linear_run(worker *me, const linear *job) {
-    if (!job->together || job->m <= MOST) few(me, job);
+    const int most = job->w->kind >= INT8 ? me->k->few_whole : me->k->few;
+    if (!job->together || job->m <= most) few(me, job);
     else if (me->k->together) me->k->together(me, job);
     else many(me, job);
 }
