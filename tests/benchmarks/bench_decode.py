@@ -33,6 +33,7 @@ _HAVE = {
 _BYTES = {"float32": 4.0, "float16": 2.0, "int8": 1.0}
 PROMPT, PREFILL = 32, 512
 _NEW = {"tales": 128, "gpt2": 64}
+_ONE_BY_ONE = ("gpt2-xl",)  # too large to have all programs in memory at once
 
 
 @dataclass
@@ -113,18 +114,20 @@ def measure(model: str, peers: Path, without: Sequence[str], *, runs: int, threa
     found.parameters = config["n_embd"] * (config["vocab_size"] + 12 * config["n_layer"] * config["n_embd"])
     ids = random.Random(0).choices(range(config["vocab_size"] - 1), k=found.prefill)
     for weights in WEIGHTS:
-        subjects = []
-        for program in (program for program, kinds in _HAVE.items() if weights in kinds and program not in without):
-            subject = start(program, weights, folder, peers, threads)
-            if subject is None:
-                found.failed.append(f"{program} {weights}")
-            else:
-                subjects.append(subject)
-        found.bandwidth = max(found.bandwidth, read_bandwidth(threads))
-        found.failed += rounds(subjects, ids, found.new, runs, watch)
-        for subject in subjects:
-            subject.end()
-        found.subjects += subjects
+        programs = [program for program, kinds in _HAVE.items() if weights in kinds and program not in without]
+        for group in [[program] for program in programs] if model in _ONE_BY_ONE else [programs]:
+            subjects = []
+            for program in group:
+                subject = start(program, weights, folder, peers, threads)
+                if subject is None:
+                    found.failed.append(f"{program} {weights}")
+                else:
+                    subjects.append(subject)
+            found.bandwidth = max(found.bandwidth, read_bandwidth(threads))
+            found.failed += rounds(subjects, ids, found.new, runs, watch)
+            for subject in subjects:
+                subject.end()
+            found.subjects += subjects
     return found
 
 
