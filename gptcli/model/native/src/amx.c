@@ -2,8 +2,8 @@
  * exact as float32.
  *
  * A float32 is the sum of three bfloat16 numbers of 8 significant bits each. Of the nine products of two such sums the six
- * that are not below float32's own rounding are computed; a float16 is the sum of two, an 8-bit weight is one, so they take
- * five and three (Henry, Tang and Heinecke 2019: "Leveraging the bfloat16 artificial intelligence datatype for
+ * that are not below float32's own rounding are computed; a float16 is the sum of two, which makes five. An 8-bit weight is one
+ * such number; quantized weights meet the activations in 16 bits, as in product.c, so they take two and three (Henry, Tang and Heinecke 2019: "Leveraging the bfloat16 artificial intelligence datatype for
  * higher-precision computations"). A tile of weights is 16 rows of 32 columns, one of activations 32 columns of 16
  * activations, a pair of columns side by side; their product is 16 rows of 16 activations.
  */
@@ -60,6 +60,7 @@ static inline void turn(__m512i x[EDGE]) {
 /* --- packing ----------------------------------------------------------------------------------------------------------- */
 
 static int parts_of(int kind) { return kind == FLOAT32 ? 3 : kind == FLOAT16 || kind == INT4 ? 2 : 1; }
+static int active_parts_of(int kind) { return kind >= INT8 ? 2 : PARTS; }
 static int steps(int columns) { return padded(columns, DEPTH) / DEPTH; }
 
 size_t amx_packed_floats(int m, int columns) { return (size_t)padded(m, EDGE) / EDGE * steps(columns) * PARTS * TILE / 2; }
@@ -71,7 +72,7 @@ size_t amx_scratch(int m, int columns) {
 
 /* Activations as tiles: [m / EDGE][step][part]. */
 static void pack_activations(worker *me, const linear *job) {
-    const int columns = job->w->columns, all = steps(columns);
+    const int columns = job->w->columns, all = steps(columns), parts = active_parts_of(job->w->kind);
     tickets *counter = me->phase++;
     for (int at, end; take(counter, padded(job->m, EDGE) / EDGE, 1, &at, &end);)
         for (int step = 0; step < all; step++) {
@@ -83,13 +84,13 @@ static void pack_activations(worker *me, const linear *job) {
                 const __mmask16 first = count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1);
                 const __mmask16 second = count >= 32 ? 0xffff : count > 16 ? (__mmask16)((1u << (count - 16)) - 1) : 0;
                 __m256i low[PARTS], high[PARTS];
-                split(_mm512_maskz_loadu_ps(first, x), PARTS, low);
-                split(_mm512_maskz_loadu_ps(second, x + 16), PARTS, high);
-                for (int part = 0; part < PARTS; part++)
+                split(_mm512_maskz_loadu_ps(first, x), parts, low);
+                split(_mm512_maskz_loadu_ps(second, x + 16), parts, high);
+                for (int part = 0; part < parts; part++)
                     pairs[part][i] = _mm512_inserti64x4(_mm512_castsi256_si512(low[part]), high[part], 1);
             }
-            brain *to = (brain *)job->packed + ((size_t)at * all + step) * PARTS * TILE;
-            for (int part = 0; part < PARTS; part++) {
+            brain *to = (brain *)job->packed + ((size_t)at * all + step) * parts * TILE;
+            for (int part = 0; part < parts; part++) {
                 turn(pairs[part]);
                 for (int i = 0; i < EDGE; i++) _mm512_storeu_si512(to + part * TILE + i * DEPTH, pairs[part][i]);
             }
@@ -129,8 +130,8 @@ static void pack_weights(const worker *me, const matrix *w, int first, int count
     _tile_loadd(4, w + ((size_t)step * parts + part) * SIDE * TILE, 64);   \
     _tile_loadd(5, w + ((size_t)step * parts + part) * SIDE * TILE + TILE, 64)
 #define ACTIVE(part)                                                        \
-    _tile_loadd(6, x + ((size_t)step * PARTS + part) * TILE, 64);          \
-    if (pair) _tile_loadd(7, x + next + ((size_t)step * PARTS + part) * TILE, 64)
+    _tile_loadd(6, x + ((size_t)step * actives + part) * TILE, 64);        \
+    if (pair) _tile_loadd(7, x + next + ((size_t)step * actives + part) * TILE, 64)
 #define MULTIPLY()                                                          \
     _tile_dpbf16ps(0, 4, 6);                                               \
     _tile_dpbf16ps(1, 5, 6);                                               \
@@ -142,7 +143,7 @@ static void pack_weights(const worker *me, const matrix *w, int first, int count
 /* Add steps first..last of two tiles of rows times one or two of activations, `next` apart, to sums [activations][rows][EDGE]
  * [EDGE]. The small products of a step come first. */
 static inline __attribute__((always_inline)) void product(const brain *w, const brain *x, size_t next, int first, int last,
-                                                          const int parts, const int pair, float *sums) {
+                                                          const int parts, const int actives, const int pair, float *sums) {
     if (first == 0) {
         _tile_zero(0);
         _tile_zero(1);
@@ -156,14 +157,14 @@ static inline __attribute__((always_inline)) void product(const brain *w, const 
     }
     for (int step = first; step < last; step++) {
         WEIGHTS(0);
-        ACTIVE(2);
-        MULTIPLY();
-        ACTIVE(1);
-        MULTIPLY();
-        if (parts > 1) {
-            WEIGHTS(1);
+        if (actives > 2) {
+            ACTIVE(2);
             MULTIPLY();
         }
+        ACTIVE(1);
+        MULTIPLY();
+        if (parts > 1) { WEIGHTS(1); }
+        if (parts > 1 && actives > 2) { MULTIPLY(); }
         ACTIVE(0);
         if (parts > 1) { MULTIPLY(); }
         if (parts > 2) {
@@ -219,7 +220,7 @@ static void finish_band(worker *me, const linear *job, int first, int last, cons
 static void together(worker *me, const linear *job) {
     const matrix *w = job->w;
     const int all = steps(w->columns), parts = parts_of(w->kind), blocks = padded(job->m, EDGE) / EDGE;
-    const size_t next = (size_t)all * PARTS * TILE, band_sums = (size_t)padded(job->m, BAND) * BAND;
+    const size_t next = (size_t)all * active_parts_of(w->kind) * TILE, band_sums = (size_t)padded(job->m, BAND) * BAND;
     const size_t band_weights = (size_t)all * parts * SIDE * TILE;
     float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + BAND * BAND;
     brain *weights = (brain *)(((uintptr_t)(sums + BANDS * band_sums) + 63) & ~(uintptr_t)63);
@@ -239,11 +240,14 @@ static void together(worker *me, const linear *job) {
                     const brain *x = (const brain *)job->packed + at * next, *rows = weights + band * band_weights;
                     float *own = sums + band * band_sums + (size_t)at * EDGE * BAND;
                     const int pair = at + 1 < blocks, end = all - step < RUN ? all : step + RUN;
-#define PRODUCT(parts)                                                                                              \
-    (pair ? product(rows, x, next, step, end, parts, 1, own) : product(rows, x, next, step, end, parts, 0, own))
-                    if (parts == 3) PRODUCT(3);
-                    else if (parts == 2) PRODUCT(2);
-                    else PRODUCT(1);
+#define PRODUCT(parts, actives)                                      \
+    (pair ? product(rows, x, next, step, end, parts, actives, 1, own) \
+          : product(rows, x, next, step, end, parts, actives, 0, own))
+                    if (w->kind == FLOAT32) PRODUCT(3, 3);
+                    else if (w->kind == FLOAT16) PRODUCT(2, 3);
+                    else if (w->kind == BFLOAT16) PRODUCT(1, 3);
+                    else if (w->kind == INT8) PRODUCT(1, 2);
+                    else PRODUCT(2, 2);
 #undef PRODUCT
                 }
         for (int band = 0; band < bands; band++) {

@@ -32,10 +32,10 @@ static void one_by_one(worker *me, const attention *job, int head) {
     }
 }
 
-/* [k][TALL] from `count` rows of `k` numbers with a stride; rows that are not there are zero. */
-static void turn(const float *from, size_t stride, int count, int tall, int k, float *to) {
+/* [k][TALL] from `count` rows of `k` numbers with a stride, times a factor; rows that are not there are zero. */
+static void turn(const float *from, size_t stride, int count, int tall, int k, float factor, float *to) {
     for (int i = 0; i < tall; i++)
-        for (int at = 0; at < k; at++) to[at * tall + i] = i < count ? from[i * stride + at] : 0.0f;
+        for (int at = 0; at < k; at++) to[at * tall + i] = i < count ? from[i * stride + at] * factor : 0.0f;
 }
 
 /* A prompt: TALL queries at a time against all keys they may see, as products in registers. */
@@ -48,24 +48,27 @@ static void by_blocks(worker *me, const attention *job, int head) {
     float *turned = me->scratch, *queries = turned + (size_t)padded(job->capacity, WIDEST) * size;
     float *p = queries + TALLEST * size, *weights = p + (size_t)TALLEST * padded(job->capacity, WIDEST);
     for (int s = 0; s < all; s += wide)
-        turn(keys + (size_t)s * size, size, all - s < wide ? all - s : wide, wide, size, turned + (size_t)s * size);
+        turn(keys + (size_t)s * size, size, all - s < wide ? all - s : wide, wide, size, 1.0f, turned + (size_t)s * size);
     for (int m = 0; m < job->m; m += tall) {
         const int count = job->m - m < tall ? job->m - m : tall, seen = past + m + count;
-        turn(job->qkv + m * 3 * width + (size_t)head * size, 3 * width, count, tall, size, queries);
+        turn(job->qkv + m * 3 * width + (size_t)head * size, 3 * width, count, tall, size, job->scale, queries);
         for (int s = 0; s < seen; s += wide)
             me->k->tile(size, queries, turned + (size_t)s * size, wide, p + s, most, tall, wide, 0);
+        float factor[TALLEST];
         for (int i = 0; i < count; i++) {
             float *row = p + (size_t)i * most;
             const int own = past + m + i + 1;
-            for (int s = 0; s < own; s++) row[s] *= job->scale;
-            const float factor = 1.0f / me->k->softmax(row, own);
-            for (int s = 0; s < own; s++) row[s] *= factor;
+            factor[i] = 1.0f / me->k->softmax(row, own);
             memset(row + own, 0, (size_t)(seen - own) * sizeof *row);
         }
-        turn(p, most, count, tall, seen, weights);
+        turn(p, most, count, tall, seen, 1.0f, weights);
         for (int d = 0; d < size; d += wide)
             me->k->tile(seen, weights, values + d, size, job->out + m * width + (size_t)head * size + d, width, count,
                         size - d < wide ? size - d : wide, 0);
+        for (int i = 0; i < count; i++) {
+            float *out = job->out + (m + i) * width + (size_t)head * size;
+            for (int d = 0; d < size; d++) out[d] *= factor[i];
+        }
     }
 }
 
