@@ -61,6 +61,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_finite", number, [pointer, size, number]),
         ("gptcli_offer", number, [pointer, number, number, pointer, pointer, pointer]),
         ("gptcli_bytes", size, [pointer]),
+        ("gptcli_bandwidth", ctypes.c_double, [number] * 3),
         ("gptcli_free", None, [pointer]),
         ("gptcli_read", number, [pointer, number, *[pointer] * 4, *[number] * 3, pointer, pointer, number, number]),
     ):

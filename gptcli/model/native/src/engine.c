@@ -97,6 +97,12 @@ int gptcli_vector(void *engine, int which, int layer, const float *source, size_
 /* Whether none of the numbers is NaN or infinite. */
 int gptcli_finite(const void *source, size_t n, int kind) { return all_finite(source, n, kind); }
 
+/* Bytes a second that all threads read together: the best of some readings of so much memory; 0: there is not so much. */
+double gptcli_bandwidth(int threads, int megabytes, int times) {
+    pool_start(threads);
+    return memory_bandwidth(kernels_for(3), megabytes, times);
+}
+
 enum { PARTS = 16 };
 typedef struct {
     const kernels *k;

@@ -80,6 +80,8 @@ typedef struct {
     /* choose.h: the k largest and their places; and the sum of exp(x - largest). */
     void (*largest)(const float *x, int n, int k, int *places, float *values);
     double (*exp_sum)(const float *x, int n, float largest);
+    /* The sum of many numbers, for the time it takes; asked for early or not: either is faster on some processor. */
+    float (*sum)(const float *x, size_t n, int early);
     void (*together)(worker *me, const linear *job); /* a prompt's product; NULL: the one in product.c */
 } kernels;
 
@@ -147,6 +149,7 @@ size_t attention_scratch(int capacity, int size);
 /* store.c: whether all numbers are finite, and matrices from a checkpoint's numbers. */
 void *huge_alloc(size_t bytes);
 void huge_free(void *data);
+double memory_bandwidth(const kernels *k, int megabytes, int times);
 int all_finite(const void *source, size_t n, int kind);
 int matrix_fill(const kernels *k, matrix *w, int kind, int rows, int columns, const void *source, int source_kind,
                 int transposed);

@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "native.h"
 #include "simd.h"
@@ -23,6 +25,40 @@ void *huge_alloc(size_t bytes) {
 }
 
 void huge_free(void *data) { free(data); }
+
+typedef struct {
+    const kernels *k;
+    const float *data;
+    int megabytes, early;
+    tickets counter;
+} reading;
+
+static void read_all(void *context, int thread, int threads) {
+    (void)thread, (void)threads;
+    reading *r = context;
+    const size_t megabyte = (1 << 20) / sizeof *r->data;
+    for (int first, last; take_fewer(&r->counter, r->megabytes, 1, &first, &last);)
+        r->k->sum(r->data + first * megabyte, (last - first) * megabyte, r->early);
+}
+
+double memory_bandwidth(const kernels *k, int megabytes, int times) {
+    const size_t bytes = (size_t)megabytes << 20;
+    float *data = huge_alloc(bytes);
+    double best = 0;
+    if (!data) return 0;
+    memset(data, 1, bytes);
+    for (int i = 0; i < times; i++) {
+        reading r = {k, data, megabytes, i % 2, {0}};
+        struct timespec start, end;
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        pool_run(read_all, &r);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        const double seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
+        if ((double)bytes / seconds > best) best = (double)bytes / seconds;
+    }
+    huge_free(data);
+    return best;
+}
 
 static float number(const void *source, size_t index, int kind) {
     if (kind == FLOAT16) return float_of_half(((const uint16_t *)source)[index]);
