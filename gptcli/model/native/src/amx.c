@@ -63,9 +63,9 @@ static int parts_of(int kind) { return kind == FLOAT32 ? 3 : kind == FLOAT16 || 
 static int active_parts_of(int kind) { return kind >= INT8 ? 2 : PARTS; }
 static int steps(int columns) { return padded(columns, DEPTH) / DEPTH; }
 
-size_t amx_packed_floats(int m, int columns) { return (size_t)padded(m, EDGE) / EDGE * steps(columns) * PARTS * TILE / 2; }
+static size_t packed_room(int m, int columns) { return (size_t)padded(m, EDGE) / EDGE * steps(columns) * PARTS * TILE / 2; }
 
-size_t amx_scratch(int m, int columns) {
+static size_t scratch_room(int m, int columns) {
     const size_t weights = (size_t)SIDE * steps(columns) * PARTS * TILE / 2, sums = (size_t)padded(m, BAND) * BAND;
     return BANDS * (weights + sums) + (size_t)padded(columns, DEPTH) + BAND * BAND + 16;
 }
@@ -278,6 +278,8 @@ const kernels *kernels_amx(void) {
         with = kernels_avx512;
         with.name = "avx512 and amx";
         with.together = together;
+        with.together_packed = packed_room;
+        with.together_scratch = scratch_room;
         with.few = with.few_whole = 24;
         known = allowed();
     }

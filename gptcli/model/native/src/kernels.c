@@ -351,4 +351,4 @@ INLINE float sum_of(const float *x, size_t n, const int early) {
 
 static float sum(const float *x, size_t n, int early) { return early ? sum_of(x, n, 1) : sum_of(x, n, 0); }
 
-const kernels KERNELS = {NAME, rows, shorten, row, tile, TALL, WIDE, FEW, FEW_WHOLE, norm, activate, softmax, scores, mix, quantize, largest_of, exp_sum, sum, NULL};
+const kernels KERNELS = {NAME, rows, shorten, row, tile, TALL, WIDE, FEW, FEW_WHOLE, norm, activate, softmax, scores, mix, quantize, largest_of, exp_sum, sum, NULL, NULL, NULL};

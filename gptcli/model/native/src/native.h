@@ -82,7 +82,9 @@ typedef struct {
     double (*exp_sum)(const float *x, int n, float largest);
     /* The sum of many numbers, for the time it takes; asked for early or not: either is faster on some processor. */
     float (*sum)(const float *x, size_t n, int early);
-    void (*together)(worker *me, const linear *job); /* a prompt's product; NULL: the one in product.c */
+    /* A prompt's product, and the rooms that it needs in floats; NULL: the ones in product.c. */
+    void (*together)(worker *me, const linear *job);
+    size_t (*together_packed)(int m, int columns), (*together_scratch)(int m, int columns);
 } kernels;
 
 enum { MOST = 8, TALLEST = 12, WIDEST = 32, SPARE = 64 }; /* SPARE: floats that may be read behind the cache */
@@ -92,10 +94,8 @@ extern const kernels kernels_plain;
 extern const kernels kernels_avx2, kernels_avx512;
 #endif
 
-/* amx.c, where the compiler knows it; the rooms that it needs, in floats. NULL where the machine has no AMX. */
+/* amx.c, where the compiler knows it; NULL where the machine has no AMX. */
 const kernels *kernels_amx(void);
-size_t amx_packed_floats(int m, int columns);
-size_t amx_scratch(int m, int columns);
 
 /* pool.c: threads that stay. `work` runs once in every thread; inside it, `meet` waits for all of them. */
 typedef void (*job)(void *context, int thread, int threads);

@@ -6,13 +6,13 @@ enum { DEEP = 384, CHUNK = 64 }; /* columns of a block (whole groups of 4-bit we
 enum { LEAST = 16 }; /* rows handed out at once, at the end of a step */
 
 size_t packed_floats(const kernels *k, int m, int columns) {
-    const size_t tiles = k->together ? amx_packed_floats(m, columns) : (size_t)padded(m, TALLEST) * columns;
+    const size_t tiles = k->together ? k->together_packed(m, columns) : (size_t)padded(m, TALLEST) * columns;
     const size_t shortened = short_floats(m, columns);
     return tiles > shortened ? tiles : shortened;
 }
 
 size_t linear_scratch(const kernels *k, int m, int columns) {
-    const size_t tiles = k->together && m > MOST ? amx_scratch(m, columns) : (size_t)(DEEP + 1) * WIDEST + DEEP;
+    const size_t tiles = k->together && m > MOST ? k->together_scratch(m, columns) : (size_t)(DEEP + 1) * WIDEST + DEEP;
     const size_t few = (size_t)MOST * CHUNK + short_floats(MOST, columns);
     return tiles > few ? tiles : few;
 }
