@@ -18,9 +18,9 @@
 
 enum { EDGE = 16, DEPTH = 32, TILE = EDGE * DEPTH, SIDE = 2, PARTS = 3 }; /* TILE: numbers of one; SIDE: tiles at once */
 enum { SQUARE = EDGE * EDGE, BAND = SIDE * EDGE }; /* sums of a tile; rows, or activations, of the tiles at once */
-/* A prompt's activations lie in the third cache. RUN steps of BAND of them are brought into the first, and meet BANDS bands of
- * rows there, whose weights lie in the second. */
-enum { RUN = 4, BANDS = 4 };
+/* A prompt's activations lie in the third cache. Some steps of BAND of them are brought into the first, as many as half fill it,
+ * and meet BANDS bands of rows there, whose weights lie in the second. */
+enum { BANDS = 4, RUN_PARTS = 24 };
 typedef uint16_t brain;
 
 /* --- splitting, turning ------------------------------------------------------------------------------------------------ */
@@ -221,6 +221,7 @@ static void together(worker *me, const linear *job) {
     const matrix *w = job->w;
     const int all = steps(w->columns), parts = parts_of(w->kind), blocks = padded(job->m, EDGE) / EDGE;
     const size_t next = (size_t)all * active_parts_of(w->kind) * TILE, band_sums = (size_t)padded(job->m, BAND) * BAND;
+    const int run = RUN_PARTS / (parts + active_parts_of(w->kind));
     const size_t band_weights = (size_t)all * parts * SIDE * TILE;
     float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + BAND * BAND;
     brain *weights = (brain *)(((uintptr_t)(sums + BANDS * band_sums) + 63) & ~(uintptr_t)63);
@@ -234,12 +235,12 @@ static void together(worker *me, const linear *job) {
             const int row = first + band * BAND;
             pack_weights(me, w, row, last - row < BAND ? last - row : BAND, weights + band * band_weights, line);
         }
-        for (int step = 0; step < all; step += RUN)
+        for (int step = 0; step < all; step += run)
             for (int at = 0; at < blocks; at += SIDE)
                 for (int band = 0; band < bands; band++) {
                     const brain *x = (const brain *)job->packed + at * next, *rows = weights + band * band_weights;
                     float *own = sums + band * band_sums + (size_t)at * EDGE * BAND;
-                    const int pair = at + 1 < blocks, end = all - step < RUN ? all : step + RUN;
+                    const int pair = at + 1 < blocks, end = all - step < run ? all : step + run;
 #define PRODUCT(parts, actives)                                      \
     (pair ? product(rows, x, next, step, end, parts, actives, 1, own) \
           : product(rows, x, next, step, end, parts, actives, 0, own))
