@@ -84,8 +84,8 @@ def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
                 weight.copy_(torch.from_numpy(kept))
             else:
                 weight.copy_(weight.to(torch.float16 if kind == "F16" else torch.bfloat16).float())
-    # 8-bit weights meet activations in 16 bits. Where a weight lies in the middle between two levels, either may be taken:
-    # a few 4-bit ones do.
+    # 8-bit weights meet activations in 16 bits. Where a weight lies in the middle between two levels, either may be
+    # taken: a few 4-bit ones do.
     most = {"int8": 5e-4, "int4": 2e-2}.get(kind, 1e-4)
     ids = np.random.default_rng(1).integers(0, 64, 160).tolist()
     for length in (40, 140):

@@ -214,9 +214,7 @@ def train(
     seed: int = 0,
 ) -> None:
     """Train, or go on training; every few minutes a checkpoint, every step a line in log.jsonl."""
-    plan = Plan(
-        steps, sequence, batch, micro, warm_up, decay, matrix_rate, rate, matrix_decay, dropout, bfloat16, seed
-    )
+    plan = Plan(steps, sequence, batch, micro, warm_up, decay, matrix_rate, rate, matrix_decay, dropout, bfloat16, seed)
     vocab = np.load(data / "vocab.npy")
     config = GPTConfig(vocab_size=len(vocab), n_positions=positions, n_embd=width, n_layer=layers, n_head=heads)
     trainer = Trainer(config, plan, vocab)
