@@ -346,7 +346,7 @@ class Trainer:
         if plan.dropout:
             for block in self.model.h:
                 for part in (block.attn, block.mlp):  # type: ignore[union-attr]
-                    part.register_forward_hook(self._drop)  # type: ignore[union-attr]
+                    part.register_forward_hook(self._drop)
 
     def _drop(self, module: torch.nn.Module, inputs: Any, x: Tensor) -> Tensor:
         """Set channels of a sub-layer's output [B, T, C] to zero, the same at all positions of a sequence.
