@@ -344,9 +344,9 @@ class Trainer:
         self.step = self.position = self.tokens = 0
         self.seconds = 0.0
         if plan.dropout:
-            for block in self.model.h:
-                for part in (block.attn, block.mlp):  # type: ignore[union-attr]
-                    part.register_forward_hook(self._drop)
+            for name, module in self.model.named_modules():
+                if name.endswith((".attn", ".mlp")):
+                    module.register_forward_hook(self._drop)
 
     def _drop(self, module: torch.nn.Module, inputs: Any, x: Tensor) -> Tensor:
         """Set channels of a sub-layer's output [B, T, C] to zero, the same at all positions of a sequence.
