@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.tokenizer import gpt2_tokenizer
 from weights import train_tales
@@ -38,7 +39,7 @@ def command(*args: object) -> str:
 
 def train(data: Path, run: Path, *extra: object, steps: int) -> list[dict[str, float]]:
     shape = ("--layers", 2, "--width", 32, "--heads", 2, "--positions", 32)
-    batch = ("--sequence", 16, "--batch", 8, "--micro", 4, "--warm-up", 2)
+    batch = ("--sequence", 16, "--batch", 8, "--micro", 4, "--warm-up", 2, "--dropout", 0.05)
     command("train", data, "--run", run, "--steps", steps, *shape, *batch, *extra)
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
 
@@ -174,6 +175,20 @@ def test_training_learns(run: Path) -> None:
     vocab = len(train_tales.stored_vocab(run / "checkpoint.safetensors"))
     assert log[0]["loss"] == pytest.approx(math.log(vocab), abs=0.1)  # nothing is known at first
     assert log[-1]["loss"] < 0.7 * log[0]["loss"]
+
+
+def test_dropout_takes_whole_channels_of_a_sequence() -> None:
+    config = GPTConfig(vocab_size=50, n_positions=8, n_embd=64, n_layer=1, n_head=2)
+    trainer = train_tales.Trainer(config, train_tales.Plan(1, dropout=0.25), np.arange(50, dtype=np.int32))
+    seen: list[torch.Tensor] = []
+    for part in (trainer.model.h[0].attn, trainer.model.h[0].mlp):
+        part.register_forward_hook(lambda module, inputs, output: seen.append(output))  # type: ignore[union-attr]
+    trainer.loss(torch.randint(50, (40, 9)))
+    for output in seen:  # [40, 8, 64]
+        gone = output == 0
+        assert torch.equal(gone.all(dim=1), gone.any(dim=1))
+        assert abs(gone[:, 0].float().mean().item() - 0.25) < 0.04  # 2,560 draws: 0.0086 is a standard deviation
+    assert len(seen) == 2
 
 
 def test_resumed_training_is_the_same_as_uninterrupted(data: Path, run: Path, tmp_path: Path) -> None:
