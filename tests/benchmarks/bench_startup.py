@@ -96,8 +96,9 @@ class Timed:
 def measure(peers: Path, without: Sequence[str], *, runs: int, threads: int, watch: Watch) -> list[Timed]:
     """Run every process in turn, one round more than counts; processes that fail are left out."""
     subjects = _subjects(peers, without, threads)
+    # Compiled modules are kept, as where people work: the peers' were compiled when they were installed.
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         "OMP_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
         "NO_COLOR": "1",
