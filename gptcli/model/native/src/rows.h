@@ -1,0 +1,171 @@
+/* A few activations times many rows: what a step does with every matrix. Part of kernels.c, compiled for each instruction set.
+ *
+ * Decoding reads every weight once a token: it is bound by memory, so the loops ask for what comes next AHEAD bytes early,
+ * and several activations share what was read. Each product is summed in the same order however many there are, so that a text
+ * comes out the same alone and in a batch.
+ */
+#ifndef GPTCLI_ROWS_H
+#define GPTCLI_ROWS_H
+
+/* LANES weights from place k of a row. */
+INLINE vec weights(const void *row, int k, const int kind) {
+    switch (kind) {
+        case FLOAT16: return v_half((const uint16_t *)row + k);
+        case BFLOAT16: return v_brain((const uint16_t *)row + k);
+        case INT8: return v_int8((const int8_t *)row + k);
+        default: return v_load((const float *)row + k);
+    }
+}
+
+INLINE float weight(const void *row, int k, const int kind) {
+    switch (kind) {
+        case FLOAT16: return float_of_half(((const uint16_t *)row)[k]);
+        case BFLOAT16: return float_of_brain(((const uint16_t *)row)[k]);
+        case INT8: return ((const int8_t *)row)[k];
+        default: return ((const float *)row)[k];
+    }
+}
+
+/* R rows times M activations: every product of both, each summed in U vectors. */
+INLINE void block_of(const matrix *w, int row, const float *x, float *y, size_t stride, const int kind, const int R,
+                     const int M) {
+    enum { U = 2 };
+    const int n = w->columns, size = kind == FLOAT32 ? 4 : 2;
+    const char *place[2];
+    vec sum[2][4][U];
+    for (int r = 0; r < R; r++) place[r] = (const char *)w->data + (size_t)(row + r) * w->row_bytes;
+    for (int r = 0; r < R; r++)
+        for (int m = 0; m < M; m++)
+            for (int u = 0; u < U; u++) sum[r][m][u] = v_zero();
+    int k = 0;
+    for (; k + U * LANES <= n; k += U * LANES) {
+        for (int r = 0; r < R; r++) fetch_ahead(place[r] + (size_t)k * size, U * LANES * size);
+        for (int u = 0; u < U; u++) {
+            vec read[2];
+            for (int r = 0; r < R; r++) read[r] = weights(place[r], k + u * LANES, kind);
+            for (int m = 0; m < M; m++) {
+                vec active = v_load(x + (size_t)m * n + k + u * LANES);
+                for (int r = 0; r < R; r++) sum[r][m][u] = v_fma(read[r], active, sum[r][m][u]);
+            }
+        }
+    }
+    for (int r = 0; r < R; r++) {
+        for (int m = 0; m < M; m++) {
+            float total = v_sum(v_add(sum[r][m][0], sum[r][m][1]));
+            for (int tail = k; tail < n; tail++) total += weight(place[r], tail, kind) * x[(size_t)m * n + tail];
+            y[m * stride + row + r] = total;
+        }
+    }
+}
+
+/* The same for 8-bit weights. A row's last vectors may reach into the next one, where the activations are zero. */
+INLINE void bytes_of(const matrix *w, int row, activations x, float *y, size_t stride, const int R, const int M) {
+    enum { U = 2 };
+    const int n = w->columns, longer = short_columns(n), parts = spans(n);
+    const int8_t *place[2];
+    vec total[2][4];
+    for (int r = 0; r < R; r++) place[r] = (const int8_t *)w->data + (size_t)(row + r) * w->row_bytes;
+    for (int r = 0; r < R; r++)
+        for (int m = 0; m < M; m++) total[r][m] = v_zero();
+    for (int part = 0; part < parts; part++) {
+        const int end = (part + 1) * SPAN < longer ? (part + 1) * SPAN : longer;
+        longs sum[2][4][U];
+        for (int r = 0; r < R; r++)
+            for (int m = 0; m < M; m++)
+                for (int u = 0; u < U; u++) sum[r][m][u] = w_zero();
+        for (int k = part * SPAN; k < end; k += 2 * U * LANES) {
+            for (int r = 0; r < R; r++) fetch_ahead((const char *)place[r] + k, 2 * U * LANES);
+            for (int u = 0; u < U; u++) {
+                shorts read[2];
+                for (int r = 0; r < R; r++) read[r] = w_int8(place[r] + k + 2 * u * LANES);
+                for (int m = 0; m < M; m++) {
+                    const shorts active = w_load(x.whole + (size_t)m * longer + k + 2 * u * LANES);
+                    for (int r = 0; r < R; r++) sum[r][m][u] = w_dot(read[r], active, sum[r][m][u]);
+                }
+            }
+        }
+        for (int r = 0; r < R; r++)
+            for (int m = 0; m < M; m++) {
+                const vec both = v_add(w_float(sum[r][m][0]), w_float(sum[r][m][1]));
+                total[r][m] = v_fma(both, v_set(x.step[m * parts + part]), total[r][m]);
+            }
+    }
+    for (int r = 0; r < R; r++)
+        for (int m = 0; m < M; m++) y[m * stride + row + r] = v_sum(total[r][m]) * w->scale[row + r];
+}
+
+/* The scales of some groups in a row, as float32; up to LANES - 1 more than `count` are read and written. */
+INLINE void scales_of(const uint16_t *half, int count, float *out) {
+    for (int i = 0; i < count; i += LANES) v_store(out + i, v_half(half + i));
+}
+
+/* And for 4-bit weights, whose columns come in whole groups. */
+INLINE void groups_of(const matrix *w, int row, activations x, float *y, size_t stride, const int R, const int M) {
+    enum { EACH = GROUP / (2 * LANES), GROUPS = SPAN / GROUP };
+    const int n = w->columns, longer = short_columns(n), parts = spans(n);
+    const uint8_t *place[2];
+    vec total[2][4];
+    for (int r = 0; r < R; r++) place[r] = (const uint8_t *)w->data + (size_t)(row + r) * w->row_bytes;
+    for (int r = 0; r < R; r++)
+        for (int m = 0; m < M; m++) total[r][m] = v_zero();
+    for (int part = 0; part < parts; part++) {
+        const int start = part * SPAN, end = start + SPAN < n ? start + SPAN : n;
+        float scale[2][GROUPS + LANES];
+        vec sum[2][4];
+        for (int r = 0; r < R; r++)
+            scales_of((const uint16_t *)(place[r] + n / 2) + start / GROUP, (end - start) / GROUP, scale[r]);
+        for (int r = 0; r < R; r++)
+            for (int m = 0; m < M; m++) sum[r][m] = v_zero();
+        for (int k = start; k < end; k += GROUP)
+            for (int r = 0; r < R; r++) {
+                shorts level[EACH];
+                const vec by = v_set(scale[r][(k - start) / GROUP]);
+                __builtin_prefetch(place[r] + k / 2 + AHEAD, 0, 3);
+                w_levels(place[r] + k / 2, w_table(), level);
+                for (int m = 0; m < M; m++) {
+                    const int16_t *active = x.whole + (size_t)m * longer + k;
+                    longs products = w_zero();
+                    for (int u = 0; u < EACH; u++) products = w_dot(level[u], w_load(active + 2 * u * LANES), products);
+                    sum[r][m] = v_fma(w_float(products), by, sum[r][m]);
+                }
+            }
+        for (int r = 0; r < R; r++)
+            for (int m = 0; m < M; m++) total[r][m] = v_fma(sum[r][m], v_set(x.step[m * parts + part]), total[r][m]);
+    }
+    for (int r = 0; r < R; r++)
+        for (int m = 0; m < M; m++) y[m * stride + row + r] = v_sum(total[r][m]);
+}
+
+/* Activations multiplied with the rows at a time. */
+enum { SIDE = LANES == 16 ? 4 : 2 };
+
+INLINE void some_rows(const matrix *w, int row, const int R, activations x, int m, float *y, size_t stride, const int kind) {
+    int done = 0;
+#define BLOCK(M)                                                                                                  \
+    (kind == INT4   ? groups_of(w, row, from_place(x, done, w->columns), y + done * stride, stride, R, M)              \
+     : kind == INT8 ? bytes_of(w, row, from_place(x, done, w->columns), y + done * stride, stride, R, M)               \
+                    : block_of(w, row, x.x + (size_t)done * w->columns, y + done * stride, stride, kind, R, M))
+    for (; m - done >= SIDE; done += SIDE) BLOCK(SIDE);
+    if (m - done == 3) BLOCK(3);
+    else if (m - done == 2) BLOCK(2);
+    else if (m - done == 1) BLOCK(1);
+#undef BLOCK
+}
+
+INLINE void rows_of(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, const int kind) {
+    int row = first;
+    for (; row + 2 <= last; row += 2) some_rows(w, row, 2, x, m, y, stride, kind);
+    if (row < last) some_rows(w, row, 1, x, m, y, stride, kind);
+}
+
+static void rows(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride) {
+    switch (w->kind) {
+        case FLOAT32: rows_of(w, first, last, x, m, y, stride, FLOAT32); break;
+        case FLOAT16: rows_of(w, first, last, x, m, y, stride, FLOAT16); break;
+        case BFLOAT16: rows_of(w, first, last, x, m, y, stride, BFLOAT16); break;
+        case INT8: rows_of(w, first, last, x, m, y, stride, INT8); break;
+        default: rows_of(w, first, last, x, m, y, stride, INT4); break;
+    }
+}
+
+#endif
