@@ -27,7 +27,10 @@ def available() -> bool:
 
 
 def kernels(level: int = BEST) -> str | None:
-    """The instruction set that would be used: ``avx512``, ``avx2``, ``neon`` or ``plain``; None without the library."""
+    """The instruction set that would be used; None without the library.
+
+    One of ``avx512 and amx``, ``avx512``, ``avx2``, ``neon``, ``plain``.
+    """
     found = library()
     return None if found is None else str(found.gptcli_kernels(level).decode())
 

@@ -3,13 +3,14 @@
  *
  * A float32 is the sum of three bfloat16 numbers of 8 significant bits each. Of the nine products of two such sums the six
  * that are not below float32's own rounding are computed; a float16 is the sum of two, which makes five. An 8-bit weight is one
- * such number; quantized weights meet the activations in 16 bits, as in product.c, so they take two and three (Henry, Tang and Heinecke 2019: "Leveraging the bfloat16 artificial intelligence datatype for
- * higher-precision computations"). A tile of weights is 16 rows of 32 columns, one of activations 32 columns of 16
- * activations, a pair of columns side by side; their product is 16 rows of 16 activations.
+ * such number; quantized weights meet the activations in 16 bits, as in product.c, so they take two and three (Henry, Tang and
+ * Heinecke 2019: "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations").
+ *
+ * A tile of weights is 16 rows of 32 columns, one of activations 32 columns of 16 activations, a pair of columns side by side;
+ * their product is 16 rows of 16 activations.
  */
 #include <cpuid.h>
 #include <immintrin.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,8 +19,8 @@
 
 enum { EDGE = 16, DEPTH = 32, TILE = EDGE * DEPTH, SIDE = 2, PARTS = 3 }; /* TILE: numbers of one; SIDE: tiles at once */
 enum { SQUARE = EDGE * EDGE, BAND = SIDE * EDGE }; /* sums of a tile; rows, or activations, of the tiles at once */
-/* A prompt's activations lie in the third cache. Some steps of BAND of them are brought into the first, as many as half fill it,
- * and meet BANDS bands of rows there, whose weights lie in the second. */
+/* A prompt's activations lie in the third cache. Some steps of BAND of them are brought into the first, as many as half fill
+ * it, and meet BANDS bands of rows there, whose weights lie in the second. */
 enum { BANDS = 4, RUN_PARTS = 24 };
 typedef uint16_t brain;
 
@@ -59,8 +60,8 @@ static inline void turn(__m512i x[EDGE]) {
 
 /* --- packing ----------------------------------------------------------------------------------------------------------- */
 
-static int parts_of(int kind) { return kind == FLOAT32 ? 3 : kind == FLOAT16 || kind == INT4 ? 2 : 1; }
-static int active_parts_of(int kind) { return kind >= INT8 ? 2 : PARTS; }
+static inline int parts_of(int kind) { return kind == FLOAT32 ? 3 : kind == FLOAT16 || kind == INT4 ? 2 : 1; }
+static inline int active_parts_of(int kind) { return kind >= INT8 ? 2 : PARTS; }
 static int steps(int columns) { return padded(columns, DEPTH) / DEPTH; }
 
 static size_t packed_room(int m, int columns) { return (size_t)padded(m, EDGE) / EDGE * steps(columns) * PARTS * TILE / 2; }
@@ -143,7 +144,8 @@ static void pack_weights(const worker *me, const matrix *w, int first, int count
 /* Add steps first..last of two tiles of rows times one or two of activations, `next` apart, to sums [activations][rows][EDGE]
  * [EDGE]. The small products of a step come first. */
 static inline __attribute__((always_inline)) void product(const brain *w, const brain *x, size_t next, int first, int last,
-                                                          const int parts, const int actives, const int pair, float *sums) {
+                                                          const int kind, const int pair, float *sums) {
+    const int parts = parts_of(kind), actives = active_parts_of(kind);
     if (first == 0) {
         _tile_zero(0);
         _tile_zero(1);
@@ -178,6 +180,22 @@ static inline __attribute__((always_inline)) void product(const brain *w, const 
     _tile_stored(1, sums + SQUARE, 64);
     if (pair) _tile_stored(2, sums + 2 * SQUARE, 64);
     if (pair) _tile_stored(3, sums + 3 * SQUARE, 64);
+}
+
+static void product_of(int kind, int pair, const brain *w, const brain *x, size_t next, int first, int last, float *sums) {
+#define CASE(kind)                                                  \
+    case kind:                                                      \
+        if (pair) product(w, x, next, first, last, kind, 1, sums);  \
+        else product(w, x, next, first, last, kind, 0, sums);       \
+        break
+    switch (kind) {
+        CASE(FLOAT32);
+        CASE(FLOAT16);
+        CASE(BFLOAT16);
+        CASE(INT8);
+        CASE(INT4);
+    }
+#undef CASE
 }
 
 static void configure(void) {
@@ -219,9 +237,9 @@ static void finish_band(worker *me, const linear *job, int first, int last, cons
 
 static void together(worker *me, const linear *job) {
     const matrix *w = job->w;
-    const int all = steps(w->columns), parts = parts_of(w->kind), blocks = padded(job->m, EDGE) / EDGE;
-    const size_t next = (size_t)all * active_parts_of(w->kind) * TILE, band_sums = (size_t)padded(job->m, BAND) * BAND;
-    const int run = RUN_PARTS / (parts + active_parts_of(w->kind));
+    const int parts = parts_of(w->kind), actives = active_parts_of(w->kind), run = RUN_PARTS / (parts + actives);
+    const int all = steps(w->columns), blocks = padded(job->m, EDGE) / EDGE;
+    const size_t next = (size_t)all * actives * TILE, band_sums = (size_t)padded(job->m, BAND) * BAND;
     const size_t band_weights = (size_t)all * parts * SIDE * TILE;
     float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + BAND * BAND;
     brain *weights = (brain *)(((uintptr_t)(sums + BANDS * band_sums) + 63) & ~(uintptr_t)63);
@@ -240,16 +258,7 @@ static void together(worker *me, const linear *job) {
                 for (int band = 0; band < bands; band++) {
                     const brain *x = (const brain *)job->packed + at * next, *rows = weights + band * band_weights;
                     float *own = sums + band * band_sums + (size_t)at * EDGE * BAND;
-                    const int pair = at + 1 < blocks, end = all - step < run ? all : step + run;
-#define PRODUCT(parts, actives)                                      \
-    (pair ? product(rows, x, next, step, end, parts, actives, 1, own) \
-          : product(rows, x, next, step, end, parts, actives, 0, own))
-                    if (w->kind == FLOAT32) PRODUCT(3, 3);
-                    else if (w->kind == FLOAT16) PRODUCT(2, 3);
-                    else if (w->kind == BFLOAT16) PRODUCT(1, 3);
-                    else if (w->kind == INT8) PRODUCT(1, 2);
-                    else PRODUCT(2, 2);
-#undef PRODUCT
+                    product_of(w->kind, at + 1 < blocks, rows, x, next, step, all - step < run ? all : step + run, own);
                 }
         for (int band = 0; band < bands; band++) {
             const int row = first + band * BAND;

@@ -248,7 +248,8 @@ static int lay_out(call *c) {
     gpt *g = c->g;
     const size_t m = (size_t)c->m, C = (size_t)g->width, widest = larger(3 * C, (size_t)g->hidden);
     const size_t packed = c->m > MOST ? packed_floats(g->k, c->m, (int)larger(C, (size_t)g->hidden)) : 0;
-    c->scratch_floats = larger(linear_scratch(g->k, c->m, (int)widest) + MOST * C, attention_scratch(c->capacity, g->width / g->heads)) + SPARE;
+    const size_t own = linear_scratch(g->k, c->m, (int)widest) + MOST * C;
+    c->scratch_floats = larger(own, attention_scratch(c->capacity, g->width / g->heads)) + SPARE;
     const size_t needed = m * (2 * C + widest) + packed + c->scratch_floats * (size_t)g->threads;
     if (needed > g->space_floats) {
         huge_free(g->space);

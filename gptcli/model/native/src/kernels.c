@@ -8,11 +8,6 @@
 #include "simd.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define AHEAD 8192
-
-INLINE void fetch_ahead(const char *place, const int bytes) {
-    for (int at = 0; at < bytes; at += 64) __builtin_prefetch(place + at + AHEAD, 0, 3);
-}
 
 #include "choose.h"
 #include "round.h"
@@ -188,4 +183,7 @@ INLINE float sum_of(const float *x, size_t n, const int early) {
 
 static float sum(const float *x, size_t n, int early) { return early ? sum_of(x, n, 1) : sum_of(x, n, 0); }
 
-const kernels KERNELS = {NAME, rows, shorten, row, tile, TALL, WIDE, FEW, FEW_WHOLE, norm, activate, softmax, scores, mix, quantize, largest_of, exp_sum, sum, NULL, NULL, NULL};
+const kernels KERNELS = {
+    NAME, rows, shorten, row, tile, TALL, WIDE, FEW, FEW_WHOLE, norm, activate,
+    softmax, scores, mix, quantize, largest_of, exp_sum, sum, NULL, NULL, NULL,
+};

@@ -7,6 +7,12 @@
 #ifndef GPTCLI_ROWS_H
 #define GPTCLI_ROWS_H
 
+#define AHEAD 8192
+
+INLINE void fetch_ahead(const char *place, const int bytes) {
+    for (int at = 0; at < bytes; at += 64) __builtin_prefetch(place + at + AHEAD, 0, 3);
+}
+
 /* LANES weights from place k of a row. */
 INLINE vec weights(const void *row, int k, const int kind) {
     switch (kind) {
@@ -120,7 +126,7 @@ INLINE void groups_of(const matrix *w, int row, activations x, float *y, size_t 
             for (int r = 0; r < R; r++) {
                 shorts level[EACH];
                 const vec by = v_set(scale[r][(k - start) / GROUP]);
-                __builtin_prefetch(place[r] + k / 2 + AHEAD, 0, 3);
+                fetch_ahead((const char *)place[r] + k / 2, GROUP / 2);
                 w_levels(place[r] + k / 2, w_table(), level);
                 for (int m = 0; m < M; m++) {
                     const int16_t *active = x.whole + (size_t)m * longer + k;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* What the sixteen values of a 4-bit weight stand for, in units of the group's scale: the levels that lose least of
- * normally distributed weights in groups of 32 under the search for a scale in store.c (Lloyd 1982). quantize.py has the
+ * normally distributed weights in groups of 32 under the search for a scale in round.h (Lloyd 1982). quantize.py has the
  * same. */
 static const int8_t LEVELS[16] = {-127, -104, -81, -64, -49, -36, -23, -11, 0, 12, 23, 36, 49, 64, 81, 102};
 
