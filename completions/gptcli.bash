@@ -106,22 +106,24 @@ _gptcli() {
             esac
             ;;
         logits)
-            options="--top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --device --dtype --json --save -h --help"
+            options="--top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --device --dtype --quantize --json --save -h --help"
             case "$prev" in
                 --top|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--n-head) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --quantize) _gptcli_words none int8 int4; return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         score)
-            options="--bos --stride --top -m --model --n-head --device --dtype --json --save -h --help"
+            options="--bos --stride --top -m --model --n-head --device --dtype --quantize --json --save -h --help"
             case "$prev" in
                 --stride|--top|--n-head) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --quantize) _gptcli_words none int8 int4; return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;

@@ -190,14 +190,11 @@ class LoadedGPT:
             InputError: the text is empty or longer than the context.
         """
         import numpy as np
-        import torch
 
-        from gptcli.inspection.reading import token_batch
+        from gptcli.probability.reading import each_logits
 
-        model = self.checkpoint.model
-        with torch.inference_mode():
-            logits = model(token_batch(model, self._ids(text)))[0, :, : self.checkpoint.n_vocab]
-        return np.asarray(logits.float().cpu().numpy())
+        checkpoint = self.checkpoint
+        return np.concatenate(list(each_logits(checkpoint.engine, self._ids(text), checkpoint.n_vocab)))
 
     def embed(self, text: str) -> "Floats":
         """The token embedding of each token of a text, before anything is known of its neighbours: [T, C].

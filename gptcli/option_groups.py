@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_type_hints
 
 from gptcli import options
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Which model is run, and how.
+    """Which model is looked into, and how it is run.
 
     Attributes:
         model, n_head, device, dtype: as ``open_checkpoint`` takes them.
     """
+
+    _to: ClassVar[Literal["look inside", "run"]] = "look inside"
 
     model: options.ModelOption = options.DEFAULT_MODEL
     n_head: options.NHeadOption = None
@@ -30,7 +32,7 @@ class RunOptions:
         """What ``open_checkpoint`` takes beside the name."""
         return {"device": self.device.value, "dtype": self.dtype.value, "n_head": self.n_head}
 
-    def open(self, to: Literal["look inside", "run"] = "look inside") -> "Checkpoint":
+    def open(self) -> "Checkpoint":
         """Load the model; what was found odd about it goes to stderr.
 
         Raises:
@@ -39,18 +41,20 @@ class RunOptions:
         from gptcli.checkpoint.open import open_checkpoint
         from gptcli.show.console import notices
 
-        checkpoint = open_checkpoint(self.model, **self.settings(), to=to)
+        checkpoint = open_checkpoint(self.model, **self.settings(), to=self._to)
         notices(checkpoint.blueprint.notes)
         return checkpoint
 
 
 @dataclass(frozen=True)
-class WriteOptions(RunOptions):
-    """Which model writes, and how it is run.
+class EngineOptions(RunOptions):
+    """Which model is run by what runs it fastest, and how: for those who want its text or its logits.
 
     Attributes:
         quantize: as ``open_checkpoint`` takes it.
     """
+
+    _to = "run"
 
     quantize: options.QuantizeOption = options.Quantize.none
 

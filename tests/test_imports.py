@@ -85,12 +85,13 @@ def test_help_takes_less_than_a_quarter_of_importing_torch(child_environment: di
     assert helping < importing / 4
 
 
-def test_generate_needs_no_torch_where_the_engine_in_c_is(child_environment: dict[str, str]) -> None:
+def test_text_and_logits_need_no_torch_where_the_engine_in_c_is(child_environment: dict[str, str]) -> None:
     script = (
         "import sys; from typer.testing import CliRunner; from gptcli.cli import app\n"
         "from gptcli.model.native import available\n"
-        "done = CliRunner().invoke(app, ['generate', 'Once', '-n', '3', '--device', 'cpu'])\n"
-        "assert done.exit_code == 0 and done.stdout, done.output\n"
+        "for arguments in (['generate', 'Once', '-n', '3'], ['logits', 'Once'], ['score', 'Once upon']):\n"
+        "    done = CliRunner().invoke(app, [*arguments, '--device', 'cpu'])\n"
+        "    assert done.exit_code == 0 and done.stdout, (arguments, done.output)\n"
         "print('torch' in sys.modules, available())"
     )
     done = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, timeout=60)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from gptcli.errors import InputError
 from gptcli.generation.sampling import Sampling
-from gptcli.option_groups import RunOptions, SamplingOptions, WriteOptions, grouped
+from gptcli.option_groups import EngineOptions, RunOptions, SamplingOptions, grouped
 
 
 @dataclass(frozen=True)
@@ -61,4 +61,4 @@ def test_every_filter_reaches_the_sampling_under_its_own_name() -> None:
 
 def test_only_what_writes_is_quantized() -> None:
     assert RunOptions().settings() == {"device": "auto", "dtype": "auto", "n_head": None}
-    assert WriteOptions().settings() == {**RunOptions().settings(), "quantize": "none"}
+    assert EngineOptions().settings() == {**RunOptions().settings(), "quantize": "none"}

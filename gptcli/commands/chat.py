@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gptcli import options
-from gptcli.option_groups import SamplingOptions, WriteOptions, grouped
+from gptcli.option_groups import EngineOptions, SamplingOptions, grouped
 
 _SCENE = "The scene"
 
@@ -53,7 +53,7 @@ def chat(
     ] = 100,
     *,
     choosing: SamplingOptions,
-    run: WriteOptions,
+    run: EngineOptions,
     json: Annotated[bool, typer.Option("--json", help="One object an answer.", rich_help_panel="Output")] = False,
     save: Annotated[
         Path | None,
@@ -84,7 +84,7 @@ def chat(
     from gptcli.generation.turns import format_for
     from gptcli.generation.writing import with_logit_bias
 
-    opened = run.open(to="run")
+    opened = run.open()
     talk = Chat(
         opened.engine,
         opened.tokenizer,

@@ -8,7 +8,7 @@ import typer
 
 from gptcli import options
 from gptcli.inputs import prompts_argument, read_text_file
-from gptcli.option_groups import SamplingOptions, WriteOptions, grouped
+from gptcli.option_groups import EngineOptions, SamplingOptions, grouped
 
 
 class Overflow(str, Enum):
@@ -74,7 +74,7 @@ def generate(
     ] = 1,
     *,
     choosing: SamplingOptions,
-    run: WriteOptions,
+    run: EngineOptions,
     lookup: options.LookupOption = 0,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what each token was chosen from.", rich_help_panel=_INSIDE)

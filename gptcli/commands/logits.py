@@ -6,7 +6,7 @@ import typer
 
 from gptcli import options
 from gptcli.inputs import text_argument
-from gptcli.option_groups import RunOptions, grouped
+from gptcli.option_groups import EngineOptions, grouped
 from gptcli.show.console import present
 
 _ODDS = "Odds"
@@ -30,7 +30,7 @@ def logits(
         typer.Option(metavar="WORD", help="Show this token too. Repeatable.", rich_help_panel=_ODDS),
     ] = None,
     *,
-    run: RunOptions,
+    run: EngineOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:

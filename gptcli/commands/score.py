@@ -6,7 +6,7 @@ import typer
 
 from gptcli import options
 from gptcli.inputs import text_argument
-from gptcli.option_groups import RunOptions, grouped
+from gptcli.option_groups import EngineOptions, grouped
 from gptcli.show.console import present
 
 
@@ -20,7 +20,7 @@ def score(
     ] = None,
     top: options.TopOption = 20,
     *,
-    run: RunOptions,
+    run: EngineOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:

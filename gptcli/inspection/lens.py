@@ -4,6 +4,7 @@ The residual stream is read off after every layer, and goes through the final no
 the last one. At the last layer that is what the model really says.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,10 @@ from torch import Tensor
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.generation.writing import prompt_ids
-from gptcli.inspection.reading import rank_of
 from gptcli.inspection.record import Record, record
 from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import watched_ids
+from gptcli.probability.reading import rank_of
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,10 @@ def lens(
             Guess(int(each), text(int(each)), float(p)) for each, p in zip(token, best.exp().tolist(), strict=True)
         ]
         stages.append(Stage(layer, sublayer, guesses))
-        last.append(logprobs[-1].clone())
+        last.append(logprobs[-1].numpy().copy())
     answer = stages[-1].guesses[-1].id
     tracks = [
-        Track(token, text(token), [rank_of(row, token) for row in last], [float(row[token].exp()) for row in last])
+        Track(token, text(token), [rank_of(row, token) for row in last], [math.exp(row[token]) for row in last])
         for token in wanted or [answer]
     ]
     return (

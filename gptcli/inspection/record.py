@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gptcli.inspection.reading import token_batch
 from gptcli.model.gpt import GPT
+from gptcli.probability.reading import check_fits
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Record:
 def record(model: GPT, ids: Sequence[int]) -> Record:
     """Read a text once and write down what passes every named point.
 
-    Everything is kept, some 20 T C numbers a layer: a reader of long texts wants ``reading`` instead.
+    Everything is kept, some 20 T C numbers a layer: a reader of long texts wants ``probability.reading`` instead.
 
     Args:
         model: in eval mode.
@@ -97,6 +97,12 @@ def record(model: GPT, ids: Sequence[int]) -> Record:
             hooks.enter_context(_watching(block, layer))
         last = model.transform(token_batch(model, ids))[0]
     return Record(list(ids), layers[0].before if layers else last, layers)
+
+
+def token_batch(model: GPT, ids: Sequence[int]) -> Tensor:
+    """[1, T] on the model's device, or an error that names both lengths."""
+    check_fits(ids, model.config.n_positions)
+    return torch.tensor([list(ids)], device=model.wte.weight.device)
 
 
 @contextmanager

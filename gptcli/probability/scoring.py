@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
 from gptcli.generation.writing import prompt_ids
-from gptcli.inspection.reading import Reading, read
+from gptcli.probability.reading import Reading, read
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ def _readings(
     for start in range(0, len(ids), step):
         window = ids[start : start + context]
         known = len(readings) - start  # expectations of this window that an earlier one already gave
-        readings += list(read(checkpoint.model, window, checkpoint.n_vocab))[known : len(window) - 1]
+        readings += [
+            each for each in read(checkpoint.engine, window, checkpoint.n_vocab, known) if each.next is not None
+        ]
         progress(len(readings) + 1, len(ids))
         if start + context >= len(ids):
             break

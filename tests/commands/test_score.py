@@ -1,5 +1,6 @@
 """``gptcli score`` against transformers' loss."""
 
+import copy
 import io
 import json
 import math
@@ -48,13 +49,20 @@ def test_each_token_has_its_probability(tales_reference: Any) -> None:
     tokens = answer(TEXT)["tokens"]
     assert tokens[0]["probability"] is None
     ids = torch.tensor([[token["id"] for token in tokens]])
+    exact = copy.deepcopy(tales_reference).double()  # float32 of its own would be off by as much as is allowed here
     with torch.inference_mode():
-        logprobs = tales_reference(ids).logits[0].double().log_softmax(-1)
+        logprobs = exact(ids).logits[0].log_softmax(-1)
     for place, token in enumerate(tokens[1:]):
         expected = logprobs[place, token["id"]]
         assert token["probability"] == pytest.approx(float(expected.exp()), abs=1e-6)
         assert token["surprisal_bits"] == pytest.approx(-float(expected) / math.log(2), abs=1e-4)
         assert token["rank"] == int((logprobs[place] > expected).sum()) + 1
+
+
+def test_8_bits_cost_a_little() -> None:
+    exact, rounded = answer(TEXT), answer("--quantize", "int8", TEXT)
+    assert rounded["bits_per_token"] != exact["bits_per_token"]
+    assert rounded["bits_per_token"] == pytest.approx(exact["bits_per_token"], rel=0.01)
 
 
 def test_bos_scores_the_first_token_too(tales_reference: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from gptcli.model.torch_engine import TorchEngine
 from gptcli.probability.scoring import score
 from gptcli.tokenizer import Tokenizer
 from tests.checkpoint.zoo import CONFIGS, open_folder, reference
@@ -24,7 +25,7 @@ def test_the_sum_is_transformers_loss(family: str, tmp_path: Any) -> None:
     text = "aquickredfox"
     checkpoint: Any = SimpleNamespace(
         name=family,
-        model=model,
+        engine=TorchEngine(model),
         tokenizer=LETTERS,
         n_vocab=model.config.vocab_size,
         blueprint=SimpleNamespace(config=model.config),
