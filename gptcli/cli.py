@@ -1,4 +1,4 @@
-"""The command table, and the one place where an error becomes a message and an exit code."""
+"""The app: the one place where an error becomes a message and an exit code."""
 
 import errno
 import io
@@ -13,24 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gptcli.commands.analogy import analogy
-from gptcli.commands.attention import attention
-from gptcli.commands.bench import bench
-from gptcli.commands.chat import chat
-from gptcli.commands.direction import direction
-from gptcli.commands.generate import EPILOG, generate
-from gptcli.commands.lens import lens
-from gptcli.commands.logits import logits
-from gptcli.commands.map import map
-from gptcli.commands.models import models
-from gptcli.commands.neighbors import neighbors
-from gptcli.commands.params import params
-from gptcli.commands.score import score
-from gptcli.commands.similarity import similarity
-from gptcli.commands.tokenize import EPILOG as TOKENIZE_EPILOG
-from gptcli.commands.tokenize import tokenize
-from gptcli.commands.tour import tour
-from gptcli.commands.trace import trace
+from gptcli.commands import SETTINGS, Commands
 from gptcli.errors import GptcliError
 from gptcli.memory import GENERAL, is_out_of_memory
 from gptcli.show.console import notice
@@ -44,6 +27,10 @@ _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 class ErrorBoundary(TyperGroup):
     """The top-level command: turns what was raised inside into one line on stderr and an exit code."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = Commands()
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Read the arguments; ``--help`` and ``--version`` print in here."""
@@ -126,15 +113,7 @@ def _one_line(error: Any) -> str:
 
 
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 a mistake in the command or its input, 130 interrupted."
-app = typer.Typer(
-    name="gptcli",
-    cls=ErrorBoundary,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = typer.Typer(name="gptcli", cls=ErrorBoundary, no_args_is_help=True, **SETTINGS)
 
 
 class Shell(str, Enum):
@@ -186,28 +165,6 @@ def gptcli(
     """
     if verbose:
         raise typer.BadParameter("--verbose says more about --version, and there is no --version")
-
-
-# The command table. Hidden lines are longer names for the same.
-app.command()(tour)
-app.command(epilog=EPILOG)(generate)
-app.command()(chat)
-app.command()(logits)
-app.command()(score)
-app.command()(attention)
-app.command()(lens)
-app.command()(trace)
-app.add_typer(models, name="models")
-app.command()(params)
-app.command("count-params", hidden=True)(params)
-app.command(epilog=TOKENIZE_EPILOG)(tokenize)
-app.command()(similarity)
-app.command("embed-similarity", hidden=True)(similarity)
-app.command()(neighbors)
-app.command()(analogy)
-app.command()(direction)
-app.command()(map)
-app.command()(bench)
 
 
 def main() -> None:

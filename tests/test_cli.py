@@ -49,6 +49,18 @@ def test_without_torch_what_needs_it_says_so(arguments: list[str], monkeypatch: 
     assert done.stderr == "error: torch is not installed, and this needs it: pip install torch\n"
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["generate", "-n", "-1"], 2)])
+def test_the_process_leaves_with_its_code_after_what_was_left_for_the_end(arguments: list[str], code: int) -> None:
+    script = (
+        "import atexit, sys; from gptcli.__main__ import run\n"
+        "atexit.register(print, 'the end'); sys.argv[0] = 'gptcli'; run(); print('not here')"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code
+    assert done.stdout.splitlines()[-1] == "the end"
+    assert "Traceback" not in done.stderr
+
+
 def test_version() -> None:
     done = CliRunner().invoke(app, ["--version"])
     assert (done.exit_code, done.stdout) == (0, f"gptcli {__version__}\n")

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from gptcli.commands import SETTINGS
 from gptcli.options import JsonOption, NHeadOption, SaveOption
 from gptcli.show.console import present
 
-models = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+models = typer.Typer(no_args_is_help=True, **SETTINGS)
 
 NameArgument = Annotated[
     str,

@@ -4,6 +4,7 @@ Read from the functions that Typer runs, so that the completion scripts and the 
 what Typer documents is touched: its releases differ in the parser behind it.
 """
 
+import dataclasses
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,11 +88,16 @@ _HELP = Parameter(("-h", "--help"), "", "Show this message and exit.", "flag", (
 def outline() -> Command:
     """The whole app."""
     from gptcli.cli import app
+    from gptcli.commands import NAMES, app_of
 
-    return _group(app, ())
+    below = (_group(app_of(name), (name,)) for name in NAMES)
+    return dataclasses.replace(_group(app, ()), commands=tuple(below))
 
 
 def _group(app: typer.Typer, words: tuple[str, ...]) -> Command:
+    if not app.registered_callback and len(app.registered_commands) == 1:  # Typer takes it for the command itself
+        only = app.registered_commands[0]
+        return _command(only.callback, words, only.epilog)
     # Typer keeps a placeholder where a group has no callback; ours all have one.
     callback = app.registered_callback
     function, epilog = (callback.callback, callback.epilog) if callback else (None, None)
@@ -100,13 +106,8 @@ def _group(app: typer.Typer, words: tuple[str, ...]) -> Command:
         for info in app.registered_commands
         if not info.hidden and info.callback is not None
     ]
-    groups = [
-        _group(info.typer_instance, (*words, str(info.name)))
-        for info in app.registered_groups
-        if not info.hidden and info.typer_instance is not None
-    ]
     own = _command(function, words, epilog if isinstance(epilog, str) else None)
-    return Command(words, own.help, own.epilog, own.arguments, own.options, (*commands, *groups))
+    return Command(words, own.help, own.epilog, own.arguments, own.options, tuple(commands))
 
 
 def _name(function: Any) -> str:

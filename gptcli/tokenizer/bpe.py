@@ -25,6 +25,8 @@ NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 _LONG_RUN = 100_000
 # Longer pieces are not taken apart merge by merge: that takes time with the square of the length.
 LONG_PIECE = 2_000
+# The first few texts of so many bytes are encoded without waiting for tiktoken to sort through all ranks.
+_SHORT_TEXT, _SHORT_TEXTS = 160, 8
 # Seconds that a stranger's regular expression may take over one stretch of text: some never come to an end.
 _PATIENCE = 2.0
 
@@ -84,6 +86,7 @@ class Tokenizer:
         self._ids = ids
         self._bytes = self._table(unmerged or {})
         self.n_vocab = max(n_vocab, max(self._bytes, default=-1) + 1)
+        self._short_texts = 0
         self._before_normalizing = Cutter([token for token in self.added if not token.normalized])
         self._after_normalizing = Cutter([token for token in self.added if token.normalized])
 
@@ -101,12 +104,25 @@ class Tokenizer:
 
     @cached_property
     def _encoding(self) -> "Encoding":
+        return self._new_encoding(self._ranks)
+
+    def _new_encoding(self, ranks: dict[bytes, int]) -> "Encoding":
         import tiktoken
 
         try:
-            return tiktoken.Encoding(self.name, pat_str=self.pattern, mergeable_ranks=self._ranks, special_tokens={})
+            return tiktoken.Encoding(self.name, pat_str=self.pattern, mergeable_ranks=ranks, special_tokens={})
         except ValueError as error:
             raise self._unusable(error) from error
+
+    def _encoding_for(self, text: str) -> "Encoding":
+        """All ranks, or those that can occur in this text: no other one takes part in its merges."""
+        data = unicode_only(text).encode()
+        if "_encoding" in self.__dict__ or len(data) > _SHORT_TEXT or self._short_texts == _SHORT_TEXTS:
+            return self._encoding
+        self._short_texts += 1
+        within = {data[start:end] for start in range(len(data)) for end in range(start + 1, len(data) + 1)}
+        within.update(bytes([byte]) for byte in range(256))
+        return self._new_encoding({piece: self._ranks[piece] for piece in within if piece in self._ranks})
 
     def _unusable(self, reason: object) -> CheckpointError:
         said = " ".join(str(reason).split())
@@ -155,7 +171,7 @@ class Tokenizer:
         return [rank for start, end in pairwise(cuts) for rank in self._encode_safely(text[start:end])]
 
     def _encode_safely(self, text: str) -> list[int]:
-        encoding = self._encoding
+        encoding = self._encoding_for(text)
         try:
             with _muted(self.pattern not in patterns.SAFE_CUTS):
                 return encoding.encode_ordinary(text)

@@ -56,6 +56,22 @@ def test_encode_is_tiktokens_and_decodes_to_the_text(text: str, special: bool) -
     assert GPT2.decode(ids) == text
 
 
+@given(st.text(max_size=60) | st.text(" aeinst,'\n1é語\ud800", max_size=160))
+@settings(max_examples=200, deadline=None)
+def test_the_first_short_texts_need_not_all_ranks(text: str) -> None:
+    ranks = gpt2_tokenizer()._ranks
+    young = Tokenizer("young", ranks, patterns.GPT2)
+    assert young.encode(text) == ALONE.encode_ordinary(text)
+    assert "_encoding" not in vars(young) or len(text) > 40  # 160 bytes
+
+
+def test_many_short_texts_use_all_ranks() -> None:
+    tokenizer = Tokenizer("young", gpt2_tokenizer()._ranks, patterns.GPT2)
+    for number in range(20):
+        assert tokenizer.encode(f"word {number}") == ALONE.encode_ordinary(f"word {number}")
+    assert "_encoding" in vars(tokenizer)
+
+
 def test_hard_text() -> None:
     assert GPT2.encode(HARD_TEXT) == ALONE.encode_ordinary(HARD_TEXT)
 
