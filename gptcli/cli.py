@@ -15,7 +15,6 @@ from typer.core import TyperGroup
 
 from gptcli.commands import SETTINGS, Commands
 from gptcli.errors import GptcliError
-from gptcli.memory import GENERAL, is_out_of_memory
 from gptcli.show.console import notice
 
 # Typer's own base of everything it says about wrong usage: BadParameter < UsageError < ClickException. The releases
@@ -61,6 +60,8 @@ class ErrorBoundary(TyperGroup):
             # Whoever leaves it out (it is large) still has what runs in C or without a model.
             code = _say("torch is not installed, and this needs it: pip install torch", 1)
         except (MemoryError, RuntimeError) as error:
+            from gptcli.memory import GENERAL, is_out_of_memory
+
             if not is_out_of_memory(error):
                 raise
             code = _say(GENERAL, 1)

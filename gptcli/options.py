@@ -1,6 +1,6 @@
 """The option types that commands share, so that one option means one thing everywhere."""
 
-import secrets
+import os
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -145,7 +145,7 @@ def seed_or_drawn(seed: int | None) -> int:
     """
     if seed is not None and not 0 <= seed < 2**64:
         raise InputError(f"--seed {seed}: it must be from 0 to 2^64 - 1")
-    return secrets.randbits(32) if seed is None else seed
+    return int.from_bytes(os.urandom(4), "little") if seed is None else seed
 
 
 def exclusive(**flags: bool) -> str | None:

@@ -124,24 +124,27 @@ def generate(
         check_terminal()
     prompts = [] if replay is not None else prompts_argument(prompt or [], prompts_file)
 
-    from gptcli.generation.draft import new_draft
     from gptcli.generation.loop import Limits
-    from gptcli.generation.replaying import read_record, replayed
     from gptcli.generation.writing import Request, Writing, with_logit_bias
     from gptcli.model.lookup import with_lookup
     from gptcli.show import story
-    from gptcli.show.explain_writers import write_explained
-    from gptcli.show.pick import show_draft, write_picked
 
-    recorded = None if replay is None else read_record(read_text_file(replay), str(replay))
-    checkpoint = run.open_shared()
-    if recorded is not None:
-        draft = replayed(recorded, checkpoint, str(replay))
+    if replay is not None:
+        from gptcli.generation.replaying import read_record, replayed
+        from gptcli.show.pick import show_draft
+
+        recorded = read_record(read_text_file(replay), str(replay))
+        draft = replayed(recorded, run.open_shared(), str(replay))
         return show_draft(draft, run.model, recorded.finish_reason, as_json=as_json, echo=not no_echo, save=save)
+
+    checkpoint = run.open_shared()
     sampling = with_logit_bias(sampling, checkpoint.tokenizer, choosing.logit_bias or [])
     limits = Limits(max_new_tokens, () if ignore_eos else checkpoint.eos_ids, overflow.value)
     request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos)
     if pick:
+        from gptcli.generation.draft import new_draft
+        from gptcli.show.pick import write_picked
+
         return write_picked(new_draft(checkpoint, request), run.model, as_json=as_json, echo=not no_echo, save=save)
     writing = Writing(
         with_lookup(checkpoint.engine, lookup),
@@ -152,6 +155,8 @@ def generate(
     )
 
     if explain:
+        from gptcli.show.explain_writers import write_explained
+
         write_explained(writing, output, top=explain_top or 10, echo=not no_echo, save=save)
     else:
         story.write(writing, story.writer_for(writing, output, echo=not no_echo))

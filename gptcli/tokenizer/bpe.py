@@ -258,7 +258,7 @@ class Tokenizer:
 
     def text_end(self, limit: int) -> int:
         """One more than the highest id below ``limit`` that stands for text; 0 where none does."""
-        return max((token + 1 for token, data in self._bytes.items() if data and token < limit), default=0)
+        return next((token + 1 for token in reversed(range(limit)) if self._bytes.get(token)), 0)
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes of some ids, joined.
