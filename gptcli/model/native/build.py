@@ -15,12 +15,13 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 _SOURCES = ("pool.c", "store.c", "product.c", "attention.c", "engine.c")
+_TILES = ("amx.c", "amx_int8.c")
 _FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-pthread", "-fno-math-errno", "-fno-trapping-math")
 _X86 = {
     "avx2": ("-mavx2", "-mfma", "-mf16c"),
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma", "-mf16c"),
 }
-_AMX = (*_X86["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf16")
+_AMX = (*_X86["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf16", "-mamx-int8")
 
 
 class NoCompilerError(Exception):
@@ -47,7 +48,7 @@ def build(folder: Path = _FOLDER) -> Path:
     library = folder / ("libgptcli.dylib" if sys.platform == "darwin" else "libgptcli.so")
     with tempfile.TemporaryDirectory() as work:
         x86 = platform.machine() in ("x86_64", "AMD64")
-        tiles = _if_known(compiler, Path(work), "amx.c", _AMX) if x86 and sys.platform == "linux" else []
+        tiles = _if_known(compiler, Path(work), _TILES, _AMX) if x86 and sys.platform == "linux" else []
         known = ("-DGPTCLI_AMX",) if tiles else ()
         objects = [*tiles, *(_compiled(compiler, Path(work), source, flags=known) for source in _SOURCES)]
         objects.append(_compiled(compiler, Path(work), "kernels.c", "plain"))
@@ -69,10 +70,10 @@ def _compiled(compiler: list[str], work: Path, source: str, kernels: str = "", f
     return made
 
 
-def _if_known(compiler: list[str], work: Path, source: str, flags: tuple[str, ...]) -> list[Path]:
-    """The object, or nothing where the compiler is older than the instructions."""
+def _if_known(compiler: list[str], work: Path, sources: tuple[str, ...], flags: tuple[str, ...]) -> list[Path]:
+    """The objects, or nothing where the compiler is older than the instructions."""
     try:
-        return [_compiled(compiler, work, source, flags=flags)]
+        return [_compiled(compiler, work, source, flags=flags) for source in sources]
     except NoCompilerError:
         return []
 

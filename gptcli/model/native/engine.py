@@ -187,8 +187,12 @@ class NativeEngine:
         self._lengths[0] -= count
 
     def _new_cache(self) -> NDArray[np.float32]:
+        """Room for the shape; the one there is where it fits, as new memory has to be cleared first."""
+        needed = int(np.prod(self._shape)) + _SPARE
+        if self._cache.size == needed:
+            return self._cache
         try:
-            return np.empty(int(np.prod(self._shape)) + _SPARE, np.float32)
+            return np.empty(needed, np.float32)
         except MemoryError as error:
             raise self._no_memory() from error
 

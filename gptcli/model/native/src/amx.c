@@ -2,9 +2,9 @@
  * exact as float32.
  *
  * A float32 is the sum of three bfloat16 numbers of 8 significant bits each. Of the nine products of two such sums the six
- * that are not below float32's own rounding are computed; a float16 is the sum of two, which makes five. An 8-bit weight is one
- * such number; quantized weights meet the activations in 16 bits, as in product.c, so they take two and three (Henry, Tang and
- * Heinecke 2019: "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations").
+ * that are not below float32's own rounding are computed; a float16 is the sum of two, which makes five. Weights of 4 bits are
+ * sums of two with their scale, and meet activations of two, so they take three (Henry, Tang and Heinecke 2019: "Leveraging the
+ * bfloat16 artificial intelligence datatype for higher-precision computations"). Weights of 8 bits have amx_int8.c.
  *
  * A tile of weights is 16 rows of 32 columns, one of activations 32 columns of 16 activations, a pair of columns side by side;
  * their product is 16 rows of 16 activations.
@@ -15,13 +15,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "native.h"
+#include "amx.h"
 
-enum { EDGE = 16, DEPTH = 32, TILE = EDGE * DEPTH, SIDE = 2, PARTS = 3 }; /* TILE: numbers of one; SIDE: tiles at once */
-enum { SQUARE = EDGE * EDGE, BAND = SIDE * EDGE }; /* sums of a tile; rows, or activations, of the tiles at once */
+enum { DEPTH = 32, TILE = EDGE * DEPTH, PARTS = 3 }; /* columns of a tile, and its numbers */
 /* A prompt's activations lie in the third cache. Some steps of BAND of them are brought into the first, as many as half fill
  * it, and meet BANDS bands of rows there, whose weights lie in the second. */
-enum { BANDS = 4, RUN_PARTS = 24 };
+enum { RUN_PARTS = 24 };
 typedef uint16_t brain;
 
 /* --- splitting, turning ------------------------------------------------------------------------------------------------ */
@@ -34,34 +33,10 @@ static inline void split(__m512 x, int parts, __m256i out[PARTS]) {
     }
 }
 
-/* Turn 16 x 16 numbers of 32 bits. */
-static inline void turn(__m512i x[EDGE]) {
-    __m512i y[EDGE];
-    for (int i = 0; i < EDGE; i += 2) {
-        y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
-        y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
-    }
-    for (int i = 0; i < EDGE; i += 4)
-        for (int j = 0; j < 2; j++) {
-            x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + j + 2]);
-            x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + j + 2]);
-        }
-    /* x[4 i + j] has, in its four quarters, column j of each quarter for rows 4 i .. 4 i + 3 */
-    for (int j = 0; j < 4; j++) {
-        const __m512i a = _mm512_shuffle_i32x4(x[j], x[4 + j], 0x88), b = _mm512_shuffle_i32x4(x[j], x[4 + j], 0xdd);
-        const __m512i c = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0x88), d = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0xdd);
-        y[j] = _mm512_shuffle_i32x4(a, c, 0x88);
-        y[8 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
-        y[4 + j] = _mm512_shuffle_i32x4(b, d, 0x88);
-        y[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
-    }
-    memcpy(x, y, sizeof y);
-}
-
 /* --- packing ----------------------------------------------------------------------------------------------------------- */
 
 static inline int parts_of(int kind) { return kind == FLOAT32 ? 3 : kind == FLOAT16 || kind == INT4 ? 2 : 1; }
-static inline int active_parts_of(int kind) { return kind >= INT8 ? 2 : PARTS; }
+static inline int active_parts_of(int kind) { return kind == INT4 ? 2 : PARTS; }
 static int steps(int columns) { return padded(columns, DEPTH) / DEPTH; }
 
 static size_t packed_room(int m, int columns) { return (size_t)padded(m, EDGE) / EDGE * steps(columns) * PARTS * TILE / 2; }
@@ -98,7 +73,7 @@ static void pack_activations(worker *me, const linear *job) {
         }
 }
 
-/* Up to BAND rows of the matrix as tiles: [step][part][tile of EDGE rows]. 8-bit weights go without their scale. */
+/* Up to BAND rows of the matrix as tiles: [step][part][tile of EDGE rows]. */
 static void pack_weights(const worker *me, const matrix *w, int first, int count, brain *to, float *line) {
     const int columns = w->columns, all = steps(columns), parts = parts_of(w->kind);
     memset(line + columns, 0, (size_t)(all * DEPTH - columns) * sizeof *line);
@@ -109,11 +84,7 @@ static void pack_weights(const worker *me, const matrix *w, int first, int count
                 for (int part = 0; part < parts; part++) memset(place + ((size_t)step * parts + part) * SIDE * TILE, 0, 64);
             continue;
         }
-        if (w->kind == INT8) {
-            const int8_t *bytes = (const int8_t *)w->data + (size_t)(first + i) * w->row_bytes;
-            for (int k = 0; k < columns; k++) line[k] = bytes[k];
-        } else
-            me->k->row(w, first + i, 0, columns, line);
+        me->k->row(w, first + i, 0, columns, line);
         for (int step = 0; step < all; step++)
             for (int half = 0; half < 2; half++) {
                 __m256i out[PARTS];
@@ -192,20 +163,9 @@ static void product_of(int kind, int pair, const brain *w, const brain *x, size_
         CASE(FLOAT32);
         CASE(FLOAT16);
         CASE(BFLOAT16);
-        CASE(INT8);
         CASE(INT4);
     }
 #undef CASE
-}
-
-static void configure(void) {
-    struct __attribute__((packed)) {
-        uint8_t palette, start, reserved[14];
-        uint16_t bytes[16];
-        uint8_t rows[16];
-    } all = {.palette = 1};
-    for (int tile = 0; tile < 8; tile++) all.bytes[tile] = 64, all.rows[tile] = EDGE;
-    _tile_loadconfig(&all);
 }
 
 /* Sums as the rest wants them: [activation][BAND rows]; 8-bit weights get their scale. */
@@ -223,8 +183,7 @@ static void put(const matrix *w, int first, int count, const float *sums, float 
     }
 }
 
-/* A band of rows: what lies in `sums` goes where it belongs. */
-static void finish_band(worker *me, const linear *job, int first, int last, const float *sums, float *value) {
+void finish_band(worker *me, const linear *job, int first, int last, const float *sums, float *value) {
     for (int m = 0; m < job->m; m += BAND) {
         linear part = *job;
         part.m = job->m - m < BAND ? job->m - m : BAND;
@@ -237,6 +196,10 @@ static void finish_band(worker *me, const linear *job, int first, int last, cons
 
 static void together(worker *me, const linear *job) {
     const matrix *w = job->w;
+    if (w->kind == INT8) {
+        together_int8(me, job);
+        return;
+    }
     const int parts = parts_of(w->kind), actives = active_parts_of(w->kind), run = RUN_PARTS / (parts + actives);
     const int all = steps(w->columns), blocks = padded(job->m, EDGE) / EDGE;
     const size_t next = (size_t)all * actives * TILE, band_sums = (size_t)padded(job->m, BAND) * BAND;
@@ -273,7 +236,7 @@ static void together(worker *me, const linear *job) {
 /* The processor has AMX and bfloat16, the system keeps its registers, and lets this process use them. */
 static int allowed(void) {
     unsigned a, b, c, d, low, high;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1)) return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1) || !(d >> 25 & 1)) return 0;
     if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return 0;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -284,13 +247,14 @@ static int allowed(void) {
 const kernels *kernels_amx(void) {
     static int known = -1;
     static kernels with;
+    const int few[] = {24, 24, 24, MOST, 48}; /* measured on GPT-2 small */
     if (known < 0) {
         with = kernels_avx512;
         with.name = "avx512 and amx";
         with.together = together;
         with.together_packed = packed_room;
         with.together_scratch = scratch_room;
-        with.few = with.few_whole = 24;
+        memcpy(with.few, few, sizeof few);
         known = allowed();
     }
     return known ? &with : NULL;

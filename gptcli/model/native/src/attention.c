@@ -5,7 +5,7 @@
 
 size_t attention_scratch(int capacity, int size) {
     size_t keys = padded(capacity, WIDEST);
-    return keys * size + (size_t)TALLEST * size + 2 * (size_t)TALLEST * keys;
+    return keys * size + (size_t)TALLEST * size + (size_t)TALLEST * keys;
 }
 
 /* Put the new keys and values of one head where they belong in the cache. */
@@ -46,7 +46,7 @@ static void by_blocks(worker *me, const attention *job, int head) {
     const float *keys = job->keys + start, *values = job->values + start;
     const int past = job->positions[0], all = past + job->m, most = padded(all, wide);
     float *turned = me->scratch, *queries = turned + (size_t)padded(job->capacity, WIDEST) * size;
-    float *p = queries + TALLEST * size, *weights = p + (size_t)TALLEST * padded(job->capacity, WIDEST);
+    float *p = queries + TALLEST * size;
     for (int s = 0; s < all; s += wide)
         turn(keys + (size_t)s * size, size, all - s < wide ? all - s : wide, wide, size, 1.0f, turned + (size_t)s * size);
     for (int m = 0; m < job->m; m += tall) {
@@ -61,10 +61,9 @@ static void by_blocks(worker *me, const attention *job, int head) {
             factor[i] = 1.0f / me->k->softmax(row, own);
             memset(row + own, 0, (size_t)(seen - own) * sizeof *row);
         }
-        turn(p, most, count, tall, seen, 1.0f, weights);
         for (int d = 0; d < size; d += wide)
-            me->k->tile(seen, weights, values + d, size, job->out + m * width + (size_t)head * size + d, width, count,
-                        size - d < wide ? size - d : wide, 0);
+            me->k->tile_rows(seen, p, most, values + d, size, job->out + m * width + (size_t)head * size + d, width, count,
+                             size - d < wide ? size - d : wide);
         for (int i = 0; i < count; i++) {
             float *out = job->out + (m + i) * width + (size_t)head * size;
             for (int d = 0; d < size; d++) out[d] *= factor[i];

@@ -54,19 +54,20 @@ enum { WIDE = VECTORS * LANES };
 /* A matrix has to be packed for tiles, which a short prompt does not repay: measured on GPT-2 small. */
 enum { FEW = LANES == 16 ? 48 : LANES == 1 ? 8 : 24, FEW_WHOLE = 2 * FEW };
 
-static void tile(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n, int add) {
+INLINE void tile_of(int k, const float *a, const size_t next, const size_t down, const float *b, size_t b_stride, float *c,
+                    size_t c_stride, int m, int n, int add) {
     vec sum[TALL][VECTORS];
 #pragma GCC unroll 16
     for (int i = 0; i < TALL; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++) sum[i][j] = v_zero();
-    for (; k > 0; k--, a += TALL, b += b_stride) {
+    for (; k > 0; k--, a += next, b += b_stride) {
         vec right[VECTORS];
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++) right[j] = v_load(b + j * LANES);
 #pragma GCC unroll 16
         for (int i = 0; i < TALL; i++) {
-            vec left = v_set(a[i]);
+            vec left = v_set(a[i * down]);
 #pragma GCC unroll 4
             for (int j = 0; j < VECTORS; j++) sum[i][j] = v_fma(left, right[j], sum[i][j]);
         }
@@ -85,6 +86,15 @@ static void tile(int k, const float *a, const float *b, size_t b_stride, float *
     if (whole) return;
     for (int i = 0; i < m; i++)
         for (int j = 0; j < n; j++) c[i * c_stride + j] = part[i * WIDE + j] + (add ? c[i * c_stride + j] : 0.0f);
+}
+
+static void tile(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n, int add) {
+    tile_of(k, a, TALL, 1, b, b_stride, c, c_stride, m, n, add);
+}
+
+static void tile_rows(int k, const float *a, size_t a_stride, const float *b, size_t b_stride, float *c, size_t c_stride, int m,
+                      int n) {
+    tile_of(k, a, 1, a_stride, b, b_stride, c, c_stride, m, n, 0);
 }
 
 static void norm(const float *x, const float *scale, const float *bias, float epsilon, int n, float *out) {
@@ -112,21 +122,31 @@ INLINE vec gelu_tanh(vec x) {
     return v_div(x, v_add(v_set(1.0f), v_exp(twice)));
 }
 
-static void activate(int which, int n, float *x) {
-    int i = 0;
-    if (which == GELU) {
-        for (; i < n; i++) x[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0.70710678118654752f));
-    } else if (which == RELU) {
-        for (; i < n; i++) x[i] = x[i] > 0 ? x[i] : 0;
-    } else {
-        for (; i + LANES <= n; i += LANES) v_store(x + i, gelu_tanh(v_load(x + i)));
-        if (i < n) {
-            float padded[LANES] = {0};
-            memcpy(padded, x + i, (size_t)(n - i) * sizeof *x);
-            v_store(padded, gelu_tanh(v_load(padded)));
-            memcpy(x + i, padded, (size_t)(n - i) * sizeof *x);
+INLINE vec finished(vec x, vec bias, vec before, const int how, const int activation) {
+    x = v_add(x, bias);
+    if (how == ACTIVATE) return activation == RELU ? v_max(x, v_zero()) : gelu_tanh(x);
+    return how == ADD ? v_add(before, x) : x;
+}
+
+static void finish(const float *sums, const float *bias, int n, int how, int activation, float *to) {
+    if (how == ACTIVATE && activation == GELU) {
+        for (int i = 0; i < n; i++) {
+            const float x = sums[i] + (bias ? bias[i] : 0.0f);
+            to[i] = 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
         }
+        return;
     }
+    int i = 0;
+    for (; i + LANES <= n; i += LANES)
+        v_store(to + i, finished(v_load(sums + i), bias ? v_load(bias + i) : v_zero(), v_load(to + i), how, activation));
+    if (i == n) return;
+    const size_t left = (size_t)(n - i) * sizeof *to;
+    float end[3][LANES] = {{0}};
+    memcpy(end[0], sums + i, left);
+    if (bias) memcpy(end[1], bias + i, left);
+    memcpy(end[2], to + i, left);
+    v_store(end[0], finished(v_load(end[0]), v_load(end[1]), v_load(end[2]), how, activation));
+    memcpy(to + i, end[0], left);
 }
 
 static float softmax(float *x, int n) {
@@ -184,6 +204,6 @@ INLINE float sum_of(const float *x, size_t n, const int early) {
 static float sum(const float *x, size_t n, int early) { return early ? sum_of(x, n, 1) : sum_of(x, n, 0); }
 
 const kernels KERNELS = {
-    NAME, rows, shorten, row, tile, TALL, WIDE, FEW, FEW_WHOLE, norm, activate,
+    NAME, rows, shorten, row, tile, tile_rows, TALL, WIDE, {FEW, FEW, FEW, FEW_WHOLE, FEW_WHOLE}, norm, finish,
     softmax, scores, mix, quantize, largest_of, exp_sum, sum, NULL, NULL, NULL,
 };

@@ -33,6 +33,7 @@ static inline size_t short_floats(int m, int columns) {
     return (size_t)m * (size_t)(short_columns(columns) / 2 + padded(spans(columns), 16));
 }
 enum activation { GELU_TANH, GELU, RELU };
+enum finish { STORE, ADD, ACTIVATE }; /* what becomes of a linear layer's sums */
 
 typedef struct {
     void *data;
@@ -68,10 +69,14 @@ typedef struct {
     void (*row)(const matrix *w, int row, int from, int count, float *out);
     /* c[m][n] (+)= a packed [k][TALL] x b [k][WIDE], row stride of b in floats; m rows and n columns of c are written. */
     void (*tile)(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n, int add);
+    /* The same with TALL rows of `a` as they lie, a stride apart; c is not added to. */
+    void (*tile_rows)(int k, const float *a, size_t a_stride, const float *b, size_t b_stride, float *c, size_t c_stride, int m,
+                      int n);
     int tall, wide;
-    int few, few_whole; /* up to so many tokens of a prompt go through `rows`; and where the weights are INT8 or INT4 */
+    int few[INT4 + 1]; /* for each kind of weights: up to so many tokens of a prompt go through `rows` */
     void (*norm)(const float *x, const float *weight, const float *bias, float epsilon, int n, float *out);
-    void (*activate)(int which, int n, float *x);
+    /* n sums of a linear layer, with their bias or NULL: to = sums, to += sums or to = activation(sums); it may be their place. */
+    void (*finish)(const float *sums, const float *bias, int n, int how, int activation, float *to);
     float (*softmax)(float *x, int n); /* in place, not divided; returns the sum */
     /* out[s] = q . keys[s] * scale, and out = sum of p[s] values[s], both over rows of d floats. */
     void (*scores)(const float *q, const float *keys, int count, int d, float scale, float *out);
@@ -118,7 +123,6 @@ struct worker {
 };
 
 /* product.c: y = x w^T + bias for m activations, shared out among the threads; nobody may read y before `meet`. */
-enum finish { STORE, ADD, ACTIVATE };
 struct linear {
     const matrix *w;
     const float *bias; /* [rows] or NULL */
@@ -131,8 +135,8 @@ struct linear {
 void linear_run(worker *me, const linear *job);
 size_t packed_floats(const kernels *k, int m, int columns);
 size_t linear_scratch(const kernels *k, int m, int columns);
-/* Bias, activation or residual for columns first..last of y, where value holds the products: [m, stride]. */
-void finish_part(const worker *me, const linear *job, float *value, size_t stride, int first, int last);
+/* Bias, activation or residual for columns first..last of y: their sums are [m, stride]. */
+void finish_part(const worker *me, const linear *job, const float *sums, size_t stride, int first, int last);
 
 /* attention.c: the heads of one layer, for tokens whose queries, keys and values stand side by side in qkv. */
 typedef struct {

@@ -17,18 +17,10 @@ size_t linear_scratch(const kernels *k, int m, int columns) {
     return tiles > few ? tiles : few;
 }
 
-void finish_part(const worker *me, const linear *job, float *value, size_t stride, int first, int last) {
-    for (int m = 0; m < job->m; m++) {
-        float *from = value + m * stride, *to = job->y + m * job->stride + first;
-        const int n = last - first;
-        if (job->bias)
-            for (int i = 0; i < n; i++) from[i] += job->bias[first + i];
-        if (job->finish == ACTIVATE) me->k->activate(job->activation, n, from);
-        if (job->finish == ADD)
-            for (int i = 0; i < n; i++) to[i] += from[i];
-        else if (from != to)
-            for (int i = 0; i < n; i++) to[i] = from[i];
-    }
+void finish_part(const worker *me, const linear *job, const float *sums, size_t stride, int first, int last) {
+    const float *bias = job->bias ? job->bias + first : NULL;
+    for (int m = 0; m < job->m; m++)
+        me->k->finish(sums + m * stride, bias, last - first, job->finish, job->activation, job->y + m * job->stride + first);
 }
 
 /* The activations as INT8 and INT4 matrices take them. Few: every thread makes its own, which saves a meeting. */
@@ -109,18 +101,14 @@ static void many(worker *me, const linear *job) {
                             last - first, block > 0 || job->finish == ADD);
             }
         }
-        if (job->finish == ADD) { /* the products are in y already: only the bias is left */
-            if (job->bias)
-                for (int m = 0; m < job->m; m++)
-                    for (int i = first; i < last; i++) job->y[m * job->stride + i] += job->bias[i];
-        } else
-            finish_part(me, job, job->y + first, job->stride, first, last);
+        linear rest = *job;
+        if (job->finish == ADD) rest.finish = STORE; /* the sums are in y already: only the bias is left */
+        finish_part(me, &rest, job->y + first, job->stride, first, last);
     }
 }
 
 void linear_run(worker *me, const linear *job) {
-    const int most = job->w->kind >= INT8 ? me->k->few_whole : me->k->few;
-    if (!job->together || job->m <= most) few(me, job);
+    if (!job->together || job->m <= me->k->few[job->w->kind]) few(me, job);
     else if (me->k->together) me->k->together(me, job);
     else many(me, job);
 }

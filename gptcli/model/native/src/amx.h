@@ -1,0 +1,54 @@
+/* What amx.c and amx_int8.c share: the shape of a tile, and what happens to the sums. */
+#ifndef GPTCLI_AMX_H
+#define GPTCLI_AMX_H
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "native.h"
+
+/* Rows of a tile; tiles of weights at once; the sums of one; rows of weights at once, and bands of them that a thread takes. */
+enum { EDGE = 16, SIDE = 2, SQUARE = EDGE * EDGE, BAND = SIDE * EDGE, BANDS = 4 };
+
+/* Turn 16 x 16 numbers of 32 bits. */
+static inline void turn(__m512i x[EDGE]) {
+    __m512i y[EDGE];
+    for (int i = 0; i < EDGE; i += 2) {
+        y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+        y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+    }
+    for (int i = 0; i < EDGE; i += 4)
+        for (int j = 0; j < 2; j++) {
+            x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + j + 2]);
+            x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + j + 2]);
+        }
+    /* x[4 i + j] has, in its four quarters, column j of each quarter for rows 4 i .. 4 i + 3 */
+    for (int j = 0; j < 4; j++) {
+        const __m512i a = _mm512_shuffle_i32x4(x[j], x[4 + j], 0x88), b = _mm512_shuffle_i32x4(x[j], x[4 + j], 0xdd);
+        const __m512i c = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0x88), d = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0xdd);
+        y[j] = _mm512_shuffle_i32x4(a, c, 0x88);
+        y[8 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
+        y[4 + j] = _mm512_shuffle_i32x4(b, d, 0x88);
+        y[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
+    }
+    memcpy(x, y, sizeof y);
+}
+
+/* Eight full tiles. */
+static inline void configure(void) {
+    struct __attribute__((packed)) {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } all = {.palette = 1};
+    for (int tile = 0; tile < 8; tile++) all.bytes[tile] = 64, all.rows[tile] = EDGE;
+    _tile_loadconfig(&all);
+}
+
+/* amx.c: a band of rows is done, and sums [m / EDGE][tile][EDGE rows][EDGE activations] go where they belong. `value` is room
+ * for BAND x BAND. */
+void finish_band(worker *me, const linear *job, int first, int last, const float *sums, float *value);
+/* amx_int8.c: a prompt's product with 8-bit weights; needs no more room than the others. */
+void together_int8(worker *me, const linear *job);
+
+#endif
