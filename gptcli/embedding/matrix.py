@@ -1,6 +1,7 @@
 """A matrix that stays in its file: memory-mapped, read as float32 a few rows at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 from gptcli.checkpoint.header import TensorInfo
 from gptcli.errors import CheckpointError
+from gptcli.model.native.library import default_threads
 
 Floats = npt.NDArray[np.float32]
 
@@ -15,6 +17,8 @@ Floats = npt.NDArray[np.float32]
 _STORED = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
 # A chunk that is still in the cache when it is read the second time, yet large enough for BLAS to pay off.
 _CHUNK_BYTES = 4 << 20
+# So many numbers are worth all cores. The threads are ours: BLAS's wait for one another where the machine is busy.
+_MANY = 10_000_000
 
 
 class Matrix:
@@ -29,16 +33,52 @@ class Matrix:
         self._stored = stored
         self.shape: tuple[int, int] = (stored.shape[0], stored.shape[1])
         self._chunk_rows = max(1, chunk_bytes // (4 * self.shape[1]))
+        self._lengths = np.empty(0, np.float32)
 
-    def chunks(self, rows: int | None = None) -> Iterator[tuple[int, Floats]]:
-        """The first ``rows`` rows (all, without), a chunk at a time: the chunk's first row, and its numbers."""
+    def chunks(self, rows: int | None = None, first: int = 0) -> Iterator[tuple[int, Floats]]:
+        """The rows from ``first`` to before ``rows`` (or all), a chunk at a time: its first row, and its numbers."""
         end = self.shape[0] if rows is None else min(rows, self.shape[0])
-        for start in range(0, end, self._chunk_rows):
+        for start in range(first, end, self._chunk_rows):
             yield start, _as_float32(self._stored[start : min(start + self._chunk_rows, end)])
+
+    def each(self, of_chunk: Callable[[int, Floats], Floats], rows: int | None = None) -> Floats:
+        """A number for each of the first ``rows`` rows (all, without): [rows].
+
+        Args:
+            of_chunk: makes them, from the first row of a chunk and its numbers; several run at a time.
+            rows: how many.
+        """
+        result = np.empty(self.shape[0] if rows is None else min(rows, self.shape[0]), np.float32)
+
+        def fill(first: int, end: int) -> None:
+            for start, chunk in self.chunks(end, first):
+                result[start : start + len(chunk)] = of_chunk(start, chunk)
+
+        threads = default_threads() if len(result) * self.shape[1] >= _MANY else 1
+        edges = [len(result) * part // threads for part in range(threads + 1)]
+        if threads == 1:
+            fill(*edges)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(fill, edges[:-1], edges[1:]))
+        return result
+
+    def lengths(self, rows: int | None = None) -> Floats:
+        """The Euclidean lengths of the first ``rows`` rows (all, without): [rows]; worked out once."""
+        count = self.shape[0] if rows is None else min(rows, self.shape[0])
+        if len(self._lengths) < count:
+            self._lengths = self.each(lambda _, chunk: row_lengths(chunk), count)
+        return self._lengths[:count]
 
     def take(self, rows: Sequence[int]) -> Floats:
         """Some rows, [k, d]."""
         return _as_float32(self._stored[list(rows)])
+
+
+def row_lengths(vectors: Floats) -> Floats:
+    """The Euclidean length of each row of [n, d]: [n]."""
+    lengths: Floats = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    return lengths
 
 
 def map_tensor(tensor: TensorInfo) -> Matrix:

@@ -7,13 +7,13 @@ Cosine arithmetic follows gensim's ``KeyedVectors.most_similar`` (and word2vec's
 brought to length 1 before they are added. Dot products and distances are taken between the vectors as they are.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from gptcli.embedding.matrix import Floats, Matrix
+from gptcli.embedding.matrix import Floats, Matrix, row_lengths
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
 
@@ -58,20 +58,14 @@ def weighted_sum(vectors: Floats, weights: Sequence[float], metric: Metric) -> F
 
 def scores(matrix: Matrix, target: Floats, metric: Metric, rows: int | None = None) -> Floats:
     """How alike each of the first ``rows`` rows is to ``target`` [d]: [rows]. A row of zeros has cosine 0."""
-
-    def of_chunk(chunk: Floats) -> Floats:
-        if metric is Metric.euclidean:
-            distances: Floats = _lengths(chunk - target)
-            return distances
-        # On one thread: a chunk is soon done, and BLAS's threads wait for one another where the machine is busy.
-        dots: Floats = np.einsum("ij,j->i", chunk, target)
-        if metric is Metric.cosine:
-            dots /= np.maximum(_lengths(chunk), np.finfo(np.float32).tiny)
-        return dots
-
+    if metric is Metric.euclidean:
+        return matrix.each(lambda _, chunk: row_lengths(chunk - target), rows)
     if metric is Metric.cosine:
         target = unit(target)
-    return _by_chunk(matrix, of_chunk, rows)
+    dots = matrix.each(lambda _, chunk: np.einsum("ij,j->i", chunk, target), rows)
+    if metric is Metric.cosine:
+        dots /= np.maximum(matrix.lengths(rows), np.finfo(np.float32).tiny)
+    return dots
 
 
 def product_scores(matrix: Matrix, vectors: Floats, weights: Sequence[float], rows: int | None = None) -> Floats:
@@ -92,15 +86,16 @@ def product_scores(matrix: Matrix, vectors: Floats, weights: Sequence[float], ro
         raise InputError("--method mul needs at least one word that is added")
     targets = unit(vectors)
 
-    def of_chunk(chunk: Floats) -> Floats:
-        lengths = np.maximum(_lengths(chunk), np.finfo(np.float32).tiny)
-        shifted = np.maximum((1 + chunk @ targets.T / lengths[:, None]) / 2, 0)
+    lengths = np.maximum(matrix.lengths(rows), np.finfo(np.float32).tiny)
+
+    def of_chunk(first: int, chunk: Floats) -> Floats:
+        shifted = np.maximum((1 + chunk @ targets.T / lengths[first : first + len(chunk), None]) / 2, 0)
         added = np.prod(shifted[:, powers > 0] ** powers[powers > 0], axis=1)
         taken = np.prod(shifted[:, powers < 0] ** -powers[powers < 0], axis=1)
         ratio: Floats = (added / (taken + _EPSILON)).astype(np.float32)
         return ratio
 
-    return _by_chunk(matrix, of_chunk, rows)
+    return matrix.each(of_chunk, rows)
 
 
 def rank(
@@ -138,15 +133,3 @@ def pairwise(vectors: Floats, metric: Metric) -> npt.NDArray[np.float64]:
         exact /= np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     products: npt.NDArray[np.float64] = exact @ exact.T
     return products
-
-
-def _lengths(vectors: Floats) -> Floats:
-    lengths: Floats = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    return lengths
-
-
-def _by_chunk(matrix: Matrix, of_chunk: Callable[[Floats], Floats], rows: int | None) -> Floats:
-    result = np.empty(min(matrix.shape[0], rows or matrix.shape[0]), np.float32)
-    for start, chunk in matrix.chunks(len(result)):
-        result[start : start + len(chunk)] = of_chunk(chunk)
-    return result

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from gptcli.checkpoint.header import TensorInfo, read_header
+from gptcli.embedding import matrix as room
 from gptcli.embedding.matrix import Matrix, map_tensor
 from gptcli.embedding.metric import Metric
 from gptcli.embedding.vectors import scores
@@ -31,6 +32,18 @@ def test_chunks_cover_the_rows_once() -> None:
     chunks = list(Matrix(rows, chunk_bytes=3 * 2 * 4).chunks(8))
     assert [start for start, _ in chunks] == [0, 3, 6]
     assert np.array_equal(np.concatenate([chunk for _, chunk in chunks]), rows[:8])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 50])
+def test_on_all_cores_as_on_one(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).standard_normal((41, 3), np.float32)
+    monkeypatch.setattr(room, "_MANY", 1)
+    monkeypatch.setattr(room, "default_threads", lambda: threads)
+    matrix = Matrix(rows, chunk_bytes=4 * 3 * 4)
+    assert np.array_equal(matrix.each(lambda first, chunk: chunk[:, 0] + first * 0, 40), rows[:40, 0])
+    assert matrix.lengths(7) == pytest.approx(np.linalg.norm(rows[:7], axis=1), abs=1e-6)
+    assert matrix.lengths() == pytest.approx(np.linalg.norm(rows, axis=1), abs=1e-6)
+    assert np.array_equal(matrix.lengths(7), matrix.lengths()[:7])
 
 
 @pytest.mark.parametrize(
