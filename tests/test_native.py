@@ -22,7 +22,8 @@ from tests.checkpoint.zoo import CONFIGS, reference, understand
 from tests.held_out import held_out_ids, perplexity
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
-LEVELS_HERE = sorted({library.kernels(level): level for level in range(4)}.values())
+FLAGS = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+LEVELS_HERE = sorted({library.kernels(level): level for level in range(library.BEST + 1)}.values())
 SHAPES = {
     "as gpt2": GPTConfig(vocab_size=97, n_positions=160, n_embd=64, n_layer=2, n_head=4),
     "odd": GPTConfig(vocab_size=101, n_positions=70, n_embd=66, n_layer=3, n_head=3, n_inner=77, activation="gelu"),
@@ -94,7 +95,7 @@ def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS_HERE)
-@pytest.mark.parametrize("hidden", [2080, 2100])  # more than two spans of 1,024; whole groups of 32, and not
+@pytest.mark.parametrize("hidden", [2080, 2100, 77])  # more than two spans of 1,024; whole groups of 32, and not
 @pytest.mark.parametrize("kind", ["int8", "int4"])
 def test_long_rows_have_several_steps(kind: Any, hidden: int, level: int) -> None:
     config = GPTConfig(vocab_size=97, n_positions=64, n_embd=96, n_layer=2, n_head=3, n_inner=hidden)
@@ -106,6 +107,9 @@ def test_long_rows_have_several_steps(kind: Any, hidden: int, level: int) -> Non
     most = {"int8": 5e-4, "int4": 2e-2}[kind]
     for rows in (1, 11):
         assert both(rounded, in_c(model, kind, level), [[3, 5]] * rows, [ids[:rows] for ids in steps]) < most
+    for length in (49, 61):  # prompts that no tile divides
+        prompt = np.random.default_rng(2).integers(0, 97, length).tolist()
+        assert both(rounded, in_c(model, kind, level), [prompt], [[3], [5]]) < most
 
 
 @pytest.mark.parametrize("level", LEVELS_HERE)
@@ -116,6 +120,13 @@ def test_what_overflows_is_not_hidden(kind: Any, level: int) -> None:
     engine = in_c(model, kind, level)
     assert not np.isfinite(engine.prefill([[1]], 8)).any()
     assert not np.isfinite(engine.step([2])).any()
+    assert not np.isfinite(engine.prefill([[1] * 100], 128)).any()
+
+
+@pytest.mark.skipif(library.kernels() != "avx512 and amx", reason="a compiler that knows AMX knows VNNI too")
+def test_what_the_compiler_knows_is_there() -> None:
+    assert library.kernels(library.BEST - 1) == "avx512 and vnni"
+    assert library.kernels(2) == ("avx2 and vnni" if " avx_vnni " in FLAGS else "avx2")
 
 
 @pytest.mark.parametrize("kind", ["F32", "int8", "int4"])

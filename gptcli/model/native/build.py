@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
@@ -21,6 +22,8 @@ _X86 = {
     "avx2": ("-mavx2", "-mfma", "-mf16c"),
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma", "-mf16c"),
 }
+# Newer than some compilers.
+_VNNI = {"avx2_vnni": (*_X86["avx2"], "-mavxvnni"), "avx512_vnni": (*_X86["avx512"], "-mavx512vnni")}
 _AMX = (*_X86["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf16", "-mamx-int8")
 
 
@@ -48,9 +51,11 @@ def build(folder: Path = _FOLDER) -> Path:
     library = folder / ("libgptcli.dylib" if sys.platform == "darwin" else "libgptcli.so")
     with tempfile.TemporaryDirectory() as work:
         x86 = platform.machine() in ("x86_64", "AMD64")
-        tiles = _if_known(compiler, Path(work), _TILES, _AMX) if x86 and sys.platform == "linux" else []
-        known = ("-DGPTCLI_AMX",) if tiles else ()
-        objects = [*tiles, *(_compiled(compiler, Path(work), source, flags=known) for source in _SOURCES)]
+        vnni = _kernels(compiler, Path(work), _VNNI) if x86 else []
+        known = ["-DGPTCLI_VNNI"] if vnni else []
+        tiles = _amx(compiler, Path(work), known) if x86 and sys.platform == "linux" else []
+        known += ["-DGPTCLI_AMX"] if tiles else []
+        objects = [*tiles, *vnni, *(_compiled(compiler, Path(work), source, flags=known) for source in _SOURCES)]
         objects.append(_compiled(compiler, Path(work), "kernels.c", "plain"))
         if x86:
             objects += [_compiled(compiler, Path(work), "kernels.c", name, flags) for name, flags in _X86.items()]
@@ -63,24 +68,33 @@ def build(folder: Path = _FOLDER) -> Path:
     return library
 
 
-def _compiled(compiler: list[str], work: Path, source: str, kernels: str = "", flags: tuple[str, ...] = ()) -> Path:
+def _compiled(compiler: list[str], work: Path, source: str, kernels: str = "", flags: Sequence[str] = ()) -> Path:
     made = work / f"{Path(source).stem}{kernels}.o"
     names = (f"-DKERNELS=kernels_{kernels}", f'-DNAME="{_name(kernels)}"') if kernels else ()
     _run([*compiler, *_FLAGS, *flags, *names, "-c", str(_FOLDER / "src" / source), "-o", str(made)])
     return made
 
 
-def _if_known(compiler: list[str], work: Path, sources: tuple[str, ...], flags: tuple[str, ...]) -> list[Path]:
-    """The objects, or nothing where the compiler is older than the instructions."""
+def _kernels(compiler: list[str], work: Path, copies: dict[str, tuple[str, ...]]) -> list[Path]:
+    """Copies of the kernels, or nothing where the compiler is older than the instructions."""
     try:
-        return [_compiled(compiler, work, source, flags=flags) for source in sources]
+        return [_compiled(compiler, work, "kernels.c", name, flags) for name, flags in copies.items()]
+    except NoCompilerError:
+        return []
+
+
+def _amx(compiler: list[str], work: Path, known: list[str]) -> list[Path]:
+    """The objects for AMX, or nothing where the compiler is older than it."""
+    try:
+        return [_compiled(compiler, work, source, flags=(*_AMX, *known)) for source in _TILES]
     except NoCompilerError:
         return []
 
 
 def _name(kernels: str) -> str:
     """What the plain copy really is: NEON belongs to every 64-bit ARM."""
-    return "neon" if kernels == "plain" and platform.machine() in ("aarch64", "arm64") else kernels
+    neon = kernels == "plain" and platform.machine() in ("aarch64", "arm64")
+    return "neon" if neon else kernels.replace("_", " and ")
 
 
 def _run(command: list[str]) -> None:

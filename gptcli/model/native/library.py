@@ -7,7 +7,8 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 NAMES = ("libgptcli.so", "libgptcli.dylib")
-BEST = 3  # the best instruction set there is; 2: without AMX; 1: at most AVX2; 0: plain C
+# The best instruction set there is; 4: no AMX; 3: AVX-512 without VNNI; 2: AVX2 with VNNI, 1: without; 0: plain C.
+BEST = 5
 
 
 @functools.cache
@@ -29,7 +30,7 @@ def available() -> bool:
 def kernels(level: int = BEST) -> str | None:
     """The instruction set that would be used; None without the library.
 
-    One of ``avx512 and amx``, ``avx512``, ``avx2``, ``neon``, ``plain``.
+    One of ``avx512 and amx``, ``avx512 and vnni``, ``avx512``, ``avx2 and vnni``, ``avx2``, ``neon``, ``plain``.
     """
     found = library()
     return None if found is None else str(found.gptcli_kernels(level).decode())

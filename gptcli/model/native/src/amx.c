@@ -249,7 +249,11 @@ const kernels *kernels_amx(void) {
     static kernels with;
     const int few[] = {24, 24, 24, MOST, 48}; /* measured on GPT-2 small */
     if (known < 0) {
+#ifdef GPTCLI_VNNI
+        with = kernels_avx512_vnni; /* every processor with AMX has it */
+#else
         with = kernels_avx512;
+#endif
         with.name = "avx512 and amx";
         with.together = together;
         with.together_packed = packed_room;

@@ -35,9 +35,15 @@ static const kernels *kernels_for(int level) {
     int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 #ifdef GPTCLI_AMX
-    if (level >= 3 && avx512 && kernels_amx()) return kernels_amx();
+    if (level >= 5 && avx512 && kernels_amx()) return kernels_amx();
 #endif
-    if (level >= 2 && avx512) return &kernels_avx512;
+#ifdef GPTCLI_VNNI
+    if (level >= 4 && avx512 && __builtin_cpu_supports("avx512vnni")) return &kernels_avx512_vnni;
+#endif
+    if (level >= 3 && avx512) return &kernels_avx512;
+#ifdef GPTCLI_VNNI
+    if (level >= 2 && avx2 && __builtin_cpu_supports("avxvnni")) return &kernels_avx2_vnni;
+#endif
     if (level >= 1 && avx2) return &kernels_avx2;
 #endif
     (void)level;
@@ -46,8 +52,8 @@ static const kernels *kernels_for(int level) {
 
 const char *gptcli_kernels(int level) { return kernels_for(level)->name; }
 
-/* Shapes in the order of the structure. `level`: 3 takes the best instruction set there is, 2 no
- * AMX, 1 at most AVX2, 0 plain C. */
+/* Shapes in the order of the structure. `level`: 5 takes the best instruction set there is, 4 no AMX, 3 at most AVX-512 without
+ * VNNI, 2 AVX2 with it, 1 AVX2 without, 0 plain C. */
 void *gptcli_new(const int *shape, float epsilon, float scale, int threads, int level) {
     gpt *g = calloc(1, sizeof *g);
     if (!g) return NULL;
@@ -100,7 +106,7 @@ int gptcli_finite(const void *source, size_t n, int kind) { return all_finite(so
 /* Bytes a second that all threads read together: the best of some readings of so much memory; 0: there is not so much. */
 double gptcli_bandwidth(int threads, int megabytes, int times) {
     pool_start(threads);
-    return memory_bandwidth(kernels_for(3), megabytes, times);
+    return memory_bandwidth(kernels_for(5), megabytes, times);
 }
 
 enum { PARTS = 16 };

@@ -52,7 +52,12 @@ enum { TALL = 4, VECTORS = 4 };
 #endif
 enum { WIDE = VECTORS * LANES };
 /* A matrix has to be packed for tiles, which a short prompt does not repay: measured on GPT-2 small. */
-enum { FEW = LANES == 16 ? 48 : LANES == 1 ? 8 : 24, FEW_WHOLE = 2 * FEW };
+enum { FEW = LANES == 16 ? 48 : LANES == 1 ? 8 : 24 };
+#ifdef VNNI
+enum { FEW_INT8 = 48, FEW_INT4 = 20 };
+#else
+enum { FEW_INT8 = 2 * FEW, FEW_INT4 = 2 * FEW };
+#endif
 
 INLINE void tile_of(int k, const float *a, const size_t next, const size_t down, const float *b, size_t b_stride, float *c,
                     size_t c_stride, int m, int n, int add) {
@@ -96,6 +101,13 @@ static void tile_rows(int k, const float *a, size_t a_stride, const float *b, si
                       int n) {
     tile_of(k, a, 1, a_stride, b, b_stride, c, c_stride, m, n, 0);
 }
+
+#ifdef VNNI
+#include "whole.h"
+#define WHOLE whole_pack, whole_tile
+#else
+#define WHOLE NULL, NULL
+#endif
 
 static void norm(const float *x, const float *scale, const float *bias, float epsilon, int n, float *out) {
     vec sum = v_zero();
@@ -204,6 +216,6 @@ INLINE float sum_of(const float *x, size_t n, const int early) {
 static float sum(const float *x, size_t n, int early) { return early ? sum_of(x, n, 1) : sum_of(x, n, 0); }
 
 const kernels KERNELS = {
-    NAME, rows, shorten, row, tile, tile_rows, TALL, WIDE, {FEW, FEW, FEW, FEW_WHOLE, FEW_WHOLE}, norm, finish,
+    NAME, rows, shorten, row, tile, tile_rows, WHOLE, TALL, WIDE, {FEW, FEW, FEW, FEW_INT8, FEW_INT4}, norm, finish,
     softmax, scores, mix, quantize, largest_of, exp_sum, sum, NULL, NULL, NULL,
 };

@@ -72,6 +72,9 @@ typedef struct {
     /* The same with TALL rows of `a` as they lie, a stride apart; c is not added to. */
     void (*tile_rows)(int k, const float *a, size_t a_stride, const float *b, size_t b_stride, float *c, size_t c_stride, int m,
                       int n);
+    /* whole.h: the same in whole numbers, for INT8 and INT4; NULL where float32 is as fast. */
+    void (*whole_pack)(const matrix *w, int first, int count, float *to);
+    void (*whole_tile)(const matrix *w, const float *packed, const int16_t *a, const float *step, float *sums);
     int tall, wide;
     int few[INT4 + 1]; /* for each kind of weights: up to so many tokens of a prompt go through `rows` */
     void (*norm)(const float *x, const float *weight, const float *bias, float epsilon, int n, float *out);
@@ -97,6 +100,9 @@ enum { MOST = 8, TALLEST = 12, WIDEST = 32, SPARE = 64 }; /* SPARE: floats that 
 extern const kernels kernels_plain;
 #if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
 extern const kernels kernels_avx2, kernels_avx512;
+#ifdef GPTCLI_VNNI
+extern const kernels kernels_avx2_vnni, kernels_avx512_vnni;
+#endif
 #endif
 
 /* amx.c, where the compiler knows it; NULL where the machine has no AMX. */

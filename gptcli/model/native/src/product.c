@@ -5,6 +5,11 @@
 enum { DEEP = 384, CHUNK = 64 }; /* columns of a block (whole groups of 4-bit weights), and rows finished at once */
 enum { LEAST = 16 }; /* rows handed out at once, at the end of a step */
 
+/* Rows packed for whole numbers, and the sums of a tile. */
+static size_t whole_floats(int columns) {
+    return (size_t)(short_columns(columns) / 2 + short_columns(columns) / GROUP + 1 + TALLEST) * WIDEST;
+}
+
 size_t packed_floats(const kernels *k, int m, int columns) {
     const size_t tiles = k->together ? k->together_packed(m, columns) : (size_t)padded(m, TALLEST) * columns;
     const size_t shortened = short_floats(m, columns);
@@ -13,8 +18,9 @@ size_t packed_floats(const kernels *k, int m, int columns) {
 
 size_t linear_scratch(const kernels *k, int m, int columns) {
     const size_t tiles = k->together && m > MOST ? k->together_scratch(m, columns) : (size_t)(DEEP + 1) * WIDEST + DEEP;
-    const size_t few = (size_t)MOST * CHUNK + short_floats(MOST, columns);
-    return tiles > few ? tiles : few;
+    const size_t few = (size_t)MOST * CHUNK + short_floats(MOST, columns), whole = k->whole_tile ? whole_floats(columns) : 0;
+    const size_t most = tiles > few ? tiles : few;
+    return most > whole ? most : whole;
 }
 
 void finish_part(const worker *me, const linear *job, const float *sums, size_t stride, int first, int last) {
@@ -107,8 +113,30 @@ static void many(worker *me, const linear *job) {
     }
 }
 
+/* INT8 and INT4 matrices times activations in 16 bits. There are at least as many of those as a tile has: the last tile takes
+ * some again. */
+static void many_whole(worker *me, const linear *job) {
+    const int wide = me->k->wide, tall = me->k->tall, rows = job->w->rows, columns = job->w->columns;
+    const activations all = shortened(me, job);
+    float *sums = me->scratch, *packed = sums + TALLEST * WIDEST;
+    tickets *counter = me->phase++;
+    for (int first, last; take(counter, rows, wide, &first, &last);) {
+        me->k->whole_pack(job->w, first, last - first, packed);
+        for (int m = 0; m < job->m; m += tall) {
+            const int from = m + tall <= job->m ? m : job->m - tall;
+            const activations some = from_place(all, from, columns);
+            me->k->whole_tile(job->w, packed, some.whole, some.step, sums);
+            linear part = *job;
+            part.m = from + tall - m;
+            part.y += (size_t)m * job->stride;
+            finish_part(me, &part, sums + (m - from) * wide, wide, first, last);
+        }
+    }
+}
+
 void linear_run(worker *me, const linear *job) {
     if (!job->together || job->m <= me->k->few[job->w->kind]) few(me, job);
     else if (me->k->together) me->k->together(me, job);
+    else if (me->k->whole_tile && job->w->kind >= INT8) many_whole(me, job);
     else many(me, job);
 }

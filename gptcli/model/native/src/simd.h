@@ -84,7 +84,16 @@ typedef __m512i longs, shorts;
 static inline longs w_zero(void) { return _mm512_setzero_si512(); }
 static inline shorts w_load(const int16_t *p) { return _mm512_loadu_si512(p); }
 static inline shorts w_int8(const int8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
+#ifdef __AVX512VNNI__
+#define VNNI
+static inline longs w_dot(shorts a, shorts b, longs c) { /* GCC 12 moves the intrinsic's sums about */
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+    return c;
+}
+#else
 static inline longs w_dot(shorts a, shorts b, longs c) { return _mm512_add_epi32(c, _mm512_madd_epi16(a, b)); }
+#endif
+static inline shorts w_pair(int32_t pair) { return _mm512_set1_epi32(pair); }
 static inline vec w_float(longs a) { return _mm512_cvtepi32_ps(a); }
 static inline shorts w_table(void) { /* the levels twice: an index's fifth bit, the next half's lowest, does not matter */
     __m256i once = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)LEVELS));
@@ -138,7 +147,16 @@ typedef __m256i longs, shorts;
 static inline longs w_zero(void) { return _mm256_setzero_si256(); }
 static inline shorts w_load(const int16_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline shorts w_int8(const int8_t *p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)); }
+#ifdef __AVXVNNI__
+#define VNNI
+static inline longs w_dot(shorts a, shorts b, longs c) {
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+    return c;
+}
+#else
 static inline longs w_dot(shorts a, shorts b, longs c) { return _mm256_add_epi32(c, _mm256_madd_epi16(a, b)); }
+#endif
+static inline shorts w_pair(int32_t pair) { return _mm256_set1_epi32(pair); }
 static inline vec w_float(longs a) { return _mm256_cvtepi32_ps(a); }
 static inline shorts w_table(void) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)LEVELS)); }
 static inline void w_levels(const uint8_t *p, shorts table, shorts out[2]) {
