@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from gptcli.commands import SETTINGS, Commands
 from gptcli.errors import GptcliError
 from gptcli.show.console import notice
+from gptcli.show.text import visible
 
 # Typer's own base of everything it says about wrong usage: BadParameter < UsageError < ClickException. The releases
 # that we allow do not all export that base by name.
@@ -52,6 +53,8 @@ class ErrorBoundary(TyperGroup):
             code = _say(str(error), error.exit_code)
         except _UsageError as error:
             code = _say(_one_line(error), 2)
+        except UnicodeEncodeError as error:  # Typer looks for a file of that name
+            code = _say(f"no file can have the name {visible(str(error.object)):.200}, which is not Unicode", 2)
         except typer.Abort:
             code = 130
         except ModuleNotFoundError as error:

@@ -61,6 +61,12 @@ def test_the_process_leaves_with_its_code_after_what_was_left_for_the_end(argume
     assert "Traceback" not in done.stderr
 
 
+def test_a_name_that_no_file_can_have() -> None:
+    done = CliRunner().invoke(app, ["generate", "A", "--prompts-file", "a\ud800b"])
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("error: no file can have the name a\\ud800b")
+
+
 def test_version() -> None:
     done = CliRunner().invoke(app, ["--version"])
     assert (done.exit_code, done.stdout) == (0, f"gptcli {__version__}\n")
