@@ -45,9 +45,34 @@ static inline void configure(void) {
     _tile_loadconfig(&all);
 }
 
-/* amx.c: a band of rows is done, and sums [m / EDGE][tile][EDGE rows][EDGE activations] go where they belong. `value` is room
- * for BAND x BAND. */
-void finish_band(worker *me, const linear *job, int first, int last, const float *sums, float *value);
+/* Sums as the rest wants them: [activation][BAND rows]; 8-bit weights get their scale. */
+static inline void put(const matrix *w, int first, int count, const float *sums, float *value) {
+    for (int tile = 0; tile < SIDE; tile++) {
+        __m512i rows[EDGE];
+        for (int i = 0; i < EDGE; i++) {
+            const int row = tile * EDGE + i;
+            __m512 read = _mm512_loadu_ps(sums + (size_t)tile * SQUARE + i * EDGE);
+            if (w->kind == INT8) read = _mm512_mul_ps(read, _mm512_set1_ps(row < count ? w->scale[first + row] : 0.0f));
+            rows[i] = _mm512_castps_si512(read);
+        }
+        turn(rows);
+        for (int i = 0; i < EDGE; i++) _mm512_storeu_si512(value + i * BAND + tile * EDGE, rows[i]);
+    }
+}
+
+/* A band of rows is done, and sums [m / EDGE][tile][EDGE rows][EDGE activations] go where they belong. `value` is room for BAND x
+ * BAND. */
+static inline void finish_band(worker *me, const linear *job, int first, int last, const float *sums, float *value) {
+    for (int m = 0; m < job->m; m += BAND) {
+        linear part = *job;
+        part.m = job->m - m < BAND ? job->m - m : BAND;
+        part.y += (size_t)m * job->stride;
+        for (int i = 0; i < part.m; i += EDGE)
+            put(job->w, first, last - first, sums + (size_t)(m + i) * BAND, value + i * BAND);
+        finish_part(me, &part, value, BAND, first, last);
+    }
+}
+
 /* amx_int8.c: a prompt's product with 8-bit weights; needs no more room than the others. */
 void together_int8(worker *me, const linear *job);
 
