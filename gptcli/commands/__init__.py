@@ -29,7 +29,7 @@ NAMES = (
 )
 # Longer names for the same, which the help does not list.
 ALIASES = {"count-params": "params", "embed-similarity": "similarity"}
-
+_FILES = {name: name for name in NAMES} | ALIASES
 
 # What every app of ours, large or small, tells Typer.
 SETTINGS: dict[str, Any] = {
@@ -46,9 +46,7 @@ def app_of(name: str) -> typer.Typer:
     Raises:
         KeyError: there is no such command.
     """
-    if name not in NAMES and name not in ALIASES:
-        raise KeyError(name)
-    own = ALIASES.get(name, name)
+    own = _FILES[name]
     module = import_module(f"{__name__}.{own}")
     command = getattr(module, own)
     if isinstance(command, typer.Typer):
@@ -65,13 +63,13 @@ class Commands(Mapping[str, Any]):
         self._made: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*NAMES, *ALIASES))
+        return iter(_FILES)
 
     def __len__(self) -> int:
-        return len(NAMES) + len(ALIASES)
+        return len(_FILES)
 
     def __contains__(self, name: object) -> bool:
-        return name in NAMES or name in ALIASES
+        return name in _FILES
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._made:

@@ -1,7 +1,6 @@
 """A matrix that stays in its file: memory-mapped, read as float32 a few rows at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -59,6 +58,8 @@ class Matrix:
         if threads == 1:
             fill(*edges)
         else:
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(fill, edges[:-1], edges[1:]))
         return result

@@ -49,8 +49,7 @@ def next_logits(engine: Engine, ids: Sequence[int], n_vocab: int) -> NDArray[np.
     Raises:
         InputError: there is no token, or more than the context holds.
     """
-    check_fits(ids, engine.n_positions)
-    return engine.prefill([ids], len(ids))[0, :n_vocab]
+    return np.asarray(next(each_logits(engine, ids, n_vocab, len(ids) - 1))[0])
 
 
 def each_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> Iterator[NDArray[np.float32]]:

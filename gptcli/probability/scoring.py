@@ -99,9 +99,7 @@ def _readings(
     for start in range(0, len(ids), step):
         window = ids[start : start + context]
         known = len(readings) - start  # expectations of this window that an earlier one already gave
-        readings += [
-            each for each in read(checkpoint.engine, window, checkpoint.n_vocab, known) if each.next is not None
-        ]
+        readings += list(read(checkpoint.engine, window, checkpoint.n_vocab, known))[:-1]
         progress(len(readings) + 1, len(ids))
         if start + context >= len(ids):
             break

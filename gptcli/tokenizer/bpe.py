@@ -116,8 +116,10 @@ class Tokenizer:
 
     def _encoding_for(self, text: str) -> "Encoding":
         """All ranks, or those that can occur in this text: no other one takes part in its merges."""
+        if "_encoding" in self.__dict__ or len(text) > _SHORT_TEXT or self._short_texts == _SHORT_TEXTS:
+            return self._encoding
         data = unicode_only(text).encode()
-        if "_encoding" in self.__dict__ or len(data) > _SHORT_TEXT or self._short_texts == _SHORT_TEXTS:
+        if len(data) > _SHORT_TEXT:
             return self._encoding
         self._short_texts += 1
         within = {data[start:end] for start in range(len(data)) for end in range(start + 1, len(data) + 1)}

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
@@ -51,9 +51,11 @@ def build(folder: Path = _FOLDER) -> Path:
     library = folder / ("libgptcli.dylib" if sys.platform == "darwin" else "libgptcli.so")
     with tempfile.TemporaryDirectory() as work:
         x86 = platform.machine() in ("x86_64", "AMD64")
-        vnni = _kernels(compiler, Path(work), _VNNI) if x86 else []
+        copies = [("kernels.c", name, flags) for name, flags in _VNNI.items()]
+        vnni = _if_known(compiler, Path(work), copies) if x86 else []
         known = ["-DGPTCLI_VNNI"] if vnni else []
-        tiles = _amx(compiler, Path(work), known) if x86 and sys.platform == "linux" else []
+        products = [(source, "", (*_AMX, *known)) for source in _TILES]
+        tiles = _if_known(compiler, Path(work), products) if x86 and sys.platform == "linux" else []
         known += ["-DGPTCLI_AMX"] if tiles else []
         objects = [*tiles, *vnni, *(_compiled(compiler, Path(work), source, flags=known) for source in _SOURCES)]
         objects.append(_compiled(compiler, Path(work), "kernels.c", "plain"))
@@ -75,18 +77,10 @@ def _compiled(compiler: list[str], work: Path, source: str, kernels: str = "", f
     return made
 
 
-def _kernels(compiler: list[str], work: Path, copies: dict[str, tuple[str, ...]]) -> list[Path]:
-    """Copies of the kernels, or nothing where the compiler is older than the instructions."""
+def _if_known(compiler: list[str], work: Path, jobs: Iterable[tuple[str, str, Sequence[str]]]) -> list[Path]:
+    """The objects of all jobs (see ``_compiled``), or nothing where the compiler is older than the instructions."""
     try:
-        return [_compiled(compiler, work, "kernels.c", name, flags) for name, flags in copies.items()]
-    except NoCompilerError:
-        return []
-
-
-def _amx(compiler: list[str], work: Path, known: list[str]) -> list[Path]:
-    """The objects for AMX, or nothing where the compiler is older than it."""
-    try:
-        return [_compiled(compiler, work, source, flags=(*_AMX, *known)) for source in _TILES]
+        return [_compiled(compiler, work, *job) for job in jobs]
     except NoCompilerError:
         return []
 

@@ -179,7 +179,7 @@ static void together(worker *me, const linear *job) {
     const size_t next = (size_t)all * actives * TILE, band_sums = (size_t)padded(job->m, BAND) * BAND;
     const size_t band_weights = (size_t)all * parts * SIDE * TILE;
     float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + BAND * BAND;
-    brain *weights = (brain *)(((uintptr_t)(sums + BANDS * band_sums) + 63) & ~(uintptr_t)63);
+    brain *weights = aligned(sums + BANDS * band_sums);
     pack_activations(me, job);
     meet();
     tickets *counter = me->phase++;
@@ -197,10 +197,7 @@ static void together(worker *me, const linear *job) {
                     float *own = sums + band * band_sums + (size_t)at * EDGE * BAND;
                     product_of(w->kind, at + 1 < blocks, rows, x, next, step, all - step < run ? all : step + run, own);
                 }
-        for (int band = 0; band < bands; band++) {
-            const int row = first + band * BAND;
-            finish_band(me, job, row, last - row < BAND ? last : row + BAND, sums + band * band_sums, value);
-        }
+        finish_bands(me, job, first, last, sums, band_sums, value);
     }
     _tile_release();
 }

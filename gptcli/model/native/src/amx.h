@@ -73,6 +73,16 @@ static inline void finish_band(worker *me, const linear *job, int first, int las
     }
 }
 
+/* And all bands of rows first..last, whose sums lie band_sums apart. */
+static inline void finish_bands(worker *me, const linear *job, int first, int last, const float *sums, size_t band_sums,
+                                float *value) {
+    for (; first < last; first += BAND, sums += band_sums)
+        finish_band(me, job, first, last - first < BAND ? last : first + BAND, sums, value);
+}
+
+/* The next place where a vector may lie. */
+static inline void *aligned(void *place) { return (void *)(((uintptr_t)place + 63) & ~(uintptr_t)63); }
+
 /* amx_int8.c: a prompt's product with 8-bit weights; needs no more room than the others. */
 void together_int8(worker *me, const linear *job);
 

@@ -87,8 +87,6 @@ static void product(const int8_t *w, const uint8_t *x, int steps, const float *w
         }
 }
 
-static void *aligned(void *place) { return (void *)(((uintptr_t)place + 63) & ~(uintptr_t)63); }
-
 void together_int8(worker *me, const linear *job) {
     const matrix *w = job->w;
     const int all = short_columns(w->columns) / DEPTH, blocks = padded(job->m, EDGE) / EDGE, parts = spans(w->columns);
@@ -116,10 +114,7 @@ void together_int8(worker *me, const linear *job) {
                             steps, worth + ((size_t)at * parts + part) * EDGE, part > 0,
                             sums + band * band_sums + (size_t)at * SIDE * SQUARE);
                 }
-        for (int band = 0; band < bands; band++) {
-            const int row = first + band * BAND;
-            finish_band(me, job, row, last - row < BAND ? last : row + BAND, sums + band * band_sums, value);
-        }
+        finish_bands(me, job, first, last, sums, band_sums, value);
     }
     _tile_release();
 }

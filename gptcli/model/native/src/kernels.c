@@ -35,11 +35,9 @@ static void row(const matrix *w, int index, int from, int count, float *out) {
     const uint16_t *half = (const uint16_t *)(place + w->columns / 2) + from / GROUP;
     for (int k = 0; k < count; k += GROUP) { /* from and count are whole groups */
         const float scale = float_of_half(half[k / GROUP]);
-        shorts level[GROUP / (2 * LANES)];
-        w_levels(place + (from + k) / 2, w_table(), level);
-        int16_t each[GROUP];
-        memcpy(each, level, sizeof each);
-        for (int i = 0; i < GROUP; i++) out[k + i] = (float)each[i] * scale;
+        int16_t level[GROUP];
+        levels_of(place + (from + k) / 2, level);
+        for (int i = 0; i < GROUP; i++) out[k + i] = (float)level[i] * scale;
     }
 }
 

@@ -105,6 +105,13 @@ INLINE void scales_of(const uint16_t *half, int count, float *out) {
     for (int i = 0; i < count; i += LANES) v_store(out + i, v_half(half + i));
 }
 
+/* The levels of a group of 4-bit weights, one after another. */
+INLINE void levels_of(const uint8_t *group, int16_t out[GROUP]) {
+    shorts level[GROUP / (2 * LANES)];
+    w_levels(group, w_table(), level);
+    memcpy(out, level, sizeof level);
+}
+
 /* And for 4-bit weights, whose columns come in whole groups. */
 INLINE void groups_of(const matrix *w, int row, activations x, float *y, size_t stride, const int R, const int M) {
     enum { EACH = GROUP / (2 * LANES), GROUPS = SPAN / GROUP };

@@ -15,9 +15,7 @@ INLINE void whole_line(const matrix *w, int row, int j, int start, int16_t *line
         return;
     }
     for (int k = 0; k < there; k += GROUP) {
-        shorts level[GROUP / (2 * LANES)];
-        w_levels((const uint8_t *)place + (start + k) / 2, w_table(), level);
-        memcpy(line + k, level, sizeof level);
+        levels_of((const uint8_t *)place + (start + k) / 2, line + k);
         const int group = (start + k) / GROUP;
         scales[(size_t)group * WIDE + j] = float_of_half(((const uint16_t *)(place + w->columns / 2))[group]);
     }
