@@ -63,6 +63,7 @@ _gptcli() {
             'models list') command='models list' ;;
             'models pull') command='models pull' ;;
             'models show') command='models show' ;;
+            'models quantize') command='models quantize' ;;
             *) break ;;
         esac
     done
@@ -233,7 +234,7 @@ _gptcli() {
             ;;
         models)
             options="-h --help"
-            [[ $cur == -* ]] || _gptcli_words list pull show
+            [[ $cur == -* ]] || _gptcli_words list pull show quantize
             ;;
         'models list')
             options="--json --save -h --help"
@@ -255,6 +256,14 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; }
+            ;;
+        'models quantize')
+            options="--n-head --json --save -h --help"
+            case "$prev" in
+                --n-head) return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }
             ;;
     esac
     [[ $cur == -* ]] && _gptcli_words $options

@@ -1,6 +1,7 @@
-"""What 8 and 4 bits do to a model: its logits with and without, over a paragraph of plain English."""
+"""What 8 and 4 bits do to a model: its logits with and without, over a paragraph of plain English; and keeping them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptcli.errors import InputError
@@ -35,6 +36,52 @@ class Quantized:
     largest_difference: float
     mean_difference: float
     same_best: float
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file of quantised matrices.
+
+    Attributes:
+        name: of the model.
+        quantize: ``int8`` or ``int4``.
+        file: where it lies.
+        nbytes: its size.
+        model_nbytes: that of the model's own files.
+    """
+
+    name: str
+    quantize: str
+    file: Path
+    nbytes: int
+    model_nbytes: int
+
+
+def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -> KeptFile:
+    """Work out a model's matrices in 8 or 4 bits, and keep them beside it for whoever opens it so.
+
+    Args:
+        name: of the model, as on the command line.
+        quantize: ``int8`` or ``int4``.
+        n_head: attention heads, for a lone file whose shapes do not tell.
+
+    Raises:
+        InputError: the engine in C, which computes with them, is not there or does not run this model.
+        GptcliError: it cannot be opened, or the file not written.
+    """
+    from gptcli.checkpoint.native import native_engine
+    from gptcli.checkpoint.open import understand
+    from gptcli.checkpoint.quantized import save
+
+    source, header, blueprint = understand(name, n_head)
+    engine = native_engine(blueprint, header, device="cpu", dtype="auto", quantize=quantize, anew=True)
+    if engine is None:
+        raise InputError(
+            f"{source.name}: only the engine in C computes in 8 and 4 bits, and it is not there or does not run this "
+            "model (gptcli --version --verbose): there is nothing to keep"
+        )
+    file = save(engine, engine.matrices, header, quantize)
+    return KeptFile(name, quantize, file, file.stat().st_size, sum(part.stat().st_size for part in header.files))
 
 
 def quantized_logits(name: str, n_head: int | None = None) -> list[Quantized]:

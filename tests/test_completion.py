@@ -182,7 +182,7 @@ def start(name: str, folder: Path) -> Shell | Fish:
 def test_commands(shell: Shell | Fish) -> None:
     assert set(shell.offers("gptcli ")) == COMMANDS
     assert shell.complete("gptcli gen") == ["generate"]
-    assert set(shell.offers("gptcli models ")) == {"list", "pull", "show"}
+    assert set(shell.offers("gptcli models ")) == {"list", "pull", "quantize", "show"}
     assert shell.complete("gptcli models pu") == ["pull"]
 
 

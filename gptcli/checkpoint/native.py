@@ -7,19 +7,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gptcli.checkpoint import quantized
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.header import Header, TensorInfo
 from gptcli.model.engine import Quantize
-from gptcli.model.native.engine import Kind, NativeEngine, as_float32, supports
+from gptcli.model.native.engine import NativeEngine, supports
 from gptcli.model.native.library import available
+from gptcli.model.native.weights import Kind, as_float32, is_matrix
 from gptcli.model.quantize import kind_of
+from gptcli.model.shapes import parameter_shapes
 
 _STORED = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _KINDS: dict[str, Kind] = {"float16": "F16", "bfloat16": "BF16"}
 
 
 def native_engine(
-    blueprint: Blueprint, header: Header, *, device: str, dtype: str, quantize: Quantize = "none"
+    blueprint: Blueprint,
+    header: Header,
+    *,
+    device: str,
+    dtype: str,
+    quantize: Quantize = "none",
+    anew: bool = False,
 ) -> NativeEngine | None:
     """The C engine with a checkpoint's weights, or None where it is not what the user wants or cannot do.
 
@@ -31,8 +40,10 @@ def native_engine(
         device: ``auto`` or ``cpu``; another one is torch's.
         dtype: ``auto`` or ``float32`` keep the numbers of the file; ``float16`` and ``bfloat16`` round them.
         quantize: or keep matrices in 8 or 4 bits.
+        anew: work these out though they be kept in a file.
 
     Raises:
+        CheckpointError: the file of quantised matrices is not of this model.
         GptcliError: there is no memory.
     """
     if not (available() and supports(blueprint.config) and (device == "cpu" or (device == "auto" and no_gpu()))):
@@ -43,14 +54,22 @@ def native_engine(
     if any(info.dtype not in _STORED for infos in parts.values() for info in infos):
         return None
     engine = NativeEngine(blueprint.config)
+    kinds: dict[str, Kind] = {
+        name: kind_of(name, quantize) if quantize != "none" else _KINDS.get(dtype, _widest(infos))
+        for name, infos in parts.items()
+    }
+    kept = None if quantize == "none" or anew else quantized.find(header, quantize)
+    if kept is not None:
+        matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
+        quantized.fill(engine, kept, matrices, parameter_shapes(blueprint.config))
+        parts = {name: infos for name, infos in parts.items() if name not in matrices}
     for name, infos in parts.items():
-        kind: Kind = kind_of(name, quantize) if quantize != "none" else _KINDS.get(dtype, _widest(infos))
         stored = _read(blueprint.tensors[name], infos)
-        rounded = kind == "F16" and infos[0].dtype != "F16"
+        rounded = kinds[name] == "F16" and infos[0].dtype != "F16"
         if rounded and np.abs(as_float32(stored, infos[0].dtype)).max(initial=0) > np.finfo(np.float16).max:
             return None  # torch's loader says which tensor is too large
         turned = blueprint.tensors[name].how == "transposed"
-        if not engine.fill(name, stored, infos[0].dtype, kind, transposed=turned):
+        if not engine.fill(name, stored, infos[0].dtype, kinds[name], transposed=turned):
             return None  # NaN or infinity: torch's loader says where
     return engine
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.header import Header, read_header
-from gptcli.checkpoint.source import find, no_weights
+from gptcli.checkpoint.source import Source, find, no_weights
 from gptcli.model.engine import Engine, Quantize
 from gptcli.tokenizer import Tokenizer, tokenizer_for
 
@@ -100,6 +100,23 @@ class Checkpoint:
             self._seconds.append(time.perf_counter() - started)
 
 
+def understand(name: str, n_head: int | None = None) -> tuple[Source, Header, Blueprint]:
+    """Where a checkpoint lies, what its weights are, and what it is; nothing is loaded.
+
+    Args:
+        name: as ``open_checkpoint`` takes it.
+        n_head: attention heads, for a lone file whose shapes do not tell.
+
+    Raises:
+        GptcliError: it is not there, broken, or of no family known here.
+    """
+    source = find(name)
+    if source.weights is None:
+        raise no_weights(source)
+    header = read_header(source.weights)
+    return source, header, read_blueprint(source, header, n_head)
+
+
 def open_checkpoint(
     name: str,
     *,
@@ -126,11 +143,7 @@ def open_checkpoint(
         GptcliError: it is not there, broken, of no family known here, or the device is not there.
     """
     started = time.perf_counter()
-    source = find(name)
-    if source.weights is None:
-        raise no_weights(source)
-    header = read_header(source.weights)
-    blueprint = read_blueprint(source, header, n_head)
+    source, header, blueprint = understand(name, n_head)
     tokenizer = tokenizer_for(source.folder, blueprint.config.vocab_size)
     own_eos = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
     checkpoint = Checkpoint(

@@ -1,5 +1,6 @@
 """``gptcli models``: which models there are, fetching one, and what one is."""
 
+from enum import Enum
 from typing import Annotated
 
 import typer
@@ -24,6 +25,13 @@ AnyNameArgument = Annotated[
 ]
 
 
+class Bits(str, Enum):
+    """How matrices are kept."""
+
+    int8 = "int8"
+    int4 = "int4"
+
+
 @models.callback()
 def about() -> None:
     """List, download and examine models. No weights are loaded.
@@ -33,6 +41,7 @@ def about() -> None:
     gptcli models pull pythia-70m        download, to be there without network
     gptcli models show tales             what it is, and how that is known
     gptcli models show tales --keys      every tensor, and what becomes of it
+    gptcli models quantize gpt2          once, for a quick start in 8 bits
     """
 
 
@@ -111,3 +120,30 @@ def show(
 
     answer = describe(name, keys=keys, n_head=n_head)
     present(answer, lambda: draw_description(answer), as_json=json, save=save)
+
+
+@models.command()
+def quantize(
+    name: AnyNameArgument,
+    bits: Annotated[Bits, typer.Argument(help="In 8 bits, or the MLPs in 4.", show_default=True)] = Bits.int8,
+    n_head: NHeadOption = None,
+    json: JsonOption = False,
+    save: SaveOption = None,
+) -> None:
+    """Keep a model's matrices in 8 or 4 bits, in a file beside it.
+
+    Any command with --quantize then reads them instead of working them out
+    each time. They go into the folder 'gptcli' in the model's own; what is
+    there is used only as long as the model's files stay the same. To be rid
+    of it, delete it.
+
+    \b
+    gptcli models quantize gpt2
+    gptcli models quantize gpt2-xl int4
+    gptcli generate -m gpt2-xl --quantize int4 "The king"
+    """
+    from gptcli.quantization import keep_quantized
+    from gptcli.show.quantization import draw_kept
+
+    kept = keep_quantized(name, bits.value, n_head)
+    present(kept, lambda: draw_kept(kept), as_json=json, save=save)

@@ -19,12 +19,12 @@ from gptcli.show.console import (
     stdout_console,
     stdout_is_terminal,
     write_flowing,
-    write_whole,
 )
 from gptcli.show.interrupt import Interrupt
 from gptcli.show.keyboard import typed_ahead
 from gptcli.show.text import visible
 from gptcli.show.transcript import draw_prompt, draw_turns
+from gptcli.whole_file import write_whole
 
 HELP = """\
 /prompt         the whole prompt, with what has fallen out of the context

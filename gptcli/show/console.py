@@ -8,17 +8,16 @@ import dataclasses
 import io
 import json
 import math
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptcli.errors import GptcliError, InputError
+from gptcli.errors import InputError
 from gptcli.show.export import HTML_FORMAT, svg_format
 from gptcli.show.text import visible
+from gptcli.whole_file import write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -184,29 +183,3 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
             exported = recorder.export_text()
     write_whole(path, exported)
     notice(f"saved {path}")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it appears whole or not at all.
-
-    Raises:
-        GptcliError: the folder is missing, not writable, or full.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise GptcliError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

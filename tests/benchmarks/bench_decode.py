@@ -133,7 +133,8 @@ def measure(model: str, peers: Path, without: Sequence[str], *, runs: int, threa
 
 def start(program: str, weights: str, folder: Path, peers: Path, threads: int) -> Subject | None:
     """Load a model in a process of its own; None where that fails."""
-    if program in ("ctranslate2", "llama.cpp") and not convert(peers, program, weights, folder):
+    converted = program in ("ctranslate2", "llama.cpp") or (program == "gptcli" and weights in ("int8", "int4"))
+    if converted and not convert(peers, program, weights, folder):
         return None
     python = sys.executable if program == "gptcli" else python_of(peers)
     say(f"{folder.name}: {program} {weights}")

@@ -145,7 +145,8 @@ def _subjects(peers: Path, without: Sequence[str], threads: int) -> list[Timed]:
         first = ["generate", "-n", "1", "-m", str(folder), "Once upon a time there was a"]
         for weights, more in (("float32", []), ("int8", ["--quantize", "int8"])):
             task = f"first token, {folder.name}, {weights}"
-            found.append(Timed(task, "gptcli", [*gptcli, *first, *more]))
+            if not more or convert(peers, "gptcli", weights, folder):
+                found.append(Timed(task, "gptcli", [*gptcli, *first, *more]))
             if weights == "float32" and "transformers" not in without:
                 found.append(Timed(task, "transformers", _script(peers, GENERATE, folder)))
             if "ctranslate2" not in without and convert(peers, "ctranslate2", weights, folder):

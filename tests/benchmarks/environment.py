@@ -72,11 +72,13 @@ def model_folder(name: str, peers: Path) -> Path:
 
 
 def convert(peers: Path, form: str, weights: str, folder: Path, *more: str) -> bool:
-    """Write a checkpoint in a peer's own form, once; whether that is possible."""
+    """Write a checkpoint in the form that a program has for such weights, once; whether that is possible."""
     mark = folder / f"{form}-{weights}.done"
     if not mark.is_file():
         say(f"{folder.name}: {form} {weights}")
         command = [python_of(peers), str(HERE / "convert.py"), form, weights, str(folder), *more]
+        if form == "gptcli":
+            command = [sys.executable, "-m", "gptcli", "models", "quantize", str(folder), weights]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             say(f"{form} {weights} cannot be made:\n" + "\n".join(done.stderr.strip().splitlines()[-5:]))

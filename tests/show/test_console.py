@@ -16,6 +16,7 @@ from rich.text import Text
 
 from gptcli.errors import GptcliError, InputError
 from gptcli.show import console
+from gptcli.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,6 @@ def test_save_knows_its_suffixes_and_leaves_nothing_behind(tmp_path: Path, monke
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(GptcliError, match="No space left"):
-        console.write_whole(tmp_path / "old.txt", "new")
+        write_whole(tmp_path / "old.txt", "new")
     assert [file.name for file in tmp_path.iterdir()] == ["old.txt"]
     assert (tmp_path / "old.txt").read_text() == "old"

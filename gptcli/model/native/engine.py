@@ -1,8 +1,7 @@
 """The C engine behind the ``Engine`` protocol: it keeps the weights; Python keeps the cache."""
 
-import re
+import ctypes
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,37 +10,9 @@ from gptcli.errors import GptcliError
 from gptcli.memory import out_of_memory_in_c
 from gptcli.model.config import GPTConfig
 from gptcli.model.native.library import BEST, default_threads, library
+from gptcli.model.native.weights import KIND_NAMES, KINDS, MATRICES, VECTORS, Kept, Kind, as_float32, slot_of, view
 
-Kind = Literal["F32", "F16", "BF16", "int8", "int4"]
-"""How weights are kept; arithmetic is float32 with all of them. int8: symmetric, one scale a row. int4: sixteen levels,
-one scale for 32 weights of a row (rows that do not divide by 32 are int8)."""
-
-_KINDS: tuple[Kind, ...] = ("F32", "F16", "BF16", "int8", "int4")
-_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _ACTIVATIONS = ("gelu_new", "gelu", "relu")
-# In the order of the C side's numbers.
-_MATRICES: tuple[str, ...] = (
-    "wte.weight",
-    "lm_head.weight",
-    "attn.c_attn.weight",
-    "attn.c_proj.weight",
-    "mlp.c_fc.weight",
-    "mlp.c_proj.weight",
-)
-_VECTORS: tuple[str, ...] = (
-    "wpe.weight",
-    "ln_f.weight",
-    "ln_f.bias",
-    "lm_head.bias",
-    "ln_1.weight",
-    "ln_1.bias",
-    "ln_2.weight",
-    "ln_2.bias",
-    "attn.c_attn.bias",
-    "attn.c_proj.bias",
-    "mlp.c_fc.bias",
-    "mlp.c_proj.bias",
-)
 # Floats behind the cache that the kernels may read (and ignore).
 _SPARE = 64
 
@@ -94,6 +65,7 @@ class NativeEngine:
         self._shape: tuple[int, ...] = ()
         self._lengths: list[int] = []
         self._kept: Kind = "F32"
+        self.matrices: list[str] = []  # names of those that it has
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):
@@ -115,25 +87,44 @@ class NativeEngine:
         Raises:
             GptcliError: there is no memory.
         """
-        place = re.fullmatch(r"h\.(\d+)\.(.+)", name)
-        layer, slot = (int(place[1]), place[2]) if place else (0, name)
-        source = _KINDS.index(dtype)
+        layer, slot = slot_of(name)
+        source = KINDS.index(dtype)
         if not self._library.gptcli_finite(stored.ctypes.data, stored.size, source):
             return False
-        if slot in _MATRICES:
-            self._kept = max(self._kept, kind, key=_KINDS.index)
+        if slot in MATRICES:
             rows, columns = reversed(stored.shape) if transposed else stored.shape
-            where = (_MATRICES.index(slot), layer, _KINDS.index(kind), rows, columns)
-            self._checked(
-                self._library.gptcli_matrix(self._handle, *where, stored.ctypes.data, source, int(transposed))
-            )
+            self.make_room(name, kind, rows, columns)
+            where = (MATRICES.index(slot), layer, stored.ctypes.data, source, int(transposed))
+            self._checked(self._library.gptcli_matrix(self._handle, *where))
         else:
             skipped = self.config.position_offset if slot == "wpe.weight" else 0
             vector = np.ascontiguousarray(as_float32(stored, dtype)[skipped:])
             self._checked(
-                self._library.gptcli_vector(self._handle, _VECTORS.index(slot), layer, vector.ctypes.data, vector.size)
+                self._library.gptcli_vector(self._handle, VECTORS.index(slot), layer, vector.ctypes.data, vector.size)
             )
         return True
+
+    def make_room(self, name: str, kind: Kind, rows: int, columns: int) -> Kept:
+        """Room for a matrix [rows, columns], whose numbers are the caller's to write.
+
+        Raises:
+            GptcliError: there is no memory.
+        """
+        self._kept = max(self._kept, kind, key=KINDS.index)
+        layer, slot = slot_of(name)
+        where = (MATRICES.index(slot), layer, KINDS.index(kind), rows, columns)
+        self._checked(self._library.gptcli_room(self._handle, *where))
+        self.matrices.append(name)
+        return self.kept(name)
+
+    def kept(self, name: str) -> Kept:
+        """A matrix that the engine has, or has room for."""
+        layer, slot = slot_of(name)
+        numbers, scales, about = ctypes.c_void_p(), ctypes.c_void_p(), (ctypes.c_int * 2)()
+        found = map(ctypes.addressof, (numbers, scales, about))
+        self._library.gptcli_kept(self._handle, MATRICES.index(slot), layer, *found)
+        rows, row_bytes = about
+        return Kept(view(numbers, np.uint8, rows, row_bytes), view(scales, np.float32, rows) if scales.value else None)
 
     @property
     def threads(self) -> int:
@@ -237,11 +228,4 @@ class NativeEngine:
 
     def _no_memory(self) -> GptcliError:
         rows, capacity = (self._shape[2], self._shape[3] // self.config.n_embd) if self._shape else (0, 0)
-        return out_of_memory_in_c(self.config, _NAMES.get(self._kept, self._kept), rows, capacity)
-
-
-def as_float32(stored: NDArray[np.generic], dtype: str) -> NDArray[np.float32]:
-    """Numbers of a checkpoint as float32; bfloat16 comes as uint16."""
-    if dtype == "BF16":
-        return (stored.astype(np.uint32) << 16).view(np.float32)
-    return stored.astype(np.float32, copy=False)
+        return out_of_memory_in_c(self.config, KIND_NAMES.get(self._kept, self._kept), rows, capacity)

@@ -86,10 +86,22 @@ static float **vector_at(gpt *g, int which, int layer) {
     return all[which];
 }
 
-/* 0, or -1: no memory. */
-int gptcli_matrix(void *engine, int which, int layer, int kind, int rows, int columns, const void *source, int source_kind,
-                  int transposed) {
-    return matrix_fill(((gpt *)engine)->k, matrix_at(engine, which, layer), kind, rows, columns, source, source_kind, transposed);
+/* Room for a matrix, its numbers still unknown: 0, or -1: no memory. */
+int gptcli_room(void *engine, int which, int layer, int kind, int rows, int columns) {
+    return matrix_room(matrix_at(engine, which, layer), kind, rows, columns);
+}
+
+/* Fill it from a checkpoint's numbers: 0, or -1: no memory. */
+int gptcli_matrix(void *engine, int which, int layer, const void *source, int source_kind, int transposed) {
+    return matrix_fill(((gpt *)engine)->k, matrix_at(engine, which, layer), source, source_kind, transposed);
+}
+
+/* A matrix as it is kept, valid as long as the engine: where its numbers and its scales lie (NULL: it has none of its own),
+ * and {rows, bytes of a row}. */
+void gptcli_kept(void *engine, int which, int layer, void **numbers, float **scales, int *about) {
+    const matrix *w = matrix_at(engine, which, layer);
+    *numbers = w->data, *scales = w->scale;
+    about[0] = w->rows, about[1] = (int)w->row_bytes;
 }
 
 int gptcli_vector(void *engine, int which, int layer, const float *source, size_t n) {

@@ -161,8 +161,8 @@ void *huge_alloc(size_t bytes);
 void huge_free(void *data);
 double memory_bandwidth(const kernels *k, int megabytes, int times);
 int all_finite(const void *source, size_t n, int kind);
-int matrix_fill(const kernels *k, matrix *w, int kind, int rows, int columns, const void *source, int source_kind,
-                int transposed);
+int matrix_room(matrix *w, int kind, int rows, int columns);
+int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind, int transposed);
 void matrix_free(matrix *w);
 
 #endif

@@ -162,17 +162,19 @@ static void fill(void *context, int thread, int threads) {
     free(rows);
 }
 
-/* Make a matrix [rows, columns] of some kind from numbers [rows, columns], or [columns, rows] where `transposed`. Returns 0,
- * or -1 when there is no memory. */
-int matrix_fill(const kernels *k, matrix *w, int kind, int rows, int columns, const void *source, int source_kind,
-                int transposed) {
+/* Room for a matrix of some kind, its numbers still unknown. Returns 0, or -1 when there is no memory. */
+int matrix_room(matrix *w, int kind, int rows, int columns) {
     if (kind == INT4 && columns % GROUP) kind = INT8;
     *w = (matrix){.rows = rows, .columns = columns, .kind = kind};
     const size_t sizes[] = {4, 2, 2, 1};
     w->row_bytes = kind == INT4 ? (size_t)columns / GROUP * GROUP_BYTES : (size_t)columns * sizes[kind];
     w->data = huge_alloc(w->row_bytes * (size_t)rows); /* with room behind it: vectors may reach over the end */
     if (kind == INT8) w->scale = malloc((size_t)rows * sizeof(float));
-    if (!w->data || (kind == INT8 && !w->scale)) return -1;
+    return !w->data || (kind == INT8 && !w->scale) ? -1 : 0;
+}
+
+/* Fill such room with numbers [rows, columns], or [columns, rows] where `transposed`. Returns 0, or -1 when there is no memory. */
+int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind, int transposed) {
     filling f = {k, w, source, source_kind, transposed, 0, {0}};
     pool_run(fill, &f);
     return f.failed ? -1 : 0;

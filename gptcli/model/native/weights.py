@@ -1,0 +1,75 @@
+"""The weights that the C side has: their names, how they are kept, and its memory as arrays."""
+
+import ctypes
+import re
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["F32", "F16", "BF16", "int8", "int4"]
+"""How weights are kept; arithmetic is float32 with all of them. int8: symmetric, one scale a row. int4: sixteen levels,
+one scale for 32 weights of a row (rows that do not divide by 32 are int8)."""
+
+KINDS: tuple[Kind, ...] = ("F32", "F16", "BF16", "int8", "int4")
+KIND_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+# In the order of the C side's numbers.
+MATRICES: tuple[str, ...] = (
+    "wte.weight",
+    "lm_head.weight",
+    "attn.c_attn.weight",
+    "attn.c_proj.weight",
+    "mlp.c_fc.weight",
+    "mlp.c_proj.weight",
+)
+VECTORS: tuple[str, ...] = (
+    "wpe.weight",
+    "ln_f.weight",
+    "ln_f.bias",
+    "lm_head.bias",
+    "ln_1.weight",
+    "ln_1.bias",
+    "ln_2.weight",
+    "ln_2.bias",
+    "attn.c_attn.bias",
+    "attn.c_proj.bias",
+    "mlp.c_fc.bias",
+    "mlp.c_proj.bias",
+)
+
+
+class Kept(NamedTuple):
+    """A matrix as the engine keeps it: views of its memory, good for as long as the engine lives.
+
+    Attributes:
+        numbers: bytes, [rows, bytes of a row]; of ``int4``, a row's indices and behind them its scales in float16.
+        scales: of ``int8``, one a row: [rows].
+    """
+
+    numbers: NDArray[np.uint8]
+    scales: NDArray[np.float32] | None
+
+
+def is_matrix(name: str) -> bool:
+    """Whether a weight is one of the matrices, which may be kept in few bits."""
+    return slot_of(name)[1] in MATRICES
+
+
+def slot_of(name: str) -> tuple[int, str]:
+    """Layer and name in it; layer 0 of what belongs to none."""
+    found = re.fullmatch(r"h\.(\d+)\.(.+)", name)
+    return (int(found[1]), found[2]) if found else (0, name)
+
+
+def view(address: ctypes.c_void_p, dtype: type[np.generic], *shape: int) -> NDArray[Any]:
+    """Memory of the engine as an array."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory: Any = (ctypes.c_char * size).from_address(address.value or 0)
+    return np.frombuffer(memory, dtype).reshape(shape)
+
+
+def as_float32(stored: NDArray[np.generic], dtype: str) -> NDArray[np.float32]:
+    """Numbers of a checkpoint as float32; bfloat16 comes as uint16."""
+    if dtype == "BF16":
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(np.float32, copy=False)
