@@ -42,7 +42,7 @@ class RunOptions:
         from gptcli.show.console import notices
 
         checkpoint = open_checkpoint(self.model, **self.settings(), to=self._to)
-        notices(checkpoint.blueprint.notes)
+        notices(checkpoint.notes)
         return checkpoint
 
 
@@ -72,7 +72,7 @@ class EngineOptions(RunOptions):
         from gptcli.show.console import notices
 
         checkpoint = open_shared(self.model, **self.settings())
-        notices(checkpoint.blueprint.notes)
+        notices(checkpoint.notes)
         return checkpoint
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # torch takes a while to import, and the engine in C does wit
     from gptcli.model.parallel import Group
 
 Purpose = Literal["look inside", "run", "both"]
+# Whoever waits longer than this for matrices in fewer bits is told how not to, in seconds.
+_LONG_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,22 @@ class Checkpoint:
         from gptcli.model.torch_engine import TorchEngine
 
         return TorchEngine(self.model) if self.group is None else self.group.engine(self.model)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found odd about it, and what would be quicker another way."""
+        if self.quantize == "none" or self.load_s < _LONG_S or "model" in self.__dict__:
+            return self.blueprint.notes
+
+        import shlex
+
+        from gptcli.checkpoint.quantized import place
+
+        if place(self.header, self.quantize).is_file():
+            return self.blueprint.notes
+        command = f"gptcli models quantize {shlex.quote(self.name)} {self.quantize}"
+        slow = f"it took {self.load_s:.0f} s to open in {self.quantize}: '{command}' keeps that for the next time"
+        return (*self.blueprint.notes, slow)
 
     @property
     def load_s(self) -> float:

@@ -49,7 +49,7 @@ def bench(
     checkpoint = open_checkpoint(
         model, device=device.value, dtype=dtype.value, n_head=n_head, quantize=quantize.value, to="run"
     )
-    notices(checkpoint.blueprint.notes)
+    notices(checkpoint.notes)
     lengths = benchmark.contexts_for(wanted, checkpoint.engine.n_positions)
     with progress_line() as progress:
         answer = benchmark.benchmark(checkpoint, lengths, busy=busy, progress=progress)

@@ -96,7 +96,7 @@ def similarity(
 
         checkpoint = open_checkpoint(name, device=device.value, dtype=dtype.value, n_head=n_head)
         found = compare_contexts(checkpoint, texts, metric=metric, neighbors=neighbors, unembedding=vectors.unembedding)
-        notices((*checkpoint.blueprint.notes, *found.notes))
+        notices((*checkpoint.notes, *found.notes))
         present(found, lambda: draw(found), as_json=json, save=save)
         return
     _refuse(given & {"neighbors", "n_head", "device", "dtype"}, "goes with --in-context only")

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from gptcli.checkpoint.header import TensorInfo
 from gptcli.errors import CheckpointError
-from gptcli.model.native.library import default_threads
+from gptcli.threads import default_threads
 
 Floats = npt.NDArray[np.float32]
 

@@ -9,6 +9,7 @@ from statistics import median
 
 from gptcli.benchmark import QUIET, busy_processors
 from gptcli.model.native import library
+from gptcli.threads import default_threads
 
 # A loop that always does the same may take this much longer at its slowest (of the middle runs) than at its fastest.
 _STEADY = 1.15
@@ -92,7 +93,7 @@ def facts() -> dict[str, str]:
     flags = next((line for line in _lines(Path("/proc/cpuinfo")) if line.startswith(("flags", "Features"))), "").split()
     known = [name for name in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "asimd") if name in flags]
     return {
-        "processors": f"{os.cpu_count()}, and {library.default_threads()} threads of each program",
+        "processors": f"{os.cpu_count()}, and {default_threads()} threads of each program",
         "instructions": ", ".join(known) or "?",
         "memory": f"{int(memory) / 1e6:.0f} GB" if memory else "?",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
+from gptcli.checkpoint import open as checkpoints
 from gptcli.checkpoint.header import read_header
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.checkpoint.source import bundled_folder
@@ -155,6 +156,19 @@ def test_what_cannot_be_kept(tales: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("GPTCLI_NATIVE", "0")
     with pytest.raises(InputError, match="only the engine in C"):
         keep_quantized(str(tales), "int8")
+
+
+def test_whoever_waits_long_is_told(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(*args: str) -> str:
+        result = CliRunner().invoke(app, ["logits", "-m", str(tales), *args, "The"], env={"COLUMNS": "300"})
+        assert result.exit_code == 0
+        return result.stderr.replace("\n", "")
+
+    assert told("--quantize", "int4") == ""
+    monkeypatch.setattr(checkpoints, "_LONG_S", 0.0)
+    assert f"'gptcli models quantize {tales} int4' keeps that" in told("--quantize", "int4")
+    keep_quantized(str(tales), "int4")
+    assert told("--quantize", "int4") == told() == ""
 
 
 def test_the_command(tales: Path) -> None:

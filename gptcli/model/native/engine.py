@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from gptcli.errors import GptcliError
 from gptcli.memory import out_of_memory_in_c
 from gptcli.model.config import GPTConfig
-from gptcli.model.native.library import BEST, default_threads, library
+from gptcli.model.native.library import BEST, library
 from gptcli.model.native.weights import KIND_NAMES, KINDS, MATRICES, VECTORS, Kept, Kind, as_float32, slot_of, view
+from gptcli.threads import default_threads
 
 _ACTIVATIONS = ("gelu_new", "gelu", "relu")
 # Floats behind the cache that the kernels may read (and ignore).
