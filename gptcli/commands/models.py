@@ -125,7 +125,7 @@ def show(
 @models.command()
 def quantize(
     name: AnyNameArgument,
-    bits: Annotated[Bits, typer.Argument(help="In 8 bits, or the MLPs in 4.", show_default=True)] = Bits.int8,
+    bits: Annotated[Bits, typer.Argument(metavar="BITS", help="In 8 bits, or the MLPs in 4.")] = Bits.int8,
     n_head: NHeadOption = None,
     json: JsonOption = False,
     save: SaveOption = None,

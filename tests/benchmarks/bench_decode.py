@@ -3,7 +3,8 @@
 For each way to keep the weights, every program that has it loads the model in a process of its own, and they are asked
 one after another, again and again: a short prompt and one token, the same and many tokens, a long prompt and one token.
 The first two give decoding, (N - 1) / (t_N - t_1); the last gives prefill, tokens / t. So what is measured is what each
-program's own generating loop does, its choice of tokens included.
+program's own generating loop does, its choice of tokens included. CTranslate2, llama.cpp and, in 8 and 4 bits, gptcli
+load a form of their own that was made beforehand.
 """
 
 import json
