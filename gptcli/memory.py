@@ -99,8 +99,8 @@ def _needed(held: int, context: int) -> str:
 
 
 def _runs_in_c(config: GPTConfig) -> bool:
-    from gptcli.model.native.engine import supports
     from gptcli.model.native.library import available
+    from gptcli.model.native.weights import supports
 
     return available() and supports(config)
 

@@ -15,8 +15,8 @@ from gptcli.checkpoint.open import open_checkpoint
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.model.native import library
-from gptcli.model.native.engine import NativeEngine, supports
-from gptcli.model.native.weights import Kind
+from gptcli.model.native.engine import NativeEngine
+from gptcli.model.native.weights import Kind, supports
 from gptcli.model.quantize import LEVELS, dequantized, kind_of
 from gptcli.model.torch_engine import TorchEngine
 from tests.checkpoint.zoo import CONFIGS, reference, understand

@@ -490,8 +490,9 @@ def test_weights_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_engine_in_c_without_memory_offers_to_quantize(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three times: while weights are loaded, for a context that nothing holds, and once it is quantized already."""
     from gptcli.memory import weights
-    from gptcli.model.native.engine import NativeEngine, supports
+    from gptcli.model.native.engine import NativeEngine
     from gptcli.model.native.library import available
+    from gptcli.model.native.weights import supports
 
     if not available():
         pytest.skip("no engine in C here")

@@ -11,9 +11,9 @@ from gptcli.checkpoint import quantized
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.header import Header, TensorInfo
 from gptcli.model.engine import Quantize
-from gptcli.model.native.engine import NativeEngine, supports
+from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.library import available
-from gptcli.model.native.weights import Kind, as_float32, is_matrix
+from gptcli.model.native.weights import Kind, as_float32, is_matrix, supports
 from gptcli.model.quantize import kind_of
 from gptcli.model.shapes import parameter_shapes
 

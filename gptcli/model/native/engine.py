@@ -10,27 +10,22 @@ from gptcli.errors import GptcliError
 from gptcli.memory import out_of_memory_in_c
 from gptcli.model.config import GPTConfig
 from gptcli.model.native.library import BEST, library
-from gptcli.model.native.weights import KIND_NAMES, KINDS, MATRICES, VECTORS, Kept, Kind, as_float32, slot_of, view
+from gptcli.model.native.weights import (
+    ACTIVATIONS,
+    KIND_NAMES,
+    KINDS,
+    MATRICES,
+    VECTORS,
+    Kept,
+    Kind,
+    as_float32,
+    slot_of,
+    view,
+)
 from gptcli.threads import default_threads
 
-_ACTIVATIONS = ("gelu_new", "gelu", "relu")
 # Floats behind the cache that the kernels may read (and ignore).
 _SPARE = 64
-
-
-def supports(config: GPTConfig) -> bool:
-    """Whether the C engine knows this shape: GPT-2's, with or without biases, tied or not."""
-    return (
-        config.positions == "learned"
-        and config.norm == "pre"
-        and config.final_norm
-        and not config.parallel_residual
-        and config.activation in _ACTIVATIONS
-        and not config.scale_by_layer
-        and not any(config.windows)
-        and config.embedding_width == config.n_embd
-        and config.n_layer > 0
-    )
 
 
 class NativeEngine:
@@ -54,7 +49,7 @@ class NativeEngine:
         found = library()
         assert found is not None, "ask available() first"
         self._library, self.config = found, config
-        activation = _ACTIVATIONS.index(config.activation)
+        activation = ACTIVATIONS.index(config.activation)
         shape = (config.n_layer, config.n_embd, config.n_head, config.mlp_width, config.vocab_size, config.n_positions)
         numbers = np.array([*shape, activation], np.int32)
         scale = config.head_size**-0.5 if config.scale_attention else 1.0

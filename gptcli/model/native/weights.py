@@ -1,4 +1,4 @@
-"""The weights that the C side has: their names, how they are kept, and its memory as arrays."""
+"""What the C side knows: which shapes, which weights, how they are kept; and its memory as arrays."""
 
 import ctypes
 import re
@@ -7,13 +7,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gptcli.model.config import GPTConfig
+
 Kind = Literal["F32", "F16", "BF16", "int8", "int4"]
 """How weights are kept; arithmetic is float32 with all of them. int8: symmetric, one scale a row. int4: sixteen levels,
 one scale for 32 weights of a row (rows that do not divide by 32 are int8)."""
 
 KINDS: tuple[Kind, ...] = ("F32", "F16", "BF16", "int8", "int4")
 KIND_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-# In the order of the C side's numbers.
+# These three in the order of the C side's numbers.
+ACTIVATIONS = ("gelu_new", "gelu", "relu")
 MATRICES: tuple[str, ...] = (
     "wte.weight",
     "lm_head.weight",
@@ -36,6 +39,21 @@ VECTORS: tuple[str, ...] = (
     "mlp.c_fc.bias",
     "mlp.c_proj.bias",
 )
+
+
+def supports(config: GPTConfig) -> bool:
+    """Whether the C engine knows this shape: GPT-2's, with or without biases, tied or not."""
+    return (
+        config.positions == "learned"
+        and config.norm == "pre"
+        and config.final_norm
+        and not config.parallel_residual
+        and config.activation in ACTIVATIONS
+        and not config.scale_by_layer
+        and not any(config.windows)
+        and config.embedding_width == config.n_embd
+        and config.n_layer > 0
+    )
 
 
 class Kept(NamedTuple):
