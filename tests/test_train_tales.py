@@ -253,6 +253,25 @@ def test_untrained_tokens_get_their_share_and_unseen_ones_next_to_nothing(export
     assert 1e-4 < given[unseen].sum() < 2e-3  # 5e-4 is aimed at
 
 
+@torch.no_grad()
+def test_lifted_weights_say_nearly_the_same_and_need_shorter_rows(run: Path, data: Path) -> None:
+    weights, config, vocab = train_tales.model_of(run / "checkpoint.safetensors")
+    texts = train_tales.held_out_texts(data)
+    before = train_tales.final_states(weights, config, vocab, texts)
+    direction = train_tales.apart(before)
+    height = 3 * float((before @ direction).mean())
+    lifted = train_tales.lift(weights, config, vocab, texts, height)
+    after = train_tales.final_states(lifted, config, vocab, texts)
+    assert float((after @ direction).mean()) == pytest.approx(height, rel=0.2)  # rows are read too, so states change
+    assert train_tales.lift(lifted, config, vocab, texts, height) is lifted
+    odds, others = ((s @ w["wte.weight"].T).log_softmax(-1) for s, w in ((before, weights), (after, lifted)))
+    assert float((odds.exp() * (odds - others)).sum(dim=-1).mean()) < 0.1
+    everything = np.arange(50257, dtype=np.int32)
+    missing = train_tales.rows(vocab) < 0
+    rows = [train_tales.widen(w, config, vocab, everything, texts)[missing] for w in (weights, lifted)]
+    assert rows[1].norm(dim=1).mean() < 0.7 * rows[0].norm(dim=1).mean()
+
+
 def test_starting_from_another_vocabulary_keeps_the_old_rows(
     corpus: Path, run: Path, data: Path, tmp_path: Path
 ) -> None:

@@ -223,7 +223,7 @@ def train(
     if (run / "checkpoint.safetensors").exists():
         trainer.restore(run / "checkpoint.safetensors")
     elif start is not None:
-        trainer.begin_with(start, held_out_texts(data), token_shares(data)[vocab])
+        trainer.begin_with(start, held_out_texts(data), token_shares(data))
     stream = Stream(files, _shares(mix), plan)
     trainer.run(run, stream, compiled=compiled, minutes=minutes)
 
@@ -436,9 +436,9 @@ class Trainer:
         self.position = about["position"] if about["plan"]["sequence"] == self.plan.sequence else 0
 
     def begin_with(self, path: Path, held_out: list[str], shares: NDArray[np.float64]) -> None:
-        """Take the weights of another run; tokens that it did not have get the rows that ``widen`` makes."""
+        """Take the weights of another run; tokens that it did not have get rows (see ``with_vocab``)."""
         weights, config, vocab = model_of(path)
-        weights["wte.weight"] = widen(weights, config, vocab, self.vocab, held_out, shares)
+        weights = with_vocab(weights, config, vocab, self.vocab, held_out, shares)
         self._take(weights, "", dict(self.model.named_parameters()))
 
     @staticmethod
@@ -493,7 +493,7 @@ def export(
     path = run / "checkpoint.safetensors"
     weights, config, vocab = model_of(path)
     everything = np.arange(N_VOCAB, dtype=np.int32)
-    weights["wte.weight"] = widen(weights, config, vocab, everything, held_out_texts(data), token_shares(data))
+    weights = with_vocab(weights, config, vocab, everything, held_out_texts(data), token_shares(data))
     turned = {
         name: (value.t() if name.startswith("h.") and value.ndim == 2 else value).half().contiguous()
         for name, value in weights.items()
@@ -549,6 +549,54 @@ def held_out_texts(data: Path, among: str = "") -> list[str]:
     return [line["text"] for line in lines if not among or line["file"] in among.split()]
 
 
+def with_vocab(
+    weights: Tensors,
+    config: GPTConfig,
+    old: NDArray[np.int32],
+    new: NDArray[np.int32],
+    texts: list[str],
+    shares: NDArray[np.float64],
+) -> Tensors:
+    """A model's weights for another vocabulary; see ``lift`` and ``widen``."""
+    if np.isin(new, old).all():
+        return {**weights, "wte.weight": weights["wte.weight"][rows(old)[new]]}
+    lifted = lift(weights, config, old, texts)
+    return {**lifted, "wte.weight": widen(lifted, config, old, new, texts, shares[new])}
+
+
+@torch.no_grad()
+def lift(
+    weights: Tensors, config: GPTConfig, vocab: NDArray[np.int32], texts: list[str], height: float = 1.0
+) -> Tensors:
+    """Weights that say nearly the same, with final states that all lie far along one direction.
+
+    Tokens without training are kept from being predicted by rows that point against such a direction (see ``widen``).
+    Training leaves one along which states lie a hundredth of their length, so that those rows would have to be ten
+    times as long as the others, and would lose what they say of a token that is read. So the final norm's bias takes
+    states up to ``height``, and the rows lose along the direction what the states win: on average, products stay.
+
+    Args:
+        weights, config, vocab: of the model.
+        texts: those whose final states count.
+        height: how far the states are to lie, on average.
+    """
+    states = final_states(weights, config, vocab, texts)
+    direction = apart(states)
+    mean = (states @ direction).mean()
+    if mean > height / 2:
+        return weights
+    table = weights["wte.weight"]
+    lower = table - (1 - mean / height) * (table @ direction)[:, None] * direction
+    return {**weights, "wte.weight": lower, "ln_f.bias": weights["ln_f.bias"] + (height - mean) * direction}
+
+
+def apart(states: Tensor) -> Tensor:
+    """The direction along which states [N, C] vary least for their mean (Fisher's discriminant against zero): [C]."""
+    noise = 1e-4 * torch.eye(states.shape[1])
+    direction = torch.linalg.solve(torch.cov(states.T) + noise, states.mean(dim=0))
+    return F.normalize(direction, dim=0)
+
+
 @torch.no_grad()
 def widen(
     weights: Tensors,
@@ -585,8 +633,7 @@ def widen(
     if not added.any():
         return wide
     states = final_states(weights, replace(config, vocab_size=len(old)), old, texts)  # [N, C]
-    direction = torch.linalg.solve(torch.cov(states.T) + 1e-4 * torch.eye(config.n_embd), states.mean(dim=0))
-    direction /= direction.norm()
+    direction = apart(states)
     states = states[:: len(states) // 512 + 1]
     others = torch.logsumexp(states @ table.T, dim=1, keepdim=True)
     ahead, along = states @ wide[added].T - others, states @ direction  # [N, added], [N]
