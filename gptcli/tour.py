@@ -107,7 +107,7 @@ _STOPS = (
     (
         "Where it makes up its mind",
         "Any layer can be asked what it would say if it were the last one. "
-        "Read a column downwards: the first row only repeats the token, and further down the next one takes shape.",
+        "Read a column downwards: the first row mostly repeats the token, and further down the next one takes shape.",
         'gptcli lens "Once upon a time there was a little"',
     ),
     (

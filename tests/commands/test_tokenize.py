@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -248,14 +249,14 @@ def test_streaming_takes_no_longer_than_the_engine_alone() -> None:
     text = stories(2_000_000)
     parts = [text[start : start + 131_072] for start in range(0, len(text), 131_072)]
 
-    def best(action: Callable[[], object]) -> float:
-        times = []
-        for _ in range(4):
-            start = time.process_time()
-            action()
-            times.append(time.process_time() - start)
-        return min(times)
+    def seconds(action: Callable[[], object]) -> float:
+        start = time.process_time()
+        action()
+        return time.process_time() - start
 
     GPT2.encode("")
-    alone = best(lambda: GPT2._encoding.encode_ordinary(text))
-    assert best(lambda: sum(map(len, encode_chunks(GPT2, parts)))) < 1.2 * alone
+    ratios = []  # in turn, as a machine has slow minutes and fast ones
+    for _ in range(7):
+        alone = seconds(lambda: GPT2._encoding.encode_ordinary(text))
+        ratios.append(seconds(lambda: sum(map(len, encode_chunks(GPT2, parts)))) / alone)
+    assert statistics.median(ratios) < 1.2, ratios
