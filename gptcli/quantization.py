@@ -80,7 +80,7 @@ def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -
             f"{source.name}: only the engine in C computes in 8 and 4 bits, and it is not there or does not run this "
             "model (gptcli --version --verbose): there is nothing to keep"
         )
-    file = save(engine, engine.matrices, header, quantize)
+    file = save(engine, header, quantize)
     return KeptFile(name, quantize, file, file.stat().st_size, sum(part.stat().st_size for part in header.files))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.checkpoint import quantized
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.header import Header, TensorInfo
 from gptcli.model.engine import Quantize
@@ -58,11 +57,14 @@ def native_engine(
         name: kind_of(name, quantize) if quantize != "none" else _KINDS.get(dtype, _widest(infos))
         for name, infos in parts.items()
     }
-    kept = None if quantize == "none" or anew else quantized.find(header, quantize)
-    if kept is not None:
-        matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
-        quantized.fill(engine, kept, matrices, parameter_shapes(blueprint.config))
-        parts = {name: infos for name, infos in parts.items() if name not in matrices}
+    if quantize != "none" and not anew:
+        from gptcli.checkpoint import quantized
+
+        kept = quantized.find(header, quantize)
+        if kept is not None:
+            matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
+            quantized.fill(engine, kept, matrices, parameter_shapes(blueprint.config))
+            parts = {name: infos for name, infos in parts.items() if name not in matrices}
     for name, infos in parts.items():
         stored = _read(blueprint.tensors[name], infos)
         rounded = kinds[name] == "F16" and infos[0].dtype != "F16"

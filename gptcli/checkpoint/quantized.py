@@ -7,7 +7,7 @@ bytes [rows, bytes of a row]. Its metadata say what the model's files were, so t
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,11 @@ def fill(engine: NativeEngine, kept: Header, kinds: Mapping[str, Kind], shapes: 
         list(readers.map(_read, pieces))
 
 
-def save(engine: NativeEngine, names: Iterable[str], header: Header, quantize: Quantize) -> Path:
+def save(engine: NativeEngine, header: Header, quantize: Quantize) -> Path:
     """Keep an engine's matrices; returns the file.
 
     Args:
         engine: filled from the checkpoint.
-        names: of its matrices.
         header: of the checkpoint.
         quantize: how the engine keeps them.
 
@@ -87,7 +86,7 @@ def save(engine: NativeEngine, names: Iterable[str], header: Header, quantize: Q
     from safetensors.numpy import save as to_bytes
 
     tensors: dict[str, NDArray[Any]] = {}
-    for name in names:
+    for name in engine.matrices:
         numbers, scales = engine.kept(name)
         if scales is None:
             tensors[name] = numbers

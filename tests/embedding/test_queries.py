@@ -97,6 +97,7 @@ def test_the_videos_direction_of_the_plural(words: Embedding) -> None:
     assert counted == pytest.approx([-2.40, 0.79, 1.27, 1.49], abs=0.01)
 
 
+# By numpy in float64 from the rows of the file: 0.7059 and 0.7591.
 @pytest.mark.parametrize(
     ("text", "word", "score"), [("king-man+woman", b" queen", 0.71), ("brother-boy+girl", b" sister", 0.76)]
 )
