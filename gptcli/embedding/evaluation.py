@@ -116,7 +116,7 @@ def evaluate_analogies(
     Raises:
         InputError: the file cannot be read or holds no question.
     """
-    keys, first = embedding.vocabulary.keys(min(restrict or DEFAULT_RESTRICT, embedding.matrix.shape[0]))
+    keys, first = embedding.vocabulary.keys(embedding.matrix.count(restrict or DEFAULT_RESTRICT))
     names, questions, unknown, invalid = _read_questions(file, first)
     answers = _answer(embedding, questions, keys, progress)
     right = [keys[row] == question.keys[3] for row, question in zip(answers, questions, strict=True)]
@@ -142,7 +142,7 @@ def evaluate_pairs(
     Raises:
         InputError: the file cannot be read or holds no pair.
     """
-    _, first = embedding.vocabulary.keys(min(restrict or DEFAULT_RESTRICT, embedding.matrix.shape[0]))
+    _, first = embedding.vocabulary.keys(embedding.matrix.count(restrict or DEFAULT_RESTRICT))
     rows, scores, missing, invalid = [], [], [], 0
     for line in _lines(file):
         pair = _read_pair(line)

@@ -11,6 +11,7 @@ from gptcli.errors import CheckpointError
 from gptcli.threads import default_threads
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 
 # NumPy has no bfloat16: it is mapped as the 16 bits that it is.
 _STORED = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
@@ -34,9 +35,13 @@ class Matrix:
         self._chunk_rows = max(1, chunk_bytes // (4 * self.shape[1]))
         self._lengths = np.empty(0, np.float32)
 
+    def count(self, rows: int | None) -> int:
+        """How many rows the first ``rows`` are; all, without."""
+        return self.shape[0] if rows is None else min(rows, self.shape[0])
+
     def chunks(self, rows: int | None = None, first: int = 0) -> Iterator[tuple[int, Floats]]:
         """The rows from ``first`` to before ``rows`` (or all), a chunk at a time: its first row, and its numbers."""
-        end = self.shape[0] if rows is None else min(rows, self.shape[0])
+        end = self.count(rows)
         for start in range(first, end, self._chunk_rows):
             yield start, _as_float32(self._stored[start : min(start + self._chunk_rows, end)])
 
@@ -47,7 +52,7 @@ class Matrix:
             of_chunk: makes them, from the first row of a chunk and its numbers; several run at a time.
             rows: how many.
         """
-        result = np.empty(self.shape[0] if rows is None else min(rows, self.shape[0]), np.float32)
+        result = np.empty(self.count(rows), np.float32)
 
         def fill(first: int, end: int) -> None:
             for start, chunk in self.chunks(end, first):
@@ -64,9 +69,18 @@ class Matrix:
                 list(pool.map(fill, edges[:-1], edges[1:]))
         return result
 
+    def times(self, vector: Floats, rows: int | None = None) -> Floats:
+        """The product of each of the first ``rows`` rows (all, without) with a vector [d]: [rows].
+
+        BLAS does it, in an order of its own: the same row at two places may differ in its last bits.
+        """
+        if self._stored.dtype == np.float32 and self._stored.flags.aligned:  # nothing to convert: read where it lies
+            return np.asarray(self._stored[:rows] @ vector)
+        return self.each(lambda _, chunk: chunk @ vector, rows)
+
     def lengths(self, rows: int | None = None) -> Floats:
         """The Euclidean lengths of the first ``rows`` rows (all, without): [rows]; worked out once."""
-        count = self.shape[0] if rows is None else min(rows, self.shape[0])
+        count = self.count(rows)
         if len(self._lengths) < count:
             self._lengths = self.each(lambda _, chunk: row_lengths(chunk), count)
         return self._lengths[:count]

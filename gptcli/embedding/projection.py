@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from gptcli.embedding.matrix import Doubles
 from gptcli.errors import InputError
 
-Doubles = npt.NDArray[np.float64]
 Vectors = Sequence[npt.NDArray[np.floating]] | npt.NDArray[np.floating]
 
 # A direction along which the points' spread is this small a part of the whole is rounding, not variance.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from gptcli.embedding.expression import Expression, Term, parse
 from gptcli.embedding.load import Embedding
-from gptcli.embedding.matrix import Floats
+from gptcli.embedding.matrix import Doubles, Floats
 from gptcli.embedding.metric import Method, Metric
-from gptcli.embedding.vectors import pairwise, product_scores, rank, scores, weighted_sum
+from gptcli.embedding.vectors import nearest, pairwise, product_scores, rank, weighted_sum
 from gptcli.errors import InputError
 
 _ARITHMETIC = re.compile(r"[-+*/()\"'−×÷]")
@@ -158,12 +158,14 @@ def analogy(
     words = _query_words(embedding, expression.terms)
     vectors = _stack(embedding, words)
     weights = [word.weight for word in words]
+    own = {row for word in words for row in word.ids}
+    left_out, also = (set[int](), own) if keep_query else (own, set[int]())
     if method is Method.mul:
         scored = product_scores(embedding.matrix, vectors, weights, restrict)
+        found = rank(scored, metric, top, left_out=left_out, also=also)
     else:
-        scored = scores(embedding.matrix, weighted_sum(vectors, weights, metric), metric, restrict)
-    own = {row for word in words for row in word.ids}
-    found = rank(scored, metric, top, **({"also": own} if keep_query else {"left_out": own}))
+        point = weighted_sum(vectors, weights, metric)
+        found = nearest(embedding.matrix, point, metric, top, restrict, left_out=left_out, also=also)
     return Neighbors(
         embedding.name,
         embedding.tensor,
@@ -171,7 +173,7 @@ def analogy(
         words,
         metric,
         method,
-        len(scored),
+        embedding.matrix.count(restrict),
         tuple(
             Neighbor(item.rank, embedding.vocabulary.name(item.row), item.row, item.score, item.row in own)
             for item in found
@@ -252,7 +254,7 @@ def read_word(embedding: Embedding, text: str) -> Expression:
     return parse(text)
 
 
-def points_of(embedding: Embedding, expressions: Sequence[Expression]) -> tuple[Floats, tuple[QueryWord, ...]]:
+def points_of(embedding: Embedding, expressions: Sequence[Expression]) -> tuple[Doubles, tuple[QueryWord, ...]]:
     """What each expression comes to, [k, d], and the words in them, each once."""
     import numpy as np
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.embedding.expression import Expression, parse
 from gptcli.embedding.load import Embedding
-from gptcli.embedding.matrix import Floats
+from gptcli.embedding.matrix import Doubles
 from gptcli.embedding.metric import Metric
 from gptcli.embedding.queries import QueryWord, notes_on, points_of, read_word
 from gptcli.errors import CheckpointError, InputError
@@ -183,20 +183,19 @@ def _rows(embedding: Embedding, expression: Expression) -> tuple[int, ...]:
 
 
 def _neighbors(
-    embedding: Embedding, asked: Sequence[tuple[str, Floats, tuple[int, ...]]], count: int, restrict: int | None
+    embedding: Embedding, asked: Sequence[tuple[str, Doubles, tuple[int, ...]]], count: int, restrict: int | None
 ) -> list[_Found]:
     """The rows nearest to each word, none twice and none that was asked for."""
-    from gptcli.embedding.vectors import rank, scores
+    from gptcli.embedding.vectors import nearest
 
     taken = {row for _, _, ids in asked if len(ids) == 1 for row in ids}
     found = []
     for label, point, ids in asked if count else ():
         if not point.any():
             raise InputError(f"'{label}' comes to the zero vector, and nothing is near to that")
-        scored = scores(embedding.matrix, point, Metric.cosine, restrict)
-        nearest = rank(scored, Metric.cosine, count, left_out=ids)
-        found += [_Found(item.row, label, item.score) for item in nearest if item.row not in taken]
-        taken |= {item.row for item in nearest}
+        near = nearest(embedding.matrix, point, Metric.cosine, count, restrict, left_out=ids)
+        found += [_Found(item.row, label, item.score) for item in near if item.row not in taken]
+        taken |= {item.row for item in near}
     return found
 
 
@@ -226,7 +225,7 @@ def _map_points(
     return (*asked, *near)
 
 
-def _arrows(asked: Floats, pairs: Sequence[tuple[int, int]]) -> tuple[MapArrow, ...]:
+def _arrows(asked: Doubles, pairs: Sequence[tuple[int, int]]) -> tuple[MapArrow, ...]:
     import numpy as np
 
     from gptcli.embedding.vectors import pairwise as cosines_between

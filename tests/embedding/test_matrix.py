@@ -69,7 +69,7 @@ def test_an_embedding_of_gpt3s_size_takes_little_memory(tmp_path: Path) -> None:
         file.write(np.full(d, 0.5, "<f2").tobytes())
     matrix = map_tensor(TensorInfo("wte", "F16", (n, d), path, 0, n * d * 2))
     tracemalloc.start()
-    found = scores(matrix, np.ones(d, np.float32), Metric.cosine)
+    found = scores(matrix, np.ones(d), Metric.cosine)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     # 12,288 like terms summed in float32: the tolerance that holds for all cosines here.

@@ -174,3 +174,11 @@ def test_too_few_words(words: Embedding) -> None:
         similarity(words, ["king"])
     with pytest.raises(InputError, match="no words to measure"):
         direction(words, parse("cats-cat"), [])
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_every_way_of_asking_gives_the_same_number(words: Embedding, metric: Metric) -> None:
+    pair = similarity(words, ["king", "queen"], metric).values[0][1]
+    alone = {item.word: item.score for item in neighbors(words, "king", metric=metric, top=2000).neighbors}
+    summed = {item.word: item.score for item in analogy(words, parse("king"), metric=metric, top=2000).neighbors}
+    assert alone["queen"] == summed["queen"] == pytest.approx(pair, rel=1e-14)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptcli.embedding.matrix import Floats, Matrix
+from gptcli.embedding.matrix import Doubles, Floats, Matrix
 from gptcli.embedding.metric import Metric
-from gptcli.embedding.vectors import pairwise, product_scores, rank, scores, unit, weighted_sum
+from gptcli.embedding.vectors import nearest, pairwise, product_scores, rank, scores, unit, weighted_sum
 from gptcli.errors import InputError
 
 
@@ -17,7 +17,7 @@ def random_rows(n: int, d: int, seed: int = 0) -> Floats:
     return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
 
 
-def reference_scores(rows: Floats, target: Floats, metric: Metric) -> Any:
+def reference_scores(rows: Floats, target: Floats | Doubles, metric: Metric) -> Any:
     exact, point = rows.astype(np.float64), target.astype(np.float64)
     if metric is Metric.euclidean:
         return np.linalg.norm(exact - point, axis=1)
@@ -28,14 +28,14 @@ def reference_scores(rows: Floats, target: Floats, metric: Metric) -> Any:
 @pytest.mark.parametrize("metric", list(Metric))
 @pytest.mark.parametrize("chunk_bytes", [1, 100, 4 * 7 * 10, 1 << 20])
 def test_scores_whatever_the_chunk(metric: Metric, chunk_bytes: int) -> None:
-    rows, target = random_rows(53, 7), random_rows(1, 7, seed=1)[0]
+    rows, target = random_rows(53, 7), random_rows(1, 7, seed=1)[0].astype(np.float64)
     found = scores(Matrix(rows, chunk_bytes), target, metric)
     assert found == pytest.approx(reference_scores(rows, target, metric), abs=1e-5)
     assert scores(Matrix(rows, chunk_bytes), target, metric, rows=20) == pytest.approx(found[:20], abs=1e-6)
 
 
 def test_scores_by_hand() -> None:
-    matrix, target = Matrix(np.array([[3, 4], [0, 0], [-1, 0]], np.float32)), np.array([2, 0], np.float32)
+    matrix, target = Matrix(np.array([[3, 4], [0, 0], [-1, 0]], np.float32)), np.array([2.0, 0.0])
     assert scores(matrix, target, Metric.cosine) == pytest.approx([0.6, 0, -1])
     assert scores(matrix, target, Metric.dot) == pytest.approx([6, 0, -2])
     assert scores(matrix, target, Metric.euclidean) == pytest.approx([17**0.5, 2, 3])
@@ -86,6 +86,31 @@ def test_rank() -> None:
     assert places(rank(scored, Metric.cosine, 1, also=[1, 99])) == [(1, 1)]
     assert len(rank(scored, Metric.cosine, 100, left_out=[2, 99])) == 5
     assert rank(scored, Metric.cosine, 3, left_out=range(6)) == []
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_the_nearest_are_those_of_float64(metric: Metric) -> None:
+    """Rows that differ by less than float32 can tell apart, each at several places: ordered and scored exactly."""
+    rng = np.random.default_rng(3)
+    near = rng.standard_normal(301).astype(np.float32) + 1e-6 * rng.standard_normal((40, 301)).astype(np.float32)
+    rows = np.concatenate([rng.standard_normal((900, 301)).astype(np.float32), near, near, near])
+    target = 1.5 * rows[905].astype(np.float64)
+    exact = reference_scores(rows, target, metric)
+    exact = exact if metric is Metric.euclidean else -exact
+    expected = [row for row in np.argsort(exact, kind="stable") if row != 905][:60]
+    found = nearest(Matrix(rows), target, metric, 60, left_out=[905])
+    assert [abs(item.score) for item in found] == pytest.approx(np.abs(exact[expected]), rel=1e-12)
+    assert [item.row for item in found if item.row >= 900] == [row for row in expected if row >= 900]
+    assert [item.rank for item in found] == list(range(1, 61))
+
+
+def test_as_many_of_equals_as_asked_for_in_the_order_of_the_rows() -> None:
+    rows = np.tile(random_rows(1, 300), (1_003, 1))
+    matrix, target = Matrix(rows), rows[0].astype(np.float64)
+    assert [item.row for item in nearest(matrix, target, Metric.cosine, 5)] == [0, 1, 2, 3, 4]
+    assert [item.row for item in nearest(matrix, target, Metric.dot, 5, 3, left_out=[0])] == [1, 2]
+    kept = nearest(matrix, -target, Metric.cosine, 1, also=[700])
+    assert places(kept) == [(1, 0), (1, 700)]
 
 
 @given(
