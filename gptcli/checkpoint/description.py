@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
-from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.hub import SMALL_FILES
 from gptcli.checkpoint.source import Source, find
 from gptcli.checkpoint.stored import stored
@@ -135,7 +135,7 @@ def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Des
         CheckpointError: a file is broken.
     """
     source = find(name, download=False)
-    header = None if source.weights is None else read_header(source.weights)
+    header = source.header
     blueprint, notes = _understand(source, header, n_head)
     config = blueprint.config if blueprint else None
     tokenizer, tokenizer_known, tokenizer_notes = _tokenizer(source, header, config)

@@ -12,7 +12,7 @@ import math
 import os
 import reprlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -106,13 +106,34 @@ def read_header(path: Path) -> Header:
     Raises:
         CheckpointError: a file is missing or breaks the format; names the file and the tensor.
     """
-    return _read_index(path) if path.name.endswith(".index.json") else _read_file(path)
+    if not path.name.endswith(".index.json"):
+        return _read_file(path)
+    names = read_shard_names(path)
+    missing = [name for name in names if not os.path.isfile(path.parent / name)]  # False for whatever goes wrong
+    if missing:
+        raise CheckpointError(f"{path.parent} lacks {len(missing)} of {len(names)} shards: {_list(missing)}")
+    for name in names:
+        _check_stays(path.parent / name)
+    return join_shards(path, [_read_file(path.parent / name) for name in names])
 
 
 def _read_file(path: Path) -> Header:
     size, header = _header_bytes(path)
-    data_start = 8 + len(header)
-    entries = _parse_object(header, path, "header")
+    return header_of(_parse_object(header, path, "header"), path, 8 + len(header), size)
+
+
+def header_of(entries: dict[str, Any], path: Path, data_start: int, size: int) -> Header:
+    """The header of one file, from its parsed JSON object.
+
+    Args:
+        entries: the object; it loses its ``__metadata__``.
+        path: the file, which is not looked at.
+        data_start: where its tensors' bytes start.
+        size: its length in bytes.
+
+    Raises:
+        CheckpointError: the object breaks the format; names the file and the tensor.
+    """
     metadata = _metadata(entries.pop("__metadata__", None), path)
     tensors = [_tensor(name, entry, path, data_start) for name, entry in entries.items()]
     tensors.sort(key=lambda tensor: (tensor.start, tensor.end))
@@ -247,28 +268,26 @@ def read_shard_names(path: Path) -> list[str]:
     return sorted(set(_weight_map(path).values()))
 
 
-def _read_index(path: Path) -> Header:
-    weight_map = _weight_map(path)
-    names = sorted(set(weight_map.values()))
-    missing = [name for name in names if not os.path.isfile(path.parent / name)]  # False for whatever goes wrong
-    if missing:
-        raise CheckpointError(f"{path.parent} lacks {len(missing)} of {len(names)} shards: {_list(missing)}")
-    for name in names:
-        _check_stays(path.parent / name)
+def join_shards(index: Path, shards: Sequence[Header]) -> Header:
+    """The header of a checkpoint, from those of all its shards, checked against its index.
+
+    Raises:
+        CheckpointError: a tensor lies in two shards, or not where the index says.
+    """
     tensors: dict[str, TensorInfo] = {}
     metadata: dict[str, str] = {}
-    for name in names:
-        shard = _read_file(path.parent / name)
+    for shard in shards:
         twice = shard.tensors.keys() & tensors.keys()
         if twice:
             first = min(twice)
-            raise CheckpointError(f"{path}: tensor '{_short(first)}' lies in {tensors[first].file.name} and in {name}")
+            places = f"{tensors[first].file.name} and in {shard.tensors[first].file.name}"
+            raise CheckpointError(f"{index}: tensor '{_short(first)}' lies in {places}")
         tensors.update(shard.tensors)
         metadata = shard.metadata | metadata
-    absent = [key for key, name in weight_map.items() if key not in tensors or tensors[key].file.name != name]
+    absent = [key for key, name in _weight_map(index).items() if key not in tensors or tensors[key].file.name != name]
     if absent:
-        raise CheckpointError(f"{path} names tensors that are not in the shard it gives for them: {_list(absent)}")
-    return Header(tensors, metadata, tuple(path.parent / name for name in names))
+        raise CheckpointError(f"{index} names tensors that are not in the shard it gives for them: {_list(absent)}")
+    return Header(tensors, metadata, tuple(file for shard in shards for file in shard.files))
 
 
 def _weight_map(path: Path) -> dict[str, str]:

@@ -10,10 +10,11 @@ What may be downloaded is a short list of names. Everything else in a repository
 
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gptcli.checkpoint.header import read_shard_names
+from gptcli.checkpoint.header import Header, header_of, join_shards, read_shard_names
 from gptcli.checkpoint.names import HubName
 from gptcli.errors import CheckpointError, GptcliError
 from gptcli.show.console import notice
@@ -38,6 +39,8 @@ _SHARD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.safetensors")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Left free on the disk beside what is downloaded.
 _SPARE_BYTES = 50_000_000
+# Headers that are asked for at a time.
+_AT_ONCE = 8
 
 
 def cache_folder() -> Path:
@@ -97,6 +100,19 @@ def fetch(name: HubName, *, refresh: bool = False) -> Path:
         return _Download(name).run()
 
 
+def look(name: HubName) -> tuple[Path, Header]:
+    """Where the weights of a model would lie in the cache, and what they hold, as the hub has it: the headers of its
+    files are read, their first bytes, and only its small files are downloaded.
+
+    Raises:
+        ModelNotFound, CheckpointError, GptcliError: as for ``fetch``.
+    """
+    from gptcli.checkpoint.hub_errors import explained
+
+    with explained(name):
+        return _Download(name).look()
+
+
 class _Download:
     """One model on its way from the hub to the cache.
 
@@ -114,19 +130,54 @@ class _Download:
 
     def run(self) -> Path:
         """Fetch what is missing, smallest files first; returns the snapshot's folder."""
-        index = [INDEX] if WEIGHTS not in self.sizes and INDEX in self.sizes else []
-        if CONFIG not in self.sizes or not (index or WEIGHTS in self.sizes):
-            from gptcli.checkpoint.hub_errors import not_usable
-
-            raise not_usable(self.api, self.name, self.sizes)
-        for small in [*(small for small in SMALL_FILES if small in self.sizes), *index]:
-            self._get(small)
-        weights = _shards(self.snapshot / INDEX) if index else [WEIGHTS]
+        weights = self._small(SMALL_FILES)
         self._announce(weights)
         for file in weights:
             self._get(file, bar=True)
         self._publish()
         return self.snapshot
+
+    def look(self) -> tuple[Path, Header]:
+        """Fetch the configuration, and read the headers of the weights where they are."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        weights = self._small([CONFIG])
+        notice(f"reading the header{'s' if len(weights) > 1 else ''} of {self.name} on the hub")
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            headers = list(pool.map(self._header, weights))
+        if INDEX in self.sizes and WEIGHTS not in self.sizes:
+            return self.snapshot / INDEX, join_shards(self.snapshot / INDEX, headers)
+        return self.snapshot / WEIGHTS, headers[0]
+
+    def _small(self, files: Collection[str]) -> list[str]:
+        """Fetch small files, and the index where there is one; returns the names of the weights."""
+        index = [INDEX] if WEIGHTS not in self.sizes and INDEX in self.sizes else []
+        if CONFIG not in self.sizes or not (index or WEIGHTS in self.sizes):
+            from gptcli.checkpoint.hub_errors import not_usable
+
+            raise not_usable(self.api, self.name, self.sizes)
+        for small in [*(small for small in files if small in self.sizes), *index]:
+            self._get(small)
+        return _shards(self.snapshot / INDEX) if index else [WEIGHTS]
+
+    def _header(self, file: str) -> Header:
+        """The header of a file on the hub."""
+        from huggingface_hub import errors
+
+        try:
+            found = self.api.parse_safetensors_file_metadata(self.name.repo, file, revision=self.commit)
+            entries: dict[str, Any] = {
+                name: {"dtype": info.dtype, "shape": list(info.shape), "data_offsets": list(info.data_offsets)}
+                for name, info in found.tensors.items()
+            }
+            # Where the data starts is not told, but where it ends is: at the end of the file.
+            length = max((info.data_offsets[1] for info in found.tensors.values()), default=0)
+        except (errors.SafetensorsParsingError, errors.NotASafetensorsRepoError, LookupError, TypeError) as error:
+            raise CheckpointError(f"{self.name}: {file} on the hub is not a safetensors file") from error
+        size = self.sizes.get(file) or length
+        if size < length:
+            raise CheckpointError(f"{self.name}: {file} on the hub is cut short: it has {size:,} bytes of {length:,}")
+        return header_of(entries | {"__metadata__": found.metadata}, self.snapshot / file, size - length, size)
 
     def _announce(self, weights: list[str]) -> None:
         """Say what is coming, or refuse it where the disk has no room."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
-from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.source import Source, find, no_weights
 from gptcli.model.engine import Engine, Quantize
 from gptcli.tokenizer import Tokenizer, tokenizer_for
@@ -129,9 +129,9 @@ def understand(name: str, n_head: int | None = None) -> tuple[Source, Header, Bl
         GptcliError: it is not there, broken, or of no family known here.
     """
     source = find(name)
-    if source.weights is None:
+    header = source.header
+    if header is None:
         raise no_weights(source)
-    header = read_header(source.weights)
     return source, header, read_blueprint(source, header, n_head)
 
 

@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gptcli.checkpoint.hub import cached_snapshot, fetch
+from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.hub import cached_snapshot, fetch, look
 from gptcli.checkpoint.json_text import read_json_object
 from gptcli.checkpoint.names import SHORT_NAMES, HubName, parse_hub_name, similar
 from gptcli.errors import CheckpointError, InputError, ModelNotFound
@@ -22,12 +23,23 @@ class Source:
         folder: the folder that holds its files.
         weights: the .safetensors file, or the index of its shards; None when the folder holds none.
         hub_name: what it is called on the hub, where it came from there.
+        seen: what the weights hold, where they were looked at on the hub and do not lie here.
     """
 
     name: str
     folder: Path
     weights: Path | None
     hub_name: HubName | None = None
+    seen: Header | None = None
+
+    @cached_property
+    def header(self) -> Header | None:
+        """What the weights hold; None where there are none.
+
+        Raises:
+            CheckpointError: a file is missing or breaks the format.
+        """
+        return self.seen or (None if self.weights is None else read_header(self.weights))
 
     @cached_property
     def config(self) -> dict[str, Any] | None:
@@ -52,7 +64,7 @@ def bundled_names() -> list[str]:
     return sorted(path.parent.name for path in bundled_folder().glob("*/config.json"))
 
 
-def find(name: str, *, download: bool = True, refresh: bool = False) -> Source:
+def find(name: str, *, download: bool = True, refresh: bool = False, only_look: bool = False) -> Source:
     """Find a checkpoint: a folder or file of that name, else a bundled one, else one on the hub.
 
     Args:
@@ -60,6 +72,7 @@ def find(name: str, *, download: bool = True, refresh: bool = False) -> Source:
             ``@revision`` or without.
         download: fetch it from the hub where it is not in the cache.
         refresh: ask the hub for a newer one though it be cached.
+        only_look: read the weights' headers on the hub in place of fetching it; the source has them as ``seen``.
 
     Raises:
         ModelNotFound: nothing answers to ``name``, or it is not here and ``download`` is false.
@@ -75,6 +88,9 @@ def find(name: str, *, download: bool = True, refresh: bool = False) -> Source:
     hub_name = parse_hub_name(name)
     if hub_name is None:
         raise ModelNotFound(_nothing_called(name))
+    if only_look and cached_snapshot(hub_name) is None:
+        weights, seen = look(hub_name)
+        return Source(name, weights.parent, weights, hub_name, seen)
     folder = fetch(hub_name, refresh=refresh) if download else cached_snapshot(hub_name)
     if folder is None:
         raise ModelNotFound(f"{hub_name} is not downloaded yet: run 'gptcli models pull {name}' first")

@@ -26,16 +26,18 @@ def params(
     value, output, up- and down-projection, unembedding. Then what it leaves
     out (positions, biases, layer norms) or counts twice (a tied unembedding),
     what the files really hold, and the memory that it takes. Only headers are
-    read: 100 GB are counted in a second.
+    read, on the hub too: 100 GB are counted in a second, and not downloaded.
 
     MODEL is a folder, a .safetensors file or a bundled checkpoint, else a
     published size: gpt2, gpt2-medium, gpt2-large, gpt2-xl, gpt3-small,
-    gpt3-medium, gpt3-large, gpt3-xl, gpt3-2.7b, gpt3-6.7b, gpt3-13b, gpt3.
+    gpt3-medium, gpt3-large, gpt3-xl, gpt3-2.7b, gpt3-6.7b, gpt3-13b, gpt3;
+    else a model of the hub, owner/name.
 
     \b
     gptcli params                        the bundled model
     gptcli params gpt3                   175,181,291,520 in 27,938 matrices
     gptcli params gpt2                   124,439,808, each counted once
+    gptcli params openai-community/gpt2  what its file on the hub holds
     gptcli params ./checkpoint --json    what a folder holds, for a script
     gptcli params gpt3 --save gpt3.svg   the picture
     """

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
-from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.names import parse_hub_name
 from gptcli.checkpoint.source import Source, bundled_names, find
 from gptcli.checkpoint.stored import Stored, stored
@@ -58,10 +58,10 @@ def count_parameters(name: str, n_head: int | None = None) -> ParameterCount:
     if name in PRESETS and not Path(name).expanduser().exists() and name not in bundled_names():
         return _of_gpt(name, "preset", None, PRESETS[name], None)
     source = _find(name)
-    if source.weights is None:
+    header = source.header
+    if header is None:
         blueprint = read_blueprint(source, None, n_head)
         return _of_gpt(name, "config", blueprint.family, blueprint.config, None, blueprint.notes)
-    header = read_header(source.weights)
     understood, notes = _understand(source, header, n_head)
     if understood is None:
         held, family = stored(header), None if notes else WORD_VECTORS
@@ -82,7 +82,7 @@ def _of_gpt(
 
 def _find(name: str) -> Source:
     try:
-        return find(name)
+        return find(name, only_look=True)
     except ModelNotFound as error:
         if parse_hub_name(name) is not None:  # meant for the hub, which has said what is wrong
             raise

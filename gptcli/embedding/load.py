@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gptcli.checkpoint.header import Header, TensorInfo, read_header
+from gptcli.checkpoint.header import Header, TensorInfo
 from gptcli.checkpoint.source import Source, find, no_weights
 from gptcli.embedding.matrix import Floats, Matrix, map_tensor
 from gptcli.embedding.tokens import TokenList
@@ -71,9 +71,9 @@ def open_embedding(name: str, *, unembedding: bool = False, leading_space: bool 
         InputError: the unembedding of word vectors was asked for.
     """
     source = find(name)
-    if source.weights is None:
+    header = source.header
+    if header is None:
         raise no_weights(source)
-    header = read_header(source.weights)
     if (source.config or {}).get("model_type") == WORD_VECTORS:
         if unembedding:
             raise InputError(f"{name} holds word vectors: only a GPT has an unembedding (try -m tales)")

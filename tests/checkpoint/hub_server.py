@@ -156,9 +156,10 @@ class _Handler(BaseHTTPRequestHandler):
         """The file, or the range of it that is asked for."""
         asked = self.headers.get("Range", "")
         if asked.startswith("bytes="):
-            start = int(asked[6:].split("-")[0])
-            place = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
-            return self.send(206, data[start:], headers | place)
+            first, last = asked[6:].split("-")
+            part = data[int(first) : int(last) + 1 if last else None]
+            place = {"Content-Range": f"bytes {first}-{int(first) + len(part) - 1}/{len(data)}"}
+            return self.send(206, part, headers | place)
         self.send(200, data, headers)
 
 

@@ -17,7 +17,7 @@ from gptcli.checkpoint.families import (
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, Part
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.keys import made_shape
-from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.source import Source
 from gptcli.errors import CheckpointError, InputError
 from gptcli.model.shapes import parameter_shapes
@@ -93,11 +93,9 @@ def vocabulary_size(source: Source) -> int | None:
     if source.config is not None:
         size = source.config.get("vocab_size")
         return size if isinstance(size, int) else None
-    if source.weights is None:
+    if source.header is None:
         return None
-    return read_blueprint(
-        source, read_header(source.weights), n_head=1
-    ).config.vocab_size  # any number of heads will do
+    return read_blueprint(source, source.header, n_head=1).config.vocab_size  # any number of heads will do
 
 
 def _by_config(fields: Fields, header: Header | None) -> Family:
