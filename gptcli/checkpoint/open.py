@@ -90,13 +90,16 @@ class Checkpoint:
 
         import shlex
 
-        from gptcli.checkpoint.quantized import place
+        from gptcli.checkpoint.quantized import find, place
 
-        if place(self.header, self.quantize).is_file():
+        file = place(self.header, self.quantize)
+        if file.is_file() and find(self.header, self.quantize) is not None:
             return self.blueprint.notes
         command = f"gptcli models quantize {shlex.quote(self.name)} {self.quantize}"
-        slow = f"it took {self.load_s:.0f} s to open in {self.quantize}: '{command}' keeps that for the next time"
-        return (*self.blueprint.notes, slow)
+        advice = f"'{command}' keeps that for the next time"
+        if file.is_file():
+            advice = f"{file} is not of these weights: '{command}' makes it anew"
+        return (*self.blueprint.notes, f"it took {self.load_s:.0f} s to open in {self.quantize}: {advice}")
 
     @property
     def load_s(self) -> float:
