@@ -152,12 +152,15 @@ class Sampling:
             seen: gives the ids so far, where they are needed.
             largest: the ids of the ``few`` largest logits, from the largest down; of equal ones the lowest first.
         """
-        if 0 < self.few <= largest.size:
-            last = max(self.few - 1, 1)
+        few = self.few
+        if 0 < few <= largest.size:
+            last = max(few - 1, 1)
             values = logits[largest]
+            if few == 1:
+                return Kept(largest, values)
             if self.temperature not in (0, 1):
                 values = scale(values, self.temperature)
-            if self.few == 1 or values[last - 1] > values[last] or self.temperature == 1:
+            if values[last - 1] > values[last] or self.temperature == 1:
                 order = np.argsort(largest[:last])
                 order = order[values[order] > -np.inf]
                 return Kept(largest[order], values[order])
@@ -265,6 +268,8 @@ def draw(kept: "Kept", generator: np.random.Generator) -> int:
     do not depend on what the filters cut.
     """
     uniform = generator.random()
+    if kept.ids.size == 1:
+        return int(kept.ids[0])
     cumulative = np.cumsum(softmax(kept.logits))
     place = int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
     return int(kept.ids[min(place, kept.ids.size - 1)])

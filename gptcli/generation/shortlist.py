@@ -46,7 +46,7 @@ def shortlist(logits: "Logits", count: int) -> Shortlist:
         ids, values, log_sum = (ctypes.c_int * count)(), (ctypes.c_float * count)(), ctypes.c_double()
         if found.gptcli_offer(logits.ctypes.data, logits.size, count, ids, values, ctypes.byref(log_sum)):
             raise _overflow()
-        return Shortlist(np.array(ids, np.int64), log_sum.value)
+        return Shortlist(np.array(ids[:], np.int64), log_sum.value)
     if not -np.inf < logits.max() < np.inf:
         raise _overflow()
     return Shortlist(_largest(logits, count), log_normalizer(logits))

@@ -171,8 +171,9 @@ def test_whoever_waits_long_is_told(tales: Path, monkeypatch: pytest.MonkeyPatch
     assert told("--quantize", "int4") == told() == ""
     weights = load_file(tales / "model.safetensors")
     save_file({name: 2 * value for name, value in weights.items()}, tales / "model.safetensors")
-    assert f"model-int4.safetensors is not of these weights: 'gptcli models quantize {tales} int4' makes it anew" in told(
-        "--quantize", "int4"
+    assert (
+        f"model-int4.safetensors is not of these weights: 'gptcli models quantize {tales} int4' makes it anew"
+        in told("--quantize", "int4")
     )
 
 

@@ -1,6 +1,7 @@
 """The C engine behind the ``Engine`` protocol: it keeps the weights; Python keeps the cache."""
 
 import ctypes
+from array import array
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,7 +58,7 @@ class NativeEngine:
             numbers.ctypes.data, config.layer_norm_epsilon, scale, threads or default_threads(), level
         )
         self._checked(-1 if not self._handle else 0)
-        self._cache = np.empty(0, np.float32)
+        self._cache, self._cache_at = np.empty(0, np.float32), 0
         self._shape: tuple[int, ...] = ()
         self._lengths: list[int] = []
         self._kept: Kind = "F32"
@@ -141,7 +142,8 @@ class NativeEngine:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
         config = self.config
         self._shape = (config.n_layer, 2, len(rows), config.n_head * capacity * config.head_size)
-        self._cache, self._lengths = self._new_cache(), [0] * len(rows)
+        self._lengths = [0] * len(rows)
+        self._make_cache()
         return np.concatenate([self._prompt(row, ids, logits=True) for row, ids in enumerate(rows)])
 
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -160,7 +162,7 @@ class NativeEngine:
             return
         kept = self._cache[:-_SPARE].reshape(self._shape)[:, :, list(rows)]
         self._shape = kept.shape
-        self._cache = self._new_cache()
+        self._make_cache()
         self._cache[:-_SPARE].reshape(self._shape)[...] = kept
         self._lengths = [self._lengths[row] for row in rows]
 
@@ -173,15 +175,15 @@ class NativeEngine:
         """Forget the latest tokens of a batch of one row."""
         self._lengths[0] -= count
 
-    def _new_cache(self) -> NDArray[np.float32]:
+    def _make_cache(self) -> None:
         """Room for the shape; the one there is where it fits, as new memory has to be cleared first."""
         needed = int(np.prod(self._shape)) + _SPARE
-        if self._cache.size == needed:
-            return self._cache
-        try:
-            return np.empty(needed, np.float32)
-        except MemoryError as error:
-            raise self._no_memory() from error
+        if self._cache.size != needed:
+            try:
+                self._cache = np.empty(needed, np.float32)
+            except MemoryError as error:
+                raise self._no_memory() from error
+            self._cache_at = self._cache.ctypes.data
 
     def _prompt(self, row: int, ids: Sequence[int], *, logits: bool) -> NDArray[np.float32]:
         """Read a row's ids from its beginning: logits [1, V] after the last, or [0, V]."""
@@ -196,22 +198,26 @@ class NativeEngine:
     def _read(
         self, ids: Sequence[int], rows: Sequence[int], positions: Sequence[int], wanted: Sequence[int]
     ) -> NDArray[np.float32]:
-        tokens, of, at, want = (np.fromiter(numbers, np.int32) for numbers in (ids, rows, positions, wanted))
-        logits = np.empty((len(want), self.config.vocab_size), np.float32)
-        capacity = self._shape[3] // self.config.n_embd
+        # One array, and no numpy but for the logits: after a step, all of Python has to come back into the caches.
+        numbers = array("i", (*ids, *rows, *positions, *wanted))
+        place, count, nbytes = numbers.buffer_info()[0], len(ids), numbers.itemsize * len(ids)
+        logits = np.empty((len(wanted), self.config.vocab_size), np.float32)
         arguments = (
             self._handle,
-            len(tokens),
-            *(numbers.ctypes.data for numbers in (tokens, of, at, self._cache)),
+            count,
+            place,
+            place + nbytes,
+            place + 2 * nbytes,
+            self._cache_at,
             self._shape[2],
-            capacity,
-            len(want),
-            want.ctypes.data,
-            logits.ctypes.data,
+            self._shape[3] // self.config.n_embd,
+            len(wanted),
+            place + 3 * nbytes,
+            ctypes.addressof(ctypes.c_char.from_buffer(logits.data)) if len(wanted) else 0,
         )
         stages = self.config.n_layer + 1
         # Python hears Ctrl-C between two calls: a prompt is read layer by layer, so that it need not wait for the end.
-        at_once = 1 if len(tokens) > self._SHORT else stages
+        at_once = 1 if count > self._SHORT else stages
         for first in range(0, stages, at_once):
             self._checked(self._library.gptcli_read(*arguments, first, first + at_once))
         for row, position in zip(rows, positions, strict=True):
