@@ -251,7 +251,8 @@ def _writing(checkpoint: "Checkpoint", prompt: str, **settings: Any) -> "Writing
     seed = seed_or_drawn(settings.pop("seed", None))
     stops, bos = settings.pop("stop", ()), settings.pop("bos", False)
     sampling = Sampling(**{"temperature": TEMPERATURE, "top_k": TOP_K, **settings})
-    request = Request([prompt], sampling, limits, seed, 1, [stops] if isinstance(stops, str) else list(stops), bos)
+    stops = [stops] if isinstance(stops, str) else list(stops)
+    request = Request([prompt], sampling, limits, seed, 1, stops, bos, scored=False)
     return Writing(checkpoint.engine, checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab)
 
 

@@ -140,7 +140,8 @@ def generate(
     checkpoint = run.open_shared()
     sampling = with_logit_bias(sampling, checkpoint.tokenizer, choosing.logit_bias or [])
     limits = Limits(max_new_tokens, () if ignore_eos else checkpoint.eos_ids, overflow.value)
-    request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos)
+    scored = pick or output is not None
+    request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos, scored)
     if pick:
         from gptcli.generation.draft import new_draft
         from gptcli.show.pick import write_picked

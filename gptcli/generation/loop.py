@@ -32,6 +32,7 @@ class Sample:
             temperature and filters.
         finish_reason: ``eos``, ``stop`` (the caller's ``stopped``), ``length``, or None while it is not finished.
         slid: how often the oldest half of the context was dropped.
+        scored: whether ``logprobs`` are kept: to normalize takes longer than to choose.
     """
 
     prompt: int
@@ -41,6 +42,7 @@ class Sample:
     logprobs: list[float] = field(default_factory=list)
     finish_reason: FinishReason | None = None
     slid: int = 0
+    scored: bool = True
 
     @property
     def all_ids(self) -> list[int]:
@@ -90,10 +92,10 @@ class Row:
     used: int
 
 
-def new_samples(prompts: Sequence[Sequence[int]], num_samples: int = 1) -> list[Sample]:
+def new_samples(prompts: Sequence[Sequence[int]], num_samples: int = 1, *, scored: bool = True) -> list[Sample]:
     """Empty samples for ``generate``: ``num_samples`` of each prompt, by prompt and then by number."""
     return [
-        Sample(prompt=index, number=number, prompt_ids=list(ids))
+        Sample(prompt=index, number=number, prompt_ids=list(ids), scored=scored)
         for index, ids in enumerate(prompts)
         for number in range(num_samples)
     ]
@@ -191,14 +193,16 @@ def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = Non
         InputError: the filters leave no token to choose.
         GptcliError: the model's numbers overflowed.
     """
-    sample, listed = row.sample, shortlist(logits, sampling.few)
+    sample = row.sample
+    listed = shortlist(logits, sampling.few, normalize=sample.scored)
     kept = sampling.keep(logits, lambda: sample.all_ids, listed.ids)
     if not kept.ids.size:
         raise InputError("the filters leave no token to choose: loosen --no-repeat-ngram or --logit-bias")
     drawn = draw(kept, row.generator)
     token = drawn if token is None else token
     sample.ids.append(token)
-    sample.logprobs.append(float(logits[token]) - listed.log_sum)
+    if listed.log_sum is not None:
+        sample.logprobs.append(float(logits[token]) - listed.log_sum)
     return Step(sample, logits, kept, token)
 
 

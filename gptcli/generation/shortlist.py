@@ -27,15 +27,21 @@ class Shortlist:
 
     Attributes:
         ids: theirs, from the largest logit down; of equal ones the lowest id first.
-        log_sum: the logarithm of the sum of the exponentials of all logits: a logit less this is a log-probability.
+        log_sum: the logarithm of the sum of the exponentials of all logits: a logit less this is a log-probability;
+            None where it was not asked for.
     """
 
     ids: NDArray[np.int64]
-    log_sum: float
+    log_sum: float | None
 
 
-def shortlist(logits: "Logits", count: int) -> Shortlist:
+def shortlist(logits: "Logits", count: int, *, normalize: bool = True) -> Shortlist:
     """The ``count`` largest logits (at least one, at most all), and the normalizer of all.
+
+    Args:
+        logits: of one step, [V].
+        count: how many.
+        normalize: whether the normalizer is wanted, which takes longer than the rest.
 
     Raises:
         GptcliError: one is NaN or +infinity, or none is finite: the model's numbers overflowed.
@@ -44,12 +50,13 @@ def shortlist(logits: "Logits", count: int) -> Shortlist:
     found = library()
     if found is not None and logits.dtype == np.float32 and logits.flags.c_contiguous and count <= _LONGEST:
         ids, values, log_sum = (ctypes.c_int * count)(), (ctypes.c_float * count)(), ctypes.c_double()
-        if found.gptcli_offer(logits.ctypes.data, logits.size, count, ids, values, ctypes.byref(log_sum)):
+        where = ctypes.byref(log_sum) if normalize else None
+        if found.gptcli_offer(logits.ctypes.data, logits.size, count, ids, values, where):
             raise _overflow()
-        return Shortlist(np.array(ids[:], np.int64), log_sum.value)
+        return Shortlist(np.array(ids[:], np.int64), log_sum.value if normalize else None)
     if not -np.inf < logits.max() < np.inf:
         raise _overflow()
-    return Shortlist(_largest(logits, count), log_normalizer(logits))
+    return Shortlist(_largest(logits, count), log_normalizer(logits) if normalize else None)
 
 
 def log_normalizer(logits: "Logits") -> float:

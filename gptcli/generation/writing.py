@@ -29,6 +29,7 @@ class Request:
         num_samples: continuations of each prompt.
         stops: texts that end a continuation, and are left out of it.
         bos: put ``<|endoftext|>`` before each prompt.
+        scored: keep the log-probabilities of what is chosen.
     """
 
     prompts: Sequence[str]
@@ -38,6 +39,7 @@ class Request:
     num_samples: int = 1
     stops: Sequence[str] = ()
     bos: bool = False
+    scored: bool = True
 
 
 @dataclass
@@ -135,7 +137,7 @@ class Writing:
             window(prompt, engine.n_positions, request.limits.overflow)
         self.completions = [
             _completion(request.prompts[sample.prompt], sample, tokenizer, request.stops)
-            for sample in new_samples(ids, request.num_samples)
+            for sample in new_samples(ids, request.num_samples, scored=request.scored)
         ]
         self.clock = Clock(load_s)
 

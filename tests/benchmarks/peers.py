@@ -37,8 +37,8 @@ def gptcli(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[str
     engine: Any = opened.engine
 
     def run(ids: list[int], new: int) -> object:
-        steps = generate(engine, new_samples([ids]), Sampling(temperature=0), Limits(new), seed=0)
-        return [step.token for step in steps]  # as the command does: no step's logits are held
+        steps = generate(engine, new_samples([ids], scored=False), Sampling(temperature=0), Limits(new), seed=0)
+        return [step.token for step in steps]  # as the command does: nothing of a step is held
 
     native = not hasattr(engine, "model")
     about = {"weight_bytes": engine.bytes_per_step} if native else {}

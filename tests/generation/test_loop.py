@@ -57,6 +57,16 @@ def test_a_sample_is_the_same_alone_and_in_any_batch(seed: int, prompts: list[li
         assert alone.finish_reason == sample.finish_reason
 
 
+@pytest.mark.parametrize("sampling", [PLAIN, Sampling(temperature=0), Sampling(0.8, top_k=5)])
+def test_the_text_is_the_same_without_log_probabilities(sampling: Sampling) -> None:
+    samples = [new_samples([[1]], 3, scored=scored) for scored in (True, False)]
+    for made in samples:
+        list(generate(ToyEngine(random_table(12)), made, sampling, Limits(20), seed=5))
+    assert [sample.ids for sample in samples[0]] == [sample.ids for sample in samples[1]]
+    assert [len(sample.logprobs) for sample in samples[0]] == [20] * 3
+    assert [sample.logprobs for sample in samples[1]] == [[]] * 3
+
+
 def test_seeds_and_samples_differ() -> None:
     assert len({tuple(write([[1]], seed=seed)[0].ids) for seed in range(50)}) == 50
     assert len({tuple(sample.ids) for sample in write([[1]], samples=50)}) == 50

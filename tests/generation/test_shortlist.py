@@ -56,8 +56,23 @@ def test_the_normalizer_of_flat_and_of_steep_logits(way: str, spread: float) -> 
 def test_a_number_that_is_none_is_told(way: str, broken: float, place: int) -> None:
     logits = np.linspace(-1, 1, 100).astype(np.float32)
     logits[place] = broken
-    with pytest.raises(GptcliError, match="not finite"):
-        shortlist(logits, 5)
+    for normalize in (True, False):
+        with pytest.raises(GptcliError, match="not finite"):
+            shortlist(logits, 5, normalize=normalize)
+
+
+def test_none_that_is_finite(way: str) -> None:
+    for normalize in (True, False):
+        with pytest.raises(GptcliError, match="not finite"):
+            shortlist(np.full(70, -np.inf, np.float32), 5, normalize=normalize)
+
+
+def test_without_the_normalizer(way: str) -> None:
+    logits = np.random.default_rng(0).normal(0, 4, 1000).astype(np.float32)
+    logits[7] = -np.inf
+    found = shortlist(logits, 41, normalize=False)
+    assert found.ids.tolist() == shortlist(logits, 41).ids.tolist()
+    assert found.log_sum is None
 
 
 @settings(max_examples=300, deadline=None)

@@ -44,24 +44,25 @@ static double exp_sum(const float *x, int n, float largest) {
     return sum[0];
 }
 
-/* Whether any of some numbers, BLOCK at most, is above a bound. */
-enum { BLOCK = 64 };
+/* Whether any of some numbers, BLOCK at most, is above a bound, or is NaN. */
+enum { BLOCK = 32 };
 INLINE int any_above(const float *x, int count, float bound) {
     int32_t above = 0;
     if (count == BLOCK)
-        for (int i = 0; i < BLOCK; i++) above |= x[i] > bound;
+        for (int i = 0; i < BLOCK; i++) above |= !(x[i] <= bound);
     else
-        for (int i = 0; i < count; i++) above |= x[i] > bound;
+        for (int i = 0; i < count; i++) above |= !(x[i] <= bound);
     return above;
 }
 
-/* The k <= n largest of x and their places, from the largest down, of equal ones the first. */
-static void largest_of(const float *x, int n, int k, int *places, float *values) {
+/* The k <= n largest of x and their places, from the largest down, of equal ones the first. Returns 0, or -1 where one is NaN. */
+static int largest_of(const float *x, int n, int k, int *places, float *values) {
     int found = 0;
     for (int start = 0; start < n; start += BLOCK) {
         const int end = n - start < BLOCK ? n : start + BLOCK;
         if (found == k && !any_above(x + start, end - start, values[k - 1])) continue;
         for (int at = start; at < end; at++) {
+            if (isnan(x[at])) return -1;
             if (found == k && !(x[at] > values[k - 1])) continue;
             int rank = found < k ? found++ : k - 1;
             for (; rank > 0 && values[rank - 1] < x[at]; rank--)
@@ -69,6 +70,7 @@ static void largest_of(const float *x, int n, int k, int *places, float *values)
             values[rank] = x[at], places[rank] = at;
         }
     }
+    return 0;
 }
 
 #endif

@@ -141,17 +141,18 @@ static void sum_parts(void *context, int thread, int threads) {
     }
 }
 
-/* The k largest of the logits [n] and their places, from the largest down, of equal ones the first; and the natural logarithm
- * of the sum of the exponentials of all. Returns 0, or -1 where one is NaN or +infinity, or none is finite. */
+/* The k largest of the logits [n] and their places, from the largest down, of equal ones the first; and, unless it is NULL, the
+ * natural logarithm of the sum of the exponentials of all. Returns 0, or -1 where one is NaN or +infinity, or none is finite. */
 int gptcli_offer(const float *logits, int n, int k, int *places, float *values, double *log_sum) {
     const kernels *with = kernels_for(3);
-    with->largest(logits, n, k, places, values);
+    if (with->largest(logits, n, k, places, values) || isinf(values[0])) return -1;
+    if (!log_sum) return 0;
     exponentials e = {.k = with, .logits = logits, .n = n, .largest = values[0]};
     pool_run(sum_parts, &e);
-    double sum = 0; /* NaN where a logit is, or where the largest is infinite */
+    double sum = 0;
     for (int part = 0; part < PARTS; part++) sum += e.sums[part];
     *log_sum = (double)values[0] + log(sum);
-    return sum >= 0 ? 0 : -1;
+    return 0;
 }
 
 /* Bytes of weights that one step reads. */

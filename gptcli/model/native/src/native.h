@@ -85,8 +85,8 @@ typedef struct {
     void (*scores)(const float *q, const float *keys, int count, int d, float scale, float *out);
     void (*mix)(const float *p, const float *values, int count, int d, float factor, float *out);
     void (*quantize)(matrix *w, int row, const float *x); /* round.h: a row of an INT8 or INT4 matrix */
-    /* choose.h: the k largest and their places; and the sum of exp(x - largest). */
-    void (*largest)(const float *x, int n, int k, int *places, float *values);
+    /* choose.h: the k largest and their places, -1 where one is NaN; and the sum of exp(x - largest). */
+    int (*largest)(const float *x, int n, int k, int *places, float *values);
     double (*exp_sum)(const float *x, int n, float largest);
     /* The sum of many numbers, for the time it takes; asked for early or not: either is faster on some processor. */
     float (*sum)(const float *x, size_t n, int early);
