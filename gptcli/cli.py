@@ -52,7 +52,8 @@ class ErrorBoundary(TyperGroup):
         except GptcliError as error:
             code = _say(str(error), error.exit_code)
         except _UsageError as error:
-            code = _say(_one_line(error), 2)
+            # Without arguments the help was shown, and there is nothing to say.
+            code = _say(_one_line(error, self._asked(args)), 2) if error.format_message() else 2
         except UnicodeEncodeError as error:  # Typer looks for a file of that name
             code = _say(f"no file can have the name {visible(str(error.object)):.200}, which is not Unicode", 2)
         except typer.Abort:
@@ -71,6 +72,11 @@ class ErrorBoundary(TyperGroup):
         with suppress(OSError):
             sys.stdout.flush()  # what is left after an error; where it fails, the error has been told
         sys.exit(code if isinstance(code, int) else 0)
+
+    def _asked(self, args: Sequence[str] | None) -> str:
+        """The command that was meant, for an error that does not know it."""
+        first = next(iter(sys.argv[1:] if args is None else args), "")
+        return f"gptcli {first}" if first in self.commands else "gptcli"
 
 
 @contextmanager
@@ -108,11 +114,11 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-def _one_line(error: Any) -> str:
+def _one_line(error: Any, asked: str) -> str:
     message = " ".join(error.format_message().split()).replace("Value error, ", "")
     message = re.sub(r"\(Possible options: (.*)\)", r"(did you mean \1?)", message)
     context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "gptcli"
+    command = context.command_path if context is not None else asked
     return f"{message} (try '{command} --help')"
 
 

@@ -58,7 +58,7 @@ DtypeOption = Annotated[
 ]
 QuantizeOption = Annotated[
     Quantize,
-    typer.Option(help="Keep matrices in 8 or 4 bits: smaller, faster, a little less exact.", rich_help_panel="Model"),
+    typer.Option(help="Matrices in 8 bits, or the MLPs' in 4: smaller, faster, less exact.", rich_help_panel="Model"),
 ]
 LookupOption = Annotated[
     int,
@@ -192,7 +192,13 @@ def excludes(owner: str, *, given: bool, **others: object) -> None:
         raise InputError(f"{owner} and --{clashing.replace('_', '-')} contradict each other: use one of them")
 
 
-def number_list(text: str, option: str) -> list[float]:
+def typed(context: typer.Context, name: str) -> bool:
+    """Whether an option was given on the command line, and not by the environment or as its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def number_list(text: str, option: str, example: str = "0.5,1,2") -> list[float]:
     """Read ``0.5,1,2``.
 
     Raises:
@@ -201,4 +207,4 @@ def number_list(text: str, option: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"{option} {text!r}: write a number, or several with commas such as 0.5,1,2") from None
+        raise InputError(f"{option} {text!r}: write a number, or several with commas such as {example}") from None

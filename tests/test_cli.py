@@ -28,6 +28,11 @@ ROOT = Path(__file__).parent.parent
         (["generate", "x", "--logit-bias", "dragon"], "--logit-bias"),
         (["generate", "x", "--n-head", "3"], "4 heads"),
         (["generate", "--prompts-file", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["generate", "x", "--replay", "x.json"], "there is no PROMPT"),
+        (["generate", "--replay", "x.json", "-t", "0"], "--replay and --temperature"),
+        (["generate", "x", "--explain", "--save", "/nowhere/at/all.svg"], "there is no folder /nowhere/at"),
+        (["generate", "-n"], "try 'gptcli generate --help'"),
+        (["bench", "--contexts", "a"], "1,100,1000"),
     ],
 )
 def test_mistakes_are_one_line_on_stderr(arguments: list[str], said: str) -> None:
@@ -37,6 +42,13 @@ def test_mistakes_are_one_line_on_stderr(arguments: list[str], said: str) -> Non
     assert said in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["models"]])
+def test_without_arguments_the_help_is_all_that_is_said(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, done.stderr) == (2, "")
+    assert "Usage: " in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["lens", "A"], ["--version", "--verbose"]])

@@ -59,7 +59,7 @@ def bench(
 
 
 def _whole_numbers(contexts: str | None) -> list[int] | None:
-    numbers = options.number_list(contexts, "--contexts") if contexts is not None else None
+    numbers = options.number_list(contexts, "--contexts", "1,100,1000") if contexts is not None else None
     if numbers is not None and not all(number.is_integer() for number in numbers):
         raise InputError(f"--contexts {contexts!r}: tokens are counted in whole numbers")
     return None if numbers is None else [int(number) for number in numbers]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gptcli import options
+from gptcli.errors import InputError
 from gptcli.inputs import prompts_argument, read_text_file
 from gptcli.option_groups import EngineOptions, SamplingOptions, grouped
 
@@ -113,7 +114,10 @@ def generate(
     output = options.exclusive(json=as_json, jsonl=jsonl)
     others = {"explain": explain, "jsonl": jsonl, "stop": stop, "stats": stats, "num_samples": num_samples > 1}
     options.excludes("--pick", given=pick, **others)
-    options.excludes("--replay", given=replay is not None, **others, pick=pick, prompts_file=prompts_file)
+    chosen = {name: value != getattr(SamplingOptions, name) for name, value in vars(choosing).items()}
+    options.excludes("--replay", given=replay is not None, **others, pick=pick, prompts_file=prompts_file, **chosen)
+    if replay is not None and prompt:
+        raise InputError("--replay repeats what the file holds, so there is no PROMPT to give")
     options.belongs("--explain", given=explain, explain_top=explain_top)
     options.belongs("--explain or --pick", given=explain or pick or replay is not None, save=save)
     sampling = choosing.sampling()

@@ -8,7 +8,7 @@ import typer
 from gptcli import options
 from gptcli.inputs import text_argument
 from gptcli.option_groups import RunOptions, grouped
-from gptcli.show.console import present
+from gptcli.show.console import notices, present
 
 if TYPE_CHECKING:
     from gptcli.inspection.attribution import Attribution
@@ -62,11 +62,13 @@ def lens(
 
     from gptcli.inspection import lens as inspection
     from gptcli.inspection.attribution import attribute
+    from gptcli.probability.distribution import words_cut
     from gptcli.show.attribution import draw as draw_attribution
     from gptcli.show.lens import draw, draw_page
 
     checkpoint = run.open()
     seen, record = inspection.lens(checkpoint, text, sublayers=sublayers, words=token or [])
+    notices(words_cut(checkpoint.tokenizer, token or [], text))
     parts = [attribute(checkpoint.model, record, each.id, each.token) for each in seen.tracks] if attribution else []
     answer = LensAnswer(seen, parts)
     present(

@@ -7,15 +7,16 @@ import typer
 from gptcli import options
 from gptcli.inputs import text_argument
 from gptcli.option_groups import EngineOptions, grouped
-from gptcli.show.console import present
+from gptcli.show.console import notices, present
 
 _ODDS = "Odds"
+_TOP = 20
 
 
 @grouped
 def logits(
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
-    top: options.TopOption = 20,
+    top: options.TopOption = _TOP,
     temperature: Annotated[
         str, typer.Option("--temperature", "-t", metavar="T[,T...]", help="One or several.", rich_help_panel=_ODDS)
     ] = "1",
@@ -48,12 +49,15 @@ def logits(
     """
     text = text_argument(prompt, "PROMPT")
     temperatures = options.number_list(temperature, "--temperature")
+    chosen = {"temperature": temperatures != [1.0], "top_k": top_k > 0, "top_p": top_p < 1, "min_p": min_p > 0}
+    options.excludes("--all-positions", given=all_positions, **chosen, watch=watch, top=top != _TOP)
 
     from gptcli.generation.sampling import Sampling
 
     sampling = Sampling(top_k=top_k, top_p=top_p, min_p=min_p)
 
     from gptcli.probability import next_token
+    from gptcli.probability.distribution import words_cut
     from gptcli.show import odds
 
     checkpoint = run.open()
@@ -64,4 +68,5 @@ def logits(
         answer = next_token.next_token(
             checkpoint, text, sampling, temperatures=temperatures, top=top, watch=watch or []
         )
+        notices(words_cut(checkpoint.tokenizer, watch or [], text))
         present(answer, lambda: odds.draw_next(answer), as_json=json, save=save)

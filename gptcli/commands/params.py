@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gptcli.errors import InputError
-from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, NHeadOption, SaveOption
+from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, NHeadOption, SaveOption, typed
 from gptcli.show.console import notice, present
 
 
@@ -44,8 +44,7 @@ def params(
     from gptcli.counting.parameters import count_parameters
     from gptcli.show.scoreboard import draw
 
-    source = context.get_parameter_source("model")
-    if name is not None and source is not None and source.name == "COMMANDLINE":
+    if name is not None and typed(context, "model"):
         raise InputError(f"two models, {name} and {model}: name one")
     answer = count_parameters(name or model, n_head)
     for note in answer.notes:

@@ -27,7 +27,8 @@ def score(
     """Score a text: how surprising each token is to the model.
 
     The surprisal of a token is -log2 of the probability that the model gave
-    it; their sum says how well the model would compress the text.
+    it; their sum says how well the model would compress the text. Of what is
+    piped in, one newline at the end is left out: echo put it there.
 
     \b
     gptcli score "Once upon a time there was a little girl"
@@ -35,7 +36,7 @@ def score(
     gptcli score --top 5 < story.txt
     gptcli score --stride 64 --json < story.txt
     """
-    given = text_argument(text, "TEXT", strip_newline=False)
+    given = text_argument(text, "TEXT")
 
     from gptcli.probability import scoring
     from gptcli.show.progress import progress_bar

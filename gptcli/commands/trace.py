@@ -15,6 +15,7 @@ _STEPS = "Steps"
 
 @grouped
 def trace(
+    context: typer.Context,
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
     layer: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Open this block, from 1.", rich_help_panel=_STEPS)
@@ -62,6 +63,7 @@ def trace(
     if config is not None:
         from gptcli.counting.tracing import trace_config
 
+        options.excludes("--config", given=True, model=options.typed(context, "model"))
         if prompt is not None:
             raise InputError("--config runs nothing, so there is no PROMPT to give; --tokens says how long it is")
         answer, notes = trace_config(config, tokens, layer=layer, head=head, n_head=run.n_head)

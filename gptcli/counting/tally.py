@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from gptcli.model.config import GPTConfig
 
-# Bits of one weight. Quantized weights are counted without their scales, which add a few per cent.
+# Bits of one weight. Quantized weights are counted without their scales, which add a few per cent. "int4" is what
+# --quantize int4 keeps of a GPT: the MLPs in 4 bits, and all else in 8.
 WEIGHT_BITS = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}
 # Precisions in which keys and values are cached; quantized models cache in one of these too.
 CACHE_BITS = {"float32": 32, "bfloat16": 16}
@@ -116,8 +117,10 @@ def memory(parameters: int, config: GPTConfig | None = None) -> tuple[Memory, ..
         config: the GPT; None for anything else, which has no cache.
     """
     made = []
+    mlps = parameters if config is None else 2 * config.mlp_width * config.n_embd * config.n_layer
     for dtype, bits in WEIGHT_BITS.items():
-        weights, per_token, full = -(-parameters * bits // 8), None, None
+        in_bits = mlps * bits + (parameters - mlps) * max(bits, 8)
+        weights, per_token, full = -(-in_bits // 8), None, None
         if config is not None and dtype in CACHE_BITS:
             per_token = 2 * config.n_layer * config.n_embd * CACHE_BITS[dtype] // 8
             full = per_token * config.n_positions

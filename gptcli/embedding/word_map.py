@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gptcli.embedding.projection import Projection
 
 _ARROW = re.compile("->|→")
+_TOO_FEW = "a map takes two words or more: gptcli map king queen, or gptcli map king --neighbors 10"
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ def word_map(
     if len(axes) > 2:
         raise InputError(f"a map has two axes: {len(axes)} --axis are too many")
     labels, pairs = _labels_and_pairs(embedding, texts)
+    if not labels:
+        raise InputError(_TOO_FEW)
     expressions = [read_word(embedding, label) for label in labels]
     directions = [parse(axis) for axis in axes]
     points, words = points_of(embedding, [*expressions, *directions])
@@ -144,7 +147,7 @@ def word_map(
     near = embedding.matrix.take([item.row for item in found])
     everything = np.concatenate([asked, near]) if found else asked
     if len(everything) < 2:
-        raise InputError("a map takes two words or more: gptcli map king queen, or gptcli map king --neighbors 10")
+        raise InputError(_TOO_FEW)
     if not np.isfinite(everything).all() or not np.isfinite(own).all():
         raise CheckpointError(f"{embedding.name} {embedding.tensor} holds NaN or infinity: the file is broken")
     seen = project(everything, list(own))

@@ -94,7 +94,7 @@ class WordList:
     def _advice(self, word: str) -> str:
         parts = re.split(r"[\s_+-]+", word)
         if len(parts) > 1 and all(self.has(part) for part in parts):
-            return f", but its parts are: try {'+'.join(parts)} as an expression"
+            return f", but its parts are: try {'+'.join(parts)} with 'gptcli analogy'"
         near = nearest_spellings(word.lower() if self.lowercase else word, self.all_words())
         return f": did you mean {' or '.join(near)}?" if near else ", nor is anything spelled like it"
 

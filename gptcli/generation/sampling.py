@@ -116,7 +116,11 @@ class Sampling:
             ),
             ("no-repeat-ngram", self.no_repeat_ngram > 0, partial(forbid_ngrams, seen=seen, n=self.no_repeat_ngram)),
             ("temperature", not greedy and self.temperature != 1, partial(scale, temperature=self.temperature)),
-            ("top-k", greedy or self.top_k > 0, partial(keep_top_k, k=1 if greedy else self.top_k)),
+            (
+                "greedy" if greedy else "top-k",
+                greedy or self.top_k > 0,
+                partial(keep_top_k, k=1 if greedy else self.top_k),
+            ),
             ("top-p", self.top_p < 1, partial(keep_top_p, p=self.top_p)),
             ("min-p", self.min_p > 0, partial(keep_min_p, p=self.min_p)),
             ("typical-p", self.typical_p < 1, partial(keep_typical_p, p=self.typical_p)),

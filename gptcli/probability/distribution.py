@@ -133,13 +133,24 @@ def watched_ids(tokenizer: Tokenizer, words: Sequence[str], prompt: str, option:
     Raises:
         InputError: a word is empty.
     """
-    ids = []
+    if "" in words:
+        raise InputError(f"{option} '': name a word")
+    return [tokenizer.encode(_after(prompt, word))[0] for word in words]
+
+
+def words_cut(tokenizer: Tokenizer, words: Sequence[str], prompt: str) -> list[str]:
+    """A note for each word of which ``watched_ids`` gives a part only."""
+    notes = []
     for word in words:
-        if not word:
-            raise InputError(f"{option} '': name a word")
-        spaced = word if word[0].isspace() or not prompt or prompt[-1].isspace() else f" {word}"
-        ids.append(tokenizer.encode(spaced)[0])
-    return ids
+        pieces = [tokenizer.decode([token]) for token in tokenizer.encode(_after(prompt, word))]
+        if len(pieces) > 1:
+            notes.append(f"'{word}' is {len(pieces)} tokens, {' '.join(map(repr, pieces))}: the first is followed")
+    return notes
+
+
+def _after(prompt: str, word: str) -> str:
+    """A word as it would stand after a prompt."""
+    return word if word[0].isspace() or not prompt or prompt[-1].isspace() else f" {word}"
 
 
 def cut_by_filters(logits: Logits, sampling: Sampling, seen: Sequence[int]) -> dict[str, NDArray[np.bool_]]:

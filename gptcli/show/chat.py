@@ -12,6 +12,7 @@ from gptcli.generation.chatting import Chat
 from gptcli.inputs import stdin_lines
 from gptcli.show.console import (
     SAVE_SUFFIXES,
+    check_save,
     json_text,
     notice,
     print_json,
@@ -193,7 +194,6 @@ def check_file(asked: str, path: Path) -> None:
     """Refuse a name that no conversation can be saved under.
 
     Raises:
-        InputError: its ending is another one; ``asked`` says where the name comes from.
+        InputError: its ending is another one, or there is no such folder; ``asked`` says where the name comes from.
     """
-    if path.suffix.lower() not in (".json", *SAVE_SUFFIXES):
-        raise InputError(f"{asked} {path}: the file name must end in .json, {', '.join(SAVE_SUFFIXES)}")
+    check_save(path, asked, (".json", *SAVE_SUFFIXES))

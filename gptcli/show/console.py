@@ -10,7 +10,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,14 +139,21 @@ def save_as(path: Path, draw: Callable[[], "RenderableType"], page: Callable[[],
         save_picture(draw(), path)
 
 
-def check_save(path: Path) -> None:
+def check_save(path: Path, asked: str = "--save", suffixes: Sequence[str] = SAVE_SUFFIXES) -> None:
     """Refuse a file name before the work that would be saved in it.
 
+    Args:
+        path: the file.
+        asked: where the name comes from.
+        suffixes: how it may end.
+
     Raises:
-        InputError: the suffix is not one of ``SAVE_SUFFIXES``.
+        InputError: it ends otherwise, or there is no such folder.
     """
-    if path.suffix.lower() not in SAVE_SUFFIXES:
-        raise InputError(f"--save {path}: the file name must end in {', '.join(SAVE_SUFFIXES)}")
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{asked} {path}: the file name must end in {', '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise InputError(f"{asked} {path}: there is no folder {path.parent}")
 
 
 def save_picture(picture: "RenderableType", path: Path) -> None:

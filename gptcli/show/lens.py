@@ -26,6 +26,7 @@ _SHORTEST = 7  # columns that a token gets at the least
 _SCALE = Legend("probability", [(f"{step}", step / 100) for step in range(0, 101, 25)], "%")
 _SINCE = "since: first for good"
 _LEGEND = TextLegend(replace(_SCALE, unit=f"%   {_SINCE}"), f"probability in %   {_SINCE}")
+_BARS_SAY = "bars: the rank on a logarithmic scale, full at 1"
 _BETWEEN = "between attention and MLP stands what attention alone has added: in this model both work side by side"
 
 
@@ -36,7 +37,7 @@ def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType
 
     parts: list[RenderableType] = [LensGrid(lens), Text(), _LEGEND, Text(verdict(lens))]
     if lens.asked:
-        parts += [Text(), Narrowing(partial(_tracks, lens), lens.tracks, (BARS,))]
+        parts += [Text(), Narrowing(partial(_tracks, lens), lens.tracks, (BARS,)), Text(_BARS_SAY, style="dim")]
     if lens.parallel and any(stage.sublayer == "attention" for stage in lens.stages):
         parts.append(Text(_BETWEEN, style="dim"))
     for picture in more:
@@ -174,7 +175,7 @@ def _style(guess: "Guess", *, decided: bool) -> str:
 
 
 def _tracks(lens: "Lens", tracks: "Sequence[Track]") -> "Table":
-    """Rank and probability of each token at each stage; the bar is full at rank 1, and halves with its logarithm."""
+    """Rank and probability of each token at each stage, and a bar for the rank."""
     made = table(">layer")
     for track in tracks:
         made.add_column(f"rank of {token_text(track.token)}", justify="right", no_wrap=True)

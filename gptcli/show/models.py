@@ -1,6 +1,7 @@
 """The pictures of ``gptcli models``: the list of names, and the card of one checkpoint."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.model.config import GPTConfig
@@ -8,13 +9,14 @@ from gptcli.show.pictures import table
 from gptcli.show.text import clipped, size, visible
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
     from gptcli.checkpoint.catalogue import Catalogue, LocalModel
     from gptcli.checkpoint.description import Description, TensorFacts, TokenizerFacts
 
 _GPT2 = GPTConfig()
+_ROOM_FOR_SOURCES = 60  # columns
 
 
 def draw_catalogue(catalogue: "Catalogue") -> "RenderableType":
@@ -48,7 +50,7 @@ def draw_description(about: "Description") -> "RenderableType":
     head = Text(visible(about.name, keep=""), style="bold")
     origin = f"{about.repo} at commit {about.commit}\n" if about.repo and about.repo != about.name else ""
     head.append(f"\n{visible(origin)}{visible(str(about.folder), keep='')}\n", style="not bold dim")
-    parts: list[RenderableType] = [head, _facts(about)]
+    parts: list[RenderableType] = [head, _Facts(about)]
     parts += [Padding(Text(f"! {visible(note)}", style="yellow"), (0, 0, 0, 2)) for note in about.notes]
     if about.tensors is not None:
         parts.append(_tensors(about.tensors))
@@ -75,18 +77,31 @@ def _short_names(catalogue: "Catalogue") -> "RenderableType":
     return made
 
 
-def _facts(about: "Description") -> "Table":
+@dataclass(frozen=True)
+class _Facts:
+    """One line a fact; where it is known from stands beside it if there is room."""
+
+    about: "Description"
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """Draw it for the width at hand."""
+        yield _facts(self.about, sources=options.max_width >= _ROOM_FOR_SOURCES)
+
+
+def _facts(about: "Description", *, sources: bool) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     made.add_column(no_wrap=True, style="dim")
     made.add_column(overflow="fold")
-    made.add_column(style="dim", no_wrap=True)
+    if sources:
+        made.add_column(style="dim", no_wrap=True)
 
     def add(label: str, value: str, fact: str = "") -> None:
-        known = about.known.get(fact)
-        made.add_row(label, Text(visible(value)), Text(visible(f"{known.how}: {known.source}" if known else "")))
+        known = about.known.get(fact) if sources else None
+        source = [Text(visible(f"{known.how}: {known.source}"))] if known else []
+        made.add_row(label, Text(visible(value)), *source)
 
     add("family", about.family or "none that gptcli runs", "family")
     if about.config is not None:

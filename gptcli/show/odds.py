@@ -116,7 +116,7 @@ def draw_positions(answer: "Positions") -> "RenderableType":
     made = table(">position", "token", "expected", ">probability", "came", ">probability", ">rank")
     for guess in answer.positions:
         made.add_row(
-            f"{guess.position}",
+            f"{guess.position + 1}",
             token_text(guess.token),
             token_text(guess.best_token),
             percent(guess.best_probability),

@@ -107,7 +107,7 @@ def _places(score: "Score", top: int) -> list[int]:
 
 def _row(score: "Score", place: int) -> list[str]:
     token = score.tokens[place]
-    shown = [f"{place:,}", token_text(token.token), percent(token.probability or 0.0), f"{token.rank:,}"]
+    shown = [f"{place + 1:,}", token_text(token.token), percent(token.probability or 0.0), f"{token.rank:,}"]
     return [*shown, f"{_bits(token):.2f}"]
 
 

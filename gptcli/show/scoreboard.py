@@ -192,5 +192,6 @@ def _memory(memory: Sequence["Memory"], config: "GPTConfig | None") -> "Table":
         made.add_column(f"\nat {config.n_positions:,} tokens", justify="right")
     for line in memory:
         cache = (line.cache_per_token, line.cache_at_full_context) if config is not None else ()
-        made.add_row(line.dtype, size(line.weights), *("" if held is None else size(held) for held in cache))
+        name = "int4 MLPs" if line.dtype == "int4" and config is not None else line.dtype
+        made.add_row(name, size(line.weights), *("" if held is None else size(held) for held in cache))
     return made

@@ -113,6 +113,7 @@ def test_saved_at_the_end(tmp_path: Path) -> None:
         (("--user", "Assistant"), "", "both"),
         (("--system", "the " * 600), "", "--system takes"),
         (("--save", "x.png"), "", "--save x.png"),
+        (("--save", "/nowhere/at/all.txt"), "", "there is no folder /nowhere/at"),
         (("-t", "nan"), "", "--temperature"),
         (("-n", "0"), "", "--max-new-tokens"),
         (("-m", "no-such-model"), "", "no-such-model"),

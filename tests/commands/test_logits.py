@@ -118,6 +118,12 @@ def test_watch_takes_the_word_as_it_would_come(reference: Any) -> None:
     assert [each["rank"] for each in watched] == [order.index(each["id"]) + 1 for each in watched]
 
 
+def test_a_word_of_which_only_the_start_is_watched_is_named() -> None:
+    done = run(PROMPT, "--watch", "xylophonist", "--watch", "queen")
+    assert done.exit_code == 0
+    assert done.stderr == "' x' 'yl' 'ophon' 'ist'".join(["'xylophonist' is 4 tokens, ", ": the first is followed\n"])
+
+
 def test_all_positions(reference: Any) -> None:
     positions = answer(PROMPT, "--all-positions")["positions"]
     logprobs = reference.double().log_softmax(-1)
@@ -146,6 +152,9 @@ def test_reads_a_pipe_without_its_last_newline() -> None:
         ((PROMPT, "--save", "x.png"), ".svg"),
         ((PROMPT, "-m", "nothing-of-that-name"), "nothing-of-that-name"),
         (("word " * 600,), "512"),
+        ((PROMPT, "--all-positions", "-t", "0"), "--all-positions and --temperature"),
+        ((PROMPT, "--all-positions", "--watch", "king"), "--all-positions and --watch"),
+        ((PROMPT, "--all-positions", "--top", "3"), "--all-positions and --top"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], said: str) -> None:

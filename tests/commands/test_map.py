@@ -133,6 +133,7 @@ def test_words_may_be_piped() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ([], "two words or more"),
         (["king"], "two words or more"),
         (["king", "king"], "two words or more"),
         (["king", "quene"], "did you mean queen"),

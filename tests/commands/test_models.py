@@ -213,3 +213,11 @@ def test_neither_torch_nor_numpy_nor_the_hubs_client_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("width", [40, 59, 60, 200])
+def test_show_keeps_its_facts_at_any_width(width: int) -> None:
+    shown = CliRunner().invoke(app, ["models", "show", "tales"], env={"COLUMNS": f"{width}"}).stdout
+    assert all(len(line) <= width for line in shown.splitlines())
+    assert "17,735,936" in shown
+    assert ("counted: header" in shown) == (width >= 60)

@@ -104,6 +104,11 @@ def test_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], said: str)
     assert said in done.stderr
 
 
+def test_the_newline_of_echo_is_no_token() -> None:
+    piped = CliRunner().invoke(app, ["score", "--json"], input=f"{TEXT}\n")
+    assert json.loads(piped.stdout)["tokens"] == answer(TEXT)["tokens"]
+
+
 def test_the_picture_lists_the_most_surprising(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     done = run(TEXT, "--top", "3")

@@ -98,7 +98,7 @@ def test_in_context_runs_tales_and_shows_every_figure() -> None:
     assert answer["model"] == "tales"
     assert [len(context) for context in answer["nearest"]] == [7, 7, 7]
     done = run("--in-context", *CONTEXTS, "--neighbors", "2")
-    assert "2  a fashion [model]  ·model at position 2" in done.stdout
+    assert "2  a fashion [model]  ·model at position 3" in done.stdout
     for pair in answer["pairs"]:
         assert f"{pair['first']}–{pair['second']}" in done.stdout
         assert all(f"{value:.3f}" in done.stdout for value in pair["values"])

@@ -127,6 +127,7 @@ def test_reads_a_pipe() -> None:
         ((PROMPT, "--config", "gpt3"), "PROMPT"),
         (("--config", "gpt3", "--tokens", "3000"), "2,048"),
         (("--config", "glove-50d"), "no GPT"),
+        (("--config", "gpt3", "-m", "tales"), "--config and --model"),
         (("--config", "gpt33"), "gpt3"),
         (("word " * 600,), "512"),
         ((PROMPT, "--save", "x.png"), ".svg"),

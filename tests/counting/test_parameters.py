@@ -183,7 +183,7 @@ def test_a_name_like_nothing_comes_close_to_nothing() -> None:
 
 
 def test_a_name_meant_for_the_hub_is_not_offered_the_published_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> Any:
+    def absent(name: str, **_: object) -> Any:
         raise ModelNotFound(f"{name} is not on the hub")
 
     monkeypatch.setattr("gptcli.counting.parameters.find", absent)

@@ -98,14 +98,17 @@ def test_a_tiny_gpt_counted_by_hand() -> None:
 
 def test_memory_by_dtype_worked_out_by_hand() -> None:
     config = GPTConfig(n_positions=10, n_embd=4, n_layer=3, n_head=2)
-    taken = {line.dtype: (line.weights, line.cache_per_token, line.cache_at_full_context) for line in memory(7, config)}
-    # A key and a value of 4 numbers in each of 3 layers: 24 numbers a token.
-    assert taken == {
-        "float32": (28, 96, 960),
-        "bfloat16": (14, 48, 480),
-        "int8": (7, None, None),
-        "int4": (4, None, None),  # three and a half bytes
+    taken = {
+        line.dtype: (line.weights, line.cache_per_token, line.cache_at_full_context) for line in memory(1001, config)
     }
+    # A key and a value of 4 numbers in each of 3 layers: 24 numbers a token. The MLPs' matrices are 3 x 2 x 4 x 16.
+    assert taken == {
+        "float32": (4004, 96, 960),
+        "bfloat16": (2002, 48, 480),
+        "int8": (1001, None, None),
+        "int4": (1001 - 384 // 2, None, None),
+    }
+    assert [line.weights for line in memory(7)] == [28, 14, 7, 4]  # in 4 bits three and a half bytes
     assert all(line.cache_per_token is None for line in memory(7))
 
 
