@@ -10,7 +10,7 @@ dataclass, or with numpy arrays. Nothing here prints. Whatever goes wrong is a `
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,7 +187,7 @@ class LoadedGPT:
         """Logits for the token after each position of a text: [T, V] in float32.
 
         Raises:
-            InputError: the text is empty or longer than the context.
+            InputError: the text is longer than the context (an empty one is read as ``<|endoftext|>``).
         """
         import numpy as np
 
@@ -212,7 +212,7 @@ class LoadedGPT:
         """The residual stream before the first block and behind each: [L + 1, T, C] in float32.
 
         Raises:
-            InputError: the text is empty or longer than the context.
+            InputError: the text is longer than the context (an empty one is read as ``<|endoftext|>``).
         """
         import numpy as np
 
@@ -224,7 +224,7 @@ class LoadedGPT:
         """Where each position of a text looks, in every layer and head: [L, H, T, T]; each row sums to 1.
 
         Raises:
-            InputError: the text is empty or longer than the context.
+            InputError: the text is longer than the context (an empty one is read as ``<|endoftext|>``).
         """
         import numpy as np
 
@@ -241,19 +241,26 @@ class LoadedGPT:
 
 def _writing(checkpoint: "Checkpoint", prompt: str, **settings: Any) -> "Writing":
     """One continuation of one prompt, ready to be written."""
-    from gptcli.generation.loop import Limits
+    from gptcli.errors import InputError
+    from gptcli.generation.loop import Limits, Overflow
     from gptcli.generation.sampling import Sampling
     from gptcli.generation.writing import Request, Writing
     from gptcli.options import TEMPERATURE, TOP_K, seed_or_drawn
 
     eos_ids = () if settings.pop("ignore_eos", False) else checkpoint.eos_ids
-    limits = Limits(settings.pop("max_new_tokens", 100), eos_ids, settings.pop("overflow", "slide"))
+    count, overflow = settings.pop("max_new_tokens", 100), settings.pop("overflow", "slide")
+    if count < 0:
+        raise InputError(f"max_new_tokens={count}: it must be 0 or more")
+    if overflow not in get_args(Overflow):
+        raise InputError(f"overflow={overflow!r}: it must be one of {', '.join(get_args(Overflow))}")
+    limits = Limits(count, eos_ids, overflow)
     seed = seed_or_drawn(settings.pop("seed", None))
     stops, bos = settings.pop("stop", ()), settings.pop("bos", False)
     sampling = Sampling(**{"temperature": TEMPERATURE, "top_k": TOP_K, **settings})
     stops = [stops] if isinstance(stops, str) else list(stops)
     request = Request([prompt], sampling, limits, seed, 1, stops, bos, scored=False)
-    return Writing(checkpoint.engine, checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab)
+    # An engine of its own, so that one text can be begun while another is read.
+    return Writing(checkpoint.another_engine(), checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab)
 
 
 class LoadedWords:

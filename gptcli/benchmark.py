@@ -124,6 +124,8 @@ def contexts_for(wanted: Sequence[int] | None, n_positions: int) -> list[int]:
         InputError: one of them leaves no room for the steps.
     """
     longest = n_positions - _FEWEST
+    if longest < 1:
+        raise InputError(f"a context of {n_positions} leaves no room to measure steps: it takes {_FEWEST + 1} at least")
     for context in wanted or ():
         if not 1 <= context <= longest:
             raise InputError(

@@ -4,6 +4,7 @@ The tree, with the exit code that the command line ends with::
 
     GptcliError            1   something failed that is not the caller's mistake
     ├── CheckpointError    1   a file of a checkpoint is broken, or holds what we cannot run
+    ├── OverflowedError    1   the model's numbers are beyond what its precision holds
     └── InputError         2   an option, argument or text is not usable as given
         ├── ModelNotFound  2   no checkpoint of that name
         └── ExpressionError 2  an embedding expression does not parse; points at the place
@@ -21,6 +22,13 @@ class GptcliError(Exception):
 
 class CheckpointError(GptcliError):
     """A checkpoint's file is broken, or describes a model that gptcli does not know."""
+
+
+class OverflowedError(GptcliError):
+    """The model's numbers grew beyond what its precision holds."""
+
+    def __init__(self) -> None:
+        super().__init__("the model's logits are not finite: its numbers overflow (try --dtype float32 or bfloat16)")
 
 
 class InputError(GptcliError):

@@ -62,7 +62,7 @@ _STOPS = (
     (
         "A map of meanings",
         "Fifty dimensions do not fit on a screen; these are the two along which the words differ most. "
-        "Look at the arrows: the same relation, and and more or less the same direction, as the cosines below say.",
+        "Look at the arrows: the same relation, and more or less the same direction, as the cosines below say.",
         'gptcli map "man->woman" "king->queen" "uncle->aunt"',
     ),
     (

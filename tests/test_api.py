@@ -4,6 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
+from itertools import zip_longest
 from typing import Any, get_args
 
 import numpy as np
@@ -96,10 +97,32 @@ def test_one_stop_text_needs_no_list(gpt: gptcli.LoadedGPT) -> None:
     assert cut == gpt.generate(TEXT, seed=1, max_new_tokens=30, stop=[stop])
 
 
-@pytest.mark.parametrize("settings", [{"temperature": -1.0}, {"top_p": 0.0}, {"seed": -1}, {"stop": [""]}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": -1.0},
+        {"top_p": 0.0},
+        {"seed": -1},
+        {"stop": [""]},
+        {"max_new_tokens": -3},
+        {"overflow": "nonsense"},
+    ],
+)
 def test_a_bad_setting_is_told_before_the_first_piece(gpt: gptcli.LoadedGPT, settings: Any) -> None:
     with pytest.raises(gptcli.GptcliError):
         gpt.stream("The king", **settings)
+
+
+def test_several_texts_may_be_under_way(gpt: gptcli.LoadedGPT) -> None:
+    settings: Any = {"seed": 1, "max_new_tokens": 12}
+    alone = [gpt.generate(text, **settings) for text in (TEXT, "The king")]
+    pieces = zip_longest(gpt.stream(TEXT, **settings), gpt.stream("The king", **settings), fillvalue="")
+    assert ["".join(parts) for parts in zip(*pieces, strict=True)] == alone
+    made = ""
+    for piece in gpt.stream(TEXT, **settings):
+        made += piece
+        assert gpt.next_token("Hi", top=1).prompt_ids == gpt.encode("Hi")
+    assert made == alone[0]
 
 
 def test_text_and_ids(gpt: gptcli.LoadedGPT) -> None:

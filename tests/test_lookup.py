@@ -9,6 +9,7 @@ from gptcli.checkpoint.open import open_checkpoint
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.generation.sampling import Sampling
 from gptcli.model.lookup import LookupEngine, guess
+from gptcli.model.native.engine import NativeEngine
 from gptcli.model.torch_engine import TorchEngine
 from tests.gpt2_reference import load_folder
 
@@ -31,7 +32,7 @@ def test_what_followed_is_guessed() -> None:
 
 
 @pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(temperature=0.8, top_k=40)])
-@pytest.mark.parametrize("guesses", [2, 7])
+@pytest.mark.parametrize("guesses", [2, 7, 64])
 def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling, guesses: int) -> None:
     ids = tales.tokenizer.encode(PROMPT)
     for engine in (open_checkpoint("tales", device="cpu", to="run").engine, TorchEngine(tales.model)):
@@ -42,6 +43,20 @@ def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling, g
             assert guessing.steps == 29
             accepted += guessing.accepted
         assert accepted > 0
+
+
+@pytest.mark.parametrize("quantize", ["none", "int8", "int4"])
+def test_no_number_of_guesses_changes_the_last_digits(tales: Any, quantize: Any) -> None:
+    """What is read at once is as single steps, bit by bit: a longer read would be read as a prompt is."""
+    ids = tales.tokenizer.encode(" la" * 30)
+    engine = open_checkpoint("tales", device="cpu", to="run", quantize=quantize).engine
+    if not isinstance(engine, NativeEngine):
+        pytest.skip("no engine in C here")
+    guessing = LookupEngine(engine.beside(), 64)
+    engine.prefill([ids], 100), guessing.prefill([ids], 100)
+    for token in ids[:40]:
+        assert np.array_equal(guessing.step([token]), engine.step([token]))
+    assert guessing.accepted > 10
 
 
 def test_the_context_may_slide_and_end(gpt2_folder: Any) -> None:

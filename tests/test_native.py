@@ -1,5 +1,8 @@
 """The engine in C beside the PyTorch one: the same logits, for every shape, kind of weight and instruction set."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +166,52 @@ def test_several_tokens_at_once_are_as_single_steps() -> None:
     assert np.array_equal(engine.extend([4, 5, 6, 7]), np.array(single))
     engine.rewind(2)
     assert np.array_equal(engine.step([6])[0], single[2])
+
+
+@pytest.mark.parametrize("level", LEVELS_HERE)
+@pytest.mark.parametrize("width", [4, 8, 12])
+def test_tiny_shapes(width: int, level: int) -> None:
+    """Long prompts take less room a thread than their last norm, where the model is narrow."""
+    model = random_model(GPTConfig(vocab_size=20, n_positions=40, n_embd=width, n_layer=1, n_head=2))
+    rows = [list(range(9)), [3], list(range(19))]
+    for row in rows:
+        assert both(model, in_c(model, level=level), [row], [[5]]) < 1e-4
+
+
+def test_a_row_cannot_outgrow_its_room() -> None:
+    engine = in_c(random_model(SHAPES["as gpt2"]))
+    engine.prefill([[1, 2, 3]], 4)
+    engine.step([4])
+    with pytest.raises(IndexError, match="position 4"):
+        engine.step([5])
+
+
+def test_engines_beside_each_other_do_not_meet() -> None:
+    first = in_c(random_model(SHAPES["as gpt2"]))
+    first.prefill([[1, 2, 3]], 10)
+    expected = first.step([4])
+    first.rewind(1)
+    second = first.beside()
+    second.prefill([[9, 8], [7]], 60)
+    assert np.array_equal(first.step([4]), expected)
+    del first
+    assert np.array_equal(second.beside().prefill([[1, 2, 3]], 10), second.prefill([[1, 2, 3]], 10))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_runs_a_model_of_its_own() -> None:
+    """Of threads that slept in the parent the child has nothing but their traces."""
+    script = (
+        "import os, time, gptcli\n"
+        "def write(): return gptcli.load('tales', device='cpu').generate('Once', seed=1, max_new_tokens=3)\n"
+        "text = write(); time.sleep(0.2)\n"
+        "child = os.fork()\n"
+        "for _ in range(3):\n"
+        "    assert write() == text; time.sleep(0.05)\n"
+        "print('child' if child == 0 else os.waitpid(child, 0)[1], flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["child", "0"], done.stderr
 
 
 class Interrupted:

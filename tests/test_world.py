@@ -121,7 +121,11 @@ def _small_files(limit: int) -> None:
 
 
 def test_a_folder_that_is_not_there_or_not_ours(tmp_path: Path, run_gptcli: Run) -> None:
-    for place in (tmp_path / "no" / "x.svg", Path("/proc/x.svg"), tmp_path / ("n" * 300 + ".svg")):
+    missing = tmp_path / "no" / "x.svg"
+    done = run_gptcli("params", "gpt2", "--save", str(missing))
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(f"error: --save {missing}: there is no folder ".encode())
+    for place in (Path("/proc/x.svg"), tmp_path / ("n" * 300 + ".svg")):
         done = run_gptcli("params", "gpt2", "--save", str(place))
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
         assert done.stderr.startswith(f"error: cannot write {place}: ".encode())

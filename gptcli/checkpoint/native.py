@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.checkpoint.families import Blueprint, Part
+from gptcli.checkpoint.families import Blueprint
 from gptcli.checkpoint.header import Header, TensorInfo
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
@@ -66,12 +66,12 @@ def native_engine(
             quantized.fill(engine, kept, matrices, parameter_shapes(blueprint.config))
             parts = {name: infos for name, infos in parts.items() if name not in matrices}
     for name, infos in parts.items():
-        stored = _read(blueprint.tensors[name], infos)
-        rounded = kinds[name] == "F16" and infos[0].dtype != "F16"
-        if rounded and np.abs(as_float32(stored, infos[0].dtype)).max(initial=0) > np.finfo(np.float16).max:
+        stored, held = _read(infos)
+        rounded = kinds[name] == "F16" and held != "F16"
+        if rounded and np.abs(as_float32(stored, held)).max(initial=0) > np.finfo(np.float16).max:
             return None  # torch's loader says which tensor is too large
         turned = blueprint.tensors[name].how == "transposed"
-        if not engine.fill(name, stored, infos[0].dtype, kinds[name], transposed=turned):
+        if not engine.fill(name, stored, held, kinds[name], transposed=turned):
             return None  # NaN or infinity: torch's loader says where
     return engine
 
@@ -88,9 +88,14 @@ def _widest(infos: list[TensorInfo]) -> Kind:
     return kinds.pop() if len(kinds) == 1 else "F32"  # type: ignore[return-value]
 
 
-def _read(part: Part, infos: list[TensorInfo]) -> NDArray[Any]:
-    """The stored tensors of a part as one array."""
-    arrays = [
+def _read(infos: list[TensorInfo]) -> tuple[NDArray[Any], str]:
+    """The stored tensors of a part as one array, and its dtype: theirs where it is the same, else float32."""
+    arrays: list[NDArray[Any]] = [
         np.memmap(info.file, _STORED[info.dtype], "r", offset=info.start, shape=info.shape or (1,)) for info in infos
     ]
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    dtype = _widest(infos)
+    if len(arrays) == 1:
+        return arrays[0], dtype
+    if any(info.dtype != dtype for info in infos):
+        arrays = [as_float32(array, info.dtype) for array, info in zip(arrays, infos, strict=True)]
+    return np.concatenate(arrays), dtype

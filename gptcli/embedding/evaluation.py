@@ -5,6 +5,7 @@ without regard to case, a word that occurs in several cases is the first (most f
 words count, and what has a word beyond those is skipped.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,7 +233,7 @@ def _read_pair(line: str) -> tuple[str, str, float] | None:
     parts = next((line.split(mark) for mark in ("\t", ",") if mark in line), line.split())
     try:
         left, right, score = (part.strip().upper() for part in parts)
-        return left, right, float(score)
+        return (left, right, float(score)) if math.isfinite(float(score)) else None
     except ValueError:
         return None
 

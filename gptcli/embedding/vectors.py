@@ -54,7 +54,7 @@ def weighted_sum(vectors: Floats, weights: Sequence[float], metric: Metric) -> D
     """
     exact = vectors.astype(np.float64)
     total: Doubles = np.asarray(weights, np.float64) @ (unit(exact) if metric is Metric.cosine else exact)
-    if metric is Metric.cosine and np.linalg.norm(total) < 1e-6 * np.abs(weights).sum():
+    if metric is Metric.cosine and np.linalg.norm(total) <= 1e-6 * np.abs(weights).sum():
         raise InputError("the words cancel out: what is left is the zero vector, and nothing is similar to that")
     return total
 
@@ -67,6 +67,7 @@ def scores(matrix: Matrix, target: Doubles, metric: Metric, rows: int | None = N
     dots = matrix.times(point, rows)
     if metric is Metric.cosine:
         dots /= np.maximum(matrix.lengths(rows), np.finfo(np.float32).tiny)
+        np.clip(dots, -1, 1, out=dots)  # the square of a very short row may be zero
     return dots
 
 
@@ -140,7 +141,9 @@ def _error(matrix: Matrix, target: Doubles, metric: Metric, scored: Floats) -> f
         scale = float(_largest(matrix.lengths(len(scored))) * np.linalg.norm(target))
     elif metric is Metric.euclidean:
         scale = _largest(scored)
-    return 2 * len(target) * float(np.finfo(np.float32).eps) * scale
+    eps = float(np.finfo(np.float32).eps)
+    rounded = eps * float(np.linalg.norm(target)) if metric is Metric.euclidean else 0.0
+    return 2 * len(target) * eps * scale + rounded
 
 
 def _largest(values: Floats) -> float:

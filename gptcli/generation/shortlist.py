@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.errors import GptcliError
+from gptcli.errors import OverflowedError
 from gptcli.model.native.library import library
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def shortlist(logits: "Logits", count: int, *, normalize: bool = True) -> Shortl
         normalize: whether the normalizer is wanted, which takes longer than the rest.
 
     Raises:
-        GptcliError: one is NaN or +infinity, or none is finite: the model's numbers overflowed.
+        OverflowedError: one is NaN or +infinity, or none is finite: the model's numbers overflowed.
     """
     count = max(1, min(count, logits.size))
     found = library()
@@ -52,10 +52,10 @@ def shortlist(logits: "Logits", count: int, *, normalize: bool = True) -> Shortl
         ids, values, log_sum = (ctypes.c_int * count)(), (ctypes.c_float * count)(), ctypes.c_double()
         where = ctypes.byref(log_sum) if normalize else None
         if found.gptcli_offer(logits.ctypes.data, logits.size, count, ids, values, where):
-            raise _overflow()
+            raise OverflowedError()
         return Shortlist(np.array(ids[:], np.int64), log_sum.value if normalize else None)
     if not -np.inf < logits.max() < np.inf:
-        raise _overflow()
+        raise OverflowedError()
     return Shortlist(_largest(logits, count), log_normalizer(logits) if normalize else None)
 
 
@@ -72,7 +72,3 @@ def _largest(logits: "Logits", count: int) -> NDArray[np.int64]:
     above = np.flatnonzero(logits > threshold)
     above = above[np.argsort(-logits[above], kind="stable")]
     return np.concatenate((above, np.flatnonzero(logits == threshold)[: count - above.size]))
-
-
-def _overflow() -> GptcliError:
-    return GptcliError("the model's logits are not finite: its numbers overflow (try --dtype float32 or bfloat16)")

@@ -212,7 +212,8 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False, n_vocab:
             that the model has no row for it.
     """
     ids = known(tokenizer, [*tokenizer.prefix_ids, *tokenizer.encode(prompt)], n_vocab)
-    if ids and not bos:
+    begun = bool(tokenizer.prefix_ids) and tokenizer.prefix_ids[-1] == tokenizer.eos_id
+    if ids and (begun or not bos):
         return ids
     if n_vocab is not None and tokenizer.eos_id is not None and tokenizer.eos_id >= n_vocab:
         raise InputError(f"the end-of-text token of {tokenizer.name} is one that the model lacks: give a prompt")

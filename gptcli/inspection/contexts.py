@@ -241,6 +241,7 @@ def _locate(checkpoint: Checkpoint, marked: MarkedText) -> tuple[Context, list[i
         raise InputError(f"'{marked.text}': the mark ends inside a token: mark all of the word, not '{word}' of it")
     before = ids_of(marked.text[: marked.start].rstrip())
     first = next((i for i, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), len(before))
+    first = max(first, len(checkpoint.tokenizer.prefix_ids))
     tokens = tuple(map(checkpoint.tokenizer.token_bytes, ids[min(first, len(ids) - 1) :]))
     return Context(marked.text, marked.start, marked.end, tokens, ids[-1], len(ids) - 1), ids
 

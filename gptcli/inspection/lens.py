@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gptcli.checkpoint.open import Checkpoint
+from gptcli.errors import OverflowedError
 from gptcli.generation.writing import prompt_ids
 from gptcli.inspection.record import Record, record
 from gptcli.model.gpt import GPT
@@ -106,7 +107,7 @@ def lens(
         InputError: the prompt does not fit into the context, or a word is empty.
     """
     ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
-    wanted = watched_ids(checkpoint.tokenizer, words, prompt, "--token")
+    wanted = watched_ids(checkpoint.tokenizer, words, prompt, checkpoint.n_vocab, "--token")
     run = record(checkpoint.model, ids)
     text = checkpoint.tokenizer.token_bytes
     stages, last = [], []
@@ -153,10 +154,21 @@ def streams(run: Record, model: GPT, *, sublayers: bool = False) -> Iterator[tup
         yield number, "block", layer.after
 
 
+def finite(logits: Tensor) -> Tensor:
+    """The logits [..., V], of which none is NaN or infinite.
+
+    Raises:
+        OverflowedError: one is.
+    """
+    if not logits.isfinite().all():
+        raise OverflowedError
+    return logits
+
+
 @torch.inference_mode()
 def stage_logprobs(model: GPT, stream: Tensor, n_vocab: int) -> Tensor:
     """Final norm, unembedding, log-softmax: [T, C] -> [T, n_vocab] in float64 on the CPU."""
-    logits = model.unembed(stream)[:, :n_vocab]
+    logits = finite(model.unembed(stream)[:, :n_vocab])
     return logits.cpu().double().log_softmax(-1)
 
 

@@ -11,6 +11,7 @@ from gptcli.counting.steps import Step, walk
 from gptcli.counting.tally import tally
 from gptcli.counting.tracing import Trace
 from gptcli.generation.writing import prompt_ids
+from gptcli.inspection.lens import finite
 from gptcli.inspection.record import LayerRecord, Record, record
 from gptcli.model.gpt import GPT
 
@@ -68,6 +69,7 @@ def _outside(model: GPT, run: Record, n_vocab: int) -> dict[str, Tensor]:
     word = model.wte.weight[run.ids[-1]]
     normed = model.ln_f(end)
     logits = model.unembed(end)
+    finite(logits[:n_vocab])
     rows = {"tokens": torch.tensor(run.ids), "token embedding": word, "+ position": run.embedded[-1]}
     if config.embedding_width != config.n_embd:
         rows |= {"projection in": model.project_in(word), "projection out": model.project_out(normed)}

@@ -40,3 +40,10 @@ class Engine(Protocol):
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep these rows of the batch, in this order; one row may be named more than once."""
+
+
+class SharedEngine(Engine, Protocol):
+    """An engine of which there may be several with the same weights."""
+
+    def beside(self) -> "SharedEngine":
+        """Another one, with a batch of its own."""

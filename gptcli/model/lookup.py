@@ -16,6 +16,9 @@ from gptcli.model.engine import Engine
 
 # Longest run of tokens that is looked up first, and the shortest.
 _LONGEST, _SHORTEST = 4, 2
+# More than eight tokens at once the engine in C reads as a prompt, adding up in another order: in their last digits its
+# logits would not be those of single steps. More guesses come with the next read.
+_MOST = 7
 
 
 class RewindingEngine(Engine, Protocol):
@@ -33,7 +36,7 @@ class LookupEngine:
 
     Args:
         engine: does the work.
-        guesses: tokens to guess at most at a time.
+        guesses: tokens to guess at most at a time; more than 7 are as 7.
 
     Attributes:
         steps: tokens that were asked for one at a time.
@@ -69,7 +72,7 @@ class LookupEngine:
             return self._ahead.pop(0)[1]
         self._forget()
         room = self._capacity - len(self._rows[0])
-        guessed = guess(self._rows[0], min(self._guesses, room))
+        guessed = guess(self._rows[0], min(self._guesses, room, _MOST))
         if not guessed:
             return self._engine.step(ids)
         logits = self._engine.extend([*ids, *guessed])

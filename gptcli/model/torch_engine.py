@@ -25,6 +25,10 @@ class TorchEngine:
         self.model = model
         self._cache: KeyValueCache | None = None
 
+    def beside(self) -> "TorchEngine":
+        """Another engine of the same model (see ``SharedEngine.beside``)."""
+        return TorchEngine(self.model)
+
     @property
     def n_positions(self) -> int:
         """The context length in tokens."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from gptcli.errors import InputError
 from gptcli.generation.sampling import Logits, Sampling, log_softmax, softmax
+from gptcli.generation.writing import known
 from gptcli.tokenizer import Tokenizer
 
 
@@ -124,7 +125,9 @@ def entropy_bits(logits: NDArray[np.floating]) -> float:
     return max(0.0, float(-np.sum(softmax(kept) * log_softmax(kept)) / np.log(2)))
 
 
-def watched_ids(tokenizer: Tokenizer, words: Sequence[str], prompt: str, option: str = "--watch") -> list[int]:
+def watched_ids(
+    tokenizer: Tokenizer, words: Sequence[str], prompt: str, n_vocab: int, option: str = "--watch"
+) -> list[int]:
     """The token with which each word would begin after a prompt.
 
     A word gets a leading space unless the prompt ends in white space or the word brings its own. ``option`` is where
@@ -135,7 +138,13 @@ def watched_ids(tokenizer: Tokenizer, words: Sequence[str], prompt: str, option:
     """
     if "" in words:
         raise InputError(f"{option} '': name a word")
-    return [tokenizer.encode(_after(prompt, word))[0] for word in words]
+    ids = []
+    for word in words:
+        pieces = tokenizer.encode(_after(prompt, word))
+        if not pieces:
+            raise InputError(f"{option} {word!r}: {tokenizer.name} has no token for it")
+        ids += known(tokenizer, pieces[:1], n_vocab, f"{option} {word!r}")
+    return ids
 
 
 def words_cut(tokenizer: Tokenizer, words: Sequence[str], prompt: str) -> list[str]:

@@ -79,7 +79,7 @@ def next_token(
         InputError: the prompt does not fit into the context, a temperature is out of range, or a watched word is empty.
     """
     ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
-    watched = watched_ids(checkpoint.tokenizer, watch, prompt)
+    watched = watched_ids(checkpoint.tokenizer, watch, prompt, checkpoint.n_vocab)
     samplings = [replace(sampling, temperature=temperature) for temperature in temperatures]
     logits = next_logits(checkpoint.engine, ids, checkpoint.n_vocab)
     described = [

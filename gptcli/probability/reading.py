@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.errors import InputError
+from gptcli.errors import InputError, OverflowedError
 from gptcli.model.engine import Engine
 from gptcli.model.lookup import rewinding
 
@@ -48,6 +48,7 @@ def next_logits(engine: Engine, ids: Sequence[int], n_vocab: int) -> NDArray[np.
 
     Raises:
         InputError: there is no token, or more than the context holds.
+        OverflowedError: the model's numbers overflow.
     """
     return np.asarray(next(each_logits(engine, ids, n_vocab, len(ids) - 1))[0])
 
@@ -57,14 +58,21 @@ def each_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0
 
     Raises:
         InputError: there is no token, or more than the context holds.
+        OverflowedError: the model's numbers overflow.
     """
     check_fits(ids, engine.n_positions)
     able = rewinding(engine)
-    yield engine.prefill([ids[: first + 1]], len(ids))[:, :n_vocab]
+    yield _finite(engine.prefill([ids[: first + 1]], len(ids))[:, :n_vocab])
     for start in range(first + 1, len(ids), _ROWS):
         piece = ids[start : start + _ROWS]
         read = able.extend(piece) if able else np.concatenate([engine.step([token]) for token in piece])
-        yield read[:, :n_vocab]
+        yield _finite(read[:, :n_vocab])
+
+
+def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(logits.max(axis=1)).all():  # NaN, +infinity, or nothing but -infinity
+        raise OverflowedError
+    return logits
 
 
 def read(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> Iterator[Reading]:
@@ -78,6 +86,7 @@ def read(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> It
 
     Raises:
         InputError: there is no token, or more than the context holds.
+        OverflowedError: the model's numbers overflow.
     """
     # Softmax in two arrays that stay: four times as fast as new ones for each token.
     shifted, shares = np.empty((2, n_vocab))

@@ -9,6 +9,9 @@ from gptcli.errors import InputError
 from gptcli.generation.writing import prompt_ids
 from gptcli.probability.reading import Reading, read
 
+# exp of more is beyond a float.
+_MOST_NATS = 709.0
+
 
 @dataclass(frozen=True)
 class TokenScore:
@@ -126,7 +129,7 @@ def _sum_up(model: str, tokens: list[TokenScore], nats: float, context: int, str
         log_probability=-nats,
         bits_per_token=bits / len(scored),
         bits_per_byte=bits / max(n_bytes, 1),
-        perplexity=math.exp(nats / len(scored)),
+        perplexity=math.exp(nats / len(scored)) if nats / len(scored) < _MOST_NATS else math.inf,
         context=context,
         stride=stride,
     )

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -119,6 +120,7 @@ def truncate_text(tokenizer: Tokenizer, chunks: Iterable[str], length: int, *, s
         length: how many tokens at most.
         special: as in ``Tokenizer.encode``.
     """
+    length = min(length, sys.maxsize - 1)
     ids = list(islice(chain.from_iterable(encode_chunks(tokenizer, chunks, special=special)), length + 1))
     # An incremental decoder keeps an unfinished character to itself.
     text = codecs.getincrementaldecoder("utf-8")(errors="replace").decode(tokenizer.decode_bytes(ids[:length]))

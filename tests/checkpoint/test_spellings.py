@@ -1,5 +1,6 @@
 """The same weights under the names, fields and files in which they are found: the logits stay those of transformers."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from gptcli.checkpoint.families import read_blueprint
+from gptcli.checkpoint.source import find
+from gptcli.errors import CheckpointError
 from tests.checkpoint.zoo import CONFIGS, open_folder, reference, rewrite
 
 Fields = dict[str, Any]
@@ -166,3 +170,10 @@ def test_tied_with_its_head_is_tied_and_the_copy_not_loaded(tmp_path: Path) -> N
     blueprint, ours = open_folder(tmp_path)
     assert blueprint.buffers == ("lm_head.weight",)
     assert ours.lm_head.weight is ours.wte.weight
+
+
+@pytest.mark.parametrize("share", [1e308, 1.5])
+def test_a_share_that_is_none_is_told(share: float, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt_neox", "rotary_pct": share}))
+    with pytest.raises(CheckpointError, match="a share is from 0 to 1"):
+        read_blueprint(find(str(tmp_path)), None)

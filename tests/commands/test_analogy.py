@@ -74,6 +74,7 @@ def test_keep_query_shows_their_ranks() -> None:
         (["king-quene"], "error: 'quene' is not among the 100,000 words of glove-50d: did you mean queen"),
         (["king woman"], "\n  king woman\n       ^\n"),
         (["king-king"], "cancel out"),
+        (["0*king"], "cancel out"),
         (["king-man", "--method", "mul", "--metric", "dot"], "does not go with"),
         (["king-man", "--evaluate", "x"], "asks its own questions"),
         (["--evaluate", "no such file"], "cannot read no such file"),

@@ -122,6 +122,7 @@ def test_truncate() -> None:
     assert output("--truncate", "3", CAPES) == "Not all heroes"
     assert output("--truncate", "99", stdin=CAPES + "\n") == CAPES + "\n"
     assert output("--truncate", "0", CAPES) == ""
+    assert output("--truncate", "9" * 20, CAPES) == CAPES
     answer = json.loads(output("--truncate", "2", "--json", CAPES))
     assert answer == {"text": "Not all", "ids": [3673, 477], "is_cut": True}
     assert json.loads(output("--truncate", "6", "--json", CAPES))["is_cut"] is False

@@ -124,10 +124,10 @@ def test_a_file_that_cannot_be_read(cased: Embedding, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mark", ["\t", ",", "  "])
 def test_pairs_are_parted_by_tabs_commas_or_spaces(mark: str, cased: Embedding, tmp_path: Path) -> None:
-    lines = [("the", "of", "5"), ("Of", "TO", "3.5"), ("and", "in", "1"), ("and", "in", "high")]
+    lines = [("the", "of", "5"), ("Of", "TO", "3.5"), ("and", "in", "1"), ("and", "in", "high"), ("and", "of", "nan")]
     (tmp_path / "pairs").write_text("# words\n\n" + "\n".join(map(mark.join, lines)), encoding="utf-8")
     score = evaluate_pairs(cased, tmp_path / "pairs")
-    assert (score.pairs, score.unknown, score.invalid) == (3, 0, 1)
+    assert (score.pairs, score.unknown, score.invalid) == (3, 0, 2)
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=2, max_size=30))

@@ -11,7 +11,7 @@ from gptcli.errors import InputError
 from gptcli.generation.loop import Limits
 from gptcli.generation.sampling import Sampling
 from gptcli.generation.writing import Request, Writing, prompt_ids, with_logit_bias
-from gptcli.tokenizer import Tokenizer, gpt2_tokenizer
+from gptcli.tokenizer import AddedToken, Tokenizer, gpt2_tokenizer
 from tests.toy_engine import ToyEngine, random_table
 
 GPT2 = gpt2_tokenizer()
@@ -41,6 +41,8 @@ def test_what_the_tokenizer_itself_puts_before_a_prompt() -> None:
     assert prompt_ids(starting, "") == [7]
     with pytest.raises(InputError, match="no end-of-text token"):
         prompt_ids(starting, "A", bos=True)
+    ended = Tokenizer("ended", BYTES, r"[\s\S]", prefix_ids=[300], added=[AddedToken("</s>", 300)], eos="</s>")
+    assert prompt_ids(ended, "A", bos=True) == prompt_ids(ended, "A") == [300, 65]  # once is enough
     with pytest.raises(InputError, match="give a prompt"):
         prompt_ids(Tokenizer("bare", BYTES, r"[\s\S]"), "")
 

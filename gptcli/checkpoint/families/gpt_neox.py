@@ -67,7 +67,10 @@ def _rotary(fields: Fields) -> tuple[float, float]:
         )
     share = fields.number("rotary_pct", "partial_rotary_factor", default=0.25)
     base = fields.number("rotary_emb_base", "rope_theta", default=10000.0)
-    return rope.number("partial_rotary_factor", default=share), rope.number("rope_theta", default=base)
+    share = rope.number("partial_rotary_factor", default=share)
+    if not 0 <= share <= 1:
+        raise CheckpointError(f"{fields.place}: {share:g} of each head cannot be rotated: a share is from 0 to 1")
+    return share, rope.number("rope_theta", default=base)
 
 
 def _recognise(header: Header) -> bool:

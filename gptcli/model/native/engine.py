@@ -3,6 +3,7 @@
 import ctypes
 from array import array
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,16 @@ from gptcli.threads import default_threads
 
 # Floats behind the cache that the kernels may read (and ignore).
 _SPARE = 64
+
+
+class _Owner:
+    """What all engines of the same weights hold, so that the last of them frees these."""
+
+    def __init__(self, found: ctypes.CDLL, handle: int) -> None:
+        self._library, self._handle = found, handle
+
+    def __del__(self) -> None:
+        self._library.gptcli_free(self._handle)
 
 
 class NativeEngine:
@@ -58,15 +69,18 @@ class NativeEngine:
             numbers.ctypes.data, config.layer_norm_epsilon, scale, threads or default_threads(), level
         )
         self._checked(-1 if not self._handle else 0)
+        self._owner = _Owner(found, self._handle)
         self._cache, self._cache_at = np.empty(0, np.float32), 0
         self._shape: tuple[int, ...] = ()
         self._lengths: list[int] = []
         self._kept: Kind = "F32"
         self.matrices: list[str] = []  # names of those that it has
 
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None):
-            self._library.gptcli_free(self._handle)
+    def beside(self) -> "NativeEngine":
+        """Another engine with the same weights (see ``SharedEngine.beside``)."""
+        made = copy(self)
+        made._cache, made._cache_at, made._shape, made._lengths = np.empty(0, np.float32), 0, (), []
+        return made
 
     def fill(self, name: str, stored: NDArray[np.generic], dtype: str, kind: Kind, transposed: bool = False) -> bool:
         """Give the engine one of its weights.
@@ -200,6 +214,9 @@ class NativeEngine:
     ) -> NDArray[np.float32]:
         # One array, and no numpy but for the logits: after a step, all of Python has to come back into the caches.
         numbers = array("i", (*ids, *rows, *positions, *wanted))
+        capacity = self._shape[3] // self.config.n_embd
+        if max(positions) >= capacity:
+            raise IndexError(f"position {max(positions)} of a row that may grow to {capacity}")
         place, count, nbytes = numbers.buffer_info()[0], len(ids), numbers.itemsize * len(ids)
         logits = np.empty((len(wanted), self.config.vocab_size), np.float32)
         arguments = (
@@ -210,7 +227,7 @@ class NativeEngine:
             place + 2 * nbytes,
             self._cache_at,
             self._shape[2],
-            self._shape[3] // self.config.n_embd,
+            capacity,
             len(wanted),
             place + 3 * nbytes,
             ctypes.addressof(ctypes.c_char.from_buffer(logits.data)) if len(wanted) else 0,

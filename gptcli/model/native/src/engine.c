@@ -67,6 +67,7 @@ void *gptcli_new(const int *shape, float epsilon, float scale, int threads, int 
     g->counters = calloc((size_t)g->counter_count, sizeof *g->counters);
     if (g->blocks && g->counters) return g;
     free(g->blocks);
+    free(g->counters);
     free(g);
     return NULL;
 }
@@ -267,7 +268,9 @@ static int lay_out(call *c) {
     gpt *g = c->g;
     const size_t m = (size_t)c->m, C = (size_t)g->width, widest = larger(3 * C, (size_t)g->hidden);
     const size_t packed = c->m > MOST ? packed_floats(g->k, c->m, (int)larger(C, (size_t)g->hidden)) : 0;
-    const size_t own = linear_scratch(g->k, c->m, (int)widest) + MOST * C;
+    /* The last norm and the unembedding may be of few tokens where the layers are of many: room for both ways. */
+    const size_t linear = larger(linear_scratch(g->k, c->m, (int)widest), linear_scratch(g->k, MOST, (int)widest));
+    const size_t own = linear + MOST * C;
     c->scratch_floats = larger(own, attention_scratch(c->capacity, g->width / g->heads)) + SPARE;
     const size_t needed = m * (2 * C + widest) + packed + c->scratch_floats * (size_t)g->threads;
     if (needed > g->space_floats) {

@@ -33,6 +33,16 @@ static pthread_mutex_t door = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t bell = PTHREAD_COND_INITIALIZER;
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 
+/* A fork may happen while another thread holds a lock, and with threads asleep that the child does not have. */
+static void in_the_child(void) {
+    static const pthread_mutex_t open = PTHREAD_MUTEX_INITIALIZER;
+    static const pthread_cond_t silent = PTHREAD_COND_INITIALIZER;
+    door = one_caller = open;
+    bell = silent;
+}
+
+static void watch_forks(void) { pthread_atfork(NULL, NULL, in_the_child); }
+
 void meet(void) {
     if (size == 1) return;
     int mine = atomic_load_explicit(&generation, memory_order_acquire);
@@ -84,6 +94,8 @@ static void *live(void *number) {
 /* The pool's threads are the process's: the first caller starts them, and later ones get what there is. Returns the number
  * that run. */
 int pool_start(int threads) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
     pthread_mutex_lock(&one_caller);
     if (size && owner != getpid()) size = 0; /* after a fork */
     if (!size) {
