@@ -79,7 +79,7 @@ complete -c gptcli -n '__gptcli_at \'generate\'' -l n-head -x -d 'Attention head
 complete -c gptcli -n '__gptcli_at \'generate\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
-complete -c gptcli -n '__gptcli_at \'generate\'' -l lookup -x -d 'Guess up to N tokens ahead from what was said before; the text stays the same.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l lookup -x -d 'Guess up to N tokens (7 at once) from what was said before; the text stays the same.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l explain -d 'Show what each token was chosen from.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l explain-top -x -d 'Candidates to list.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l pick -d 'Choose each token yourself.'

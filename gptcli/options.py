@@ -66,7 +66,7 @@ LookupOption = Annotated[
         metavar="N",
         min=0,
         max=64,
-        help="Guess up to N tokens ahead from what was said before; the text stays the same.",
+        help="Guess up to N tokens (7 at once) from what was said before; the text stays the same.",
         rich_help_panel="Model",
     ),
 ]

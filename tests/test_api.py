@@ -4,6 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from typing import Any, get_args
 
@@ -123,6 +124,14 @@ def test_several_texts_may_be_under_way(gpt: gptcli.LoadedGPT) -> None:
         made += piece
         assert gpt.next_token("Hi", top=1).prompt_ids == gpt.encode("Hi")
     assert made == alone[0]
+
+
+def test_texts_may_be_written_in_several_threads(gpt: gptcli.LoadedGPT) -> None:
+    settings: Any = {"seed": 1, "max_new_tokens": 40, "ignore_eos": True}
+    prompts = ["Once upon a time", "The king " * 30, "A bird", "One day " * 40] * 2
+    alone = [gpt.generate(prompt, **settings) for prompt in prompts]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda prompt: gpt.generate(prompt, **settings), prompts)) == alone
 
 
 def test_text_and_ids(gpt: gptcli.LoadedGPT) -> None:

@@ -4,6 +4,7 @@ import ctypes
 from array import array
 from collections.abc import Sequence
 from copy import copy
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,11 @@ _SPARE = 64
 
 
 class _Owner:
-    """What all engines of the same weights hold, so that the last of them frees these."""
+    """What all engines of the same weights hold, so that the last of them frees these, and one at a time reads."""
 
     def __init__(self, found: ctypes.CDLL, handle: int) -> None:
         self._library, self._handle = found, handle
+        self.turn = Lock()
 
     def __del__(self) -> None:
         self._library.gptcli_free(self._handle)
@@ -235,8 +237,9 @@ class NativeEngine:
         stages = self.config.n_layer + 1
         # Python hears Ctrl-C between two calls: a prompt is read layer by layer, so that it need not wait for the end.
         at_once = 1 if count > self._SHORT else stages
-        for first in range(0, stages, at_once):
-            self._checked(self._library.gptcli_read(*arguments, first, first + at_once))
+        with self._owner.turn:
+            for first in range(0, stages, at_once):
+                self._checked(self._library.gptcli_read(*arguments, first, first + at_once))
         for row, position in zip(rows, positions, strict=True):
             self._lengths[row] = position + 1
         return logits
