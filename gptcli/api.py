@@ -194,7 +194,7 @@ class LoadedGPT:
         from gptcli.probability.reading import each_logits
 
         checkpoint = self.checkpoint
-        return np.concatenate(list(each_logits(checkpoint.engine, self._ids(text), checkpoint.n_vocab)))
+        return np.concatenate(list(each_logits(checkpoint.another_engine(), self._ids(text), checkpoint.n_vocab)))
 
     def embed(self, text: str) -> "Floats":
         """The token embedding of each token of a text, before anything is known of its neighbours: [T, C].

@@ -132,6 +132,8 @@ def test_texts_may_be_written_in_several_threads(gpt: gptcli.LoadedGPT) -> None:
     alone = [gpt.generate(prompt, **settings) for prompt in prompts]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda prompt: gpt.generate(prompt, **settings), prompts)) == alone
+        perplexities = [gpt.score(text).perplexity for text in alone]
+        assert list(pool.map(lambda text: gpt.score(text).perplexity, alone)) == perplexities
 
 
 def test_text_and_ids(gpt: gptcli.LoadedGPT) -> None:

@@ -98,11 +98,11 @@ def _readings(
     checkpoint: Checkpoint, ids: Sequence[int], context: int, step: int, progress: Callable[[int, int], None]
 ) -> list[Reading]:
     """What the model expected before each token but the first: [len(ids) - 1]."""
-    readings: list[Reading] = []
+    engine, readings = checkpoint.another_engine(), list[Reading]()
     for start in range(0, len(ids), step):
         window = ids[start : start + context]
         known = len(readings) - start  # expectations of this window that an earlier one already gave
-        readings += list(read(checkpoint.engine, window, checkpoint.n_vocab, known))[:-1]
+        readings += list(read(engine, window, checkpoint.n_vocab, known))[:-1]
         progress(len(readings) + 1, len(ids))
         if start + context >= len(ids):
             break

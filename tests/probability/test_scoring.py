@@ -25,7 +25,7 @@ def test_the_sum_is_transformers_loss(family: str, tmp_path: Any) -> None:
     text = "aquickredfox"
     checkpoint: Any = SimpleNamespace(
         name=family,
-        engine=TorchEngine(model),
+        another_engine=lambda: TorchEngine(model),
         tokenizer=LETTERS,
         n_vocab=model.config.vocab_size,
         blueprint=SimpleNamespace(config=model.config),
