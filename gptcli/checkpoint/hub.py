@@ -127,6 +127,7 @@ class _Download:
         self.api = HfApi(library_name="gptcli")
         self.commit, self.sizes = _list_files(self.api, name)
         self.snapshot = repo_folder(name.repo) / "snapshots" / self.commit
+        self.sharded = WEIGHTS not in self.sizes and INDEX in self.sizes
 
     def run(self) -> Path:
         """Fetch what is missing, smallest files first; returns the snapshot's folder."""
@@ -145,20 +146,20 @@ class _Download:
         notice(f"reading the header{'s' if len(weights) > 1 else ''} of {self.name} on the hub")
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             headers = list(pool.map(self._header, weights))
-        if INDEX in self.sizes and WEIGHTS not in self.sizes:
+        if self.sharded:
             return self.snapshot / INDEX, join_shards(self.snapshot / INDEX, headers)
         return self.snapshot / WEIGHTS, headers[0]
 
     def _small(self, files: Collection[str]) -> list[str]:
         """Fetch small files, and the index where there is one; returns the names of the weights."""
-        index = [INDEX] if WEIGHTS not in self.sizes and INDEX in self.sizes else []
-        if CONFIG not in self.sizes or not (index or WEIGHTS in self.sizes):
+        index = [INDEX] if self.sharded else []
+        if CONFIG not in self.sizes or not (self.sharded or WEIGHTS in self.sizes):
             from gptcli.checkpoint.hub_errors import not_usable
 
             raise not_usable(self.api, self.name, self.sizes)
         for small in [*(small for small in files if small in self.sizes), *index]:
             self._get(small)
-        return _shards(self.snapshot / INDEX) if index else [WEIGHTS]
+        return _shards(self.snapshot / INDEX) if self.sharded else [WEIGHTS]
 
     def _header(self, file: str) -> Header:
         """The header of a file on the hub."""

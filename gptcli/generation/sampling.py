@@ -158,10 +158,10 @@ class Sampling:
         """
         few = self.few
         if 0 < few <= largest.size:
-            last = max(few - 1, 1)
             values = logits[largest]
             if few == 1:
                 return Kept(largest, values)
+            last = few - 1
             if self.temperature not in (0, 1):
                 values = scale(values, self.temperature)
             if values[last - 1] > values[last] or self.temperature == 1:
