@@ -117,7 +117,7 @@ def memory(parameters: int, config: GPTConfig | None = None) -> tuple[Memory, ..
         config: the GPT; None for anything else, which has no cache.
     """
     made = []
-    mlps = parameters if config is None else 2 * config.mlp_width * config.n_embd * config.n_layer
+    mlps = parameters if config is None else _mlp(config) * config.n_layer
     for dtype, bits in WEIGHT_BITS.items():
         in_bits = mlps * bits + (parameters - mlps) * max(bits, 8)
         weights, per_token, full = -(-in_bits // 8), None, None
@@ -150,8 +150,13 @@ def _sums(config: GPTConfig) -> Iterator[Term]:
     yield Term("one attention head", _product(4, config.head_size, width), head)
     yield Term("one attention block", f"× {_product(heads)} heads", head * heads)
     yield Term("all attention", f"× {_product(layers)} blocks", head * heads * layers)
-    yield Term("one MLP", _product(2, inner, width), 2 * inner * width)
-    yield Term("all MLPs", f"× {_product(layers)} blocks", 2 * inner * width * layers)
+    yield Term("one MLP", _product(2, inner, width), _mlp(config))
+    yield Term("all MLPs", f"× {_product(layers)} blocks", _mlp(config) * layers)
+
+
+def _mlp(config: GPTConfig) -> int:
+    """The weights of one block's up- and down-projection."""
+    return 2 * config.mlp_width * config.n_embd
 
 
 def _corrections(config: GPTConfig) -> Iterator[Term]:

@@ -130,8 +130,7 @@ def _sampling(values: Mapping[str, Any], place: str) -> Sampling:
     if not whole or not set(values) <= names or not all(map(_is_number, numbers.values())):
         raise _wrong(place, "'sampling' is not as --pick writes it")
     if not isinstance(bias, dict) or not all(
-        key.isdecimal() and len(key) < 20 and (value is None or (_is_number(value) and math.isfinite(value)))
-        for key, value in bias.items()
+        key.isdecimal() and len(key) < 20 and (value is None or _is_number(value)) for key, value in bias.items()
     ):
         raise _wrong(place, "'logit_bias' is not as --pick writes it")
     # JSON has no infinity: null is -inf, the only one that a bias can be.
@@ -141,7 +140,7 @@ def _sampling(values: Mapping[str, Any], place: str) -> Sampling:
 
 def _is_number(value: object) -> bool:
     if isinstance(value, int) and not isinstance(value, bool):
-        return abs(value) < 2**64  # no float is made of a longer one
+        return abs(value) < 2**64  # what has hundreds of digits fits no float
     return isinstance(value, float) and math.isfinite(value)
 
 
