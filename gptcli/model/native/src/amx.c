@@ -43,7 +43,7 @@ static size_t packed_room(int m, int columns) { return (size_t)padded(m, EDGE) /
 
 static size_t scratch_room(int m, int columns) {
     const size_t weights = (size_t)SIDE * steps(columns) * PARTS * TILE / 2, sums = (size_t)padded(m, BAND) * BAND;
-    return BANDS * (weights + sums) + (size_t)padded(columns, DEPTH) + BAND * BAND + 16;
+    return BANDS * (weights + sums) + (size_t)padded(columns, DEPTH) + EDGE * ACROSS + 16;
 }
 
 /* Activations as tiles: [m / EDGE][step][part]. */
@@ -84,11 +84,13 @@ static void pack_weights(const worker *me, const matrix *w, int first, int count
                 for (int part = 0; part < parts; part++) memset(place + ((size_t)step * parts + part) * SIDE * TILE, 0, 64);
             continue;
         }
-        me->k->row(w, first + i, 0, columns, line);
+        const float *numbers = line;
+        if (w->kind == FLOAT32 && columns % DEPTH == 0) numbers = (const float *)w->data + (size_t)(first + i) * columns;
+        else me->k->row(w, first + i, 0, columns, line);
         for (int step = 0; step < all; step++)
             for (int half = 0; half < 2; half++) {
                 __m256i out[PARTS];
-                split(_mm512_loadu_ps(line + step * DEPTH + half * 16), parts, out);
+                split(_mm512_loadu_ps(numbers + step * DEPTH + half * 16), parts, out);
                 for (int part = 0; part < parts; part++)
                     _mm256_storeu_si256((__m256i *)(place + ((size_t)step * parts + part) * SIDE * TILE + half * 16), out[part]);
             }
@@ -178,13 +180,13 @@ static void together(worker *me, const linear *job) {
     const int all = steps(w->columns), blocks = padded(job->m, EDGE) / EDGE;
     const size_t next = (size_t)all * actives * TILE, band_sums = (size_t)padded(job->m, BAND) * BAND;
     const size_t band_weights = (size_t)all * parts * SIDE * TILE;
-    float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + BAND * BAND;
+    float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + EDGE * ACROSS;
     brain *weights = aligned(sums + BANDS * band_sums);
     pack_activations(me, job);
     meet();
     tickets *counter = me->phase++;
     configure();
-    for (int first, last; take(counter, w->rows, BANDS * BAND, &first, &last);) {
+    for (int first, last; take(counter, w->rows, ACROSS, &first, &last);) {
         const int bands = padded(last - first, BAND) / BAND;
         for (int band = 0; band < bands; band++) {
             const int row = first + band * BAND;

@@ -7,8 +7,9 @@
 
 #include "native.h"
 
-/* Rows of a tile; tiles of weights at once; the sums of one; rows of weights at once, and bands of them that a thread takes. */
-enum { EDGE = 16, SIDE = 2, SQUARE = EDGE * EDGE, BAND = SIDE * EDGE, BANDS = 4 };
+/* Rows of a tile; tiles of weights at once; the sums of one; rows of weights at once, bands of them that a thread takes, and all
+ * their rows. */
+enum { EDGE = 16, SIDE = 2, SQUARE = EDGE * EDGE, BAND = SIDE * EDGE, BANDS = 4, ACROSS = BANDS * BAND };
 
 /* Turn 16 x 16 numbers of 32 bits. */
 static inline void turn(__m512i x[EDGE]) {
@@ -45,7 +46,7 @@ static inline void configure(void) {
     _tile_loadconfig(&all);
 }
 
-/* Sums as the rest wants them: [activation][BAND rows]; 8-bit weights get their scale. */
+/* Sums of a band as the rest wants them: [activation][ACROSS rows]; 8-bit weights get their scale. */
 static inline void put(const matrix *w, int first, int count, const float *sums, float *value) {
     for (int tile = 0; tile < SIDE; tile++) {
         __m512i rows[EDGE];
@@ -56,28 +57,23 @@ static inline void put(const matrix *w, int first, int count, const float *sums,
             rows[i] = _mm512_castps_si512(read);
         }
         turn(rows);
-        for (int i = 0; i < EDGE; i++) _mm512_storeu_si512(value + i * BAND + tile * EDGE, rows[i]);
+        for (int i = 0; i < EDGE; i++) _mm512_storeu_si512(value + i * ACROSS + tile * EDGE, rows[i]);
     }
 }
 
-/* A band of rows is done, and sums [m / EDGE][tile][EDGE rows][EDGE activations] go where they belong. `value` is room for BAND x
- * BAND. */
-static inline void finish_band(worker *me, const linear *job, int first, int last, const float *sums, float *value) {
-    for (int m = 0; m < job->m; m += BAND) {
-        linear part = *job;
-        part.m = job->m - m < BAND ? job->m - m : BAND;
-        part.y += (size_t)m * job->stride;
-        for (int i = 0; i < part.m; i += EDGE)
-            put(job->w, first, last - first, sums + (size_t)(m + i) * BAND, value + i * BAND);
-        finish_part(me, &part, value, BAND, first, last);
-    }
-}
-
-/* And all bands of rows first..last, whose sums lie band_sums apart. */
+/* Bands of rows first..last are done, and their sums [band][m / EDGE][tile][EDGE rows][EDGE activations], bands band_sums apart, go
+ * where they belong: all of an activation's at once, as its next band lies far from its last in y. `value` is room for EDGE x
+ * ACROSS. */
 static inline void finish_bands(worker *me, const linear *job, int first, int last, const float *sums, size_t band_sums,
                                 float *value) {
-    for (; first < last; first += BAND, sums += band_sums)
-        finish_band(me, job, first, last - first < BAND ? last : first + BAND, sums, value);
+    for (int m = 0; m < job->m; m += EDGE, sums += EDGE * BAND) {
+        for (int done = 0; first + done < last; done += BAND)
+            put(job->w, first + done, last - first - done, sums + done / BAND * band_sums, value + done);
+        linear part = *job;
+        part.m = job->m - m < EDGE ? job->m - m : EDGE;
+        part.y += (size_t)m * job->stride;
+        finish_part(me, &part, value, ACROSS, first, last);
+    }
 }
 
 /* The next place where a vector may lie. */

@@ -93,13 +93,13 @@ void together_int8(worker *me, const linear *job) {
     const size_t band_sums = (size_t)blocks * SIDE * SQUARE, band_weights = (size_t)all * SIDE * TILE;
     uint8_t *tiles = aligned(job->packed);
     float *worth = (float *)(tiles + (size_t)blocks * all * 2 * TILE);
-    float *value = me->scratch, *sums = value + BAND * BAND;
+    float *value = me->scratch, *sums = value + EDGE * ACROSS;
     int8_t *weights = aligned(sums + BANDS * band_sums);
     pack_activations(me, job, tiles, worth);
     meet();
     tickets *counter = me->phase++;
     configure();
-    for (int first, last; take(counter, w->rows, BANDS * BAND, &first, &last);) {
+    for (int first, last; take(counter, w->rows, ACROSS, &first, &last);) {
         const int bands = padded(last - first, BAND) / BAND;
         for (int band = 0; band < bands; band++) {
             const int row = first + band * BAND;
