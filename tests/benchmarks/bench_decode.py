@@ -4,7 +4,8 @@ For each way to keep the weights, every program that has it loads the model in a
 one after another, again and again: a short prompt and one token, the same and many tokens, a long prompt and one token.
 The first two give decoding, (N - 1) / (t_N - t_1); the last gives prefill, tokens / t. So what is measured is what each
 program's own generating loop does, its choice of tokens included. CTranslate2, llama.cpp and, in 8 and 4 bits, gptcli
-load a form of their own that was made beforehand.
+load a form of their own that was made beforehand. The memory's bandwidth is read in turn with them, and a decoding is
+compared with the limit of its own round: where neighbours come and go, one minute gives more of both than the next.
 """
 
 import json
@@ -39,7 +40,13 @@ _ONE_BY_ONE = ("gpt2-xl",)  # too large to have all programs in memory at once
 
 @dataclass
 class Subject:
-    """A program with a model in one form: what it said about itself and what was measured."""
+    """A program with a model in one form: what it said about itself and what was measured.
+
+    Attributes:
+        decode: tokens/s of each round.
+        prefill: the same.
+        bandwidth: what the memory gave in each round, bytes/s.
+    """
 
     program: str
     weights: str
@@ -47,6 +54,7 @@ class Subject:
     process: "subprocess.Popen[str]"
     decode: list[float] = field(default_factory=list)
     prefill: list[float] = field(default_factory=list)
+    bandwidth: list[float] = field(default_factory=list)
     peak: int = 0
 
     def ask(self, ids: Sequence[int], new: int) -> float:
@@ -81,21 +89,31 @@ class Subject:
 
 @dataclass
 class Measured:
-    """A model: its subjects, the bandwidth while they ran, and the bytes of weights of a step."""
+    """A model, its subjects, and how many weights a step reads."""
 
     model: str
     new: int
     prefill: int
     subjects: list[Subject] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    bandwidth: float = 0.0
     parameters: int = 0
 
-    def limit(self, weights: str) -> float | None:
-        """Decoding tokens/s that the memory allows with weights kept like that."""
-        own = next((s.about.get("weight_bytes") for s in self.subjects if s.weights == weights), None)
-        read = own or (_BYTES[weights] * self.parameters if weights in _BYTES else None)
-        return self.bandwidth / read if read else None
+    @property
+    def bandwidth(self) -> list[float]:
+        """What the memory gave, bytes/s: once a round for each way to keep the weights."""
+        return [read for weights in WEIGHTS for read in next((s.bandwidth for s in self.of(weights)), [])]
+
+    def of(self, weights: str) -> list[Subject]:
+        """Those that keep the weights like that."""
+        return [subject for subject in self.subjects if subject.weights == weights]
+
+    def of_limit(self, subject: Subject) -> float | None:
+        """Median share of what the memory allowed in the same round; None: the bytes of a token are not known."""
+        own = next((s.about["weight_bytes"] for s in self.of(subject.weights) if "weight_bytes" in s.about), None)
+        read = own or (_BYTES[subject.weights] * self.parameters if subject.weights in _BYTES else None)
+        if not read:
+            return None
+        return median(rate * read / given for rate, given in zip(subject.decode, subject.bandwidth, strict=True))
 
 
 def measure(model: str, peers: Path, without: Sequence[str], *, runs: int, threads: int, watch: Watch) -> Measured:
@@ -124,8 +142,7 @@ def measure(model: str, peers: Path, without: Sequence[str], *, runs: int, threa
                     found.failed.append(f"{program} {weights}")
                 else:
                     subjects.append(subject)
-            found.bandwidth = max(found.bandwidth, read_bandwidth(threads))
-            found.failed += rounds(subjects, ids, found.new, runs, watch)
+            found.failed += rounds(subjects, ids, found.new, runs, threads, watch)
             for subject in subjects:
                 subject.end()
             found.subjects += subjects
@@ -161,12 +178,15 @@ def start(program: str, weights: str, folder: Path, peers: Path, threads: int) -
         return None
 
 
-def rounds(subjects: list[Subject], ids: Sequence[int], new: int, runs: int, watch: Watch) -> list[str]:
-    """Ask all subjects in turn; the first round only warms up. Those that end are taken out, and returned by name."""
+def rounds(subjects: list[Subject], ids: Sequence[int], new: int, runs: int, threads: int, watch: Watch) -> list[str]:
+    """Ask the memory and all subjects in turn; the first round only warms up. Those that end are taken out, and
+    returned by name."""
     watch.spin()
     ended = []
     for number in range(runs + 1):
         turn = number % max(len(subjects), 1)
+        watch.pause()
+        bandwidth = read_bandwidth(threads)
         for subject in subjects[turn:] + subjects[:turn]:
             watch.pause()
             try:
@@ -178,6 +198,7 @@ def rounds(subjects: list[Subject], ids: Sequence[int], new: int, runs: int, wat
             if number:
                 subject.decode.append((new - 1) / max(many - one, 1e-9))
                 subject.prefill.append(len(ids) / whole)
+                subject.bandwidth.append(bandwidth)
     for subject in subjects:
         say(f"  {subject.program} {subject.weights}: {median(subject.decode):.1f} tokens/s")
     return ended

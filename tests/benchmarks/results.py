@@ -15,8 +15,9 @@ INTRODUCTION = """\
 
 Written by `make bench`; not to be edited. One section for each kind of processor, or for each part that was measured on
 it by itself. Everything in a section was measured in one run, programs in turn, with as many threads each; figures are
-medians, quartiles in brackets. The limit is the memory's measured read bandwidth divided by the bytes of weights that a
-token needs. What is measured, and how, stands at the head of `tests/benchmarks/bench_decode.py` and `bench_startup.py`.
+medians, quartiles in brackets. The limit is the memory's read bandwidth, measured in the same round (until November 27
+2026: the best of a run), divided by the bytes of weights that a token needs. What is measured, and how, stands at the
+head of `tests/benchmarks/bench_decode.py` and `bench_startup.py`.
 """
 
 
@@ -45,18 +46,19 @@ def head(processor: str, facts: dict[str, str], quiet: str, troubles: Sequence[s
 
 def model_section(found: Measured) -> str:
     """One model's table, and what it comes to beside the best peer."""
+    bandwidth = spread([given / 1e9 for given in found.bandwidth])
     lines = [
         f"### {found.model}",
         "",
-        f"Decoding {found.new} tokens after {PROMPT}, prefill of {found.prefill}. Memory gives "
-        f"{found.bandwidth / 1e9:.1f} GB/s; one token needs {found.parameters / 1e6:,.1f} million weights.",
+        f"Decoding {found.new} tokens after {PROMPT}, prefill of {found.prefill}. Memory gives {bandwidth} GB/s; one "
+        f"token needs {found.parameters / 1e6:,.1f} million weights.",
         "",
         "| weights | program | decode, tokens/s | of the limit | prefill, tokens/s | loaded in | peak memory |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for subject in found.subjects:
-        limit = found.limit(subject.weights)
-        of_limit = f"{median(subject.decode) / limit:.2f}" if limit else ""
+        share = found.of_limit(subject)
+        of_limit = "" if share is None else f"{share:.2f}"
         cells = [subject.weights, subject.program, spread(subject.decode), of_limit, spread(subject.prefill)]
         cells += [f"{subject.about['load_s']:.2f} s", f"{subject.peak / 1e6:,.0f} MB"]
         lines.append(f"| {' | '.join(cells)} |")
@@ -121,7 +123,7 @@ def spread(values: Sequence[float]) -> str:
 def _ratios(found: Measured) -> list[str]:
     lines = []
     for weights in WEIGHTS:
-        subjects = [subject for subject in found.subjects if subject.weights == weights]
+        subjects = found.of(weights)
         ours = next((subject for subject in subjects if subject.program == "gptcli"), None)
         others = [subject for subject in subjects if subject is not ours]
         if ours is None or not others:

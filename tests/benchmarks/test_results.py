@@ -14,18 +14,19 @@ from tests.benchmarks.bench_startup import Timed, run
 from tests.benchmarks.machine import Watch, facts, processor
 
 
-def subject(program: str, weights: str, decode: list[float], **about: Any) -> Subject:
+def subject(program: str, weights: str, decode: list[float], bandwidth: list[float], **about: Any) -> Subject:
     process: Any = None
-    return Subject(program, weights, {"version": "1", "load_s": 0.5, **about}, process, decode, [100.0] * 7, 10**8)
+    about = {"version": "1", "load_s": 0.5, **about}
+    return Subject(program, weights, about, process, decode, [100.0] * 7, bandwidth, 10**8)
 
 
 def measured() -> Measured:
-    found = Measured("gpt2", 64, 512, bandwidth=2e10, parameters=10**8)
+    found = Measured("gpt2", 64, 512, parameters=10**8)
     found.subjects = [
-        subject("gptcli", "float32", [40.0, 41.0, 42.0]),
-        subject("slow", "float32", [10.0]),
-        subject("fast", "float32", [20.0]),
-        subject("gptcli", "int4", [150.0], weight_bytes=5 * 10**7),
+        subject("gptcli", "float32", [40.0, 41.0, 30.0], [2e10, 2e10, 1.2e10]),
+        subject("slow", "float32", [10.0], [2e10]),
+        subject("fast", "float32", [20.0], [2e10]),
+        subject("gptcli", "int4", [150.0], [2e10], weight_bytes=5 * 10**7),
     ]
     found.failed = ["llama.cpp int8"]
     return found
@@ -44,9 +45,10 @@ def test_a_section_stands_in_the_place_of_its_former_self(tmp_path: Path) -> Non
 
 def test_a_model_beside_the_limit_and_the_best_peer() -> None:
     text = results.model_section(measured())
-    # 20 GB/s and 400 MB a token: at most 50.
-    assert "| float32 | gptcli | 41.0 (40.5 – 41.5) | 0.82 | 100 (100 – 100) | 0.50 s | 100 MB |" in text
-    assert "decode 2.05 x the best peer (fast)" in text
+    # 400 MB a token: at 20 GB/s at most 50, and in the third round at 12 GB/s at most 30.
+    assert "Memory gives 20.0 (18.0 – 20.0) GB/s" in text
+    assert "| float32 | gptcli | 40.0 (35.0 – 40.5) | 0.82 | 100 (100 – 100) | 0.50 s | 100 MB |" in text
+    assert "decode 2.00 x the best peer (fast)" in text
     assert "| int4 | gptcli | 150 | 0.38 |" in text
     assert "- int4:" not in text  # nobody to compare with
     assert "- failed: llama.cpp int8" in text
