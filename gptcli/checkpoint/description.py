@@ -75,10 +75,17 @@ class TensorFacts:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """One file of a checkpoint, and its size."""
+    """One file of a checkpoint.
+
+    Attributes:
+        name: without its folder.
+        nbytes: its size.
+        here: whether it lies on this disk; else it is on the hub, and only its header was read.
+    """
 
     name: str
     nbytes: int
+    here: bool
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class Description:
 
     Attributes:
         name: what was asked for.
-        folder: where it lies.
+        folder: where it lies, or would lie once downloaded.
         repo, revision, commit: what it is on the hub, where it came from there.
         family: the family that reads it, ``word-vectors``, or None.
         config: the GPT's configuration; None where no family reads it.
@@ -123,7 +130,7 @@ class Description:
 
 
 def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Description:
-    """Say what a checkpoint is. Headers and configuration only; nothing is downloaded.
+    """Say what a checkpoint is, from headers and small files only; those are all that is downloaded of one on the hub.
 
     Args:
         name: as for ``source.find``.
@@ -131,10 +138,11 @@ def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Des
         n_head: attention heads, for a file without a config.json.
 
     Raises:
-        ModelNotFound: nothing answers to ``name``, or it is not in the cache.
+        ModelNotFound: nothing answers to ``name``.
         CheckpointError: a file is broken.
+        GptcliError: the hub cannot be asked.
     """
-    source = find(name, download=False)
+    source = find(name, only_look=SMALL_FILES)
     header = source.header
     blueprint, notes = _understand(source, header, n_head)
     config = blueprint.config if blueprint else None
@@ -234,8 +242,13 @@ def _files(source: Source, header: Header | None) -> tuple[FileFacts, ...]:
     small = [source.folder / name for name in (*SMALL_FILES, "vocab.txt")]
     index = [source.weights] if source.weights and source.weights.name.endswith(".index.json") else []
     weights = list(header.files) if header else []
-    paths = [path for path in [*small, *index, *weights] if path.is_file()]
-    return tuple(FileFacts(path.name, path.stat().st_size) for path in paths)
+    here = {path: path.stat().st_size for path in [*small, *index, *weights] if path.is_file()}
+    ends = {info.file: info.end for info in header.tensors.values()} if header else {}  # the last one's is the file's
+    elsewhere = [path for path in weights if path not in here]
+    return (
+        *(FileFacts(path.name, nbytes, here=True) for path, nbytes in here.items()),
+        *(FileFacts(path.name, ends.get(path, 0), here=False) for path in elsewhere),
+    )
 
 
 def _tensors(header: Header, blueprint: Blueprint | None, words: bool) -> tuple[TensorFacts, ...]:

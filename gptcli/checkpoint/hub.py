@@ -100,9 +100,9 @@ def fetch(name: HubName, *, refresh: bool = False) -> Path:
         return _Download(name).run()
 
 
-def look(name: HubName) -> tuple[Path, Header]:
+def look(name: HubName, files: Collection[str]) -> tuple[Path, Header]:
     """Where the weights of a model would lie in the cache, and what they hold, as the hub has it: the headers of its
-    files are read, their first bytes, and only its small files are downloaded.
+    files are read, their first bytes, and only ``files``, small ones, are downloaded.
 
     Raises:
         ModelNotFound, CheckpointError, GptcliError: as for ``fetch``.
@@ -110,7 +110,7 @@ def look(name: HubName) -> tuple[Path, Header]:
     from gptcli.checkpoint.hub_errors import explained
 
     with explained(name):
-        return _Download(name).look()
+        return _Download(name).look(files)
 
 
 class _Download:
@@ -138,11 +138,11 @@ class _Download:
         self._publish()
         return self.snapshot
 
-    def look(self) -> tuple[Path, Header]:
-        """Fetch the configuration, and read the headers of the weights where they are."""
+    def look(self, files: Collection[str]) -> tuple[Path, Header]:
+        """Fetch these files, and read the headers of the weights where they are."""
         from concurrent.futures import ThreadPoolExecutor
 
-        weights = self._small([CONFIG])
+        weights = self._small(files)
         notice(f"reading the header{'s' if len(weights) > 1 else ''} of {self.name} on the hub")
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             headers = list(pool.map(self._header, weights))

@@ -1,5 +1,6 @@
 """A name on the command line -> a local folder or file."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -64,7 +65,7 @@ def bundled_names() -> list[str]:
     return sorted(path.parent.name for path in bundled_folder().glob("*/config.json"))
 
 
-def find(name: str, *, download: bool = True, refresh: bool = False, only_look: bool = False) -> Source:
+def find(name: str, *, download: bool = True, refresh: bool = False, only_look: Collection[str] = ()) -> Source:
     """Find a checkpoint: a folder or file of that name, else a bundled one, else one on the hub.
 
     Args:
@@ -72,7 +73,8 @@ def find(name: str, *, download: bool = True, refresh: bool = False, only_look: 
             ``@revision`` or without.
         download: fetch it from the hub where it is not in the cache.
         refresh: ask the hub for a newer one though it be cached.
-        only_look: read the weights' headers on the hub in place of fetching it; the source has them as ``seen``.
+        only_look: fetch only these of the small files on the hub, and read the weights' headers there; the source has
+            them as ``seen``.
 
     Raises:
         ModelNotFound: nothing answers to ``name``, or it is not here and ``download`` is false.
@@ -89,7 +91,7 @@ def find(name: str, *, download: bool = True, refresh: bool = False, only_look: 
     if hub_name is None:
         raise ModelNotFound(_nothing_called(name))
     if only_look and cached_snapshot(hub_name) is None:
-        weights, seen = look(hub_name)
+        weights, seen = look(hub_name, only_look)
         return Source(name, weights.parent, weights, hub_name, seen)
     folder = fetch(hub_name, refresh=refresh) if download else cached_snapshot(hub_name)
     if folder is None:

@@ -98,12 +98,12 @@ def show(
     """Say what a checkpoint is: family, configuration, tokenizer, files.
 
     Beside each fact stands whether it was read, and in which file, or
-    inferred, and from what. Only headers and configuration are read, but
-    with --quantized.
+    inferred, and from what. Only headers and small files are read, on the
+    hub too: the weights are not downloaded, but for --quantized.
 
     \b
     gptcli models show tales
-    gptcli models show pythia-70m --keys         needs 'models pull' first
+    gptcli models show pythia-70m --keys         before it is downloaded
     gptcli models show ./model.safetensors       no config.json: inferred
     gptcli models show tales --quantized
     gptcli models show tales --json | jq .config

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.hub import CONFIG
 from gptcli.checkpoint.names import parse_hub_name
 from gptcli.checkpoint.source import Source, bundled_names, find
 from gptcli.checkpoint.stored import Stored, stored
@@ -82,7 +83,7 @@ def _of_gpt(
 
 def _find(name: str) -> Source:
     try:
-        return find(name, only_look=True)
+        return find(name, only_look=[CONFIG])
     except ModelNotFound as error:
         if parse_hub_name(name) is not None:  # meant for the hub, which has said what is wrong
             raise

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gptcli.checkpoint.catalogue import Catalogue, LocalModel
-    from gptcli.checkpoint.description import Description, TensorFacts, TokenizerFacts
+    from gptcli.checkpoint.description import Description, FileFacts, TensorFacts, TokenizerFacts
 
 _GPT2 = GPTConfig()
 _ROOM_FOR_SOURCES = 60  # columns
@@ -115,8 +115,12 @@ def _facts(about: "Description", *, sources: bool) -> "Table":
         add(label, _tokenizer_text(about.tokenizer), "tokenizer")
     if about.eos_ids:
         add("ends a text", ", ".join(map(str, about.eos_ids)), "eos_ids")
-    add("files", "\n".join(f"{file.name}  {size(file.nbytes)}" for file in about.files) or "none")
+    add("files", "\n".join(map(_file_text, about.files)) or "none")
     return made
+
+
+def _file_text(file: "FileFacts") -> str:
+    return f"{file.name}  {size(file.nbytes)}{'' if file.here else ', on the hub'}"
 
 
 def shape_text(config: GPTConfig) -> str:

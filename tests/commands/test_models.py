@@ -76,8 +76,23 @@ def test_pull_of_what_is_here(name: str) -> None:
     assert "only models on the hub are downloaded" in run("pull", name, code=2)
 
 
-def test_show_never_downloads(hub: Hub) -> None:
-    assert "gptcli models pull gpt2' first" in run("show", "gpt2", code=2)
+def test_show_reads_the_header_on_the_hub_and_downloads_no_weights(hub: Hub) -> None:
+    hub.add(REPO, MODEL)
+    there = run_json("show", REPO, "--keys")
+    assert [file["here"] for file in there["files"]] == [True, True, False]
+    assert [request.headers["range"] for request in hub.requests if request.server == "storage"] == ["bytes=0-100000"]
+    assert f"model.safetensors  {len(WEIGHTS) // 1000} kB, on the hub" in run("show", REPO)
+    run("pull", REPO)
+    here = run_json("show", REPO, "--keys")
+    assert [file.pop("here") for file in here["files"]] == [True, True, True]
+    for file in there["files"]:
+        del file["here"]
+    assert there == here  # sizes too
+
+
+def test_show_without_a_network_says_how(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert "gptcli models pull openai-community/gpt2'" in run("show", "gpt2", code=2)
     assert not hub.requests
 
 
