@@ -157,8 +157,9 @@ def generate(
         going = [index for index, row in enumerate(rows) if row.sample.finish_reason is None]
         if not going:
             return
-        engine.select(going)
-        rows = [rows[index] for index in going]
+        if len(going) < len(rows):
+            engine.select(going)
+            rows = [rows[index] for index in going]
         logits = read_newest(engine, rows)
 
 

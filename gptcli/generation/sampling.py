@@ -10,7 +10,7 @@ and stays finite, whatever numbers it is given. The order, which is also that of
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeAlias
 
 import numpy as np
@@ -138,7 +138,7 @@ class Sampling:
                 break
         return logits
 
-    @property
+    @cached_property
     def few(self) -> int:
         """How many of the largest logits decide what ``keep`` gives; 0: all do."""
         cuts = self.top_p < 1 or self.min_p > 0 or self.typical_p < 1 or self.no_repeat_ngram > 0

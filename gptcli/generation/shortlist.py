@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.errors import OverflowedError
-from gptcli.model.native.library import library
+from gptcli.model.native.library import address, library
 
 if TYPE_CHECKING:
     from gptcli.generation.sampling import Logits
@@ -48,10 +48,12 @@ def shortlist(logits: "Logits", count: int, *, normalize: bool = True) -> Shortl
     """
     count = max(1, min(count, logits.size))
     found = library()
-    if found is not None and logits.dtype == np.float32 and logits.flags.c_contiguous and count <= _LONGEST:
+    flags = logits.flags
+    suits = logits.dtype == np.float32 and flags.c_contiguous and flags.writeable and count <= _LONGEST
+    if found is not None and suits:
         ids, values, log_sum = (ctypes.c_int * count)(), (ctypes.c_float * count)(), ctypes.c_double()
         where = ctypes.byref(log_sum) if normalize else None
-        if found.gptcli_offer(logits.ctypes.data, logits.size, count, ids, values, where):
+        if found.gptcli_offer(address(logits.data), logits.size, count, ids, values, where):
             raise OverflowedError()
         return Shortlist(np.array(ids[:], np.int64), log_sum.value if normalize else None)
     if not -np.inf < logits.max() < np.inf:

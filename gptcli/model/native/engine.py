@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gptcli.errors import GptcliError
 from gptcli.memory import out_of_memory_in_c
 from gptcli.model.config import GPTConfig
-from gptcli.model.native.library import BEST, library
+from gptcli.model.native.library import BEST, address, library
 from gptcli.model.native.weights import (
     ACTIVATIONS,
     KIND_NAMES,
@@ -232,7 +232,7 @@ class NativeEngine:
             capacity,
             len(wanted),
             place + 3 * nbytes,
-            ctypes.addressof(ctypes.c_char.from_buffer(logits.data)) if len(wanted) else 0,
+            address(logits.data) if len(wanted) else 0,
         )
         stages = self.config.n_layer + 1
         # Python hears Ctrl-C between two calls: a prompt is read layer by layer, so that it need not wait for the end.

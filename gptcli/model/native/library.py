@@ -36,6 +36,14 @@ def kernels(level: int = BEST) -> str | None:
     return None if found is None else str(found.gptcli_kernels(level).decode())
 
 
+def address(numbers: memoryview) -> int:
+    """Where the numbers of an array (its ``data``) lie: contiguous and writable ones, and not none.
+
+    What numpy offers for this runs Python code of its own, which every step of a model drives out of the caches.
+    """
+    return ctypes.addressof(ctypes.c_char.from_buffer(numbers))
+
+
 def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
     """Say what each function takes and gives; an older library that lacks one is no library."""
     pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
