@@ -8,8 +8,8 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from gptcli.checkpoint.families import read_blueprint
-from gptcli.checkpoint.header import read_header
 from gptcli.checkpoint.load import load_gpt
+from gptcli.checkpoint.shards import read_header
 from gptcli.checkpoint.source import find
 from gptcli.model.gpt import GPT
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from gptcli.checkpoint.families import read_blueprint
-from gptcli.checkpoint.header import read_header
 from gptcli.checkpoint.load import load_gpt
+from gptcli.checkpoint.shards import read_header
 from gptcli.checkpoint.source import find
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.generation.sampling import Sampling

@@ -14,8 +14,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptcli.checkpoint.header import Header, header_of, join_shards, read_shard_names
+from gptcli.checkpoint.header import Header, header_of
 from gptcli.checkpoint.names import HubName
+from gptcli.checkpoint.shards import join_shards, read_shard_names
 from gptcli.errors import CheckpointError, GptcliError
 from gptcli.show.console import notice
 from gptcli.show.text import size

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.checkpoint.header import Header, TensorInfo, read_header
+from gptcli.checkpoint.header import Header, TensorInfo
+from gptcli.checkpoint.shards import read_header
 from gptcli.errors import CheckpointError, GptcliError
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine

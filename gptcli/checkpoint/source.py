@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.hub import cached_snapshot, fetch, look
 from gptcli.checkpoint.json_text import read_json_object
 from gptcli.checkpoint.names import SHORT_NAMES, HubName, parse_hub_name, similar
+from gptcli.checkpoint.shards import read_header
 from gptcli.errors import CheckpointError, InputError, ModelNotFound
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")

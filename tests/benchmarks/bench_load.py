@@ -33,7 +33,7 @@ program, dtype, folder = sys.argv[1:]
 import torch
 if program == "gptcli":
     from gptcli.checkpoint.families import read_blueprint
-    from gptcli.checkpoint.header import read_header
+    from gptcli.checkpoint.shards import read_header
     from gptcli.checkpoint.load import load_gpt
     from gptcli.checkpoint.source import find
 else:

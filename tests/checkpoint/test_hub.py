@@ -20,9 +20,9 @@ import pytest
 from huggingface_hub import constants, file_download
 from safetensors.numpy import save
 
-from gptcli.checkpoint.header import read_header
 from gptcli.checkpoint.hub import cached_snapshot
 from gptcli.checkpoint.names import HubName
+from gptcli.checkpoint.shards import read_header
 from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError, GptcliError, ModelNotFound
 from tests.checkpoint.hub_server import TOKEN, Fault, Hub, running_hub

@@ -24,7 +24,7 @@ CHILD = """
 import json, resource, sys
 import torch
 from gptcli.checkpoint.families import read_blueprint
-from gptcli.checkpoint.header import read_header
+from gptcli.checkpoint.shards import read_header
 from gptcli.checkpoint.load import load_gpt
 from gptcli.checkpoint.source import find
 from gptcli.model.config import GPTConfig

@@ -12,8 +12,8 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from gptcli.checkpoint import open as checkpoints
-from gptcli.checkpoint.header import read_header
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.shards import read_header
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.cli import app
 from gptcli.errors import GptcliError, InputError

@@ -20,8 +20,9 @@ from transformers import (
 )
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
-from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.load import load_gpt
+from gptcli.checkpoint.shards import read_header
 from gptcli.checkpoint.source import find
 from gptcli.model.gpt import GPT
 

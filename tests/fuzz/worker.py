@@ -21,8 +21,9 @@ import torch
 from safetensors import safe_open
 
 from gptcli.checkpoint.description import describe
-from gptcli.checkpoint.header import Header, read_header
+from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.shards import read_header
 from gptcli.checkpoint.source import find
 from gptcli.embedding.load import open_embedding
 from gptcli.errors import GptcliError
