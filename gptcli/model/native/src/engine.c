@@ -1,9 +1,8 @@
-/* A GPT-2 on the CPU, and the functions that Python calls: make one, fill it, read tokens, free it.
+/* A GPT-2 on the CPU, and most of the functions that Python calls: make one, fill it, read tokens, free it.
  *
  * One call reads any number of tokens, each of a row of the batch and at a position of it: a step reads one of every
  * row, a prompt many of one. Shapes as in gpt.py.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +27,7 @@ enum {
     POSITION, LN_F, LN_F_BIAS, UNEMBEDDING_BIAS, LN_1, LN_1_BIAS, LN_2, LN_2_BIAS, QKV_BIAS, ATTENTION_BIAS, UP_BIAS, DOWN_BIAS
 };
 
-static const kernels *kernels_for(int level) {
+const kernels *kernels_for(int level) {
 #if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
     __builtin_cpu_init();
     int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
@@ -120,40 +119,6 @@ int gptcli_finite(const void *source, size_t n, int kind) { return all_finite(so
 double gptcli_bandwidth(int threads, int megabytes, int times) {
     pool_start(threads);
     return memory_bandwidth(kernels_for(5), megabytes, times);
-}
-
-enum { PARTS = 16 };
-typedef struct {
-    const kernels *k;
-    const float *logits;
-    int n;
-    float largest;
-    double sums[PARTS]; /* added up in one order, whoever made them */
-    tickets counter;
-} exponentials;
-
-static void sum_parts(void *context, int thread, int threads) {
-    (void)thread, (void)threads;
-    exponentials *e = context;
-    const int each = (e->n + PARTS - 1) / PARTS;
-    for (int part, end; take(&e->counter, PARTS, 1, &part, &end);) {
-        const int first = part * each, count = e->n - first < each ? e->n - first : each;
-        e->sums[part] = count > 0 ? e->k->exp_sum(e->logits + first, count, e->largest) : 0.0;
-    }
-}
-
-/* The k largest of the logits [n] and their places, from the largest down, of equal ones the first; and, unless it is NULL, the
- * natural logarithm of the sum of the exponentials of all. Returns 0, or -1 where one is NaN or +infinity, or none is finite. */
-int gptcli_offer(const float *logits, int n, int k, int *places, float *values, double *log_sum) {
-    const kernels *with = kernels_for(3);
-    if (with->largest(logits, n, k, places, values) || isinf(values[0])) return -1;
-    if (!log_sum) return 0;
-    exponentials e = {.k = with, .logits = logits, .n = n, .largest = values[0]};
-    pool_run(sum_parts, &e);
-    double sum = 0;
-    for (int part = 0; part < PARTS; part++) sum += e.sums[part];
-    *log_sum = (double)values[0] + log(sum);
-    return 0;
 }
 
 /* Bytes of weights that one step reads. */

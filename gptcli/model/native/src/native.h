@@ -1,4 +1,4 @@
-/* What the files of this library tell one another. Python sees only the functions of engine.c.
+/* What the files of this library tell one another. Python sees only functions whose names start with gptcli_.
  *
  * Shapes as in gpt.py: M tokens computed at once, C width, H heads, D head size, V vocabulary.
  */
@@ -96,6 +96,9 @@ typedef struct {
 } kernels;
 
 enum { MOST = 8, TALLEST = 12, WIDEST = 32, SPARE = 64 }; /* SPARE: floats that may be read behind the cache */
+
+/* engine.c: the best that the machine has, up to a level (see gptcli_new). */
+const kernels *kernels_for(int level);
 
 extern const kernels kernels_plain;
 #if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
