@@ -172,19 +172,35 @@ static float softmax(float *x, int n) {
         v_store(x + i, power);
         sum = v_add(sum, power);
     }
-    for (; i < n; i++) rest += x[i] = expf(x[i] - largest);
+    if (i < n) {
+        float end[LANES];
+        for (int j = 0; j < LANES; j++) end[j] = i + j < n ? x[i + j] : largest;
+        v_store(end, v_exp(v_sub(v_load(end), v_set(largest))));
+        for (int j = 0; i < n; i++, j++) rest += x[i] = end[j];
+    }
     return v_sum(sum) + rest;
 }
 
-static void scores(const float *q, const float *keys, int count, int d, float scale, float *out) {
-    for (int s = 0; s < count; s++, keys += d) {
-        vec sum = v_zero();
-        float rest = 0;
-        int i = 0;
-        for (; i + LANES <= d; i += LANES) sum = v_fma(v_load(q + i), v_load(keys + i), sum);
-        for (; i < d; i++) rest += q[i] * keys[i];
-        out[s] = (v_sum(sum) + rest) * scale;
+/* N keys at once; each is summed in the same order however many there are. */
+INLINE void scores_of(const float *q, const float *keys, const int N, int d, float scale, float *out) {
+    const float by[4] = {scale, scale, scale, scale};
+    vec sums[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    float found[4], rest[4] = {0};
+    int i = 0;
+    for (; i + LANES <= d; i += LANES) {
+        const vec one = v_load(q + i);
+        for (int j = 0; j < N; j++) sums[j] = v_fma(one, v_load(keys + (size_t)j * d + i), sums[j]);
     }
+    for (; i < d; i++)
+        for (int j = 0; j < N; j++) rest[j] += q[i] * keys[(size_t)j * d + i];
+    v_sums(sums, by, found);
+    for (int j = 0; j < N; j++) out[j] = found[j] + rest[j] * scale;
+}
+
+static void scores(const float *q, const float *keys, int count, int d, float scale, float *out) {
+    int s = 0;
+    for (; s + 4 <= count; s += 4) scores_of(q, keys + (size_t)s * d, 4, d, scale, out + s);
+    for (; s < count; s++) scores_of(q, keys + (size_t)s * d, 1, d, scale, out + s);
 }
 
 static void mix(const float *p, const float *values, int count, int d, float factor, float *out) {

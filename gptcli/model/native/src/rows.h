@@ -32,72 +32,90 @@ INLINE float weight(const void *row, int k, const int kind) {
     }
 }
 
+/* What the lanes of vectors come to, of R rows times M activations, times each row's factor: out[m * stride + r]. However many
+ * there are, each is summed in the same order. */
+INLINE void put_sums(const vec sums[8], const int R, const int M, const float *by, float *out, size_t stride) {
+    if (R == 4 && M == 1) {
+        v_sums(sums, by, out);
+        return;
+    }
+    for (int i = 0; i < R * M; i += 4) {
+        vec four[4];
+        float factor[4], found[4];
+        for (int j = 0; j < 4; j++) {
+            four[j] = i + j < R * M ? sums[i + j] : v_zero();
+            factor[j] = i + j < R * M ? by[(i + j) / M] : 0.0f;
+        }
+        v_sums(four, factor, found);
+        for (int j = 0; j < 4 && i + j < R * M; j++) out[(i + j) % M * stride + (i + j) / M] = found[j];
+    }
+}
+
+static const float ONES[4] = {1.0f, 1.0f, 1.0f, 1.0f};
+
 /* R rows times M activations: every product of both, each summed in U vectors. */
-INLINE void block_of(const matrix *w, int row, const float *x, float *y, size_t stride, const int kind, const int R,
+INLINE void numbers_of(const matrix *w, int row, const float *x, float *y, size_t stride, const int kind, const int R,
                      const int M) {
     enum { U = 2 };
     const int n = w->columns, size = kind == FLOAT32 ? 4 : 2;
-    const char *place[2];
-    vec sum[2][4][U];
+    const char *place[4];
+    vec sum[8][U];
     for (int r = 0; r < R; r++) place[r] = (const char *)w->data + (size_t)(row + r) * w->row_bytes;
-    for (int r = 0; r < R; r++)
-        for (int m = 0; m < M; m++)
-            for (int u = 0; u < U; u++) sum[r][m][u] = v_zero();
+    for (int i = 0; i < R * M; i++)
+        for (int u = 0; u < U; u++) sum[i][u] = v_zero();
     int k = 0;
     for (; k + U * LANES <= n; k += U * LANES) {
         for (int r = 0; r < R; r++) fetch_ahead(place[r] + (size_t)k * size, U * LANES * size);
         for (int u = 0; u < U; u++) {
-            vec read[2];
+            vec read[4];
             for (int r = 0; r < R; r++) read[r] = weights(place[r], k + u * LANES, kind);
             for (int m = 0; m < M; m++) {
                 vec active = v_load(x + (size_t)m * n + k + u * LANES);
-                for (int r = 0; r < R; r++) sum[r][m][u] = v_fma(read[r], active, sum[r][m][u]);
+                for (int r = 0; r < R; r++) sum[r * M + m][u] = v_fma(read[r], active, sum[r * M + m][u]);
             }
         }
     }
-    for (int r = 0; r < R; r++) {
+    vec both[8];
+    for (int i = 0; i < R * M; i++) both[i] = v_add(sum[i][0], sum[i][1]);
+    put_sums(both, R, M, ONES, y + row, stride);
+    for (int r = 0; r < R && k < n; r++)
         for (int m = 0; m < M; m++) {
-            float total = v_sum(v_add(sum[r][m][0], sum[r][m][1]));
+            float total = y[m * stride + row + r];
             for (int tail = k; tail < n; tail++) total += weight(place[r], tail, kind) * x[(size_t)m * n + tail];
             y[m * stride + row + r] = total;
         }
-    }
 }
 
 /* The same for 8-bit weights. A row's last vectors may reach into the next one, where the activations are zero. */
 INLINE void bytes_of(const matrix *w, int row, activations x, float *y, size_t stride, const int R, const int M) {
     enum { U = 2 };
     const int n = w->columns, longer = short_columns(n), parts = spans(n);
-    const int8_t *place[2];
-    vec total[2][4];
+    const int8_t *place[4];
+    vec total[8];
     for (int r = 0; r < R; r++) place[r] = (const int8_t *)w->data + (size_t)(row + r) * w->row_bytes;
-    for (int r = 0; r < R; r++)
-        for (int m = 0; m < M; m++) total[r][m] = v_zero();
+    for (int i = 0; i < R * M; i++) total[i] = v_zero();
     for (int part = 0; part < parts; part++) {
         const int end = (part + 1) * SPAN < longer ? (part + 1) * SPAN : longer;
-        longs sum[2][4][U];
-        for (int r = 0; r < R; r++)
-            for (int m = 0; m < M; m++)
-                for (int u = 0; u < U; u++) sum[r][m][u] = w_zero();
+        longs sum[8][U];
+        for (int i = 0; i < R * M; i++)
+            for (int u = 0; u < U; u++) sum[i][u] = w_zero();
         for (int k = part * SPAN; k < end; k += 2 * U * LANES) {
             for (int r = 0; r < R; r++) fetch_ahead((const char *)place[r] + k, 2 * U * LANES);
             for (int u = 0; u < U; u++) {
-                shorts read[2];
+                shorts read[4];
                 for (int r = 0; r < R; r++) read[r] = w_int8(place[r] + k + 2 * u * LANES);
                 for (int m = 0; m < M; m++) {
                     const shorts active = w_load(x.whole + (size_t)m * longer + k + 2 * u * LANES);
-                    for (int r = 0; r < R; r++) sum[r][m][u] = w_dot(read[r], active, sum[r][m][u]);
+                    for (int r = 0; r < R; r++) sum[r * M + m][u] = w_dot(read[r], active, sum[r * M + m][u]);
                 }
             }
         }
-        for (int r = 0; r < R; r++)
-            for (int m = 0; m < M; m++) {
-                const vec both = v_add(w_float(sum[r][m][0]), w_float(sum[r][m][1]));
-                total[r][m] = v_fma(both, v_set(x.step[m * parts + part]), total[r][m]);
-            }
+        for (int i = 0; i < R * M; i++) {
+            const vec both = v_add(w_float(sum[i][0]), w_float(sum[i][1]));
+            total[i] = v_fma(both, v_set(x.step[i % M * parts + part]), total[i]);
+        }
     }
-    for (int r = 0; r < R; r++)
-        for (int m = 0; m < M; m++) y[m * stride + row + r] = v_sum(total[r][m]) * w->scale[row + r];
+    put_sums(total, R, M, w->scale + row, y + row, stride);
 }
 
 /* The scales of some groups in a row, as float32; up to LANES - 1 more than `count` are read and written. */
@@ -116,19 +134,17 @@ INLINE void levels_of(const uint8_t *group, int16_t out[GROUP]) {
 INLINE void groups_of(const matrix *w, int row, activations x, float *y, size_t stride, const int R, const int M) {
     enum { EACH = GROUP / (2 * LANES), GROUPS = SPAN / GROUP };
     const int n = w->columns, longer = short_columns(n), parts = spans(n);
-    const uint8_t *place[2];
-    vec total[2][4];
+    const uint8_t *place[4];
+    vec total[8];
     for (int r = 0; r < R; r++) place[r] = (const uint8_t *)w->data + (size_t)(row + r) * w->row_bytes;
-    for (int r = 0; r < R; r++)
-        for (int m = 0; m < M; m++) total[r][m] = v_zero();
+    for (int i = 0; i < R * M; i++) total[i] = v_zero();
     for (int part = 0; part < parts; part++) {
         const int start = part * SPAN, end = start + SPAN < n ? start + SPAN : n;
-        float scale[2][GROUPS + LANES];
-        vec sum[2][4];
+        float scale[4][GROUPS + LANES];
+        vec sum[8];
         for (int r = 0; r < R; r++)
             scales_of((const uint16_t *)(place[r] + n / 2) + start / GROUP, (end - start) / GROUP, scale[r]);
-        for (int r = 0; r < R; r++)
-            for (int m = 0; m < M; m++) sum[r][m] = v_zero();
+        for (int i = 0; i < R * M; i++) sum[i] = v_zero();
         for (int k = start; k < end; k += GROUP)
             for (int r = 0; r < R; r++) {
                 shorts level[EACH];
@@ -139,34 +155,38 @@ INLINE void groups_of(const matrix *w, int row, activations x, float *y, size_t 
                     const int16_t *active = x.whole + (size_t)m * longer + k;
                     longs products = w_zero();
                     for (int u = 0; u < EACH; u++) products = w_dot(level[u], w_load(active + 2 * u * LANES), products);
-                    sum[r][m] = v_fma(w_float(products), by, sum[r][m]);
+                    sum[r * M + m] = v_fma(w_float(products), by, sum[r * M + m]);
                 }
             }
-        for (int r = 0; r < R; r++)
-            for (int m = 0; m < M; m++) total[r][m] = v_fma(sum[r][m], v_set(x.step[m * parts + part]), total[r][m]);
+        for (int i = 0; i < R * M; i++) total[i] = v_fma(sum[i], v_set(x.step[i % M * parts + part]), total[i]);
     }
-    for (int r = 0; r < R; r++)
-        for (int m = 0; m < M; m++) y[m * stride + row + r] = v_sum(total[r][m]);
+    put_sums(total, R, M, ONES, y + row, stride);
 }
 
 /* Activations multiplied with the rows at a time. */
 enum { SIDE = LANES == 16 ? 4 : 2 };
 
+/* R rows times M of the activations, from one on. */
+INLINE void rows_times(const matrix *w, int row, const int R, activations x, int from, const int M, float *y, size_t stride,
+                  const int kind) {
+    x = from_place(x, from, w->columns);
+    y += (size_t)from * stride;
+    if (kind == INT4) groups_of(w, row, x, y, stride, R, M);
+    else if (kind == INT8) bytes_of(w, row, x, y, stride, R, M);
+    else numbers_of(w, row, x.x, y, stride, kind, R, M);
+}
+
 INLINE void some_rows(const matrix *w, int row, const int R, activations x, int m, float *y, size_t stride, const int kind) {
     int done = 0;
-#define BLOCK(M)                                                                                                  \
-    (kind == INT4   ? groups_of(w, row, from_place(x, done, w->columns), y + done * stride, stride, R, M)              \
-     : kind == INT8 ? bytes_of(w, row, from_place(x, done, w->columns), y + done * stride, stride, R, M)               \
-                    : block_of(w, row, x.x + (size_t)done * w->columns, y + done * stride, stride, kind, R, M))
-    for (; m - done >= SIDE; done += SIDE) BLOCK(SIDE);
-    if (m - done == 3) BLOCK(3);
-    else if (m - done == 2) BLOCK(2);
-    else if (m - done == 1) BLOCK(1);
-#undef BLOCK
+    for (; m - done >= SIDE; done += SIDE) rows_times(w, row, R, x, done, SIDE, y, stride, kind);
+    if (m - done == 3) rows_times(w, row, R, x, done, 3, y, stride, kind);
+    else if (m - done == 2) rows_times(w, row, R, x, done, 2, y, stride, kind);
+    else if (m - done == 1) rows_times(w, row, R, x, done, 1, y, stride, kind);
 }
 
 INLINE void rows_of(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, const int kind) {
     int row = first;
+    for (; m == 1 && row + 4 <= last; row += 4) rows_times(w, row, 4, x, 0, 1, y, stride, kind);
     for (; row + 2 <= last; row += 2) some_rows(w, row, 2, x, m, y, stride, kind);
     if (row < last) some_rows(w, row, 1, x, m, y, stride, kind);
 }

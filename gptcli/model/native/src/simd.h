@@ -71,6 +71,15 @@ static inline vec v_power(vec n) { /* 2^n for whole n */
     return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
 }
 static inline float v_sum(vec a) { return _mm512_reduce_add_ps(a); }
+static inline void v_sums(const vec x[4], const float *by, float *out) { /* each one's, times a factor: faster than v_sum */
+    const vec a = _mm512_add_ps(_mm512_unpacklo_ps(x[0], x[1]), _mm512_unpackhi_ps(x[0], x[1]));
+    const vec b = _mm512_add_ps(_mm512_unpacklo_ps(x[2], x[3]), _mm512_unpackhi_ps(x[2], x[3]));
+    const vec low = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+    const vec all = _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b))));
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    _mm_storeu_ps(out, _mm_mul_ps(sums, _mm_loadu_ps(by)));
+}
 static inline float v_largest(vec a) { return _mm512_reduce_max_ps(a); }
 static inline vec v_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 static inline vec v_brain(const uint16_t *p) {
@@ -130,6 +139,11 @@ static inline float v_sum(vec a) {
     half = _mm_add_ps(half, _mm_movehl_ps(half, half));
     return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
 }
+static inline void v_sums(const vec x[4], const float *by, float *out) {
+    const vec all = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
+    const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+    _mm_storeu_ps(out, _mm_mul_ps(sums, _mm_loadu_ps(by)));
+}
 static inline float v_largest(vec a) {
     __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     half = _mm_max_ps(half, _mm_movehl_ps(half, half));
@@ -185,6 +199,9 @@ static inline vec v_power(vec n) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
 }
 static inline float v_sum(vec a) { return vaddvq_f32(a); }
+static inline void v_sums(const vec x[4], const float *by, float *out) {
+    vst1q_f32(out, vmulq_f32(vpaddq_f32(vpaddq_f32(x[0], x[1]), vpaddq_f32(x[2], x[3])), vld1q_f32(by)));
+}
 static inline float v_largest(vec a) { return vmaxvq_f32(a); }
 static inline vec v_half(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 static inline vec v_brain(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
@@ -230,6 +247,9 @@ static inline vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 static inline vec v_round(vec a) { return nearbyintf(a); }
 static inline vec v_power(vec n) { return float_of_bits((uint32_t)((int32_t)n + 127) << 23); }
 static inline float v_sum(vec a) { return a; }
+static inline void v_sums(const vec x[4], const float *by, float *out) {
+    for (int i = 0; i < 4; i++) out[i] = x[i] * by[i];
+}
 static inline float v_largest(vec a) { return a; }
 static inline vec v_half(const uint16_t *p) { return float_of_half(*p); }
 static inline vec v_brain(const uint16_t *p) { return float_of_brain(*p); }
