@@ -121,10 +121,12 @@ double gptcli_bandwidth(int threads, int megabytes, int times) {
     return memory_bandwidth(kernels_for(5), megabytes, times);
 }
 
+static const matrix *output_of(const gpt *g) { return g->unembedding.rows ? &g->unembedding : &g->embedding; }
+
 /* Bytes of weights that one step reads. */
 size_t gptcli_bytes(const void *engine) {
     const gpt *g = engine;
-    const matrix *out = g->unembedding.rows ? &g->unembedding : &g->embedding;
+    const matrix *out = output_of(g);
     size_t bytes = (size_t)out->rows * (out->row_bytes + (out->scale ? sizeof(float) : 0));
     for (int layer = 0; layer < g->layers; layer++)
         for (int which = QKV; which <= DOWN; which++) {
@@ -197,18 +199,21 @@ static void one_block(worker *me, const call *c, int layer) {
     const int C = g->width, m = c->m;
     float *cache = c->cache + 2 * (size_t)layer * c->layer_floats, *mixed = c->normed;
     const float *read = normed(me, c, c->x, NULL, m, b->ln_1, b->ln_1_bias);
-    linear_run(me, &(linear){&b->qkv, b->qkv_bias, read, c->wide, 3 * (size_t)C, c->packed, m, c->together, STORE, 0});
+    linear_run(me, &(linear){&b->qkv, b->qkv_bias, read, c->wide, 3 * (size_t)C, c->packed, m, c->together, STORE, 0,
+                          &b->attention});
     meet();
     attention_run(me, &(attention){c->wide, mixed, cache, cache + c->layer_floats, c->rows, c->positions, m, g->heads,
                                    C / g->heads, c->capacity, c->together, g->scale});
     meet();
-    linear_run(me, &(linear){&b->attention, b->attention_bias, mixed, c->x, (size_t)C, c->packed, m, c->together, ADD, 0});
+    linear_run(me, &(linear){&b->attention, b->attention_bias, mixed, c->x, (size_t)C, c->packed, m, c->together, ADD, 0,
+                          &b->up});
     meet();
     read = normed(me, c, c->x, NULL, m, b->ln_2, b->ln_2_bias);
     linear_run(me, &(linear){&b->up, b->up_bias, read, c->wide, (size_t)g->hidden, c->packed, m, c->together,
-                          ACTIVATE, g->activation});
+                          ACTIVATE, g->activation, &b->down});
     meet();
-    linear_run(me, &(linear){&b->down, b->down_bias, c->wide, c->x, (size_t)C, c->packed, m, c->together, ADD, 0});
+    linear_run(me, &(linear){&b->down, b->down_bias, c->wide, c->x, (size_t)C, c->packed, m, c->together, ADD, 0,
+                          layer + 1 < g->layers ? &b[1].qkv : output_of(g)});
     meet();
 }
 
@@ -216,14 +221,14 @@ static void read_tokens(void *context, int thread, int threads) {
     (void)threads;
     const call *c = context;
     gpt *g = c->g;
-    worker me = {g->k, g->counters, c->scratch + (size_t)thread * c->scratch_floats};
+    worker me = {g->k, g->counters, c->scratch + (size_t)thread * c->scratch_floats, thread};
     if (c->first == 0) embed(&me, c);
     for (int layer = c->first; layer < c->last && layer < g->layers; layer++) one_block(&me, c, layer);
     if (c->last <= g->layers || !c->wanted_count) return;
     const float *last = normed(&me, c, c->x, c->wanted, c->wanted_count, g->ln_f, g->ln_f_bias);
-    const matrix *out = g->unembedding.rows ? &g->unembedding : &g->embedding;
+    const matrix *out = output_of(g);
     linear_run(&me, &(linear){out, g->unembedding_bias, last, c->logits, (size_t)g->vocabulary, c->packed,
-                              c->wanted_count, c->together, STORE, 0});
+                              c->wanted_count, c->together, STORE, 0, &g->blocks->qkv});
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }

@@ -221,7 +221,7 @@ static void mix(const float *p, const float *values, int count, int d, float fac
 INLINE float sum_of(const float *x, size_t n, const int early) {
     vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
     for (size_t i = 0; i < n; i += 4 * LANES) {
-        if (early) fetch_ahead((const char *)(x + i), 4 * LANES * (int)sizeof *x);
+        if (early) fetch((const char *)(x + i) + AHEAD, 4 * LANES * (int)sizeof *x);
         for (int u = 0; u < 4; u++) sum[u] = v_add(sum[u], v_load(x + i + u * LANES));
     }
     return v_sum(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])));

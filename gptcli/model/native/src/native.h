@@ -55,6 +55,9 @@ static inline activations from_place(activations all, int m, int columns) {
     return all;
 }
 
+/* Where reading goes on behind `end`, so that it can be asked for early: memory answers late. */
+typedef struct { const char *end, *next; } onward;
+
 typedef struct worker worker;
 typedef struct linear linear;
 
@@ -63,7 +66,7 @@ typedef struct {
     const char *name;
     /* y[m * stride + r] = x[m] . row r for rows first..last and up to MOST activations. INT8 and INT4 take `whole`, and the
      * others `x`. */
-    void (*rows)(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride);
+    void (*rows)(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, onward then);
     void (*shorten)(const float *x, int n, int16_t *whole, float *step); /* round.h: one activation in 16 bits */
     /* One row of a matrix as float32. */
     void (*row)(const matrix *w, int row, int from, int count, float *out);
@@ -123,12 +126,15 @@ int take(tickets *counter, int n, int chunk, int *first, int *last);
 /* The same with large chunks first and ever smaller ones, down to `least`: memory is read in long stretches, and yet all are
  * ready at about one time (guided self-scheduling, Polychronopoulos and Kuck 1987). */
 int take_fewer(tickets *counter, int n, int least, int *first, int *last);
+/* A thread's own chunk, to begin with; what take_fewer hands out lies behind those of all threads, from where this returns. */
+int own_chunk(int thread, int n, int least, int *first, int *last);
 
 /* What one thread knows while a step runs: every thread goes through the same phases in the same order. */
 struct worker {
     const kernels *k;
     tickets *phase; /* the next unused counter */
     float *scratch; /* this thread's own, of the size that scratch_floats says */
+    int thread;
 };
 
 /* product.c: y = x w^T + bias for m activations, shared out among the threads; nobody may read y before `meet`. */
@@ -140,6 +146,7 @@ struct linear {
     size_t stride;
     float *packed; /* room for packed_floats(m, columns), shared; used where there are more than MOST */
     int m, together, finish, activation; /* together: a prompt's; else each activation is a step's */
+    const matrix *next; /* what the same threads read after it, or NULL */
 };
 void linear_run(worker *me, const linear *job);
 size_t packed_floats(const kernels *k, int m, int columns);

@@ -135,12 +135,23 @@ void pool_run(job work, void *context) {
     pthread_mutex_unlock(&one_caller);
 }
 
+static int chunk_of(int n, int least) {
+    const int chunk = n / (2 * size);
+    return chunk > least ? chunk / least * least : least;
+}
+
+int own_chunk(int thread, int n, int least, int *first, int *last) {
+    const int chunk = chunk_of(n, least), all = size * chunk < n ? size * chunk : n;
+    *first = thread * chunk < n ? thread * chunk : n;
+    *last = *first + chunk < n ? *first + chunk : n;
+    return all;
+}
+
 int take_fewer(tickets *counter, int n, int least, int *first, int *last) {
     int at = __atomic_load_n(&counter->next, __ATOMIC_RELAXED), share;
     do {
         if (at >= n) return 0;
-        share = (n - at) / (2 * size);
-        share = share > least ? share / least * least : least;
+        share = chunk_of(n - at, least);
     } while (!__atomic_compare_exchange_n(&counter->next, &at, at + share, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     *first = at;
     *last = at + share < n ? at + share : n;

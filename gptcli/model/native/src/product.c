@@ -45,23 +45,41 @@ static activations shortened(worker *me, const linear *job) {
     return all;
 }
 
-static void few(worker *me, const linear *job) {
-    const int rows = job->w->rows, columns = job->w->columns;
-    activations all = {job->x, NULL, NULL};
-    if (job->w->kind >= INT8) all = shortened(me, job);
-    tickets *counter = me->phase++;
+static const char *row_place(const matrix *w, int row) { return (const char *)w->data + (size_t)row * w->row_bytes; }
+
+/* Rows first..last of the matrix with all activations. */
+static void some(worker *me, const linear *job, activations all, int first, int last, onward then) {
     float *value = me->scratch; /* [MOST, CHUNK] */
-    for (int first, end; take_fewer(counter, rows, LEAST, &first, &end);)
-        for (; first < end; first += CHUNK) {
-            const int last = end - first < CHUNK ? end : first + CHUNK;
-            for (int m = 0; m < job->m; m += MOST) {
-                linear part = *job;
-                part.m = job->m - m < MOST ? job->m - m : MOST;
-                part.y += (size_t)m * job->stride;
-                me->k->rows(job->w, first, last, from_place(all, m, columns), part.m, value - first, CHUNK);
-                finish_part(me, &part, value, CHUNK, first, last);
-            }
+    for (int end; first < last; first = end) {
+        end = last - first < CHUNK ? last : first + CHUNK;
+        for (int m = 0; m < job->m; m += MOST) {
+            linear part = *job;
+            part.m = job->m - m < MOST ? job->m - m : MOST;
+            part.y += (size_t)m * job->stride;
+            me->k->rows(job->w, first, end, from_place(all, m, job->w->columns), part.m, value - first, CHUNK, then);
+            finish_part(me, &part, value, CHUNK, first, end);
         }
+    }
+}
+
+static void few(worker *me, const linear *job) {
+    const matrix *w = job->w;
+    activations all = {job->x, NULL, NULL};
+    if (w->kind >= INT8) all = shortened(me, job);
+    tickets *counter = me->phase++;
+    int first, last, next, end;
+    const int behind = own_chunk(me->thread, w->rows, LEAST, &first, &last);
+    for (int more = 1; more; first = behind + next, last = behind + end) {
+        onward then = {row_place(w, last), row_place(w, last)};
+        more = take_fewer(counter, w->rows - behind, LEAST, &next, &end);
+        if (more) {
+            then.next = row_place(w, behind + next);
+        } else if (job->next) {
+            own_chunk(me->thread, job->next->rows, LEAST, &next, &end);
+            then.next = row_place(job->next, next);
+        }
+        some(me, job, all, first, last, then);
+    }
 }
 
 /* Activations as the tiles read them: blocks of DEEP columns, in each panels of TALL activations, [column][TALL]. */

@@ -9,8 +9,17 @@
 
 #define AHEAD 8192
 
-INLINE void fetch_ahead(const char *place, const int bytes) {
-    for (int at = 0; at < bytes; at += 64) __builtin_prefetch(place + at + AHEAD, 0, 3);
+INLINE void fetch(const char *place, const int bytes) {
+    for (int at = 0; at < bytes; at += 64) __builtin_prefetch(place + at, 0, 3);
+}
+
+/* The rows from one on, and where that is asked for which is AHEAD of each. */
+INLINE void find_rows(const matrix *w, int row, const int R, onward then, const char *place[4], const char *ahead[4]) {
+    for (int r = 0; r < R; r++) {
+        place[r] = (const char *)w->data + (size_t)(row + r) * w->row_bytes;
+        ahead[r] = place[r] + AHEAD;
+        if (ahead[r] >= then.end) ahead[r] = then.next + (ahead[r] - then.end);
+    }
 }
 
 /* LANES weights from place k of a row. */
@@ -54,18 +63,18 @@ INLINE void put_sums(const vec sums[8], const int R, const int M, const float *b
 static const float ONES[4] = {1.0f, 1.0f, 1.0f, 1.0f};
 
 /* R rows times M activations: every product of both, each summed in U vectors. */
-INLINE void numbers_of(const matrix *w, int row, const float *x, float *y, size_t stride, const int kind, const int R,
-                     const int M) {
+INLINE void numbers_of(const matrix *w, int row, const float *x, float *y, size_t stride, onward then, const int kind,
+                       const int R, const int M) {
     enum { U = 2 };
     const int n = w->columns, size = kind == FLOAT32 ? 4 : 2;
-    const char *place[4];
+    const char *place[4], *ahead[4];
     vec sum[8][U];
-    for (int r = 0; r < R; r++) place[r] = (const char *)w->data + (size_t)(row + r) * w->row_bytes;
+    find_rows(w, row, R, then, place, ahead);
     for (int i = 0; i < R * M; i++)
         for (int u = 0; u < U; u++) sum[i][u] = v_zero();
     int k = 0;
     for (; k + U * LANES <= n; k += U * LANES) {
-        for (int r = 0; r < R; r++) fetch_ahead(place[r] + (size_t)k * size, U * LANES * size);
+        for (int r = 0; r < R; r++) fetch(ahead[r] + (size_t)k * size, U * LANES * size);
         for (int u = 0; u < U; u++) {
             vec read[4];
             for (int r = 0; r < R; r++) read[r] = weights(place[r], k + u * LANES, kind);
@@ -87,12 +96,12 @@ INLINE void numbers_of(const matrix *w, int row, const float *x, float *y, size_
 }
 
 /* The same for 8-bit weights. A row's last vectors may reach into the next one, where the activations are zero. */
-INLINE void bytes_of(const matrix *w, int row, activations x, float *y, size_t stride, const int R, const int M) {
+INLINE void bytes_of(const matrix *w, int row, activations x, float *y, size_t stride, onward then, const int R, const int M) {
     enum { U = 2 };
     const int n = w->columns, longer = short_columns(n), parts = spans(n);
-    const int8_t *place[4];
+    const char *place[4], *ahead[4];
     vec total[8];
-    for (int r = 0; r < R; r++) place[r] = (const int8_t *)w->data + (size_t)(row + r) * w->row_bytes;
+    find_rows(w, row, R, then, place, ahead);
     for (int i = 0; i < R * M; i++) total[i] = v_zero();
     for (int part = 0; part < parts; part++) {
         const int end = (part + 1) * SPAN < longer ? (part + 1) * SPAN : longer;
@@ -100,10 +109,10 @@ INLINE void bytes_of(const matrix *w, int row, activations x, float *y, size_t s
         for (int i = 0; i < R * M; i++)
             for (int u = 0; u < U; u++) sum[i][u] = w_zero();
         for (int k = part * SPAN; k < end; k += 2 * U * LANES) {
-            for (int r = 0; r < R; r++) fetch_ahead((const char *)place[r] + k, 2 * U * LANES);
+            for (int r = 0; r < R; r++) fetch(ahead[r] + k, 2 * U * LANES);
             for (int u = 0; u < U; u++) {
                 shorts read[4];
-                for (int r = 0; r < R; r++) read[r] = w_int8(place[r] + k + 2 * u * LANES);
+                for (int r = 0; r < R; r++) read[r] = w_int8((const int8_t *)place[r] + k + 2 * u * LANES);
                 for (int m = 0; m < M; m++) {
                     const shorts active = w_load(x.whole + (size_t)m * longer + k + 2 * u * LANES);
                     for (int r = 0; r < R; r++) sum[r * M + m][u] = w_dot(read[r], active, sum[r * M + m][u]);
@@ -131,12 +140,12 @@ INLINE void levels_of(const uint8_t *group, int16_t out[GROUP]) {
 }
 
 /* And for 4-bit weights, whose columns come in whole groups. */
-INLINE void groups_of(const matrix *w, int row, activations x, float *y, size_t stride, const int R, const int M) {
+INLINE void groups_of(const matrix *w, int row, activations x, float *y, size_t stride, onward then, const int R, const int M) {
     enum { EACH = GROUP / (2 * LANES), GROUPS = SPAN / GROUP };
     const int n = w->columns, longer = short_columns(n), parts = spans(n);
-    const uint8_t *place[4];
+    const char *place[4], *ahead[4];
     vec total[8];
-    for (int r = 0; r < R; r++) place[r] = (const uint8_t *)w->data + (size_t)(row + r) * w->row_bytes;
+    find_rows(w, row, R, then, place, ahead);
     for (int i = 0; i < R * M; i++) total[i] = v_zero();
     for (int part = 0; part < parts; part++) {
         const int start = part * SPAN, end = start + SPAN < n ? start + SPAN : n;
@@ -149,8 +158,8 @@ INLINE void groups_of(const matrix *w, int row, activations x, float *y, size_t 
             for (int r = 0; r < R; r++) {
                 shorts level[EACH];
                 const vec by = v_set(scale[r][(k - start) / GROUP]);
-                fetch_ahead((const char *)place[r] + k / 2, GROUP / 2);
-                w_levels(place[r] + k / 2, w_table(), level);
+                fetch(ahead[r] + k / 2, GROUP / 2);
+                w_levels((const uint8_t *)place[r] + k / 2, w_table(), level);
                 for (int m = 0; m < M; m++) {
                     const int16_t *active = x.whole + (size_t)m * longer + k;
                     longs products = w_zero();
@@ -168,36 +177,38 @@ enum { SIDE = LANES == 16 ? 4 : 2 };
 
 /* R rows times M of the activations, from one on. */
 INLINE void rows_times(const matrix *w, int row, const int R, activations x, int from, const int M, float *y, size_t stride,
-                  const int kind) {
+                       onward then, const int kind) {
     x = from_place(x, from, w->columns);
     y += (size_t)from * stride;
-    if (kind == INT4) groups_of(w, row, x, y, stride, R, M);
-    else if (kind == INT8) bytes_of(w, row, x, y, stride, R, M);
-    else numbers_of(w, row, x.x, y, stride, kind, R, M);
+    if (kind == INT4) groups_of(w, row, x, y, stride, then, R, M);
+    else if (kind == INT8) bytes_of(w, row, x, y, stride, then, R, M);
+    else numbers_of(w, row, x.x, y, stride, then, kind, R, M);
 }
 
-INLINE void some_rows(const matrix *w, int row, const int R, activations x, int m, float *y, size_t stride, const int kind) {
+INLINE void some_rows(const matrix *w, int row, const int R, activations x, int m, float *y, size_t stride, onward then,
+                      const int kind) {
     int done = 0;
-    for (; m - done >= SIDE; done += SIDE) rows_times(w, row, R, x, done, SIDE, y, stride, kind);
-    if (m - done == 3) rows_times(w, row, R, x, done, 3, y, stride, kind);
-    else if (m - done == 2) rows_times(w, row, R, x, done, 2, y, stride, kind);
-    else if (m - done == 1) rows_times(w, row, R, x, done, 1, y, stride, kind);
+    for (; m - done >= SIDE; done += SIDE) rows_times(w, row, R, x, done, SIDE, y, stride, then, kind);
+    if (m - done == 3) rows_times(w, row, R, x, done, 3, y, stride, then, kind);
+    else if (m - done == 2) rows_times(w, row, R, x, done, 2, y, stride, then, kind);
+    else if (m - done == 1) rows_times(w, row, R, x, done, 1, y, stride, then, kind);
 }
 
-INLINE void rows_of(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, const int kind) {
+INLINE void rows_of(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, onward then,
+                    const int kind) {
     int row = first;
-    for (; m == 1 && row + 4 <= last; row += 4) rows_times(w, row, 4, x, 0, 1, y, stride, kind);
-    for (; row + 2 <= last; row += 2) some_rows(w, row, 2, x, m, y, stride, kind);
-    if (row < last) some_rows(w, row, 1, x, m, y, stride, kind);
+    for (; m == 1 && row + 4 <= last; row += 4) rows_times(w, row, 4, x, 0, 1, y, stride, then, kind);
+    for (; row + 2 <= last; row += 2) some_rows(w, row, 2, x, m, y, stride, then, kind);
+    if (row < last) some_rows(w, row, 1, x, m, y, stride, then, kind);
 }
 
-static void rows(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride) {
+static void rows(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, onward then) {
     switch (w->kind) {
-        case FLOAT32: rows_of(w, first, last, x, m, y, stride, FLOAT32); break;
-        case FLOAT16: rows_of(w, first, last, x, m, y, stride, FLOAT16); break;
-        case BFLOAT16: rows_of(w, first, last, x, m, y, stride, BFLOAT16); break;
-        case INT8: rows_of(w, first, last, x, m, y, stride, INT8); break;
-        default: rows_of(w, first, last, x, m, y, stride, INT4); break;
+        case FLOAT32: rows_of(w, first, last, x, m, y, stride, then, FLOAT32); break;
+        case FLOAT16: rows_of(w, first, last, x, m, y, stride, then, FLOAT16); break;
+        case BFLOAT16: rows_of(w, first, last, x, m, y, stride, then, BFLOAT16); break;
+        case INT8: rows_of(w, first, last, x, m, y, stride, then, INT8); break;
+        default: rows_of(w, first, last, x, m, y, stride, then, INT4); break;
     }
 }
 
