@@ -115,9 +115,10 @@ static void pack_weights(const worker *me, const matrix *w, int first, int count
     }
 
 /* Add steps first..last of two tiles of rows times one or two of activations, `next` apart, to sums [activations][rows][EDGE]
- * [EDGE]. The small products of a step come first. */
+ * [EDGE], and ask for what is `coming`. The small products of a step come first. */
 static inline __attribute__((always_inline)) void product(const brain *w, const brain *x, size_t next, int first, int last,
-                                                          const int kind, const int pair, float *sums) {
+                                                          const int kind, const int pair, float *sums,
+                                                          const brain *coming) {
     const int parts = parts_of(kind), actives = active_parts_of(kind);
     if (first == 0) {
         _tile_zero(0);
@@ -130,7 +131,8 @@ static inline __attribute__((always_inline)) void product(const brain *w, const 
         if (pair) _tile_loadd(2, sums + 2 * SQUARE, 64);
         if (pair) _tile_loadd(3, sums + 3 * SQUARE, 64);
     }
-    for (int step = first; step < last; step++) {
+    for (int step = first; step < last; step++, coming += actives * LINES * 32) {
+        ask(coming, actives * LINES);
         WEIGHTS(0);
         if (actives > 2) {
             ACTIVE(2);
@@ -155,11 +157,12 @@ static inline __attribute__((always_inline)) void product(const brain *w, const 
     if (pair) _tile_stored(3, sums + 3 * SQUARE, 64);
 }
 
-static void product_of(int kind, int pair, const brain *w, const brain *x, size_t next, int first, int last, float *sums) {
-#define CASE(kind)                                                  \
-    case kind:                                                      \
-        if (pair) product(w, x, next, first, last, kind, 1, sums);  \
-        else product(w, x, next, first, last, kind, 0, sums);       \
+static void product_of(int kind, int pair, const brain *w, const brain *x, size_t next, int first, int last, float *sums,
+                       const brain *coming) {
+#define CASE(kind)                                                          \
+    case kind:                                                              \
+        if (pair) product(w, x, next, first, last, kind, 1, sums, coming);  \
+        else product(w, x, next, first, last, kind, 0, sums, coming);       \
         break
     switch (kind) {
         CASE(FLOAT32);
@@ -178,8 +181,8 @@ static void together(worker *me, const linear *job) {
     }
     const int parts = parts_of(w->kind), actives = active_parts_of(w->kind), run = RUN_PARTS / (parts + actives);
     const int all = steps(w->columns), blocks = padded(job->m, EDGE) / EDGE;
-    const size_t next = (size_t)all * actives * TILE, band_sums = (size_t)padded(job->m, BAND) * BAND;
-    const size_t band_weights = (size_t)all * parts * SIDE * TILE;
+    const size_t depth = (size_t)actives * TILE, next = all * depth, band_sums = (size_t)padded(job->m, BAND) * BAND;
+    const size_t band_weights = (size_t)all * parts * SIDE * TILE, asked = run * depth * SIDE / BANDS;
     float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + EDGE * ACROSS;
     brain *weights = aligned(sums + BANDS * band_sums);
     pack_activations(me, job);
@@ -193,12 +196,16 @@ static void together(worker *me, const linear *job) {
             pack_weights(me, w, row, last - row < BAND ? last - row : BAND, weights + band * band_weights, line);
         }
         for (int step = 0; step < all; step += run)
-            for (int at = 0; at < blocks; at += SIDE)
+            for (int at = 0; at < blocks; at += SIDE) {
+                const brain *packed = (const brain *)job->packed, *x = packed + at * next;
+                const brain *then = at + SIDE < blocks ? x + SIDE * next + step * depth : packed + (step + run) * depth;
                 for (int band = 0; band < bands; band++) {
-                    const brain *x = (const brain *)job->packed + at * next, *rows = weights + band * band_weights;
+                    const brain *rows = weights + band * band_weights;
+                    const brain *coming = then + band % SIDE * next + band / SIDE * asked;
                     float *own = sums + band * band_sums + (size_t)at * EDGE * BAND;
-                    product_of(w->kind, at + 1 < blocks, rows, x, next, step, all - step < run ? all : step + run, own);
+                    product_of(w->kind, at + 1 < blocks, rows, x, next, step, all - step < run ? all : step + run, own, coming);
                 }
+            }
         finish_bands(me, job, first, last, sums, band_sums, value);
     }
     _tile_release();

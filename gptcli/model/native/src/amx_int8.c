@@ -55,14 +55,17 @@ static void pack_weights(const matrix *w, int first, int count, int8_t *to) {
     }
 }
 
-/* One span of two tiles of rows times one of activations, stored in or added to sums [tile][EDGE][EDGE]. */
-static void product(const int8_t *w, const uint8_t *x, int steps, const float *worth, int add, float *sums) {
+/* One span of two tiles of rows times one of activations, stored in or added to sums [tile][EDGE][EDGE]; asks for what is
+ * `coming`. */
+static void product(const int8_t *w, const uint8_t *x, int steps, const float *worth, int add, float *sums,
+                    const uint8_t *coming) {
     _Alignas(64) int32_t whole[2 * SIDE][SQUARE]; /* of each tile of rows with the high bytes, and with the low ones */
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (int step = 0; step < steps; step++, w += SIDE * TILE, x += 2 * TILE) {
+    for (int step = 0; step < steps; step++, w += SIDE * TILE, x += 2 * TILE, coming += LINES * 64) {
+        ask(coming, LINES);
         _tile_loadd(4, w, DEPTH);
         _tile_loadd(6, x, DEPTH);
         _tile_dpbssd(0, 4, 6);
@@ -107,13 +110,15 @@ void together_int8(worker *me, const linear *job) {
         }
         /* The activations of a span lie in the first cache while they meet all bands, whose weights lie in the second. */
         for (int part = 0; part < parts; part++)
-            for (int at = 0; at < blocks; at++)
-                for (int band = 0; band < bands; band++) {
-                    const int k = part * RUN, steps = all - k < RUN ? all - k : RUN;
-                    product(weights + band * band_weights + (size_t)k * SIDE * TILE, tiles + ((size_t)at * all + k) * 2 * TILE,
-                            steps, worth + ((size_t)at * parts + part) * EDGE, part > 0,
-                            sums + band * band_sums + (size_t)at * SIDE * SQUARE);
-                }
+            for (int at = 0; at < blocks; at++) {
+                const int k = part * RUN, steps = all - k < RUN ? all - k : RUN;
+                const uint8_t *x = tiles + ((size_t)at * all + k) * 2 * TILE;
+                const uint8_t *then = at + 1 < blocks ? x + (size_t)all * 2 * TILE : tiles + (size_t)(k + RUN) * 2 * TILE;
+                for (int band = 0; band < bands; band++)
+                    product(weights + band * band_weights + (size_t)k * SIDE * TILE, x, steps,
+                            worth + ((size_t)at * parts + part) * EDGE, part > 0,
+                            sums + band * band_sums + (size_t)at * SIDE * SQUARE, then + band * steps * LINES * 64);
+            }
         finish_bands(me, job, first, last, sums, band_sums, value);
     }
     _tile_release();
