@@ -242,12 +242,11 @@ def _files(source: Source, header: Header | None) -> tuple[FileFacts, ...]:
     small = [source.folder / name for name in (*SMALL_FILES, "vocab.txt")]
     index = [source.weights] if source.weights and source.weights.name.endswith(".index.json") else []
     weights = list(header.files) if header else []
-    here = {path: path.stat().st_size for path in [*small, *index, *weights] if path.is_file()}
     ends = {info.file: info.end for info in header.tensors.values()} if header else {}  # the last one's is the file's
-    elsewhere = [path for path in weights if path not in here]
-    return (
-        *(FileFacts(path.name, nbytes, here=True) for path, nbytes in here.items()),
-        *(FileFacts(path.name, ends.get(path, 0), here=False) for path in elsewhere),
+    return tuple(
+        FileFacts(path.name, path.stat().st_size if here else ends.get(path, 0), here)
+        for path in [*small, *index, *weights]
+        if (here := path.is_file()) or path in weights
     )
 
 
