@@ -100,7 +100,7 @@ def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
 
 @pytest.mark.parametrize("level", LEVELS_HERE)
 # More than two spans of 1,024, in whole groups of 32 and not; less than one.
-@pytest.mark.parametrize("hidden", [2080, 2100, 77])
+@pytest.mark.parametrize("hidden", [2080, 2112, 2100, 77])
 @pytest.mark.parametrize("kind", ["int8", "int4"])
 def test_long_rows_have_several_steps(kind: Any, hidden: int, level: int) -> None:
     config = GPTConfig(vocab_size=97, n_positions=64, n_embd=96, n_layer=2, n_head=3, n_inner=hidden)

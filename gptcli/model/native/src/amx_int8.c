@@ -10,7 +10,8 @@ enum { DEPTH = 64, TILE = EDGE * DEPTH, RUN = SPAN / DEPTH }; /* columns of a ti
 
 /* Activations as tiles, [m / EDGE][step][high, low], and what one is worth in each span, [m / EDGE][span][EDGE]. */
 static void pack_activations(worker *me, const linear *job, uint8_t *tiles, float *worth) {
-    const int columns = job->w->columns, longer = short_columns(columns), all = longer / DEPTH, parts = spans(columns);
+    const int columns = job->w->columns, longer = short_columns(columns), parts = spans(columns);
+    const int all = padded(columns, DEPTH) / DEPTH;
     int16_t *whole = (int16_t *)me->scratch; /* [EDGE, longer] */
     float *step = me->scratch + (size_t)EDGE * longer / 2;
     tickets *counter = me->phase++;
@@ -92,7 +93,7 @@ static void product(const int8_t *w, const uint8_t *x, int steps, const float *w
 
 void together_int8(worker *me, const linear *job) {
     const matrix *w = job->w;
-    const int all = short_columns(w->columns) / DEPTH, blocks = padded(job->m, EDGE) / EDGE, parts = spans(w->columns);
+    const int all = padded(w->columns, DEPTH) / DEPTH, blocks = padded(job->m, EDGE) / EDGE, parts = spans(w->columns);
     const size_t band_sums = (size_t)blocks * SIDE * SQUARE, band_weights = (size_t)all * SIDE * TILE;
     uint8_t *tiles = aligned(job->packed);
     float *worth = (float *)(tiles + (size_t)blocks * all * 2 * TILE);

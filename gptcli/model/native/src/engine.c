@@ -232,6 +232,7 @@ static void read_tokens(void *context, int thread, int threads) {
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t lined(size_t floats) { return (floats + 15) / 16 * 16; } /* what follows begins a line of the cache */
 
 /* Divide the engine's space among the parts of a call; 0, or -1 when there is no memory. */
 static int lay_out(call *c) {
@@ -240,9 +241,9 @@ static int lay_out(call *c) {
     const size_t packed = c->m > MOST ? packed_floats(g->k, c->m, (int)larger(C, (size_t)g->hidden)) : 0;
     /* The last norm and the unembedding may be of few tokens where the layers are of many: room for both ways. */
     const size_t linear = larger(linear_scratch(g->k, c->m, (int)widest), linear_scratch(g->k, MOST, (int)widest));
-    const size_t own = linear + MOST * C;
-    c->scratch_floats = larger(own, attention_scratch(c->capacity, g->width / g->heads)) + SPARE;
-    const size_t needed = m * (2 * C + widest) + packed + c->scratch_floats * (size_t)g->threads;
+    const size_t own = linear + MOST * C, shared = lined(m * (2 * C + widest) + packed);
+    c->scratch_floats = lined(larger(own, attention_scratch(c->capacity, g->width / g->heads)) + SPARE);
+    const size_t needed = shared + c->scratch_floats * (size_t)g->threads;
     if (needed > g->space_floats) {
         huge_free(g->space);
         g->space = huge_alloc(needed * sizeof *g->space);
@@ -253,7 +254,7 @@ static int lay_out(call *c) {
     c->normed = c->x + m * C;
     c->wide = c->normed + m * C;
     c->packed = c->wide + m * widest;
-    c->scratch = c->packed + packed;
+    c->scratch = g->space + shared;
     return 0;
 }
 

@@ -20,17 +20,19 @@ enum { GROUP = 32, GROUP_BYTES = 18 };
 /* What INT8 and INT4 matrices are multiplied with: activations in 16 bits, SPAN columns with a step of their own. Their
  * products with the weights are whole numbers, and a quarter as much work as conversion to float32; what is lost is some
  * hundredth of what the weights lost. */
-enum { SPAN = 1024 };
+enum { SPAN = 1024, LONGEST = 127 * 256 + 127 }; /* LONGEST: of numbers that two signed bytes make up */
 typedef struct {
     const float *x;     /* [m, columns] */
     int16_t *whole;     /* [m, short_columns(columns)], zero behind a row's end */
     float *step;        /* [m, spans(columns)]: x is whole * step; NaN where one of its numbers is not finite */
+    int32_t *less;      /* [m, lesser(columns)]: see digits.h, which turns `whole` into something else */
 } activations;
-static inline int short_columns(int columns) { return padded(columns, 64); }
+static inline int short_columns(int columns) { return padded(columns, 128); }
 static inline int spans(int columns) { return padded(columns, SPAN) / SPAN; }
-/* Room for `whole` and `step` of m activations, in floats. */
+static inline int lesser(int columns) { return short_columns(columns) / 8; }
+/* Room for `whole`, `less` and `step` of m activations, in floats. */
 static inline size_t short_floats(int m, int columns) {
-    return (size_t)m * (size_t)(short_columns(columns) / 2 + padded(spans(columns), 16));
+    return (size_t)m * (size_t)(short_columns(columns) / 2 + lesser(columns) + padded(spans(columns), 16));
 }
 enum activation { GELU_TANH, GELU, RELU };
 enum finish { STORE, ADD, ACTIVATE }; /* what becomes of a linear layer's sums */
@@ -50,13 +52,20 @@ typedef struct {
 
 /* The activations from the m-th on. */
 static inline activations from_place(activations all, int m, int columns) {
-    if (all.whole) all.whole += (size_t)m * short_columns(columns), all.step += (size_t)m * spans(columns);
+    if (all.whole) {
+        all.whole += (size_t)m * short_columns(columns);
+        all.step += (size_t)m * spans(columns);
+        all.less += (size_t)m * lesser(columns);
+    }
     all.x += (size_t)m * columns;
     return all;
 }
 
-/* Where reading goes on behind `end`, so that it can be asked for early: memory answers late. */
-typedef struct { const char *end, *next; } onward;
+/* What is read next, so that it can be asked for early: memory answers late. */
+typedef struct { const char *place; size_t bytes; } onward;
+
+/* How memory is read to see what it gives: each way is the fastest somewhere. */
+enum reading { PLAIN, EARLY, QUARTERS, READINGS };
 
 typedef struct worker worker;
 typedef struct linear linear;
@@ -68,6 +77,8 @@ typedef struct {
      * others `x`. */
     void (*rows)(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, onward then);
     void (*shorten)(const float *x, int n, int16_t *whole, float *step); /* round.h: one activation in 16 bits */
+    /* digits.h: as `rows` takes it with INT8 or INT4; NULL: as it is. */
+    void (*digits)(int kind, int columns, int16_t *whole, int32_t *less);
     /* One row of a matrix as float32. */
     void (*row)(const matrix *w, int row, int from, int count, float *out);
     /* c[m][n] (+)= a packed [k][TALL] x b [k][WIDE], row stride of b in floats; m rows and n columns of c are written. */
@@ -91,8 +102,7 @@ typedef struct {
     /* choose.h: the k largest and their places, -1 where one is NaN; and the sum of exp(x - largest). */
     int (*largest)(const float *x, int n, int k, int *places, float *values);
     double (*exp_sum)(const float *x, int n, float largest);
-    /* The sum of many numbers, for the time it takes; asked for early or not: either is faster on some processor. */
-    float (*sum)(const float *x, size_t n, int early);
+    float (*sum)(const float *x, size_t n, int how); /* of many numbers, whole quarters of vectors, for the time it takes */
     /* A prompt's product, and the rooms that it needs in floats; NULL: the ones in product.c. */
     void (*together)(worker *me, const linear *job);
     size_t (*together_packed)(int m, int columns), (*together_scratch)(int m, int columns);

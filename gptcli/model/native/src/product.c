@@ -2,7 +2,7 @@
  * matrix are unpacked to float32 and multiplied in registers, so that every kind of weight runs at one speed. */
 #include "native.h"
 
-enum { DEEP = 384, CHUNK = 64 }; /* columns of a block (whole groups of 4-bit weights), and rows finished at once */
+enum { DEEP = 384, CHUNK = 256 }; /* columns of a block (whole groups of 4-bit weights), and rows finished at once */
 enum { LEAST = 16 }; /* rows handed out at once, at the end of a step */
 
 /* Rows packed for whole numbers, and the sums of a tile. */
@@ -29,34 +29,43 @@ void finish_part(const worker *me, const linear *job, const float *sums, size_t 
         me->k->finish(sums + m * stride, bias, last - first, job->finish, job->activation, job->y + m * job->stride + first);
 }
 
-/* The activations as INT8 and INT4 matrices take them. Few: every thread makes its own, which saves a meeting. */
-static activations shortened(worker *me, const linear *job) {
+/* The activations as INT8 and INT4 matrices take them, and `rows` where it is for that. Few: every thread makes its own, which
+ * saves a meeting. */
+static activations shortened(worker *me, const linear *job, int rows) {
     const int own = job->m <= MOST, columns = job->w->columns;
     float *room = own ? me->scratch + MOST * CHUNK : job->packed;
-    const activations all = {job->x, (int16_t *)room, room + (size_t)job->m * (size_t)(short_columns(columns) / 2)};
+    const size_t m = (size_t)job->m, whole = m * (size_t)(short_columns(columns) / 2), less = m * (size_t)lesser(columns);
+    const activations all = {job->x, (int16_t *)room, room + whole + less, (int32_t *)(room + whole)};
     tickets *counter = me->phase++;
     for (int m = 0, last = job->m; own || take(counter, job->m, 1, &m, &last);) {
-        for (; m < last; m++)
-            me->k->shorten(job->x + (size_t)m * columns, columns, all.whole + (size_t)m * short_columns(columns),
-                           all.step + (size_t)m * spans(columns));
+        for (; m < last; m++) {
+            const activations one = from_place(all, m, columns);
+            me->k->shorten(one.x, columns, one.whole, one.step);
+            if (rows && me->k->digits) me->k->digits(job->w->kind, columns, one.whole, one.less);
+        }
         if (own) return all;
     }
     meet();
     return all;
 }
 
-static const char *row_place(const matrix *w, int row) { return (const char *)w->data + (size_t)row * w->row_bytes; }
+/* What is read when rows from `first` to `last` come next. */
+static onward reading(const matrix *w, int first, int last) {
+    const int count = last - first < CHUNK ? last - first : CHUNK;
+    return (onward){(const char *)w->data + (size_t)first * w->row_bytes, count * w->row_bytes};
+}
 
 /* Rows first..last of the matrix with all activations. */
 static void some(worker *me, const linear *job, activations all, int first, int last, onward then) {
     float *value = me->scratch; /* [MOST, CHUNK] */
     for (int end; first < last; first = end) {
         end = last - first < CHUNK ? last : first + CHUNK;
+        const onward next = end < last ? reading(job->w, end, last) : then;
         for (int m = 0; m < job->m; m += MOST) {
             linear part = *job;
             part.m = job->m - m < MOST ? job->m - m : MOST;
             part.y += (size_t)m * job->stride;
-            me->k->rows(job->w, first, end, from_place(all, m, job->w->columns), part.m, value - first, CHUNK, then);
+            me->k->rows(job->w, first, end, from_place(all, m, job->w->columns), part.m, value - first, CHUNK, next);
             finish_part(me, &part, value, CHUNK, first, end);
         }
     }
@@ -64,19 +73,19 @@ static void some(worker *me, const linear *job, activations all, int first, int 
 
 static void few(worker *me, const linear *job) {
     const matrix *w = job->w;
-    activations all = {job->x, NULL, NULL};
-    if (w->kind >= INT8) all = shortened(me, job);
+    activations all = {.x = job->x};
+    if (w->kind >= INT8) all = shortened(me, job, 1);
     tickets *counter = me->phase++;
     int first, last, next, end;
     const int behind = own_chunk(me->thread, w->rows, LEAST, &first, &last);
     for (int more = 1; more; first = behind + next, last = behind + end) {
-        onward then = {row_place(w, last), row_place(w, last)};
+        onward then = reading(w, last, last);
         more = take_fewer(counter, w->rows - behind, LEAST, &next, &end);
         if (more) {
-            then.next = row_place(w, behind + next);
+            then = reading(w, behind + next, behind + end);
         } else if (job->next) {
             own_chunk(me->thread, job->next->rows, LEAST, &next, &end);
-            then.next = row_place(job->next, next);
+            then = reading(job->next, next, end);
         }
         some(me, job, all, first, last, then);
     }
@@ -135,7 +144,7 @@ static void many(worker *me, const linear *job) {
  * some again. */
 static void many_whole(worker *me, const linear *job) {
     const int wide = me->k->wide, tall = me->k->tall, rows = job->w->rows, columns = job->w->columns;
-    const activations all = shortened(me, job);
+    const activations all = shortened(me, job, 0);
     float *sums = me->scratch, *packed = sums + TALLEST * WIDEST;
     tickets *counter = me->phase++;
     for (int first, last; take(counter, rows, wide, &first, &last);) {

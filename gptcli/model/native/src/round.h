@@ -15,7 +15,7 @@ static float to_int8(const float *x, int n, int8_t *out) {
     return largest / 127.0f;
 }
 
-/* An activation in 16 bits: of each SPAN columns the largest becomes 32767. */
+/* An activation in 16 bits: of each SPAN columns the largest becomes LONGEST. */
 static void shorten(const float *x, int n, int16_t *whole, float *step) {
     for (int start = 0; start < n; start += SPAN, x += SPAN, whole += SPAN, step++) {
         const int count = n - start < SPAN ? n - start : SPAN;
@@ -33,10 +33,10 @@ static void shorten(const float *x, int n, int16_t *whole, float *step) {
         }
         const float other = v_largest(most);
         largest = other > largest ? other : largest;
-        const float inverse = largest > 0 ? 32767.0f / largest : 0;
+        const float inverse = largest > 0 ? (float)LONGEST / largest : 0;
         for (i = 0; i < count; i++) whole[i] = (int16_t)(int32_t)nearbyintf(x[i] * inverse);
         for (; i < short_columns(count); i++) whole[i] = 0;
-        *step = largest / 32767.0f + v_sum(zero) + rest;
+        *step = largest / (float)LONGEST + v_sum(zero) + rest;
     }
 }
 

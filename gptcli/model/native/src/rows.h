@@ -1,24 +1,29 @@
 /* A few activations times many rows: what a step does with every matrix. Part of kernels.c, compiled for each instruction set.
  *
- * Decoding reads every weight once a token: it is bound by memory, so the loops ask for what comes next AHEAD bytes early,
- * and several activations share what was read. Each product is summed in the same order however many there are, so that a text
- * comes out the same alone and in a batch.
+ * Decoding reads every weight once a token: it is bound by memory, so the loops read in several places at once and ask for
+ * what comes next early, and several activations share what was read. Each product is summed in the same order however many
+ * there are, so that a text comes out the same alone and in a batch.
  */
 #ifndef GPTCLI_ROWS_H
 #define GPTCLI_ROWS_H
 
-#define AHEAD 8192
+enum { AHEAD = 2048, FURTHEST = 8192 }; /* bytes: at least so early, and at most */
 
 INLINE void fetch(const char *place, const int bytes) {
     for (int at = 0; at < bytes; at += 64) __builtin_prefetch(place + at, 0, 3);
 }
 
-/* The rows from one on, and where that is asked for which is AHEAD of each. */
-INLINE void find_rows(const matrix *w, int row, const int R, onward then, const char *place[4], const char *ahead[4]) {
+/* Rows at once, each the first of `left` in a stretch of its own, whose beginnings are `apart` rows from one another: processors
+ * read ahead by themselves, but only within a page of 4 KB, and that in several pages at once. What is read is asked for `early`
+ * bytes before, in whole rows unless they are long. */
+typedef struct { int row, apart, left; size_t early; } stretches;
+
+/* Those rows, and where that is asked for which comes some rows behind each: in what is read next, behind a stretch's end. */
+INLINE void find_rows(const matrix *w, stretches at, const int R, onward then, const char *place[4], const char *ahead[4]) {
+    const size_t row = w->row_bytes, left = at.left * row;
     for (int r = 0; r < R; r++) {
-        place[r] = (const char *)w->data + (size_t)(row + r) * w->row_bytes;
-        ahead[r] = place[r] + AHEAD;
-        if (ahead[r] >= then.end) ahead[r] = then.next + (ahead[r] - then.end);
+        place[r] = (const char *)w->data + (size_t)(at.row + r * at.apart) * row;
+        ahead[r] = at.early < left ? place[r] + at.early : then.place + then.bytes / R * r + (at.early - left);
     }
 }
 
@@ -41,13 +46,9 @@ INLINE float weight(const void *row, int k, const int kind) {
     }
 }
 
-/* What the lanes of vectors come to, of R rows times M activations, times each row's factor: out[m * stride + r]. However many
- * there are, each is summed in the same order. */
-INLINE void put_sums(const vec sums[8], const int R, const int M, const float *by, float *out, size_t stride) {
-    if (R == 4 && M == 1) {
-        v_sums(sums, by, out);
-        return;
-    }
+/* What the lanes of vectors come to, of R rows times M activations, times each row's factor: out[m * stride + r * apart]. However
+ * many there are, each is summed in the same order. */
+INLINE void put_sums(const vec sums[8], const int R, const int M, const float *by, float *out, size_t stride, int apart) {
     for (int i = 0; i < R * M; i += 4) {
         vec four[4];
         float factor[4], found[4];
@@ -56,20 +57,25 @@ INLINE void put_sums(const vec sums[8], const int R, const int M, const float *b
             factor[j] = i + j < R * M ? by[(i + j) / M] : 0.0f;
         }
         v_sums(four, factor, found);
-        for (int j = 0; j < 4 && i + j < R * M; j++) out[(i + j) % M * stride + (i + j) / M] = found[j];
+        for (int j = 0; j < 4 && i + j < R * M; j++) out[(i + j) % M * stride + (i + j) / M * apart] = found[j];
     }
+}
+
+/* The scales of rows in 8 bits. */
+INLINE void factors_of(const matrix *w, stretches at, const int R, float by[4]) {
+    for (int r = 0; r < R; r++) by[r] = w->scale[at.row + r * at.apart];
 }
 
 static const float ONES[4] = {1.0f, 1.0f, 1.0f, 1.0f};
 
 /* R rows times M activations: every product of both, each summed in U vectors. */
-INLINE void numbers_of(const matrix *w, int row, const float *x, float *y, size_t stride, onward then, const int kind,
+INLINE void numbers_of(const matrix *w, stretches at, const float *x, float *y, size_t stride, onward then, const int kind,
                        const int R, const int M) {
     enum { U = 2 };
     const int n = w->columns, size = kind == FLOAT32 ? 4 : 2;
     const char *place[4], *ahead[4];
     vec sum[8][U];
-    find_rows(w, row, R, then, place, ahead);
+    find_rows(w, at, R, then, place, ahead);
     for (int i = 0; i < R * M; i++)
         for (int u = 0; u < U; u++) sum[i][u] = v_zero();
     int k = 0;
@@ -86,22 +92,23 @@ INLINE void numbers_of(const matrix *w, int row, const float *x, float *y, size_
     }
     vec both[8];
     for (int i = 0; i < R * M; i++) both[i] = v_add(sum[i][0], sum[i][1]);
-    put_sums(both, R, M, ONES, y + row, stride);
+    put_sums(both, R, M, ONES, y + at.row, stride, at.apart);
     for (int r = 0; r < R && k < n; r++)
         for (int m = 0; m < M; m++) {
-            float total = y[m * stride + row + r];
+            float *sum = y + m * stride + at.row + r * at.apart, total = *sum;
             for (int tail = k; tail < n; tail++) total += weight(place[r], tail, kind) * x[(size_t)m * n + tail];
-            y[m * stride + row + r] = total;
+            *sum = total;
         }
 }
 
 /* The same for 8-bit weights. A row's last vectors may reach into the next one, where the activations are zero. */
-INLINE void bytes_of(const matrix *w, int row, activations x, float *y, size_t stride, onward then, const int R, const int M) {
+INLINE void bytes_of(const matrix *w, stretches at, activations x, float *y, size_t stride, onward then, const int R, const int M) {
     enum { U = 2 };
     const int n = w->columns, longer = short_columns(n), parts = spans(n);
     const char *place[4], *ahead[4];
+    float by[4];
     vec total[8];
-    find_rows(w, row, R, then, place, ahead);
+    find_rows(w, at, R, then, place, ahead);
     for (int i = 0; i < R * M; i++) total[i] = v_zero();
     for (int part = 0; part < parts; part++) {
         const int end = (part + 1) * SPAN < longer ? (part + 1) * SPAN : longer;
@@ -124,7 +131,8 @@ INLINE void bytes_of(const matrix *w, int row, activations x, float *y, size_t s
             total[i] = v_fma(both, v_set(x.step[i % M * parts + part]), total[i]);
         }
     }
-    put_sums(total, R, M, w->scale + row, y + row, stride);
+    factors_of(w, at, R, by);
+    put_sums(total, R, M, by, y + at.row, stride, at.apart);
 }
 
 /* The scales of some groups in a row, as float32; up to LANES - 1 more than `count` are read and written. */
@@ -140,12 +148,13 @@ INLINE void levels_of(const uint8_t *group, int16_t out[GROUP]) {
 }
 
 /* And for 4-bit weights, whose columns come in whole groups. */
-INLINE void groups_of(const matrix *w, int row, activations x, float *y, size_t stride, onward then, const int R, const int M) {
+INLINE void groups_of(const matrix *w, stretches at, activations x, float *y, size_t stride, onward then, const int R,
+                      const int M) {
     enum { EACH = GROUP / (2 * LANES), GROUPS = SPAN / GROUP };
     const int n = w->columns, longer = short_columns(n), parts = spans(n);
     const char *place[4], *ahead[4];
     vec total[8];
-    find_rows(w, row, R, then, place, ahead);
+    find_rows(w, at, R, then, place, ahead);
     for (int i = 0; i < R * M; i++) total[i] = v_zero();
     for (int part = 0; part < parts; part++) {
         const int start = part * SPAN, end = start + SPAN < n ? start + SPAN : n;
@@ -169,37 +178,51 @@ INLINE void groups_of(const matrix *w, int row, activations x, float *y, size_t 
             }
         for (int i = 0; i < R * M; i++) total[i] = v_fma(sum[i], v_set(x.step[i % M * parts + part]), total[i]);
     }
-    put_sums(total, R, M, ONES, y + row, stride);
+    put_sums(total, R, M, ONES, y + at.row, stride, at.apart);
 }
+
+#ifdef VNNI
+#include "digits.h"
+#endif
 
 /* Activations multiplied with the rows at a time. */
 enum { SIDE = LANES == 16 ? 4 : 2 };
 
 /* R rows times M of the activations, from one on. */
-INLINE void rows_times(const matrix *w, int row, const int R, activations x, int from, const int M, float *y, size_t stride,
+INLINE void rows_times(const matrix *w, stretches at, const int R, activations x, int from, const int M, float *y, size_t stride,
                        onward then, const int kind) {
     x = from_place(x, from, w->columns);
     y += (size_t)from * stride;
-    if (kind == INT4) groups_of(w, row, x, y, stride, then, R, M);
-    else if (kind == INT8) bytes_of(w, row, x, y, stride, then, R, M);
-    else numbers_of(w, row, x.x, y, stride, then, kind, R, M);
+#ifdef VNNI
+    if (kind == INT4) digit_groups_of(w, at, x, y, stride, then, R, M);
+    else if (kind == INT8) digits_of(w, at, x, y, stride, then, R, M);
+#else
+    if (kind == INT4) groups_of(w, at, x, y, stride, then, R, M);
+    else if (kind == INT8) bytes_of(w, at, x, y, stride, then, R, M);
+#endif
+    else numbers_of(w, at, x.x, y, stride, then, kind, R, M);
 }
 
-INLINE void some_rows(const matrix *w, int row, const int R, activations x, int m, float *y, size_t stride, onward then,
+INLINE void some_rows(const matrix *w, stretches at, const int R, activations x, int m, float *y, size_t stride, onward then,
                       const int kind) {
     int done = 0;
-    for (; m - done >= SIDE; done += SIDE) rows_times(w, row, R, x, done, SIDE, y, stride, then, kind);
-    if (m - done == 3) rows_times(w, row, R, x, done, 3, y, stride, then, kind);
-    else if (m - done == 2) rows_times(w, row, R, x, done, 2, y, stride, then, kind);
-    else if (m - done == 1) rows_times(w, row, R, x, done, 1, y, stride, then, kind);
+    for (; m - done >= SIDE; done += SIDE) rows_times(w, at, R, x, done, SIDE, y, stride, then, kind);
+    if (m - done == 3) rows_times(w, at, R, x, done, 3, y, stride, then, kind);
+    else if (m - done == 2) rows_times(w, at, R, x, done, 2, y, stride, then, kind);
+    else if (m - done == 1) rows_times(w, at, R, x, done, 1, y, stride, then, kind);
 }
 
 INLINE void rows_of(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, onward then,
                     const int kind) {
-    int row = first;
-    for (; m == 1 && row + 4 <= last; row += 4) rows_times(w, row, 4, x, 0, 1, y, stride, then, kind);
-    for (; row + 2 <= last; row += 2) some_rows(w, row, 2, x, m, y, stride, then, kind);
-    if (row < last) some_rows(w, row, 1, x, m, y, stride, then, kind);
+    const int R = m == 1 ? 4 : 2, apart = (last - first) / R;
+    const size_t row = w->row_bytes, early = row < FURTHEST ? (AHEAD + row - 1) / row * row : FURTHEST;
+    stretches at = {first, apart, apart, early};
+    for (; at.left > 0; at.row++, at.left--) {
+        if (m == 1) rows_times(w, at, 4, x, 0, 1, y, stride, then, kind);
+        else some_rows(w, at, 2, x, m, y, stride, then, kind);
+    }
+    at = (stretches){first + R * apart, 1, last - first - R * apart, early};
+    for (; at.left > 0; at.row++, at.left--) some_rows(w, at, 1, x, m, y, stride, then, kind);
 }
 
 static void rows(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, onward then) {

@@ -29,7 +29,7 @@ void huge_free(void *data) { free(data); }
 typedef struct {
     const kernels *k;
     const float *data;
-    int megabytes, early;
+    int megabytes, how;
     tickets counter;
 } reading;
 
@@ -38,7 +38,7 @@ static void read_all(void *context, int thread, int threads) {
     reading *r = context;
     const size_t megabyte = (1 << 20) / sizeof *r->data;
     for (int first, last; take_fewer(&r->counter, r->megabytes, 1, &first, &last);)
-        r->k->sum(r->data + first * megabyte, (last - first) * megabyte, r->early);
+        r->k->sum(r->data + first * megabyte, (last - first) * megabyte, r->how);
 }
 
 double memory_bandwidth(const kernels *k, int megabytes, int times) {
@@ -48,7 +48,7 @@ double memory_bandwidth(const kernels *k, int megabytes, int times) {
     if (!data) return 0;
     memset(data, 1, bytes);
     for (int i = 0; i < times; i++) {
-        reading r = {k, data, megabytes, i % 2, {0}};
+        reading r = {k, data, megabytes, i % READINGS, {0}};
         struct timespec start, end;
         clock_gettime(CLOCK_MONOTONIC, &start);
         pool_run(read_all, &r);

@@ -1,0 +1,180 @@
+/* A step's products with 8- and 4-bit weights, on processors that multiply bytes without a sign by bytes with one and add up four
+ * such products in one instruction (VNNI). Part of kernels.c.
+ *
+ * An activation of 16 bits is 256 times a signed byte and another one, so that two instructions do with weights as they lie in
+ * memory what takes six once they are 16 bits. Weights lose their sign by 128 more, and what that adds, 128 times the
+ * activations, is taken off before their sums begin. All of it is exact.
+ */
+#ifndef GPTCLI_DIGITS_H
+#define GPTCLI_DIGITS_H
+
+enum { BYTES = 4 * LANES, PART_GROUPS = LANES / 4 }; /* of a vector; and groups whose indices fill one */
+
+#if LANES == 16
+INLINE longs d_load(const void *p) { return _mm512_loadu_si512(p); }
+INLINE longs d_unsigned(longs a) { return _mm512_xor_si512(a, _mm512_set1_epi8(-128)); }
+INLINE longs d_dot(longs a, longs b, longs c) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+    return c;
+}
+INLINE longs d_join(longs high, longs low) { return _mm512_add_epi32(_mm512_slli_epi32(high, 8), low); }
+INLINE longs d_table(void) { return d_unsigned(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)LEVELS))); }
+INLINE longs d_low(longs indices, longs table) {
+    return _mm512_shuffle_epi8(table, _mm512_and_si512(indices, _mm512_set1_epi8(15)));
+}
+INLINE longs d_high(longs indices, longs table) { return d_low(_mm512_srli_epi16(indices, 4), table); }
+INLINE void d_store(void *p, longs a) { _mm512_storeu_si512(p, a); }
+INLINE longs d_add(longs a, longs b) { return _mm512_add_epi32(a, b); }
+INLINE longs d_ones(void) { return _mm512_set1_epi8(1); }
+INLINE longs d_less(longs a) { return _mm512_sub_epi32(w_zero(), _mm512_slli_epi32(a, 7)); } /* -128 a */
+INLINE void d_split(const int16_t *x, longs *high, longs *low) {
+    const __m512i a = w_load(x), b = w_load(x + BYTES / 2), round = _mm512_set1_epi16(128);
+    const __m256i a_high = _mm512_cvtepi16_epi8(_mm512_srai_epi16(_mm512_add_epi16(a, round), 8));
+    const __m256i b_high = _mm512_cvtepi16_epi8(_mm512_srai_epi16(_mm512_add_epi16(b, round), 8));
+    *high = _mm512_inserti64x4(_mm512_castsi256_si512(a_high), b_high, 1);
+    *low = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(a)), _mm512_cvtepi16_epi8(b), 1);
+}
+INLINE vec d_each(const float *p) { /* one number for every four lanes */
+    const __m512i place = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    return _mm512_permutexvar_ps(place, _mm512_broadcast_f32x4(_mm_loadu_ps(p)));
+}
+#else
+INLINE longs d_load(const void *p) { return _mm256_loadu_si256(p); }
+INLINE longs d_unsigned(longs a) { return _mm256_xor_si256(a, _mm256_set1_epi8(-128)); }
+INLINE longs d_dot(longs a, longs b, longs c) {
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+    return c;
+}
+INLINE longs d_join(longs high, longs low) { return _mm256_add_epi32(_mm256_slli_epi32(high, 8), low); }
+INLINE longs d_table(void) { return d_unsigned(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)LEVELS))); }
+INLINE longs d_low(longs indices, longs table) {
+    return _mm256_shuffle_epi8(table, _mm256_and_si256(indices, _mm256_set1_epi8(15)));
+}
+INLINE longs d_high(longs indices, longs table) { return d_low(_mm256_srli_epi16(indices, 4), table); }
+INLINE void d_store(void *p, longs a) { _mm256_storeu_si256(p, a); }
+INLINE longs d_add(longs a, longs b) { return _mm256_add_epi32(a, b); }
+INLINE longs d_ones(void) { return _mm256_set1_epi8(1); }
+INLINE longs d_less(longs a) { return _mm256_sub_epi32(w_zero(), _mm256_slli_epi32(a, 7)); } /* -128 a */
+INLINE void d_split(const int16_t *x, longs *high, longs *low) {
+    const __m256i a = w_load(x), b = w_load(x + BYTES / 2), byte = _mm256_set1_epi16(255), round = _mm256_set1_epi16(128);
+    const __m256i lower = _mm256_packus_epi16(_mm256_and_si256(a, byte), _mm256_and_si256(b, byte));
+    const __m256i upper = _mm256_packs_epi16(_mm256_srai_epi16(_mm256_add_epi16(a, round), 8),
+                                             _mm256_srai_epi16(_mm256_add_epi16(b, round), 8));
+    *high = _mm256_permute4x64_epi64(upper, 0xd8);
+    *low = _mm256_permute4x64_epi64(lower, 0xd8);
+}
+INLINE vec d_each(const float *p) { return _mm256_set_m128(_mm_set1_ps(p[1]), _mm_set1_ps(p[0])); }
+#endif
+INLINE longs d_kept(const void *p) { /* GCC would read it again for every row */
+    longs a = d_load(p);
+    __asm__("" : "+v"(a));
+    return a;
+}
+
+/* Activations as digits, where they lie: BYTES columns' high ones and then their low ones; and what is taken off in each lane, for
+ * INT8 of a span and for INT4 of 2 * BYTES columns, which stand in the order of a row's indices. */
+static void digits(int kind, int columns, int16_t *whole, int32_t *less) {
+    enum { HALF = GROUP / 2 };
+    const int longer = short_columns(columns);
+    const longs ones = d_ones();
+    longs taken = w_zero();
+    for (int start = 0; start < longer; start += 2 * BYTES, whole += 2 * BYTES) {
+        int16_t x[2 * BYTES];
+        if (kind == INT8) memcpy(x, whole, sizeof x);
+        for (int half = 0; kind == INT4 && half < 2 * BYTES / HALF; half++)
+            memcpy(x + half % 2 * BYTES + half / 2 * HALF, whole + half * HALF, HALF * sizeof *x);
+        for (int part = 0; part < 2; part++) {
+            longs high, low;
+            d_split(x + part * BYTES, &high, &low);
+            d_store(whole + part * BYTES, high);
+            d_store(whole + part * BYTES + BYTES / 2, low);
+            taken = d_add(taken, d_join(d_dot(ones, high, w_zero()), d_dot(ones, low, w_zero())));
+        }
+        if (kind == INT8 && (start + 2 * BYTES) % SPAN && start + 2 * BYTES < longer) continue;
+        d_store(less, d_less(taken));
+        less += LANES;
+        taken = w_zero();
+    }
+}
+
+/* R rows times M activations, as bytes_of in rows.h. */
+INLINE void digits_of(const matrix *w, stretches at, activations x, float *y, size_t stride, onward then, const int R,
+                      const int M) {
+    const int n = w->columns, longer = short_columns(n), all = padded(n, BYTES), parts = spans(n);
+    const char *place[4], *ahead[4];
+    float by[4];
+    vec total[8];
+    find_rows(w, at, R, then, place, ahead);
+    for (int i = 0; i < R * M; i++) total[i] = v_zero();
+    for (int part = 0; part < parts; part++) {
+        const int end = (part + 1) * SPAN < all ? (part + 1) * SPAN : all;
+        longs high[8], low[8];
+        for (int i = 0; i < R * M; i++) {
+            high[i] = w_zero();
+            low[i] = d_load(x.less + (size_t)(i % M) * lesser(n) + part * LANES);
+        }
+        for (int k = part * SPAN; k < end; k += BYTES) {
+            longs read[4];
+            for (int r = 0; r < R; r++) fetch(ahead[r] + k, BYTES);
+            for (int r = 0; r < R; r++) read[r] = d_unsigned(d_load(place[r] + k));
+            for (int m = 0; m < M; m++) {
+                const int16_t *active = x.whole + (size_t)m * longer + k;
+                const longs upper = d_kept(active), lower = d_kept(active + BYTES / 2);
+                for (int r = 0; r < R; r++) {
+                    high[r * M + m] = d_dot(read[r], upper, high[r * M + m]);
+                    low[r * M + m] = d_dot(read[r], lower, low[r * M + m]);
+                }
+            }
+        }
+        for (int i = 0; i < R * M; i++) {
+            total[i] = v_fma(w_float(d_join(high[i], low[i])), v_set(x.step[i % M * parts + part]), total[i]);
+            __asm__("" : "+m"(total[i])); /* or GCC keeps it in a register, and one of the sums in memory */
+        }
+    }
+    factors_of(w, at, R, by);
+    put_sums(total, R, M, by, y + at.row, stride, at.apart);
+}
+
+/* The scales of a row's groups from one on; zero in the place of those that are not there, up to the end of a vector of indices. */
+INLINE void scales_padded(const uint16_t *half, int count, float *out) {
+    scales_of(half, count, out);
+    for (; count % PART_GROUPS; count++) out[count] = 0;
+}
+
+/* The same for 4-bit weights, as groups_of in rows.h. */
+INLINE void digit_groups_of(const matrix *w, stretches at, activations x, float *y, size_t stride, onward then, const int R,
+                            const int M) {
+    enum { EACH = 2 * BYTES, GROUPS = SPAN / GROUP };
+    const int n = w->columns, longer = short_columns(n), parts = spans(n);
+    const longs table = d_table();
+    const char *place[4], *ahead[4];
+    vec total[8];
+    find_rows(w, at, R, then, place, ahead);
+    for (int i = 0; i < R * M; i++) total[i] = v_zero();
+    for (int part = 0; part < parts; part++) {
+        const int start = part * SPAN, end = start + SPAN < n ? start + SPAN : n;
+        float scale[4][GROUPS + LANES];
+        vec sum[8];
+        for (int r = 0; r < R; r++)
+            scales_padded((const uint16_t *)(place[r] + n / 2) + start / GROUP, (end - start) / GROUP, scale[r]);
+        for (int i = 0; i < R * M; i++) sum[i] = v_zero();
+        for (int k = start; k < end; k += EACH)
+            for (int r = 0; r < R; r++) {
+                fetch(ahead[r] + k / 2, BYTES);
+                const longs indices = d_load(place[r] + k / 2), first = d_low(indices, table), second = d_high(indices, table);
+                const vec by = d_each(scale[r] + (k - start) / GROUP);
+                for (int m = 0; m < M; m++) {
+                    const int16_t *active = x.whole + (size_t)m * longer + k;
+                    longs high = d_dot(first, d_load(active), w_zero());
+                    longs low = d_dot(first, d_load(active + BYTES / 2), d_load(x.less + (size_t)m * lesser(n) + k / EACH * LANES));
+                    high = d_dot(second, d_load(active + BYTES), high);
+                    low = d_dot(second, d_load(active + BYTES * 3 / 2), low);
+                    sum[r * M + m] = v_fma(w_float(d_join(high, low)), by, sum[r * M + m]);
+                }
+            }
+        for (int i = 0; i < R * M; i++) total[i] = v_fma(sum[i], v_set(x.step[i % M * parts + part]), total[i]);
+    }
+    put_sums(total, R, M, ONES, y + at.row, stride, at.apart);
+}
+
+#endif
