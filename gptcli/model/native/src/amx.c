@@ -227,7 +227,7 @@ static int allowed(void) {
 const kernels *kernels_amx(void) {
     static int known = -1;
     static kernels with;
-    const int few[] = {24, 24, 24, MOST, 48}; /* measured on GPT-2 small */
+    const int few[] = {24, 24, 24, MOST, 40}; /* measured on GPT-2 small */
     if (known < 0) {
 #ifdef GPTCLI_VNNI
         with = kernels_avx512_vnni; /* every processor with AMX has it */
