@@ -20,7 +20,7 @@
 enum { DEPTH = 32, TILE = EDGE * DEPTH, PARTS = 3 }; /* columns of a tile, and its numbers */
 /* A prompt's activations lie in the third cache. Some steps of BAND of them are brought into the first, as many as half fill
  * it, and meet BANDS bands of rows there, whose weights lie in the second. */
-enum { RUN_PARTS = 24 };
+enum { RUN_PARTS = 24, BEFORE = 4096 }; /* BEFORE: bytes by which weights are asked for before they are split */
 typedef uint16_t brain;
 
 /* --- splitting, turning ------------------------------------------------------------------------------------------------ */
@@ -90,6 +90,7 @@ static void pack_weights(const worker *me, const matrix *w, int first, int count
         for (int step = 0; step < all; step++)
             for (int half = 0; half < 2; half++) {
                 __m256i out[PARTS];
+                _mm_prefetch((const char *)(numbers + step * DEPTH + half * 16) + BEFORE, _MM_HINT_T0);
                 split(_mm512_loadu_ps(numbers + step * DEPTH + half * 16), parts, out);
                 for (int part = 0; part < parts; part++)
                     _mm256_storeu_si256((__m256i *)(place + ((size_t)step * parts + part) * SIDE * TILE + half * 16), out[part]);
@@ -118,7 +119,7 @@ static void pack_weights(const worker *me, const matrix *w, int first, int count
  * [EDGE], and ask for what is `coming`. The small products of a step come first. */
 static inline __attribute__((always_inline)) void product(const brain *w, const brain *x, size_t next, int first, int last,
                                                           const int kind, const int pair, float *sums,
-                                                          const brain *coming) {
+                                                          const brain *coming, int lines) {
     const int parts = parts_of(kind), actives = active_parts_of(kind);
     if (first == 0) {
         _tile_zero(0);
@@ -131,8 +132,8 @@ static inline __attribute__((always_inline)) void product(const brain *w, const 
         if (pair) _tile_loadd(2, sums + 2 * SQUARE, 64);
         if (pair) _tile_loadd(3, sums + 3 * SQUARE, 64);
     }
-    for (int step = first; step < last; step++, coming += actives * LINES * 32) {
-        ask(coming, actives * LINES);
+    for (int step = first; step < last; step++, coming += actives * lines * 32) {
+        ask(coming, actives * lines);
         WEIGHTS(0);
         if (actives > 2) {
             ACTIVE(2);
@@ -158,11 +159,11 @@ static inline __attribute__((always_inline)) void product(const brain *w, const 
 }
 
 static void product_of(int kind, int pair, const brain *w, const brain *x, size_t next, int first, int last, float *sums,
-                       const brain *coming) {
+                       const brain *coming, int lines) {
 #define CASE(kind)                                                          \
     case kind:                                                              \
-        if (pair) product(w, x, next, first, last, kind, 1, sums, coming);  \
-        else product(w, x, next, first, last, kind, 0, sums, coming);       \
+        if (pair) product(w, x, next, first, last, kind, 1, sums, coming, lines); \
+        else product(w, x, next, first, last, kind, 0, sums, coming, lines);      \
         break
     switch (kind) {
         CASE(FLOAT32);
@@ -182,15 +183,15 @@ static void together(worker *me, const linear *job) {
     const int parts = parts_of(w->kind), actives = active_parts_of(w->kind), run = RUN_PARTS / (parts + actives);
     const int all = steps(w->columns), blocks = padded(job->m, EDGE) / EDGE;
     const size_t depth = (size_t)actives * TILE, next = all * depth, band_sums = (size_t)padded(job->m, BAND) * BAND;
-    const size_t band_weights = (size_t)all * parts * SIDE * TILE, asked = run * depth * SIDE / BANDS;
+    const size_t band_weights = (size_t)all * parts * SIDE * TILE;
     float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + EDGE * ACROSS;
     brain *weights = aligned(sums + BANDS * band_sums);
     pack_activations(me, job);
     meet();
     tickets *counter = me->phase++;
     configure();
-    for (int first, last; take(counter, w->rows, ACROSS, &first, &last);) {
-        const int bands = padded(last - first, BAND) / BAND;
+    for (int first, last; take(counter, w->rows, share(me, w->rows), &first, &last);) {
+        const int bands = padded(last - first, BAND) / BAND, lines = lines_of(bands);
         for (int band = 0; band < bands; band++) {
             const int row = first + band * BAND;
             pack_weights(me, w, row, last - row < BAND ? last - row : BAND, weights + band * band_weights, line);
@@ -201,9 +202,10 @@ static void together(worker *me, const linear *job) {
                 const brain *then = at + SIDE < blocks ? x + SIDE * next + step * depth : packed + (step + run) * depth;
                 for (int band = 0; band < bands; band++) {
                     const brain *rows = weights + band * band_weights;
-                    const brain *coming = then + band % SIDE * next + band / SIDE * asked;
+                    const brain *coming = then + band % SIDE * next + band / SIDE * (run * actives * lines * 32);
                     float *own = sums + band * band_sums + (size_t)at * EDGE * BAND;
-                    product_of(w->kind, at + 1 < blocks, rows, x, next, step, all - step < run ? all : step + run, own, coming);
+                    product_of(w->kind, at + 1 < blocks, rows, x, next, step, all - step < run ? all : step + run, own, coming,
+                               lines);
                 }
             }
         finish_bands(me, job, first, last, sums, band_sums, value);

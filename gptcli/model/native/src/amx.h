@@ -7,9 +7,9 @@
 
 #include "native.h"
 
-/* Rows of a tile; tiles of weights at once; the sums of one; rows of weights at once, bands of them that a thread takes, and all
- * their rows. */
-enum { EDGE = 16, SIDE = 2, SQUARE = EDGE * EDGE, BAND = SIDE * EDGE, BANDS = 4, ACROSS = BANDS * BAND };
+/* Rows of a tile; tiles of weights at once; the sums of one; rows of weights at once, bands of them that a thread takes at most,
+ * and all their rows. */
+enum { EDGE = 16, SIDE = 2, SQUARE = EDGE * EDGE, BAND = SIDE * EDGE, BANDS = 6, ACROSS = BANDS * BAND };
 
 /* Turn 16 x 16 numbers of 32 bits. */
 static inline void turn(__m512i x[EDGE]) {
@@ -76,9 +76,15 @@ static inline void finish_bands(worker *me, const linear *job, int first, int la
     }
 }
 
+/* The rows that a thread takes at once: as many for everyone, who may be slower for a while, and no more than ACROSS. */
+static inline int share(const worker *me, int rows) {
+    const int turns = 2 * me->threads, chunks = (rows + turns * ACROSS - 1) / (turns * ACROSS) * turns;
+    return padded((rows + chunks - 1) / chunks, BAND);
+}
+
 /* Bring some lines into the second cache. A prompt's activations lie in the third, and each block of them is asked for while the
- * one before is multiplied: every band asks for a part, and every step of it for LINES of each kilobyte. */
-enum { LINES = SIDE * 16 / BANDS };
+ * one before is multiplied: every band asks for a part, and every step of it for some `lines` of each kilobyte. */
+static inline int lines_of(int bands) { return (SIDE * 16 + bands - 1) / bands; }
 static inline void ask(const void *place, int lines) {
     for (int line = 0; line < lines; line++) _mm_prefetch((const char *)place + 64 * line, _MM_HINT_T1);
 }

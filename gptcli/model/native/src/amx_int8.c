@@ -59,14 +59,14 @@ static void pack_weights(const matrix *w, int first, int count, int8_t *to) {
 /* One span of two tiles of rows times one of activations, stored in or added to sums [tile][EDGE][EDGE]; asks for what is
  * `coming`. */
 static void product(const int8_t *w, const uint8_t *x, int steps, const float *worth, int add, float *sums,
-                    const uint8_t *coming) {
+                    const uint8_t *coming, int lines) {
     _Alignas(64) int32_t whole[2 * SIDE][SQUARE]; /* of each tile of rows with the high bytes, and with the low ones */
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (int step = 0; step < steps; step++, w += SIDE * TILE, x += 2 * TILE, coming += LINES * 64) {
-        ask(coming, LINES);
+    for (int step = 0; step < steps; step++, w += SIDE * TILE, x += 2 * TILE, coming += lines * 64) {
+        ask(coming, lines);
         _tile_loadd(4, w, DEPTH);
         _tile_loadd(6, x, DEPTH);
         _tile_dpbssd(0, 4, 6);
@@ -103,8 +103,8 @@ void together_int8(worker *me, const linear *job) {
     meet();
     tickets *counter = me->phase++;
     configure();
-    for (int first, last; take(counter, w->rows, ACROSS, &first, &last);) {
-        const int bands = padded(last - first, BAND) / BAND;
+    for (int first, last; take(counter, w->rows, share(me, w->rows), &first, &last);) {
+        const int bands = padded(last - first, BAND) / BAND, lines = lines_of(bands);
         for (int band = 0; band < bands; band++) {
             const int row = first + band * BAND;
             pack_weights(w, row, last - row < BAND ? last - row : BAND, weights + band * band_weights);
@@ -118,7 +118,7 @@ void together_int8(worker *me, const linear *job) {
                 for (int band = 0; band < bands; band++)
                     product(weights + band * band_weights + (size_t)k * SIDE * TILE, x, steps,
                             worth + ((size_t)at * parts + part) * EDGE, part > 0,
-                            sums + band * band_sums + (size_t)at * SIDE * SQUARE, then + band * steps * LINES * 64);
+                            sums + band * band_sums + (size_t)at * SIDE * SQUARE, then + band * steps * lines * 64, lines);
             }
         finish_bands(me, job, first, last, sums, band_sums, value);
     }

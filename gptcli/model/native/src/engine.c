@@ -218,10 +218,9 @@ static void one_block(worker *me, const call *c, int layer) {
 }
 
 static void read_tokens(void *context, int thread, int threads) {
-    (void)threads;
     const call *c = context;
     gpt *g = c->g;
-    worker me = {g->k, g->counters, c->scratch + (size_t)thread * c->scratch_floats, thread};
+    worker me = {g->k, g->counters, c->scratch + (size_t)thread * c->scratch_floats, thread, threads};
     if (c->first == 0) embed(&me, c);
     for (int layer = c->first; layer < c->last && layer < g->layers; layer++) one_block(&me, c, layer);
     if (c->last <= g->layers || !c->wanted_count) return;

@@ -144,7 +144,7 @@ struct worker {
     const kernels *k;
     tickets *phase; /* the next unused counter */
     float *scratch; /* this thread's own, of the size that scratch_floats says */
-    int thread;
+    int thread, threads;
 };
 
 /* product.c: y = x w^T + bias for m activations, shared out among the threads; nobody may read y before `meet`. */
