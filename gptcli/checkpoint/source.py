@@ -66,19 +66,18 @@ def bundled_names() -> list[str]:
     return sorted(path.parent.name for path in bundled_folder().glob("*/config.json"))
 
 
-def find(name: str, *, download: bool = True, refresh: bool = False, only_look: Collection[str] = ()) -> Source:
+def find(name: str, *, refresh: bool = False, only_look: Collection[str] = ()) -> Source:
     """Find a checkpoint: a folder or file of that name, else a bundled one, else one on the hub.
 
     Args:
         name: a path, a bundled name, a short name (``pythia-70m``) or a hub id (``owner/name``), the latter two with
             ``@revision`` or without.
-        download: fetch it from the hub where it is not in the cache.
         refresh: ask the hub for a newer one though it be cached.
         only_look: fetch only these of the small files on the hub, and read the weights' headers there; the source has
             them as ``seen``.
 
     Raises:
-        ModelNotFound: nothing answers to ``name``, or it is not here and ``download`` is false.
+        ModelNotFound: nothing answers to ``name``.
         InputError: ``name`` is a file of another kind.
         CheckpointError: the repository on the hub holds nothing that gptcli reads.
         GptcliError: the download failed.
@@ -94,10 +93,7 @@ def find(name: str, *, download: bool = True, refresh: bool = False, only_look: 
     if only_look and cached_snapshot(hub_name) is None:
         weights, seen = look(hub_name, only_look)
         return Source(name, weights.parent, weights, hub_name, seen)
-    folder = fetch(hub_name, refresh=refresh) if download else cached_snapshot(hub_name)
-    if folder is None:
-        raise ModelNotFound(f"{hub_name} is not downloaded yet: run 'gptcli models pull {name}' first")
-    return replace(_in_folder(name, folder), hub_name=hub_name)
+    return replace(_in_folder(name, fetch(hub_name, refresh=refresh)), hub_name=hub_name)
 
 
 def _existing(name: str) -> Path | None:

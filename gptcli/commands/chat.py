@@ -88,7 +88,7 @@ def chat(
     talk = Chat(
         opened.engine,
         opened.tokenizer,
-        format_for(layout.value, run.model, find(run.model, download=False).config, user=user, assistant=assistant),
+        format_for(layout.value, run.model, find(run.model).config, user=user, assistant=assistant),
         with_logit_bias(sampling, opened.tokenizer, choosing.logit_bias or []),
         seed=seed,
         n_vocab=opened.n_vocab,

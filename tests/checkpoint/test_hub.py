@@ -225,12 +225,6 @@ def test_short_name_with_a_revision(hub: Hub) -> None:
     assert source.name == "pythia-70m@step512"
 
 
-def test_not_downloading_says_how(hub: Hub) -> None:
-    with pytest.raises(ModelNotFound, match=r"gptcli models pull gpt2' first"):
-        find("gpt2", download=False)
-    assert not hub.requests
-
-
 ERRORS: list[tuple[str, dict[str, Any], list[Fault], type[GptcliError], str]] = [
     ("missing", {"name": "owner/other"}, [], ModelNotFound, "no folder or file 'owner/model' here, and no model"),
     ("private", {"access": "private"}, [], ModelNotFound, "set HF_TOKEN"),

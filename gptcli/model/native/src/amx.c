@@ -20,7 +20,7 @@
 enum { DEPTH = 32, TILE = EDGE * DEPTH, PARTS = 3 }; /* columns of a tile, and its numbers */
 /* A prompt's activations lie in the third cache. Some steps of BAND of them are brought into the first, as many as half fill
  * it, and meet BANDS bands of rows there, whose weights lie in the second. */
-enum { RUN_PARTS = 24, BEFORE = 4096 }; /* BEFORE: bytes by which weights are asked for before they are split */
+enum { RUN_PARTS = 24 };
 typedef uint16_t brain;
 
 /* --- splitting, turning ------------------------------------------------------------------------------------------------ */
@@ -73,9 +73,35 @@ static void pack_activations(worker *me, const linear *job) {
         }
 }
 
+/* EDGE rows of float32 numbers as tiles: [step][part], SIDE of them apart. A tile is written from its beginning to its end, and
+ * each row has lines asked for that are read some steps later, or EDGE rows further on. */
+static void pack_rows(const float *rows, int all, brain *to) {
+    enum { EARLY_STEPS = 8 };
+    const size_t columns = (size_t)all * DEPTH;
+    for (int step = 0; step < all; step++, to += PARTS * SIDE * TILE) {
+        const int then = step + EARLY_STEPS;
+        const float *coming = rows + (then < all ? (size_t)then : EDGE * (size_t)all + then - all) * DEPTH;
+        for (int i = 0; i < EDGE; i++) {
+            const float *x = rows + i * columns + step * DEPTH;
+            __m256i low[PARTS], high[PARTS];
+            ask(coming + i * columns, 2);
+            split(_mm512_loadu_ps(x), PARTS, low);
+            split(_mm512_loadu_ps(x + 16), PARTS, high);
+            for (int part = 0; part < PARTS; part++)
+                _mm512_store_si512(to + (size_t)part * SIDE * TILE + i * DEPTH,
+                                   _mm512_inserti64x4(_mm512_castsi256_si512(low[part]), high[part], 1));
+        }
+    }
+}
+
 /* Up to BAND rows of the matrix as tiles: [step][part][tile of EDGE rows]. */
 static void pack_weights(const worker *me, const matrix *w, int first, int count, brain *to, float *line) {
     const int columns = w->columns, all = steps(columns), parts = parts_of(w->kind);
+    if (w->kind == FLOAT32 && columns % DEPTH == 0 && count == BAND) {
+        for (int tile = 0; tile < SIDE; tile++)
+            pack_rows((const float *)w->data + ((size_t)first + tile * EDGE) * columns, all, to + tile * TILE);
+        return;
+    }
     memset(line + columns, 0, (size_t)(all * DEPTH - columns) * sizeof *line);
     for (int i = 0; i < BAND; i++) {
         brain *place = to + (size_t)(i / EDGE) * TILE + (size_t)(i % EDGE) * DEPTH;
@@ -84,14 +110,11 @@ static void pack_weights(const worker *me, const matrix *w, int first, int count
                 for (int part = 0; part < parts; part++) memset(place + ((size_t)step * parts + part) * SIDE * TILE, 0, 64);
             continue;
         }
-        const float *numbers = line;
-        if (w->kind == FLOAT32 && columns % DEPTH == 0) numbers = (const float *)w->data + (size_t)(first + i) * columns;
-        else me->k->row(w, first + i, 0, columns, line);
+        me->k->row(w, first + i, 0, columns, line);
         for (int step = 0; step < all; step++)
             for (int half = 0; half < 2; half++) {
                 __m256i out[PARTS];
-                _mm_prefetch((const char *)(numbers + step * DEPTH + half * 16) + BEFORE, _MM_HINT_T0);
-                split(_mm512_loadu_ps(numbers + step * DEPTH + half * 16), parts, out);
+                split(_mm512_loadu_ps(line + step * DEPTH + half * 16), parts, out);
                 for (int part = 0; part < parts; part++)
                     _mm256_storeu_si256((__m256i *)(place + ((size_t)step * parts + part) * SIDE * TILE + half * 16), out[part]);
             }
