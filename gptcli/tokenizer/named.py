@@ -24,8 +24,9 @@ def gpt2_tokenizer(n_vocab: int = 50257) -> Tokenizer:
     """
     path = bundled_folder() / "gpt2-bpe" / "gpt2.tiktoken"
     try:
-        lines = path.read_bytes().splitlines()
-        ranks = {binascii.a2b_base64(token): int(rank) for token, rank in map(bytes.split, lines)}
+        words = path.read_bytes().split()
+        # Without a loop in Python: every command that reads a text waits for this.
+        ranks = dict(zip(map(binascii.a2b_base64, words[::2]), map(int, words[1::2]), strict=True))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}, which belongs to gptcli, is not readable ({error}): install again") from error
     added = [AddedToken(END_OF_TEXT, 50256)]
