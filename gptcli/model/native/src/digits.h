@@ -8,7 +8,7 @@
 #ifndef GPTCLI_DIGITS_H
 #define GPTCLI_DIGITS_H
 
-enum { BYTES = 4 * LANES, PART_GROUPS = LANES / 4 }; /* of a vector; and groups whose indices fill one */
+enum { BYTES = 4 * LANES }; /* of a vector */
 
 #if LANES == 16
 INLINE longs d_load(const void *p) { return _mm512_loadu_si512(p); }
@@ -97,84 +97,58 @@ static void digits(int kind, int columns, int16_t *whole, int32_t *less) {
     }
 }
 
-/* R rows times M activations, as bytes_of in rows.h. */
-INLINE void digits_of(const matrix *w, stretches at, activations x, float *y, size_t stride, onward then, const int R,
-                      const int M) {
-    const int n = w->columns, longer = short_columns(n), all = padded(n, BYTES), parts = spans(n);
-    const char *place[4], *ahead[4];
-    float by[4];
-    vec total[8];
-    find_rows(w, at, R, then, place, ahead);
-    for (int i = 0; i < R * M; i++) total[i] = v_zero();
-    for (int part = 0; part < parts; part++) {
-        const int end = (part + 1) * SPAN < all ? (part + 1) * SPAN : all;
-        longs high[8], low[8];
-        for (int i = 0; i < R * M; i++) {
-            high[i] = w_zero();
-            low[i] = d_load(x.less + (size_t)(i % M) * lesser(n) + part * LANES);
+INLINE void bytes_span(const char *const place[4], const char *const ahead[4], int columns, int part, activations x, const int R,
+                       const int M, vec sums[8]) {
+    const int longer = short_columns(columns), all = padded(columns, BYTES);
+    const int end = (part + 1) * SPAN < all ? (part + 1) * SPAN : all;
+    longs high[8], low[8];
+    for (int i = 0; i < R * M; i++) {
+        high[i] = w_zero();
+        low[i] = d_load(x.less + (size_t)(i % M) * lesser(columns) + part * LANES);
+    }
+    for (int k = part * SPAN; k < end; k += BYTES) {
+        longs read[4];
+        for (int r = 0; r < R; r++) fetch(ahead[r] + k, BYTES);
+        for (int r = 0; r < R; r++) read[r] = d_unsigned(d_load(place[r] + k));
+        for (int m = 0; m < M; m++) {
+            const int16_t *active = x.whole + (size_t)m * longer + k;
+            const longs upper = d_kept(active), lower = d_kept(active + BYTES / 2);
+            for (int r = 0; r < R; r++) {
+                high[r * M + m] = d_dot(read[r], upper, high[r * M + m]);
+                low[r * M + m] = d_dot(read[r], lower, low[r * M + m]);
+            }
         }
-        for (int k = part * SPAN; k < end; k += BYTES) {
-            longs read[4];
-            for (int r = 0; r < R; r++) fetch(ahead[r] + k, BYTES);
-            for (int r = 0; r < R; r++) read[r] = d_unsigned(d_load(place[r] + k));
+    }
+    for (int i = 0; i < R * M; i++) sums[i] = w_float(d_join(high[i], low[i]));
+}
+
+/* Columns come in whole groups. The last vector of indices may reach into a row's scales: such groups get a scale of zero. */
+INLINE void groups_span(const char *const place[4], const char *const ahead[4], int columns, int part, activations x, const int R,
+                        const int M, vec sums[8]) {
+    enum { EACH = 2 * BYTES, GROUPS = SPAN / GROUP, AT_ONCE = EACH / GROUP };
+    const int longer = short_columns(columns), start = part * SPAN, end = start + SPAN < columns ? start + SPAN : columns;
+    const longs table = d_table();
+    float scale[4][GROUPS + LANES];
+    for (int r = 0; r < R; r++) {
+        int count = (end - start) / GROUP;
+        scales_of((const uint16_t *)(place[r] + columns / 2) + start / GROUP, count, scale[r]);
+        for (; count % AT_ONCE; count++) scale[r][count] = 0;
+    }
+    for (int i = 0; i < R * M; i++) sums[i] = v_zero();
+    for (int k = start; k < end; k += EACH)
+        for (int r = 0; r < R; r++) {
+            fetch(ahead[r] + k / 2, BYTES);
+            const longs indices = d_load(place[r] + k / 2), first = d_low(indices, table), second = d_high(indices, table);
+            const vec by = d_each(scale[r] + (k - start) / GROUP);
             for (int m = 0; m < M; m++) {
                 const int16_t *active = x.whole + (size_t)m * longer + k;
-                const longs upper = d_kept(active), lower = d_kept(active + BYTES / 2);
-                for (int r = 0; r < R; r++) {
-                    high[r * M + m] = d_dot(read[r], upper, high[r * M + m]);
-                    low[r * M + m] = d_dot(read[r], lower, low[r * M + m]);
-                }
+                const int32_t *less = x.less + (size_t)m * lesser(columns) + k / EACH * LANES;
+                longs high = d_dot(first, d_load(active), w_zero()), low = d_dot(first, d_load(active + BYTES / 2), d_load(less));
+                high = d_dot(second, d_load(active + BYTES), high);
+                low = d_dot(second, d_load(active + BYTES * 3 / 2), low);
+                sums[r * M + m] = v_fma(w_float(d_join(high, low)), by, sums[r * M + m]);
             }
         }
-        for (int i = 0; i < R * M; i++) {
-            total[i] = v_fma(w_float(d_join(high[i], low[i])), v_set(x.step[i % M * parts + part]), total[i]);
-            __asm__("" : "+m"(total[i])); /* or GCC keeps it in a register, and one of the sums in memory */
-        }
-    }
-    factors_of(w, at, R, by);
-    put_sums(total, R, M, by, y + at.row, stride, at.apart);
-}
-
-/* The scales of a row's groups from one on; zero in the place of those that are not there, up to the end of a vector of indices. */
-INLINE void scales_padded(const uint16_t *half, int count, float *out) {
-    scales_of(half, count, out);
-    for (; count % PART_GROUPS; count++) out[count] = 0;
-}
-
-/* The same for 4-bit weights, as groups_of in rows.h. */
-INLINE void digit_groups_of(const matrix *w, stretches at, activations x, float *y, size_t stride, onward then, const int R,
-                            const int M) {
-    enum { EACH = 2 * BYTES, GROUPS = SPAN / GROUP };
-    const int n = w->columns, longer = short_columns(n), parts = spans(n);
-    const longs table = d_table();
-    const char *place[4], *ahead[4];
-    vec total[8];
-    find_rows(w, at, R, then, place, ahead);
-    for (int i = 0; i < R * M; i++) total[i] = v_zero();
-    for (int part = 0; part < parts; part++) {
-        const int start = part * SPAN, end = start + SPAN < n ? start + SPAN : n;
-        float scale[4][GROUPS + LANES];
-        vec sum[8];
-        for (int r = 0; r < R; r++)
-            scales_padded((const uint16_t *)(place[r] + n / 2) + start / GROUP, (end - start) / GROUP, scale[r]);
-        for (int i = 0; i < R * M; i++) sum[i] = v_zero();
-        for (int k = start; k < end; k += EACH)
-            for (int r = 0; r < R; r++) {
-                fetch(ahead[r] + k / 2, BYTES);
-                const longs indices = d_load(place[r] + k / 2), first = d_low(indices, table), second = d_high(indices, table);
-                const vec by = d_each(scale[r] + (k - start) / GROUP);
-                for (int m = 0; m < M; m++) {
-                    const int16_t *active = x.whole + (size_t)m * longer + k;
-                    longs high = d_dot(first, d_load(active), w_zero());
-                    longs low = d_dot(first, d_load(active + BYTES / 2), d_load(x.less + (size_t)m * lesser(n) + k / EACH * LANES));
-                    high = d_dot(second, d_load(active + BYTES), high);
-                    low = d_dot(second, d_load(active + BYTES * 3 / 2), low);
-                    sum[r * M + m] = v_fma(w_float(d_join(high, low)), by, sum[r * M + m]);
-                }
-            }
-        for (int i = 0; i < R * M; i++) total[i] = v_fma(sum[i], v_set(x.step[i % M * parts + part]), total[i]);
-    }
-    put_sums(total, R, M, ONES, y + at.row, stride, at.apart);
 }
 
 #endif

@@ -61,11 +61,6 @@ INLINE void put_sums(const vec sums[8], const int R, const int M, const float *b
     }
 }
 
-/* The scales of rows in 8 bits. */
-INLINE void factors_of(const matrix *w, stretches at, const int R, float by[4]) {
-    for (int r = 0; r < R; r++) by[r] = w->scale[at.row + r * at.apart];
-}
-
 static const float ONES[4] = {1.0f, 1.0f, 1.0f, 1.0f};
 
 /* R rows times M activations: every product of both, each summed in U vectors. */
@@ -101,40 +96,6 @@ INLINE void numbers_of(const matrix *w, stretches at, const float *x, float *y, 
         }
 }
 
-/* The same for 8-bit weights. A row's last vectors may reach into the next one, where the activations are zero. */
-INLINE void bytes_of(const matrix *w, stretches at, activations x, float *y, size_t stride, onward then, const int R, const int M) {
-    enum { U = 2 };
-    const int n = w->columns, longer = short_columns(n), parts = spans(n);
-    const char *place[4], *ahead[4];
-    float by[4];
-    vec total[8];
-    find_rows(w, at, R, then, place, ahead);
-    for (int i = 0; i < R * M; i++) total[i] = v_zero();
-    for (int part = 0; part < parts; part++) {
-        const int end = (part + 1) * SPAN < longer ? (part + 1) * SPAN : longer;
-        longs sum[8][U];
-        for (int i = 0; i < R * M; i++)
-            for (int u = 0; u < U; u++) sum[i][u] = w_zero();
-        for (int k = part * SPAN; k < end; k += 2 * U * LANES) {
-            for (int r = 0; r < R; r++) fetch(ahead[r] + k, 2 * U * LANES);
-            for (int u = 0; u < U; u++) {
-                shorts read[4];
-                for (int r = 0; r < R; r++) read[r] = w_int8((const int8_t *)place[r] + k + 2 * u * LANES);
-                for (int m = 0; m < M; m++) {
-                    const shorts active = w_load(x.whole + (size_t)m * longer + k + 2 * u * LANES);
-                    for (int r = 0; r < R; r++) sum[r * M + m][u] = w_dot(read[r], active, sum[r * M + m][u]);
-                }
-            }
-        }
-        for (int i = 0; i < R * M; i++) {
-            const vec both = v_add(w_float(sum[i][0]), w_float(sum[i][1]));
-            total[i] = v_fma(both, v_set(x.step[i % M * parts + part]), total[i]);
-        }
-    }
-    factors_of(w, at, R, by);
-    put_sums(total, R, M, by, y + at.row, stride, at.apart);
-}
-
 /* The scales of some groups in a row, as float32; up to LANES - 1 more than `count` are read and written. */
 INLINE void scales_of(const uint16_t *half, int count, float *out) {
     for (int i = 0; i < count; i += LANES) v_store(out + i, v_half(half + i));
@@ -147,43 +108,33 @@ INLINE void levels_of(const uint8_t *group, int16_t out[GROUP]) {
     memcpy(out, level, sizeof level);
 }
 
-/* And for 4-bit weights, whose columns come in whole groups. */
-INLINE void groups_of(const matrix *w, stretches at, activations x, float *y, size_t stride, onward then, const int R,
-                      const int M) {
-    enum { EACH = GROUP / (2 * LANES), GROUPS = SPAN / GROUP };
-    const int n = w->columns, longer = short_columns(n), parts = spans(n);
-    const char *place[4], *ahead[4];
-    vec total[8];
-    find_rows(w, at, R, then, place, ahead);
-    for (int i = 0; i < R * M; i++) total[i] = v_zero();
-    for (int part = 0; part < parts; part++) {
-        const int start = part * SPAN, end = start + SPAN < n ? start + SPAN : n;
-        float scale[4][GROUPS + LANES];
-        vec sum[8];
-        for (int r = 0; r < R; r++)
-            scales_of((const uint16_t *)(place[r] + n / 2) + start / GROUP, (end - start) / GROUP, scale[r]);
-        for (int i = 0; i < R * M; i++) sum[i] = v_zero();
-        for (int k = start; k < end; k += GROUP)
-            for (int r = 0; r < R; r++) {
-                shorts level[EACH];
-                const vec by = v_set(scale[r][(k - start) / GROUP]);
-                fetch(ahead[r] + k / 2, GROUP / 2);
-                w_levels((const uint8_t *)place[r] + k / 2, w_table(), level);
-                for (int m = 0; m < M; m++) {
-                    const int16_t *active = x.whole + (size_t)m * longer + k;
-                    longs products = w_zero();
-                    for (int u = 0; u < EACH; u++) products = w_dot(level[u], w_load(active + 2 * u * LANES), products);
-                    sum[r * M + m] = v_fma(w_float(products), by, sum[r * M + m]);
-                }
-            }
-        for (int i = 0; i < R * M; i++) total[i] = v_fma(sum[i], v_set(x.step[i % M * parts + part]), total[i]);
-    }
-    put_sums(total, R, M, ONES, y + at.row, stride, at.apart);
-}
-
+/* What a span of some rows comes to with some activations, in their steps: bytes_span and groups_span. */
 #ifdef VNNI
 #include "digits.h"
+#else
+#include "shorts.h"
 #endif
+
+/* The same for 8- and 4-bit weights: their products with a span's activations, which are whole numbers, times its step. */
+INLINE void spans_of(const matrix *w, stretches at, activations x, float *y, size_t stride, onward then, const int kind,
+                     const int R, const int M) {
+    const int parts = spans(w->columns);
+    const char *place[4], *ahead[4];
+    float by[4];
+    vec total[8], sum[8];
+    find_rows(w, at, R, then, place, ahead);
+    for (int r = 0; r < R; r++) by[r] = kind == INT8 ? w->scale[at.row + r * at.apart] : 1.0f;
+    for (int i = 0; i < R * M; i++) total[i] = v_zero();
+    for (int part = 0; part < parts; part++) {
+        if (kind == INT8) bytes_span(place, ahead, w->columns, part, x, R, M, sum);
+        else groups_span(place, ahead, w->columns, part, x, R, M, sum);
+        for (int i = 0; i < R * M; i++) {
+            total[i] = v_fma(sum[i], v_set(x.step[i % M * parts + part]), total[i]);
+            if (kind == INT8) __asm__("" : "+m"(total[i])); /* or GCC keeps it in a register, and one of the sums in memory */
+        }
+    }
+    put_sums(total, R, M, by, y + at.row, stride, at.apart);
+}
 
 /* Activations multiplied with the rows at a time. */
 enum { SIDE = LANES == 16 ? 4 : 2 };
@@ -193,13 +144,7 @@ INLINE void rows_times(const matrix *w, stretches at, const int R, activations x
                        onward then, const int kind) {
     x = from_place(x, from, w->columns);
     y += (size_t)from * stride;
-#ifdef VNNI
-    if (kind == INT4) digit_groups_of(w, at, x, y, stride, then, R, M);
-    else if (kind == INT8) digits_of(w, at, x, y, stride, then, R, M);
-#else
-    if (kind == INT4) groups_of(w, at, x, y, stride, then, R, M);
-    else if (kind == INT8) bytes_of(w, at, x, y, stride, then, R, M);
-#endif
+    if (kind >= INT8) spans_of(w, at, x, y, stride, then, kind, R, M);
     else numbers_of(w, at, x.x, y, stride, then, kind, R, M);
 }
 
