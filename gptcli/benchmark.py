@@ -202,6 +202,7 @@ def decode_rate(engine: Engine, ids: Sequence[int], context: int) -> Rate:
 def read_bandwidth(threads: int) -> float:
     """Bytes/s that threads read from memory together: the best of several readings of half a gigabyte."""
     found = library.library()
+    # It reads in three ways in turn.
     if found is not None and (best := float(found.gptcli_bandwidth(threads, _BANDWIDTH_BYTES >> 20, 3 * _FEWEST))):
         return best
     numbers = np.ones(_BANDWIDTH_BYTES // 4, np.int32)

@@ -10,23 +10,28 @@
 
 enum { BYTES = 4 * LANES }; /* of a vector */
 
+/* A vector's integers of 32, 16 and 8 bits, for what GCC and clang know at any width. */
+typedef int32_t lanes __attribute__((vector_size(BYTES)));
+typedef uint16_t halves __attribute__((vector_size(BYTES)));
+typedef int8_t bytes __attribute__((vector_size(BYTES)));
+
+INLINE longs d_load(const void *p) { return w_load(p); }
+INLINE void d_store(void *p, longs a) { memcpy(p, &a, sizeof a); }
+INLINE longs d_set(int8_t byte) { return (longs)((bytes){0} + byte); }
+INLINE longs d_unsigned(longs a) { return (longs)((bytes)a ^ (bytes)d_set(-128)); }
+INLINE longs d_add(longs a, longs b) { return (longs)((lanes)a + (lanes)b); }
+INLINE longs d_join(longs high, longs low) { return (longs)(((lanes)high << 8) + (lanes)low); }
+INLINE longs d_less(longs a) { return (longs)(-((lanes)a << 7)); } /* -128 a */
+INLINE longs d_low(longs indices) { return (longs)((bytes)indices & (bytes)d_set(15)); }
+INLINE longs d_high(longs indices) { return d_low((longs)((halves)indices >> 4)); }
+
 #if LANES == 16
-INLINE longs d_load(const void *p) { return _mm512_loadu_si512(p); }
-INLINE longs d_unsigned(longs a) { return _mm512_xor_si512(a, _mm512_set1_epi8(-128)); }
 INLINE longs d_dot(longs a, longs b, longs c) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
     return c;
 }
-INLINE longs d_join(longs high, longs low) { return _mm512_add_epi32(_mm512_slli_epi32(high, 8), low); }
 INLINE longs d_table(void) { return d_unsigned(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)LEVELS))); }
-INLINE longs d_low(longs indices, longs table) {
-    return _mm512_shuffle_epi8(table, _mm512_and_si512(indices, _mm512_set1_epi8(15)));
-}
-INLINE longs d_high(longs indices, longs table) { return d_low(_mm512_srli_epi16(indices, 4), table); }
-INLINE void d_store(void *p, longs a) { _mm512_storeu_si512(p, a); }
-INLINE longs d_add(longs a, longs b) { return _mm512_add_epi32(a, b); }
-INLINE longs d_ones(void) { return _mm512_set1_epi8(1); }
-INLINE longs d_less(longs a) { return _mm512_sub_epi32(w_zero(), _mm512_slli_epi32(a, 7)); } /* -128 a */
+INLINE longs d_levels(longs table, longs places) { return _mm512_shuffle_epi8(table, places); }
 INLINE void d_split(const int16_t *x, longs *high, longs *low) {
     const __m512i a = w_load(x), b = w_load(x + BYTES / 2), round = _mm512_set1_epi16(128);
     const __m256i a_high = _mm512_cvtepi16_epi8(_mm512_srai_epi16(_mm512_add_epi16(a, round), 8));
@@ -39,22 +44,12 @@ INLINE vec d_each(const float *p) { /* one number for every four lanes */
     return _mm512_permutexvar_ps(place, _mm512_broadcast_f32x4(_mm_loadu_ps(p)));
 }
 #else
-INLINE longs d_load(const void *p) { return _mm256_loadu_si256(p); }
-INLINE longs d_unsigned(longs a) { return _mm256_xor_si256(a, _mm256_set1_epi8(-128)); }
 INLINE longs d_dot(longs a, longs b, longs c) {
     __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
     return c;
 }
-INLINE longs d_join(longs high, longs low) { return _mm256_add_epi32(_mm256_slli_epi32(high, 8), low); }
 INLINE longs d_table(void) { return d_unsigned(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)LEVELS))); }
-INLINE longs d_low(longs indices, longs table) {
-    return _mm256_shuffle_epi8(table, _mm256_and_si256(indices, _mm256_set1_epi8(15)));
-}
-INLINE longs d_high(longs indices, longs table) { return d_low(_mm256_srli_epi16(indices, 4), table); }
-INLINE void d_store(void *p, longs a) { _mm256_storeu_si256(p, a); }
-INLINE longs d_add(longs a, longs b) { return _mm256_add_epi32(a, b); }
-INLINE longs d_ones(void) { return _mm256_set1_epi8(1); }
-INLINE longs d_less(longs a) { return _mm256_sub_epi32(w_zero(), _mm256_slli_epi32(a, 7)); } /* -128 a */
+INLINE longs d_levels(longs table, longs places) { return _mm256_shuffle_epi8(table, places); }
 INLINE void d_split(const int16_t *x, longs *high, longs *low) {
     const __m256i a = w_load(x), b = w_load(x + BYTES / 2), byte = _mm256_set1_epi16(255), round = _mm256_set1_epi16(128);
     const __m256i lower = _mm256_packus_epi16(_mm256_and_si256(a, byte), _mm256_and_si256(b, byte));
@@ -76,7 +71,7 @@ INLINE longs d_kept(const void *p) { /* GCC would read it again for every row */
 static void digits(int kind, int columns, int16_t *whole, int32_t *less) {
     enum { HALF = GROUP / 2 };
     const int longer = short_columns(columns);
-    const longs ones = d_ones();
+    const longs ones = d_set(1);
     longs taken = w_zero();
     for (int start = 0; start < longer; start += 2 * BYTES, whole += 2 * BYTES) {
         int16_t x[2 * BYTES];
@@ -138,7 +133,8 @@ INLINE void groups_span(const char *const place[4], const char *const ahead[4], 
     for (int k = start; k < end; k += EACH)
         for (int r = 0; r < R; r++) {
             fetch(ahead[r] + k / 2, BYTES);
-            const longs indices = d_load(place[r] + k / 2), first = d_low(indices, table), second = d_high(indices, table);
+            const longs indices = d_load(place[r] + k / 2);
+            const longs first = d_levels(table, d_low(indices)), second = d_levels(table, d_high(indices));
             const vec by = d_each(scale[r] + (k - start) / GROUP);
             for (int m = 0; m < M; m++) {
                 const int16_t *active = x.whole + (size_t)m * longer + k;

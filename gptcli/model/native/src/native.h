@@ -65,7 +65,7 @@ static inline activations from_place(activations all, int m, int columns) {
 typedef struct { const char *place; size_t bytes; } onward;
 
 /* How memory is read to see what it gives: each way is the fastest somewhere. */
-enum reading { PLAIN, EARLY, QUARTERS, READINGS };
+enum { PLAIN, EARLY, QUARTERS, READINGS };
 
 typedef struct worker worker;
 typedef struct linear linear;

@@ -50,7 +50,7 @@ static activations shortened(worker *me, const linear *job, int rows) {
 }
 
 /* What is read when rows from `first` to `last` come next. */
-static onward reading(const matrix *w, int first, int last) {
+static onward stretch(const matrix *w, int first, int last) {
     const int count = last - first < CHUNK ? last - first : CHUNK;
     return (onward){(const char *)w->data + (size_t)first * w->row_bytes, count * w->row_bytes};
 }
@@ -60,7 +60,7 @@ static void some(worker *me, const linear *job, activations all, int first, int 
     float *value = me->scratch; /* [MOST, CHUNK] */
     for (int end; first < last; first = end) {
         end = last - first < CHUNK ? last : first + CHUNK;
-        const onward next = end < last ? reading(job->w, end, last) : then;
+        const onward next = end < last ? stretch(job->w, end, last) : then;
         for (int m = 0; m < job->m; m += MOST) {
             linear part = *job;
             part.m = job->m - m < MOST ? job->m - m : MOST;
@@ -79,13 +79,13 @@ static void few(worker *me, const linear *job) {
     int first, last, next, end;
     const int behind = own_chunk(me->thread, w->rows, LEAST, &first, &last);
     for (int more = 1; more; first = behind + next, last = behind + end) {
-        onward then = reading(w, last, last);
+        onward then = stretch(w, last, last);
         more = take_fewer(counter, w->rows - behind, LEAST, &next, &end);
         if (more) {
-            then = reading(w, behind + next, behind + end);
+            then = stretch(w, behind + next, behind + end);
         } else if (job->next) {
             own_chunk(me->thread, job->next->rows, LEAST, &next, &end);
-            then = reading(job->next, next, end);
+            then = stretch(job->next, next, end);
         }
         some(me, job, all, first, last, then);
     }
