@@ -279,6 +279,35 @@ def test_broken_weights_are_torchs_to_name(gpt2_folder: Path, tmp_path: Path) ->
     assert native_engine(blueprint, header, device="cpu", dtype="auto") is None
 
 
+def as_dtype(values: Any, dtype: str) -> Any:
+    """Numbers as a file of this dtype has them, and as float32: bfloat16 are the upper halves of float32 (uint16)."""
+    if dtype != "BF16":
+        stored = values.astype({"F32": np.float32, "F16": np.float16}[dtype])
+        return stored, stored.astype(np.float32)
+    stored = torch.from_numpy(values).bfloat16()
+    return stored.view(torch.uint16).numpy(), stored.float().numpy()
+
+
+@pytest.mark.parametrize("level", LEVELS_HERE)
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
+@pytest.mark.parametrize("shape", [(37, 45), (64, 96), (1, 1), (100, 64)])
+def test_matrices_are_kept_as_they_are_stored(shape: tuple[int, int], dtype: str, level: int) -> None:
+    """Turned or not, in every kind: against numpy's and torch's rounding."""
+    engine = NativeEngine(SHAPES["as gpt2"], threads=2, level=level)
+    stored, values = as_dtype(np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32), dtype)
+    largest = np.abs(values).max(axis=1)
+    expected = {kind: as_dtype(values, kind)[0] for kind in ("F32", "F16", "BF16")}
+    expected["int8"] = np.rint(values * (np.float32(127) / largest)[:, None]).astype(np.int8)
+    for kind, numbers in expected.items():
+        for transposed in (False, True):
+            given_ = np.ascontiguousarray(stored.T) if transposed else stored
+            assert engine.fill("h.0.mlp.c_fc.weight", given_, dtype, kind, transposed)  # type: ignore[arg-type]
+            kept = engine.kept("h.0.mlp.c_fc.weight")
+            assert kept.numbers.tobytes() == numbers.tobytes(), (kind, transposed)
+            if kept.scales is not None:
+                np.testing.assert_allclose(kept.scales, largest / 127, rtol=1e-6)
+
+
 def test_shapes_it_does_not_know_are_left_to_torch() -> None:
     assert supports(SHAPES["bare"])
     assert not supports(GPTConfig(positions="rotary", rotary_dim=4))

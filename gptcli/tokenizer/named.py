@@ -24,9 +24,11 @@ def gpt2_tokenizer(n_vocab: int = 50257) -> Tokenizer:
     """
     path = bundled_folder() / "gpt2-bpe" / "gpt2.tiktoken"
     try:
+        # Without a loop in Python: every command that reads a text waits for this. Ranks stand in order; none is read.
         words = path.read_bytes().split()
-        # Without a loop in Python: every command that reads a text waits for this.
-        ranks = dict(zip(map(binascii.a2b_base64, words[::2]), map(int, words[1::2]), strict=True))
+        ranks = dict(zip(map(binascii.a2b_base64, words[::2]), range(len(words) // 2), strict=True))
+        if words[-1:] != [b"%d" % (len(ranks) - 1)]:
+            raise ValueError("its last line is not its last rank")
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}, which belongs to gptcli, is not readable ({error}): install again") from error
     added = [AddedToken(END_OF_TEXT, 50256)]

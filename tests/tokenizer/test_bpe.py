@@ -1,7 +1,10 @@
 """GPT-2's tokenizer, from the bundled file, against the published figures and tiktoken itself."""
 
+import base64
 import hashlib
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import tiktoken
@@ -9,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptcli.checkpoint.source import bundled_folder
-from gptcli.errors import GptcliError, InputError
+from gptcli.errors import CheckpointError, GptcliError, InputError
 from gptcli.tokenizer import StreamDecoder, Tokenizer, encoding_names, gpt2_tokenizer, patterns, tiktoken_encoding
 from tests.tokenizer.reference import HARD_TEXT
 
@@ -23,10 +26,24 @@ ALONE = tiktoken.Encoding(
 def test_the_bundled_ranks_are_the_published_ones() -> None:
     data = (bundled_folder() / "gpt2-bpe" / "gpt2.tiktoken").read_bytes()
     assert hashlib.sha256(data).hexdigest() == "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
+    ranks = {base64.b64decode(word): int(rank) for word, rank in map(bytes.split, data.splitlines())}
+    assert ranks == GPT2._ranks
     assert GPT2.n_vocab == 50257
     assert GPT2.special_tokens == {"<|endoftext|>": 50256}
     assert GPT2.eos_id == 50256
     assert GPT2.prefix_ids == []
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:1000], lambda data: b"", lambda data: data + b"IQ== 7\n"])
+def test_a_damaged_file_of_ranks_is_named(
+    damage: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (bundled_folder() / "gpt2-bpe" / "gpt2.tiktoken").read_bytes()
+    (tmp_path / "gpt2-bpe").mkdir()
+    (tmp_path / "gpt2-bpe" / "gpt2.tiktoken").write_bytes(damage(whole))
+    monkeypatch.setattr("gptcli.tokenizer.named.bundled_folder", lambda: tmp_path)
+    with pytest.raises(CheckpointError, match=r"gpt2\.tiktoken, which belongs to gptcli, .* install again"):
+        gpt2_tokenizer.__wrapped__()
 
 
 def test_published_ids() -> None:

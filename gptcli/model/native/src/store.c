@@ -10,6 +10,7 @@
 #include "simd.h"
 
 enum { HUGE_PAGE = 2 << 20 };
+static const int NUMBER_BYTES[] = {4, 2, 2, 1}; /* by kind, up to INT8 */
 
 /* Memory in 2 MB pages where the system gives them: a step walks through all weights, and small pages cost it a look-up
  * every 4 KB. The caller frees it with huge_free. */
@@ -60,12 +61,6 @@ double memory_bandwidth(const kernels *k, int megabytes, int times) {
     return best;
 }
 
-static float number(const void *source, size_t index, int kind) {
-    if (kind == FLOAT16) return float_of_half(((const uint16_t *)source)[index]);
-    if (kind == BFLOAT16) return float_of_brain(((const uint16_t *)source)[index]);
-    return ((const float *)source)[index];
-}
-
 static uint16_t brain_of(float value) {
     uint32_t bits = bits_of_float(value);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
@@ -108,23 +103,25 @@ int all_finite(const void *source, size_t n, int kind) {
 
 typedef struct {
     const kernels *k;
-    matrix *w;
-    const void *source;
-    int source_kind, transposed, failed;
+    matrix *w, source; /* the source: [rows, columns] as `w`, or turned */
+    int transposed, failed;
     tickets counter;
 } filling;
 
-/* Rows of the source as float32: transposed ones by blocks that stay in the cache. */
-static void gather(const filling *f, int first, int count, float *out) {
-    const matrix *w = f->w;
-    if (!f->transposed) {
-        for (size_t i = 0; i < (size_t)count * w->columns; i++)
-            out[i] = number(f->source, (size_t)first * w->columns + i, f->source_kind);
-        return;
-    }
-    for (int k = 0; k < w->columns; k++)
+enum { LINE = 64 }; /* bytes of a cache line */
+
+/* Columns first.. of the source as rows, `next` bytes apart, a cache line of each of the source's rows at a time. */
+static inline void turn_sized(const matrix *source, int first, int count, char *to, size_t next, const int size) {
+    const char *from = (const char *)source->data + (size_t)first * size;
+    for (int k = 0; k < source->rows; k += LINE / size)
         for (int r = 0; r < count; r++)
-            out[(size_t)r * w->columns + k] = number(f->source, (size_t)k * w->rows + first + r, f->source_kind);
+            for (int i = k; i < k + LINE / size && i < source->rows; i++)
+                memcpy(to + r * next + (size_t)i * size, from + i * source->row_bytes + (size_t)r * size, size);
+}
+
+static void turn(const matrix *source, int first, int count, char *to, size_t next) {
+    if (source->kind == FLOAT32) turn_sized(source, first, count, to, next, 4);
+    else turn_sized(source, first, count, to, next, 2);
 }
 
 static void put(const kernels *k, matrix *w, int row, const float *x) {
@@ -141,33 +138,47 @@ static void put(const kernels *k, matrix *w, int row, const float *x) {
     }
 }
 
+/* Rows that are kept as the source has them. */
+static void copy_rows(const filling *f, int first, int count) {
+    char *to = (char *)f->w->data + first * f->w->row_bytes;
+    if (f->transposed) turn(&f->source, first, count, to, f->w->row_bytes);
+    else memcpy(to, (const char *)f->source.data + first * f->w->row_bytes, count * f->w->row_bytes);
+}
+
+/* Rows that are kept otherwise, by way of float32. `x`: room for one; `turned`: for as many as the source has, `count` of them. */
+static void convert_rows(const filling *f, int first, int count, float *x, char *turned) {
+    matrix rows = f->source;
+    if (f->transposed) {
+        rows = (matrix){turned, NULL, count, f->w->columns, f->source.kind, (size_t)f->w->columns * NUMBER_BYTES[f->source.kind]};
+        turn(&f->source, first, count, turned, rows.row_bytes);
+    }
+    for (int r = 0; r < count; r++) {
+        f->k->row(&rows, f->transposed ? r : first + r, 0, f->w->columns, x);
+        put(f->k, f->w, first + r, x);
+    }
+}
+
 static void fill(void *context, int thread, int threads) {
     (void)thread, (void)threads;
     filling *f = context;
-    enum { AT_ONCE = 16 }; /* a cache line of float32 in a transposed source */
-    float *rows = malloc((size_t)AT_ONCE * f->w->columns * sizeof *rows);
-    if (!rows) {
+    const int at_once = LINE / NUMBER_BYTES[f->source.kind];
+    float *x = malloc(f->w->columns * (LINE + sizeof *x));
+    if (!x) {
         f->failed = 1;
         return;
     }
-    for (int first, last; take(&f->counter, f->w->rows, AT_ONCE, &first, &last);) {
-        if (!f->transposed && f->source_kind == f->w->kind && f->w->kind <= BFLOAT16) {
-            size_t bytes = f->w->row_bytes;
-            memcpy((char *)f->w->data + first * bytes, (const char *)f->source + first * bytes, (last - first) * bytes);
-            continue;
-        }
-        gather(f, first, last - first, rows);
-        for (int r = first; r < last; r++) put(f->k, f->w, r, rows + (size_t)(r - first) * f->w->columns);
+    for (int first, last; take(&f->counter, f->w->rows, at_once, &first, &last);) {
+        if (f->source.kind == f->w->kind) copy_rows(f, first, last - first);
+        else convert_rows(f, first, last - first, x, (char *)(x + f->w->columns));
     }
-    free(rows);
+    free(x);
 }
 
 /* Room for a matrix of some kind, its numbers still unknown. Returns 0, or -1 when there is no memory. */
 int matrix_room(matrix *w, int kind, int rows, int columns) {
     if (kind == INT4 && columns % GROUP) kind = INT8;
     *w = (matrix){.rows = rows, .columns = columns, .kind = kind};
-    const size_t sizes[] = {4, 2, 2, 1};
-    w->row_bytes = kind == INT4 ? (size_t)columns / GROUP * GROUP_BYTES : (size_t)columns * sizes[kind];
+    w->row_bytes = kind == INT4 ? (size_t)columns / GROUP * GROUP_BYTES : (size_t)columns * NUMBER_BYTES[kind];
     w->data = huge_alloc(w->row_bytes * (size_t)rows); /* with room behind it: vectors may reach over the end */
     if (kind == INT8) w->scale = malloc((size_t)rows * sizeof(float));
     return !w->data || (kind == INT8 && !w->scale) ? -1 : 0;
@@ -175,7 +186,9 @@ int matrix_room(matrix *w, int kind, int rows, int columns) {
 
 /* Fill such room with numbers [rows, columns], or [columns, rows] where `transposed`. Returns 0, or -1 when there is no memory. */
 int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind, int transposed) {
-    filling f = {k, w, source, source_kind, transposed, 0, {0}};
+    const int rows = transposed ? w->columns : w->rows, columns = transposed ? w->rows : w->columns;
+    const size_t row_bytes = (size_t)columns * NUMBER_BYTES[source_kind];
+    filling f = {k, w, {(void *)source, NULL, rows, columns, source_kind, row_bytes}, transposed, 0, {0}};
     pool_run(fill, &f);
     return f.failed ? -1 : 0;
 }
