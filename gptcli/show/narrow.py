@@ -1,10 +1,11 @@
 """Tables that give way where the terminal is narrow: fewer columns, and never figures that are cut."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gptcli.show.pictures import LONGEST_BAR, table
+from gptcli.show.pictures import LONGEST_BAR
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -58,9 +59,10 @@ def _without(whole: "Table", headings: Sequence[str]) -> "Table":
     if not headings:
         return whole
     kept = [column for column in whole.columns if column.header not in headings]
-    made = table()
+    made = copy(whole)
+    made.columns, made.rows = [], []
     for column in kept:
-        made.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap)
+        made.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap, min_width=column.min_width)
     for row, cells in zip(whole.rows, zip(*(column.cells for column in kept), strict=True), strict=True):
         made.add_row(*cells, style=row.style, end_section=row.end_section)
     return made
@@ -69,7 +71,7 @@ def _without(whole: "Table", headings: Sequence[str]) -> "Table":
 def _told(blocks: "list[Table]", whole: "Table", without: Sequence[str]) -> "list[Table]":
     """The blocks, of which the last one says which columns are missing."""
     headings = [column.header for column in whole.columns]
-    if missing := [name or "bars" for name in without if name in headings]:
+    if missing := [name.strip() or "bars" for name in without if name in headings]:
         blocks[-1].caption, blocks[-1].caption_justify = f"no room for {', '.join(missing)}", "left"
     return blocks
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gptcli.show.narrow import narrowing
 from gptcli.show.pictures import Bar
 from gptcli.show.text import size, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
-    from rich.table import Table
 
     from gptcli.checkpoint.stored import Stored, TensorGroup
     from gptcli.counting.parameters import ParameterCount
@@ -181,17 +181,17 @@ def _tensors(stored: "Stored") -> Ledger:
     return Ledger("Tensors", "shape × how many", rows, total=True)
 
 
-def _memory(memory: Sequence["Memory"], config: "GPTConfig | None") -> "Table":
+def _memory(memory: Sequence["Memory"], config: "GPTConfig | None") -> "RenderableType":
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     made.add_column("\nMemory", min_width=10)
     made.add_column("\nweights", justify="right", min_width=9)
-    if config is not None:
-        made.add_column("\ncache a token", justify="right")
-        made.add_column(f"\nat {config.n_positions:,} tokens", justify="right")
+    cache_columns = () if config is None else ("\ncache a token", f"\nat {config.n_positions:,} tokens")
+    for heading in cache_columns:
+        made.add_column(heading, justify="right")
     for line in memory:
         cache = (line.cache_per_token, line.cache_at_full_context) if config is not None else ()
         name = "int4 MLPs" if line.dtype == "int4" and config is not None else line.dtype
         made.add_row(name, size(line.weights), *("" if held is None else size(held) for held in cache))
-    return made
+    return narrowing(made, *cache_columns)

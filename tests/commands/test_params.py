@@ -69,6 +69,17 @@ def test_no_width_cuts_a_count(monkeypatch: pytest.MonkeyPatch, columns: int) ->
         assert figure in shown
 
 
+@pytest.mark.parametrize(
+    ("columns", "missing"), [(30, "cache a token, at 512 tokens"), (40, "cache a token"), (60, "")]
+)
+def test_no_width_cuts_the_memory(monkeypatch: pytest.MonkeyPatch, columns: int, missing: str) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    words = output("tales").split("Memory")[1].split()
+    assert words[words.index("float32") + 1 :][:2] == ["70.9", "MB"]
+    assert ("6.29" in words) == ("512" not in missing)
+    assert " ".join(words).endswith(f"no room for {missing}") == bool(missing)
+
+
 def test_bars_are_as_long_as_the_shares_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     bars = {line.split()[0]: line.count("█") for line in output("gpt3").splitlines() if "█" in line}
