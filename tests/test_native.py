@@ -101,18 +101,18 @@ def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
 @pytest.mark.parametrize("level", LEVELS_HERE)
 # More than two spans of 1,024, in whole groups of 32 and not; less than one.
 @pytest.mark.parametrize("hidden", [2080, 2112, 2100, 77])
-@pytest.mark.parametrize("kind", ["int8", "int4"])
+@pytest.mark.parametrize("kind", ["F32", "int8", "int4"])
 def test_long_rows_have_several_steps(kind: Any, hidden: int, level: int) -> None:
-    config = GPTConfig(vocab_size=97, n_positions=64, n_embd=96, n_layer=2, n_head=3, n_inner=hidden)
+    config = GPTConfig(vocab_size=97, n_positions=128, n_embd=96, n_layer=2, n_head=3, n_inner=hidden)
     model, rounded = random_model(config), random_model(config)
     for name, weight in rounded.named_parameters():
-        if weight.dim() == 2 and name != "wpe.weight":
+        if weight.dim() == 2 and name != "wpe.weight" and kind != "F32":
             weight.copy_(torch.from_numpy(dequantized(weight.numpy(), kind_of(name, kind))))
     steps = np.random.default_rng(1).integers(0, 97, (6, 11)).tolist()
-    most = {"int8": 5e-4, "int4": 2e-2}[kind]
+    most = {"F32": 1e-4, "int8": 5e-4, "int4": 2e-2}[kind]
     for rows in (1, 11):
         assert both(rounded, in_c(model, kind, level), [[3, 5]] * rows, [ids[:rows] for ids in steps]) < most
-    for length in (49, 61):  # prompts that no tile divides
+    for length in (49, 61, 121):  # prompts that no tile divides
         prompt = np.random.default_rng(2).integers(0, 97, length).tolist()
         assert both(rounded, in_c(model, kind, level), [prompt], [[3], [5]]) < most
 

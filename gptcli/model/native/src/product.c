@@ -2,7 +2,8 @@
  * matrix are unpacked to float32 and multiplied in registers, so that every kind of weight runs at one speed. */
 #include "native.h"
 
-enum { DEEP = 384, CHUNK = 256 }; /* columns of a block (whole groups of 4-bit weights), and rows finished at once */
+enum { DEEP = 768, CHUNK = 256 }; /* columns of a block (whole groups of 4-bit weights), and rows finished at once */
+enum { BAND = 64, LINE = BAND + 16 }; /* columns turned at once, and a line of them: not a power of two, whose places collide */
 enum { LEAST = 16 }; /* rows handed out at once, at the end of a step */
 
 /* Rows packed for whole numbers, and the sums of a tile. */
@@ -17,7 +18,7 @@ size_t packed_floats(const kernels *k, int m, int columns) {
 }
 
 size_t linear_scratch(const kernels *k, int m, int columns) {
-    const size_t tiles = k->together && m > MOST ? k->together_scratch(m, columns) : (size_t)(DEEP + 1) * WIDEST + DEEP;
+    const size_t tiles = k->together && m > MOST ? k->together_scratch(m, columns) : (size_t)(DEEP + LINE) * WIDEST;
     const size_t few = (size_t)MOST * CHUNK + short_floats(MOST, columns), whole = k->whole_tile ? whole_floats(columns) : 0;
     const size_t most = tiles > few ? tiles : few;
     return most > whole ? most : whole;
@@ -91,29 +92,34 @@ static void few(worker *me, const linear *job) {
     }
 }
 
+/* Numbers [n][count], rows `stride` apart, as a tile reads them: [count][wide], with zeros for rows that are not there. */
+static inline void turn(const float *from, size_t stride, int n, int count, float *to, int wide) {
+    for (int k = 0; k < count; k++) {
+        for (int j = 0; j < n; j++) to[k * wide + j] = from[j * stride + k];
+        for (int j = n; j < wide; j++) to[k * wide + j] = 0.0f;
+    }
+}
+
 /* Activations as the tiles read them: blocks of DEEP columns, in each panels of TALL activations, [column][TALL]. */
 static void pack_activations(worker *me, const linear *job) {
     const int tall = me->k->tall, columns = job->w->columns, panels = padded(job->m, tall) / tall;
     tickets *counter = me->phase++;
     for (int panel, end; take(counter, panels, 1, &panel, &end);)
         for (int block = 0; block < columns; block += DEEP) {
-            const int deep = columns - block < DEEP ? columns - block : DEEP;
+            const int deep = columns - block < DEEP ? columns - block : DEEP, m = panel * tall;
             float *to = job->packed + (size_t)block * panels * tall + (size_t)panel * deep * tall;
-            for (int i = 0; i < tall; i++) {
-                const int m = panel * tall + i;
-                const float *from = job->x + (size_t)m * columns + block;
-                for (int k = 0; k < deep; k++) to[k * tall + i] = m < job->m ? from[k] : 0.0f;
-            }
+            turn(job->x + (size_t)m * columns + block, columns, job->m - m < tall ? job->m - m : tall, deep, to, tall);
         }
 }
 
-/* WIDE rows of the matrix as a tile reads them: [column][WIDE]; rows that are not there are zero. */
+/* WIDE rows of the matrix as a tile reads them: [column][WIDE]. */
 static void pack_weights(worker *me, const linear *job, int first, int n, int block, int deep, float *to) {
     const int wide = me->k->wide;
-    float *line = to + (size_t)DEEP * wide;
-    for (int j = 0; j < wide; j++) {
-        if (j < n) me->k->row(job->w, first + j, block, deep, line);
-        for (int k = 0; k < deep; k++) to[k * wide + j] = j < n ? line[k] : 0.0f;
+    float *lines = to + (size_t)DEEP * wide; /* a few columns of all rows, which stay in the first cache */
+    for (int from = 0; from < deep; from += BAND) {
+        const int count = deep - from < BAND ? deep - from : BAND;
+        for (int j = 0; j < n; j++) me->k->row(job->w, first + j, block + from, count, lines + j * LINE);
+        turn(lines, LINE, n, count, to + (size_t)from * wide, wide);
     }
 }
 
