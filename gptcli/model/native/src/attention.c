@@ -32,12 +32,6 @@ static void one_by_one(worker *me, const attention *job, int head) {
     }
 }
 
-/* [k][TALL] from `count` rows of `k` numbers with a stride, times a factor; rows that are not there are zero. */
-static void turn(const float *from, size_t stride, int count, int tall, int k, float factor, float *to) {
-    for (int i = 0; i < tall; i++)
-        for (int at = 0; at < k; at++) to[at * tall + i] = i < count ? from[i * stride + at] * factor : 0.0f;
-}
-
 /* A prompt: TALL queries at a time against all keys they may see, as products in registers. */
 static void by_blocks(worker *me, const attention *job, int head) {
     const int tall = me->k->tall, wide = me->k->wide, size = job->size;
@@ -48,10 +42,10 @@ static void by_blocks(worker *me, const attention *job, int head) {
     float *turned = me->scratch, *queries = turned + (size_t)padded(job->capacity, WIDEST) * size;
     float *p = queries + TALLEST * size;
     for (int s = 0; s < all; s += wide)
-        turn(keys + (size_t)s * size, size, all - s < wide ? all - s : wide, wide, size, 1.0f, turned + (size_t)s * size);
+        panel_of(keys + (size_t)s * size, size, all - s < wide ? all - s : wide, size, 1.0f, turned + (size_t)s * size, wide);
     for (int m = 0; m < job->m; m += tall) {
         const int count = job->m - m < tall ? job->m - m : tall, seen = past + m + count;
-        turn(job->qkv + m * 3 * width + (size_t)head * size, 3 * width, count, tall, size, job->scale, queries);
+        panel_of(job->qkv + m * 3 * width + (size_t)head * size, 3 * width, count, size, job->scale, queries, tall);
         for (int s = 0; s < seen; s += wide)
             me->k->tile(size, queries, turned + (size_t)s * size, wide, p + s, most, tall, wide, 0);
         float factor[TALLEST];

@@ -163,6 +163,8 @@ size_t packed_floats(const kernels *k, int m, int columns);
 size_t linear_scratch(const kernels *k, int m, int columns);
 /* Bias, activation or residual for columns first..last of y: their sums are [m, stride]. */
 void finish_part(const worker *me, const linear *job, const float *sums, size_t stride, int first, int last);
+/* `count` numbers of each of n rows, `stride` apart, times a factor, as a tile reads them: [count][wide]; zero where no row is. */
+void panel_of(const float *from, size_t stride, int n, int count, float factor, float *to, int wide);
 
 /* attention.c: the heads of one layer, for tokens whose queries, keys and values stand side by side in qkv. */
 typedef struct {

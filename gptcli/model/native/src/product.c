@@ -92,10 +92,9 @@ static void few(worker *me, const linear *job) {
     }
 }
 
-/* Numbers [n][count], rows `stride` apart, as a tile reads them: [count][wide], with zeros for rows that are not there. */
-static inline void turn(const float *from, size_t stride, int n, int count, float *to, int wide) {
+void panel_of(const float *from, size_t stride, int n, int count, float factor, float *to, int wide) {
     for (int k = 0; k < count; k++) {
-        for (int j = 0; j < n; j++) to[k * wide + j] = from[j * stride + k];
+        for (int j = 0; j < n; j++) to[k * wide + j] = from[j * stride + k] * factor;
         for (int j = n; j < wide; j++) to[k * wide + j] = 0.0f;
     }
 }
@@ -108,7 +107,7 @@ static void pack_activations(worker *me, const linear *job) {
         for (int block = 0; block < columns; block += DEEP) {
             const int deep = columns - block < DEEP ? columns - block : DEEP, m = panel * tall;
             float *to = job->packed + (size_t)block * panels * tall + (size_t)panel * deep * tall;
-            turn(job->x + (size_t)m * columns + block, columns, job->m - m < tall ? job->m - m : tall, deep, to, tall);
+            panel_of(job->x + (size_t)m * columns + block, columns, job->m - m < tall ? job->m - m : tall, deep, 1.0f, to, tall);
         }
 }
 
@@ -119,7 +118,7 @@ static void pack_weights(worker *me, const linear *job, int first, int n, int bl
     for (int from = 0; from < deep; from += BAND) {
         const int count = deep - from < BAND ? deep - from : BAND;
         for (int j = 0; j < n; j++) me->k->row(job->w, first + j, block + from, count, lines + j * LINE);
-        turn(lines, LINE, n, count, to + (size_t)from * wide, wide);
+        panel_of(lines, LINE, n, count, 1.0f, to + (size_t)from * wide, wide);
     }
 }
 

@@ -145,7 +145,7 @@ static void copy_rows(const filling *f, int first, int count) {
     else memcpy(to, (const char *)f->source.data + first * f->w->row_bytes, count * f->w->row_bytes);
 }
 
-/* Rows that are kept otherwise, by way of float32. `x`: room for one; `turned`: for as many as the source has, `count` of them. */
+/* Rows that are kept otherwise, by way of float32. `x`: room for one row; `turned`: for `count` rows in the source's kind. */
 static void convert_rows(const filling *f, int first, int count, float *x, char *turned) {
     matrix rows = f->source;
     if (f->transposed) {
