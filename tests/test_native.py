@@ -1,5 +1,6 @@
 """The engine in C beside the PyTorch one: the same logits, for every shape, kind of weight and instruction set."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -96,6 +97,36 @@ def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
     for length in (40, 140):
         more = [[token] for token in ids[length : length + 20]]
         assert both(rounded, in_c(model, kind, level), [ids[:length]], more) < most
+
+
+@pytest.mark.parametrize("level", LEVELS_HERE)
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
+def test_prompts_are_as_exact_as_float32(kind: Any, level: int) -> None:
+    """Against float64, and not much farther from it than PyTorch's float32: some channels and weights are large."""
+    config = GPTConfig(vocab_size=97, n_positions=128, n_embd=576, n_layer=2, n_head=9)
+    model, generator = random_model(config), np.random.default_rng(4)
+    model.wpe.weight[:, [3, 500]] += 30.0  # type: ignore[index,operator]
+    for name, weight in model.named_parameters():
+        if weight.dim() == 2 and name not in ("wpe.weight", "lm_head.weight"):
+            heavy = torch.from_numpy(generator.standard_t(5, weight.shape)).float() * weight.shape[-1] ** -0.5
+            weight.copy_(heavy.to({"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[kind]))
+    prompts = generator.integers(0, 97, (4, 100))
+    exact = copy.deepcopy(model).double()(torch.from_numpy(prompts))[:, -1].numpy()
+    engine = in_c(model, kind, level)
+    ours = np.concatenate([engine.prefill([prompt], 128) for prompt in prompts.tolist()])
+    theirs = model(torch.from_numpy(prompts))[:, -1].numpy()
+    assert np.square(ours - exact).mean() < 3 * np.square(theirs - exact).mean()
+
+
+@pytest.mark.parametrize("level", LEVELS_HERE)
+def test_the_largest_weight_of_a_row_may_have_any_digits(level: int) -> None:
+    """Where numbers become whole ones, the largest is on one side of a power of two's share or the other."""
+    model = random_model(SHAPES["as gpt2"])
+    largest = np.array([0x3FFEFEFE, 0x3FFEFEFF, 0x3FFEFF00, 0x3FFFFFFF, 0x3F800000], np.uint32).view(np.float32)
+    weight: Any = model.h[0].mlp.c_fc.weight  # type: ignore[union-attr]
+    weight[: len(largest), 7] = torch.from_numpy(largest)
+    weight[len(largest) : 2 * len(largest), 9] = torch.from_numpy(-largest)
+    assert both(model, in_c(model, level=level), [list(range(40))], [[5]]) < 1e-4
 
 
 @pytest.mark.parametrize("level", LEVELS_HERE)

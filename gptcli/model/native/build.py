@@ -16,7 +16,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 _SOURCES = ("pool.c", "store.c", "product.c", "attention.c", "choose.c", "engine.c")
-_TILES = ("amx.c", "amx_int8.c")
+_TILES = ("amx.c", "amx_int8.c", "amx_fixed.c")
 _FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-pthread", "-fno-math-errno", "-fno-trapping-math")
 _X86 = {
     "avx2": ("-mavx2", "-mfma", "-mf16c"),
@@ -24,7 +24,7 @@ _X86 = {
 }
 # Newer than some compilers.
 _VNNI = {"avx2_vnni": (*_X86["avx2"], "-mavxvnni"), "avx512_vnni": (*_X86["avx512"], "-mavx512vnni")}
-_AMX = (*_X86["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf16", "-mamx-int8")
+_AMX = (*_X86["avx512"], "-mamx-tile", "-mamx-int8")
 
 
 class NoCompilerError(Exception):

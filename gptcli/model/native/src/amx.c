@@ -1,235 +1,216 @@
-/* Prompts on processors with AMX (Intel, from Sapphire Rapids on): linear layers as products of tiles, in bfloat16 and yet as
- * exact as float32.
+/* Prompts on processors with AMX (Intel, from Sapphire Rapids on): linear layers as products of tiles of bytes, whose sums are
+ * exact whole numbers.
  *
- * A float32 is the sum of three bfloat16 numbers of 8 significant bits each. Of the nine products of two such sums the six
- * that are not below float32's own rounding are computed; a float16 is the sum of two, which makes five. Weights of 4 bits are
- * sums of two with their scale, and meet activations of two, so they take three (Henry, Tang and Heinecke 2019: "Leveraging the
- * bfloat16 artificial intelligence datatype for higher-precision computations"). Weights of 8 bits have amx_int8.c.
- *
- * A tile of weights is 16 rows of 32 columns, one of activations 32 columns of 16 activations, a pair of columns side by side;
- * their product is 16 rows of 16 activations.
+ * What is multiplied is a multiple of a step that some columns of a row share (a run), in one to three bytes; the forms say how
+ * (amx_int8.c, amx_fixed.c). A tile of weights is 16 rows of 64 columns, one of activations 64 columns of 16 activations, four
+ * columns side by side.
  */
 #include <cpuid.h>
-#include <immintrin.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "amx.h"
 
-enum { DEPTH = 32, TILE = EDGE * DEPTH, PARTS = 3 }; /* columns of a tile, and its numbers */
-/* A prompt's activations lie in the third cache. Some steps of BAND of them are brought into the first, as many as half fill
- * it, and meet BANDS bands of rows there, whose weights lie in the second. */
-enum { RUN_PARTS = 24 };
-typedef uint16_t brain;
+/* Bands of rows that a thread takes at most, and their rows. */
+enum { BANDS = 6, ACROSS = BANDS * BAND };
 
-/* --- splitting, turning ------------------------------------------------------------------------------------------------ */
+static const whole_form *const forms[] = {
+    [FLOAT32] = &whole_fixed, [FLOAT16] = &whole_fixed, [BFLOAT16] = &whole_fixed,
+    [INT8] = &whole_int8,     [INT4] = &whole_fixed_of_two,
+};
 
-/* A vector of 16 numbers as bfloat16 numbers that add up to it. */
-static inline void split(__m512 x, int parts, __m256i out[PARTS]) {
-    for (int part = 0; part < parts; part++) {
-        out[part] = (__m256i)_mm512_cvtneps_pbh(x);
-        x = _mm512_sub_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(out[part]), 16)));
-    }
+/* --- rooms ------------------------------------------------------------------------------------------------------------- */
+
+static inline size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* The next place where a vector may lie. */
+static void *aligned(void *place) { return (void *)(((uintptr_t)place + 63) & ~(uintptr_t)63); }
+
+/* The steps of 64 columns of a row, and its runs. */
+static inline int depths(int columns) { return padded(columns, DEPTH) / DEPTH; }
+static inline int runs(const whole_form *form, int columns) { return padded(depths(columns), form->run) / form->run; }
+/* An activation's bytes before tiles are made, some apart from a power of two, where their places would collide. */
+static inline size_t line_bytes(const whole_form *form, int columns) {
+    return (size_t)depths(columns) * form->active_bytes * DEPTH + DEPTH;
+}
+
+static size_t packed_of(const whole_form *form, int m, int columns) {
+    const size_t blocks = (size_t)padded(m, EDGE) / EDGE, tiles = blocks * depths(columns) * form->active_bytes * TILE;
+    return tiles / sizeof(float) + blocks * EDGE * runs(form, columns) + 16;
+}
+
+static size_t scratch_of(const whole_form *form, int m, int columns) {
+    const size_t bytes = (size_t)ACROSS * depths(columns) * DEPTH * form->weight_bytes, lines = EDGE * line_bytes(form, columns);
+    const size_t sums = (size_t)padded(m, EDGE) * ACROSS + (size_t)ACROSS * runs(form, columns) + EDGE * ACROSS;
+    const size_t products = (size_t)padded(columns, DEPTH) + sums + bytes / sizeof(float) + 16;
+    return larger(products, lines / sizeof(float) + 16);
+}
+
+/* Rooms for a matrix of any kind. */
+static size_t packed_room(int m, int columns) {
+    size_t most = 0;
+    for (int kind = FLOAT32; kind <= INT4; kind++) most = larger(most, packed_of(forms[kind], m, columns));
+    return most;
+}
+
+static size_t scratch_room(int m, int columns) {
+    size_t most = 0;
+    for (int kind = FLOAT32; kind <= INT4; kind++) most = larger(most, scratch_of(forms[kind], m, columns));
+    return most;
 }
 
 /* --- packing ----------------------------------------------------------------------------------------------------------- */
 
-static inline int parts_of(int kind) { return kind == FLOAT32 ? 3 : kind == FLOAT16 || kind == INT4 ? 2 : 1; }
-static inline int active_parts_of(int kind) { return kind == INT4 ? 2 : PARTS; }
-static int steps(int columns) { return padded(columns, DEPTH) / DEPTH; }
-
-static size_t packed_room(int m, int columns) { return (size_t)padded(m, EDGE) / EDGE * steps(columns) * PARTS * TILE / 2; }
-
-static size_t scratch_room(int m, int columns) {
-    const size_t weights = (size_t)SIDE * steps(columns) * PARTS * TILE / 2, sums = (size_t)padded(m, BAND) * BAND;
-    return BANDS * (weights + sums) + (size_t)padded(columns, DEPTH) + EDGE * ACROSS + 16;
+/* Turn 16 x 16 numbers of 32 bits. */
+static void turn(__m512i x[EDGE]) {
+    __m512i y[EDGE];
+    for (int i = 0; i < EDGE; i += 2) {
+        y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+        y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+    }
+    for (int i = 0; i < EDGE; i += 4)
+        for (int j = 0; j < 2; j++) {
+            x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + j + 2]);
+            x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + j + 2]);
+        }
+    /* x[4 i + j] has, in its four quarters, column j of each quarter for rows 4 i .. 4 i + 3 */
+    for (int j = 0; j < 4; j++) {
+        const __m512i a = _mm512_shuffle_i32x4(x[j], x[4 + j], 0x88), b = _mm512_shuffle_i32x4(x[j], x[4 + j], 0xdd);
+        const __m512i c = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0x88), d = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0xdd);
+        y[j] = _mm512_shuffle_i32x4(a, c, 0x88);
+        y[8 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
+        y[4 + j] = _mm512_shuffle_i32x4(b, d, 0x88);
+        y[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
+    }
+    memcpy(x, y, sizeof y);
 }
 
-/* Activations as tiles: [m / EDGE][step][part]. */
-static void pack_activations(worker *me, const linear *job) {
-    const int columns = job->w->columns, all = steps(columns), parts = active_parts_of(job->w->kind);
+/* Activations as tiles, [m / EDGE][step][byte], and what one is worth in each run, [m / EDGE][run][EDGE]. */
+static void pack_activations(worker *me, const linear *job, const whole_form *form, int8_t *tiles, float *worth) {
+    const int columns = job->w->columns, all = depths(columns) * form->active_bytes, parts = runs(form, columns);
+    const size_t line = line_bytes(form, columns);
+    int8_t *lines = aligned(me->scratch); /* [EDGE][step][byte][64], a line each */
     tickets *counter = me->phase++;
-    for (int at, end; take(counter, padded(job->m, EDGE) / EDGE, 1, &at, &end);)
-        for (int step = 0; step < all; step++) {
-            __m512i pairs[PARTS][EDGE];
-            const int k = step * DEPTH, left = columns - k;
-            for (int i = 0; i < EDGE; i++) {
-                const int m = at * EDGE + i, count = m < job->m ? left : 0;
-                const float *x = job->x + (size_t)(count ? m : 0) * columns + k;
-                const __mmask16 first = count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1);
-                const __mmask16 second = count >= 32 ? 0xffff : count > 16 ? (__mmask16)((1u << (count - 16)) - 1) : 0;
-                __m256i low[PARTS], high[PARTS];
-                split(_mm512_maskz_loadu_ps(first, x), parts, low);
-                split(_mm512_maskz_loadu_ps(second, x + 16), parts, high);
-                for (int part = 0; part < parts; part++)
-                    pairs[part][i] = _mm512_inserti64x4(_mm512_castsi256_si512(low[part]), high[part], 1);
-            }
-            brain *to = (brain *)job->packed + ((size_t)at * all + step) * parts * TILE;
-            for (int part = 0; part < parts; part++) {
-                turn(pairs[part]);
-                for (int i = 0; i < EDGE; i++) _mm512_storeu_si512(to + part * TILE + i * DEPTH, pairs[part][i]);
-            }
-        }
-}
-
-/* EDGE rows of float32 numbers as tiles: [step][part], SIDE of them apart. A tile is written from its beginning to its end, and
- * each row has lines asked for that are read some steps later, or EDGE rows further on. */
-static void pack_rows(const float *rows, int all, brain *to) {
-    enum { EARLY_STEPS = 8 };
-    const size_t columns = (size_t)all * DEPTH;
-    for (int step = 0; step < all; step++, to += PARTS * SIDE * TILE) {
-        const int then = step + EARLY_STEPS;
-        const float *coming = rows + (then < all ? (size_t)then : EDGE * (size_t)all + then - all) * DEPTH;
+    for (int at, end; take(counter, padded(job->m, EDGE) / EDGE, 1, &at, &end);) {
         for (int i = 0; i < EDGE; i++) {
-            const float *x = rows + i * columns + step * DEPTH;
-            __m256i low[PARTS], high[PARTS];
-            ask(coming + i * columns, 2);
-            split(_mm512_loadu_ps(x), PARTS, low);
-            split(_mm512_loadu_ps(x + 16), PARTS, high);
-            for (int part = 0; part < PARTS; part++)
-                _mm512_store_si512(to + (size_t)part * SIDE * TILE + i * DEPTH,
-                                   _mm512_inserti64x4(_mm512_castsi256_si512(low[part]), high[part], 1));
+            float *own = worth + (size_t)at * parts * EDGE + i;
+            if (at * EDGE + i < job->m) {
+                form->activation(me, job->x + (size_t)(at * EDGE + i) * columns, columns, lines + i * line, own);
+            } else {
+                memset(lines + i * line, 0, line);
+                for (int part = 0; part < parts; part++) own[part * EDGE] = 0;
+            }
+        }
+        int8_t *to = tiles + (size_t)at * all * TILE;
+        for (int tile = 0; tile < all; tile++, to += TILE) {
+            __m512i rows[EDGE];
+            for (int i = 0; i < EDGE; i++) rows[i] = _mm512_load_si512(lines + i * line + tile * DEPTH);
+            turn(rows);
+            for (int i = 0; i < EDGE; i++) _mm512_store_si512(to + i * DEPTH, rows[i]);
         }
     }
 }
 
-/* Up to BAND rows of the matrix as tiles: [step][part][tile of EDGE rows]. */
-static void pack_weights(const worker *me, const matrix *w, int first, int count, brain *to, float *line) {
-    const int columns = w->columns, all = steps(columns), parts = parts_of(w->kind);
-    if (w->kind == FLOAT32 && columns % DEPTH == 0 && count == BAND) {
-        for (int tile = 0; tile < SIDE; tile++)
-            pack_rows((const float *)w->data + ((size_t)first + tile * EDGE) * columns, all, to + tile * TILE);
-        return;
-    }
-    memset(line + columns, 0, (size_t)(all * DEPTH - columns) * sizeof *line);
+/* Up to BAND rows of the matrix as tiles, [step][tile][byte], and what they are worth, [run][BAND]; zero where there is nothing. */
+static void pack_weights(const worker *me, const matrix *w, const whole_form *form, int first, int count, int8_t *to, float *worth,
+                         float *line) {
+    const size_t tile = (size_t)form->weight_bytes * TILE;
     for (int i = 0; i < BAND; i++) {
-        brain *place = to + (size_t)(i / EDGE) * TILE + (size_t)(i % EDGE) * DEPTH;
-        if (i >= count) {
-            for (int step = 0; step < all; step++)
-                for (int part = 0; part < parts; part++) memset(place + ((size_t)step * parts + part) * SIDE * TILE, 0, 64);
+        int8_t *place = to + i / EDGE * tile + (size_t)(i % EDGE) * DEPTH;
+        if (i < count) {
+            form->weights(me, w, first + i, line, place, SIDE * tile, worth + i);
             continue;
         }
-        me->k->row(w, first + i, 0, columns, line);
-        for (int step = 0; step < all; step++)
-            for (int half = 0; half < 2; half++) {
-                __m256i out[PARTS];
-                split(_mm512_loadu_ps(line + step * DEPTH + half * 16), parts, out);
-                for (int part = 0; part < parts; part++)
-                    _mm256_storeu_si256((__m256i *)(place + ((size_t)step * parts + part) * SIDE * TILE + half * 16), out[part]);
-            }
+        for (int step = 0; step < depths(w->columns); step++, place += SIDE * tile)
+            for (int byte = 0; byte < form->weight_bytes; byte++)
+                _mm512_store_si512(place + byte * TILE, _mm512_setzero_si512());
+        for (int part = 0; part < runs(form, w->columns); part++) worth[part * BAND + i] = 0;
     }
 }
 
 /* --- products ---------------------------------------------------------------------------------------------------------- */
 
-/* Tiles 0 to 3 are the sums [rows][activations], 4 and 5 weights, 6 and 7 activations. */
-#define WEIGHTS(part)                                                       \
-    _tile_loadd(4, w + ((size_t)step * parts + part) * SIDE * TILE, 64);   \
-    _tile_loadd(5, w + ((size_t)step * parts + part) * SIDE * TILE + TILE, 64)
-#define ACTIVE(part)                                                        \
-    _tile_loadd(6, x + ((size_t)step * actives + part) * TILE, 64);        \
-    if (pair) _tile_loadd(7, x + next + ((size_t)step * actives + part) * TILE, 64)
-#define MULTIPLY()                                                          \
-    _tile_dpbf16ps(0, 4, 6);                                               \
-    _tile_dpbf16ps(1, 5, 6);                                               \
-    if (pair) {                                                             \
-        _tile_dpbf16ps(2, 4, 7);                                           \
-        _tile_dpbf16ps(3, 5, 7);                                           \
-    }
-
-/* Add steps first..last of two tiles of rows times one or two of activations, `next` apart, to sums [activations][rows][EDGE]
- * [EDGE], and ask for what is `coming`. The small products of a step come first. */
-static inline __attribute__((always_inline)) void product(const brain *w, const brain *x, size_t next, int first, int last,
-                                                          const int kind, const int pair, float *sums,
-                                                          const brain *coming, int lines) {
-    const int parts = parts_of(kind), actives = active_parts_of(kind);
-    if (first == 0) {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    } else {
-        _tile_loadd(0, sums, 64);
-        _tile_loadd(1, sums + SQUARE, 64);
-        if (pair) _tile_loadd(2, sums + 2 * SQUARE, 64);
-        if (pair) _tile_loadd(3, sums + 3 * SQUARE, 64);
-    }
-    for (int step = first; step < last; step++, coming += actives * lines * 32) {
-        ask(coming, actives * lines);
-        WEIGHTS(0);
-        if (actives > 2) {
-            ACTIVE(2);
-            MULTIPLY();
-        }
-        ACTIVE(1);
-        MULTIPLY();
-        if (parts > 1) { WEIGHTS(1); }
-        if (parts > 1 && actives > 2) { MULTIPLY(); }
-        ACTIVE(0);
-        if (parts > 1) { MULTIPLY(); }
-        if (parts > 2) {
-            WEIGHTS(2);
-            MULTIPLY();
-        }
-        if (parts > 1) { WEIGHTS(0); }
-        MULTIPLY();
-    }
-    _tile_stored(0, sums, 64);
-    _tile_stored(1, sums + SQUARE, 64);
-    if (pair) _tile_stored(2, sums + 2 * SQUARE, 64);
-    if (pair) _tile_stored(3, sums + 3 * SQUARE, 64);
+/* Eight full tiles. */
+static void configure(void) {
+    struct __attribute__((packed)) {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } all = {.palette = 1};
+    for (int tile = 0; tile < 8; tile++) all.bytes[tile] = 64, all.rows[tile] = EDGE;
+    _tile_loadconfig(&all);
 }
 
-static void product_of(int kind, int pair, const brain *w, const brain *x, size_t next, int first, int last, float *sums,
-                       const brain *coming, int lines) {
-#define CASE(kind)                                                          \
-    case kind:                                                              \
-        if (pair) product(w, x, next, first, last, kind, 1, sums, coming, lines); \
-        else product(w, x, next, first, last, kind, 0, sums, coming, lines);      \
-        break
-    switch (kind) {
-        CASE(FLOAT32);
-        CASE(FLOAT16);
-        CASE(BFLOAT16);
-        CASE(INT4);
+/* Sums of a band as the rest wants them: [activation][ACROSS rows]; 8-bit weights get their scale. */
+static void put(const matrix *w, int first, int count, const float *sums, float *value) {
+    for (int tile = 0; tile < SIDE; tile++) {
+        __m512i rows[EDGE];
+        for (int i = 0; i < EDGE; i++) {
+            const int row = tile * EDGE + i;
+            __m512 read = _mm512_loadu_ps(sums + (size_t)tile * SQUARE + i * EDGE);
+            if (w->kind == INT8) read = _mm512_mul_ps(read, _mm512_set1_ps(row < count ? w->scale[first + row] : 0.0f));
+            rows[i] = _mm512_castps_si512(read);
+        }
+        turn(rows);
+        for (int i = 0; i < EDGE; i++) _mm512_storeu_si512(value + i * ACROSS + tile * EDGE, rows[i]);
     }
-#undef CASE
+}
+
+/* Bands of rows first..last are done, and their sums [band][m / EDGE][tile][EDGE rows][EDGE activations], bands band_sums apart, go
+ * where they belong: all of an activation's at once, as its next band lies far from its last in y. `value` is room for EDGE x
+ * ACROSS. */
+static void finish_bands(worker *me, const linear *job, int first, int last, const float *sums, size_t band_sums,
+                                float *value) {
+    for (int m = 0; m < job->m; m += EDGE, sums += EDGE * BAND) {
+        for (int done = 0; first + done < last; done += BAND)
+            put(job->w, first + done, last - first - done, sums + done / BAND * band_sums, value + done);
+        linear part = *job;
+        part.m = job->m - m < EDGE ? job->m - m : EDGE;
+        part.y += (size_t)m * job->stride;
+        finish_part(me, &part, value, ACROSS, first, last);
+    }
+}
+
+/* The rows that a thread takes at once: as many for everyone, who may be slower for a while, and no more than ACROSS. */
+static int share(const worker *me, int rows) {
+    const int turns = 2 * me->threads, chunks = (rows + turns * ACROSS - 1) / (turns * ACROSS) * turns;
+    return padded((rows + chunks - 1) / chunks, BAND);
 }
 
 static void together(worker *me, const linear *job) {
     const matrix *w = job->w;
-    if (w->kind == INT8) {
-        together_int8(me, job);
-        return;
-    }
-    const int parts = parts_of(w->kind), actives = active_parts_of(w->kind), run = RUN_PARTS / (parts + actives);
-    const int all = steps(w->columns), blocks = padded(job->m, EDGE) / EDGE;
-    const size_t depth = (size_t)actives * TILE, next = all * depth, band_sums = (size_t)padded(job->m, BAND) * BAND;
-    const size_t band_weights = (size_t)all * parts * SIDE * TILE;
+    const whole_form *form = forms[w->kind];
+    const int all = depths(w->columns), blocks = padded(job->m, EDGE) / EDGE, parts = runs(form, w->columns);
+    const size_t step_bytes = (size_t)form->active_bytes * TILE, band_step = (size_t)SIDE * form->weight_bytes * TILE;
+    const size_t band_sums = (size_t)blocks * SIDE * SQUARE, band_weights = all * band_step;
+    int8_t *tiles = aligned(job->packed);
+    float *worth = (float *)(tiles + (size_t)blocks * all * step_bytes);
     float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + EDGE * ACROSS;
-    brain *weights = aligned(sums + BANDS * band_sums);
-    pack_activations(me, job);
+    float *rows = sums + BANDS * band_sums; /* what weights are worth: [band][run][BAND] */
+    int8_t *weights = aligned(rows + (size_t)parts * ACROSS);
+    pack_activations(me, job, form, tiles, worth);
     meet();
     tickets *counter = me->phase++;
     configure();
     for (int first, last; take(counter, w->rows, share(me, w->rows), &first, &last);) {
-        const int bands = padded(last - first, BAND) / BAND, lines = lines_of(bands);
+        const int bands = padded(last - first, BAND) / BAND, asks = bands * form->passes;
+        const int lines = (form->active_bytes * EDGE + asks - 1) / asks;
         for (int band = 0; band < bands; band++) {
             const int row = first + band * BAND;
-            pack_weights(me, w, row, last - row < BAND ? last - row : BAND, weights + band * band_weights, line);
+            pack_weights(me, w, form, row, last - row < BAND ? last - row : BAND, weights + band * band_weights,
+                         rows + (size_t)band * parts * BAND, line);
         }
-        for (int step = 0; step < all; step += run)
-            for (int at = 0; at < blocks; at += SIDE) {
-                const brain *packed = (const brain *)job->packed, *x = packed + at * next;
-                const brain *then = at + SIDE < blocks ? x + SIDE * next + step * depth : packed + (step + run) * depth;
-                for (int band = 0; band < bands; band++) {
-                    const brain *rows = weights + band * band_weights;
-                    const brain *coming = then + band % SIDE * next + band / SIDE * (run * actives * lines * 32);
-                    float *own = sums + band * band_sums + (size_t)at * EDGE * BAND;
-                    product_of(w->kind, at + 1 < blocks, rows, x, next, step, all - step < run ? all : step + run, own, coming,
-                               lines);
-                }
+        /* The activations of a run lie in the first cache while they meet all bands, whose weights lie in the second. */
+        for (int part = 0; part < parts; part++)
+            for (int at = 0; at < blocks; at++) {
+                const int k = part * form->run, steps = all - k < form->run ? all - k : form->run;
+                const int8_t *x = tiles + ((size_t)at * all + k) * step_bytes;
+                const int8_t *then = at + 1 < blocks ? x + all * step_bytes : tiles + (k + form->run) * step_bytes;
+                for (int band = 0; band < bands; band++)
+                    form->product(weights + band * band_weights + k * band_step, x, steps,
+                                  worth + ((size_t)at * parts + part) * EDGE, rows + ((size_t)band * parts + part) * BAND,
+                                  part > 0, sums + band * band_sums + (size_t)at * SIDE * SQUARE,
+                                  (onward_tiles){then + (size_t)band * form->passes * steps * lines * 64, lines});
             }
         finish_bands(me, job, first, last, sums, band_sums, value);
     }
@@ -238,11 +219,10 @@ static void together(worker *me, const linear *job) {
 
 /* --- whether it is there ----------------------------------------------------------------------------------------------- */
 
-/* The processor has AMX and bfloat16, the system keeps its registers, and lets this process use them. */
+/* The processor has AMX for bytes, the system keeps its registers, and lets this process use them. */
 static int allowed(void) {
     unsigned a, b, c, d, low, high;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1) || !(d >> 25 & 1)) return 0;
-    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 24 & 1) || !(d >> 25 & 1)) return 0;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     enum { ASK = 0x1023, TILE_DATA = 18 }; /* arch_prctl: ARCH_REQ_XCOMP_PERM */
@@ -252,7 +232,7 @@ static int allowed(void) {
 const kernels *kernels_amx(void) {
     static int known = -1;
     static kernels with;
-    const int few[] = {24, 24, 24, MOST, 40}; /* measured on GPT-2 small */
+    const int few[] = {24, 24, 24, MOST, 20}; /* measured on GPT-2 small */
     if (known < 0) {
 #ifdef GPTCLI_VNNI
         with = kernels_avx512_vnni; /* every processor with AMX has it */
