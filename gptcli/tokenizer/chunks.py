@@ -2,11 +2,17 @@
 
 import codecs
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from gptcli.errors import InputError
+from gptcli.threads import default_threads
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.bpe import Tokenizer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 # Characters before a cut is looked for; long enough that starting and stopping costs nothing.
 _ENOUGH = 1 << 18
@@ -56,6 +62,45 @@ def encode_chunks(tokenizer: Tokenizer, chunks: Iterable[str], *, special: bool 
     Raises:
         InputError: as ``Tokenizer.encode``.
     """
+    for part in _parts(tokenizer, chunks):
+        yield tokenizer.encode(part, special=special)
+
+
+def encode_ahead(tokenizer: Tokenizer, chunks: Iterable[str], *, special: bool = False) -> Iterator[list[int]]:
+    """The same, in several threads: reads on before the first ids are known, so for what is wanted as a whole.
+
+    Args:
+        tokenizer: whose ids they are.
+        chunks: the text.
+        special: as in ``Tokenizer.encode``.
+
+    Raises:
+        InputError: as ``Tokenizer.encode``.
+    """
+    parts = _parts(tokenizer, chunks)
+    for first in parts:  # alone: it makes what all of them need, and mostly there is no other
+        yield tokenizer.encode(first, special=special)
+        break
+    threads = default_threads()
+    pool, under_way = None, deque["Future[list[int]]"]()
+    try:
+        for part in parts:
+            if pool is None:
+                from concurrent.futures import ThreadPoolExecutor
+
+                pool = ThreadPoolExecutor(threads)
+            under_way.append(pool.submit(tokenizer.encode, part, special=special))
+            if len(under_way) > threads:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _parts(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[str]:
+    """The text, cut where that changes none of its ids."""
     cut = _safe_cut(tokenizer)
     held, searched = "", 0
     for chunk in chunks:
@@ -66,10 +111,10 @@ def encode_chunks(tokenizer: Tokenizer, chunks: Iterable[str], *, special: bool 
         if place is None:
             searched = max(len(held) - 1, 0)
             continue
-        yield tokenizer.encode(held[:place], special=special)
+        yield held[:place]
         held, searched = held[place:], 0
     if held:
-        yield tokenizer.encode(held, special=special)
+        yield held
 
 
 def _safe_cut(tokenizer: Tokenizer) -> re.Pattern[str] | None:

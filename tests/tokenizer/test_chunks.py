@@ -1,5 +1,6 @@
 """Long texts in chunks: the same ids as those of the whole."""
 
+import copy
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from gptcli.errors import InputError
 from gptcli.tokenizer import Tokenizer, chunks, decode_chunks, encode_chunks, gpt2_tokenizer, patterns, tokenizer_for
+from gptcli.tokenizer.chunks import encode_ahead
 from tests.tokenizer import reference
 from tests.tokenizer.test_files import KINDS
 
@@ -50,8 +52,9 @@ def test_chunks_give_the_ids_of_the_whole(
     @settings(max_examples=250, deadline=None)
     @given(TEXTS, st.lists(st.integers(0, 9), max_size=12), st.booleans())
     def same(text: str, lengths: list[int], special: bool) -> None:
-        parts = encode_chunks(tokenizer, split(text, lengths), special=special)
-        assert [token for ids in parts for token in ids] == tokenizer.encode(text, special=special)
+        for encode in (encode_chunks, encode_ahead):
+            parts = encode(tokenizer, split(text, lengths), special=special)
+            assert [token for ids in parts for token in ids] == tokenizer.encode(text, special=special)
 
     same()
 
@@ -87,6 +90,27 @@ def test_reading_is_lazy() -> None:
             yield "word " * 10_000
 
     assert next(encode_chunks(GPT2, endless()))[:2] == GPT2.encode("word word")
+
+
+def test_a_mistake_far_into_a_text_is_heard_from_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "_ENOUGH", 100)
+    read = []
+
+    def text() -> Iterator[str]:
+        for number in range(1000):
+            read.append(number)
+            yield "some words " * 30 if number != 50 else "some words " * 29 + "and worse "
+
+    def encode(text: str, *, special: bool = False) -> list[int]:
+        if "worse" in text:
+            raise InputError("no token for this")
+        return [len(text)]
+
+    tokenizer = copy.copy(GPT2)
+    monkeypatch.setattr(tokenizer, "encode", encode)
+    with pytest.raises(InputError, match="no token for this"):
+        list(encode_ahead(tokenizer, text()))
+    assert len(read) < 100
 
 
 def test_a_long_text_without_a_safe_place_is_searched_once() -> None:
