@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gptcli.show.pictures import LONGEST_BAR
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
-    from rich.table import Table
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.table import Column, Table
 
 BARS = ""
 """How columns of bars are headed."""
@@ -59,12 +59,18 @@ def _without(whole: "Table", headings: Sequence[str]) -> "Table":
     if not headings:
         return whole
     kept = [column for column in whole.columns if column.header not in headings]
+    made = _emptied(whole, kept)
+    for row, cells in zip(whole.rows, zip(*(column.cells for column in kept), strict=True), strict=True):
+        made.add_row(*cells, style=row.style, end_section=row.end_section)
+    return made
+
+
+def _emptied(whole: "Table", kept: "Sequence[Column]") -> "Table":
+    """A table with some of its columns, and no row."""
     made = copy(whole)
     made.columns, made.rows = [], []
     for column in kept:
         made.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap, min_width=column.min_width)
-    for row, cells in zip(whole.rows, zip(*(column.cells for column in kept), strict=True), strict=True):
-        made.add_row(*cells, style=row.style, end_section=row.end_section)
     return made
 
 
@@ -79,5 +85,20 @@ def _told(blocks: "list[Table]", whole: "Table", without: Sequence[str]) -> "lis
 def _fits(made: "Table", console: "Console", options: "ConsoleOptions") -> bool:
     """Whether a table has room for its columns, with its bars as short as they may be."""
     bars = sum(column.header == BARS for column in made.columns)
-    most = made.__rich_measure__(console, options.update(width=1000)).maximum
+    most = _widest(made).__rich_measure__(console, options.update(width=1000)).maximum
     return most - bars * (LONGEST_BAR - _SHORTEST_BAR) <= options.max_width
+
+
+def _widest(made: "Table") -> "Table":
+    """The table with one row, of each column's widest cell: as wide, and measured at once however long it is."""
+    short = _emptied(made, made.columns)
+    short.add_row(*(max(column.cells, key=_width, default="") for column in made.columns))
+    return short
+
+
+def _width(cell: "RenderableType") -> int:
+    """The columns that a text takes; anything else is as wide as it gets room."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    return max(map(cell_len, str(cell).splitlines()), default=0) if isinstance(cell, (str, Text)) else 0

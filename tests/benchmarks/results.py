@@ -19,9 +19,9 @@ medians, quartiles in brackets. The limit is the memory's read bandwidth, measur
 2026: the best of a run), divided by the bytes of weights that a token needs. What is measured, and how, stands at the
 head of `tests/benchmarks/bench_decode.py` and `bench_startup.py`.
 
-These machines are rented, and neighbours share what no measurement here can see: with AMX, whose unit serves two
-hardware threads, float32 prompts suffer most. On November 27, 2026, some hours apart, the same code read GPT-2 medium's
-prompts at 385 and at 272 tokens/s, 1.13 x and 0.86 x the best peer; decoding stayed ahead (1.29 x and 1.26 x).
+These machines are rented, and neighbours share what no measurement here can see: the memory, the third cache and, with
+AMX, the unit that multiplies and serves two hardware threads. Within a day the same code read GPT-2 medium's float32
+prompts at 272 and at 385 tokens/s. Figures of one section can be compared with each other, not with another's.
 """
 
 
