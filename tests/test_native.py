@@ -105,7 +105,7 @@ def test_prompts_are_as_exact_as_float32(kind: Any, level: int) -> None:
     """Against float64, and not much farther from it than PyTorch's float32: some channels and weights are large."""
     config = GPTConfig(vocab_size=97, n_positions=128, n_embd=576, n_layer=2, n_head=9)
     model, generator = random_model(config), np.random.default_rng(4)
-    model.wpe.weight[:, [3, 500]] += 30.0  # type: ignore[index,operator]
+    model.wpe.weight[:, [3, 500]] += 30.0
     for name, weight in model.named_parameters():
         if weight.dim() == 2 and name not in ("wpe.weight", "lm_head.weight"):
             heavy = torch.from_numpy(generator.standard_t(5, weight.shape)).float() * weight.shape[-1] ** -0.5
@@ -325,7 +325,21 @@ def as_dtype(values: Any, dtype: str) -> Any:
 def test_matrices_are_kept_as_they_are_stored(shape: tuple[int, int], dtype: str, level: int) -> None:
     """Turned or not, in every kind: against numpy's and torch's rounding."""
     engine = NativeEngine(SHAPES["as gpt2"], threads=2, level=level)
-    stored, values = as_dtype(np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32), dtype)
+    drawn = np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+    # Of halves and of bfloat16: what is subnormal, ties, and nearly too large.
+    borders = [
+        2**-24,
+        2**-25,
+        -3 * 2**-25,
+        2**-14 - 2**-25,
+        1 + 2**-11,
+        -1 - 3 * 2**-11,
+        1 + 2**-8,
+        1 + 3 * 2**-8,
+        65280.0,
+    ]
+    drawn.flat[1 : 1 + len(borders)] = borders[: drawn.size - 1]
+    stored, values = as_dtype(drawn, dtype)
     largest = np.abs(values).max(axis=1)
     expected = {kind: as_dtype(values, kind)[0] for kind in ("F32", "F16", "BF16")}
     expected["int8"] = np.rint(values * (np.float32(127) / largest)[:, None]).astype(np.int8)

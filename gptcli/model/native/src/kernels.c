@@ -248,5 +248,5 @@ static float sum(const float *x, size_t n, int how) {
 
 const kernels KERNELS = {
     NAME, rows, shorten, DIGITS, row, tile, tile_rows, WHOLE, TALL, WIDE, {FEW, FEW, FEW, FEW_INT8, FEW_INT4}, norm, finish,
-    softmax, scores, mix, quantize, largest_of, exp_sum, sum, NULL, NULL, NULL,
+    softmax, scores, mix, keep, largest_of, exp_sum, sum, NULL, NULL, NULL,
 };

@@ -98,7 +98,7 @@ typedef struct {
     /* out[s] = q . keys[s] * scale, and out = sum of p[s] values[s], both over rows of d floats. */
     void (*scores)(const float *q, const float *keys, int count, int d, float scale, float *out);
     void (*mix)(const float *p, const float *values, int count, int d, float factor, float *out);
-    void (*quantize)(matrix *w, int row, const float *x); /* round.h: a row of an INT8 or INT4 matrix */
+    void (*keep)(matrix *w, int row, const float *x); /* round.h: a row of a matrix, rounded to its kind */
     /* choose.h: the k largest and their places, -1 where one is NaN; and the sum of exp(x - largest). */
     int (*largest)(const float *x, int n, int k, int *places, float *values);
     double (*exp_sum)(const float *x, int n, float largest);

@@ -1,4 +1,4 @@
-/* A row of numbers in 8 or 4 bits. Part of kernels.c, compiled for each instruction set: plain loops of a fixed length, which
+/* A row of numbers in fewer bits. Part of kernels.c, compiled for each instruction set: plain loops of a fixed length, which
  * compilers turn into vector instructions. */
 #ifndef GPTCLI_ROUND_H
 #define GPTCLI_ROUND_H
@@ -94,12 +94,22 @@ static void to_group(const float *x, uint8_t *out, uint16_t *scale) {
     for (int i = 0; i < GROUP / 2; i++) out[i] = (uint8_t)(place[i] | place[i + GROUP / 2] << 4);
 }
 
-/* One row of a matrix in 8 or 4 bits. */
-static void quantize(matrix *w, int index, const float *x) {
+static void to_half(const float *x, int n, uint16_t *out) {
+    int i = 0;
+    for (; i + LANES <= n; i += LANES) v_to_half(out + i, v_load(x + i));
+    for (; i < n; i++) out[i] = half_of(x[i]);
+}
+
+/* One row of a matrix, rounded to its kind. */
+static void keep(matrix *w, int index, const float *x) {
     char *place = (char *)w->data + (size_t)index * w->row_bytes;
-    if (w->kind == INT8) {
-        w->scale[index] = to_int8(x, w->columns, (int8_t *)place);
-        return;
+    switch (w->kind) {
+        case FLOAT32: memcpy(place, x, w->row_bytes); return;
+        case FLOAT16: to_half(x, w->columns, (uint16_t *)place); return;
+        case BFLOAT16:
+            for (int i = 0; i < w->columns; i++) ((uint16_t *)place)[i] = brain_of(x[i]);
+            return;
+        case INT8: w->scale[index] = to_int8(x, w->columns, (int8_t *)place); return;
     }
     for (int k = 0; k < w->columns; k += GROUP)
         to_group(x + k, (uint8_t *)place + k / 2, (uint16_t *)(place + w->columns / 2) + k / GROUP);

@@ -48,6 +48,12 @@ static inline uint16_t half_of(float value) {
     return (uint16_t)(sign | (kept + 0xfff + (kept >> 13 & 1)) >> 13);
 }
 
+/* The upper half of a float32, rounded, ties to even. */
+static inline uint16_t brain_of(float value) {
+    const uint32_t bits = bits_of_float(value);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 static inline float float_of_brain(uint16_t brain) { return float_of_bits((uint32_t)brain << 16); }
 
 #if defined(__AVX512F__)
@@ -82,6 +88,9 @@ static inline void v_sums(const vec x[4], const float *by, float *out) { /* each
 }
 static inline float v_largest(vec a) { return _mm512_reduce_max_ps(a); }
 static inline vec v_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+static inline void v_to_half(uint16_t *p, vec x) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
 static inline vec v_brain(const uint16_t *p) {
     __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
@@ -150,6 +159,9 @@ static inline float v_largest(vec a) {
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_shuffle_ps(half, half, 1)));
 }
 static inline vec v_half(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+static inline void v_to_half(uint16_t *p, vec x) {
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
 static inline vec v_brain(const uint16_t *p) {
     __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
@@ -204,6 +216,7 @@ static inline void v_sums(const vec x[4], const float *by, float *out) {
 }
 static inline float v_largest(vec a) { return vmaxvq_f32(a); }
 static inline vec v_half(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+static inline void v_to_half(uint16_t *p, vec x) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(x))); }
 static inline vec v_brain(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 static inline vec v_int8(const int8_t *p) {
     int32_t four; /* exactly four bytes: a vector load would read past a row's end */
@@ -252,6 +265,7 @@ static inline void v_sums(const vec x[4], const float *by, float *out) {
 }
 static inline float v_largest(vec a) { return a; }
 static inline vec v_half(const uint16_t *p) { return float_of_half(*p); }
+static inline void v_to_half(uint16_t *p, vec x) { *p = half_of(x); }
 static inline vec v_brain(const uint16_t *p) { return float_of_brain(*p); }
 static inline vec v_int8(const int8_t *p) { return (float)*p; }
 typedef int64_t longs;

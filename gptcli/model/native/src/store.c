@@ -1,13 +1,11 @@
 /* Matrices made from a checkpoint's numbers: turned so that a row is what one output needs, and quantised where asked. */
 #define _GNU_SOURCE
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
 #include "native.h"
-#include "simd.h"
 
 enum { HUGE_PAGE = 2 << 20 };
 static const int NUMBER_BYTES[] = {4, 2, 2, 1}; /* by kind, up to INT8 */
@@ -59,11 +57,6 @@ double memory_bandwidth(const kernels *k, int megabytes, int times) {
     }
     huge_free(data);
     return best;
-}
-
-static uint16_t brain_of(float value) {
-    uint32_t bits = bits_of_float(value);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 typedef struct {
@@ -124,20 +117,6 @@ static void turn(const matrix *source, int first, int count, char *to, size_t ne
     else turn_sized(source, first, count, to, next, 2);
 }
 
-static void put(const kernels *k, matrix *w, int row, const float *x) {
-    char *place = (char *)w->data + (size_t)row * w->row_bytes;
-    switch (w->kind) {
-        case FLOAT32: memcpy(place, x, w->row_bytes); break;
-        case FLOAT16:
-            for (int i = 0; i < w->columns; i++) ((uint16_t *)place)[i] = half_of(x[i]);
-            break;
-        case BFLOAT16:
-            for (int i = 0; i < w->columns; i++) ((uint16_t *)place)[i] = brain_of(x[i]);
-            break;
-        default: k->quantize(w, row, x);
-    }
-}
-
 /* Rows that are kept as the source has them. */
 static void copy_rows(const filling *f, int first, int count) {
     char *to = (char *)f->w->data + first * f->w->row_bytes;
@@ -154,7 +133,7 @@ static void convert_rows(const filling *f, int first, int count, float *x, char 
     }
     for (int r = 0; r < count; r++) {
         f->k->row(&rows, f->transposed ? r : first + r, 0, f->w->columns, x);
-        put(f->k, f->w, first + r, x);
+        f->k->keep(f->w, first + r, x);
     }
 }
 
