@@ -4,6 +4,8 @@ import codecs
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from gptcli.errors import InputError
@@ -48,7 +50,9 @@ def _with_end(chunks: Iterable[bytes]) -> Iterator[tuple[bool, bytes]]:
     yield True, b""
 
 
-def encode_chunks(tokenizer: Tokenizer, chunks: Iterable[str], *, special: bool = False) -> Iterator[list[int]]:
+def encode_chunks(
+    tokenizer: Tokenizer, chunks: Iterable[str], *, special: bool = False, ahead: bool = False
+) -> Iterator[list[int]]:
     """The ids of a long text, some at a time.
 
     The text is cut only where that changes nothing. Where a tokenizer's pattern offers no such place, or the text has
@@ -58,45 +62,31 @@ def encode_chunks(tokenizer: Tokenizer, chunks: Iterable[str], *, special: bool 
         tokenizer: whose ids they are.
         chunks: the text.
         special: as in ``Tokenizer.encode``.
+        ahead: encode in several threads, and read on before the first ids are known: for what is wanted as a whole.
 
     Raises:
         InputError: as ``Tokenizer.encode``.
     """
-    for part in _parts(tokenizer, chunks):
-        yield tokenizer.encode(part, special=special)
-
-
-def encode_ahead(tokenizer: Tokenizer, chunks: Iterable[str], *, special: bool = False) -> Iterator[list[int]]:
-    """The same, in several threads: reads on before the first ids are known, so for what is wanted as a whole.
-
-    Args:
-        tokenizer: whose ids they are.
-        chunks: the text.
-        special: as in ``Tokenizer.encode``.
-
-    Raises:
-        InputError: as ``Tokenizer.encode``.
-    """
+    encode = partial(tokenizer.encode, special=special)
     parts = _parts(tokenizer, chunks)
-    for first in parts:  # alone: it makes what all of them need, and mostly there is no other
-        yield tokenizer.encode(first, special=special)
-        break
-    threads = default_threads()
-    pool, under_way = None, deque["Future[list[int]]"]()
-    try:
-        for part in parts:
-            if pool is None:
-                from concurrent.futures import ThreadPoolExecutor
+    # The first one alone: it makes what all of them need, and mostly there is no other.
+    yield from map(encode, islice(parts, 1) if ahead else parts)
+    second = next(parts, None)
+    if second is None:
+        return
+    from concurrent.futures import ThreadPoolExecutor
 
-                pool = ThreadPoolExecutor(threads)
-            under_way.append(pool.submit(tokenizer.encode, part, special=special))
+    threads, under_way = default_threads(), deque["Future[list[int]]"]()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for part in chain([second], parts):
+            under_way.append(pool.submit(encode, part))
             if len(under_way) > threads:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
     finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 def _parts(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[str]:

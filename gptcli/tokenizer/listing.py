@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 from gptcli.errors import InputError
 from gptcli.tokenizer.bpe import Tokenizer
-from gptcli.tokenizer.chunks import encode_ahead, encode_chunks
+from gptcli.tokenizer.chunks import encode_chunks
 
 # Characters of ids before the first of them are handed out: a mistake in fewer is found before anything is printed.
 _MANY_IDS = 1 << 17
@@ -98,7 +98,7 @@ def tokenize_text(
             yield chunk
 
     kept: list[int] = []
-    for ids in encode_ahead(tokenizer, counted(), special=special):
+    for ids in encode_chunks(tokenizer, counted(), special=special, ahead=True):
         count += len(ids)
         if keep is None or len(kept) < keep:
             kept += ids if keep is None else ids[: keep - len(kept)]

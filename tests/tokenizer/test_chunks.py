@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from gptcli.errors import InputError
 from gptcli.tokenizer import Tokenizer, chunks, decode_chunks, encode_chunks, gpt2_tokenizer, patterns, tokenizer_for
-from gptcli.tokenizer.chunks import encode_ahead
 from tests.tokenizer import reference
 from tests.tokenizer.test_files import KINDS
 
@@ -52,8 +51,8 @@ def test_chunks_give_the_ids_of_the_whole(
     @settings(max_examples=250, deadline=None)
     @given(TEXTS, st.lists(st.integers(0, 9), max_size=12), st.booleans())
     def same(text: str, lengths: list[int], special: bool) -> None:
-        for encode in (encode_chunks, encode_ahead):
-            parts = encode(tokenizer, split(text, lengths), special=special)
+        for ahead in (False, True):
+            parts = encode_chunks(tokenizer, split(text, lengths), special=special, ahead=ahead)
             assert [token for ids in parts for token in ids] == tokenizer.encode(text, special=special)
 
     same()
@@ -109,7 +108,7 @@ def test_a_mistake_far_into_a_text_is_heard_from_a_thread(monkeypatch: pytest.Mo
     tokenizer = copy.copy(GPT2)
     monkeypatch.setattr(tokenizer, "encode", encode)
     with pytest.raises(InputError, match="no token for this"):
-        list(encode_ahead(tokenizer, text()))
+        list(encode_chunks(tokenizer, text(), ahead=True))
     assert len(read) < 100
 
 

@@ -137,7 +137,7 @@ static void configure(void) {
         uint16_t bytes[16];
         uint8_t rows[16];
     } all = {.palette = 1};
-    for (int tile = 0; tile < 8; tile++) all.bytes[tile] = 64, all.rows[tile] = EDGE;
+    for (int tile = 0; tile < 8; tile++) all.bytes[tile] = DEPTH, all.rows[tile] = EDGE;
     _tile_loadconfig(&all);
 }
 
@@ -160,7 +160,7 @@ static void put(const matrix *w, int first, int count, const float *sums, float 
  * where they belong: all of an activation's at once, as its next band lies far from its last in y. `value` is room for EDGE x
  * ACROSS. */
 static void finish_bands(worker *me, const linear *job, int first, int last, const float *sums, size_t band_sums,
-                                float *value) {
+                         float *value) {
     for (int m = 0; m < job->m; m += EDGE, sums += EDGE * BAND) {
         for (int done = 0; first + done < last; done += BAND)
             put(job->w, first + done, last - first - done, sums + done / BAND * band_sums, value + done);
