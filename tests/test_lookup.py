@@ -7,10 +7,10 @@ import pytest
 
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.generation.loop import Limits, generate, new_samples
-from gptcli.generation.sampling import Sampling
 from gptcli.model.lookup import LookupEngine, guess
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.torch_engine import TorchEngine
+from gptcli.sampling.settings import Sampling
 from tests.gpt2_reference import load_folder
 
 PROMPT = "One day, Lily saw a big red ball. Lily saw a big red ball. Lily saw a"

@@ -107,6 +107,7 @@ def generate(
 
         return follow(run.model, device=run.device.value, dtype=run.dtype.value, n_head=run.n_head)
 
+    from gptcli.sampling.draw import seed_or_drawn
     from gptcli.show.console import check_save
     from gptcli.show.keyboard import check_terminal
 
@@ -121,7 +122,7 @@ def generate(
     options.belongs("--explain", given=explain, explain_top=explain_top)
     options.belongs("--explain or --pick", given=explain or pick or replay is not None, save=save)
     sampling = choosing.sampling()
-    seed = options.seed_or_drawn(choosing.seed)
+    seed = seed_or_drawn(choosing.seed)
     if save is not None:
         check_save(save)
     if pick:

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from gptcli.errors import InputError
 from gptcli.generation.loop import Limits, Sample, Step, generate
-from gptcli.generation.sampling import Sampling
 from gptcli.generation.streaming import TextStream
 from gptcli.generation.turns import Format, Part, Prompt, Role, Turn
 from gptcli.generation.writing import known
 from gptcli.model.engine import Engine
+from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import Tokenizer
 
 

@@ -7,10 +7,12 @@ from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
 from gptcli.generation.explaining import Explanation, Offer, explain, offer
 from gptcli.generation.loop import Limits, Row, Sample, choose, finish_reason, read_newest, window
-from gptcli.generation.sampling import Logits, Sampling, generator_for
 from gptcli.generation.writing import Request, known, prompt_ids
 from gptcli.model.engine import Engine
 from gptcli.model.lookup import rewinding
+from gptcli.sampling.draw import generator_for
+from gptcli.sampling.filters import Logits
+from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import Tokenizer
 
 # Who chose a token: somebody from the list, somebody by typing it, or the sampler.

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gptcli.generation.loop import Step
-from gptcli.generation.sampling import Logits, Sampling, softmax
 from gptcli.generation.writing import Completion, Piece, Writing
 from gptcli.probability.distribution import Candidate, Distribution, cut_by_filters, distribution
+from gptcli.sampling.filters import Logits
+from gptcli.sampling.settings import Sampling
+from gptcli.sampling.softmax import softmax
 from gptcli.tokenizer import Tokenizer
 
 

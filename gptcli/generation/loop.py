@@ -11,9 +11,11 @@ from typing import Literal
 import numpy as np
 
 from gptcli.errors import InputError
-from gptcli.generation.sampling import Kept, Logits, Sampling, draw, generator_for
-from gptcli.generation.shortlist import shortlist
 from gptcli.model.engine import Engine
+from gptcli.sampling.draw import draw, generator_for
+from gptcli.sampling.filters import Logits
+from gptcli.sampling.settings import Kept, Sampling
+from gptcli.sampling.shortlist import shortlist
 
 Overflow = Literal["slide", "stop"]
 FinishReason = Literal["eos", "stop", "length"]
@@ -195,7 +197,7 @@ def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = Non
         GptcliError: the model's numbers overflowed.
     """
     sample = row.sample
-    listed = shortlist(logits, sampling.few, normalize=sample.scored)
+    listed = shortlist(logits, sampling.shortlist_size, normalize=sample.scored)
     kept = sampling.keep(logits, lambda: sample.all_ids, listed.ids)
     if not kept.ids.size:
         raise InputError("the filters leave no token to choose: loosen --no-repeat-ngram or --logit-bias")

@@ -6,14 +6,14 @@ Joins the tokenizer, the engine and the generation loop. It decides nothing abou
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from gptcli.errors import InputError
 from gptcli.generation.loop import Limits, Sample, Step, generate, new_samples, window
-from gptcli.generation.sampling import Sampling
 from gptcli.generation.streaming import TextStream
 from gptcli.model.engine import Engine
+from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import Tokenizer
 
 
@@ -252,7 +252,7 @@ def with_logit_bias(sampling: Sampling, tokenizer: Tokenizer, entries: Sequence[
             pieces = ", ".join(repr(tokenizer.decode([token])) for token in ids)
             raise InputError(f"--logit-bias {entry!r}: {text!r} is {len(ids)} tokens ({pieces}), and has to be one")
         biases[ids[0]] = bias
-    return replace(sampling, logit_bias=biases)
+    return sampling.changed(logit_bias=biases)
 
 
 def _bias(number: str) -> float | None:

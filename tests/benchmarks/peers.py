@@ -28,8 +28,8 @@ def gptcli(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[str
     """The loop behind ``gptcli generate``, on whichever engine it takes."""
     from gptcli.checkpoint.open import open_checkpoint
     from gptcli.generation.loop import Limits, generate, new_samples
-    from gptcli.generation.sampling import Sampling
     from gptcli.model.native import library
+    from gptcli.sampling.settings import Sampling
 
     quantize: Any = weights if weights in ("int8", "int4") else "none"
     dtype = weights if quantize == "none" else "auto"

@@ -20,13 +20,14 @@ from typer.testing import CliRunner, Result
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.cli import app
-from gptcli.generation.sampling import FILTER_ORDER
+from gptcli.sampling.filters import FILTERS
 from gptcli.show.text import token_text
 from tests.conftest import Run, command
 from tests.gpt2_reference import random_gpt2
 from tests.show.test_pick import on_terminal
 
 TALES = bundled_folder() / "tales"
+ORDER = [each.name for each in FILTERS]
 
 
 def gptcli(*arguments: str, text: str | None = None, **options: Any) -> Result:
@@ -183,9 +184,9 @@ def test_bytes_and_characters_that_stdout_cannot_hold(run_gptcli: Run) -> None:
 
 def test_help_lists_the_filters_in_their_order() -> None:
     shown = gptcli("--help", env={"COLUMNS": "120"}).stdout
-    places = [re.search(rf"--{name}\b", shown) for name in FILTER_ORDER]
+    places = [re.search(rf"--{name}\b", shown) for name in ORDER]
     starts = [place.start() for place in places if place is not None]
-    assert len(starts) == len(FILTER_ORDER)
+    assert len(starts) == len(ORDER)
     assert starts == sorted(starts)
 
 

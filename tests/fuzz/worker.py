@@ -28,8 +28,8 @@ from gptcli.checkpoint.source import find
 from gptcli.embedding.load import open_embedding
 from gptcli.errors import GptcliError
 from gptcli.generation.loop import Limits
-from gptcli.generation.sampling import Sampling
 from gptcli.generation.writing import Request, Writing
+from gptcli.sampling.settings import Sampling
 from gptcli.show.models import draw_description
 from gptcli.show.text import visible
 from gptcli.tokenizer import Tokenizer, tokenizer_for
