@@ -147,7 +147,7 @@ def _show_completion(shell: Shell | None) -> None:
         from gptcli.completion import SCRIPTS
         from gptcli.completion.outline import outline
 
-        print(SCRIPTS[shell.value](outline()), end="")
+        print(SCRIPTS[shell.value](outline(app)), end="")
         raise typer.Exit
 
 

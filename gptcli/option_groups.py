@@ -154,3 +154,13 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return flat
+
+
+def with_epilog(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command what its help ends with, which Typer wants apart from the docstring."""
+
+    def added(command: Callable[..., None]) -> Callable[..., None]:
+        command.epilog = text  # type: ignore[attr-defined]
+        return command
+
+    return added

@@ -73,5 +73,5 @@ def test_completion_script_is_printed(shell: str) -> None:
 
     done = CliRunner().invoke(app, ["--show-completion", shell])
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout in files().values()
+    assert done.stdout in files(app).values()
     assert CliRunner().invoke(app, ["--show-completion", "tcsh"]).exit_code == 2

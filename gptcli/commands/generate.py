@@ -9,7 +9,7 @@ import typer
 from gptcli import options
 from gptcli.errors import InputError
 from gptcli.inputs import prompts_argument, read_text_file
-from gptcli.option_groups import EngineOptions, SamplingOptions, grouped
+from gptcli.option_groups import EngineOptions, SamplingOptions, grouped, with_epilog
 
 
 class Overflow(str, Enum):
@@ -23,7 +23,7 @@ _LENGTH = "Length"
 _OUTPUT = "Output"
 _INSIDE = "Looking inside"
 
-EPILOG = """
+_EPILOG = """
 Examples:
 
 \b
@@ -45,6 +45,7 @@ A model too large for one device: torchrun gives each of N processes (GPUs, wher
 """
 
 
+@with_epilog(_EPILOG)
 @grouped
 def generate(
     prompt: Annotated[list[str] | None, typer.Argument(help="Text to continue; - reads stdin. Repeatable.")] = None,

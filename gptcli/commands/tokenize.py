@@ -9,6 +9,7 @@ import typer
 
 from gptcli.errors import InputError
 from gptcli.inputs import text_argument
+from gptcli.option_groups import with_epilog
 from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, SaveOption
 from gptcli.show.console import present, print_json, stdout_console, stdout_is_terminal
 from gptcli.show.text import visible
@@ -21,7 +22,7 @@ _DRAWN_TOKENS = 1000
 _DRAWN_PIECES = 100
 _READ_SIZE = 1 << 17
 
-EPILOG = """
+_EPILOG = """
 Examples:
 
 \b
@@ -34,6 +35,7 @@ Examples:
 """
 
 
+@with_epilog(_EPILOG)
 def tokenize(
     text: Annotated[
         list[str] | None,

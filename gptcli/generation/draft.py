@@ -5,11 +5,12 @@ from typing import Any, Literal
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
-from gptcli.generation.explaining import Explanation, Offer, explain, offer
+from gptcli.generation.explaining import explain
 from gptcli.generation.loop import Limits, Row, Sample, choose, finish_reason, read_newest, window
 from gptcli.generation.writing import Request, known, prompt_ids
 from gptcli.model.engine import Engine
 from gptcli.model.lookup import rewinding
+from gptcli.probability.choice import Explanation, Offer, offer
 from gptcli.sampling.draw import generator_for
 from gptcli.sampling.filters import Logits
 from gptcli.sampling.settings import Sampling

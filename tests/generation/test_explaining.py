@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptcli.checkpoint.open import Checkpoint
-from gptcli.generation.explaining import Cut, Explainer, explain, offer
+from gptcli.generation.explaining import Explainer, explain
 from gptcli.generation.loop import Limits, Sample, Step, generate, new_samples
 from gptcli.generation.writing import Request, Writing
+from gptcli.probability.choice import Cut, offer
 from gptcli.sampling.settings import Kept, Sampling
 from gptcli.tokenizer import gpt2_tokenizer
 from tests.toy_engine import ToyEngine, random_table

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from gptcli.generation.explaining import Explanation, explain
+from gptcli.generation.explaining import explain
 from gptcli.generation.loop import Sample, Step
+from gptcli.probability.choice import Explanation
 from gptcli.sampling.settings import Kept, Sampling
 from gptcli.show import explain as pictures
 from gptcli.show.passage import Passage, short_percent
