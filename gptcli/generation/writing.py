@@ -149,13 +149,6 @@ class Writing:
     def __iter__(self) -> Iterator[Piece]:
         """Write; the last piece of a completion has all of its text out."""
         by_sample = {id(completion.sample): completion for completion in self.completions}
-        fresh: dict[int, str] = {}
-
-        def stopped(step: Step) -> bool:
-            stream = by_sample[id(step.sample)].stream
-            fresh[id(step.sample)] = stream.push(step.token)
-            return stream.stopped
-
         steps = generate(
             self._engine,
             [completion.sample for completion in self.completions],
@@ -163,13 +156,12 @@ class Writing:
             self.request.limits,
             seed=self.request.seed,
             n_vocab=self._n_vocab,
-            stopped=stopped,
         )
         self.clock.started = time.perf_counter()
         for step in steps:
             self.clock.tick()
             completion = by_sample[id(step.sample)]
-            text = fresh.pop(id(step.sample), "")
+            text = text_of(step, completion.stream)
             if completion.finish_reason is not None:
                 text += completion.stream.finish()
             yield Piece(completion, step, text)
@@ -194,6 +186,16 @@ class Writing:
             "sample": completion.sample.number,
             "timings": self.clock.timings(),
         }
+
+
+def text_of(step: Step, stream: TextStream) -> str:
+    """The text that becomes certain with a step: nothing of an end-of-text token, and a stop text ends the sample."""
+    if step.sample.finish_reason == "eos":
+        return ""
+    text = stream.push(step.token)
+    if stream.stopped:
+        step.sample.finish_reason = "stop"
+    return text
 
 
 def _completion(prompt: str, sample: Sample, tokenizer: Tokenizer, stops: Sequence[str]) -> Completion:

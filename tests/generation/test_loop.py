@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import GptcliError, InputError
-from gptcli.generation.loop import Limits, Overflow, Sample, Step, generate, new_samples
+from gptcli.generation.loop import Limits, Overflow, Sample, generate, new_samples
 from gptcli.model.torch_engine import TorchEngine
 from gptcli.sampling.settings import Sampling
 from gptcli.sampling.softmax import log_softmax
@@ -141,12 +141,13 @@ def test_samples_that_end_leave_the_batch_and_the_others_go_on() -> None:
 
 
 def test_the_caller_may_stop_a_sample() -> None:
-    def after_three(step: Step) -> bool:
-        assert step.sample.ids[-1] == step.token
-        return len(step.sample.ids) == 3
-
     made = new_samples([[1], [2]])
-    steps = list(generate(ToyEngine(random_table(9)), made, PLAIN, Limits(9), seed=1, stopped=after_three))
+    steps = []
+    for step in generate(ToyEngine(random_table(9)), made, PLAIN, Limits(9), seed=1):
+        assert step.sample.ids[-1] == step.token
+        if len(step.sample.ids) == 3:
+            step.sample.finish_reason = "stop"
+        steps.append(step)
     assert [(len(sample.ids), sample.finish_reason) for sample in made] == [(3, "stop")] * 2
     assert [step.sample.prompt for step in steps] == [0, 1] * 3
 
