@@ -148,7 +148,7 @@ def benchmark(
     engine = checkpoint.engine
     about = _about(engine)
     ids = np.random.default_rng(0).integers(0, checkpoint.n_vocab, engine.n_positions).tolist()
-    engine.prefill([ids[:8]], 16)  # what happens only once, happens now
+    engine.prefill([ids[:8]], min(16, engine.n_positions))  # what happens only once, happens now
     reading = []
     for tokens in sorted({min(prompt, engine.n_positions) for prompt in PROMPTS}):
         progress(f"reading {tokens} tokens")
@@ -163,7 +163,7 @@ def benchmark(
     config = checkpoint.blueprint.config
     decoding = []
     for context, rate in steps.items():
-        nbytes = about["weight_bytes"] + 2 * config.n_layer * context * config.n_embd * about["cache_itemsize"]
+        nbytes = about["weight_bytes"] + context * config.cached_per_token * about["cache_itemsize"]
         limit = bandwidth / nbytes if bandwidth else None
         decoding.append(Decoding(context, rate, nbytes, limit, rate.median / limit if limit else None))
     del about["cache_itemsize"]

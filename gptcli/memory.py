@@ -47,7 +47,7 @@ def explained(
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        ways = [_half(config, cached(config, rows, capacity))] if dtype == "float32" else []
+        ways = [_half(config, rows * capacity * config.cached_per_token)] if dtype == "float32" else []
         if device != "cpu":
             ways.append("--device cpu")
             if to_run and _runs_in_c(config):
@@ -85,11 +85,6 @@ def weights(config: GPTConfig, dtype: str) -> int:
     return int(total)
 
 
-def cached(config: GPTConfig, rows: int, capacity: int) -> int:
-    """Numbers that the keys and values of a context are."""
-    return 2 * config.n_layer * rows * capacity * config.n_embd
-
-
 def _half(config: GPTConfig, numbers: int) -> str:
     return f"--dtype bfloat16 ({_needed(weights(config, 'bfloat16'), numbers * 2)})"
 
@@ -108,7 +103,7 @@ def _runs_in_c(config: GPTConfig) -> bool:
 def _advice(
     config: GPTConfig, device: str, dtype: str, rows: int, capacity: int, ways: list[str], context_dtype: str = ""
 ) -> str:
-    context = cached(config, rows, capacity) * int(_BYTES[context_dtype or dtype])
+    context = rows * capacity * config.cached_per_token * int(_BYTES[context_dtype or dtype])
     takes, held = _needed(weights(config, dtype), context), ""
     if context:
         ways = [*ways, "a shorter prompt or a smaller -n" + (", fewer texts at once" if rows > 1 else "")]

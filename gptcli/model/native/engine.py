@@ -73,7 +73,8 @@ class NativeEngine:
         self._checked(-1 if not self._handle else 0)
         self._owner = _Owner(found, self._handle)
         self._cache, self._cache_at = np.empty(0, np.float32), 0
-        self._shape: tuple[int, ...] = ()
+        self._shape: tuple[int, ...] = ()  # layers, 2, rows, numbers of a row
+        self._capacity = 0
         self._lengths: list[int] = []
         self._kept: Kind = "F32"
         self.matrices: list[str] = []  # names of those that it has
@@ -156,8 +157,8 @@ class NativeEngine:
 
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
-        config = self.config
-        self._shape = (config.n_layer, 2, len(rows), config.n_head * capacity * config.head_size)
+        _, keys, _ = self.config.qkv_widths
+        self._shape, self._capacity = (self.config.n_layer, 2, len(rows), capacity * keys), capacity
         self._lengths = [0] * len(rows)
         self._make_cache()
         return np.concatenate([self._prompt(row, ids, logits=True) for row, ids in enumerate(rows)])
@@ -216,7 +217,7 @@ class NativeEngine:
     ) -> NDArray[np.float32]:
         # One array, and no numpy but for the logits: after a step, all of Python has to come back into the caches.
         numbers = array("i", (*ids, *rows, *positions, *wanted))
-        capacity = self._shape[3] // self.config.n_embd
+        capacity = self._capacity
         if max(positions) >= capacity:
             raise IndexError(f"position {max(positions)} of a row that may grow to {capacity}")
         place, count, nbytes = numbers.buffer_info()[0], len(ids), numbers.itemsize * len(ids)
@@ -249,5 +250,5 @@ class NativeEngine:
             raise self._no_memory()
 
     def _no_memory(self) -> GptcliError:
-        rows, capacity = (self._shape[2], self._shape[3] // self.config.n_embd) if self._shape else (0, 0)
+        rows, capacity = (self._shape[2], self._capacity) if self._shape else (0, 0)
         return out_of_memory_in_c(self.config, KIND_NAMES.get(self._kept, self._kept), rows, capacity)
