@@ -47,10 +47,12 @@ def explained(
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        from gptcli.model.native.weights import why_not
+
         ways = [_half(config, rows * capacity * config.cached_per_token)] if dtype == "float32" else []
         if device != "cpu":
             ways.append("--device cpu")
-            if to_run and _runs_in_c(config):
+            if to_run and why_not(config) is None:
                 ways.append(f"--device cpu --quantize int8 ({size(weights(config, 'int8'))} for the weights)")
         raise GptcliError(_advice(config, device, dtype, rows, capacity, ways)) from error
 
@@ -91,13 +93,6 @@ def _half(config: GPTConfig, numbers: int) -> str:
 
 def _needed(held: int, context: int) -> str:
     return f"{size(held)} for the weights" + (f" and {size(context)} for the context" if context else "")
-
-
-def _runs_in_c(config: GPTConfig) -> bool:
-    from gptcli.model.native.library import available
-    from gptcli.model.native.weights import supports
-
-    return available() and supports(config)
 
 
 def _advice(

@@ -203,12 +203,10 @@ class GPT(nn.Module):
 
     def _turns(self, positions: Tensor, length: int) -> Tensor:
         """Rotary cosines and sines of positions, all below ``length``: [B, T] -> [B, 1 for the heads, T, R / 2, 2]."""
-        if len(self._table) < length:  # by doubling, up to the context
-            rows = max(length, min(2 * len(self._table), self.config.n_positions))
+        if len(self._table) < length or self._table.device != positions.device:
+            rows = max(length, min(2 * len(self._table), self.config.n_positions))  # by doubling, up to the context
             with torch.inference_mode(False):
-                self._table = torch.from_numpy(rotary_table(self.config, rows))
-        if self._table.device != positions.device:
-            self._table = self._table.to(positions.device)
+                self._table = torch.from_numpy(rotary_table(self.config, rows)).to(positions.device)
         return self._table[positions].unsqueeze(1)
 
     def embed(self, ids: Tensor, positions: Tensor) -> Tensor:

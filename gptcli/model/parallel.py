@@ -19,6 +19,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from itertools import accumulate
 from typing import Any
@@ -36,6 +37,7 @@ from gptcli.errors import GptcliError, InputError
 from gptcli.model import ranks
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.config import GPTConfig
+from gptcli.model.engine import EngineFacts
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine
 
@@ -169,7 +171,8 @@ class Group:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every rank; the leading one ends the others
         engine = _ShardEngine(model, self.size)
         while call := json.loads(self.tell("")):
-            getattr(engine, call[0])(*call[1:])
+            with suppress(IndexError):  # as on the leading rank: an engine checks before it computes
+                getattr(engine, call[0])(*call[1:])
 
     def tell(self, message: str) -> str:
         """The leading rank's message, on every rank.
@@ -225,6 +228,19 @@ class Leader:
         """The context length in tokens."""
         return self._engine.n_positions
 
+    @property
+    def guessed(self) -> int | None:
+        """It does not guess."""
+        return None
+
+    def facts(self) -> EngineFacts:
+        """What it is (see ``Engine.facts``): the whole model's, whose bytes the ranks read together."""
+        return replace(self._engine.facts(), name=f"PyTorch, {self._group.size} processes", why_not_c=None)
+
+    def new_session(self) -> "Leader":
+        """There is none (see ``Engine.new_session``)."""
+        raise InputError("several processes hold this model, and read one batch at a time: leave out torchrun")
+
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
         logits: NDArray[np.float32] = self._call("prefill", [[int(token) for token in row] for row in rows], capacity)
@@ -234,6 +250,15 @@ class Leader:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
         logits: NDArray[np.float32] = self._call("step", [int(token) for token in ids])
         return logits
+
+    def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Read several tokens of a batch of one row (see ``Engine.extend``)."""
+        logits: NDArray[np.float32] = self._call("extend", [int(token) for token in ids])
+        return logits
+
+    def rewind(self, count: int) -> None:
+        """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
+        self._call("rewind", count)
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
         """Forget one row and read these ids in its place (see ``Engine.refill``)."""
@@ -255,8 +280,12 @@ class Leader:
             together, self._together = self._together, False
             assert together, "the other ranks were let go"
             self._group.tell(json.dumps([name, *arguments]))
-            with self._group.talk():
-                result = getattr(self._engine, name)(*arguments)
+            try:
+                with self._group.talk():
+                    result = getattr(self._engine, name)(*arguments)
+            except IndexError:  # refused before anything was computed, by every rank (see ``Group.follow``)
+                self._together = True
+                raise
             self._together = True
         return result
 
