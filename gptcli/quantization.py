@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptcli.errors import InputError
 
@@ -112,9 +112,11 @@ def _logits(name: str, quantize: "Quantize", n_head: int | None) -> "tuple[NDArr
     from gptcli.checkpoint.open import open_checkpoint
 
     checkpoint = open_checkpoint(name, device="cpu", n_head=n_head, quantize=quantize, to="run")
-    engine: Any = checkpoint.engine
+    engine = checkpoint.engine
     ids = checkpoint.tokenizer.encode(_TEXT)[: engine.n_positions]
     if len(ids) < 2 or max(ids) >= checkpoint.n_vocab:
         raise InputError(f"{name}: its tokenizer does not know plain English, so there is nothing to compare")
     engine.prefill([ids[:1]], len(ids))
-    return engine.extend(ids[1:])[:, : checkpoint.n_vocab], getattr(engine, "bytes_per_step", None)
+    facts = engine.facts()
+    nbytes = facts.weight_bytes if facts.weights == quantize else None  # else torch ran it, in its own
+    return engine.extend(ids[1:])[:, : checkpoint.n_vocab], nbytes

@@ -20,7 +20,7 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.model.native import library
 from gptcli.model.native.engine import NativeEngine
-from gptcli.model.native.weights import Kind, supports
+from gptcli.model.native.weights import Kind, why_not
 from gptcli.model.quantize import LEVELS, dequantized, kind_of
 from gptcli.model.torch_engine import TorchEngine
 from tests.checkpoint.zoo import CONFIGS, reference, understand
@@ -222,11 +222,11 @@ def test_engines_beside_each_other_do_not_meet() -> None:
     first.prefill([[1, 2, 3]], 10)
     expected = first.step([4])
     first.rewind(1)
-    second = first.beside()
+    second = first.new_session()
     second.prefill([[9, 8], [7]], 60)
     assert np.array_equal(first.step([4]), expected)
     del first
-    assert np.array_equal(second.beside().prefill([[1, 2, 3]], 10), second.prefill([[1, 2, 3]], 10))
+    assert np.array_equal(second.new_session().prefill([[1, 2, 3]], 10), second.prefill([[1, 2, 3]], 10))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -281,7 +281,7 @@ def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
     theirs.save_pretrained(tmp_path)
     blueprint, header = understand(tmp_path)
     engine = native_engine(blueprint, header, device="cpu", dtype="float32")
-    assert supports(blueprint.config) == (engine is not None)
+    assert (why_not(blueprint.config) is None) == (engine is not None)
     if engine is None:
         return
     ids = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5, 3, 3]
@@ -354,10 +354,25 @@ def test_matrices_are_kept_as_they_are_stored(shape: tuple[int, int], dtype: str
 
 
 def test_shapes_it_does_not_know_are_left_to_torch() -> None:
-    assert supports(SHAPES["bare"])
-    assert not supports(GPTConfig(positions="rotary", rotary_dim=4))
-    assert not supports(GPTConfig(norm="post"))
-    assert not supports(GPTConfig(windows=(None, 4) * 6))
+    assert why_not(SHAPES["bare"]) == library.unavailable()
+
+
+@pytest.mark.skipif(not library.available(), reason="it runs nothing here")
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"positions": "rotary", "rotary_dim": 4}, "rotary positions"),
+        ({"norm": "post"}, "norms behind the sub-layers"),
+        ({"windows": (None, 4) * 6}, "local attention"),
+        ({"n_kv_head": 4}, "key heads that queries share"),
+        ({"head_width": 32}, "heads that are not as wide together as the model"),
+        ({"gated": True, "activation": "silu"}, "a gate in the MLP, the activation silu"),
+        ({"norm_kind": "rms", "norm_bias": False}, "RMS norms"),
+        ({"n_layer": 0}, "no layers"),
+    ],
+)
+def test_it_says_which_shapes_it_does_not_know(fields: dict[str, Any], said: str) -> None:
+    assert why_not(GPTConfig(**fields)) == f"the engine in C does not run models with {said}"
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["int8", "int4"]))

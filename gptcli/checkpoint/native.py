@@ -11,8 +11,7 @@ from gptcli.checkpoint.families import Blueprint
 from gptcli.checkpoint.header import Header, TensorInfo
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
-from gptcli.model.native.library import available
-from gptcli.model.native.weights import Kind, as_float32, is_matrix, supports
+from gptcli.model.native.weights import Kind, as_float32, is_matrix, why_not
 from gptcli.model.quantize import kind_of
 from gptcli.model.shapes import parameter_shapes
 
@@ -45,7 +44,7 @@ def native_engine(
         CheckpointError: the file of quantised matrices is not of this model.
         GptcliError: there is no memory.
     """
-    if not (available() and supports(blueprint.config) and (device == "cpu" or (device == "auto" and no_gpu()))):
+    if why_not(blueprint.config) is not None or not (device == "cpu" or (device == "auto" and no_gpu())):
         return None
     parts = {name: [header.tensors[key] for key in part.keys] for name, part in blueprint.tensors.items()}
     if any(part.how == "regrouped" for part in blueprint.tensors.values()):

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.source import Source, find, no_weights
-from gptcli.model.engine import Engine, Quantize, SharedEngine
+from gptcli.model.engine import Engine, Quantize
 from gptcli.tokenizer import Tokenizer, tokenizer_for
 
 if TYPE_CHECKING:  # torch takes a while to import, and the engine in C does without
@@ -71,9 +71,10 @@ class Checkpoint:
     def another_engine(self) -> Engine:
         """An engine of the same weights with a batch of its own, so that it does not disturb what ``engine`` reads.
 
-        Not for a model that several processes hold.
+        Raises:
+            InputError: several processes hold the model.
         """
-        return cast(SharedEngine, self.engine).beside()
+        return self.engine.new_session()
 
     def _new_engine(self) -> Engine:
         if (self.to == "both" or "model" not in self.__dict__) and self.group is None:

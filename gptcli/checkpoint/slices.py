@@ -28,12 +28,13 @@ class Files:
     Args:
         header: of the checkpoint.
         dtype: that the model is to have.
+        qkv_widths: how its ``c_attn`` divides (see ``GPTConfig``).
     """
 
     _LIMIT = 1 << 25
 
-    def __init__(self, header: Header, dtype: torch.dtype) -> None:
-        self._header, self._dtype = header, dtype
+    def __init__(self, header: Header, dtype: torch.dtype, qkv_widths: tuple[int, int, int]) -> None:
+        self._header, self._dtype, self._qkv_widths = header, dtype, qkv_widths
         self._mapped = all(tensor.dtype == _FORMAT_NAMES[dtype] for tensor in header.tensors.values())
         self._open: dict[Path, Any] = {}
         self._read = 0
@@ -50,7 +51,7 @@ class Files:
             self._read = 0
         if file not in self._open:
             self._open[file] = _open(file)
-        stored = read_stored(self._open[file], part, key, share)
+        stored = read_stored(self._open[file], part, key, share, self._qkv_widths)
         self._read += stored.numel() * stored.element_size()
         # A view would keep the whole mapping: a tensor that is not converted, among others that are, is copied.
         return stored if self._mapped or stored.dtype != self._dtype else stored.clone()
@@ -63,7 +64,7 @@ def _open(file: Path) -> Any:
         raise CheckpointError(f"{file} cannot be opened: {error}") from error
 
 
-def read_stored(file: Any, part: Part, key: str, share: tuple[int, Sequence[tuple[int, int]]] | None = None) -> Tensor:
+def read_stored(file: Any, part: Part, key: str, share: Share | None, qkv_widths: tuple[int, int, int]) -> Tensor:
     """One stored tensor of a ``Part``, cut such that what is made of the cut ones is the share.
 
     Args:
@@ -72,6 +73,7 @@ def read_stored(file: Any, part: Part, key: str, share: tuple[int, Sequence[tupl
         key: the stored tensor, one of ``part.keys``.
         share: a dimension of our tensor and the ranges of it that are wanted: of q, k and v the same heads, where it
             has those three. None wants all.
+        qkv_widths: rows of q, k and v, where our tensor has those three.
 
     Returns:
         The stored tensor, or its share, in the file's own layout.
@@ -83,9 +85,12 @@ def read_stored(file: Any, part: Part, key: str, share: tuple[int, Sequence[tupl
     if part.how == "transposed":
         dim = 1 - dim
     elif part.how == "stacked":  # each stored tensor is one of q, k and v, and counts its rows from 0
-        ranges = ranges[:1]
-    elif part.how == "regrouped":  # q, k and v of one head lie together
-        ranges = [(3 * start, 3 * stop) for start, stop in ranges[:1]]
+        place = part.keys.index(key)
+        before, (start, stop) = sum(qkv_widths[:place]), ranges[place]
+        ranges = [(start - before, stop - before)]
+    elif part.how == "regrouped":  # a key and a value head, and the query heads that share them, lie together
+        rows, of_queries = sum(qkv_widths), qkv_widths[0]
+        ranges = [(start * rows // of_queries, stop * rows // of_queries) for start, stop in ranges[:1]]
     view = file.get_slice(key)
     pieces = [view[slice(start, stop)] if dim == 0 else view[:, slice(start, stop)] for start, stop in ranges]
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)

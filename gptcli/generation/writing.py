@@ -144,7 +144,12 @@ class Writing:
     @property
     def guessed(self) -> int | None:
         """Tokens that the engine had read before they were chosen; None where it does not guess."""
-        return getattr(self._engine, "accepted", None)
+        return self._engine.guessed
+
+    @property
+    def why_not_c(self) -> str | None:
+        """Why the engine in C does not write this, in a sentence without its full stop (see ``EngineFacts``)."""
+        return self._engine.facts().why_not_c
 
     def __iter__(self) -> Iterator[Piece]:
         """Write; the last piece of a completion has all of its text out."""

@@ -201,3 +201,5 @@ def show_stats(writing: Writing) -> None:
     if peak is not None:
         parts.append(f"peak memory {peak / 1e6:,.0f} MB")
     notice(" · ".join([*parts, f"seed {writing.request.seed}"]))
+    if writing.why_not_c is not None:
+        notice(f"written by PyTorch: {writing.why_not_c}")

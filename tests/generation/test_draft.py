@@ -128,20 +128,6 @@ def test_a_text_with_mistakes_taken_back_is_the_text_without_to_the_last_bit(
     assert texts[0] == texts[1]
 
 
-def test_an_engine_that_cannot_go_back_reads_again(engine: Any) -> None:
-    """Such as that of several processes."""
-    texts = []
-    for detours in ([3, 0, 5], [0, 0, 0]):
-        only = SimpleNamespace(
-            n_positions=24, prefill=engine.prefill, step=engine.step, refill=engine.refill, select=engine.select
-        )
-        made = draft(engine=only)
-        made._n_vocab = 97
-        mistaken(made, [1, 2, 3], detours)
-        texts.append((made.sample, made.steps, made._logits.tobytes()))
-    assert texts[0] == texts[1]
-
-
 def test_typed_text_becomes_tokens() -> None:
     made = draft(n=3)
     made.type("1\n2\n")

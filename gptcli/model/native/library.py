@@ -24,7 +24,18 @@ def library() -> ctypes.CDLL | None:
 
 def available() -> bool:
     """Whether the engine in C is there, is faster than torch here, and is not switched off (``GPTCLI_NATIVE=0``)."""
-    return os.environ.get("GPTCLI_NATIVE") != "0" and kernels() not in (None, "plain")
+    return unavailable() is None
+
+
+def unavailable() -> str | None:
+    """Why the engine in C runs no model at all here, in a sentence without its full stop; None where it can."""
+    if os.environ.get("GPTCLI_NATIVE") == "0":
+        return "the engine in C is switched off (GPTCLI_NATIVE=0)"
+    if library() is None:
+        return "the engine in C was not built, or does not load here"
+    if kernels() == "plain":
+        return "the engine in C knows no instructions of this processor that would make it faster than torch"
+    return None
 
 
 def kernels(level: int = BEST) -> str | None:
