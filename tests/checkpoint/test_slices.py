@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from gptcli.checkpoint.families.blueprint import How, Part
+from gptcli.checkpoint.header import read_file
 from gptcli.checkpoint.load import _make
-from gptcli.checkpoint.slices import read_stored
+from gptcli.checkpoint.slices import Files
 
 HEADS, SIZE, WIDTH = 4, 3, 12  # of a c_attn with 3 * HEADS * SIZE rows
 
@@ -25,8 +25,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def made(file: Path, part: Part, share: tuple[int, list[tuple[int, int]]] | None) -> Tensor:
-    with safe_open(file, framework="pt") as opened:
-        return _make(part, [read_stored(opened, part, key, share) for key in part.keys], SIZE).clone()
+    files = Files(read_file(file), torch.float32)
+    return _make(part, [files.read(part, key, share) for key in part.keys], SIZE)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -198,7 +198,7 @@ class NativeEngine:
             try:
                 self._cache = np.empty(needed, np.float32)
             except MemoryError as error:
-                raise self._no_memory() from error
+                raise self.no_memory() from error
             self._cache_at = self._cache.ctypes.data
 
     def _prompt(self, row: int, ids: Sequence[int], *, logits: bool) -> NDArray[np.float32]:
@@ -246,8 +246,9 @@ class NativeEngine:
 
     def _checked(self, result: int) -> None:
         if result:
-            raise self._no_memory()
+            raise self.no_memory()
 
-    def _no_memory(self) -> GptcliError:
+    def no_memory(self) -> GptcliError:
+        """The error where there is no memory for the weights, or the context."""
         rows, capacity = (self._shape[2], self._shape[3] // self.config.n_embd) if self._shape else (0, 0)
         return out_of_memory_in_c(self.config, KIND_NAMES.get(self._kept, self._kept), rows, capacity)
