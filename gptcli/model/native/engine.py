@@ -1,10 +1,13 @@
 """The C engine behind the ``Engine`` protocol: it keeps the weights; Python keeps the cache."""
 
 import ctypes
+import os
 from array import array
 from collections.abc import Sequence
 from copy import copy
 from threading import Lock
+from typing import ClassVar
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +37,25 @@ _SPARE = 64
 class _Owner:
     """What all engines of the same weights hold, so that the last of them frees these, and one at a time reads."""
 
+    _all: ClassVar["WeakSet[_Owner]"] = WeakSet()
+
     def __init__(self, found: ctypes.CDLL, handle: int) -> None:
         self._library, self._handle = found, handle
         self.turn = Lock()
+        self._all.add(self)
+
+    @classmethod
+    def forked(cls) -> None:
+        """In a child: the thread whose turn it was when the process forked is not here to end it."""
+        for owner in list(cls._all):
+            owner.turn = Lock()
 
     def __del__(self) -> None:
         self._library.gptcli_free(self._handle)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Owner.forked)
 
 
 class NativeEngine:
