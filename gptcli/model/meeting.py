@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from datetime import timedelta
+from typing import Any
 
 import torch.distributed as dist
 
@@ -49,7 +50,7 @@ class _Patience:
         time.sleep(0.1)
 
 
-def meet(rank: int, size: int) -> dist.Store:
+def meet(rank: int, size: int) -> Any:
     """Wait until all processes are there.
 
     Args:
@@ -57,7 +58,7 @@ def meet(rank: int, size: int) -> dist.Store:
         size: how many there are to be.
 
     Returns:
-        The store at which they met.
+        torch's store at which they met.
 
     Raises:
         InputError: ``MASTER_ADDR`` or ``MASTER_PORT`` is missing, or is none.
@@ -73,7 +74,8 @@ def meet(rank: int, size: int) -> dist.Store:
     try:
         # The keeper listens to all, and reaches itself whatever name others have for it.
         name = "127.0.0.1" if keeps else host
-        store = dist.TCPStore(name, port, size, keeps, _ANSWER, wait_for_workers=False)
+        # torch documents it, and does not mark it as exported.
+        store = dist.TCPStore(name, port, size, keeps, _ANSWER, wait_for_workers=False)  # type: ignore[attr-defined]
         arrived = store.add(_ARRIVED, 1)
         while arrived < size:
             ranks = f"RANK 0 to {size - 1} are to be, WORLD_SIZE={size}"
