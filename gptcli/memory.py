@@ -7,22 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gptcli.errors import GptcliError
+from gptcli.limits import is_out_of_memory
 from gptcli.model.config import GPTConfig
 from gptcli.model.shapes import parameter_shapes
 from gptcli.show.text import size
 
 # Bytes of one weight of a matrix, with its share of the scales: one for 32 weights in 4 bits.
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "int4": 0.5 + 2 / 32}
-# What torch says beside its OutOfMemoryError, which only GPUs raise.
-_SIGNS = ("can't allocate memory", "Cannot allocate memory", "not enough memory", "out of memory")
-GENERAL = "out of memory: try a smaller model, --dtype bfloat16, or a shorter text"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, numpy or torch could not get memory, on whichever device."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
 @contextmanager

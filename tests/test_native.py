@@ -245,6 +245,29 @@ def test_a_child_runs_a_model_of_its_own() -> None:
     assert done.stdout.split() == ["child", "0"], done.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("busy", ["turn.acquire()", "Thread(target=write_on, daemon=True).start(); time.sleep(0.2)"])
+def test_a_child_of_a_process_that_generates(busy: str) -> None:
+    """Also where the thread that read when the process forked had the engine to itself."""
+    script = (
+        "import os, time, warnings, gptcli\nfrom threading import Thread\n"
+        "warnings.simplefilter('ignore')\n"
+        "gpt = gptcli.load('tales', device='cpu')\n"
+        "def write(): return gpt.generate('Once', seed=1, max_new_tokens=3)\n"
+        "def write_on():\n    while True: gpt.generate('Once', max_new_tokens=50, ignore_eos=True)\n"
+        "text = write()\n"
+        "turn = gpt.checkpoint.engine._owner.turn\n"
+        f"{busy}\n"
+        "for _ in range(4):\n"
+        "    if not (child := os.fork()):\n"
+        "        os._exit(write() != text)\n"
+        "    print(os.waitpid(child, 0)[1], flush=True)\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["0"] * 4, done.stderr
+
+
 class Interrupted:
     """The library, and Ctrl-C after so many calls that read."""
 

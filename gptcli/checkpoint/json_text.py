@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gptcli.checkpoint.regular_file import opened
 from gptcli.errors import CheckpointError
 
 MAX_JSON_BYTES = 100_000_000
@@ -67,11 +68,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         CheckpointError: it cannot be read, or has more than 100 MB.
     """
-    try:
-        if not path.is_file():  # also keeps us from waiting on a pipe or reading a device
-            raise CheckpointError(f"{path} is missing, or is not a regular file")
-        if (size := path.stat().st_size) > MAX_JSON_BYTES:
-            raise CheckpointError(f"{path} is too large for what it should be: {size:,} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    with opened(path) as (file, version):
+        if version.size > MAX_JSON_BYTES:
+            raise CheckpointError(f"{path} is too large for what it should be: {version.size:,} bytes")
+        return file.read(version.size)

@@ -80,7 +80,7 @@ def load_gpt(
         The GPT in eval mode.
 
     Raises:
-        CheckpointError: a file cannot be read, or a weight holds NaN or infinity.
+        CheckpointError: a file cannot be read or changed meanwhile, or a weight holds NaN or infinity.
         InputError: a weight is too large for ``dtype``.
         GptcliError: there is not enough memory.
     """
@@ -101,6 +101,7 @@ def load_gpt(
             if quantize != "none" and name.endswith("weight") and weights[name].dim() == 2 and name != "wpe.weight":
                 rounded = dequantized(weights[name].float().cpu().numpy(), kind_of(name, quantize))
                 weights[name] = torch.from_numpy(rounded).to(device=device, dtype=dtype)
+    header.check_unchanged()
     if group is not None:
         weights = {name: group.place(wanted[name], weight) for name, weight in weights.items()}
     _assign(model, weights)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gptcli.checkpoint.families import Blueprint
 from gptcli.checkpoint.header import Header, TensorInfo
+from gptcli.checkpoint.mapped import map_tensor
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.weights import Kind, as_float32, is_matrix, why_not
@@ -41,7 +42,7 @@ def native_engine(
         anew: work these out though they be kept in a file.
 
     Raises:
-        CheckpointError: the file of quantised matrices is not of this model.
+        CheckpointError: a file changed after its header was read, or that of quantised matrices is not of this model.
         GptcliError: there is no memory.
     """
     if why_not(blueprint.config) is not None or not (device == "cpu" or (device == "auto" and no_gpu())):
@@ -64,15 +65,23 @@ def native_engine(
             matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
             quantized.fill(engine, kept, matrices, parameter_shapes(blueprint.config))
             parts = {name: infos for name, infos in parts.items() if name not in matrices}
-    for name, infos in parts.items():
-        stored, held = _read(infos)
-        rounded = kinds[name] == "F16" and held != "F16"
-        if rounded and np.abs(as_float32(stored, held)).max(initial=0) > np.finfo(np.float16).max:
-            return None  # torch's loader says which tensor is too large
-        turned = blueprint.tensors[name].how == "transposed"
-        if not engine.fill(name, stored, held, kinds[name], transposed=turned):
-            return None  # NaN or infinity: torch's loader says where
+    try:
+        for name, infos in parts.items():
+            if not _fill(engine, name, infos, kinds[name], transposed=blueprint.tensors[name].how == "transposed"):
+                return None  # torch's loader says what is wrong
+    except MemoryError as error:
+        raise engine.no_memory() from error
+    header.check_unchanged()
     return engine
+
+
+def _fill(engine: NativeEngine, name: str, infos: list[TensorInfo], kind: Kind, *, transposed: bool) -> bool:
+    """Give the engine one weight; False where numbers are too large for ``kind``, or hold NaN or infinity."""
+    stored, held = _read(infos)
+    rounded = kind == "F16" and held != "F16"
+    if rounded and np.abs(as_float32(stored, held)).max(initial=0) > np.finfo(np.float16).max:
+        return False
+    return engine.fill(name, stored, held, kind, transposed=transposed)
 
 
 def no_gpu() -> bool:
@@ -89,9 +98,7 @@ def _widest(infos: list[TensorInfo]) -> Kind:
 
 def _read(infos: list[TensorInfo]) -> tuple[NDArray[Any], str]:
     """The stored tensors of a part as one array, and its dtype: theirs where it is the same, else float32."""
-    arrays: list[NDArray[Any]] = [
-        np.memmap(info.file, _STORED[info.dtype], "r", offset=info.start, shape=info.shape or (1,)) for info in infos
-    ]
+    arrays = [map_tensor(info, _STORED[info.dtype]) for info in infos]
     dtype = _widest(infos)
     if len(arrays) == 1:
         return arrays[0], dtype

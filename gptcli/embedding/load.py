@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gptcli.checkpoint.header import Header, TensorInfo
 from gptcli.checkpoint.source import Source, find, no_weights
-from gptcli.embedding.matrix import Floats, Matrix, map_tensor
+from gptcli.embedding.matrix import Floats, Matrix, map_matrix
 from gptcli.embedding.tokens import TokenList
 from gptcli.embedding.words import WordList
 from gptcli.errors import CheckpointError, InputError
@@ -83,7 +83,7 @@ def open_embedding(name: str, *, unembedding: bool = False, leading_space: bool 
 
 def _word_vectors(source: Source, header: Header) -> Embedding:
     tensor = header.tensors.get("embedding.weight") or _only_matrix(header, source.folder)
-    matrix = map_tensor(tensor)
+    matrix = map_matrix(tensor)
     vocabulary = WordList(source.folder / "vocab.txt", lowercase=bool((source.config or {}).get("lowercase", False)))
     if len(vocabulary) != matrix.shape[0]:
         raise CheckpointError(
@@ -108,7 +108,7 @@ def _gpt(source: Source, header: Header, *, unembedding: bool, leading_space: bo
     # A model without an lm_head of its own writes with the matrix that it reads with.
     ours = "lm_head.weight" if unembedding and "lm_head.weight" in blueprint.tensors else "wte.weight"
     tensor = header.tensors[blueprint.tensors[ours].keys[0]]
-    matrix = map_tensor(tensor)
+    matrix = map_matrix(tensor)
     tokenizer = tokenizer_for(source.folder, matrix.shape[0])
     vocabulary = TokenList(tokenizer, matrix.shape[0], leading_space=leading_space)
     return Embedding(source.name, tensor.name, matrix, vocabulary)

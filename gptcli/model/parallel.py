@@ -39,6 +39,7 @@ from gptcli.model.cache import KeyValueCache
 from gptcli.model.config import GPTConfig
 from gptcli.model.engine import EngineFacts
 from gptcli.model.gpt import GPT
+from gptcli.model.meeting import meet
 from gptcli.model.torch_engine import TorchEngine
 
 # A rank waits as long as rank 0 takes to print, and a pager may keep that one waiting. Where a rank dies, the
@@ -58,14 +59,16 @@ class Group:
         device: where this process computes.
 
     Raises:
+        InputError: the environment does not say where they meet.
         GptcliError: the others cannot be reached.
     """
 
     def __init__(self, rank: int, size: int, device: torch.device) -> None:
         self.rank, self.size, self.device = rank, size, device
+        store = meet(rank, size)
         try:
             backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-            dist.init_process_group(backend, rank=rank, world_size=size, timeout=_PATIENCE)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
             atexit.register(_leave)
             self._mesh = init_device_mesh(device.type, (size,))
         except (RuntimeError, ValueError) as error:

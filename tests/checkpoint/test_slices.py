@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from gptcli.checkpoint.families.blueprint import How, Part
+from gptcli.checkpoint.header import read_file
 from gptcli.checkpoint.load import _make
-from gptcli.checkpoint.slices import read_stored
+from gptcli.checkpoint.slices import Files
 from gptcli.model.config import GPTConfig
 
 HEADS, SIZE, WIDTH = 4, 3, 12
@@ -27,9 +27,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def made(file: Path, part: Part, share: tuple[int, list[tuple[int, int]]] | None, config: GPTConfig = CONFIG) -> Tensor:
-    with safe_open(file, framework="pt") as opened:
-        stored = [read_stored(opened, part, key, share, config.qkv_widths) for key in part.keys]
-        return _make(part, stored, config).clone()
+    files = Files(read_file(file), torch.float32, config.qkv_widths)
+    return _make(part, [files.read(part, key, share) for key in part.keys], config)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

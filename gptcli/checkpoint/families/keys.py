@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from gptcli.checkpoint.families.blueprint import Blueprint, How, Part
 from gptcli.checkpoint.header import Header, TensorInfo
-from gptcli.errors import CheckpointError
+from gptcli.checkpoint.regular_file import opened
 from gptcli.model.config import GPTConfig
 
 # What DistributedDataParallel and torch.compile put before every key.
@@ -142,12 +142,9 @@ def _is_copy(one: TensorInfo, other: TensorInfo) -> bool:
 
 
 def _chunk(tensor: TensorInfo, place: int) -> bytes:
-    try:
-        with tensor.file.open("rb") as file:
-            file.seek(tensor.start + place)
-            return file.read(min(_CHUNK, tensor.nbytes - place))
-    except OSError as error:
-        raise CheckpointError(f"cannot read {tensor.file}: {error.strerror or error}") from error
+    with opened(tensor.file, tensor.version) as (file, _):
+        file.seek(tensor.start + place)
+        return file.read(min(_CHUNK, tensor.nbytes - place))
 
 
 def made_shape(part: Part, header: Header, config: GPTConfig | None = None) -> tuple[int, ...] | None:

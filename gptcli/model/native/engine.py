@@ -1,10 +1,13 @@
 """The C engine behind the ``Engine`` protocol: it keeps the weights; Python keeps the cache."""
 
 import ctypes
+import os
 from array import array
 from collections.abc import Sequence
 from copy import copy
 from threading import Lock
+from typing import ClassVar
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +39,25 @@ _SPARE, _FLOAT_BYTES = 64, 4
 class _Owner:
     """What all engines of the same weights hold, so that the last of them frees these, and one at a time reads."""
 
+    _all: ClassVar["WeakSet[_Owner]"] = WeakSet()
+
     def __init__(self, found: ctypes.CDLL, handle: int) -> None:
         self._library, self._handle = found, handle
         self.turn = Lock()
+        self._all.add(self)
+
+    @classmethod
+    def forked(cls) -> None:
+        """In a child: the thread whose turn it was when the process forked is not here to end it."""
+        for owner in list(cls._all):
+            owner.turn = Lock()
 
     def __del__(self) -> None:
         self._library.gptcli_free(self._handle)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Owner.forked)
 
 
 class NativeEngine:
@@ -223,7 +239,7 @@ class NativeEngine:
             try:
                 self._cache = np.empty(needed, np.float32)
             except MemoryError as error:
-                raise self._no_memory() from error
+                raise self.no_memory() from error
             self._cache_at = self._cache.ctypes.data
 
     def _prompt(self, row: int, ids: Sequence[int], *, logits: bool) -> NDArray[np.float32]:
@@ -269,9 +285,10 @@ class NativeEngine:
 
     def _checked(self, result: int) -> None:
         if result:
-            raise self._no_memory()
+            raise self.no_memory()
 
-    def _no_memory(self) -> GptcliError:
+    def no_memory(self) -> GptcliError:
+        """The error where there is no memory for the weights, or the context."""
         rows, capacity = (self._shape[2], self._capacity) if self._shape else (0, 0)
         return out_of_memory_in_c(self.config, self._weights, rows, capacity)
 

@@ -71,6 +71,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_bytes", size, [pointer]),
         ("gptcli_bandwidth", ctypes.c_double, [number] * 3),
         ("gptcli_free", None, [pointer]),
+        ("gptcli_watch", number, [ctypes.c_char_p, ctypes.c_longlong, ctypes.c_char_p]),
         ("gptcli_read", number, [pointer, number, *[pointer] * 4, *[number] * 3, pointer, pointer, number, number]),
     ):
         function = getattr(found, name)
