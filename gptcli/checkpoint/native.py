@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gptcli.checkpoint.content import Look, changed
 from gptcli.checkpoint.families import Blueprint
 from gptcli.checkpoint.header import Header, TensorInfo
+from gptcli.checkpoint.kept import BrokenKeptError, find
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.library import available
@@ -28,6 +30,7 @@ def native_engine(
     dtype: str,
     quantize: Quantize = "none",
     anew: bool = False,
+    notes: list[str] | None = None,
 ) -> NativeEngine | None:
     """The C engine with a checkpoint's weights, or None where it is not what the user wants or cannot do.
 
@@ -40,9 +43,10 @@ def native_engine(
         dtype: ``auto`` or ``float32`` keep the numbers of the file; ``float16`` and ``bfloat16`` round them.
         quantize: or keep matrices in 8 or 4 bits.
         anew: work these out though they be kept in a file.
+        notes: gets the reason where what is kept cannot be used.
 
     Raises:
-        CheckpointError: the file of quantised matrices is not of this model.
+        CheckpointError: the checkpoint's files change while they are read.
         GptcliError: there is no memory.
     """
     if not (available() and supports(blueprint.config) and (device == "cpu" or (device == "auto" and no_gpu()))):
@@ -52,28 +56,57 @@ def native_engine(
         return None
     if any(info.dtype not in _STORED for infos in parts.values() for info in infos):
         return None
-    engine = NativeEngine(blueprint.config)
     kinds: dict[str, Kind] = {
         name: kind_of(name, quantize) if quantize != "none" else _KINDS.get(dtype, _widest(infos))
         for name, infos in parts.items()
     }
     if quantize != "none" and not anew:
-        from gptcli.checkpoint import quantized
+        found = _from_kept(blueprint, header, quantize, kinds, notes)
+        if found is not None:
+            engine, look = found
+            vectors = {name: infos for name, infos in parts.items() if not is_matrix(name)}
+            if not _fill(engine, blueprint, vectors, kinds):
+                return None
+            if not look.unchanged():
+                raise changed(look)
+            return engine
+    engine = NativeEngine(blueprint.config)
+    return engine if _fill(engine, blueprint, parts, kinds) else None
 
-        kept = quantized.find(header, quantize)
-        if kept is not None:
-            matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
-            quantized.fill(engine, kept, matrices, parameter_shapes(blueprint.config))
-            parts = {name: infos for name, infos in parts.items() if name not in matrices}
+
+def _from_kept(
+    blueprint: Blueprint, header: Header, quantize: Quantize, kinds: dict[str, Kind], notes: list[str] | None
+) -> tuple[NativeEngine, Look] | None:
+    """An engine with the matrices that are kept of exactly these weights, and the look that found them to be."""
+    from gptcli.checkpoint.quantized import fill
+
+    try:
+        kept = find(header, blueprint, quantize)
+        if kept is None:
+            return None
+        engine = NativeEngine(blueprint.config)
+        matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
+        fill(engine, kept, matrices, parameter_shapes(blueprint.config))
+    except BrokenKeptError as error:
+        if notes is not None:
+            notes.append(str(error))
+        return None
+    return engine, kept.look
+
+
+def _fill(
+    engine: NativeEngine, blueprint: Blueprint, parts: dict[str, list[TensorInfo]], kinds: dict[str, Kind]
+) -> bool:
+    """Give an engine these weights; False where torch's loader has to say what is wrong with one."""
     for name, infos in parts.items():
         stored, held = _read(infos)
         rounded = kinds[name] == "F16" and held != "F16"
         if rounded and np.abs(as_float32(stored, held)).max(initial=0) > np.finfo(np.float16).max:
-            return None  # torch's loader says which tensor is too large
+            return False  # torch's loader says which tensor is too large
         turned = blueprint.tensors[name].how == "transposed"
         if not engine.fill(name, stored, held, kinds[name], transposed=turned):
-            return None  # NaN or infinity: torch's loader says where
-    return engine
+            return False  # NaN or infinity: torch's loader says where
+    return True
 
 
 def no_gpu() -> bool:
