@@ -258,7 +258,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_models; }
             ;;
         'models quantize')
-            options="--n-head --json --save -h --help"
+            options="--remove --n-head --json --save -h --help"
             case "$prev" in
                 --n-head) return ;;
                 --save) _gptcli_files; return ;;

@@ -270,7 +270,7 @@ complete -c gptcli -n '__gptcli_at \'bench\'' -s h -l help -d 'Show this message
 complete -c gptcli -n '__gptcli_at \'models\'' -a list -d 'List the models that have a name: bundled, downloaded, downloadable.'
 complete -c gptcli -n '__gptcli_at \'models\'' -a pull -d 'Download a model from the Hugging Face hub, or the newer version of one.'
 complete -c gptcli -n '__gptcli_at \'models\'' -a show -d 'Say what a checkpoint is: family, configuration, tokenizer, files.'
-complete -c gptcli -n '__gptcli_at \'models\'' -a quantize -d 'Keep a model\'s matrices in 8 or 4 bits, in a file beside it.'
+complete -c gptcli -n '__gptcli_at \'models\'' -a quantize -d 'Keep a model\'s matrices in 8 or 4 bits, in your cache.'
 complete -c gptcli -n '__gptcli_at \'models\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'models list\'' -l json -d 'Print JSON.'
@@ -292,6 +292,7 @@ complete -c gptcli -n '__gptcli_at \'models show\'' -s h -l help -d 'Show this m
 
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -a '(__gptcli_models)'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -a 'int8 int4'
+complete -c gptcli -n '__gptcli_at \'models quantize\'' -l remove -d 'Remove what is kept of it (without BITS: both).'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'

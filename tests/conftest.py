@@ -36,6 +36,12 @@ def _plain_environment() -> None:
         os.environ.pop(name, None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What gptcli keeps in its user's cache, it keeps in a folder of this run."""
+    os.environ["GPTCLI_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def tales() -> Any:
     """The bundled model as the commands open it: ``Checkpoint`` on the CPU in float32."""

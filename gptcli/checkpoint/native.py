@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gptcli.checkpoint.content import Look, changed
 from gptcli.checkpoint.families import Blueprint
 from gptcli.checkpoint.header import Header, TensorInfo
+from gptcli.checkpoint.kept import BrokenKeptError, find
 from gptcli.checkpoint.mapped import map_tensor
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
@@ -28,6 +30,7 @@ def native_engine(
     dtype: str,
     quantize: Quantize = "none",
     anew: bool = False,
+    notes: list[str] | None = None,
 ) -> NativeEngine | None:
     """The C engine with a checkpoint's weights, or None where it is not what the user wants or cannot do.
 
@@ -40,9 +43,10 @@ def native_engine(
         dtype: ``auto`` or ``float32`` keep the numbers of the file; ``float16`` and ``bfloat16`` round them.
         quantize: or keep matrices in 8 or 4 bits.
         anew: work these out though they be kept in a file.
+        notes: gets the reason where what is kept cannot be used.
 
     Raises:
-        CheckpointError: a file changed after its header was read, or that of quantised matrices is not of this model.
+        CheckpointError: the checkpoint's files changed after their headers were read.
         GptcliError: there is no memory.
     """
     if why_not(blueprint.config) is not None or not (device == "cpu" or (device == "auto" and no_gpu())):
@@ -52,27 +56,58 @@ def native_engine(
         return None
     if any(info.dtype not in _STORED for infos in parts.values() for info in infos):
         return None
-    engine = NativeEngine(blueprint.config)
     kinds: dict[str, Kind] = {
         name: kind_of(name, quantize) if quantize != "none" else _KINDS.get(dtype, _widest(infos))
         for name, infos in parts.items()
     }
     if quantize != "none" and not anew:
-        from gptcli.checkpoint import quantized
-
-        kept = quantized.find(header, quantize)
-        if kept is not None:
-            matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
-            quantized.fill(engine, kept, matrices, parameter_shapes(blueprint.config))
-            parts = {name: infos for name, infos in parts.items() if name not in matrices}
-    try:
-        for name, infos in parts.items():
-            if not _fill(engine, name, infos, kinds[name], transposed=blueprint.tensors[name].how == "transposed"):
-                return None  # torch's loader says what is wrong
-    except MemoryError as error:
-        raise engine.no_memory() from error
+        found = _from_kept(blueprint, header, quantize, kinds, notes)
+        if found is not None:
+            engine, look = found
+            vectors = {name: infos for name, infos in parts.items() if not is_matrix(name)}
+            if not _fill_all(engine, blueprint, vectors, kinds):
+                return None
+            if not look.unchanged():
+                raise changed(look)
+            return engine
+    engine = NativeEngine(blueprint.config)
+    if not _fill_all(engine, blueprint, parts, kinds):
+        return None
     header.check_unchanged()
     return engine
+
+
+def _from_kept(
+    blueprint: Blueprint, header: Header, quantize: Quantize, kinds: dict[str, Kind], notes: list[str] | None
+) -> tuple[NativeEngine, Look] | None:
+    """An engine with the matrices that are kept of exactly these weights, and the look that found them to be."""
+    from gptcli.checkpoint.quantized import fill
+
+    try:
+        kept = find(header, blueprint, quantize)
+        if kept is None:
+            return None
+        engine = NativeEngine(blueprint.config)
+        matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
+        fill(engine, kept, matrices, parameter_shapes(blueprint.config))
+    except BrokenKeptError as error:
+        if notes is not None:
+            notes.append(str(error))
+        return None
+    return engine, kept.look
+
+
+def _fill_all(
+    engine: NativeEngine, blueprint: Blueprint, parts: dict[str, list[TensorInfo]], kinds: dict[str, Kind]
+) -> bool:
+    """Give an engine these weights; False where torch's loader has to say what is wrong with one."""
+    try:
+        return all(
+            _fill(engine, name, infos, kinds[name], transposed=blueprint.tensors[name].how == "transposed")
+            for name, infos in parts.items()
+        )
+    except MemoryError as error:
+        raise engine.no_memory() from error
 
 
 def _fill(engine: NativeEngine, name: str, infos: list[TensorInfo], kind: Kind, *, transposed: bool) -> bool:

@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,12 +15,30 @@ from gptcli.limits import limit_reached
 
 @dataclass(frozen=True)
 class Version:
-    """What tells a file from another of the same name, and from itself once it was written to."""
+    """What tells a file from another of the same name, and from itself once it was written to.
+
+    Two are equal whatever their ``ctime_ns``, which a new link or another mode changes too; but it cannot be set back,
+    as ``mtime_ns`` can (see ``same_state``).
+    """
 
     device: int
     inode: int
     size: int
     mtime_ns: int
+    ctime_ns: int = field(compare=False)
+
+    def same_state(self, other: "Version") -> bool:
+        """Whether nothing at all happened to the file between the two."""
+        return astuple(self) == astuple(other)
+
+
+def version_of(file: Path | int) -> Version:
+    """What the system says of a file, or of an open one.
+
+    Raises:
+        OSError: it is not there.
+    """
+    return _version(os.stat(file))
 
 
 @contextmanager
@@ -64,7 +82,7 @@ def check_unchanged(path: Path, version: Version | None) -> None:
     if version is None:
         return
     try:
-        now = _version(os.stat(path))
+        now = version_of(path)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     if now != version:
@@ -82,7 +100,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _version(about: os.stat_result) -> Version:
-    return Version(about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+    return Version(about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
 
 
 def _not_regular(path: Path) -> CheckpointError:

@@ -61,7 +61,7 @@ void *gptcli_new(const int *shape, float epsilon, float scale, int threads, int 
     g->epsilon = epsilon, g->scale = scale;
     g->threads = pool_start(threads);
     g->k = kernels_for(level);
-    g->counter_count = 16 * g->layers + 16;
+    g->counter_count = 24 * g->layers + 24;
     g->blocks = calloc((size_t)g->layers + 1, sizeof *g->blocks);
     g->counters = calloc((size_t)g->counter_count, sizeof *g->counters);
     if (g->blocks && g->counters) return g;

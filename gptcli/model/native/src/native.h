@@ -19,12 +19,14 @@ enum { GROUP = 32, GROUP_BYTES = 18 };
 
 /* What INT8 and INT4 matrices are multiplied with: activations in 16 bits, SPAN columns with a step of their own. Their
  * products with the weights are whole numbers, and a quarter as much work as conversion to float32; what is lost is some
- * hundredth of what the weights lost. */
+ * hundredth of what the weights lost. Where one number is so much larger than the others that they would get too few steps, what
+ * 16 bits leave is multiplied as well, in 16 more: that is as exact as float32. */
 enum { SPAN = 1024, LONGEST = 127 * 256 + 127 }; /* LONGEST: of numbers that two signed bytes make up */
 typedef struct {
     const float *x;     /* [m, columns] */
     int16_t *whole;     /* [m, short_columns(columns)], zero behind a row's end */
-    float *step;        /* [m, spans(columns)]: x is whole * step; NaN where one of its numbers is not finite */
+    float *step;        /* [m, spans(columns)]: x is whole * step; NaN where one of its numbers is not finite; the first is -1
+                         * where there is nothing (see shortened in product.c) */
     int32_t *less;      /* [m, lesser(columns)]: see digits.h, which turns `whole` into something else */
 } activations;
 static inline int short_columns(int columns) { return padded(columns, 128); }
@@ -76,7 +78,7 @@ typedef struct {
     /* y[m * stride + r] = x[m] . row r for rows first..last and up to MOST activations. INT8 and INT4 take `whole`, and the
      * others `x`. */
     void (*rows)(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, onward then);
-    void (*shorten)(const float *x, int n, int16_t *whole, float *step); /* round.h: one activation in 16 bits */
+    int (*shorten)(const float *x, int n, int16_t *whole, float *step); /* round.h: one activation in 16 bits; 1: too few */
     /* digits.h: as `rows` takes it with INT8 or INT4; NULL: as it is. */
     void (*digits)(int kind, int columns, int16_t *whole, int32_t *less);
     /* One row of a matrix as float32. */

@@ -1,5 +1,8 @@
 /* Linear layers. A few activations: each row of the matrix is read once for all of them. Many (a long prompt): blocks of the
  * matrix are unpacked to float32 and multiplied in registers, so that every kind of weight runs at one speed. */
+#include <limits.h>
+#include <math.h>
+
 #include "native.h"
 
 enum { DEEP = 768, CHUNK = 256 }; /* columns of a block (whole groups of 4-bit weights), and rows finished at once */
@@ -13,13 +16,17 @@ static size_t whole_floats(int columns) {
 
 size_t packed_floats(const kernels *k, int m, int columns) {
     const size_t tiles = k->together ? k->together_packed(m, columns) : (size_t)padded(m, TALLEST) * columns;
-    const size_t shortened = short_floats(m, columns);
+    const size_t shortened = 2 * short_floats(m, columns);
     return tiles > shortened ? tiles : shortened;
 }
 
+/* Where a thread's room ends that holds the sums of `rows` and activations in 16 bits, and what they leave. */
+static size_t left_at(int columns) { return (size_t)MOST * CHUNK + 2 * short_floats(MOST, columns); }
+
 size_t linear_scratch(const kernels *k, int m, int columns) {
     const size_t tiles = k->together && m > MOST ? k->together_scratch(m, columns) : (size_t)(DEEP + LINE) * WIDEST;
-    const size_t few = (size_t)MOST * CHUNK + short_floats(MOST, columns), whole = k->whole_tile ? whole_floats(columns) : 0;
+    const size_t few = left_at(columns) + (size_t)(columns > CHUNK ? columns : CHUNK);
+    const size_t whole = k->whole_tile ? whole_floats(columns) + WIDEST : 0;
     const size_t most = tiles > few ? tiles : few;
     return most > whole ? most : whole;
 }
@@ -30,24 +37,45 @@ void finish_part(const worker *me, const linear *job, const float *sums, size_t 
         me->k->finish(sums + m * stride, bias, last - first, job->finish, job->activation, job->y + m * job->stride + first);
 }
 
-/* The activations as INT8 and INT4 matrices take them, and `rows` where it is for that. Few: every thread makes its own, which
- * saves a meeting. */
-static activations shortened(worker *me, const linear *job, int rows) {
+/* What 16 bits leave of an activation, in 16 more, as `rows` takes it. `left` is room for one. */
+static void leave(const worker *me, int kind, int columns, activations one, activations rest, float *left) {
+    for (int i = 0; i < columns; i++) left[i] = fmaf(-(float)one.whole[i], one.step[i / SPAN], one.x[i]);
+    me->k->shorten(left, columns, rest.whole, rest.step);
+    if (me->k->digits) me->k->digits(kind, columns, rest.whole, rest.less);
+}
+
+/* The activations as INT8 and INT4 matrices take them, and `rows` where it is for that; and what that leaves of those that have
+ * too few bits. Few: every thread makes its own, which saves a meeting. */
+static activations shortened(worker *me, const linear *job, int rows, activations *rest) {
     const int own = job->m <= MOST, columns = job->w->columns;
-    float *room = own ? me->scratch + MOST * CHUNK : job->packed;
+    float *room = own ? me->scratch + MOST * CHUNK : job->packed, *left = me->scratch + left_at(columns);
     const size_t m = (size_t)job->m, whole = m * (size_t)(short_columns(columns) / 2), less = m * (size_t)lesser(columns);
     const activations all = {job->x, (int16_t *)room, room + whole + less, (int32_t *)(room + whole)};
+    room += short_floats(job->m, columns);
+    *rest = (activations){job->x, (int16_t *)room, room + whole + less, (int32_t *)(room + whole)};
     tickets *counter = me->phase++;
     for (int m = 0, last = job->m; own || take(counter, job->m, 1, &m, &last);) {
         for (; m < last; m++) {
-            const activations one = from_place(all, m, columns);
-            me->k->shorten(one.x, columns, one.whole, one.step);
+            const activations one = from_place(all, m, columns), other = from_place(*rest, m, columns);
+            if (me->k->shorten(one.x, columns, one.whole, one.step)) leave(me, job->w->kind, columns, one, other, left);
+            else *other.step = -1;
             if (rows && me->k->digits) me->k->digits(job->w->kind, columns, one.whole, one.less);
         }
         if (own) return all;
     }
     meet();
     return all;
+}
+
+/* Add to sums [m, stride] of rows first..last what 16 bits left of the activations. `more` is room for as many sums. */
+static void add_rest(const worker *me, const matrix *w, int first, int last, activations rest, int m, float *sums, size_t stride,
+                     float *more) {
+    for (int i = 0; i < m; i++) {
+        const activations one = from_place(rest, i, w->columns);
+        if (*one.step < 0) continue;
+        me->k->rows(w, first, last, one, 1, more - first, stride, (onward){(const char *)w->data, 0});
+        for (int r = 0; r < last - first; r++) sums[i * stride + r] += more[r];
+    }
 }
 
 /* What is read when rows from `first` to `last` come next. */
@@ -57,8 +85,8 @@ static onward stretch(const matrix *w, int first, int last) {
 }
 
 /* Rows first..last of the matrix with all activations. */
-static void some(worker *me, const linear *job, activations all, int first, int last, onward then) {
-    float *value = me->scratch; /* [MOST, CHUNK] */
+static void some(worker *me, const linear *job, activations all, activations rest, int first, int last, onward then) {
+    float *value = me->scratch, *more = value + left_at(job->w->columns); /* [MOST, CHUNK] */
     for (int end; first < last; first = end) {
         end = last - first < CHUNK ? last : first + CHUNK;
         const onward next = end < last ? stretch(job->w, end, last) : then;
@@ -67,6 +95,7 @@ static void some(worker *me, const linear *job, activations all, int first, int 
             part.m = job->m - m < MOST ? job->m - m : MOST;
             part.y += (size_t)m * job->stride;
             me->k->rows(job->w, first, end, from_place(all, m, job->w->columns), part.m, value - first, CHUNK, next);
+            if (rest.whole) add_rest(me, job->w, first, end, from_place(rest, m, job->w->columns), part.m, value, CHUNK, more);
             finish_part(me, &part, value, CHUNK, first, end);
         }
     }
@@ -74,8 +103,8 @@ static void some(worker *me, const linear *job, activations all, int first, int 
 
 static void few(worker *me, const linear *job) {
     const matrix *w = job->w;
-    activations all = {.x = job->x};
-    if (w->kind >= INT8) all = shortened(me, job, 1);
+    activations all = {.x = job->x}, rest = all;
+    if (w->kind >= INT8) all = shortened(me, job, 1, &rest);
     tickets *counter = me->phase++;
     int first, last, next, end;
     const int behind = own_chunk(me->thread, w->rows, LEAST, &first, &last);
@@ -88,7 +117,7 @@ static void few(worker *me, const linear *job) {
             own_chunk(me->thread, job->next->rows, LEAST, &next, &end);
             then = stretch(job->next, next, end);
         }
-        some(me, job, all, first, last, then);
+        some(me, job, all, rest, first, last, then);
     }
 }
 
@@ -149,8 +178,9 @@ static void many(worker *me, const linear *job) {
  * some again. */
 static void many_whole(worker *me, const linear *job) {
     const int wide = me->k->wide, tall = me->k->tall, rows = job->w->rows, columns = job->w->columns;
-    const activations all = shortened(me, job, 0);
-    float *sums = me->scratch, *packed = sums + TALLEST * WIDEST;
+    activations rest;
+    const activations all = shortened(me, job, 0, &rest);
+    float *sums = me->scratch, *packed = sums + TALLEST * WIDEST, *more = sums + whole_floats(columns);
     tickets *counter = me->phase++;
     for (int first, last; take(counter, rows, wide, &first, &last);) {
         me->k->whole_pack(job->w, first, last - first, packed);
@@ -158,6 +188,7 @@ static void many_whole(worker *me, const linear *job) {
             const int from = m + tall <= job->m ? m : job->m - tall;
             const activations some = from_place(all, from, columns);
             me->k->whole_tile(job->w, packed, some.whole, some.step, sums);
+            add_rest(me, job->w, first, last, from_place(rest, from, columns), tall, sums, (size_t)wide, more);
             linear part = *job;
             part.m = from + tall - m;
             part.y += (size_t)m * job->stride;
@@ -166,9 +197,21 @@ static void many_whole(worker *me, const linear *job) {
     }
 }
 
+/* Whether 16 bits are too few for one of a prompt's activations. */
+static int too_few(worker *me, const linear *job) {
+    const int columns = job->w->columns;
+    int16_t *whole = (int16_t *)me->scratch;
+    float *step = me->scratch + left_at(columns);
+    tickets *counter = me->phase++, *found = me->phase++;
+    for (int m, last; take(counter, job->m, 1, &m, &last);)
+        if (me->k->shorten(job->x + (size_t)m * columns, columns, whole, step)) take(found, INT_MAX, 1, &m, &last);
+    meet();
+    return found->next > 0;
+}
+
 void linear_run(worker *me, const linear *job) {
     if (!job->together || job->m <= me->k->few[job->w->kind]) few(me, job);
-    else if (me->k->together) me->k->together(me, job);
+    else if (me->k->together && (job->w->kind != INT8 || !too_few(me, job))) me->k->together(me, job);
     else if (me->k->whole_tile && job->w->kind >= INT8) many_whole(me, job);
     else many(me, job);
 }

@@ -15,20 +15,25 @@ static float to_int8(const float *x, int n, int8_t *out) {
     return largest / 127.0f;
 }
 
-/* An activation in 16 bits: of each SPAN columns the largest becomes LONGEST. */
-static void shorten(const float *x, int n, int16_t *whole, float *step) {
+/* An activation in 16 bits: of each SPAN columns the largest becomes LONGEST. Returns whether they are too few for it: the others
+ * of a span are not zero, and yet less than ENOUGH steps in the mean. */
+static int shorten(const float *x, int n, int16_t *whole, float *step) {
+    enum { ENOUGH = 64 };
+    int few = 0;
     for (int start = 0; start < n; start += SPAN, x += SPAN, whole += SPAN, step++) {
         const int count = n - start < SPAN ? n - start : SPAN;
-        vec most = v_zero(), zero = v_zero();
-        float largest = 0, rest = 0; /* zero and rest: NaN where a number is not finite */
+        vec most = v_zero(), zero = v_zero(), sum = v_zero();
+        float largest = 0, rest = 0, total = 0; /* zero and rest: NaN where a number is not finite */
         int i = 0;
         for (; i + LANES <= count; i += LANES) {
-            const vec value = v_load(x + i);
-            most = v_max(most, v_max(value, v_sub(v_zero(), value)));
+            const vec value = v_load(x + i), size = v_max(value, v_sub(v_zero(), value));
+            most = v_max(most, size);
+            sum = v_add(sum, size);
             zero = v_fma(value, v_zero(), zero);
         }
         for (; i < count; i++) {
             largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+            total += fabsf(x[i]);
             rest += x[i] * 0.0f;
         }
         const float other = v_largest(most);
@@ -37,7 +42,10 @@ static void shorten(const float *x, int n, int16_t *whole, float *step) {
         for (i = 0; i < count; i++) whole[i] = (int16_t)(int32_t)nearbyintf(x[i] * inverse);
         for (; i < short_columns(count); i++) whole[i] = 0;
         *step = largest / (float)LONGEST + v_sum(zero) + rest;
+        total += v_sum(sum) - largest;
+        few |= total > 0 && total < (float)(ENOUGH * (count - 1)) * *step;
     }
+    return few;
 }
 
 /* The places in LEVELS of the levels nearest to x / scale, of two equally near ones the upper, and the levels themselves:
