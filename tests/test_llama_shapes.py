@@ -164,7 +164,7 @@ def test_shapes_that_cannot_be_are_refused() -> None:
         ({"norm_kind": "rms"}, "norm_bias needs layer norms"),
     ):
         with pytest.raises(ValueError, match=said):
-            GPTConfig(**fields)  # type: ignore[arg-type]
+            GPTConfig(**fields)
 
 
 def test_a_trace_names_the_gate_and_shows_the_shared_keys(tmp_path: Path) -> None:
