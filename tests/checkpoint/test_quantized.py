@@ -344,19 +344,19 @@ def test_weights_that_change_while_they_are_read(tales: Path, monkeypatch: pytes
 
     plain: Any = native._fill
     monkeypatch.setattr(native, "_fill", replaced)
-    with pytest.raises(GptcliError, match="changed after it was opened: .*; try again"):
+    with pytest.raises(GptcliError, match=r"changed after it was opened: .*; try again"):
         keep_quantized(str(tales), "int8")
     assert run("models", "quantize", str(tales), "--remove", code=2).startswith("error: nothing is kept of")
     monkeypatch.undo()
     monkeypatch.setenv("GPTCLI_CACHE", str(tales / "cache"))
     keep_quantized(str(tales), "int8")
     monkeypatch.setattr(native, "_fill", replaced)
-    with pytest.raises(GptcliError, match="changed after it was opened: .*; try again"):
+    with pytest.raises(GptcliError, match=r"changed after it was opened: .*; try again"):
         opened(tales, "int8")
     monkeypatch.setattr(native, "_fill", plain)
     plain = content._hashed
     monkeypatch.setattr(content, "_hashed", replaced)
-    with pytest.raises(GptcliError, match="changed after it was opened: .*; try again"):
+    with pytest.raises(GptcliError, match=r"changed after it was opened: .*; try again"):
         opened(tales, "int8")
 
 

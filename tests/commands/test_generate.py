@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.cli import app
+from gptcli.model.native import available
 from gptcli.sampling.filters import FILTERS
 from gptcli.show.text import token_text
 from tests.conftest import Run, command
@@ -125,6 +126,15 @@ def test_stats_are_on_stderr_only() -> None:
     assert done.stderr.count("\n") == 1
     for fact in ("4 prompt tokens", "4 new tokens", "tokens/s", "first token after", "peak memory", "seed 3"):
         assert fact in done.stderr
+
+
+def test_stats_say_why_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("Once upon a time", "-n", "2", "--stats", "--device", "cpu")
+    assert "written by PyTorch" not in gptcli(*arguments).stderr or not available()
+    monkeypatch.setenv("GPTCLI_NATIVE", "0")
+    done = gptcli(*arguments)
+    assert "written by PyTorch: the engine in C is switched off (GPTCLI_NATIVE=0)" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_every_way_of_choosing_reaches_the_text(tales: Checkpoint) -> None:
