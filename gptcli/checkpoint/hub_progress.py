@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from gptcli.checkpoint.hub_client import client
 from gptcli.show.console import notice
-from gptcli.show.text import visible
+from gptcli.show.text import clipped, visible
 
 
 def progress_bar(file: str, *, shown: bool) -> type[Any]:
@@ -16,14 +17,14 @@ def progress_bar(file: str, *, shown: bool) -> type[Any]:
 
     The client names a bar after what the server says; ours goes by the file's name.
     """
-    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # exported, but not under that name
+    tqdm: Any = client().utils.tqdm
 
-    class Bar(tqdm):  # type: ignore[misc, type-arg, unused-ignore]
+    class Bar(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             said = str(kwargs.get("desc", ""))
             kwargs["desc"] = visible(said, keep="") if file in said and said.isprintable() else file
             kwargs["disable"] = kwargs.get("disable") or not shown or not sys.stderr.isatty()
-            super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call, unused-ignore]
+            super().__init__(*args, **kwargs)
 
     return Bar
 
@@ -33,7 +34,7 @@ class _Notices(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line = " ".join(record.getMessage().split())
-        notice(re.sub(r"(https?://[^\s?]*)\?[^\s':]*", r"\1", line))
+        notice(clipped(re.sub(r"(https?://[^\s?]*)\?[^\s':]*", r"\1", line), 400))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import pytest
 from huggingface_hub import constants, file_download
 from safetensors.numpy import save
 
+from gptcli.checkpoint import hub_watch
 from gptcli.checkpoint.hub import cached_snapshot
 from gptcli.checkpoint.names import HubName
 from gptcli.checkpoint.shards import read_header
@@ -247,7 +248,7 @@ ERRORS: list[tuple[str, dict[str, Any], list[Fault], type[GptcliError], str]] = 
     ("no commit", {}, [Fault("api/models", body=b'{"id": "a/b"}')], GptcliError, "does not answer as the hub"),
     ("escaping", {}, [Fault("api/models", body=b'{"id": "a/b", "sha": "../../x"}')], GptcliError, "does not answer as"),
     ("no header", {}, [Fault("resolve", "HEAD", body=b"x", times=99)], GptcliError, "does not answer as the hub"),
-    ("slow", {}, [Fault("api/models", stall=1.0)], GptcliError, "took too long"),
+    ("slow", {}, [Fault("api/models", stall=3.0)], GptcliError, "took too long"),
     ("hangs up", {}, [Fault("api/models", body=b"x" * 50, cut=10)], GptcliError, "broke off"),
 ]
 
@@ -264,7 +265,8 @@ def test_errors_say_what_to_do(
     kind: type[GptcliError],
     message: str,
 ) -> None:
-    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.3)
+    if any(fault.stall for fault in faults):
+        monkeypatch.setattr(hub_watch, "patience", lambda: 0.5)
     hub.add(about.pop("name", REPO), MODEL, **about)
     hub.faults += faults
     with pytest.raises(kind, match=message) as caught:
