@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gptcli.commands import SETTINGS
-from gptcli.options import JsonOption, NHeadOption, SaveOption
+from gptcli.options import JsonOption, NHeadOption, SaveOption, TimeoutOption
 from gptcli.show.console import present
 
 models = typer.Typer(no_args_is_help=True, **SETTINGS)
@@ -64,7 +64,7 @@ def list_(json: JsonOption = False, save: SaveOption = None) -> None:
 
 
 @models.command()
-def pull(name: NameArgument, json: JsonOption = False, save: SaveOption = None) -> None:
+def pull(name: NameArgument, timeout: TimeoutOption = None, json: JsonOption = False, save: SaveOption = None) -> None:
     """Download a model from the Hugging Face hub, or the newer version of one.
 
     Only its configuration, its tokenizer and its safetensors are fetched.
@@ -92,6 +92,7 @@ def show(
         bool, typer.Option("--quantized", help="Run it, and say what 8 and 4 bits do to its logits.")
     ] = False,
     n_head: NHeadOption = None,
+    timeout: TimeoutOption = None,
     json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:
@@ -127,6 +128,7 @@ def quantize(
     name: AnyNameArgument,
     bits: Annotated[Bits, typer.Argument(metavar="BITS", help="In 8 bits, or the MLPs in 4.")] = Bits.int8,
     n_head: NHeadOption = None,
+    timeout: TimeoutOption = None,
     json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:
