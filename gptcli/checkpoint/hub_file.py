@@ -9,17 +9,19 @@ import contextlib
 import hashlib
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from gptcli.checkpoint.hub_answers import request_headers
-from gptcli.checkpoint.hub_client import client
+from gptcli.checkpoint.hub_client import client, endpoint, http_library
 from gptcli.checkpoint.hub_guard import refused
 from gptcli.checkpoint.hub_progress import progress_bar
 from gptcli.checkpoint.hub_watch import AGAIN, Watch
 from gptcli.checkpoint.names import HubName
 from gptcli.errors import GptcliError
-from gptcli.show.text import size
+from gptcli.show.console import notice
+from gptcli.show.text import clipped, size
 from gptcli.whole_file import write_whole
 
 # Left free on the disk next to what is downloaded.
@@ -27,6 +29,8 @@ _SPARE_BYTES = 50_000_000
 # Larger files the hub offers over its own protocol only.
 _MAX_OVER_HTTP = 50_000_000_000
 _MOST_REDIRECTS = 10
+# How often the download of weights is tried in a row without a byte coming.
+_ATTEMPTS = 5
 # What a small file may have, in bytes.
 _MAX_SMALL = 100_000_000
 
@@ -104,25 +108,45 @@ class HubFile:
         partial = blob.with_name(f"{blob.name}.incomplete")
         if partial.is_file() and partial.stat().st_size > nbytes:
             partial.unlink()
-        hub = client()
-        headers = request_headers()
         with partial.open("ab") as file, Watch(str(self), nbytes, large=self.large) as watch:
             watch.total = nbytes
             hashed = _Hashed(file, partial)
-            hub.file_download.http_get(
-                self._url,
-                hashed,
-                resume_size=file.tell(),
-                headers=headers,
-                expected_size=nbytes,
-                displayed_filename=self.file,
-                tqdm_class=progress_bar(self.file, shown=self.large),
-            )
+            bar = progress_bar(self.file, shown=self.large, total=nbytes, start=hashed.length)
+            with bar:
+                self._rest(hashed, nbytes, bar)
         # A name of 64 digits is the SHA-256 of the content; shorter ones are git's, or a mirror's own.
         if len(blob.name) == 64 and hashed.hexdigest() != blob.name:
             partial.unlink()
             raise GptcliError(f"{self} arrived with other bytes than its SHA-256 says: {AGAIN}")
         os.replace(partial, blob)
+
+    def _rest(self, file: "_Hashed", nbytes: int, bar: Any) -> None:
+        """What is missing of a file, with further attempts where the connection breaks off."""
+        http, failed = http_library(), 0
+        while file.length < nbytes:
+            before, why = file.length, "it ended early"
+            try:
+                self._read_on(file, bar)
+            except (http.NetworkError, http.RemoteProtocolError, http.TimeoutException) as error:
+                why = clipped(str(error)) or type(error).__name__
+            if file.length >= nbytes:
+                return
+            # What is small fails soon; weights as long as they get on do not.
+            failed = 1 if self.large and file.length > before else failed + 1
+            if failed > (_ATTEMPTS if self.large else 2):
+                raise GptcliError(f"the connection to {endpoint()} broke off in {self} ({why}): {AGAIN}")
+            notice(f"{self} broke off at {size(file.length)} of {size(nbytes)} ({why}): trying to resume the download")
+            time.sleep(1)
+
+    def _read_on(self, file: "_Hashed", bar: Any) -> None:
+        """One request for what is missing."""
+        hub = client()
+        headers = request_headers() | ({"Range": f"bytes={file.length}-"} if file.length else {})
+        with hub.utils.http_stream_backoff("GET", self._url, headers=headers, retry_on_exceptions=()) as response:
+            hub.utils.hf_raise_for_status(response)
+            for part in response.iter_bytes():
+                file.write(part)
+                bar.update(len(part))
 
     def _link(self, blob: Path) -> None:
         """Let the file's name in the snapshot mean these bytes; where there are no links, they are moved there."""
@@ -145,7 +169,7 @@ def _head(url: str) -> Any:
     """The headers that describe a file: those of the first answer on the way that names its content, or of the last."""
     hub, headers = client(), request_headers()
     for _ in range(_MOST_REDIRECTS):
-        response = hub.utils.http_backoff("HEAD", url, headers=headers, follow_redirects=False)
+        response = hub.utils.http_backoff("HEAD", url, headers=headers, max_retries=3, follow_redirects=False)
         hub.utils.hf_raise_for_status(response)
         onward = response.next_request
         if onward is None or all(name in response.headers for name in ("X-Linked-Etag", "X-Repo-Commit")):
@@ -157,20 +181,24 @@ def _head(url: str) -> Any:
 
 
 class _Hashed:
-    """A file that is appended to, and the SHA-256 of all that it then holds."""
+    """A file that is appended to, and the SHA-256 of all that it then holds.
+
+    Attributes:
+        length: how much that is, in bytes.
+    """
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._file, self._hash = file, hashlib.sha256()
+        self._file, self._hash, self.length = file, hashlib.sha256(), 0
         with path.open("rb") as there:
             while part := there.read(1 << 20):
                 self._hash.update(part)
+                self.length += len(part)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> None:
+        """Append some bytes."""
+        self._file.write(data)
         self._hash.update(data)
-        return self._file.write(data)
+        self.length += len(data)
 
     def hexdigest(self) -> str:
         """The hash so far, in hexadecimal."""

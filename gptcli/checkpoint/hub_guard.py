@@ -87,17 +87,13 @@ def _guarded(transport: Any) -> Any:
 
         def __iter__(self) -> Iterator[bytes]:
             came = 0
-            try:
-                for part in self._inner:
-                    came += len(part)
-                    if came > self._limit:
-                        raise refused(f"it sends more than the {size(self._limit)} that {self._watch.what} may have")
-                    self._watch.count(len(part))
-                    self._watch.left()
-                    yield part
-            except http.TransportError as error:
-                self._watch.broke_off(error)
-                raise
+            for part in self._inner:
+                came += len(part)
+                if came > self._limit:
+                    raise refused(f"it sends more than the {size(self._limit)} that {self._watch.what} may have")
+                self._watch.count(len(part))
+                self._watch.left()
+                yield part
 
         def close(self) -> None:
             self._inner.close()
@@ -265,7 +261,9 @@ def _location(value: str, request: Any, answer: Any) -> str | None:
         return None
     shown = clipped(value, 60)
     try:
-        target = request.url.join(value if len(value) <= _MAX_ADDRESS else "//")
+        if len(value) > _MAX_ADDRESS:
+            raise ValueError
+        target = request.url.join(value)
         port = target.port or 443
     except (ValueError, TypeError, http_library().InvalidURL):
         raise refused(f"it redirects to {shown!r}, which is no address") from None

@@ -107,7 +107,7 @@ def _part(name: HubName, listing: Listing, file: str, part: tuple[int, int], wor
     with Watch(f"the header of {file} of {name}", end - start, within=work) as watch:
         watch.total = listing.sizes.get(file)
         with hub.utils.http_stream_backoff(
-            "GET", url, headers=headers, max_retries=2, follow_redirects=True
+            "GET", url, headers=headers, retry_on_exceptions=(), follow_redirects=True
         ) as response:
             hub.utils.hf_raise_for_status(response)
             text = read_body(response)

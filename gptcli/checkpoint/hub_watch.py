@@ -23,8 +23,6 @@ LONGEST_SECONDS = 1e6
 _LEAST_RATE = 100_000
 # What a large file has to get on by in those seconds, in bytes.
 _LEAST_PROGRESS = 100_000
-# How often a small answer may break off.
-_MOST_CUTS = 2
 AGAIN = "run the command again, files that are complete are kept"
 
 _seconds: ContextVar[float | None] = ContextVar("seconds", default=None)
@@ -70,7 +68,7 @@ class Watch:
         self.what, self.at_most, self.large, self.within = what, at_most, large, within
         self.seconds = patience() if seconds is None else seconds
         self.total: int | None = None
-        self._received = self._mark = self._cuts = 0
+        self._received = self._mark = 0
         self._started = time.monotonic()
         self._stopped = False
         self._lock = threading.Lock()
@@ -109,16 +107,6 @@ class Watch:
             self._received += nbytes
             if self.large and self._received - self._mark >= _LEAST_PROGRESS:
                 self._mark, self._started = self._received, time.monotonic()
-
-    def broke_off(self, error: Exception) -> None:
-        """A body broke off before its end.
-
-        Raises:
-            GptcliError: it did so too often for something small.
-        """
-        self._cuts += 1
-        if self._cuts > _MOST_CUTS and not self.large:
-            raise GptcliError(f"the connection to {endpoint()} broke off in {self.what}: {AGAIN}") from error
 
     def stop(self) -> None:
         """Let every thread that waits for this give up at once."""
