@@ -22,6 +22,7 @@ class RunOptions:
 
     Attributes:
         model, n_head, device, dtype: as ``open_checkpoint`` takes them.
+        timeout: how long a hub has to answer; it holds from the moment that it is read.
     """
 
     _to: ClassVar[Literal["look inside", "run"]] = "look inside"
@@ -30,6 +31,7 @@ class RunOptions:
     n_head: options.NHeadOption = None
     device: options.DeviceOption = options.Device.auto
     dtype: options.DtypeOption = options.Dtype.auto
+    timeout: options.TimeoutOption = None
 
     def settings(self) -> dict[str, Any]:
         """What ``open_checkpoint`` takes beside the name."""

@@ -59,6 +59,29 @@ QuantizeOption = Annotated[
     Quantize,
     typer.Option(help="Matrices in 8 bits, or the MLPs' in 4: smaller, faster, less exact.", rich_help_panel="Model"),
 ]
+
+
+def _patience(seconds: float | None) -> float | None:
+    """How long hubs have to answer, from now on."""
+    from gptcli.checkpoint.hub_watch import LONGEST_SECONDS, set_patience
+
+    if seconds is not None and not 0 < seconds <= LONGEST_SECONDS:
+        raise typer.BadParameter(f"{seconds} is not between 0 and {LONGEST_SECONDS:,.0f} seconds")
+    set_patience(seconds)
+    return seconds
+
+
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        envvar="GPTCLI_TIMEOUT",
+        show_default="15",
+        callback=_patience,
+        help="How long the hub may take to answer, or to get on.",
+    ),
+]
 LookupOption = Annotated[
     int,
     typer.Option(

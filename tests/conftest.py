@@ -32,7 +32,7 @@ Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 @pytest.fixture(scope="session", autouse=True)
 def _plain_environment() -> None:
     """No setting of the developer's shell decides a test."""
-    for name in ("GPTCLI_MODEL", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+    for name in ("GPTCLI_MODEL", "GPTCLI_TIMEOUT", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         os.environ.pop(name, None)
 
 

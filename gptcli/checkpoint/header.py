@@ -112,24 +112,24 @@ def read_file(path: Path) -> Header:
         CheckpointError: it is missing or breaks the format; names the file and the tensor.
     """
     version, header = _header_bytes(path)
-    return header_of(parse_object(header, path, "header"), path, 8 + len(header), version.size, version)
+    return parse_header(header, path, version.size, version)
 
 
-def header_of(
-    entries: dict[str, Any], path: Path, data_start: int, size: int, version: Version | None = None
-) -> Header:
-    """The header of one file, from its parsed JSON object.
+def parse_header(header: bytes, path: Path, size: int, version: Version | None = None) -> Header:
+    """The header of one file, from its bytes.
 
     Args:
-        entries: the object; it loses its ``__metadata__``.
+        header: what follows the eight bytes of its length, all of it.
         path: the file, which is not looked at.
-        data_start: where its tensors' bytes start.
         size: its length in bytes.
         version: what tells it from others, where it lies here.
 
     Raises:
-        CheckpointError: the object breaks the format; names the file and the tensor.
+        CheckpointError: the header breaks the format; names the file and the tensor.
     """
+    if header[:1] != b"{":
+        raise CheckpointError(f"{path} is not a safetensors file: its header is not a JSON object")
+    entries, data_start = parse_object(header, path, "header"), 8 + len(header)
     metadata = _metadata(entries.pop("__metadata__", None), path)
     tensors = [_tensor(name, entry, path, data_start, version) for name, entry in entries.items()]
     tensors.sort(key=lambda tensor: (tensor.start, tensor.end))
@@ -140,23 +140,38 @@ def header_of(
 def _header_bytes(path: Path) -> tuple[Version, bytes]:
     """What tells the file from others, and its header, read only once its length is known to be possible."""
     with opened(path) as (file, version):
-        prefix = file.read(8)
-        if prefix == b"version ":
-            raise CheckpointError(f"{path} is a git-lfs pointer, not the checkpoint itself: run 'git lfs pull'")
-        if len(prefix) < 8:
-            raise CheckpointError(f"{path} is too short for a safetensors file: {version.size} bytes")
-        length: int = struct.unpack("<Q", prefix)[0]
-        if length > MAX_HEADER_BYTES:
-            raise CheckpointError(
-                f"{path} is not a safetensors file: its first 8 bytes give a header of {length:,} bytes, and the "
-                f"format allows {MAX_HEADER_BYTES:,}"
-            )
-        if 8 + length > version.size:
-            raise CheckpointError(f"{path} is cut short: a header of {length:,} bytes, a file of {version.size:,}")
+        length = header_length(file.read(8), path, version.size)
         header = file.read(length)
-    if len(header) != length or header[:1] != b"{":
-        raise CheckpointError(f"{path} is not a safetensors file: its header is not a JSON object")
+    if len(header) != length:
+        raise CheckpointError(f"{path} is cut short: a header of {length:,} bytes, of which {len(header):,} are there")
     return version, header
+
+
+def header_length(prefix: bytes, path: Path, size: int) -> int:
+    """How long a file's header is, once that is known to be possible.
+
+    Args:
+        prefix: the file's first bytes; eight are looked at.
+        path: the file, for errors.
+        size: its length in bytes.
+
+    Raises:
+        CheckpointError: it is no safetensors file, or is cut short.
+    """
+    prefix = prefix[:8]
+    if prefix == b"version ":
+        raise CheckpointError(f"{path} is a git-lfs pointer, not the checkpoint itself: run 'git lfs pull'")
+    if len(prefix) < 8:
+        raise CheckpointError(f"{path} is too short for a safetensors file: {size} bytes")
+    length: int = struct.unpack("<Q", prefix)[0]
+    if length > MAX_HEADER_BYTES:
+        raise CheckpointError(
+            f"{path} is not a safetensors file: its first 8 bytes give a header of {length:,} bytes, and the "
+            f"format allows {MAX_HEADER_BYTES:,}"
+        )
+    if 8 + length > size:
+        raise CheckpointError(f"{path} is cut short: a header of {length:,} bytes, a file of {size:,}")
+    return length
 
 
 def _metadata(value: Any, path: Path) -> dict[str, str]:

@@ -15,12 +15,12 @@ _MAX_OVERHEAD = 350_000_000
 _COSTS = {b"[": 72, b"{": 240, b'"': 28, b",": 40, b":": 100}
 
 
-def parse_json(text: bytes, path: Path, what: str, **options: Any) -> Any:
+def parse_json(text: bytes, path: Path | str, what: str, **options: Any) -> Any:
     """Parse JSON from a file, within bounds of memory and depth.
 
     Args:
         text: what the file, or a part of it, holds.
-        path: the file, for errors.
+        path: the file, for errors; or what else it came from.
         what: which part of it, for errors, such as ``the header``; may be empty.
         options: for ``json.loads``.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gptcli.commands import SETTINGS
-from gptcli.options import JsonOption, NHeadOption, SaveOption
+from gptcli.options import JsonOption, NHeadOption, SaveOption, TimeoutOption
 from gptcli.show.console import present
 
 models = typer.Typer(no_args_is_help=True, **SETTINGS)
@@ -65,7 +65,7 @@ def list_(json: JsonOption = False, save: SaveOption = None) -> None:
 
 
 @models.command()
-def pull(name: NameArgument, json: JsonOption = False, save: SaveOption = None) -> None:
+def pull(name: NameArgument, timeout: TimeoutOption = None, json: JsonOption = False, save: SaveOption = None) -> None:
     """Download a model from the Hugging Face hub, or the newer version of one.
 
     Only its configuration, its tokenizer and its safetensors are fetched.
@@ -93,6 +93,7 @@ def show(
         bool, typer.Option("--quantized", help="Run it, and say what 8 and 4 bits do to its logits.")
     ] = False,
     n_head: NHeadOption = None,
+    timeout: TimeoutOption = None,
     json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:
@@ -133,6 +134,7 @@ def quantize(
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove what is kept of it (without BITS: both).")] = False,
     n_head: NHeadOption = None,
+    timeout: TimeoutOption = None,
     json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:

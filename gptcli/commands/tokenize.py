@@ -10,7 +10,7 @@ import typer
 from gptcli.errors import InputError
 from gptcli.inputs import text_argument
 from gptcli.option_groups import with_epilog
-from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, SaveOption
+from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, SaveOption, TimeoutOption
 from gptcli.show.console import present, print_json, stdout_console, stdout_is_terminal
 from gptcli.show.text import visible
 
@@ -53,6 +53,7 @@ def tokenize(
         str | None, typer.Option(metavar="NAME", help="One of tiktoken's: cl100k_base, o200k_base, ...")
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
+    timeout: TimeoutOption = None,
     as_json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:
