@@ -19,7 +19,7 @@ from gptcli.checkpoint.json_text import read_bytes
 from gptcli.checkpoint.load import load_gpt
 from gptcli.checkpoint.native import native_engine
 from gptcli.checkpoint.open import understand
-from gptcli.checkpoint.source import bundled_folder
+from gptcli.checkpoint.source import bundled_folder, find, no_weights
 from gptcli.embedding.matrix import map_matrix
 from gptcli.errors import CheckpointError, GptcliError
 from gptcli.model.native.engine import NativeEngine
@@ -151,6 +151,22 @@ def test_a_pipe_in_place_of_a_small_file_keeps_nobody_waiting(tmp_path: Path) ->
         read_bytes(tmp_path / "config.json")
     with pytest.raises(CheckpointError, match="not a regular file"):
         read_bytes(Path("/dev/zero"))
+
+
+def test_a_folder_that_may_be_listed_and_not_entered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    with pytest.raises(CheckpointError, match=r"cannot read .*model\.safetensors: Permission denied"):
+        find(str(folder))
+
+
+def test_a_folder_that_vanishes(tmp_path: Path) -> None:
+    source = find(str(tmp_path))
+    tmp_path.rmdir()
+    with pytest.raises(CheckpointError, match="is missing"):
+        raise no_weights(source)
 
 
 @pytest.mark.parametrize("loaded", LOADERS)
