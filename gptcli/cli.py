@@ -66,7 +66,7 @@ class ErrorBoundary(TyperGroup):
             # Whoever leaves it out (it is large) still has what runs in C or without a model.
             code = _say("torch is not installed, and this needs it: pip install torch", 1)
         except (MemoryError, RuntimeError, SystemError, OSError, ImportError) as error:
-            message = limit_reached(error)
+            message = limit_reached(error) or _about_a_file(error)
             if message is None:
                 raise
             code = _say(message, 1)
@@ -106,6 +106,13 @@ def _output() -> Iterator[None]:
 def _let_go_of_stdout() -> None:
     """Python flushes stdout once more at exit; let that go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _about_a_file(error: BaseException) -> str | None:
+    """What the system says of a file or folder that came, went or was closed to us while we looked; None of others."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    return f"cannot use {visible(str(error.filename)):.500}: {error.strerror}"
 
 
 def _say(message: str, code: int) -> int:

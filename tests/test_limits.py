@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from gptcli.cli import app
 from gptcli.limits import GENERAL, limit_reached
@@ -115,17 +115,28 @@ def caused(error: BaseException, cause: BaseException) -> BaseException:
 )
 def test_what_is_a_limit(error: BaseException, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (limit_reached(error) or "").startswith(said)
-
-    def strike() -> None:
-        raise error
-
-    monkeypatch.setattr("gptcli.tokenizer.named.gpt2_tokenizer", strike)
-    monkeypatch.setattr("gptcli.inputs.text_argument", lambda *_, **__: strike())
-    monkeypatch.setattr("gptcli.commands.tokenize.text_argument", lambda *_, **__: strike(), raising=False)
-    done = CliRunner().invoke(app, ["tokenize", "A"])
+    done = failing(error, monkeypatch)
     assert done.exit_code == 1
     assert done.stderr.startswith(f"error: {said}")
     assert done.stderr.count("\n") == 1
+
+
+def failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Result:
+    """A command in which it is raised."""
+
+    def strike(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("gptcli.commands.tokenize.text_argument", strike)
+    return CliRunner().invoke(app, ["tokenize", "A"])
+
+
+def test_a_file_that_the_system_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever became of it between two looks; what names no file is a fault of ours, and keeps its traceback."""
+    done = failing(PermissionError(errno.EACCES, "Permission denied", "/some\x1b/where"), monkeypatch)
+    assert (done.exit_code, done.stderr) == (1, "error: cannot use /some\\x1b/where: Permission denied\n")
+    fault = OSError(errno.EBADF, "Bad file descriptor")
+    assert failing(fault, monkeypatch).exception is fault
 
 
 @pytest.mark.parametrize(

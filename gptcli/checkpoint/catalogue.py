@@ -92,11 +92,13 @@ def _cached_models(cache: Path) -> list[LocalModel]:
     models = []
     for repo_folder in cache.glob("models--*--*"):
         repo = repo_folder.name.removeprefix("models--").replace("--", "/")
-        revisions = _revisions(repo_folder / "refs")
-        for snapshot in repo_folder.glob("snapshots/*"):
-            if is_whole(snapshot):
-                names = sorted(revisions.get(snapshot.name, [snapshot.name]), key=lambda name: name != DEFAULT_REVISION)
-                models.append(_local(str(HubName(repo, names[0])), snapshot))
+        with suppress(OSError):  # not ours to read, or being removed
+            revisions = _revisions(repo_folder / "refs")
+            for snapshot in repo_folder.glob("snapshots/*"):
+                if is_whole(snapshot):
+                    known = revisions.get(snapshot.name, [snapshot.name])
+                    names = sorted(known, key=lambda name: name != DEFAULT_REVISION)
+                    models.append(_local(str(HubName(repo, names[0])), snapshot))
     return sorted(models, key=lambda model: model.name.lower())
 
 

@@ -8,6 +8,7 @@ from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.hub import SMALL_FILES
 from gptcli.checkpoint.kept import KeptFile, kept_of
+from gptcli.checkpoint.regular_file import readable
 from gptcli.checkpoint.source import Source, find
 from gptcli.checkpoint.stored import stored
 from gptcli.errors import CheckpointError
@@ -247,11 +248,12 @@ def _files(source: Source, header: Header | None) -> tuple[FileFacts, ...]:
     index = [source.weights] if source.weights and source.weights.name.endswith(".index.json") else []
     weights = list(header.files) if header else []
     ends = {info.file: info.end for info in header.tensors.values()} if header else {}  # the last one's is the file's
-    return tuple(
-        FileFacts(path.name, path.stat().st_size if here else ends.get(path, 0), here)
-        for path in [*small, *index, *weights]
-        if (here := path.is_file()) or path in weights
-    )
+    with readable(source.folder):
+        return tuple(
+            FileFacts(path.name, path.stat().st_size if here else ends.get(path, 0), here)
+            for path in [*small, *index, *weights]
+            if (here := path.is_file()) or path in weights
+        )
 
 
 def _kept(source: Source, header: Header | None, blueprint: Blueprint | None) -> tuple[KeptFile, ...]:

@@ -53,20 +53,32 @@ def opened(path: Path, known: Version | None = None) -> Iterator[tuple[BinaryIO,
         CheckpointError: it is missing, no regular file, another than was known, or cannot be read, in the block too.
         MemoryError: the system has no memory for what is done in the block.
     """
+    with readable(path), open(path, "rb", opener=_without_waiting) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise _not_regular(path)
+        if known not in (None, version := _version(about)):
+            raise changed(path)
+        yield file, version
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Look at a file or folder; what the system says meanwhile becomes an error of ours.
+
+    Raises:
+        CheckpointError: it may not be read, or is gone.
+        MemoryError: the system has no memory for what is done in the block.
+    """
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise _not_regular(path)
-            if known not in (None, version := _version(about)):
-                raise changed(path)
-            yield file, version
+        yield
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise _not_regular(path) from error
+        raise _not_regular(Path(error.filename or path)) from error
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise MemoryError(str(error)) from error
-        raise CheckpointError(f"cannot read {path}: {limit_reached(error) or error.strerror or error}") from error
+        reason = limit_reached(error) or error.strerror or error
+        raise CheckpointError(f"cannot read {error.filename or path}: {reason}") from error
 
 
 def check_unchanged(path: Path, version: Version | None) -> None:
@@ -79,14 +91,11 @@ def check_unchanged(path: Path, version: Version | None) -> None:
     Raises:
         CheckpointError: it was written to, replaced, or is gone.
     """
-    if version is None:
-        return
-    try:
-        now = version_of(path)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    if now != version:
-        raise changed(path)
+    if version is not None:
+        with readable(path):
+            now = version_of(path)
+        if now != version:
+            raise changed(path)
 
 
 def changed(path: Path) -> CheckpointError:

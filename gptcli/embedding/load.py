@@ -10,7 +10,8 @@ from gptcli.checkpoint.source import Source, find, no_weights
 from gptcli.embedding.matrix import Floats, Matrix, map_matrix
 from gptcli.embedding.tokens import TokenList
 from gptcli.embedding.words import WordList
-from gptcli.errors import CheckpointError, InputError
+from gptcli.errors import CheckpointError, GptcliError, InputError
+from gptcli.limits import limit_reached
 
 WORD_VECTORS = "word-vectors"
 
@@ -69,14 +70,22 @@ def open_embedding(name: str, *, unembedding: bool = False, leading_space: bool 
         ModelNotFound: nothing answers to ``name``.
         CheckpointError: its files are broken or do not fit each other.
         InputError: the unembedding of word vectors was asked for.
+        GptcliError: there is no memory to map them.
     """
     source = find(name)
     header = source.header
     if header is None:
         raise no_weights(source)
+    try:
+        return _opened(source, header, unembedding=unembedding, leading_space=leading_space)
+    except MemoryError as error:
+        raise GptcliError(limit_reached(error)) from error
+
+
+def _opened(source: Source, header: Header, *, unembedding: bool, leading_space: bool) -> Embedding:
     if (source.config or {}).get("model_type") == WORD_VECTORS:
         if unembedding:
-            raise InputError(f"{name} holds word vectors: only a GPT has an unembedding (try -m tales)")
+            raise InputError(f"{source.name} holds word vectors: only a GPT has an unembedding (try -m tales)")
         return _word_vectors(source, header)
     return _gpt(source, header, unembedding=unembedding, leading_space=leading_space)
 
