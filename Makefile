@@ -28,7 +28,7 @@ types: setup
 	$(BIN)/mypy
 
 completions: setup
-	$(BIN)/python -m gptcli.completion
+	$(BIN)/python -m gptcli.cli.completion
 
 wheel: setup
 	$(BIN)/python -m build

@@ -1,4 +1,4 @@
-# bash completion for gptcli; written by 'python -m gptcli.completion': do not edit
+# bash completion for gptcli; written by 'python -m gptcli.cli.completion': do not edit
 
 # Offer those of the given words that begin with $cur.
 _gptcli_words() {

@@ -1,4 +1,4 @@
-# fish completion for gptcli; written by 'python -m gptcli.completion': do not edit
+# fish completion for gptcli; written by 'python -m gptcli.cli.completion': do not edit
 
 # Whether the words before the cursor lead to the command that is named, "" for none yet.
 function __gptcli_at

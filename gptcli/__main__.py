@@ -7,8 +7,8 @@ import sys
 import threading
 from contextlib import suppress
 
-from gptcli.limits import limit_reached
-from gptcli.trial import watch_imports
+from gptcli.system.limits import limit_reached
+from gptcli.system.trial import watch_imports
 
 # torch makes hundreds of thousands of objects when it is imported, and to look for cycles among them every 700 objects
 # takes a fifth of that time. Commands leave few cycles behind.
@@ -22,7 +22,7 @@ def run() -> None:
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
         watch_imports()
-        from gptcli.cli import main
+        from gptcli.cli.app import main
 
         main()
     except SystemExit as done:

@@ -234,7 +234,7 @@ class LoadedGPT:
         return np.stack([layer.pattern.cpu().numpy() for layer in layers])
 
     def _ids(self, text: str) -> list[int]:
-        from gptcli.generation.writing import prompt_ids
+        from gptcli.tokenizer.prompt import prompt_ids
 
         return prompt_ids(self.checkpoint.tokenizer, text, n_vocab=self.checkpoint.n_vocab)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 import gptcli
-from gptcli.checkpoint.source import bundled_folder
+from gptcli.system.bundled import bundled_folder
 
 # Elsewhere Hypothesis looks for new examples at each run; a continuous integration run has to be repeatable.
 settings.register_profile("repeatable", derandomize=True)

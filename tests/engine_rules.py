@@ -197,8 +197,8 @@ RULES: dict[str, Callable[[Told], None]] = {
 
 def main(folders: Sequence[Path]) -> None:
     """Try every rule on each model that all processes hold together."""
-    from gptcli.checkpoint.load import load_gpt
     from gptcli.checkpoint.open import understand
+    from gptcli.checkpoint.weights.torch_loader import load_gpt
     from gptcli.model.parallel import join
 
     group = join(torch.device("cpu"))

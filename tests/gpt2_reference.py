@@ -8,9 +8,9 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from gptcli.checkpoint.families import read_blueprint
-from gptcli.checkpoint.load import load_gpt
-from gptcli.checkpoint.shards import read_header
+from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.source import find
+from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.model.gpt import GPT
 
 CPU = torch.device("cpu")

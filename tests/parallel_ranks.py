@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from gptcli.checkpoint.families import read_blueprint
-from gptcli.checkpoint.load import load_gpt
-from gptcli.checkpoint.shards import read_header
+from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.source import find
+from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.engine import Engine
 from gptcli.sampling.settings import Sampling

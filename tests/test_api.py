@@ -59,7 +59,7 @@ def test_what_is_written_does_not_depend_on_having_looked_inside() -> None:
 
 
 def test_defaults_are_those_of_the_command() -> None:
-    from gptcli.commands.generate import generate
+    from gptcli.cli.commands.generate import generate
     from gptcli.sampling.settings import Sampling
 
     options = {name: parameter.default for name, parameter in inspect.signature(generate).parameters.items()}
@@ -194,7 +194,7 @@ def test_an_unknown_name_is_an_error_with_a_hint() -> None:
 
 
 def test_choices_are_those_of_the_options() -> None:
-    from gptcli.options import Device, Dtype
+    from gptcli.cli.options import Device, Dtype
 
     assert get_args(api.Device) == tuple(choice.value for choice in Device)
     assert get_args(api.Dtype) == tuple(choice.value for choice in Dtype)

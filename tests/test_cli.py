@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gptcli import __version__
-from gptcli.cli import app
+from gptcli.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,7 +53,7 @@ def test_without_arguments_the_help_is_all_that_is_said(arguments: list[str]) ->
 
 @pytest.mark.parametrize("arguments", [["lens", "A"], ["--version", "--verbose"]])
 def test_without_torch_what_needs_it_says_so(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("gptcli.checkpoint.load")]:
+    for name in [name for name in sys.modules if name.startswith("gptcli.checkpoint.weights.torch_loader")]:
         monkeypatch.delitem(sys.modules, name)  # it has imported torch already
     monkeypatch.setitem(sys.modules, "torch", None)
     done = CliRunner().invoke(app, arguments)

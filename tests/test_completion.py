@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from gptcli.checkpoint.names import SHORT_NAMES
-from gptcli.cli import app
-from gptcli.completion import files
-from gptcli.completion.__main__ import main
-from gptcli.completion.models import model_names
-from gptcli.completion.outline import outline
+from gptcli.checkpoint.hub.names import SHORT_NAMES
+from gptcli.cli.app import app
+from gptcli.cli.completion import files
+from gptcli.cli.completion.__main__ import main
+from gptcli.cli.completion.models import model_names
+from gptcli.cli.completion.outline import outline
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "completions"
@@ -27,7 +27,7 @@ COMMANDS = {command.words[0] for command in outline(app).commands}
 @pytest.mark.parametrize("name", ["gptcli.bash", "_gptcli", "gptcli.fish", "gptcli.1"])
 def test_the_stored_files_are_fresh(name: str) -> None:
     stored = (FOLDER / name).read_text(encoding="utf-8")
-    assert stored == files(app)[name], "run: python -m gptcli.completion"
+    assert stored == files(app)[name], "run: python -m gptcli.cli.completion"
 
 
 def test_one_command_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +41,7 @@ def test_one_command_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_outline_has_every_name_that_the_parser_takes() -> None:
     from typer.main import get_command
 
-    from gptcli.cli import app
+    from gptcli.cli.app import app
 
     for command in outline(app).walk():
         parsed = get_command(app)

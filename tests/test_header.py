@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from gptcli.checkpoint.header import DTYPE_BITS, Header
-from gptcli.checkpoint.shards import read_header
+from gptcli.checkpoint.files.header import DTYPE_BITS, Header
+from gptcli.checkpoint.files.shards import read_header
 from gptcli.errors import CheckpointError
 
 DTYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I64": np.int64, "U8": np.uint8, "BOOL": np.bool_}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 from tests.conftest import command
 
 HEAVY = ("torch", "numpy", "tiktoken", "safetensors", "transformers", "huggingface_hub")
@@ -17,7 +17,7 @@ HEAVY = ("torch", "numpy", "tiktoken", "safetensors", "transformers", "huggingfa
 ASK = f"""
 import json, sys
 from typer.testing import CliRunner
-from gptcli.cli import app
+from gptcli.cli.app import app
 for arguments in json.loads(sys.argv[1]):
     done = CliRunner().invoke(app, [*arguments, "--help"])
     assert done.exit_code == 0 and "Usage:" in done.stdout, (arguments, done.output)
@@ -50,7 +50,7 @@ def test_no_help_imports_anything_heavy(child_environment: dict[str, str]) -> No
 
 def test_tokenize_and_params_import_no_torch(child_environment: dict[str, str]) -> None:
     script = (
-        "import sys; from typer.testing import CliRunner; from gptcli.cli import app\n"
+        "import sys; from typer.testing import CliRunner; from gptcli.cli.app import app\n"
         "for arguments in (['params', 'gpt3'], ['params'], ['tokenize', 'Hello world']):\n"
         "    done = CliRunner().invoke(app, arguments)\n"
         "    assert done.exit_code == 0 and done.stdout, (arguments, done.output)\n"
@@ -87,7 +87,7 @@ def test_help_takes_less_than_a_quarter_of_importing_torch(child_environment: di
 
 def test_text_and_logits_need_no_torch_where_the_engine_in_c_is(child_environment: dict[str, str]) -> None:
     script = (
-        "import sys; from typer.testing import CliRunner; from gptcli.cli import app\n"
+        "import sys; from typer.testing import CliRunner; from gptcli.cli.app import app\n"
         "from gptcli.model.native import available\n"
         "for arguments in (['generate', 'Once', '-n', '3'], ['logits', 'Once'], ['score', 'Once upon']):\n"
         "    done = CliRunner().invoke(app, [*arguments, '--device', 'cpu'])\n"

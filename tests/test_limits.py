@@ -9,8 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from gptcli.cli import app
-from gptcli.limits import GENERAL, limit_reached
+from gptcli.cli.app import app
+from gptcli.system.limits import GENERAL, limit_reached
 from tests.conftest import command
 
 Environment = dict[str, str]
@@ -127,7 +127,7 @@ def failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Result:
     def strike(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("gptcli.commands.tokenize.text_argument", strike)
+    monkeypatch.setattr("gptcli.cli.commands.tokenize.text_argument", strike)
     return CliRunner().invoke(app, ["tokenize", "A"])
 
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from gptcli.checkpoint.native import native_engine
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.native_loader import native_engine
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.model.native import library

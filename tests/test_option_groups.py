@@ -8,8 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from gptcli.cli.option_groups import EngineOptions, RunOptions, SamplingOptions, grouped
 from gptcli.errors import InputError
-from gptcli.option_groups import EngineOptions, RunOptions, SamplingOptions, grouped
 from gptcli.sampling.settings import Sampling
 
 

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 
 # What a command needs beside the option; one that is not here gets a text, which suits most.
 ARGUMENTS = {

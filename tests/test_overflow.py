@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 from gptcli.errors import InputError
 from gptcli.probability.distribution import watched_ids
 from gptcli.tokenizer import gpt2_tokenizer

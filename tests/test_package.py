@@ -47,7 +47,7 @@ def test_generate_from_the_unpacked_wheel(wheel: Path, tmp_path: Path) -> None:
             f"import sys; sys.path.insert(0, {str(site)!r})",
             f"import gptcli; assert gptcli.__file__.startswith({str(site)!r})",
             "sys.argv = ['gptcli', 'generate', 'Once upon a time there was a', '-n', '8', '--seed', '1']",
-            "from gptcli.cli import main; main()",
+            "from gptcli.cli.app import main; main()",
         )
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)

@@ -138,7 +138,7 @@ def test_heads_that_do_not_divide_are_refused_once() -> None:
     assert code != 0
     assert out == ""
     assert err.count("error: n_head 4 does not divide by the 3 processes") == 1
-    assert "gptcli/cli.py" not in err  # the traceback at the end is torchrun's own
+    assert "gptcli/cli/app.py" not in err  # the traceback at the end is torchrun's own
 
 
 def test_a_mistake_on_the_first_process_ends_all() -> None:
@@ -160,7 +160,7 @@ def test_an_interrupt_ends_all_and_keeps_the_text() -> None:
     assert code != 0
     assert time.monotonic() - started < 20
     assert all(json.loads(line) for line in out.splitlines())  # no line is cut in two
-    assert "gptcli/cli.py" not in err
+    assert "gptcli/cli/app.py" not in err
 
 
 # Started without torchrun, or not all of them
@@ -168,7 +168,7 @@ def test_an_interrupt_ends_all_and_keeps_the_text() -> None:
 BY_HAND = """
 import sys
 from gptcli.model import meeting
-from gptcli.cli import main
+from gptcli.cli.app import main
 meeting._SAY_AFTER_S, meeting._GIVE_UP_AFTER_S = {say}, {give_up}
 sys.argv = ["gptcli", "generate", "Once upon", "-n", "3", "--seed", "1"]
 main()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gptcli.checkpoint.open import open_checkpoint
-from gptcli.quantization import _TEXT, quantized_logits
+from gptcli.measuring.quantization import _TEXT, quantized_logits
 
 
 def test_differences_are_those_of_the_rounded_weights(tales: Any) -> None:

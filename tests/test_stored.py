@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gptcli.checkpoint.header import Header, TensorInfo
-from gptcli.checkpoint.stored import TensorGroup, group, stored
+from gptcli.checkpoint.files.header import Header, TensorInfo
+from gptcli.counting.tensors import TensorGroup, group, stored
 
 
 def info(name: str, *shape: int, dtype: str = "F32", size: int = 4) -> TensorInfo:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from gptcli.checkpoint.source import bundled_folder
 from gptcli.model.torch_engine import TorchEngine
+from gptcli.system.bundled import bundled_folder
 from tests.held_out import held_out_ids, perplexity
 
 ROOT = Path(__file__).parent.parent

@@ -25,8 +25,8 @@ import typer.main
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
-from gptcli.cli import app
-from gptcli.show.text import visible
+from gptcli.cli.app import app
+from gptcli.text import visible
 from tests.checkpoint.hub_server import Fault, running_hub
 from tests.fuzz.seeds import write_seeds
 from tests.test_options_table import commands
@@ -43,7 +43,7 @@ OURS = re.compile(rb"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[[0-9]*[AK]|\r+\n|\r")
 DRIVER = """
 import json, os, pathlib, sys
 sys.argv[0] = "gptcli"
-from gptcli.cli import app
+from gptcli.cli.app import app
 for number, words in enumerate(json.loads(pathlib.Path(sys.argv[1]).read_text())):
     sys.stdout.flush()
     os.write(1, b"<<%d>>\\n" % number)

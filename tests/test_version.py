@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 import gptcli
-from gptcli.cli import app
+from gptcli.cli.app import app
 from tests.conftest import Run
 
 
@@ -69,7 +69,7 @@ def test_exit_codes_are_documented() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_script_is_printed(shell: str) -> None:
-    from gptcli.completion import files
+    from gptcli.cli.completion import files
 
     done = CliRunner().invoke(app, ["--show-completion", shell])
     assert (done.exit_code, done.stderr) == (0, "")

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from gptcli.whole_file import remove_unfinished, write_whole
+from gptcli.system.whole_file import remove_unfinished, write_whole
 
 fcntl = pytest.importorskip("fcntl", reason="nothing is removed there")
 # A writer that stops in the middle: it has begun its file, and says so.
 STUCK = """
 import os, sys, time
 from pathlib import Path
-from gptcli.whole_file import write_whole
+from gptcli.system.whole_file import write_whole
 def stuck(handle):
     print("begun", flush=True)
     time.sleep(60)

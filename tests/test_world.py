@@ -21,7 +21,7 @@ import pytest
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 from gptcli.errors import GptcliError
 from gptcli.model.config import GPTConfig
 from tests.checkpoint.hub_server import Fault, Hub, running_hub
@@ -202,7 +202,8 @@ def _started(words: list[str], environment: Environment, **options: Any) -> "sub
 # Where in a run the signal comes: the function that raises it in its midst, and is then never done.
 _ENGINES = "from gptcli.model import torch_engine as room; from gptcli.model.native import engine as other; "
 STAGES = {
-    "load": _ENGINES + "from gptcli.checkpoint import slices; slices.Files.read = other.NativeEngine.fill = strike",
+    "load": _ENGINES
+    + "from gptcli.checkpoint.weights import slices; slices.Files.read = other.NativeEngine.fill = strike",
     "prefill": _ENGINES + "room.TorchEngine.prefill = other.NativeEngine.prefill = strike",
     "decode": _ENGINES + "room.TorchEngine.step = other.NativeEngine.step = other.NativeEngine.extend = strike",
     "tokenize": "from gptcli.tokenizer import bpe as room; room.Tokenizer.encode = strike",
@@ -224,7 +225,7 @@ def test_a_signal_ends_it_at_once_and_quietly(
     # While it writes, the first Ctrl-C waits for the token to be whole, and the second does not; elsewhere none waits.
     pause = 0.1 if stage == "decode" else 1000
     script = (
-        "import os, sys, time\nfrom gptcli.cli import main\n"
+        "import os, sys, time\nfrom gptcli.cli.app import main\n"
         f"def strike(*_, **__):\n"
         f"    while True:\n        os.kill(os.getpid(), {number.value})\n        time.sleep({pause})\n"
         f"{STAGES[stage]}\nsys.argv = ['gptcli', *{words!r}]\nmain()\n"
@@ -478,7 +479,7 @@ def test_a_context_that_no_memory_holds(tmp_path: Path) -> None:
 
 
 def test_weights_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gptcli.checkpoint import slices
+    from gptcli.checkpoint.weights import slices
 
     def full(*_: Any) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:116] DefaultCPUAllocator: can't allocate memory")
@@ -493,7 +494,7 @@ def test_weights_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_engine_in_c_without_memory_offers_to_quantize(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three times: while weights are loaded, for a context that nothing holds, and once it is quantized already."""
-    from gptcli.memory import weights
+    from gptcli.model.memory import weights
     from gptcli.model.native.engine import NativeEngine
     from gptcli.model.native.library import available
     from gptcli.model.native.weights import why_not
@@ -540,7 +541,7 @@ def _full(*_: Any, **__: Any) -> None:
 
 
 def test_memory_that_ends_anywhere_else_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gptcli.commands import logits as room
+    from gptcli.cli.commands import logits as room
 
     def full(*_: Any, **__: Any) -> None:
         raise MemoryError
@@ -552,7 +553,7 @@ def test_memory_that_ends_anywhere_else_is_one_line(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_bug_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gptcli.memory import explained
+    from gptcli.model.memory import explained
     from gptcli.model.native.library import available
 
     with pytest.raises(RuntimeError, match="shapes"), explained(GPTConfig(), "cpu", "float32"):

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gptcli.checkpoint.families import FAMILIES
-from gptcli.checkpoint.hub import cache_folder, is_whole
-from gptcli.checkpoint.json_text import read_json_object
-from gptcli.checkpoint.kept import KeptFile, kept_folder, list_kept
-from gptcli.checkpoint.names import DEFAULT_REVISION, SHORT_NAMES, HubName
-from gptcli.checkpoint.source import bundled_folder, bundled_names, find
+from gptcli.checkpoint.hub.models import cache_folder, is_whole
+from gptcli.checkpoint.hub.names import DEFAULT_REVISION, SHORT_NAMES, HubName
+from gptcli.checkpoint.source import find
+from gptcli.checkpoint.weights.kept import KeptFile, kept_folder, list_kept
 from gptcli.errors import CheckpointError, GptcliError, InputError
+from gptcli.system.bundled import bundled_folder, bundled_names
+from gptcli.system.json_text import read_json_object
 
 
 @dataclass(frozen=True)

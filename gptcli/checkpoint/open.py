@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.source import Source, find, no_weights
 from gptcli.errors import CheckpointError
 from gptcli.model.engine import Engine, Quantize
@@ -55,7 +55,7 @@ class Checkpoint:
     @cached_property
     def model(self) -> "GPT":
         """The PyTorch GPT in eval mode on its device, for whoever wants to see inside."""
-        from gptcli.checkpoint.load import choose_device, choose_dtype, load_gpt
+        from gptcli.checkpoint.weights.torch_loader import choose_device, choose_dtype, load_gpt
 
         self._unused.clear()  # the weights are not kept twice while one will do
         with self._timed():
@@ -80,7 +80,7 @@ class Checkpoint:
 
     def _new_engine(self) -> Engine:
         if (self.to == "both" or "model" not in self.__dict__) and self.group is None:
-            from gptcli.checkpoint.native import native_engine
+            from gptcli.checkpoint.weights.native_loader import native_engine
 
             with self._timed():
                 wanted = {"device": self.device, "dtype": self.dtype, "quantize": self.quantize}
@@ -103,8 +103,8 @@ class Checkpoint:
         if self.quantize == "none" or self.load_s < _LONG_S or "model" in self.__dict__ or self._broken:
             return odd
 
-        from gptcli.checkpoint.kept import find as find_kept
-        from gptcli.checkpoint.kept import old_path
+        from gptcli.checkpoint.weights.kept import find as find_kept
+        from gptcli.checkpoint.weights.kept import old_path
 
         with suppress(CheckpointError):  # it changes while this is looked at
             if find_kept(self.header, self.blueprint, self.quantize) is not None:

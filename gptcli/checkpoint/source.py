@@ -6,13 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gptcli.checkpoint.header import Header
-from gptcli.checkpoint.hub import cached_snapshot, fetch, look
-from gptcli.checkpoint.json_text import read_json_object
-from gptcli.checkpoint.names import SHORT_NAMES, HubName, parse_hub_name, similar
-from gptcli.checkpoint.regular_file import readable
-from gptcli.checkpoint.shards import read_header
+from gptcli.checkpoint.files.header import Header
+from gptcli.checkpoint.files.shards import read_header
+from gptcli.checkpoint.hub.models import cached_snapshot, fetch, look
+from gptcli.checkpoint.hub.names import SHORT_NAMES, HubName, parse_hub_name, similar
 from gptcli.errors import CheckpointError, InputError, ModelNotFound
+from gptcli.system.bundled import bundled_folder, bundled_names
+from gptcli.system.json_text import read_json_object
+from gptcli.system.regular_file import readable
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -54,18 +55,6 @@ class Source:
         path = self.folder / "config.json"
         with readable(path):
             return read_json_object(path) if path.is_file() else None
-
-
-def bundled_folder() -> Path:
-    """The folder of the checkpoints that come with gptcli: inside the wheel, or beside the package in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "_weights"
-    return inside if inside.is_dir() else package.parent / "weights"
-
-
-def bundled_names() -> list[str]:
-    """Names of the bundled checkpoints (not of the bare vocabulary)."""
-    return sorted(path.parent.name for path in bundled_folder().glob("*/config.json"))
 
 
 def find(name: str, *, refresh: bool = False, only_look: Collection[str] = ()) -> Source:

@@ -5,14 +5,15 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
-from gptcli.checkpoint.header import Header
-from gptcli.checkpoint.hub import CONFIG
-from gptcli.checkpoint.names import parse_hub_name
-from gptcli.checkpoint.source import Source, bundled_names, find
-from gptcli.checkpoint.stored import Stored, stored
+from gptcli.checkpoint.files.header import Header
+from gptcli.checkpoint.hub.models import CONFIG
+from gptcli.checkpoint.hub.names import parse_hub_name
+from gptcli.checkpoint.source import Source, find
 from gptcli.counting.tally import Memory, Tally, memory, tally
+from gptcli.counting.tensors import Stored, stored
 from gptcli.errors import CheckpointError, ModelNotFound
 from gptcli.model.config import PRESETS, GPTConfig
+from gptcli.system.bundled import bundled_names
 
 WORD_VECTORS = "word-vectors"
 

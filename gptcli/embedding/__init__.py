@@ -1,1 +1,4 @@
-"""A name on the command line -> words and their vectors: word vectors, or the embedding of a GPT."""
+"""Words as vectors, from word vectors or from a GPT's own embedding. Open ``queries`` first.
+
+``expression`` reads ``king-man+woman``, ``load`` opens what there is to search, ``vectors`` has the arithmetic.
+"""

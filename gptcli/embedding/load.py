@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gptcli.checkpoint.header import Header, TensorInfo
+from gptcli.checkpoint.files.header import Header, TensorInfo
 from gptcli.checkpoint.source import Source, find, no_weights
 from gptcli.embedding.matrix import Floats, Matrix, map_matrix
 from gptcli.embedding.tokens import TokenList
 from gptcli.embedding.words import WordList
 from gptcli.errors import CheckpointError, GptcliError, InputError
-from gptcli.limits import limit_reached
+from gptcli.system.limits import limit_reached
 
 WORD_VECTORS = "word-vectors"
 

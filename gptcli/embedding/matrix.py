@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gptcli.checkpoint.header import TensorInfo
-from gptcli.checkpoint.mapped import map_tensor
+from gptcli.checkpoint.files.header import TensorInfo
+from gptcli.checkpoint.files.mapped import map_tensor
 from gptcli.errors import CheckpointError
-from gptcli.threads import default_threads
+from gptcli.system.threads import default_threads
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gptcli.checkpoint.mapped import map_file
+from gptcli.checkpoint.files.mapped import map_file
 from gptcli.embedding.spelling import nearest_spellings
 from gptcli.errors import CheckpointError, InputError
 

@@ -1,1 +1,5 @@
-"""From a prompt to a text: the filters and the draw, the loop, and everybody who writes with it."""
+"""From a prompt to a text. Open ``loop`` first: it chooses one token at a time and knows ids only.
+
+``writing`` joins it with the tokenizer, ``streaming`` turns tokens into text as they come, and ``explaining`` keeps
+what each was chosen from. ``pick`` has the text that a person chooses with the model, ``chat`` the conversation.
+"""

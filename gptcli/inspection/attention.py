@@ -8,9 +8,9 @@ from torch import Tensor
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
-from gptcli.generation.writing import prompt_ids
 from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
 from gptcli.inspection.record import record
+from gptcli.tokenizer.prompt import prompt_ids
 
 # Figures that one answer may hold: 4 million are 48 heads that read 288 tokens, and about 100 MB as Python's numbers.
 MOST_FIGURES = 4_000_000

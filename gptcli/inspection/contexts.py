@@ -14,9 +14,9 @@ from gptcli.embedding.matrix import Floats
 from gptcli.embedding.metric import Metric
 from gptcli.embedding.vectors import pairwise
 from gptcli.errors import InputError
-from gptcli.generation.writing import prompt_ids
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
+from gptcli.tokenizer.prompt import prompt_ids
 
 # A bracket, or one that a backslash makes a plain character.
 _BRACKET = re.compile(r"\\[\[\]\\]|[\[\]]")

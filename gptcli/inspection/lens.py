@@ -13,11 +13,11 @@ from torch import Tensor
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import OverflowedError
-from gptcli.generation.writing import prompt_ids
 from gptcli.inspection.record import Record, record
 from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import watched_ids
 from gptcli.probability.reading import rank_of
+from gptcli.tokenizer.prompt import prompt_ids
 
 
 @dataclass(frozen=True)

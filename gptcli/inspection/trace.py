@@ -10,10 +10,10 @@ from gptcli.checkpoint.open import Checkpoint
 from gptcli.counting.steps import Step, walk
 from gptcli.counting.tally import tally
 from gptcli.counting.tracing import Trace
-from gptcli.generation.writing import prompt_ids
 from gptcli.inspection.lens import finite
 from gptcli.inspection.record import LayerRecord, Record, record
 from gptcli.model.gpt import GPT, repeat_heads, split_heads
+from gptcli.tokenizer.prompt import prompt_ids
 
 # Numbers that are kept of each step.
 _FEW = 4

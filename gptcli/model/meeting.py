@@ -43,7 +43,7 @@ class _Patience:
         if waited > _GIVE_UP_AFTER_S:
             raise GptcliError(f"waited {waited:.0f} s at {self._where}: {missing}")
         if waited > _SAY_AFTER_S and not self._said:
-            from gptcli.show.console import notice
+            from gptcli.system.notices import notice
 
             self._said = True
             notice(f"waiting at {self._where} (MASTER_ADDR, MASTER_PORT): {missing}")

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gptcli.memory import explained
 from gptcli.model.bounds import check_extend, check_prefill, check_refill, check_rewind, check_select, check_step
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.engine import EngineFacts
 from gptcli.model.gpt import GPT
+from gptcli.model.memory import explained
 from gptcli.model.native.weights import why_not
 
 

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.errors import InputError
-from gptcli.generation.writing import known
 from gptcli.sampling.filters import Logits
 from gptcli.sampling.settings import Sampling
 from gptcli.sampling.softmax import log_softmax, softmax
 from gptcli.tokenizer import Tokenizer
+from gptcli.tokenizer.prompt import known
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gptcli.checkpoint.open import Checkpoint
-from gptcli.generation.writing import prompt_ids
 from gptcli.probability.distribution import Distribution, distribution, watched_ids
 from gptcli.probability.reading import next_logits, read
 from gptcli.sampling.settings import Sampling
+from gptcli.tokenizer.prompt import prompt_ids
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
-from gptcli.generation.writing import prompt_ids
 from gptcli.probability.reading import Reading, read
+from gptcli.tokenizer.prompt import prompt_ids
 
 # exp of more is beyond a float.
 _MOST_NATS = 709.0

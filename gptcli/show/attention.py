@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.heat import SmallMap
+from gptcli.show.blocks.pictures import token_strip
 from gptcli.show.head import LargeHead, axes, bounds, kept, layer_name, legend, named, said_cut, shown
-from gptcli.show.heat import SmallMap
-from gptcli.show.pictures import token_strip
-from gptcli.show.text import token_text
+from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

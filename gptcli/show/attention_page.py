@@ -4,9 +4,9 @@ import math
 from typing import TYPE_CHECKING
 
 from gptcli.show.head import axes, bounds, kept, layer_name
-from gptcli.show.page import page
-from gptcli.show.page_parts import Cell, Grid, Legend
-from gptcli.show.text import token_text
+from gptcli.show.html.page import page
+from gptcli.show.html.parts import Cell, Grid, Legend
+from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from gptcli.inspection.attention import Attention, HeadAttention

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.heat import heat_map
-from gptcli.show.page_parts import Cell, Grid, Legend, Listing, Part
-from gptcli.show.pictures import bar, colour, table
-from gptcli.show.text import token_text
+from gptcli.show.blocks.heat import heat_map
+from gptcli.show.blocks.pictures import bar, colour, table
+from gptcli.show.html.parts import Cell, Grid, Legend, Listing, Part
+from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

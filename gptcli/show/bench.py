@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gptcli.show.pictures import Bar, table
-from gptcli.show.text import size, visible
+from gptcli.show.blocks.pictures import Bar, table
+from gptcli.text import size, visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from gptcli.benchmark import Benchmark, Rate
+    from gptcli.measuring.speed import Benchmark, Rate
 
 
 def draw(found: "Benchmark") -> "RenderableType":

@@ -1,31 +1,30 @@
 """``gptcli chat``: a conversation on a terminal, or line by line through a pipe."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gptcli.errors import GptcliError, InputError
-from gptcli.generation.chatting import Chat
-from gptcli.inputs import stdin_lines
-from gptcli.show.console import (
+from gptcli.generation.chat.conversation import Chat
+from gptcli.show.terminal.console import (
     SAVE_SUFFIXES,
     check_save,
     json_text,
-    notice,
     print_json,
     save_as,
     stdout_console,
     stdout_is_terminal,
     write_flowing,
 )
-from gptcli.show.interrupt import Interrupt
-from gptcli.show.keyboard import typed_ahead
-from gptcli.show.text import visible
+from gptcli.show.terminal.interrupt import Interrupt
+from gptcli.show.terminal.keyboard import typed_ahead
 from gptcli.show.transcript import draw_prompt, draw_turns
-from gptcli.whole_file import write_whole
+from gptcli.system.notices import notice
+from gptcli.system.whole_file import write_whole
+from gptcli.text import visible
 
 HELP = """\
 /prompt         the whole prompt, with what has fallen out of the context
@@ -42,11 +41,12 @@ class Conversation:
     Args:
         chat: what was said.
         model: what the model is called.
+        lines: what is typed where no person sits at a terminal, line by line.
         as_json: show each answer as a JSON object instead of its text.
     """
 
-    def __init__(self, chat: Chat, model: str, *, as_json: bool) -> None:
-        self._chat, self._model, self._as_json = chat, model, as_json
+    def __init__(self, chat: Chat, model: str, lines: Iterable[str], *, as_json: bool) -> None:
+        self._chat, self._model, self._lines, self._as_json = chat, model, lines, as_json
         self._at_terminal = sys.stdin is not None and sys.stdin.isatty()
         self._shows_names = self._at_terminal and not as_json
         self._console = stdout_console() if stdout_is_terminal() else None
@@ -74,7 +74,7 @@ class Conversation:
     def _take_turns(self) -> None:
         if self._shows_names:
             notice(f"chatting with {self._model}: /help lists the commands, Ctrl-D leaves")
-        for line in self._typed() if self._at_terminal else stdin_lines():
+        for line in self._typed() if self._at_terminal else self._lines:
             command, _, rest = line.strip().removeprefix("/").partition(" ")
             if line.strip() in ("/quit", "/exit"):
                 return

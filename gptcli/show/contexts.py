@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.pictures import table
-from gptcli.show.plot import HOLLOW, MARKERS, Line, LinePlot
-from gptcli.show.text import token_text, visible
+from gptcli.show.blocks.pictures import table
+from gptcli.show.blocks.plot import HOLLOW, MARKERS, Line, LinePlot
 from gptcli.show.vectors import MEASURES, HeatMap
+from gptcli.text import token_text, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

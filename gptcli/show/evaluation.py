@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from gptcli.show.pictures import table
-from gptcli.show.text import visible
+from gptcli.show.blocks.pictures import table
 from gptcli.show.vectors import SpanBar
+from gptcli.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

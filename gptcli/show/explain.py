@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gptcli.show.frame import Frame
-from gptcli.show.narrow import BARS, Narrowing, narrowing
-from gptcli.show.odds import Candidates, percent, summary
-from gptcli.show.passage import Passage, legend, short_percent
-from gptcli.show.pictures import Bar, table
-from gptcli.show.text import token_text
+from gptcli.show.blocks.frame import Frame
+from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
+from gptcli.show.blocks.passage import Passage, legend, short_percent
+from gptcli.show.blocks.pictures import Bar, table
+from gptcli.show.logits import Candidates, percent, summary
+from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

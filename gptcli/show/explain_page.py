@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gptcli.show.odds import percent
-from gptcli.show.page import page
-from gptcli.show.page_parts import Cell, Choice, Strip
-from gptcli.show.passage import LEGEND
-from gptcli.show.text import token_text
+from gptcli.show.blocks.passage import LEGEND
+from gptcli.show.html.page import page
+from gptcli.show.html.parts import Cell, Choice, Strip
+from gptcli.show.logits import percent
+from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from gptcli.probability.choice import Explanation

@@ -11,10 +11,10 @@ from gptcli.generation.explaining import Explainer
 from gptcli.generation.writing import Completion, Piece, Writing
 from gptcli.probability.choice import Explanation
 from gptcli.show import explain, story
-from gptcli.show.console import save_as, stdout_console, stdout_is_terminal
 from gptcli.show.explain_page import draw_page
-from gptcli.show.keyboard import typed_ahead
-from gptcli.show.odds import ending
+from gptcli.show.logits import ending
+from gptcli.show.terminal.console import save_as, stdout_console, stdout_is_terminal
+from gptcli.show.terminal.keyboard import typed_ahead
 
 # Nobody reads more pictures a second than this.
 _PER_SECOND = 15

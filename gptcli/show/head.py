@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.heat import MapLegend, finite_bounds, heat_map
-from gptcli.show.text import token_text
+from gptcli.show.blocks.heat import MapLegend, finite_bounds, heat_map
+from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gptcli.show.heat import TextLegend
-from gptcli.show.narrow import BARS, Narrowing
-from gptcli.show.odds import percent
-from gptcli.show.page import page
-from gptcli.show.page_parts import Cell, Grid, Legend, Listing, Part
-from gptcli.show.pictures import Bar, colour, table, text_colour
-from gptcli.show.text import token_text
+from gptcli.show.blocks.heat import TextLegend
+from gptcli.show.blocks.narrow import BARS, Narrowing
+from gptcli.show.blocks.pictures import Bar, colour, table, text_colour
+from gptcli.show.html.page import page
+from gptcli.show.html.parts import Cell, Grid, Legend, Listing, Part
+from gptcli.show.logits import percent
+from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from gptcli.show.pictures import table
-from gptcli.show.plot import COLOURS, HOLLOW, MARKERS, Dot, Scatter
-from gptcli.show.text import visible
+from gptcli.show.blocks.pictures import table
+from gptcli.show.blocks.plot import COLOURS, HOLLOW, MARKERS, Dot, Scatter
 from gptcli.show.vectors import label
+from gptcli.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

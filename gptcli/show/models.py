@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.model.config import GPTConfig
-from gptcli.show.pictures import table
+from gptcli.show.blocks.pictures import table
 from gptcli.show.quantization import draw_kept
-from gptcli.show.text import clipped, size, visible
+from gptcli.text import clipped, size, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
     from gptcli.checkpoint.catalogue import Catalogue, LocalModel
-    from gptcli.checkpoint.description import Description, FileFacts, TensorFacts, TokenizerFacts
+    from gptcli.counting.description import Description, FileFacts, TensorFacts, TokenizerFacts
 
 _GPT2 = GPTConfig()
 _ROOM_FOR_SOURCES = 60  # columns

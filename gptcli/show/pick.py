@@ -7,17 +7,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptcli.generation.draft import Draft
-from gptcli.generation.picking import DEFAULT_RUN, Picker
-from gptcli.show.console import print_json, stdout_console, stdout_is_terminal
+from gptcli.generation.pick.draft import Draft
+from gptcli.generation.pick.keys import DEFAULT_RUN, Picker
+from gptcli.show.blocks.frame import Frame
+from gptcli.show.blocks.passage import Passage, legend
 from gptcli.show.explain import what_was_cut
 from gptcli.show.explain_writers import save_explained
-from gptcli.show.frame import Frame
-from gptcli.show.interrupt import Interrupt
-from gptcli.show.keyboard import keyboard
-from gptcli.show.odds import Candidates
-from gptcli.show.passage import Passage, legend
-from gptcli.show.text import visible
+from gptcli.show.logits import Candidates
+from gptcli.show.terminal.console import print_json, stdout_console, stdout_is_terminal
+from gptcli.show.terminal.interrupt import Interrupt
+from gptcli.show.terminal.keyboard import keyboard
+from gptcli.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

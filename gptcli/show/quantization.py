@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gptcli.show.pictures import table
-from gptcli.show.text import size, visible
+from gptcli.show.blocks.pictures import table
+from gptcli.text import size, visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
-    from gptcli.checkpoint.kept import KeptFile
-    from gptcli.quantization import Keeping, Quantized
+    from gptcli.checkpoint.weights.kept import KeptFile
+    from gptcli.measuring.quantization import Keeping, Quantized
 
 
 def draw_quantized(effects: "Sequence[Quantized]") -> "Table":

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.heat import TextLegend, has_colours
-from gptcli.show.narrow import BARS, Narrowing, narrowing
-from gptcli.show.odds import percent
-from gptcli.show.page import page
-from gptcli.show.page_parts import Cell, Legend, Listing, Strip
-from gptcli.show.pictures import Bar, colour, table, text_colour, token_strip
-from gptcli.show.text import token_text
+from gptcli.show.blocks.heat import TextLegend, has_colours
+from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
+from gptcli.show.blocks.pictures import Bar, colour, table, text_colour, token_strip
+from gptcli.show.html.page import page
+from gptcli.show.html.parts import Cell, Legend, Listing, Strip
+from gptcli.show.logits import percent
+from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

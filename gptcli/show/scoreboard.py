@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.narrow import narrowing
-from gptcli.show.pictures import Bar
-from gptcli.show.text import size, visible
+from gptcli.show.blocks.narrow import narrowing
+from gptcli.show.blocks.pictures import Bar
+from gptcli.text import size, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
-    from gptcli.checkpoint.stored import Stored, TensorGroup
     from gptcli.counting.parameters import ParameterCount
     from gptcli.counting.tally import Matrices, Memory, Tally
+    from gptcli.counting.tensors import Stored, TensorGroup
     from gptcli.model.config import GPTConfig
 
 # Every table's counts end in the same column: a name and how the count comes about fill the first _LEFT columns.

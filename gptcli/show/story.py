@@ -5,10 +5,11 @@ from itertools import chain
 from typing import Any, Protocol
 
 from gptcli.generation.writing import Completion, Piece, Writing
-from gptcli.memory import peak_memory
-from gptcli.show.console import notice, print_json, stdout_console, stdout_is_terminal, write_flowing
-from gptcli.show.interrupt import Interrupt
-from gptcli.show.text import token_text
+from gptcli.show.terminal.console import print_json, stdout_console, stdout_is_terminal, write_flowing
+from gptcli.show.terminal.interrupt import Interrupt
+from gptcli.system.notices import notice
+from gptcli.system.peak_memory import peak_memory
+from gptcli.text import token_text
 
 SEPARATOR = "---"
 

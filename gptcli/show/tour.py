@@ -2,19 +2,20 @@
 
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.console import stdout_console
-from gptcli.show.keyboard import keyboard
+from gptcli.show.terminal.console import stdout_console
+from gptcli.show.terminal.keyboard import keyboard
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from gptcli.tour import Stop
 
 _WIDEST = 96  # columns that running text fills at most
 _NEXT = ("enter", " ", "n", "down", "\x1b[C")  # the last is the right arrow, of which keyboard knows no name
@@ -22,6 +23,28 @@ _BACK = ("b", "p", "backspace", "up", "\x1b[D")
 _LEAVE = ("q", "Q", "escape")
 # How long to wait at a time for a key that may not come.
 _WAIT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One stop.
+
+    Attributes:
+        number: its place, from 1.
+        title: what there is to see.
+        text: what to look for, in two sentences.
+        command: what to type to see it, as a shell takes it.
+    """
+
+    number: int
+    title: str
+    text: str
+    command: str
+
+    @property
+    def arguments(self) -> list[str]:
+        """The command's words behind ``gptcli``."""
+        return shlex.split(self.command)[1:]
 
 
 def draw_list(stops: "Sequence[Stop]") -> "RenderableType":

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from gptcli.show.odds import percent
-from gptcli.show.pictures import token_strip
-from gptcli.show.text import token_text, visible
+from gptcli.show.blocks.pictures import token_strip
+from gptcli.show.logits import percent
+from gptcli.text import token_text, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gptcli.generation.turns import Format, Prompt, Turn
-from gptcli.show.text import visible
+from gptcli.generation.chat.turns import Format, Prompt, Turn
+from gptcli.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.heat import heat_map
-from gptcli.show.pictures import bar, table
-from gptcli.show.text import token_text, visible
+from gptcli.show.blocks.heat import heat_map
+from gptcli.show.blocks.pictures import bar, table
+from gptcli.text import token_text, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

@@ -1,1 +1,4 @@
-"""What gptcli asks of the machine it runs on. Start with ``cache_folder``: where it may keep what it can make again."""
+"""The machine and its files: limits, threads, whole-file writes, untrusted JSON, folders, lines on stderr.
+
+Knows nothing of models. Open ``json_text`` first: all JSON that comes from a file or a hub goes through it.
+"""

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from gptcli.errors import InputError
-from gptcli.threads import default_threads
+from gptcli.system.threads import default_threads
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.bpe import Tokenizer
 

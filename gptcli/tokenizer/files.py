@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from gptcli.checkpoint.json_text import read_bytes, read_json_object
 from gptcli.errors import CheckpointError
+from gptcli.system.json_text import read_bytes, read_json_object
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.bpe import Tokenizer

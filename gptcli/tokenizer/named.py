@@ -3,8 +3,8 @@
 import binascii
 from functools import lru_cache
 
-from gptcli.checkpoint.source import bundled_folder
 from gptcli.errors import CheckpointError, GptcliError, InputError
+from gptcli.system.bundled import bundled_folder
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.bpe import Tokenizer

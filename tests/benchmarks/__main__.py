@@ -12,8 +12,8 @@ import argparse
 import datetime
 from pathlib import Path
 
-from gptcli.benchmark import use_threads
-from gptcli.threads import default_threads
+from gptcli.measuring.speed import use_threads
+from gptcli.system.threads import default_threads
 from tests.benchmarks import bench_decode, bench_growth, bench_startup, results
 from tests.benchmarks.environment import HERE, install, missing, say
 from tests.benchmarks.machine import Watch, facts, processor

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from gptcli.benchmark import read_bandwidth
+from gptcli.measuring.speed import read_bandwidth
 from tests.benchmarks.environment import HERE, convert, model_folder, python_of, say
 from tests.benchmarks.machine import Watch
 from tests.benchmarks.peers import LLAMA_PLAIN

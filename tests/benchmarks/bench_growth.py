@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gptcli.checkpoint.source import bundled_folder
+from gptcli.system.bundled import bundled_folder
 from tests.benchmarks.environment import model_folder, say
 from tests.benchmarks.machine import Watch
 

@@ -33,8 +33,8 @@ program, dtype, folder = sys.argv[1:]
 import torch
 if program == "gptcli":
     from gptcli.checkpoint.families import read_blueprint
-    from gptcli.checkpoint.shards import read_header
-    from gptcli.checkpoint.load import load_gpt
+    from gptcli.checkpoint.files.shards import read_header
+    from gptcli.checkpoint.weights.torch_loader import load_gpt
     from gptcli.checkpoint.source import find
 else:
     from transformers import GPT2LMHeadModel

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gptcli.checkpoint.source import bundled_folder
+from gptcli.system.bundled import bundled_folder
 from tests.benchmarks.bench_load import write_checkpoint
 
 HERE = Path(__file__).parent

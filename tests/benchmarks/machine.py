@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from gptcli.benchmark import QUIET, busy_processors
+from gptcli.measuring.speed import QUIET, busy_processors
 from gptcli.model.native import library
-from gptcli.threads import default_threads
+from gptcli.system.threads import default_threads
 
 # A loop that always does the same may take this much longer at its slowest (of the middle runs) than at its fastest.
 _STEADY = 1.15

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gptcli.cli import app
-from gptcli.show.odds import percent
+from gptcli.cli.app import app
+from gptcli.show.logits import percent
 from tests.browser.chromium import Chromium
 from tests.browser.test_inside_pages import CELL, lines, saved
 from tests.browser.test_pages import luminance

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 from tests.browser.chromium import Chromium
 
 PLACES = (

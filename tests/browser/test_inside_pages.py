@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gptcli.cli import app
-from gptcli.show.odds import percent
+from gptcli.cli.app import app
+from gptcli.show.logits import percent
 from tests.browser.chromium import Chromium
 
 PROMPT = "The king took his crown and the queen"

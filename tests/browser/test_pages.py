@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gptcli.cli import app
-from gptcli.show.odds import percent
+from gptcli.cli.app import app
+from gptcli.show.logits import percent
 from tests.browser.chromium import Chromium
 
 TEXT = 'Once upon a time there was a king. </script><img src=x onerror="document.title=1"> Then\nthe \u202eend\x1b[31m'

@@ -14,16 +14,18 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from gptcli.checkpoint import load, native
-from gptcli.checkpoint.json_text import read_bytes
-from gptcli.checkpoint.load import load_gpt
-from gptcli.checkpoint.native import native_engine
 from gptcli.checkpoint.open import understand
-from gptcli.checkpoint.source import bundled_folder, find, no_weights
+from gptcli.checkpoint.source import find, no_weights
+from gptcli.checkpoint.weights import native_loader as native
+from gptcli.checkpoint.weights import torch_loader as load
+from gptcli.checkpoint.weights.native_loader import native_engine
+from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.embedding import load as embedding
 from gptcli.errors import CheckpointError, GptcliError
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.library import available, library
+from gptcli.system.bundled import bundled_folder
+from gptcli.system.json_text import read_bytes
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a file that is mapped cannot change there")
 needs_library = pytest.mark.skipif(library() is None, reason="the library in C was not built")
@@ -202,7 +204,7 @@ def test_weights_of_an_odd_place(folder: Path) -> None:
 SCRIPT = """
 import os, sys, time
 import gptcli.model.native.library as native
-from gptcli import cli
+from gptcli.cli import app as cli
 file, words = sys.argv[1], sys.argv[2:]
 {before}
 sys.argv = ["gptcli", *words]

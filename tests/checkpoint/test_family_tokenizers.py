@@ -8,7 +8,7 @@ import pytest
 from transformers import GPT2Tokenizer, GPTNeoXTokenizer
 from transformers.convert_slow_tokenizer import TikTokenConverter
 
-from gptcli.checkpoint.source import bundled_folder
+from gptcli.system.bundled import bundled_folder
 from gptcli.tokenizer import gpt2_tokenizer, tokenizer_for
 from tests.tokenizer.reference import HARD_TEXT, trained
 

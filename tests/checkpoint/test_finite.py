@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from gptcli.checkpoint import finite
-from gptcli.checkpoint.finite import all_finite
+from gptcli.checkpoint.weights import finite
+from gptcli.checkpoint.weights.finite import all_finite
 
 
 @pytest.fixture(params=["as built", "without C"], autouse=True)

@@ -20,10 +20,11 @@ import pytest
 from huggingface_hub import constants, file_download
 from safetensors.numpy import save
 
-from gptcli.checkpoint import hub_file, hub_watch
-from gptcli.checkpoint.hub import cached_snapshot
-from gptcli.checkpoint.names import HubName
-from gptcli.checkpoint.shards import read_header
+from gptcli.checkpoint.files.shards import read_header
+from gptcli.checkpoint.hub import file as hub_file
+from gptcli.checkpoint.hub import watch as hub_watch
+from gptcli.checkpoint.hub.models import cached_snapshot
+from gptcli.checkpoint.hub.names import HubName
 from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError, GptcliError, ModelNotFound
 from tests.checkpoint.hub_server import TOKEN, Fault, Hub, running_hub

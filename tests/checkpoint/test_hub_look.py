@@ -11,10 +11,10 @@ import pytest
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
-from gptcli.checkpoint.hub import cached_snapshot
-from gptcli.checkpoint.names import HubName
+from gptcli.checkpoint.hub.models import cached_snapshot
+from gptcli.checkpoint.hub.names import HubName
 from gptcli.checkpoint.source import find
-from gptcli.cli import app
+from gptcli.cli.app import app
 from gptcli.counting.parameters import count_parameters
 from gptcli.errors import CheckpointError, GptcliError, ModelNotFound
 from gptcli.model.config import GPTConfig

@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gptcli.checkpoint import slices
-from gptcli.checkpoint.header import TensorInfo
-from gptcli.checkpoint.load import choose_device, choose_dtype
+from gptcli.checkpoint.files.header import TensorInfo
 from gptcli.checkpoint.open import Checkpoint, open_checkpoint
-from gptcli.checkpoint.source import bundled_folder
+from gptcli.checkpoint.weights import slices
+from gptcli.checkpoint.weights.torch_loader import choose_device, choose_dtype
 from gptcli.errors import CheckpointError, InputError
+from gptcli.system.bundled import bundled_folder
 from tests.gpt2_reference import load_folder, random_gpt2, random_ids, worst
 
 Tensors = dict[str, Tensor]

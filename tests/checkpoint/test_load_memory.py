@@ -24,8 +24,8 @@ CHILD = """
 import json, resource, sys
 import torch
 from gptcli.checkpoint.families import read_blueprint
-from gptcli.checkpoint.shards import read_header
-from gptcli.checkpoint.load import load_gpt
+from gptcli.checkpoint.files.shards import read_header
+from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.checkpoint.source import find
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT

@@ -12,16 +12,17 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from gptcli.checkpoint import content, quantized
 from gptcli.checkpoint import open as checkpoints
+from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.open import open_checkpoint
-from gptcli.checkpoint.shards import read_header
-from gptcli.checkpoint.source import bundled_folder
-from gptcli.cli import app
+from gptcli.checkpoint.weights import content
+from gptcli.checkpoint.weights import quantized_file as quantized
+from gptcli.cli.app import app
 from gptcli.errors import GptcliError, InputError
+from gptcli.measuring.quantization import keep_quantized, remove_quantized
 from gptcli.model.native import library
 from gptcli.model.quantize import dequantized
-from gptcli.quantization import keep_quantized, remove_quantized
+from gptcli.system.bundled import bundled_folder
 
 pytestmark = pytest.mark.skipif(not library.available(), reason="the engine in C was not built")
 IDS = [7454, 2402, 257, 640, 11, 612, 373]
@@ -340,7 +341,7 @@ def test_weights_that_change_while_they_are_read(tales: Path, monkeypatch: pytes
         os.replace(tales / "new", weights)
         return plain(*args, **options)
 
-    from gptcli.checkpoint import native
+    from gptcli.checkpoint.weights import native_loader as native
 
     plain: Any = native._fill
     monkeypatch.setattr(native, "_fill", replaced)

@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gptcli.checkpoint.families.blueprint import How, Part
-from gptcli.checkpoint.header import read_file
-from gptcli.checkpoint.load import _make
-from gptcli.checkpoint.slices import Files
+from gptcli.checkpoint.files.header import read_file
+from gptcli.checkpoint.weights.slices import Files
+from gptcli.checkpoint.weights.torch_loader import _make
 from gptcli.model.config import GPTConfig
 
 HEADS, SIZE, WIDTH = 4, 3, 12

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptcli.checkpoint.names import SHORT_NAMES, HubName, parse_hub_name, similar
-from gptcli.checkpoint.source import bundled_names, find
+from gptcli.checkpoint.hub.names import SHORT_NAMES, HubName, parse_hub_name, similar
+from gptcli.checkpoint.source import find
 from gptcli.errors import InputError, ModelNotFound
+from gptcli.system.bundled import bundled_names
 
 
 def make(folder: Path, *files: str) -> Path:

@@ -20,10 +20,10 @@ from transformers import (
 )
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
-from gptcli.checkpoint.header import Header
-from gptcli.checkpoint.load import load_gpt
-from gptcli.checkpoint.shards import read_header
+from gptcli.checkpoint.files.header import Header
+from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.source import find
+from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.model.gpt import GPT
 
 N_POSITIONS = 131

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 from tests.conftest import Run
 
 
@@ -144,7 +144,7 @@ def test_no_torch(arguments: tuple[str, ...], child_environment: dict[str, str])
 
     code = (
         "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr));"
-        f"sys.argv = ['gptcli', *{arguments!r}]; from gptcli.cli import main; main()"
+        f"sys.argv = ['gptcli', *{arguments!r}]; from gptcli.cli.app import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], env=child_environment, capture_output=True, check=True)
     assert done.stderr == b"False\n"

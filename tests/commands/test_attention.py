@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 
 TEXT = "The king and the queen lived in a castle by the sea."
 TOKENS = 13

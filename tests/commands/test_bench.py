@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from gptcli import benchmark
-from gptcli.cli import app
+from gptcli.cli.app import app
 from gptcli.errors import InputError
+from gptcli.measuring import speed as benchmark
 from gptcli.model.config import GPTConfig
 from gptcli.model.native import available
 from tests.conftest import Run

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 from tests.conftest import Run, command
 from tests.show.test_pick import on_terminal
 

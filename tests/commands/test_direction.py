@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner, Result
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 
 VIDEO = ["cat", "cats", "puppy", "puppies", "one", "two", "three", "four"]
 

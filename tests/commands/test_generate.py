@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from gptcli.checkpoint.open import Checkpoint
-from gptcli.checkpoint.source import bundled_folder
-from gptcli.cli import app
+from gptcli.cli.app import app
 from gptcli.model.native import available
 from gptcli.sampling.filters import FILTERS
-from gptcli.show.text import token_text
+from gptcli.system.bundled import bundled_folder
+from gptcli.text import token_text
 from tests.conftest import Run, command
 from tests.gpt2_reference import random_gpt2
 from tests.show.test_pick import on_terminal
@@ -468,8 +468,8 @@ def test_ctrl_c_keeps_what_was_written(child_environment: dict[str, str]) -> Non
 def test_ctrl_c_while_the_model_loads(child_environment: dict[str, str]) -> None:
     script = (
         "import os, signal, sys, time\n"
-        "from gptcli.checkpoint import native\n"
-        "from gptcli.cli import main\n"
+        "from gptcli.checkpoint.weights import native_loader as native\n"
+        "from gptcli.cli.app import main\n"
         "def slow(*_, **__):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    time.sleep(60)\n"

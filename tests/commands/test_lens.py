@@ -9,7 +9,7 @@ import torch
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 
 PROMPT = "Once upon a time there was a little"
 

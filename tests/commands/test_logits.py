@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gptcli.checkpoint.source import bundled_folder
-from gptcli.cli import app
-from gptcli.show.odds import percent
+from gptcli.cli.app import app
+from gptcli.show.logits import percent
+from gptcli.system.bundled import bundled_folder
 
 torch = pytest.importorskip("torch")
 PROMPT = "The king and the"

@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 
 PROMPT = "The king took his crown and the queen took her"
 COMMANDS: dict[str, tuple[str, ...]] = {

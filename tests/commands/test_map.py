@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 from tests import glove
 
 WORDS = ["man", "woman", "king", "queen", "uncle", "aunt", "tower"]

@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
-from gptcli.checkpoint.names import SHORT_NAMES
-from gptcli.cli import app
+from gptcli.checkpoint.hub.names import SHORT_NAMES
+from gptcli.cli.app import app
 from gptcli.model.config import GPTConfig
 from gptcli.model.shapes import parameter_shapes
 from tests.checkpoint.conftest import hub as hub  # the fixture, under the name it is asked for
@@ -222,7 +222,7 @@ def test_show_saves_a_picture(tmp_path: Path) -> None:
 def test_neither_torch_nor_numpy_nor_the_hubs_client_is_imported() -> None:
     code = (
         "import sys; sys.argv = ['gptcli', 'models', 'show', 'tales', '--keys']\n"
-        "from gptcli.cli import main\n"
+        "from gptcli.cli.app import main\n"
         "try: main()\n"
         "finally: print(sorted({'torch', 'numpy', 'httpx', 'httpx2', 'transformers'} & set(sys.modules)))"
     )

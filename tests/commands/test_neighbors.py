@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner, Result
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 
 
 def run(*arguments: str, stdin: str | None = None) -> Result:

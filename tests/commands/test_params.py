@@ -13,7 +13,7 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 from gptcli.model.config import GPTConfig
 from gptcli.model.shapes import parameter_shapes
 
@@ -184,7 +184,7 @@ def test_a_hundred_gigabytes_answer_at_once_without_torch_or_numpy(tmp_path: Pat
     size = sparse(tmp_path, GPTConfig(n_embd=8192, n_layer=32, n_head=64))
     assert size > 100e9
     script = (
-        "import sys; from gptcli.cli import app\n"
+        "import sys; from gptcli.cli.app import app\n"
         "try: app(['params', sys.argv[1], '--json'])\n"
         "finally: print(sorted({'torch', 'numpy', 'safetensors', 'tiktoken'} & set(sys.modules)), file=sys.stderr)"
     )

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 from gptcli.probability.scoring import score
 from gptcli.show.score import draw
 from tests.conftest import Run

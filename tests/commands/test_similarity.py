@@ -8,7 +8,7 @@ from gensim.test.utils import datapath
 from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
-from gptcli.cli import app
+from gptcli.cli.app import app
 
 
 def run(*arguments: str, stdin: str | None = None, width: int = 80) -> Result:

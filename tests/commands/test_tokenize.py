@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from gptcli.checkpoint.source import bundled_folder
-from gptcli.cli import app
+from gptcli.cli.app import app
+from gptcli.system.bundled import bundled_folder
 from gptcli.tokenizer import encode_chunks, gpt2_tokenizer
 from tests.tokenizer import reference
 

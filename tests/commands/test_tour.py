@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gptcli.cli import app
-from gptcli.tour import STOPS, Stop
+from gptcli.cli.app import app
+from gptcli.cli.tour import STOPS
+from gptcli.show.tour import Stop
 from tests.conftest import Run, command
 
 
@@ -73,7 +74,7 @@ def test_a_reader_that_goes_away_ends_it(child_environment: dict[str, str]) -> N
 
 
 def test_the_list_and_json_run_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gptcli.commands.tour._run", lambda *_: pytest.fail("nothing runs"))
+    monkeypatch.setattr("gptcli.cli.commands.tour._run", lambda *_: pytest.fail("nothing runs"))
     listed = CliRunner().invoke(app, ["tour", "--list"], env={"COLUMNS": "200"})
     assert listed.exit_code == 0
     for stop in STOPS:

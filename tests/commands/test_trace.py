@@ -10,9 +10,9 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from gptcli.checkpoint.source import bundled_folder
-from gptcli.cli import app
+from gptcli.cli.app import app
 from gptcli.show.trace import _number
+from gptcli.system.bundled import bundled_folder
 
 PROMPT = "Once upon a time there was a little"
 
@@ -142,7 +142,7 @@ def test_mistakes_are_told_and_exit_2(arguments: tuple[str, ...], said: str) -> 
 
 def test_shapes_alone_import_no_torch(child_environment: dict[str, str]) -> None:
     script = (
-        "import sys; from typer.testing import CliRunner; from gptcli.cli import app\n"
+        "import sys; from typer.testing import CliRunner; from gptcli.cli.app import app\n"
         "for name in ('gpt3', 'tales'):\n"
         "    done = CliRunner().invoke(app, ['trace', '--config', name])\n"
         "    assert done.exit_code == 0 and done.stdout, done.output\n"

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gptcli.checkpoint.header import TensorInfo
-from gptcli.checkpoint.shards import read_header
+from gptcli.checkpoint.files.header import TensorInfo
+from gptcli.checkpoint.files.shards import read_header
 from gptcli.embedding import matrix as room
 from gptcli.embedding.matrix import Matrix, map_matrix
 from gptcli.embedding.metric import Metric

@@ -12,9 +12,9 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from tokenizers import AddedToken
 
-from gptcli.checkpoint.kept import KINDS
+from gptcli.checkpoint.weights.kept import KINDS
+from gptcli.measuring.quantization import keep_quantized
 from gptcli.model.native import available
-from gptcli.quantization import keep_quantized
 from tests.checkpoint.zoo import CONFIGS, reference
 from tests.tokenizer.reference import save, split_first, trained
 

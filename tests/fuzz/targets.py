@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gptcli.checkpoint.families import read_blueprint
-from gptcli.checkpoint.shards import read_header
+from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.source import find
 from gptcli.errors import GptcliError
 from gptcli.tokenizer import tokenizer_for

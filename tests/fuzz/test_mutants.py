@@ -124,7 +124,7 @@ def test_a_folder_with_only_a_pickle_says_how_to_convert_it(tmp_path: Path) -> N
     """And the line to run holds the file's name as a Python string, whatever that name tries."""
     from typer.testing import CliRunner
 
-    from gptcli.cli import app
+    from gptcli.cli.app import app
 
     (tmp_path / "a'); import os; os.system('x.bin").write_bytes(b"cos\nsystem\n")
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
-from gptcli.checkpoint.shards import read_header
+from gptcli.checkpoint.files.shards import read_header
 from gptcli.errors import CheckpointError, GptcliError
 from gptcli.tokenizer import tokenizer_for
 from tests.fuzz.strategies import indexes, tokenizers, values

@@ -22,19 +22,19 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
-from gptcli.checkpoint.description import describe
-from gptcli.checkpoint.header import Header
-from gptcli.checkpoint.kept import KINDS
+from gptcli.checkpoint.files.header import Header
+from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.open import open_checkpoint
-from gptcli.checkpoint.shards import read_header
 from gptcli.checkpoint.source import find
+from gptcli.checkpoint.weights.kept import KINDS
+from gptcli.counting.description import describe
 from gptcli.embedding.load import open_embedding
 from gptcli.errors import GptcliError
 from gptcli.generation.loop import Limits
 from gptcli.generation.writing import Request, Writing
 from gptcli.sampling.settings import Sampling
 from gptcli.show.models import draw_description
-from gptcli.show.text import visible
+from gptcli.text import visible
 from gptcli.tokenizer import Tokenizer, tokenizer_for
 from gptcli.tokenizer.listing import tokenize_text
 from tests.fuzz.mutators import Files, make

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
-from gptcli.generation.draft import Draft
 from gptcli.generation.loop import Limits, generate, new_samples
-from gptcli.generation.replaying import read_record, replayed
+from gptcli.generation.pick.draft import Draft
+from gptcli.generation.pick.replay import read_record, replayed
 from gptcli.model.config import GPTConfig
 from gptcli.model.native import library
 from gptcli.model.torch_engine import TorchEngine
 from gptcli.sampling.settings import Sampling
-from gptcli.show.console import json_ready
+from gptcli.show.terminal.console import json_ready
 from gptcli.tokenizer import gpt2_tokenizer
 from tests.test_native import in_c, random_model
 from tests.toy_engine import ToyEngine, random_table

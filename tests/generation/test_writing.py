@@ -9,9 +9,10 @@ import pytest
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
 from gptcli.generation.loop import Limits
-from gptcli.generation.writing import Request, Writing, prompt_ids, with_logit_bias
+from gptcli.generation.writing import Request, Writing, with_logit_bias
 from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import AddedToken, Tokenizer, gpt2_tokenizer
+from gptcli.tokenizer.prompt import prompt_ids
 from tests.toy_engine import ToyEngine, random_table
 
 GPT2 = gpt2_tokenizer()

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptcli.errors import InputError
-from gptcli.generation.writing import prompt_ids
 from gptcli.inspection import attention as module
 from gptcli.inspection.attention import HeadAttention, attention, chosen
 from gptcli.inspection.heads import label_heads
+from gptcli.tokenizer.prompt import prompt_ids
 from tests.checkpoint.zoo import CONFIGS, open_folder, reference
 
 TEXT = "The king and the queen lived in a castle by the sea."

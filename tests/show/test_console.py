@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from rich.text import Text
 
 from gptcli.errors import GptcliError, InputError
-from gptcli.show import console
-from gptcli.whole_file import write_whole
+from gptcli.show.terminal import console
+from gptcli.system.notices import notices
+from gptcli.system.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def test_lone_surrogates_and_controls_become_escapes(capsys: pytest.CaptureFixtu
 
 
 def test_notices_go_to_stderr_and_are_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
-    console.notices(["one \x1b[31m", "[bold]two[/bold]"])
+    notices(["one \x1b[31m", "[bold]two[/bold]"])
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "one \\x1b[31m\n[bold]two[/bold]\n"

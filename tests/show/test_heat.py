@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from gptcli.show import heat
-from gptcli.show.page_parts import Legend
+from gptcli.show.blocks import heat
+from gptcli.show.html.parts import Legend
 from tests.show.test_pictures import drawn
 
 NOTHING = -math.inf

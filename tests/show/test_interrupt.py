@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from gptcli.show.interrupt import Interrupt
+from gptcli.show.terminal.interrupt import Interrupt
 
 
 def press() -> None:

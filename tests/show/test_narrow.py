@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.measure import Measurement
 
-from gptcli.show.narrow import BARS, Narrowing, _widest, narrowing
-from gptcli.show.pictures import Bar, table
+from gptcli.show.blocks.narrow import BARS, Narrowing, _widest, narrowing
+from gptcli.show.blocks.pictures import Bar, table
 from tests.show.test_pictures import drawn
 
 

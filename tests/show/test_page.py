@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptcli.show.page import page
-from gptcli.show.page_parts import Cell, Choice, Grid, Legend, Listing, Strip
-from gptcli.show.text import visible
+from gptcli.show.html.page import page
+from gptcli.show.html.parts import Cell, Choice, Grid, Legend, Listing, Strip
+from gptcli.text import visible
 
 EVIL = "</script><img src=x onerror=alert(1)>\"'&<!--\x1b[31m\u202e\u2066\x00]]>{row}{label}$&"
 

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from gptcli.show.keyboard import key_names
 from gptcli.show.pick import picture
+from gptcli.show.terminal.keyboard import key_names
 from tests.conftest import Run, command
 from tests.generation.test_picking import picker, press
 

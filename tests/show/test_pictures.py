@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from gptcli.show import pictures
+from gptcli.show.blocks import pictures
 
 
 def drawn(picture: RenderableType, width: int = 80, *, colour: bool = False) -> str:

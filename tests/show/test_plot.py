@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from gptcli.show.canvas import Canvas
-from gptcli.show.plot import COLOURS, Dot, Line, LinePlot, Scatter, nice_ticks
+from gptcli.show.blocks.canvas import Canvas
+from gptcli.show.blocks.plot import COLOURS, Dot, Line, LinePlot, Scatter, nice_ticks
 from tests.show.test_pictures import luminance
 
 

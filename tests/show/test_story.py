@@ -12,9 +12,9 @@ import pytest
 
 from gptcli.generation.loop import Limits
 from gptcli.generation.writing import Request, Writing
-from gptcli.memory import peak_memory
 from gptcli.sampling.settings import Sampling
 from gptcli.show import story
+from gptcli.system.peak_memory import peak_memory
 from gptcli.tokenizer import Tokenizer
 from tests.toy_engine import ToyEngine, chain
 

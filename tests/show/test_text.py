@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptcli.show.text import token_text, visible
+from gptcli.text import token_text, visible
 
 
 @pytest.mark.parametrize(

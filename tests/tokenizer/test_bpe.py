@@ -11,8 +11,8 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptcli.checkpoint.source import bundled_folder
 from gptcli.errors import CheckpointError, GptcliError, InputError
+from gptcli.system.bundled import bundled_folder
 from gptcli.tokenizer import StreamDecoder, Tokenizer, encoding_names, gpt2_tokenizer, patterns, tiktoken_encoding
 from tests.tokenizer.reference import HARD_TEXT
 

@@ -14,14 +14,13 @@ from gptcli.checkpoint.families import (
     opt,
     own,
 )
-from gptcli.checkpoint.families.blueprint import Blueprint, Family, Part
+from gptcli.checkpoint.families.blueprint import Blueprint, Family, Folder, Part
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.keys import made_shape
-from gptcli.checkpoint.header import Header
-from gptcli.checkpoint.source import Source
+from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError, InputError
 from gptcli.model.shapes import parameter_shapes
-from gptcli.show.text import visible
+from gptcli.text import visible
 
 __all__ = ["FAMILIES", "Blueprint", "Family", "Fields", "Part", "read_blueprint", "supported", "vocabulary_size"]
 
@@ -44,7 +43,7 @@ def supported() -> str:
     return f"{', '.join(types)}, and exports of nanoGPT and LLMs-from-scratch"
 
 
-def read_blueprint(source: Source, header: Header | None, n_head: int | None = None) -> Blueprint:
+def read_blueprint(source: Folder, header: Header | None, n_head: int | None = None) -> Blueprint:
     """Understand a checkpoint from its config.json and header; nothing is loaded.
 
     Args:
@@ -84,7 +83,7 @@ def read_blueprint(source: Source, header: Header | None, n_head: int | None = N
     return blueprint
 
 
-def vocabulary_size(source: Source) -> int | None:
+def vocabulary_size(source: Folder) -> int | None:
     """How many rows a checkpoint's token embedding has, as far as its config.json or its shapes tell.
 
     Raises:
@@ -152,7 +151,7 @@ def _refuse_changed_arithmetic(fields: Fields) -> None:
         raise CheckpointError(f"{fields.place}: positions of type {positions!r:.40} are not supported; {known}")
 
 
-def _check(blueprint: Blueprint, header: Header, source: Source) -> None:
+def _check(blueprint: Blueprint, header: Header, source: Folder) -> None:
     """Every parameter is there, has its shape, and nothing is left over."""
     wanted = parameter_shapes(blueprint.config)
     problems = [f"missing {name}" for name in wanted if name not in blueprint.tensors]

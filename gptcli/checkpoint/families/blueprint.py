@@ -2,11 +2,33 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from gptcli.checkpoint.families.fields import Fields
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.files.header import Header
 from gptcli.model.config import GPTConfig
+
+
+class Folder(Protocol):
+    """Where a checkpoint lies, as far as a family asks: its folder, its weights, and what is in them."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds its files."""
+
+    @property
+    def weights(self) -> Path | None:
+        """The .safetensors file, or the index of its shards."""
+
+    @property
+    def header(self) -> Header | None:
+        """What the weights hold."""
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """config.json as it is."""
+
 
 # How a tensor of ours is made from those of the file:
 #   as is       the same tensor

@@ -10,7 +10,7 @@ from gptcli.checkpoint.families.blueprint import Blueprint, Family, How
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.infer import infer_config, with_biases
 from gptcli.checkpoint.families.keys import Naming, assemble, locate
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
 

@@ -8,7 +8,7 @@ from typing import Any
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.keys import Naming, assemble, locate
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.files.header import Header
 from gptcli.model.config import GPTConfig
 
 _SAME = ("wte", "wpe", "h.N.ln_1", "h.N.ln_2", "h.N.mlp.c_fc", "h.N.mlp.c_proj", "ln_f", "lm_head")

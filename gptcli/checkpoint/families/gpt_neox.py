@@ -6,7 +6,7 @@ Queries, keys and values lie head by head (q, k, v of the first head, then of th
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.keys import Naming, assemble, locate
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
 

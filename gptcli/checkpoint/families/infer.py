@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gptcli.checkpoint.families.blueprint import Part
 from gptcli.checkpoint.families.keys import Located, made_shape
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError
 from gptcli.model.config import Activation, GPTConfig
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gptcli.checkpoint.families.blueprint import Blueprint, How, Part
-from gptcli.checkpoint.header import Header, TensorInfo
-from gptcli.checkpoint.regular_file import opened
+from gptcli.checkpoint.files.header import Header, TensorInfo
 from gptcli.model.config import GPTConfig
+from gptcli.system.regular_file import opened
 
 # What DistributedDataParallel and torch.compile put before every key.
 _WRAPPERS = ("module.", "_orig_mod.")

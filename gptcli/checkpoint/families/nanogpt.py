@@ -9,7 +9,7 @@ from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.infer import infer_config, with_biases
 from gptcli.checkpoint.families.keys import assemble, locate
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.files.header import Header
 from gptcli.model.config import Activation, GPTConfig
 
 

@@ -4,7 +4,7 @@ from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.gpt2 import orientation
 from gptcli.checkpoint.families.keys import Naming, assemble, locate
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.files.header import Header
 from gptcli.model.config import Activation, GPTConfig
 
 _BLOCK = ("attn.c_attn", "attn.c_proj", "ln_1", "mlp.c_fc", "mlp.c_proj", "ln_2")

@@ -3,7 +3,7 @@
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.keys import Naming, assemble, locate
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.files.header import Header
 from gptcli.model.config import GPTConfig
 
 NAMING = Naming(

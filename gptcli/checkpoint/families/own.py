@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, Part
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.keys import Located, assemble
-from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
 from gptcli.model.shapes import parameter_shapes

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.errors import GptcliError
-from gptcli.memory import out_of_memory_in_c
 from gptcli.model.bounds import check_extend, check_prefill, check_refill, check_rewind, check_select, check_step
 from gptcli.model.config import GPTConfig
 from gptcli.model.engine import EngineFacts
+from gptcli.model.memory import out_of_memory_in_c
 from gptcli.model.native.library import BEST, address, kernels, library
 from gptcli.model.native.weights import (
     ACTIVATIONS,
@@ -30,7 +30,7 @@ from gptcli.model.native.weights import (
     slot_of,
     view,
 )
-from gptcli.threads import default_threads
+from gptcli.system.threads import default_threads
 
 # Floats behind the cache that the kernels may read (and ignore), and the bytes of one.
 _SPARE, _FLOAT_BYTES = 64, 4

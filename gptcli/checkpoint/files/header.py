@@ -1,0 +1,230 @@
+"""What a safetensors checkpoint holds, from its headers alone: keys, shapes, dtypes, places. Nothing is loaded.
+
+The format (https://huggingface.co/docs/safetensors): eight bytes with the header's length, little-endian; the header,
+one JSON object ``{"name": {"dtype": ..., "shape": [...], "data_offsets": [start, end]}, "__metadata__": {...}}``; then
+the tensors' bytes, back to back. Checkpoints of several files are joined in ``shards``.
+
+Files come from strangers, so everything that the format demands is checked before anyone relies on it, and sizes are
+judged against the file's length before memory is taken.
+"""
+
+import math
+import reprlib
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from gptcli.errors import CheckpointError
+from gptcli.system.regular_file import Version, check_unchanged, opened
+from gptcli.system.strict_json import MAX_U64, parse_object, short
+
+# The format's own limit, in bytes.
+MAX_HEADER_BYTES = 100_000_000
+# Bits of one element.
+DTYPE_BITS = {
+    "BOOL": 8,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "U8": 8,
+    "I8": 8,
+    "F8_E5M2": 8,
+    "F8_E4M3": 8,
+    "F8_E8M0": 8,
+    "F8_E4M3FNUZ": 8,
+    "F8_E5M2FNUZ": 8,
+    "I16": 16,
+    "U16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "I32": 32,
+    "U32": 32,
+    "F32": 32,
+    "C64": 64,
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+}
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor of a checkpoint.
+
+    Attributes:
+        name: its key.
+        dtype: the format's name of its element type (``F32``, ``BF16``, ...; a key of ``DTYPE_BITS``).
+        shape: its dimensions; empty for a scalar.
+        file: the file that holds it.
+        start: where its bytes start, counted from the start of the file.
+        end: where they end.
+        version: tells whether the file is still the one whose header was read; None where that was not here.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+    start: int
+    end: int
+    version: Version | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Header:
+    """All tensors of a checkpoint, over all its shards.
+
+    Attributes:
+        tensors: by name, in the order in which they lie in the files.
+        metadata: the free-form texts under ``__metadata__``; where shards differ the first wins.
+        files: the .safetensors files, in order.
+    """
+
+    tensors: dict[str, TensorInfo]
+    metadata: dict[str, str] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+    def check_unchanged(self) -> None:
+        """See that the files are still those whose headers were read.
+
+        Raises:
+            CheckpointError: one was written to, replaced, or is gone.
+        """
+        for file, version in {info.file: info.version for info in self.tensors.values()}.items():
+            check_unchanged(file, version)
+
+
+def read_file(path: Path) -> Header:
+    """The header of one .safetensors file.
+
+    Raises:
+        CheckpointError: it is missing or breaks the format; names the file and the tensor.
+    """
+    version, header = _header_bytes(path)
+    return parse_header(header, path, version.size, version)
+
+
+def parse_header(header: bytes, path: Path, size: int, version: Version | None = None) -> Header:
+    """The header of one file, from its bytes.
+
+    Args:
+        header: what follows the eight bytes of its length, all of it.
+        path: the file, which is not looked at.
+        size: its length in bytes.
+        version: what tells it from others, where it lies here.
+
+    Raises:
+        CheckpointError: the header breaks the format; names the file and the tensor.
+    """
+    if header[:1] != b"{":
+        raise CheckpointError(f"{path} is not a safetensors file: its header is not a JSON object")
+    entries, data_start = parse_object(header, path, "header"), 8 + len(header)
+    metadata = _metadata(entries.pop("__metadata__", None), path)
+    tensors = [_tensor(name, entry, path, data_start, version) for name, entry in entries.items()]
+    tensors.sort(key=lambda tensor: (tensor.start, tensor.end))
+    _check_layout(tensors, path, data_start, size)
+    return Header({tensor.name: tensor for tensor in tensors}, metadata, (path,))
+
+
+def _header_bytes(path: Path) -> tuple[Version, bytes]:
+    """What tells the file from others, and its header, read only once its length is known to be possible."""
+    with opened(path) as (file, version):
+        length = header_length(file.read(8), path, version.size)
+        header = file.read(length)
+    if len(header) != length:
+        raise CheckpointError(f"{path} is cut short: a header of {length:,} bytes, of which {len(header):,} are there")
+    return version, header
+
+
+def header_length(prefix: bytes, path: Path, size: int) -> int:
+    """How long a file's header is, once that is known to be possible.
+
+    Args:
+        prefix: the file's first bytes; eight are looked at.
+        path: the file, for errors.
+        size: its length in bytes.
+
+    Raises:
+        CheckpointError: it is no safetensors file, or is cut short.
+    """
+    prefix = prefix[:8]
+    if prefix == b"version ":
+        raise CheckpointError(f"{path} is a git-lfs pointer, not the checkpoint itself: run 'git lfs pull'")
+    if len(prefix) < 8:
+        raise CheckpointError(f"{path} is too short for a safetensors file: {size} bytes")
+    length: int = struct.unpack("<Q", prefix)[0]
+    if length > MAX_HEADER_BYTES:
+        raise CheckpointError(
+            f"{path} is not a safetensors file: its first 8 bytes give a header of {length:,} bytes, and the "
+            f"format allows {MAX_HEADER_BYTES:,}"
+        )
+    if 8 + length > size:
+        raise CheckpointError(f"{path} is cut short: a header of {length:,} bytes, a file of {size:,}")
+    return length
+
+
+def _metadata(value: Any, path: Path) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise CheckpointError(f"{path}: __metadata__ must map names to texts")
+    return value
+
+
+def _tensor(name: str, entry: Any, path: Path, data_start: int, version: Version | None) -> TensorInfo:
+    where = f"{path}: tensor '{short(name)}'"
+    if not isinstance(entry, dict):
+        raise CheckpointError(f"{where} is not described by a JSON object")
+    dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+    if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
+        raise CheckpointError(f"{where} has the unknown dtype {reprlib.repr(dtype)}")
+    if not _are_sizes(shape):
+        raise CheckpointError(f"{where} has no usable shape: {reprlib.repr(shape)}")
+    if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise CheckpointError(f"{where} has no usable data_offsets: {reprlib.repr(offsets)}")
+    nbytes, bits = offsets[1] - offsets[0], _product(shape, where) * DTYPE_BITS[dtype]
+    if bits != 8 * nbytes:
+        needed = f"{dtype} {reprlib.repr(shape)} takes {bits / 8:,.10g}"
+        raise CheckpointError(f"{where} is {nbytes:,} bytes long, but {needed}")
+    return TensorInfo(name, dtype, tuple(shape), path, data_start + offsets[0], data_start + offsets[1], version)
+
+
+def _are_sizes(value: Any) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(item) is int and 0 <= item <= MAX_U64 for item in value)
+
+
+def _product(shape: list[int], where: str) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+        if count > MAX_U64:  # before a long shape makes the number itself large
+            raise CheckpointError(f"{where} has an impossible shape: {reprlib.repr(shape)}")
+    return count
+
+
+def _check_layout(tensors: list[TensorInfo], path: Path, data_start: int, size: int) -> None:
+    """Tensors in order of their offsets must fill the file exactly."""
+    reached = data_start
+    for tensor in tensors:
+        if tensor.start != reached:
+            fault = "leaves a hole before it" if tensor.start > reached else "overlaps the tensor before it"
+            raise CheckpointError(f"{path}: tensor '{short(tensor.name)}' {fault}")
+        reached = tensor.end
+        if reached > size:
+            raise CheckpointError(
+                f"{path} is cut short: tensor '{short(tensor.name)}' ends at byte {reached:,} of a file of {size:,}; "
+                "fetch the file again"
+            )
+    if reached != size:
+        raise CheckpointError(f"{path} has {size - reached:,} bytes after its last tensor")

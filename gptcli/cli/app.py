@@ -1,0 +1,200 @@
+"""The app: the one place where an error becomes a message and an exit code."""
+
+import errno
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gptcli.checkpoint.files.bus_errors import announce
+from gptcli.cli.commands import SETTINGS, Commands
+from gptcli.errors import GptcliError
+from gptcli.system.limits import limit_reached
+from gptcli.system.notices import notice
+from gptcli.text import visible
+
+# Typer's own base of everything it says about wrong usage: BadParameter < UsageError < ClickException. The releases
+# that we allow do not all export that base by name.
+_UsageError: Any = typer.BadParameter.__mro__[2]
+# What the system says when stdout is a full disk or a broken one.
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+class ErrorBoundary(TyperGroup):
+    """The top-level command: turns what was raised inside into one line on stderr and an exit code."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = Commands()
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the arguments; ``--help`` and ``--version`` print in here."""
+        with _output():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a subcommand."""
+        with _output():
+            return super().invoke(ctx)
+
+    def main(  # type: ignore[override]  # the rest of Typer's parameters travel in **extra
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> Any:
+        """Parse and run; always ends with ``SystemExit`` carrying the documented code."""
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(args=args, prog_name=prog_name or "gptcli", **extra)
+        except GptcliError as error:
+            code = _say(str(error), error.exit_code)
+        except _UsageError as error:
+            # Without arguments the help was shown, and there is nothing to say.
+            code = _say(_one_line(error, self._asked(args)), 2) if error.format_message() else 2
+        except UnicodeEncodeError as error:  # Typer looks for a file of that name
+            code = _say(f"no file can have the name {visible(str(error.object)):.200}, which is not Unicode", 2)
+        except typer.Abort:
+            code = 130
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            # Whoever leaves it out (it is large) still has what runs in C or without a model.
+            code = _say("torch is not installed, and this needs it: pip install torch", 1)
+        except (MemoryError, RuntimeError, SystemError, OSError, ImportError) as error:
+            message = limit_reached(error) or _about_a_file(error)
+            if message is None:
+                raise
+            code = _say(message, 1)
+        with suppress(OSError):
+            sys.stdout.flush()  # what is left after an error; where it fails, the error has been told
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def _asked(self, args: Sequence[str] | None) -> str:
+        """The command that was meant, for an error that does not know it."""
+        first = next(iter(sys.argv[1:] if args is None else args), "")
+        return f"gptcli {first}" if first in self.commands else "gptcli"
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """What prints runs in here: a reader that went away (``| head``) ends it quietly, a full disk with an error."""
+    try:
+        try:
+            yield
+        except typer.Exit:
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as error:
+        # Rich exits by itself where it was the one that wrote.
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        _let_go_of_stdout()
+        raise typer.Exit(0) from None
+    except OSError as error:
+        if error.errno not in _OUTPUT_ERRORS:
+            raise
+        _let_go_of_stdout()
+        raise GptcliError(f"cannot write the output: {error.strerror}") from error
+
+
+def _let_go_of_stdout() -> None:
+    """Python flushes stdout once more at exit; let that go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _about_a_file(error: BaseException) -> str | None:
+    """What the system says of a file or folder that came, went or was closed to us while we looked; None of others."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    return f"cannot use {visible(str(error.filename)):.500}: {error.strerror}"
+
+
+def _say(message: str, code: int) -> int:
+    """Tell what went wrong, unless nobody listens on stderr either; returns the exit code."""
+    with suppress(OSError):
+        notice(f"error: {message}")
+    return code
+
+
+def _one_line(error: Any, asked: str) -> str:
+    message = " ".join(error.format_message().split()).replace("Value error, ", "")
+    message = re.sub(r"\(Possible options: (.*)\)", r"(did you mean \1?)", message)
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else asked
+    return f"{message} (try '{command} --help')"
+
+
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 a mistake in the command or its input, 130 interrupted."
+app = typer.Typer(name="gptcli", cls=ErrorBoundary, no_args_is_help=True, **SETTINGS)
+
+
+class Shell(str, Enum):
+    """The shells that there is a completion script for."""
+
+    bash = "bash"
+    zsh = "zsh"
+    fish = "fish"
+
+
+def _version(context: typer.Context, show: bool) -> None:
+    if show:
+        from gptcli.cli.version import facts, version_line
+
+        print("\n".join(facts()) if context.params.get("verbose") else version_line())
+        raise typer.Exit
+
+
+def _show_completion(shell: Shell | None) -> None:
+    if shell is not None:
+        from gptcli.cli.completion import SCRIPTS
+        from gptcli.cli.completion.outline import outline
+
+        print(SCRIPTS[shell.value](outline(app)), end="")
+        raise typer.Exit
+
+
+# --version is not eager: it is looked at after --verbose, whichever came first.
+@app.callback(epilog=EXIT_CODES)
+def gptcli(
+    version: Annotated[bool, typer.Option("--version", callback=_version, help="Print the version and exit.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", is_eager=True, help="With --version: python, torch, device, folders.")
+    ] = False,
+    show_completion: Annotated[
+        Shell | None,
+        typer.Option(callback=_show_completion, is_eager=True, help="Print the completion script for a shell."),
+    ] = None,
+) -> None:
+    """Open a GPT in the terminal and watch it work.
+
+    \b
+    gptcli generate "Once upon a time there was a"
+    gptcli logits "The king and the" -t 0.5,1,2
+    gptcli analogy king-man+woman
+    gptcli params gpt3
+    gptcli COMMAND --help                     options, and more examples
+    eval "$(gptcli --show-completion bash)"   TAB completes, here and now
+    """
+    if verbose:
+        raise typer.BadParameter("--verbose says more about --version, and there is no --version")
+
+
+def main() -> None:
+    """The ``gptcli`` command."""
+    _prepare_streams()
+    announce()
+    app()
+
+
+def _prepare_streams() -> None:
+    """Let nothing fail for what stdout is: closed by the caller (``>&-``), or not able to hold a character."""
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,0 +1,181 @@
+"""The commands, one thin file each, and the table of them.
+
+A new command is a file of its name and one line in ``COMMANDS``. A command's file is imported when the command is asked
+for, so that ``--help`` and completion start at once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+# What every app of ours, large or small, tells Typer.
+SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": "rich",
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+def _tour() -> Any:
+    from gptcli.cli.commands.tour import tour
+
+    return tour
+
+
+def _generate() -> Any:
+    from gptcli.cli.commands.generate import generate
+
+    return generate
+
+
+def _chat() -> Any:
+    from gptcli.cli.commands.chat import chat
+
+    return chat
+
+
+def _logits() -> Any:
+    from gptcli.cli.commands.logits import logits
+
+    return logits
+
+
+def _score() -> Any:
+    from gptcli.cli.commands.score import score
+
+    return score
+
+
+def _attention() -> Any:
+    from gptcli.cli.commands.attention import attention
+
+    return attention
+
+
+def _lens() -> Any:
+    from gptcli.cli.commands.lens import lens
+
+    return lens
+
+
+def _trace() -> Any:
+    from gptcli.cli.commands.trace import trace
+
+    return trace
+
+
+def _params() -> Any:
+    from gptcli.cli.commands.params import params
+
+    return params
+
+
+def _tokenize() -> Any:
+    from gptcli.cli.commands.tokenize import tokenize
+
+    return tokenize
+
+
+def _similarity() -> Any:
+    from gptcli.cli.commands.similarity import similarity
+
+    return similarity
+
+
+def _neighbors() -> Any:
+    from gptcli.cli.commands.neighbors import neighbors
+
+    return neighbors
+
+
+def _analogy() -> Any:
+    from gptcli.cli.commands.analogy import analogy
+
+    return analogy
+
+
+def _direction() -> Any:
+    from gptcli.cli.commands.direction import direction
+
+    return direction
+
+
+def _map() -> Any:
+    from gptcli.cli.commands.map import map
+
+    return map
+
+
+def _bench() -> Any:
+    from gptcli.cli.commands.bench import bench
+
+    return bench
+
+
+def _models() -> Any:
+    from gptcli.cli.commands.models import models
+
+    return models
+
+
+# In the order of the help: what gives a command's function, or its app where it has commands of its own.
+COMMANDS: dict[str, Callable[[], Any]] = {
+    "tour": _tour,
+    "generate": _generate,
+    "chat": _chat,
+    "logits": _logits,
+    "score": _score,
+    "attention": _attention,
+    "lens": _lens,
+    "trace": _trace,
+    "params": _params,
+    "tokenize": _tokenize,
+    "similarity": _similarity,
+    "neighbors": _neighbors,
+    "analogy": _analogy,
+    "direction": _direction,
+    "map": _map,
+    "bench": _bench,
+    "models": _models,
+}
+# Longer names for the same, which the help does not list.
+ALIASES: dict[str, Callable[[], Any]] = {"count-params": _params, "embed-similarity": _similarity}
+
+
+def app_of(name: str) -> typer.Typer:
+    """The app of one command, out of its file.
+
+    Raises:
+        KeyError: there is no such command.
+    """
+    command = (COMMANDS | ALIASES)[name]()
+    if isinstance(command, typer.Typer):
+        return command
+    app = typer.Typer(**SETTINGS)
+    app.command(name, hidden=name in ALIASES, epilog=getattr(command, "epilog", None))(command)
+    return app
+
+
+class Commands(Mapping[str, Any]):
+    """Name to command, as a group of Typer's has them; a command's file is imported when the command is asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS | ALIASES)
+
+    def __len__(self) -> int:
+        return len(COMMANDS) + len(ALIASES)
+
+    def __contains__(self, name: object) -> bool:
+        return name in COMMANDS or name in ALIASES
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = get_command(app_of(name))
+            self._made[name].name = name
+        return self._made[name]

@@ -1,0 +1,64 @@
+"""``gptcli attention``: where each head looks."""
+
+from typing import Annotated
+
+import typer
+
+from gptcli.cli import options
+from gptcli.cli.inputs import text_argument
+from gptcli.cli.option_groups import RunOptions, grouped
+from gptcli.show.terminal.console import present
+
+_ATTENTION = "Attention"
+
+
+@grouped
+def attention(
+    prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N-N]",
+            show_default="all, or 1 of a large model",
+            help="Layers from 1, or all.",
+            rich_help_panel=_ATTENTION,
+        ),
+    ] = None,
+    head: Annotated[
+        str, typer.Option(metavar="N[,N-N]", help="Heads from 1, or all.", rich_help_panel=_ATTENTION)
+    ] = "all",
+    columns: Annotated[
+        bool, typer.Option("--columns", help="A column looks, not a row.", rich_help_panel=_ATTENTION)
+    ] = False,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="What stood before the softmax.", rich_help_panel=_ATTENTION)
+    ] = False,
+    *,
+    run: RunOptions,
+    json: options.JsonOption = False,
+    save: options.SaveOption = None,
+) -> None:
+    """Show where each head looks while the model reads a text.
+
+    A map a head: a row for each token that looks, a column for each that is
+    looked at. One head alone is drawn large, with figures. A head is named
+    by what it does on random tokens that come twice: it looks at the token
+    before, the first one, the same one, or (induction) at what followed the
+    same one last time.
+
+    \b
+    gptcli attention "The king and the queen lived in a castle"
+    gptcli attention "The king and the queen" --layer 3
+    gptcli attention "The king and the queen" --layer 3 --head 2
+    gptcli attention "The king and the queen" --layer 1-3 --head 1,4
+    gptcli attention "The king" --layer 3 --head 2 --columns --scores
+    """
+    text = text_argument(prompt, "PROMPT")
+
+    from gptcli.inspection import attention as inspection
+    from gptcli.show.attention import draw
+    from gptcli.show.attention_page import draw_page
+
+    checkpoint = run.open()
+    answer = inspection.attention(checkpoint, text, layers=layer, heads=head, scores=scores, columns=columns)
+    present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: draw_page(answer))

@@ -1,0 +1,171 @@
+"""``gptcli generate``: text from a GPT."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gptcli.cli import options
+from gptcli.cli.inputs import prompts_argument, read_text_file
+from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped, with_epilog
+from gptcli.errors import InputError
+
+
+class Overflow(str, Enum):
+    """What happens at the end of the context."""
+
+    slide = "slide"
+    stop = "stop"
+
+
+_LENGTH = "Length"
+_OUTPUT = "Output"
+_INSIDE = "Looking inside"
+
+_EPILOG = """
+Examples:
+
+\b
+  gptcli generate "Once upon a time there was a"
+  gptcli generate "The king" -t 0.7 -k 40 -n 200 --seed 1
+  gptcli generate "Lily saw a" -N 3 -t 1.2 --no-echo
+  echo "The old wolf" | gptcli generate --stop "." -n 60
+  gptcli generate "A bird" --json | jq .completion
+  gptcli generate --explain "Once upon a time"
+  gptcli generate --pick "Once upon a time" --json > mine.json
+  gptcli generate --replay mine.json
+
+The filters apply in the order in which --help lists them, then one token is drawn.
+
+A model too large for one device: torchrun gives each of N processes (GPUs, where there are some) its part of it.
+
+\b
+  torchrun --nproc-per-node 2 -m gptcli generate -m pythia-6.9b "In the beginning"
+"""
+
+
+@with_epilog(_EPILOG)
+@grouped
+def generate(
+    prompt: Annotated[list[str] | None, typer.Argument(help="Text to continue; - reads stdin. Repeatable.")] = None,
+    prompts_file: Annotated[Path | None, typer.Option(metavar="FILE", help="One prompt a line.")] = None,
+    bos: Annotated[bool, typer.Option("--bos", help="Put <|endoftext|> before the prompt.")] = False,
+    max_new_tokens: Annotated[
+        int,
+        typer.Option(
+            "--max-new-tokens", "-n", metavar="N", min=0, help="At most so many tokens.", rich_help_panel=_LENGTH
+        ),
+    ] = 100,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="End before this text. Repeatable.", rich_help_panel=_LENGTH),
+    ] = None,
+    ignore_eos: Annotated[
+        bool, typer.Option("--ignore-eos", help="Write on after <|endoftext|>.", rich_help_panel=_LENGTH)
+    ] = False,
+    overflow: Annotated[
+        Overflow,
+        typer.Option(help="When the context is full: drop its older half, or stop.", rich_help_panel=_LENGTH),
+    ] = Overflow.slide,
+    num_samples: Annotated[
+        int,
+        typer.Option(
+            "--num-samples", "-N", metavar="N", min=1, help="Continuations of each prompt.", rich_help_panel=_LENGTH
+        ),
+    ] = 1,
+    *,
+    choosing: SamplingOptions,
+    run: EngineOptions,
+    lookup: options.LookupOption = 0,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what each token was chosen from.", rich_help_panel=_INSIDE)
+    ] = False,
+    explain_top: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, show_default="10", help="Candidates to list.", rich_help_panel=_INSIDE),
+    ] = None,
+    pick: Annotated[bool, typer.Option("--pick", help="Choose each token yourself.", rich_help_panel=_INSIDE)] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Repeat what --pick --json left, settings and all.", rich_help_panel=_INSIDE),
+    ] = None,
+    no_echo: Annotated[bool, typer.Option("--no-echo", help="Leave the prompt out.", rich_help_panel=_OUTPUT)] = False,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Speed and memory, on stderr.", rich_help_panel=_OUTPUT)
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One object a sample.", rich_help_panel=_OUTPUT)] = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="One object a token, streamed.", rich_help_panel=_OUTPUT)
+    ] = False,
+    save: options.SaveOption = None,
+) -> None:
+    """Continue a text, token by token, as the model would."""
+    from gptcli.model.ranks import follows
+
+    if follows():  # one of torchrun's processes, but not the one that reads and prints
+        from gptcli.checkpoint.distributed import follow
+
+        return follow(run.model, device=run.device.value, dtype=run.dtype.value, n_head=run.n_head)
+
+    from gptcli.sampling.draw import seed_or_drawn
+    from gptcli.show.terminal.console import check_save
+    from gptcli.show.terminal.keyboard import check_terminal
+
+    # Before the model is loaded: a mistake in an option should be told at once.
+    output = options.exclusive(json=as_json, jsonl=jsonl)
+    others = {"explain": explain, "jsonl": jsonl, "stop": stop, "stats": stats, "num_samples": num_samples > 1}
+    options.excludes("--pick", given=pick, **others)
+    chosen = {name: value != getattr(SamplingOptions, name) for name, value in vars(choosing).items()}
+    options.excludes("--replay", given=replay is not None, **others, pick=pick, prompts_file=prompts_file, **chosen)
+    if replay is not None and prompt:
+        raise InputError("--replay repeats what the file holds, so there is no PROMPT to give")
+    options.belongs("--explain", given=explain, explain_top=explain_top)
+    options.belongs("--explain or --pick", given=explain or pick or replay is not None, save=save)
+    sampling = choosing.sampling()
+    seed = seed_or_drawn(choosing.seed)
+    if save is not None:
+        check_save(save)
+    if pick:
+        check_terminal()
+    prompts = [] if replay is not None else prompts_argument(prompt or [], prompts_file)
+
+    from gptcli.generation.loop import Limits
+    from gptcli.generation.writing import Request, Writing, with_logit_bias
+    from gptcli.model.lookup import with_lookup
+    from gptcli.show import story
+
+    if replay is not None:
+        from gptcli.generation.pick.replay import read_record, replayed
+        from gptcli.show.pick import show_draft
+
+        recorded = read_record(read_text_file(replay), str(replay))
+        draft = replayed(recorded, run.open_shared(), str(replay))
+        return show_draft(draft, run.model, recorded.finish_reason, as_json=as_json, echo=not no_echo, save=save)
+
+    checkpoint = run.open_shared()
+    sampling = with_logit_bias(sampling, checkpoint.tokenizer, choosing.logit_bias or [])
+    limits = Limits(max_new_tokens, () if ignore_eos else checkpoint.eos_ids, overflow.value)
+    scored = pick or output is not None
+    request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos, scored)
+    if pick:
+        from gptcli.generation.pick.draft import new_draft
+        from gptcli.show.pick import write_picked
+
+        return write_picked(new_draft(checkpoint, request), run.model, as_json=as_json, echo=not no_echo, save=save)
+    writing = Writing(
+        with_lookup(checkpoint.engine, lookup),
+        checkpoint.tokenizer,
+        request,
+        n_vocab=checkpoint.n_vocab,
+        load_s=checkpoint.load_s,
+    )
+
+    if explain:
+        from gptcli.show.explain_writers import write_explained
+
+        write_explained(writing, output, top=explain_top or 10, echo=not no_echo, save=save)
+    else:
+        story.write(writing, story.writer_for(writing, output, echo=not no_echo))
+    if stats:
+        story.show_stats(writing)

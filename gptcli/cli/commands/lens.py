@@ -1,0 +1,81 @@
+"""``gptcli lens``: what each layer would say."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gptcli.cli import options
+from gptcli.cli.inputs import text_argument
+from gptcli.cli.option_groups import RunOptions, grouped
+from gptcli.show.terminal.console import present
+from gptcli.system.notices import notices
+
+if TYPE_CHECKING:
+    from gptcli.inspection.attribution import Attribution
+    from gptcli.inspection.lens import Lens
+
+_LENS = "Lens"
+
+
+@dataclass(frozen=True)
+class LensAnswer:
+    """What ``--json`` prints: the lens, and what makes the logits of the tokens that it follows."""
+
+    lens: "Lens"
+    attribution: "list[Attribution]"
+
+
+@grouped
+def lens(
+    prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
+    sublayers: Annotated[
+        bool, typer.Option("--sublayers", help="Between attention and MLP too.", rich_help_panel=_LENS)
+    ] = False,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORD", help="Follow this token. Repeatable.", rich_help_panel=_LENS),
+    ] = None,
+    attribution: Annotated[
+        bool, typer.Option("--attribution", help="What each head and MLP adds to the logit.", rich_help_panel=_LENS)
+    ] = False,
+    top: options.TopOption = 20,
+    *,
+    run: RunOptions,
+    json: options.JsonOption = False,
+    save: options.SaveOption = None,
+) -> None:
+    """Watch a model make up its mind: the best guess after every layer.
+
+    The logit lens: after each layer the residual stream goes through the
+    final norm and the unembedding, as if that layer were the last. The last
+    row is what the model says. --attribution takes a logit apart into what
+    the embedding, every head, every MLP and the biases add to it.
+
+    \b
+    gptcli lens "Once upon a time there was a little"
+    gptcli lens "The king and the" --token queen --token dragon
+    gptcli lens "The king and the" --sublayers
+    gptcli lens "The king and the" --attribution
+    gptcli lens "The king and the" --attribution --token queen --top 10
+    """
+    text = text_argument(prompt, "PROMPT")
+
+    from gptcli.inspection import lens as inspection
+    from gptcli.inspection.attribution import attribute
+    from gptcli.probability.distribution import words_cut
+    from gptcli.show.attribution import draw as draw_attribution
+    from gptcli.show.lens import draw, draw_page
+
+    checkpoint = run.open()
+    seen, record = inspection.lens(checkpoint, text, sublayers=sublayers, words=token or [])
+    notices(words_cut(checkpoint.tokenizer, token or [], text))
+    parts = [attribute(checkpoint.model, record, each.id, each.token) for each in seen.tracks] if attribution else []
+    answer = LensAnswer(seen, parts)
+    present(
+        answer,
+        lambda: draw(seen, [draw_attribution(part, top) for part in parts]),
+        as_json=json,
+        save=save,
+        page=lambda: draw_page(seen, parts, top),
+    )

@@ -1,0 +1,73 @@
+"""``gptcli logits``: the odds of the next token."""
+
+from typing import Annotated
+
+import typer
+
+from gptcli.cli import options
+from gptcli.cli.inputs import text_argument
+from gptcli.cli.option_groups import EngineOptions, filter_option, grouped
+from gptcli.show.terminal.console import present
+from gptcli.system.notices import notices
+
+_ODDS = "Odds"
+_TOP = 20
+
+
+@grouped
+def logits(
+    prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
+    top: options.TopOption = _TOP,
+    temperature: Annotated[
+        str, typer.Option("--temperature", "-t", metavar="T[,T...]", help="One or several.", rich_help_panel=_ODDS)
+    ] = "1",
+    top_k: filter_option("top-k") = 0,  # type: ignore[valid-type]
+    top_p: filter_option("top-p") = 1.0,  # type: ignore[valid-type]
+    min_p: filter_option("min-p") = 0.0,  # type: ignore[valid-type]
+    all_positions: Annotated[
+        bool, typer.Option("--all-positions", help="What was expected at each position.", rich_help_panel=_ODDS)
+    ] = False,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORD", help="Show this token too. Repeatable.", rich_help_panel=_ODDS),
+    ] = None,
+    *,
+    run: EngineOptions,
+    json: options.JsonOption = False,
+    save: options.SaveOption = None,
+) -> None:
+    """Show what may come next: the most probable tokens, with their logits.
+
+    Several temperatures stand side by side; filters show what they keep and
+    what they cut. An entropy of 0 bits means that all is on one token.
+
+    \b
+    gptcli logits "The king and the"
+    gptcli logits "The king and the" -t 0.5,1,2
+    gptcli logits "The king and the" -t 5 -k 20     the chapter's animation
+    gptcli logits "Once upon a time" --watch dragon --watch princess
+    gptcli logits "Once upon a time" --all-positions
+    """
+    text = text_argument(prompt, "PROMPT")
+    temperatures = options.number_list(temperature, "--temperature")
+    chosen = {"temperature": temperatures != [1.0], "top_k": top_k > 0, "top_p": top_p < 1, "min_p": min_p > 0}
+    options.excludes("--all-positions", given=all_positions, **chosen, watch=watch, top=top != _TOP)
+
+    from gptcli.sampling.settings import Sampling
+
+    sampling = Sampling(top_k=top_k, top_p=top_p, min_p=min_p)
+
+    from gptcli.probability import next_token
+    from gptcli.probability.distribution import words_cut
+    from gptcli.show import logits as odds
+
+    checkpoint = run.open()
+    if all_positions:
+        positions = next_token.all_positions(checkpoint, text)
+        present(positions, lambda: odds.draw_positions(positions), as_json=json, save=save)
+    else:
+        answer = next_token.next_token(
+            checkpoint, text, sampling, temperatures=temperatures, top=top, watch=watch or []
+        )
+        notices(words_cut(checkpoint.tokenizer, watch or [], text))
+        present(answer, lambda: odds.draw_next(answer), as_json=json, save=save)

@@ -1,0 +1,54 @@
+"""``gptcli params``: where a GPT's parameters live."""
+
+from typing import Annotated
+
+import typer
+
+from gptcli.cli.options import DEFAULT_MODEL, JsonOption, ModelOption, NHeadOption, SaveOption, TimeoutOption, typed
+from gptcli.errors import InputError
+from gptcli.show.terminal.console import present
+from gptcli.system.notices import notice
+
+
+def params(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", show_default=False, help="A checkpoint, or a published size such as gpt3."),
+    ] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    n_head: NHeadOption = None,
+    timeout: TimeoutOption = None,
+    json: JsonOption = False,
+    save: SaveOption = None,
+) -> None:
+    """Count a GPT's parameters by what they do, down to the exact number.
+
+    First the scoreboard of 3Blue1Brown's chapters: embedding, key, query,
+    value, output, up- and down-projection, unembedding. Then what it leaves
+    out (positions, biases, layer norms) or counts twice (a tied unembedding),
+    what the files really hold, and the memory that it takes. Only headers are
+    read, on the hub too: 100 GB are counted in a second, and not downloaded.
+
+    MODEL is a folder, a .safetensors file or a bundled checkpoint, else a
+    published size: gpt2, gpt2-medium, gpt2-large, gpt2-xl, gpt3-small,
+    gpt3-medium, gpt3-large, gpt3-xl, gpt3-2.7b, gpt3-6.7b, gpt3-13b, gpt3;
+    else a model of the hub, owner/name.
+
+    \b
+    gptcli params                        the bundled model
+    gptcli params gpt3                   175,181,291,520 in 27,938 matrices
+    gptcli params gpt2                   124,439,808, each counted once
+    gptcli params openai-community/gpt2  what its file on the hub holds
+    gptcli params ./checkpoint --json    what a folder holds, for a script
+    gptcli params gpt3 --save gpt3.svg   the picture
+    """
+    from gptcli.counting.parameters import count_parameters
+    from gptcli.show.scoreboard import draw
+
+    if name is not None and typed(context, "model"):
+        raise InputError(f"two models, {name} and {model}: name one")
+    answer = count_parameters(name or model, n_head)
+    for note in answer.notes:
+        notice(f"note: {note}")
+    present(answer, lambda: draw(answer), as_json=json, save=save)

@@ -1,0 +1,168 @@
+"""Options that several commands take together, as one parameter: ``run: RunOptions``."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_type_hints
+
+import typer
+
+from gptcli.cli import options
+from gptcli.sampling.filters import FILTERS, Filter
+
+if TYPE_CHECKING:
+    from gptcli.checkpoint.open import Checkpoint
+    from gptcli.sampling.settings import Sampling
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Which model is looked into, and how it is run.
+
+    Attributes:
+        model, n_head, device, dtype: as ``open_checkpoint`` takes them.
+        timeout: how long a hub has to answer; it holds from the moment that it is read.
+    """
+
+    _to: ClassVar[Literal["look inside", "run"]] = "look inside"
+
+    model: options.ModelOption = options.DEFAULT_MODEL
+    n_head: options.NHeadOption = None
+    device: options.DeviceOption = options.Device.auto
+    dtype: options.DtypeOption = options.Dtype.auto
+    timeout: options.TimeoutOption = None
+
+    def settings(self) -> dict[str, Any]:
+        """What ``open_checkpoint`` takes beside the name."""
+        return {"device": self.device.value, "dtype": self.dtype.value, "n_head": self.n_head}
+
+    def open(self) -> "Checkpoint":
+        """Load the model; what was found odd about it goes to stderr.
+
+        Raises:
+            GptcliError: as ``open_checkpoint``.
+        """
+        from gptcli.checkpoint.open import open_checkpoint
+        from gptcli.system.notices import notices
+
+        checkpoint = open_checkpoint(self.model, **self.settings(), to=self._to)
+        notices(checkpoint.notes)
+        return checkpoint
+
+
+@dataclass(frozen=True)
+class EngineOptions(RunOptions):
+    """Which model is run by what runs it fastest, and how: for those who want its text or its logits.
+
+    Attributes:
+        quantize: as ``open_checkpoint`` takes it.
+    """
+
+    _to = "run"
+
+    quantize: options.QuantizeOption = options.Quantize.none
+
+    def settings(self) -> dict[str, Any]:
+        """What ``open_checkpoint`` takes beside the name."""
+        return {**super().settings(), "quantize": self.quantize.value}
+
+    def open_shared(self) -> "Checkpoint":
+        """Load what generates fastest; under torchrun, this process's part of it.
+
+        Raises:
+            GptcliError: as ``open_shared``.
+        """
+        from gptcli.checkpoint.distributed import open_shared
+        from gptcli.system.notices import notices
+
+        checkpoint = open_shared(self.model, **self.settings())
+        notices(checkpoint.notes)
+        return checkpoint
+
+
+def _filter_option(each: Filter) -> Any:
+    """The option of one filter, as Typer reads it."""
+    names = [f"--{each.name}", *([each.short] if each.short else [])]
+    told = typer.Option(*names, metavar=each.metavar, help=each.help, rich_help_panel=options.CHOOSING)
+    return Annotated[type(each.neutral), told]
+
+
+# A field for each filter that has an option, in the order of the table, with what the commands start with.
+_Filters: Any = make_dataclass(
+    "_Filters",
+    [
+        (each.field, _filter_option(each), field(default=each.neutral if each.default is None else each.default))
+        for each in FILTERS
+        if each.help
+    ],
+    frozen=True,
+)
+
+
+@dataclass(frozen=True)
+class _Bias:
+    logit_bias: options.LogitBiasOption = None
+
+
+@dataclass(frozen=True)
+class SamplingOptions(_Filters, _Bias):  # type: ignore[misc]  # its fields are those of the table
+    """How each token is chosen, in the order in which it is done: the bias, each filter of the table, and the seed.
+
+    Attributes:
+        logit_bias, seed: as the command line has them.
+    """
+
+    seed: options.SeedOption = None
+
+    def sampling(self) -> "Sampling":
+        """The filters, without the bias, which needs a tokenizer.
+
+        Raises:
+            InputError: one is out of range.
+        """
+        from gptcli.sampling.settings import Sampling
+
+        return Sampling(**{each.field: getattr(self, each.field) for each in FILTERS if each.help})
+
+
+def filter_option(name: str) -> Any:
+    """The option of one filter, for a command that takes some of them."""
+    return _filter_option(next(each for each in FILTERS if each.name == name))
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """A command as Typer reads it: in place of each parameter that is a group, the options of the group."""
+    groups: dict[str, type[Any]] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        group = parameter.annotation
+        if not (isinstance(group, type) and is_dataclass(group)):
+            parameters.append(parameter)
+            continue
+        groups[parameter.name] = group
+        hints = get_type_hints(group, include_extras=True)
+        own = inspect.signature(group).parameters.values()
+        parameters += [each.replace(annotation=hints[each.name], kind=parameter.kind) for each in own]
+
+    @functools.wraps(command)
+    def flat(**given: Any) -> None:
+        parts = {
+            name: group(**{each.name: given.pop(each.name) for each in fields(group)}) for name, group in groups.items()
+        }
+        command(**given, **parts)
+
+    del flat.__wrapped__  # it has other parameters
+    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return flat
+
+
+def with_epilog(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command what its help ends with, which Typer wants apart from the docstring."""
+
+    def added(command: Callable[..., None]) -> Callable[..., None]:
+        command.epilog = text  # type: ignore[attr-defined]
+        return command
+
+    return added

@@ -1,0 +1,182 @@
+"""The option types that commands share, so that one option means one thing everywhere."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gptcli.errors import InputError
+
+
+class Device(str, Enum):
+    """Where the model runs; ``auto`` takes what is there."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Dtype(str, Enum):
+    """The precision the model runs in."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+class Quantize(str, Enum):
+    """How the model's matrices are kept."""
+
+    none = "none"
+    int8 = "int8"
+    int4 = "int4"
+
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        envvar="GPTCLI_MODEL",
+        help="A folder, a .safetensors file, or a name (gptcli models list).",
+        rich_help_panel="Model",
+    ),
+]
+NHeadOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Attention heads, for a lone .safetensors file.", rich_help_panel="Model"),
+]
+DeviceOption = Annotated[Device, typer.Option(help="Where to run the model.", rich_help_panel="Model")]
+DtypeOption = Annotated[
+    Dtype,
+    typer.Option(help="auto: float32, or bfloat16 where a GPU has it.", rich_help_panel="Model"),
+]
+QuantizeOption = Annotated[
+    Quantize,
+    typer.Option(help="Matrices in 8 bits, or the MLPs' in 4: smaller, faster, less exact.", rich_help_panel="Model"),
+]
+
+
+def _patience(seconds: float | None) -> float | None:
+    """How long hubs have to answer, from now on."""
+    from gptcli.checkpoint.hub.watch import LONGEST_SECONDS, set_patience
+
+    if seconds is not None and not 0 < seconds <= LONGEST_SECONDS:
+        raise typer.BadParameter(f"{seconds} is not between 0 and {LONGEST_SECONDS:,.0f} seconds")
+    set_patience(seconds)
+    return seconds
+
+
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        envvar="GPTCLI_TIMEOUT",
+        show_default="15",
+        callback=_patience,
+        help="How long the hub may take to answer, or to get on.",
+    ),
+]
+LookupOption = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        max=64,
+        help="Guess up to N tokens (7 at once) from what was said before; the text stays the same.",
+        rich_help_panel="Model",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel="Output")]
+SaveOption = Annotated[
+    Path | None,
+    typer.Option("--save", metavar="FILE", help="Also save as .svg, .html or .txt.", rich_help_panel="Output"),
+]
+TopOption = Annotated[
+    int, typer.Option("--top", metavar="N", min=1, help="How many to list.", rich_help_panel="Output")
+]
+
+CHOOSING = "Choosing tokens (in this order)"
+LogitBiasOption = Annotated[
+    list[str] | None,
+    typer.Option("--logit-bias", metavar="TEXT=NUMBER", help="Add to one token's logit.", rich_help_panel=CHOOSING),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="Repeat a result.",
+        show_default="drawn",
+        rich_help_panel=CHOOSING,
+    ),
+]
+
+DEFAULT_MODEL = "tales"
+
+
+def exclusive(**flags: bool) -> str | None:
+    """The one flag that is set, by name, or None.
+
+    Raises:
+        InputError: more than one is set.
+    """
+    chosen = [name for name, on in flags.items() if on]
+    if len(chosen) > 1:
+        raise InputError(f"--{chosen[0]} and --{chosen[1]} contradict each other: use one of them")
+    return chosen[0] if chosen else None
+
+
+def belongs(owner: str, *, given: bool, **parts: object) -> None:
+    """Options that mean something only beside another one.
+
+    Args:
+        owner: that other one (or several), as it is written.
+        given: whether it is there.
+        parts: the options, None where they are not.
+
+    Raises:
+        InputError: one is there without its owner.
+    """
+    lost = next((name for name, value in parts.items() if value is not None), None)
+    if lost is not None and not given:
+        raise InputError(f"--{lost.replace('_', '-')} goes with {owner}, which is not there")
+
+
+def excludes(owner: str, *, given: bool, **others: object) -> None:
+    """Options that make no sense beside another one.
+
+    Args:
+        owner: that other one, as it is written.
+        given: whether it is there.
+        others: the options; false where they are not there.
+
+    Raises:
+        InputError: one of them is there beside it.
+    """
+    clashing = next((name for name, value in others.items() if value), None)
+    if given and clashing is not None:
+        raise InputError(f"{owner} and --{clashing.replace('_', '-')} contradict each other: use one of them")
+
+
+def typed(context: typer.Context, name: str) -> bool:
+    """Whether an option was given on the command line, and not by the environment or as its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def number_list(text: str, option: str, example: str = "0.5,1,2") -> list[float]:
+    """Read ``0.5,1,2``.
+
+    Raises:
+        InputError: it is not a list of numbers.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text!r}: write a number, or several with commas such as {example}") from None

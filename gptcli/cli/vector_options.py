@@ -1,0 +1,97 @@
+"""The options that similarity, neighbors, analogy and direction share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gptcli.cli.options import TimeoutOption
+from gptcli.embedding.metric import Metric
+from gptcli.errors import InputError
+
+if TYPE_CHECKING:
+    from gptcli.embedding.load import Embedding
+
+# The vectors of the video. GPTCLI_MODEL names a GPT to run, and does not change what words are compared in.
+DEFAULT_EMBEDDING = "glove-50d"
+_PANEL = "Embedding"
+
+EmbeddingOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME|FOLDER|FILE",
+        help="Word vectors, or a GPT for the vectors of its tokens.",
+        rich_help_panel=_PANEL,
+    ),
+]
+UnembeddingOption = Annotated[
+    bool, typer.Option("--unembedding", help="A GPT's unembedding, not its embedding.", rich_help_panel=_PANEL)
+]
+NoSpaceOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-space",
+        help="A GPT's token for a word that starts a text, not for one after a space.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """Which vectors words are compared in.
+
+    Attributes:
+        model, unembedding: as ``open_embedding`` takes them.
+        no_space: the opposite of its ``leading_space``.
+        timeout: how long a hub has to answer; it holds from the moment that it is read.
+    """
+
+    model: EmbeddingOption = DEFAULT_EMBEDDING
+    unembedding: UnembeddingOption = False
+    no_space: NoSpaceOption = False
+    timeout: TimeoutOption = None
+
+    def open(self) -> "Embedding":
+        """Load the vectors.
+
+        Raises:
+            GptcliError: as ``open_embedding``.
+        """
+        from gptcli.embedding.load import open_embedding
+
+        return open_embedding(self.model, unembedding=self.unembedding, leading_space=not self.no_space)
+
+
+RestrictOption = Annotated[
+    int | None,
+    typer.Option(
+        "--restrict", metavar="N", min=1, help="Search the N most frequent words only.", rich_help_panel=_PANEL
+    ),
+]
+MetricOption = Annotated[Metric, typer.Option(help="How likeness is measured.")]
+KeepQueryOption = Annotated[bool, typer.Option("--keep-query", help="List the query's own words too.")]
+CountUnknownOption = Annotated[
+    bool,
+    typer.Option(
+        "--count-unknown",
+        help="Count what has an unknown word as wrong; it is skipped otherwise.",
+        rich_help_panel="Evaluation",
+    ),
+]
+EvaluateOption = Annotated[
+    Path | None, typer.Option("--evaluate", metavar="FILE", help="Score a test set.", rich_help_panel="Evaluation")
+]
+
+
+def no_words_with_evaluate(words: list[str] | None, file: Path) -> None:
+    """Refuse a question beside a test set.
+
+    Raises:
+        InputError: there are words too.
+    """
+    if words:
+        raise InputError(f"--evaluate {file} asks its own questions: leave out '{' '.join(words)}'")

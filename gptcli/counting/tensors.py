@@ -1,0 +1,112 @@
+"""What a checkpoint's files hold, counted from their headers, and whether that is what the configuration promises."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gptcli.checkpoint.files.header import Header, TensorInfo
+
+# The names that the families give to the unembedding.
+_UNEMBEDDINGS = ("lm_head.weight", "embed_out.weight", "out_head.weight")
+
+
+@dataclass(frozen=True)
+class TensorGroup:
+    """Tensors of one kind: the same name but for the numbers in it, the same shape and dtype.
+
+    Attributes:
+        name: their name, with ``*`` for the number of a layer.
+        dtype: as the format names it.
+        shape: of each of them.
+        n_tensors: how many there are.
+        count: elements of them all.
+        nbytes: size of them all.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    n_tensors: int
+    count: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The tensors of a checkpoint, sorted into parameters and the rest.
+
+    Attributes:
+        files: where they lie.
+        n_tensors: how many there are.
+        count: elements of all tensors.
+        nbytes: size of all tensors.
+        dtypes: elements by dtype.
+        groups: all tensors by kind, in the order of the files.
+        buffers: those that are not parameters, such as attention masks.
+        duplicates: those that hold a parameter again: a tied unembedding that was written out.
+        parameters: what is left without buffers and duplicates.
+        difference: ``parameters`` less what the configuration comes to; None where there is none to compare with.
+    """
+
+    files: tuple[Path, ...]
+    n_tensors: int
+    count: int
+    nbytes: int
+    dtypes: dict[str, int]
+    groups: tuple[TensorGroup, ...]
+    buffers: tuple[TensorGroup, ...]
+    duplicates: tuple[TensorGroup, ...]
+    parameters: int
+    difference: int | None
+
+
+def stored(header: Header, left_out: Collection[str] = (), *, expected: int | None = None) -> Stored:
+    """Count what a checkpoint holds.
+
+    Args:
+        header: of its files.
+        left_out: keys that are no parameters, or repeat one (a blueprint's ``buffers``).
+        expected: the number of parameters that its configuration comes to.
+    """
+    tensors = list(header.tensors.values())
+    names = frozenset(left_out)
+    apart = [tensor for tensor in tensors if tensor.name in names]
+    twice = [tensor for tensor in apart if tensor.name.endswith(_UNEMBEDDINGS)]
+    dtypes: Counter[str] = Counter()
+    for tensor in tensors:
+        dtypes[tensor.dtype] += tensor.count
+    parameters = sum(dtypes.values()) - sum(tensor.count for tensor in apart)
+    return Stored(
+        files=header.files,
+        n_tensors=len(tensors),
+        count=sum(dtypes.values()),
+        nbytes=sum(tensor.nbytes for tensor in tensors),
+        dtypes=dict(dtypes.most_common()),
+        groups=group(tensors),
+        buffers=group(tensor for tensor in apart if tensor not in twice),
+        duplicates=group(twice),
+        parameters=parameters,
+        difference=None if expected is None else parameters - expected,
+    )
+
+
+def group(tensors: Iterable[TensorInfo]) -> tuple[TensorGroup, ...]:
+    """Put tensors of one kind together, each kind where its first tensor stands."""
+    kinds: dict[tuple[str, str, tuple[int, ...]], list[TensorInfo]] = {}
+    for tensor in tensors:
+        pattern = re.sub(r"(?<![^.])\d+(?![^.])", "*", tensor.name)
+        kinds.setdefault((pattern, tensor.dtype, tensor.shape), []).append(tensor)
+    return tuple(
+        TensorGroup(
+            # A kind of one keeps its number: nothing is gained by hiding it.
+            name=name if len(members) > 1 else members[0].name,
+            dtype=dtype,
+            shape=shape,
+            n_tensors=len(members),
+            count=sum(member.count for member in members),
+            nbytes=sum(member.nbytes for member in members),
+        )
+        for (name, dtype, shape), members in kinds.items()
+    )

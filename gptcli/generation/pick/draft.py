@@ -1,0 +1,205 @@
+"""A text that a person and a model write together: every token is picked, typed or drawn, and can be taken back."""
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from gptcli.checkpoint.open import Checkpoint
+from gptcli.errors import InputError
+from gptcli.generation.explaining import explain
+from gptcli.generation.loop import Limits, Row, Sample, choose, finish_reason, read_newest, window
+from gptcli.generation.writing import Request
+from gptcli.model.engine import Engine
+from gptcli.probability.choice import Explanation, Offer, offer
+from gptcli.sampling.draw import generator_for
+from gptcli.sampling.filters import Logits
+from gptcli.sampling.settings import Sampling
+from gptcli.tokenizer import Tokenizer
+from gptcli.tokenizer.prompt import known, prompt_ids
+
+# Who chose a token: somebody from the list, somebody by typing it, or the sampler.
+How = Literal["picked", "typed", "drawn"]
+
+
+# As many candidates as a person can look through at each token.
+TOP = 12
+
+
+class Draft:
+    """A text in the making.
+
+    Each place of the text has a random number of its own, whoever chooses there: a token that is drawn depends on the
+    seed and on what stands before it alone, and with nothing but drawn tokens the text is that of ``generate``.
+
+    Args:
+        engine: the model.
+        tokenizer: its tokenizer.
+        prompt: the text that stands in front.
+        prompt_ids: its tokens.
+        sampling: how tokens are drawn.
+        limits: when the text ends.
+        seed: fixes the draws.
+        n_vocab: ids from here on are never chosen.
+        top: how many candidates to explain each token with.
+
+    Attributes:
+        tokenizer, prompt, limits, seed: as given.
+        sample: the tokens.
+        hows: who chose each of them.
+        steps: what each was chosen from.
+
+    Raises:
+        InputError: the prompt is empty, or does not fit into the context.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        prompt: str,
+        prompt_ids: list[int],
+        sampling: Sampling,
+        limits: Limits,
+        *,
+        seed: int,
+        n_vocab: int,
+        top: int = TOP,
+    ) -> None:
+        self.tokenizer, self.prompt, self.limits, self.seed = tokenizer, prompt, limits, seed
+        self._engine, self._sampling, self._n_vocab, self._top = engine, sampling, n_vocab, top
+        read = window(prompt_ids, engine.n_positions, limits.overflow)
+        self.sample = Sample(0, 0, list(prompt_ids), slid=int(len(prompt_ids) > len(read)))
+        self.hows: list[How] = []
+        self.steps: list[Explanation] = []
+        self._window, self._slid = len(read), self.sample.slid
+        self._row = Row(self.sample, generator_for(seed, 0), len(read))
+        self._before: list[tuple[int, int]] = []  # of each token: positions read and slides before it came
+        self._capacity = min(len(read) + max(limits.max_new_tokens, 1), engine.n_positions)
+        self._logits = engine.prefill([read], self._capacity)[0][:n_vocab]
+        if limits.max_new_tokens < 1:
+            self.sample.finish_reason = "length"
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing can be added before something is taken back."""
+        return self.sample.finish_reason is not None
+
+    @property
+    def text(self) -> str:
+        """What was added to the prompt; the token that ended the text is no part of it."""
+        ids = self.sample.ids[:-1] if self.sample.finish_reason == "eos" else self.sample.ids
+        lead = "" if not self.prompt or self.prompt[-1].isspace() else self.tokenizer.word_gap
+        return lead + self.tokenizer.decode(ids) if ids else ""
+
+    def offer(self) -> Offer:
+        """What may come next."""
+        return offer(self._logits, self.tokenizer, self._sampling, self.sample.all_ids, top=self._top)
+
+    def draw(self) -> None:
+        """Let the sampler add a token.
+
+        Raises:
+            InputError: the filters leave no token to choose.
+        """
+        self._add("drawn", None)
+
+    def pick(self, token: int) -> None:
+        """Add a token, also one that a filter would cut."""
+        self._add("picked", token)
+
+    def type(self, text: str) -> None:
+        """Add the tokens of a text, as many as there is room for.
+
+        Raises:
+            InputError: the model lacks one of them, or the tokenizer cannot write the text.
+        """
+        for token in known(self.tokenizer, self.tokenizer.encode(text), self._n_vocab, "the text"):
+            if not self.finished:
+                self._add("typed", token)
+
+    def put(self, how: How, token: int) -> None:
+        """Add a token as a record has it: one that was drawn is drawn again, and may come out as another."""
+        self._add(how, None if how == "drawn" else token)
+
+    def undo(self) -> None:
+        """Take the newest token back, and its random number with it."""
+        self.hows.pop()
+        self.steps.pop()
+        self.sample.ids.pop()
+        self.sample.logprobs.pop()
+        slid = self.sample.slid
+        self._row.used, self.sample.slid = self._before.pop()
+        self._row.generator = generator_for(self.seed, 0)
+        self._row.generator.random(len(self.sample.ids))
+        if not self.finished:  # else the model has not read the token
+            self._logits = self._read_back(same_window=slid == self.sample.slid)[: self._n_vocab]
+        self.sample.finish_reason = None
+
+    def _read_back(self, *, same_window: bool) -> Logits:
+        """The logits after the newest token, once the one behind it is taken back.
+
+        The model reads in the very steps in which it read before, so that they are the same to the last digit, and a
+        record is repeated exactly.
+        """
+        seen = self.sample.all_ids[-self._row.used :]
+        first = self.sample.slid == self._slid
+        at_once = self._window if first else max(self._engine.n_positions // 2, 1) - 1
+        if same_window and len(seen) > at_once:
+            self._engine.rewind(2)
+            at_once = len(seen) - 1
+        elif first:
+            logits = self._engine.prefill([seen[:at_once]], self._capacity)
+        else:
+            self._engine.refill(0, seen[:at_once])
+        for token in seen[at_once:]:
+            logits = self._engine.step([token])
+        newest: Logits = logits[0]
+        return newest
+
+    def _add(self, how: How, token: int | None) -> None:
+        assert not self.finished, "nothing can follow the end of a text"
+        step = choose(self._row, self._logits, self._sampling, token)
+        self._before.append((self._row.used, self.sample.slid))
+        self.steps.append(explain(step, self.tokenizer, self._sampling, top=self._top))
+        self.hows.append(how)
+        self.sample.finish_reason = finish_reason(step, self._row, self._engine.n_positions, self.limits)
+        if not self.finished:
+            self._logits = read_newest(self._engine, [self._row])[0][: self._n_vocab]
+
+    def record(self, model: str, left: str) -> dict[str, Any]:
+        """What ``--json`` prints; it is enough to write the same text again (see ``replaying``).
+
+        Args:
+            model: its name.
+            left: why the text ends where it does not end by itself.
+        """
+        sample = self.sample
+        return {
+            "prompt": self.prompt,
+            "completion": self.text,
+            "prompt_ids": sample.prompt_ids,
+            "ids": sample.ids,
+            "logprobs": sample.logprobs,
+            "finish_reason": sample.finish_reason or left,
+            "seed": self.seed,
+            "model": model,
+            "sampling": asdict(self._sampling),
+            "overflow": self.limits.overflow,
+            "hows": self.hows,
+            "steps": self.steps,
+        }
+
+
+def new_draft(checkpoint: Checkpoint, request: Request) -> Draft:
+    """A draft of a request's only prompt, with nothing added to it yet.
+
+    Raises:
+        InputError: there are several prompts, or this one is empty or does not fit into the context.
+    """
+    if len(request.prompts) != 1:
+        raise InputError(f"--pick takes one prompt, and there are {len(request.prompts)}")
+    (prompt,) = request.prompts
+    ids = prompt_ids(checkpoint.tokenizer, prompt, bos=request.bos, n_vocab=checkpoint.n_vocab)
+    how = (request.sampling, request.limits)
+    return Draft(
+        checkpoint.engine, checkpoint.tokenizer, prompt, ids, *how, seed=request.seed, n_vocab=checkpoint.n_vocab
+    )

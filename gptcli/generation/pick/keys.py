@@ -1,0 +1,149 @@
+"""Choosing each token oneself: what a key does. Keys come in by name; there is no terminal here."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from gptcli.errors import InputError
+from gptcli.generation.pick.draft import Draft
+from gptcli.probability.choice import Offer
+
+# What the keys mean at the moment: choosing from the list, typing a text, or saying how many tokens to draw.
+Mode = Literal["choose", "type", "count"]
+
+DEFAULT_RUN = 10
+_ENDED = {
+    "eos": "the text has ended",
+    "length": "this is as long as it may get (-n says how long)",
+    "stop": "the text has ended",
+}
+
+
+class Picker:
+    """A person at work on a draft.
+
+    Args:
+        draft: the text.
+
+    Attributes:
+        draft: as given.
+        offer: what may come next.
+        selected: index of the candidate that Enter takes.
+        mode: what the keys mean.
+        entry: the digits or the text typed so far.
+        pending: tokens that are still to be drawn, one at each ``work``.
+        message: what the last key came to, where there is something to say.
+        done: the person has left.
+    """
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.mode: Mode = "choose"
+        self.pending = 0
+        self.done = False
+        self.message = ""
+        self._renew()
+
+    def _renew(self) -> None:
+        """The text has changed: look at what comes next, from the top."""
+        self.offer: Offer = self.draft.offer()
+        self.selected = 0
+        self.entry = ""
+        reason = self.draft.sample.finish_reason
+        if reason is not None:
+            self.message = f"{_ENDED[reason]}: u takes the last token back, q quits"
+            self.pending = 0
+
+    def press(self, key: str) -> None:
+        """Do what a key means.
+
+        Args:
+            key: a character, or ``up``, ``down``, ``home``, ``end``, ``enter``, ``backspace``, ``escape``. Unknown ones
+                do nothing.
+        """
+        self.message = ""
+        {"choose": self._choose, "type": self._type, "count": self._count}[self.mode](key)
+
+    def work(self) -> None:
+        """Draw one of the pending tokens."""
+        self.pending -= 1
+        self._attempt(self.draft.draw)
+
+    def stop(self) -> None:
+        """Draw no more."""
+        self.pending = 0
+
+    def _choose(self, key: str) -> None:
+        count = len(self.offer.odds.candidates)
+        if key.isdecimal() and key.isascii():
+            self._number(key, count)
+            return
+        self.entry = ""
+        if key in ("up", "down", "home", "end"):
+            steps = {"up": self.selected - 1, "down": self.selected + 1, "home": 0, "end": count - 1}
+            self.selected = steps[key] % count
+        elif key in ("u", "backspace"):
+            self._undo()
+        elif key == "q":
+            self.done = True
+        elif self.draft.finished:
+            self._renew()  # says again what is possible
+        elif key == "enter":
+            self._attempt(lambda: self.draft.pick(self.offer.odds.candidates[self.selected].id))
+        elif key == " ":
+            self._attempt(self.draft.draw)
+        elif key in ("t", "r"):
+            self.mode = "type" if key == "t" else "count"
+
+    def _number(self, digit: str, count: int) -> None:
+        """Go to a candidate by its number; a second digit makes one number of both where there is such a candidate."""
+        number = self.entry + digit if 1 <= int(self.entry + digit) <= count else digit
+        if 1 <= int(number) <= count:
+            self.entry, self.selected = number, int(number) - 1
+        else:
+            self.entry = ""
+
+    def _undo(self) -> None:
+        if not self.draft.hows:
+            self.message = "there is nothing to take back"
+            return
+        self.draft.undo()
+        self._renew()
+
+    def _type(self, key: str) -> None:
+        if key == "enter":
+            text = self.entry
+            self._choosing()
+            if text:
+                self._attempt(lambda: self.draft.type(text))
+        else:
+            self._edit(key, key.isprintable() and len(key) == 1)
+
+    def _count(self, key: str) -> None:
+        if key == "enter":
+            self.pending = int(self.entry or DEFAULT_RUN)
+            self._choosing()
+        else:
+            self._edit(key, key.isdecimal() and key.isascii() and len(self.entry) < 5)
+
+    def _edit(self, key: str, goes_in: bool) -> None:
+        """A line of input: characters, Backspace, Escape."""
+        if key == "escape":
+            self._choosing()
+        elif key == "backspace":
+            self.entry = self.entry[:-1]
+        elif goes_in:
+            self.entry += key
+
+    def _choosing(self) -> None:
+        self.mode, self.entry = "choose", ""
+
+    def _attempt(self, change: Callable[[], None]) -> None:
+        """Change the draft; what cannot be done is told and changes nothing more."""
+        try:
+            change()
+        except InputError as error:
+            self.pending = 0
+            self._renew()
+            self.message = str(error)
+        else:
+            self._renew()

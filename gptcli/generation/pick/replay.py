@@ -1,0 +1,156 @@
+"""Writing a text of ``generate --pick`` again, from the record that its ``--json`` leaves.
+
+The record says who chose each token. What was picked or typed is put in its place; what was drawn is drawn again, with
+the record's seed and settings, and has to come out the same.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from gptcli.checkpoint.open import Checkpoint
+from gptcli.errors import InputError
+from gptcli.generation.loop import Limits
+from gptcli.generation.pick.draft import Draft, How
+from gptcli.sampling.settings import Sampling
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What of a record is needed to write its text again.
+
+    Attributes:
+        prompt, prompt_ids: what stands in front.
+        ids: the tokens that were added.
+        hows: who chose each of them.
+        finish_reason: why it ended.
+        seed: of the draws.
+        model: which model it was.
+        sampling: how tokens were drawn.
+        overflow: what happened at the end of the context.
+    """
+
+    prompt: str
+    prompt_ids: list[int]
+    ids: list[int]
+    hows: list[How]
+    finish_reason: str
+    seed: int
+    model: str
+    sampling: Sampling
+    overflow: Literal["slide", "stop"]
+
+
+def read_record(text: str, place: str) -> Recorded:
+    """Read the JSON that ``generate --pick --json`` printed.
+
+    Args:
+        text: the JSON.
+        place: where it comes from, for the errors.
+
+    Raises:
+        InputError: it is no such record.
+    """
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{place} is not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise _wrong(place, "it is not an object")
+    checks = {
+        "prompt": isinstance(record.get("prompt"), str),
+        "prompt_ids": _are_ids(record.get("prompt_ids")),
+        "ids": _are_ids(record.get("ids")),
+        "hows": isinstance(record.get("hows"), list) and all(how in get_args(How) for how in record["hows"]),
+        "finish_reason": isinstance(record.get("finish_reason"), str),
+        "seed": _is_id(record.get("seed")) and record["seed"] < 2**64,
+        "model": isinstance(record.get("model"), str),
+        "sampling": isinstance(record.get("sampling"), dict),
+        "overflow": record.get("overflow") in ("slide", "stop"),
+    }
+    for name, right in checks.items():
+        if not right:
+            raise _wrong(place, f"{name!r} {'is missing' if name not in record else 'is not as --pick writes it'}")
+    if len(record["hows"]) != len(record["ids"]):
+        raise _wrong(place, "'hows' and 'ids' are of different lengths")
+    sampling = _sampling(record["sampling"], place)
+    taken = {name: record[name] for name in checks if name != "sampling"}
+    return Recorded(**taken, sampling=sampling)
+
+
+def replayed(recorded: Recorded, checkpoint: Checkpoint, place: str) -> Draft:
+    """Write a record's text again.
+
+    Args:
+        recorded: what the record says.
+        checkpoint: the model that it was written with.
+        place: where the record comes from, for the errors.
+
+    Raises:
+        InputError: the model lacks a token, ends the text early, or draws something else than the record has.
+    """
+    n_vocab = checkpoint.n_vocab
+    largest = max([*recorded.prompt_ids, *recorded.ids, *recorded.sampling.logit_bias], default=0)
+    if largest >= n_vocab:
+        raise InputError(f"{place} holds token {largest:,}, and the model has {n_vocab:,}: {_ADVICE}")
+    # A text may have gone on behind an end-of-text token, unless that is what ended it.
+    eos_ids = checkpoint.eos_ids if recorded.finish_reason == "eos" else ()
+    draft = Draft(
+        checkpoint.engine,
+        checkpoint.tokenizer,
+        recorded.prompt,
+        recorded.prompt_ids,
+        recorded.sampling,
+        Limits(len(recorded.ids) + 1, eos_ids, recorded.overflow),
+        seed=recorded.seed,
+        n_vocab=n_vocab,
+    )
+    for number, (how, token) in enumerate(zip(recorded.hows, recorded.ids, strict=True), start=1):
+        if draft.finished:
+            raise InputError(f"{place}: the text ends after {number - 1:,} tokens, and the record has more: {_ADVICE}")
+        draft.put(how, token)
+        drawn = draft.sample.ids[-1]
+        if drawn != token:
+            here, there = checkpoint.tokenizer.decode([drawn]), checkpoint.tokenizer.decode([token])
+            made = f"{_ADVICE} (the record names {recorded.model})"
+            raise InputError(f"{place}: token {number:,} comes out as {here!r}, and was {there!r}: {made}")
+    return draft
+
+
+_ADVICE = "is this the model, the device and the precision that it was written with?"
+
+
+def _sampling(values: Mapping[str, Any], place: str) -> Sampling:
+    names = {field.name for field in fields(Sampling)}
+    numbers = {name: value for name, value in values.items() if name != "logit_bias"}
+    bias = values.get("logit_bias", {})
+    whole = all(isinstance(numbers.get(name, 0), int) for name in ("top_k", "no_repeat_ngram"))
+    if not whole or not set(values) <= names or not all(map(_is_number, numbers.values())):
+        raise _wrong(place, "'sampling' is not as --pick writes it")
+    if not isinstance(bias, dict) or not all(
+        key.isdecimal() and len(key) < 20 and (value is None or _is_number(value)) for key, value in bias.items()
+    ):
+        raise _wrong(place, "'logit_bias' is not as --pick writes it")
+    # JSON has no infinity: null is -inf, the only one that a bias can be.
+    biases = {int(key): -math.inf if value is None else float(value) for key, value in bias.items()}
+    return Sampling(**numbers, logit_bias=biases)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < 2**64  # what has hundreds of digits fits no float
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _are_ids(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_id, value))
+
+
+def _wrong(place: str, what: str) -> InputError:
+    return InputError(f"{place} is not a record of generate --pick --json: {what}")

@@ -1,0 +1,90 @@
+"""A text while it grows, with what may come next beside it or below it, never taller than the terminal."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcli.show.blocks.passage import Passage
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.segment import Segment
+
+    from gptcli.probability.choice import Explanation
+
+# From this width on, the candidates stand beside the text; they take half of it, but no more than they need.
+_BESIDE, _TABLE = 120, 84
+# Lines that the text keeps where the terminal is low.
+_LEAST_LINES = 3
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A moving picture's frame.
+
+    Attributes:
+        prompt: stands in front.
+        steps: the tokens so far.
+        now: draws the candidates, no more than so many of them.
+        listed: how many there are.
+    """
+
+    prompt: str
+    steps: "Sequence[Explanation]"
+    now: "Callable[[int], RenderableType]"
+    listed: int
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """Draw it as wide and at most as tall as the terminal, less the line of the cursor."""
+        from rich.segment import Segment
+
+        height = max(console.height - 1, 1)
+        layout = self._beside if options.max_width >= _BESIDE else self._below
+        whole = layout(console, options.update(height=None), height)
+        for line in console.render_lines(whole, options.update(height=None), pad=False)[:height]:
+            yield from _trimmed(line)
+            yield Segment.line()
+
+    def _below(self, console: "Console", options: "ConsoleOptions", height: int) -> "RenderableType":
+        from rich.console import Group
+
+        now, taken = self._candidates(console, options, height - _LEAST_LINES)
+        return Group(Passage(self.prompt, self.steps, max(height - taken, 1)), now)
+
+    def _beside(self, console: "Console", options: "ConsoleOptions", height: int) -> "RenderableType":
+        from rich.table import Table
+
+        width = min(options.max_width // 2, _TABLE)
+        grid = Table.grid(expand=True, padding=(0, 2))
+        grid.add_column(ratio=1)
+        grid.add_column(width=width)
+        grid.add_row(
+            Passage(self.prompt, self.steps, height), self._candidates(console, options.update(width=width), height)[0]
+        )
+        return grid
+
+    def _candidates(self, console: "Console", options: "ConsoleOptions", room: int) -> "tuple[RenderableType, int]":
+        """As many candidates as there is room for, and the lines that they take."""
+        made = self.now(self.listed)
+        taken = len(console.render_lines(made, options))
+        if taken <= room:
+            return made, taken
+        most = max(self.listed - (taken - room), 1)
+        return self.now(most), taken - (self.listed - most)
+
+
+def _trimmed(line: "list[Segment]") -> "list[Segment]":
+    """A line without the blanks at its end.
+
+    A line filled to the edge would be moved down by whatever comes behind it, such as the ^C of a terminal.
+    """
+    from rich.segment import Segment
+
+    while line:
+        last = line[-1]
+        if last.style and (last.style.bgcolor or last.style.reverse):
+            break
+        if text := last.text.rstrip():
+            return [*line[:-1], Segment(text, last.style)]
+        line = line[:-1]
+    return line

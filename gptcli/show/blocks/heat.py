@@ -1,0 +1,189 @@
+"""Heat maps, large ones with figures and small ones for a grid, and the legend that goes with them.
+
+A cell whose figure is not finite holds nothing: it stays as blank as the terminal, in a colour that no figure has.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcli.show.blocks.pictures import colour, shade, text_colour
+from gptcli.show.html.parts import Legend
+from gptcli.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.measure import Measurement
+    from rich.text import Text
+
+
+def heat_map(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float]],
+    bounds: tuple[float, float] | None = None,
+    texts: Sequence[Sequence[str]] | None = None,
+) -> "Text":
+    """A map to be read: each cell on its colour, with its figure or another text on it.
+
+    Args:
+        rows: labels of the rows.
+        columns: labels of the columns, as wide as their columns get.
+        values: [rows][columns] figures; one that is not finite has no colour.
+        bounds: the figures at the ends of the colour map; the smallest and the largest, without.
+        texts: [rows][columns], what stands in the cells; the figures with three decimals, without.
+    """
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    shown = texts or [[f"{value:.3f}" for value in row] for row in values]
+    heads, names = [visible(column, keep="") for column in columns], [visible(row, keep="") for row in rows]
+    widths = [max(map(cell_len, column)) + 2 for column in zip(heads, *shown, strict=True)]
+    margin = max(map(cell_len, names), default=0) + 1
+    low, high = bounds or finite_bounds(values)
+    grid = Text(" " * margin, no_wrap=True, overflow="crop")
+    for head, width in zip(heads, widths, strict=True):
+        grid.append(_right(head, width), style="bold")
+    for name, row, cells in zip(names, values, shown, strict=True):
+        grid.append("\n" + name + " " * (margin - cell_len(name)))
+        for value, text, width in zip(row, cells, widths, strict=True):
+            grid.append(_right(text, width), style=_ground(_fraction(value, low, high)))
+    return grid
+
+
+def finite_bounds(values: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """The smallest and the largest figure of a map that are finite; (0, 1) where none is."""
+    finite = [value for row in values for value in row if math.isfinite(value)]
+    return (min(finite), max(finite)) if finite else (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class SmallMap:
+    """A map to be looked at: a column for each figure of a row, and with colour half a line for each row.
+
+    Without colour a row is a line of shades; ``·`` is the lowest of them, and nothing stands where nothing is.
+
+    Attributes:
+        values: [rows][columns] figures; one that is not finite leaves its cell empty.
+        bounds: the figures at the ends of the colour map.
+    """
+
+    values: Sequence[Sequence[float]]
+    bounds: tuple[float, float] = (0.0, 1.0)
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Draw it, in half blocks or shades."""
+        from rich.text import Text
+
+        rows = [[_fraction(value, *self.bounds) for value in row] for row in self.values]
+        if not has_colours(console):
+            shades = "\n".join("".join(map(_map_shade, row)).rstrip() for row in rows)
+            yield Text(shades, no_wrap=True, overflow="crop")
+            return
+        drawn = Text(no_wrap=True, overflow="crop")
+        empty: list[float | None] = [None] * max(map(len, rows), default=0)
+        for place in range(0, len(rows), 2):
+            lower = rows[place + 1] if place + 1 < len(rows) else empty
+            drawn.append("\n" if place else "")
+            for top, bottom in zip(rows[place], lower, strict=True):
+                drawn.append(*_half_blocks(top, bottom))
+        yield drawn
+
+    def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
+        """As wide as its rows are long."""
+        from rich.measure import Measurement
+
+        width = min(max(map(len, self.values), default=0), options.max_width)
+        return Measurement(width, width)
+
+
+@dataclass(frozen=True)
+class MapLegend:
+    """What the colours of a map mean, or its shades where there is no colour; on one line.
+
+    Attributes:
+        name: what the figures are.
+        bounds: the figures at the ends of the colour map.
+        empty: what a cell without anything means; "" where there is none.
+    """
+
+    name: str
+    bounds: tuple[float, float] = (0.0, 1.0)
+    empty: str = ""
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Five figures on their colours, or the five shades with the figures at which each begins."""
+        from rich.text import Text
+
+        low, high = self.bounds
+        digits = max(2 - math.floor(math.log10((high - low) or 1.0)), 0)
+        empty = f"   blank: {self.empty}" if self.empty else ""
+
+        def figure(part: float) -> str:
+            return f"{round(low + (high - low) * part, digits) + 0.0:g}"  # no -0
+
+        if has_colours(console):
+            yield _swatches(Legend(self.name, [(figure(step / 4), step / 4) for step in range(5)], empty))
+        else:
+            shades = "".join(f" {_map_shade(step / 5)} {figure(step / 5)}+" for step in range(5))
+            yield Text(f"{self.name} {shades}{empty}", style="dim")
+
+
+@dataclass(frozen=True)
+class TextLegend:
+    """What the colours behind tokens mean; on one line.
+
+    Attributes:
+        legend: figures on their colours.
+        plain: said where there is no colour: how the figures are told there.
+    """
+
+    legend: Legend
+    plain: str
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """The figures on their colours, or where to find them."""
+        from rich.text import Text
+
+        yield _swatches(self.legend) if has_colours(console) else Text(self.plain, style="dim")
+
+
+def _swatches(legend: Legend) -> "Text":
+    from rich.text import Text
+
+    line = Text().append(f"{legend.name} ", style="dim")
+    for tick, fraction in legend.ticks:
+        line.append(f" {tick} ", style=_ground(fraction))
+    return line.append(f" {legend.unit}" if legend.unit else "", style="dim")
+
+
+def has_colours(console: "Console") -> bool:
+    """Whether a console shows the colour map's colours, and not only characters or a handful of colours."""
+    return console.color_system in ("256", "truecolor") and not console.no_color
+
+
+def _right(text: str, width: int) -> str:
+    from rich.cells import cell_len
+
+    return " " * (width - 1 - cell_len(text)) + text + " "
+
+
+def _fraction(value: float, low: float, high: float) -> float | None:
+    """A figure's place on the colour map; None for one that is not finite."""
+    return (value - low) / ((high - low) or 1.0) if math.isfinite(value) else None
+
+
+def _ground(fraction: float | None) -> str:
+    return "" if fraction is None else f"{text_colour(fraction)} on {colour(fraction)}"
+
+
+def _map_shade(fraction: float | None) -> str:
+    return " " if fraction is None else shade(fraction).replace(" ", "·")
+
+
+def _half_blocks(top: float | None, bottom: float | None) -> tuple[str, str]:
+    """One character for two cells above each other, and its style."""
+    if top is None:
+        return (" ", "") if bottom is None else ("▄", colour(bottom))
+    return ("▀", colour(top)) if bottom is None else ("▀", f"{colour(top)} on {colour(bottom)}")

@@ -1,0 +1,235 @@
+"""The plots: points with labels that do not overlap and arrows between them, and lines over steps.
+
+Both take the width that they are given. What a colour tells, the shape of a marker tells too.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from gptcli.show.blocks.canvas import ACROSS, DOWN, Canvas, dots_between
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.text import Text
+
+# One for each group or line, and again from the first: each stands out from white and from near-black, 3 to 1.
+COLOURS = ("#0094ad", "#cc5aa8", "#4a9a35", "#b58322", "#6485ea", "#e0604a")
+MARKERS = "●▲■◆"
+HOLLOW = "○△□◇"
+_HEADS = "→↗↑↖←↙↓↘"  # by octant, counter-clockwise
+_MOST_ROWS, _FEWEST_ROWS = 32, 8
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A point of a scatter plot.
+
+    Attributes:
+        x, y: where it is, y upwards.
+        label: its name, already made visible.
+        marker: one character.
+        style: of both.
+    """
+
+    x: float
+    y: float
+    label: str
+    marker: str = MARKERS[0]
+    style: str = COLOURS[0]
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Points on a plane, to the same scale in both directions.
+
+    Labels that find no room beside their marker are left out, those of the last points first, and counted.
+
+    Attributes:
+        dots: the points; where two fall into one cell the first is seen.
+        arrows: from which point to which, and the style.
+        x_name, y_name: what the axes are.
+        hint: what to say behind the number of labels left out.
+    """
+
+    dots: Sequence[Dot]
+    arrows: Sequence[tuple[int, int, str]]
+    x_name: str
+    y_name: str
+    hint: str = ""
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Draw it as wide as there is room, and as high as it needs."""
+        from rich.text import Text
+
+        canvas, cells = self._laid_out(max(options.max_width - 2, 1))
+        for start, end, style in self.arrows:
+            _draw_arrow(canvas, cells[start], cells[end], style)
+        for dot, (x, y) in zip(self.dots, cells, strict=True):
+            if canvas.free(x // ACROSS, y // DOWN, 1):
+                canvas.put(x // ACROSS, y // DOWN, dot.marker, dot.style)
+        left_out = sum(
+            not _label(canvas, x // ACROSS, y // DOWN, dot) for dot, (x, y) in zip(self.dots, cells, strict=True)
+        )
+        yield Text(f"↑ {self.y_name}", style="dim", no_wrap=True, overflow="ellipsis")
+        for line in canvas.lines():
+            yield Text(no_wrap=True).append("│", style="dim").append_text(line)
+        yield Text("└" + "─" * canvas.columns, style="dim", no_wrap=True)
+        yield Text(f"{self.x_name} →", style="dim", no_wrap=True, overflow="ellipsis", justify="right")
+        if left_out:
+            yield Text(f"{left_out} of {len(self.dots)} labels left out for want of room{self.hint}")
+
+    def _laid_out(self, columns: int) -> tuple[Canvas, list[tuple[int, int]]]:
+        """An empty canvas, and the dot on it where each point lies."""
+        xs, ys = [dot.x for dot in self.dots], [dot.y for dot in self.dots]
+        wide, high = max(xs) - min(xs), max(ys) - min(ys)
+        most = min(max(columns // 3, _FEWEST_ROWS), _MOST_ROWS)
+        needed = math.ceil(columns / 2 * high / wide) + 1 if columns * high < 2 * most * wide else most
+        canvas = Canvas(columns, min(max(needed, _FEWEST_ROWS), most))
+        # Half a cell stays free on each side.
+        across, down = max(columns * ACROSS - ACROSS, 1), canvas.rows * DOWN - DOWN
+        scales = [size / span for size, span in ((across, wide), (down, high)) if span]
+        scale = min(filter(math.isfinite, scales), default=1.0)
+        middle_x, middle_y = (max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2
+        return canvas, [
+            (
+                round(columns * ACROSS / 2 - 0.5 + (dot.x - middle_x) * scale),
+                round(canvas.rows * DOWN / 2 - 0.5 - (dot.y - middle_y) * scale),
+            )
+            for dot in self.dots
+        ]
+
+
+def _draw_arrow(canvas: Canvas, start: tuple[int, int], end: tuple[int, int], style: str) -> None:
+    """A line with its head in the last cell before the end; where there is none, the head stands for the end."""
+    canvas.line(start, end, style)
+    octant = round(math.atan2(start[1] - end[1], end[0] - start[0]) / (math.pi / 4)) % 8
+    cells = [(x // ACROSS, y // DOWN) for x, y in dots_between(start, end)]
+    before = [cell for cell in cells if cell not in (cells[0], cells[-1])]
+    if cells[0] != cells[-1]:
+        canvas.put(*(before or cells)[-1], _HEADS[octant], style)
+
+
+def _label(canvas: Canvas, column: int, row: int, dot: Dot) -> bool:
+    """Write a label where it touches no other text, and crosses the fewest lines; False where there is no room."""
+    from rich.cells import cell_len
+
+    width = cell_len(dot.label)
+    right, left, middle = column + 2, column - 1 - width, column - width // 2
+    places = [(right, row), (left, row), (middle, row - 1), (middle, row + 1)]
+    places += [(start, beside) for beside in (row - 1, row + 1) for start in (column + 1, column - width)]
+    # With a free cell on both sides, except where the canvas ends.
+    roomy = [
+        (start, beside)
+        for start, beside in places
+        if canvas.free(start, beside, width)
+        and (start == 0 or canvas.free(start - 1, beside, 1))
+        and (start + width == canvas.columns or canvas.free(start + width, beside, 1))
+    ]
+    if roomy:
+        start, beside = min(roomy, key=lambda place: canvas.crossed(place[0], place[1], width))
+        canvas.put(start, beside, dot.label, dot.style)
+    return bool(roomy)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a line plot: a value at each step."""
+
+    label: str
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class LinePlot:
+    """Lines over steps.
+
+    Attributes:
+        lines: each with a value at every step; where two markers fall into one cell the first is seen.
+        steps: the names of the steps.
+        x_name, y_name: what the axes are.
+    """
+
+    lines: Sequence[Line]
+    steps: Sequence[str]
+    x_name: str
+    y_name: str
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Draw it as wide as there is room."""
+        from rich.cells import cell_len
+        from rich.text import Text
+
+        values = [value for line in self.lines for value in line.values]
+        ticks = nice_ticks(min(values), max(values))
+        gutter = max(map(len, ticks.values()))
+        labels = max(cell_len(line.label) for line in self.lines) + 3
+        canvas = Canvas(max(options.max_width - gutter - labels - 3, 1), min(max(options.max_width // 6, 8), 16))
+        ends = self._drawn(canvas, min(ticks), max(ticks))
+        rows = {_row(canvas, tick, min(ticks), max(ticks)): shown for tick, shown in ticks.items()}
+        yield Text(self.y_name, style="dim")
+        for row, line in enumerate(canvas.lines()):
+            edge = f"{rows.get(row, ''):>{gutter}} {'┤' if row in rows else '│'}"
+            yield Text(no_wrap=True).append(edge, style="dim").append_text(line).append_text(ends.get(row, Text()))
+        yield Text(" " * (gutter + 1) + "└" + "─" * canvas.columns, style="dim", no_wrap=True)
+        yield Text(" " * (gutter + 2) + self._named_steps(canvas), style="dim", no_wrap=True)
+        yield Text(self.x_name.rjust(gutter + 2 + canvas.columns), style="dim", no_wrap=True, overflow="ellipsis")
+
+    def _drawn(self, canvas: Canvas, low: float, high: float) -> "dict[int, Text]":
+        """Draw the lines; returns the labels to write behind the rows."""
+        from rich.text import Text
+
+        ends: dict[int, Text] = {}
+        for index, line in enumerate(self.lines):
+            style, marker = COLOURS[index % len(COLOURS)], (MARKERS + HOLLOW)[index % len(MARKERS + HOLLOW)]
+            down = canvas.rows * DOWN - 1
+            at = [
+                (self._x(canvas, step), round((high - value) / (high - low) * down))
+                for step, value in enumerate(line.values)
+            ]
+            for start, end in pairwise(at):
+                canvas.line(start, end, style)
+            for x, y in at:
+                if canvas.free(x // ACROSS, y // DOWN, 1):
+                    canvas.put(x // ACROSS, y // DOWN, marker, style)
+            last = at[-1][1] // DOWN
+            row = min(
+                (row for row in range(canvas.rows) if row not in ends), key=lambda row: abs(row - last), default=None
+            )
+            if row is not None:
+                ends[row] = Text(f" {marker} {line.label}", style=style)
+        return ends
+
+    def _x(self, canvas: Canvas, step: int) -> int:
+        return round(step / max(len(self.steps) - 1, 1) * (canvas.columns * ACROSS - 1))
+
+    def _named_steps(self, canvas: Canvas) -> str:
+        """As many names of steps as fit, each under its step."""
+        row = Canvas(canvas.columns, 1)
+        for step in [0, len(self.steps) - 1, *range(1, len(self.steps) - 1)]:
+            name = self.steps[step]
+            start = min(max(self._x(canvas, step) // ACROSS - len(name) // 2, 0), canvas.columns - len(name))
+            margins = [place for place in (start - 1, start + len(name)) if 0 <= place < canvas.columns]
+            if row.free(start, 0, len(name)) and all(row.free(place, 0, 1) for place in margins):
+                row.put(start, 0, name)
+        return next(row.lines()).plain
+
+
+def nice_ticks(low: float, high: float, most: int = 6) -> dict[float, str]:
+    """Round figures that span a range, lowest first, and how each is written."""
+    span = (high - low) or abs(high) or 1.0
+    lowest = math.floor(math.log10(span / most))
+    for power in (lowest, lowest + 1):
+        for factor in (1, 2, 5):
+            step = factor * 10.0**power
+            first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+            counts = range(first, max(last, first + 1) + 1)
+            if len(counts) <= most:
+                return {count * step: f"{count * step:.{max(-power, 0)}f}" for count in counts}
+    return {low: f"{low:g}", high: f"{high:g}"}
+
+
+def _row(canvas: Canvas, value: float, low: float, high: float) -> int:
+    return round((high - value) / (high - low) * (canvas.rows * DOWN - 1)) // DOWN

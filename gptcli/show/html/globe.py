@@ -1,0 +1,69 @@
+"""``gptcli map --save map.html``: the map in three dimensions, in one file, turning under a pointer or the keys."""
+
+from typing import TYPE_CHECKING, Any
+
+from gptcli.show.html.document import data_element, document, own_file, text
+from gptcli.show.map import axis_name, groups, summary
+from gptcli.show.vectors import label
+from gptcli.text import visible
+
+if TYPE_CHECKING:
+    from gptcli.embedding.word_map import WordMap
+
+_HOW = (
+    "Drag to turn, scroll or pinch to come closer. With the keyboard: arrow keys, + and -, N and P for the next word "
+    "and the one before, 0 for the view from the front, Home for the first view. Point at a word for its numbers."
+)
+_BUTTONS = (
+    ("-", "−", "Away"),
+    ("+", "+", "Closer"),
+    ("0", "Front", "View from the front"),
+    ("Home", "Start", "First view"),
+)
+
+
+def globe(answer: "WordMap") -> str:
+    """One HTML file with the words along all three axes."""
+    title = f"{', '.join(label(point.label) for point in answer.points if point.neighbor_of is None)}"
+    buttons = "".join(
+        f'<button type="button" data-key="{key}" aria-label="{name}">{sign}</button>' for key, sign, name in _BUTTONS
+    )
+    body = (
+        f'<header><h1>{text(title)}</h1>\n<p class="facts">{text(summary(answer))}</p></header>\n<main>\n'
+        f'<svg id="globe" tabindex="0" role="application" aria-label="Map of {len(answer.points)} words" '
+        f'aria-describedby="how"></svg>\n<div class="buttons">{buttons}<p id="told"></p></div>\n'
+        f"<details><summary>All coordinates</summary>\n{_table(answer)}</details>\n</main>\n"
+        '<aside aria-label="The numbers"><div id="numbers" role="status" aria-live="polite" aria-atomic="true">'
+        f'<p class="how" id="how">{text(_HOW)}</p></div></aside>\n{data_element("data", _data(answer))}\n'
+    )
+    return document(title, body, style=own_file("page.css") + own_file("globe.css"), script=own_file("globe.js"))
+
+
+def _data(answer: "WordMap") -> dict[str, Any]:
+    """What the script draws."""
+    points = [
+        {
+            "label": label(point.label),
+            "at": [round(place, 5) for place in point.coordinates],
+            "group": group,
+            "near": None if point.neighbor_of is None else visible(point.neighbor_of, keep=""),
+            "similarity": point.similarity,
+        }
+        for point, group in zip(answer.points, groups(answer), strict=True)
+    ]
+    arrows = [(arrow.start, arrow.end, place) for place, arrow in enumerate(answer.arrows)]
+    axes = [axis_name(axis) for axis in answer.axes]
+    return {"points": points, "arrows": arrows, "axes": axes, "near": "cosine similarity with {word}"}
+
+
+def _table(answer: "WordMap") -> str:
+    """The coordinates for whoever cannot see the map, or wants them all."""
+    heads = "".join(f'<th scope="col" class="figure">{text(axis_name(axis))}</th>' for axis in answer.axes)
+    rows = "".join(
+        f'<tr><th scope="row">{text(label(point.label))}</th>'
+        + "".join(f'<td class="figure">{place:.3f}</td>' for place in point.coordinates)
+        + f"<td>{'' if point.neighbor_of is None else 'near ' + text(point.neighbor_of)}</td></tr>"
+        for point in answer.points
+    )
+    head = f"<thead><tr><td></td>{heads}<td></td></tr></thead>"
+    return f'<div class="scroll"><table class="list">{head}<tbody>{rows}</tbody></table></div>'

@@ -1,0 +1,152 @@
+"""The pictures of ``gptcli logits``: candidates with bars, temperatures side by side, a prompt's positions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
+from gptcli.show.blocks.pictures import Bar, table
+from gptcli.text import token_text, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.table import Table
+
+    from gptcli.probability.distribution import Candidate, Distribution
+    from gptcli.probability.next_token import Guess, NextToken, Positions
+
+
+def percent(probability: float) -> str:
+    """A probability as a percentage with two decimals; small ones with two figures, and never 0 or 100 unless it is."""
+    if 0.99995 <= probability < 1:
+        return ">99.99%"
+    if 0 < probability < 0.00005:
+        return f"{probability * 100:.1e}%"
+    return f"{probability * 100:.2f}%"
+
+
+def draw_next(answer: "NextToken") -> "RenderableType":
+    """The candidates: one distribution with its details, or several side by side."""
+    from rich.console import Group
+    from rich.text import Text
+
+    several = len(answer.distributions) > 1
+    head = Text(ending(answer.prompt), style="bold").append(" ▁", style="not bold")
+    body = (
+        Narrowing(_side_by_side, answer.distributions, ("id", "logit", BARS))
+        if several
+        else Candidates(answer.distributions[0])
+    )
+    return Group(head, body, *(Text(summary(each), style="dim") for each in answer.distributions))
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Rank, token, id, logit, probability, bar; and what filters did, where there are any.
+
+    A narrow terminal gets fewer columns, and is told which.
+
+    Attributes:
+        odds: what there is to choose from.
+        start: index of the first one to list.
+        most: list no more than so many; the others are counted with the rest.
+        mark: the id of a token that an arrow points at.
+        selected: the id of a token whose row stands out.
+    """
+
+    odds: "Distribution"
+    start: int = 0
+    most: int | None = None
+    mark: int | None = None
+    selected: int | None = None
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """Draw as many columns as there is room for."""
+        yield narrowing(self._table(), "id", "logit", "model", BARS)
+
+    def _table(self) -> "Table":
+        odds = self.odds
+        columns = ("id", "logit", "probability", *(("model",) if odds.filters else ()))
+        made = table(">rank", "token", *(f">{name}" for name in columns), BARS)
+        end = len(odds.candidates) if self.most is None else self.start + self.most
+        listed, hidden = odds.candidates[self.start : end], odds.candidates[: self.start] + odds.candidates[end:]
+        largest = max(candidate.probability for candidate in odds.candidates + odds.watched) or 1.0
+        for candidate in listed + odds.watched:
+            rank, token, number = _name(candidate)
+            pointed = "▶ " * (candidate.id in (self.mark, self.selected))
+            figure = {
+                "id": number,
+                "logit": f"{candidate.logit:.3f}",
+                "probability": _probability(candidate),
+                "model": percent(candidate.model_probability),
+            }
+            style = "reverse" if candidate.id == self.selected else "dim" if candidate.cut_by else None
+            cells = [pointed + rank, token, *(figure[name] for name in columns)]
+            made.add_row(*cells, Bar(candidate.probability / largest), style=style)
+            if candidate is listed[-1]:
+                probability = odds.rest.probability + sum(each.probability for each in hidden)
+                rest = {"probability": percent(probability)}
+                cells = ["", f"{odds.rest.count + len(hidden):,} more", *(rest.get(name, "") for name in columns)]
+                made.add_row(*cells, end_section=bool(odds.watched), style="dim")
+        return made
+
+
+def _side_by_side(several: "Sequence[Distribution]") -> "Table":
+    """One column with a bar for each temperature."""
+    first = several[0]
+    made = table(">rank", "token", ">id", ">logit")
+    for odds in several:
+        made.add_column(f"T = {odds.temperature:g}", justify="right", no_wrap=True)
+        made.add_column(BARS)
+    most = [max(candidate.probability for candidate in odds.candidates) for odds in several]
+    rows = zip(*(odds.candidates + odds.watched for odds in several), strict=True)
+    for same in rows:
+        cells: list[RenderableType] = [*_name(same[0]), f"{same[0].logit:.3f}"]
+        for candidate, largest in zip(same, most, strict=True):
+            cells += [_probability(candidate), Bar(candidate.probability / largest)]
+        made.add_row(*cells)
+        if same[0] is first.candidates[-1]:
+            rest = [cell for odds in several for cell in (percent(odds.rest.probability), "")]
+            made.add_row("", f"{first.rest.count:,} more", "", "", *rest, end_section=bool(first.watched), style="dim")
+    return made
+
+
+def draw_positions(answer: "Positions") -> "RenderableType":
+    """One row a position: what stood there, what was expected next, and what came."""
+    made = table(">position", "token", "expected", ">probability", "came", ">probability", ">rank")
+    for guess in answer.positions:
+        made.add_row(
+            f"{guess.position + 1}",
+            token_text(guess.token),
+            token_text(guess.best_token),
+            percent(guess.best_probability),
+            *_came(guess),
+        )
+    return narrowing(made, "rank", "position", "probability")
+
+
+def _came(guess: "Guess") -> list[str]:
+    if guess.next_token is None or guess.next_probability is None or guess.next_rank is None:
+        return ["", "", ""]
+    return [token_text(guess.next_token), percent(guess.next_probability), f"{guess.next_rank:,}"]
+
+
+def _name(candidate: "Candidate") -> list[str]:
+    return [f"{candidate.rank:,}", token_text(candidate.token), f"{candidate.id}"]
+
+
+def _probability(candidate: "Candidate") -> str:
+    return candidate.cut_by or percent(candidate.probability)
+
+
+def summary(odds: "Distribution") -> str:
+    """The temperature, how undecided the model is, and how much the filters keep."""
+    filters = [name for name in odds.filters if name != "temperature"]
+    kept = f", {odds.kept:,} kept by {', '.join(filters)}" if filters else ""
+    return f"T = {odds.temperature:g}: entropy {odds.entropy_bits:.3f} bits{kept}"
+
+
+def ending(prompt: str, most: int = 60) -> str:
+    """The end of a prompt, on one line."""
+    line = visible(prompt, keep="").replace("\n", "⏎")
+    return line if len(line) <= most else f"… {line[-most:]}"

@@ -1,0 +1,1 @@
+"""The terminal: where an answer goes (``console``, to open first), keys, Ctrl-C, and how far along something is."""

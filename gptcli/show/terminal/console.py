@@ -1,0 +1,182 @@
+"""Where an answer goes: a terminal, a pipe, JSON, or a file.
+
+stdout carries the answer and nothing else. Notices go to stderr. Rich decides about colour and width from the terminal,
+``NO_COLOR``, ``TERM`` and ``COLUMNS``.
+"""
+
+import dataclasses
+import io
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptcli.errors import InputError
+from gptcli.show.html.export import HTML_FORMAT, svg_format
+from gptcli.system.notices import notice
+from gptcli.system.whole_file import write_whole
+from gptcli.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+# What JSON allows in a string as it is, although a terminal might obey it or nobody sees it: C1 controls, line
+# separators, characters that reorder the line or take no room; and lone surrogates, which no encoding has.
+_OBEYED = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+SAVE_SUFFIXES = (".svg", ".html", ".txt")
+
+
+def stdout_console() -> "Console":
+    """A Rich console on stdout that prints text as it is: no markup, no highlighting, no emoji codes."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def stdout_is_terminal() -> bool:
+    """Whether a person is looking at stdout."""
+    return sys.stdout.isatty()
+
+
+def write_flowing(console: "Console | None", text: str, style: str | None = None) -> None:
+    """Write a piece of running text on stdout: for a person made visible, into a pipe (no console) as it is."""
+    if console is None:
+        sys.stdout.write(text)
+    elif style is None:
+        sys.stdout.write(visible(text))  # Rich would make eight spaces of a tab, wherever on the line it stands
+    else:
+        console.print(visible(text), style=style, end="", soft_wrap=True)
+
+
+def json_ready(value: Any) -> Any:
+    """Turn an answer into what ``json`` can print.
+
+    Dataclasses become objects, numpy numbers and arrays Python ones, paths and bytes text. JSON has no NaN and no
+    infinity: they become null.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: json_ready(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # numpy scalars and arrays, without importing numpy
+        return json_ready(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print an answer as JSON on stdout; ``indent=None`` puts it on one line.
+
+    Characters that a terminal might obey, and lone surrogates, are written as JSON's own escapes.
+    """
+    sys.stdout.write(json_text(value, indent=indent))
+    sys.stdout.flush()
+
+
+def json_text(value: Any, *, indent: int | None = 2) -> str:
+    """What ``print_json`` prints, with the newline at its end."""
+    text = json.dumps(json_ready(value), ensure_ascii=False, indent=indent)
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+
+
+def present(
+    answer: Any,
+    draw: Callable[[], "RenderableType"],
+    *,
+    as_json: bool,
+    save: Path | None,
+    page: Callable[[], str] | None = None,
+) -> None:
+    """Show an answer the way the user asked for.
+
+    Args:
+        answer: the dataclass that ``--json`` prints.
+        draw: makes the picture for people; called only when one is needed.
+        as_json: print JSON instead of the picture.
+        save: also write the picture to this file (``.svg``, ``.html`` or ``.txt``).
+        page: makes the HTML that shows its numbers where one points; without, ``.html`` is the picture as printed.
+
+    Raises:
+        InputError: ``save`` has another suffix.
+        GptcliError: the file cannot be written.
+    """
+    if save is not None:
+        save_as(save, draw, page)
+    if as_json:
+        print_json(answer)
+    else:
+        stdout_console().print(draw())
+
+
+def save_as(path: Path, draw: Callable[[], "RenderableType"], page: Callable[[], str] | None = None) -> None:
+    """Write an answer to a file, as a picture or (``.html``, where there is one) as a page; see ``present``."""
+    if page is not None and path.suffix.lower() == ".html":
+        write_whole(path, page())
+        notice(f"saved {path}")
+    else:
+        save_picture(draw(), path)
+
+
+def check_save(path: Path, asked: str = "--save", suffixes: Sequence[str] = SAVE_SUFFIXES) -> None:
+    """Refuse a file name before the work that would be saved in it.
+
+    Args:
+        path: the file.
+        asked: where the name comes from.
+        suffixes: how it may end.
+
+    Raises:
+        InputError: it ends otherwise, or there is no such folder.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{asked} {path}: the file name must end in {', '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise InputError(f"{asked} {path}: there is no folder {path.parent}")
+
+
+def save_picture(picture: "RenderableType", path: Path) -> None:
+    """Write a picture to a file, whole or not at all.
+
+    The width is the terminal's (or ``COLUMNS``), and colours are kept whatever ``NO_COLOR`` says about the terminal.
+
+    Raises:
+        InputError: the suffix is not one of ``SAVE_SUFFIXES``.
+        GptcliError: the file cannot be written.
+    """
+    from rich.console import Console
+
+    check_save(path)
+    recorder = Console(
+        file=io.StringIO(),
+        record=True,
+        width=stdout_console().width,
+        force_terminal=True,
+        color_system=None if path.suffix.lower() == ".txt" else "truecolor",  # pictures then speak in characters
+        no_color=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    recorder.print(picture)
+    match path.suffix.lower():
+        case ".svg":
+            exported = recorder.export_svg(title="gptcli", code_format=svg_format())
+        case ".html":
+            exported = recorder.export_html(code_format=HTML_FORMAT)
+        case _:
+            exported = recorder.export_text()
+    write_whole(path, exported)
+    notice(f"saved {path}")

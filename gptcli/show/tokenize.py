@@ -1,0 +1,98 @@
+"""Tokens as pictures: a strip of them with their ids, and the merges that built each word."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from gptcli.show.blocks.pictures import TOKEN_COLOURS, token_strip
+from gptcli.text import clipped, token_text
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.text import Text
+
+    from gptcli.tokenizer.listing import Tokenized
+    from gptcli.tokenizer.merges import Merge, PieceMerges
+
+
+def strip_with_counts(answer: "Tokenized", note: str, width: int, limit: int) -> "Group":
+    """Tokens side by side in alternating colours, ids below, and how many there are.
+
+    Args:
+        answer: the text in tokens.
+        note: a line to end with, or "".
+        width: columns to fill.
+        limit: how many tokens to draw at most.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    counts, drawn = answer.counts, answer.tokens[:limit]
+    shown = [token_text(bytes.fromhex(token.hex)) for token in drawn]
+    parts = [token_strip(shown, [str(token.id) for token in drawn], width), Text()] if shown else []
+    if counts.tokens > len(drawn):
+        parts.append(Text(f"... and {counts.tokens - len(drawn):,} more (--ids prints them all)\n", style="dim"))
+    share = "" if counts.characters_per_token is None else f" ({counts.characters_per_token:.2f} a token)"
+    figures = [
+        _count(counts.tokens, "token"),
+        _count(counts.characters, "character") + share,
+        _count(counts.bytes, "byte"),
+    ]
+    parts.append(Text(" · ".join(figures), style="bold").append(f"  {clipped(answer.tokenizer)}", style="not bold dim"))
+    if note:
+        parts.append(Text(note, style="dim"))
+    return Group(*parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def merge_steps_picture(pieces: Sequence["PieceMerges"], limit: int) -> "Group":
+    """For each piece, its bytes and how they merge, one line a step.
+
+    Args:
+        pieces: pieces of a text.
+        limit: how many to draw at most.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[Text] = []
+    for piece in pieces[:limit]:
+        title = Text(token_text(piece.piece), style="bold", overflow="ellipsis", no_wrap=True)
+        parts += [title, *_steps(piece), Text()]
+    if len(pieces) > limit:
+        parts.append(
+            Text(f"... and more: the first {limit} different pieces are drawn (--json prints all)", style="dim")
+        )
+    return Group(*parts)
+
+
+def _steps(piece: "PieceMerges") -> list["Text"]:
+    from rich.text import Text
+
+    lines = []
+    if piece.merges:
+        singles = [piece.piece[index : index + 1] for index in range(len(piece.piece))]
+        lines.append(Text(" " * 9, no_wrap=True).append_text(_cells(singles, None)))
+    for step in piece.merges:
+        rank = Text(no_wrap=True).append(f"{step.rank:>7}  ", style="dim")
+        said = f"   {token_text(step.left)} + {token_text(step.right)}"
+        lines.append(rank.append_text(_cells(step.parts, step)).append(said, style="dim"))
+    ids = " ".join(map(str, piece.ids))
+    lines.append(Text(f"{'ids' if len(piece.ids) > 1 else 'id':>7}  {ids}", style="bold"))
+    return lines
+
+
+def _cells(parts: Sequence[bytes], step: "Merge | None") -> "Text":
+    """The parts of a piece, coloured by where they start so that a part keeps its colour; the new one is bold."""
+    from rich.text import Text
+
+    line, found = Text(no_wrap=True), False
+    for start, part in zip(accumulate(map(len, parts), initial=0), parts, strict=False):
+        is_new = step is not None and part == step.left + step.right and not found
+        found = found or is_new
+        style = f"#000000 on {TOKEN_COLOURS[start % len(TOKEN_COLOURS)]}"
+        line.append(token_text(part), style=f"bold underline {style}" if is_new else style).append(" ")
+    return line

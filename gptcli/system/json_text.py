@@ -1,0 +1,74 @@
+"""JSON of strangers: what it would take in memory is judged from its text before it is parsed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gptcli.errors import CheckpointError
+from gptcli.system.regular_file import opened
+
+MAX_JSON_BYTES = 100_000_000
+# What parsed JSON may take, in bytes, over the size of its text. Large vocabularies (200,000 tokens and 450,000
+# merges) take about 250 MB; the text "[[],[],[]," takes thirty times its own size.
+_MAX_OVERHEAD = 350_000_000
+# Bytes of Python's objects, by the character that announces one: list, dict, string (two quotes), item, entry.
+_COSTS = {b"[": 72, b"{": 240, b'"': 28, b",": 40, b":": 100}
+
+
+def parse_json(text: bytes, path: Path | str, what: str, **options: Any) -> Any:
+    """Parse JSON from a file, within bounds of memory and depth.
+
+    Args:
+        text: what the file, or a part of it, holds.
+        path: the file, for errors; or what else it came from.
+        what: which part of it, for errors, such as ``the header``; may be empty.
+        options: for ``json.loads``.
+
+    Raises:
+        CheckpointError: it is not UTF-8 JSON, nested too deeply, or too large once parsed.
+    """
+    # Imported here: what reads a checkpoint has no other business with what is shown.
+    from gptcli.text import visible
+
+    where = f"{path}: {what}" if what else f"{path}"
+    if (needed := parsed_size(text)) > len(text) + _MAX_OVERHEAD:
+        raise CheckpointError(
+            f"{where} would take {needed / 1e6:,.0f} MB of memory once parsed: no checkpoint needs that"
+        )
+    try:
+        return json.loads(text.decode(), **options)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else visible(str(error), keep="")[:200]
+        raise CheckpointError(f"{where} is not valid JSON: {reason}") from error
+
+
+def parsed_size(text: bytes) -> int:
+    """About how many bytes of memory it takes to parse some JSON; rather more than less."""
+    # A decoded text has as many bytes a character as its widest character needs.
+    beyond = any(text.find(bytes([lead])) >= 0 for lead in range(0xF0, 0xF5))  # U+10000 and up
+    width = 1 if text.isascii() else 4 if beyond else 2
+    return (width + 1) * len(text) + sum(cost * text.count(sign) for sign, cost in _COSTS.items())
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a file that must hold one JSON object.
+
+    Raises:
+        CheckpointError: it cannot be read, is too large, is not UTF-8 JSON, or holds something else.
+    """
+    value = parse_json(read_bytes(path), path, "")
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} does not hold a JSON object")
+    return value
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a small file; its size is looked at first.
+
+    Raises:
+        CheckpointError: it cannot be read, or has more than 100 MB.
+    """
+    with opened(path) as (file, version):
+        if version.size > MAX_JSON_BYTES:
+            raise CheckpointError(f"{path} is too large for what it should be: {version.size:,} bytes")
+        return file.read(version.size)

@@ -1,0 +1,120 @@
+"""The picture of the code: packages in floors, each importing from those below it, and no circle.
+
+Every import counts, also inside functions and for types only: what a reader has to know is the same.
+"""
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+import gptcli
+
+PACKAGE = Path(gptcli.__file__).parent
+# From the ground up: a package imports those that stand before it.
+FLOORS = (
+    "errors",
+    "text",
+    "system",
+    "tokenizer",
+    "model",
+    "checkpoint.files",
+    "checkpoint.hub",
+    "checkpoint.families",
+    "checkpoint.weights",
+    "checkpoint",
+    "sampling",
+    "probability",
+    "generation",
+    "counting",
+    "embedding",
+    "inspection",
+    "measuring",
+    "show",
+    "api",
+    "cli",
+)
+# What runs against the floors, and why; at most three.
+UPWARD: dict[tuple[str, str], str] = {}
+# The faces of the whole: what they import, they only hand on.
+FACES = ("gptcli", "gptcli.__main__")
+
+
+def module_names() -> dict[str, Path]:
+    """Every module of the package, by its dotted name."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = module_names()
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of ours that a file imports, wherever it does so."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {module for name in names if (module := known_part(name))}
+
+
+def known_part(name: str) -> str:
+    """The longest beginning of a dotted name that is a module of ours, or nothing."""
+    while name and name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def floor(module: str) -> str:
+    """The package of ``FLOORS`` that a module belongs to."""
+    inside = module.removeprefix("gptcli.")
+    return max((each for each in FLOORS if inside == each or inside.startswith(f"{each}.")), key=len)
+
+
+def arrows() -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """Package to package: the pairs of modules behind it."""
+    found: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    for module, path in MODULES.items():
+        if module in FACES:
+            continue
+        for other in imported(path) - set(FACES):
+            if floor(module) != floor(other):
+                found[floor(module), floor(other)].add((module, other))
+    return found
+
+
+def test_every_module_has_a_floor() -> None:
+    homeless = [
+        name
+        for name in MODULES
+        if name not in FACES
+        and not any(name.removeprefix("gptcli.").split(".")[0] == each.split(".")[0] for each in FLOORS)
+    ]
+    assert homeless == []
+
+
+def test_packages_import_only_what_stands_below_them() -> None:
+    upward = {pair: files for pair, files in arrows().items() if FLOORS.index(pair[1]) > FLOORS.index(pair[0])}
+    assert len(UPWARD) <= 3
+    assert upward.keys() == UPWARD.keys(), {pair: sorted(files) for pair, files in upward.items()}
+
+
+def test_packages_form_no_circle() -> None:
+    below = defaultdict(set)
+    for source, target in arrows():
+        below[source].add(target)
+    while below:  # take away what imports nothing that is left
+        done = {name for name, others in below.items() if not others & below.keys()}
+        assert done, f"a circle among {sorted(below)}"
+        for name in done:
+            del below[name]
+
+
+def test_each_package_says_what_is_in_it() -> None:
+    for name, path in MODULES.items():
+        if path.name == "__init__.py":
+            assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{name} says nothing of itself"
