@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
-    from gptcli.checkpoint.open import Checkpoint
+    from gptcli.checkpoint.open import OpenCheckpoint
     from gptcli.embedding.load import Embedding
     from gptcli.embedding.queries import Neighbors, Similarities
     from gptcli.generation.writing import Writing
@@ -80,8 +80,9 @@ def load(
         GptcliError: it is not there, broken, of no family known here, or the device is not there.
     """
     from gptcli.checkpoint.open import open_checkpoint
+    from gptcli.checkpoint.weights.placement import Placement
 
-    return LoadedGPT(open_checkpoint(name, device=device, dtype=dtype, n_head=n_head, to="both"))
+    return LoadedGPT(open_checkpoint(name, Placement(device, dtype), n_head, inside=False))
 
 
 def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_space: bool = True) -> "LoadedWords":
@@ -108,7 +109,7 @@ class LoadedGPT:
             tokenizer and the engine that writes.
     """
 
-    def __init__(self, checkpoint: "Checkpoint") -> None:
+    def __init__(self, checkpoint: "OpenCheckpoint") -> None:
         self.checkpoint = checkpoint
 
     def __repr__(self) -> str:
@@ -123,7 +124,7 @@ class LoadedGPT:
     @property
     def config(self) -> "GPTConfig":
         """Its shape."""
-        return self.checkpoint.blueprint.config
+        return self.checkpoint.config
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """The ids of a text; ``special`` reads ``<|endoftext|>`` and its like as special tokens."""
@@ -234,12 +235,10 @@ class LoadedGPT:
         return np.stack([layer.pattern.cpu().numpy() for layer in layers])
 
     def _ids(self, text: str) -> list[int]:
-        from gptcli.tokenizer.prompt import prompt_ids
-
-        return prompt_ids(self.checkpoint.tokenizer, text, n_vocab=self.checkpoint.n_vocab)
+        return self.checkpoint.encode_prompt(text)
 
 
-def _writing(checkpoint: "Checkpoint", prompt: str, **settings: Any) -> "Writing":
+def _writing(checkpoint: "OpenCheckpoint", prompt: str, **settings: Any) -> "Writing":
     """One continuation of one prompt, ready to be written."""
     from gptcli.errors import InputError
     from gptcli.generation.loop import Limits, Overflow

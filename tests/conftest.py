@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 import gptcli
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.system.bundled import bundled_folder
 
 # Elsewhere Hypothesis looks for new examples at each run; a continuous integration run has to be repeatable.
@@ -47,7 +48,7 @@ def tales() -> Any:
     """The bundled model as the commands open it: ``Checkpoint`` on the CPU in float32."""
     from gptcli.checkpoint.open import open_checkpoint
 
-    return open_checkpoint("tales", device="cpu", dtype="float32")
+    return open_checkpoint("tales", Placement(device="cpu", dtype="float32"))
 
 
 @pytest.fixture(scope="session")

@@ -197,19 +197,20 @@ RULES: dict[str, Callable[[Told], None]] = {
 
 def main(folders: Sequence[Path]) -> None:
     """Try every rule on each model that all processes hold together."""
-    from gptcli.checkpoint.open import understand
+    from gptcli.checkpoint.read import understand
+    from gptcli.checkpoint.weights.placement import Placement
     from gptcli.checkpoint.weights.torch_loader import load_gpt
     from gptcli.model.parallel import join
 
     group = join(torch.device("cpu"))
     for folder in folders:
         _, header, blueprint = understand(str(folder))
-        model = load_gpt(blueprint, header, group.device, torch.float32, group)
+        model = load_gpt(blueprint, header, Placement("cpu", "float32", group=group))
         if not group.leads:
             group.follow(model)
             continue
         engine = group.engine(model)
-        told = Told(engine, load_gpt(blueprint, header, group.device, torch.float32))
+        told = Told(engine, load_gpt(blueprint, header, Placement("cpu", "float32")))
         (folder / "rules.json").write_text(json.dumps({name: _broken(rule, told) for name, rule in RULES.items()}))
         engine.end()
 

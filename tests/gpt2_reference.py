@@ -10,6 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from gptcli.checkpoint.families import read_blueprint
 from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.source import find
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.model.gpt import GPT
 
@@ -33,7 +34,7 @@ def load_folder(path: Path, dtype: torch.dtype = torch.float32, n_head: int | No
     source = find(str(path))
     assert source.weights is not None
     header = read_header(source.weights)
-    return load_gpt(read_blueprint(source, header, n_head), header, CPU, dtype)
+    return load_gpt(read_blueprint(source, header, n_head), header, Placement("cpu", str(dtype).removeprefix("torch.")))
 
 
 def random_ids(batch: int, length: int, vocab_size: int = SMALL["vocab_size"], seed: int = 0) -> Tensor:

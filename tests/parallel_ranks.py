@@ -11,6 +11,7 @@ import torch
 from gptcli.checkpoint.families import read_blueprint
 from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.source import find
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.engine import Engine
@@ -43,7 +44,7 @@ def main(folders: list[str]) -> None:
         source = find(folder)
         assert source.weights is not None
         header = read_header(source.weights)
-        model = load_gpt(read_blueprint(source, header), header, group.device, torch.float32, group)
+        model = load_gpt(read_blueprint(source, header), header, Placement("cpu", "float32", group=group))
         report: dict[str, Any] = {"bytes": local_bytes(model)}
         if group.leads:
             engine = group.engine(model)

@@ -14,6 +14,7 @@ import torch
 
 import gptcli
 from gptcli import api
+from gptcli.checkpoint.weights.placement import Placement
 from tests.conftest import Run
 
 TEXT = "Once upon a time there was a little girl named Lily."
@@ -39,15 +40,15 @@ def test_generates_what_the_command_writes(gpt: gptcli.LoadedGPT, run_gptcli: Ru
 
 def test_writes_with_the_engine_of_the_command_and_keeps_no_weights_twice_for_nothing() -> None:
     from gptcli.checkpoint.open import open_checkpoint
+    from gptcli.model.native import available
 
-    chosen = type(open_checkpoint("tales", device="cpu", to="run").engine)
+    chosen = type(open_checkpoint("tales", Placement(device="cpu"), inside=False).engine)
     writes, looks, does_both = (gptcli.load("tales", device="cpu").checkpoint for _ in range(3))
-    assert writes._unused
+    assert writes._engine is not None
     assert type(writes.engine) is chosen
-    assert "model" not in writes.__dict__ or not hasattr(writes.engine, "fill")
+    assert (writes._model is None) == available()
     assert looks.model is looks.model
-    assert not looks._unused  # the engine was let go
-    assert "engine" not in looks.__dict__
+    assert looks._engine is None  # it was let go
     assert does_both.model
     assert type(does_both.engine) is chosen
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.config import GPTConfig
@@ -84,7 +84,7 @@ def test_every_field_matters(changed: str, fields: dict[str, Any], tmp_path: Pat
         assert worst(random_gpt2()(ids).logits, random_gpt2(**fields)(ids).logits) > 100 * TOLERANCE
 
 
-def test_bundled_model_equals_transformers_at_every_position(tales: Checkpoint, tales_reference: Any) -> None:
+def test_bundled_model_equals_transformers_at_every_position(tales: OpenCheckpoint, tales_reference: Any) -> None:
     text = "Once upon a time there was a fox who said: 'naïve café, 12 + 7 = 19'. " * 40
     ids = torch.tensor([tales.tokenizer.encode(text)[: tales.model.config.n_positions]])
     assert ids.shape[1] == 512
@@ -93,7 +93,9 @@ def test_bundled_model_equals_transformers_at_every_position(tales: Checkpoint, 
 
 
 @pytest.mark.parametrize("prompt", ["Once upon a time there was a", "The king said", "3 + 4 ="])
-def test_greedy_continuations_equal_those_of_transformers(tales: Checkpoint, tales_reference: Any, prompt: str) -> None:
+def test_greedy_continuations_equal_those_of_transformers(
+    tales: OpenCheckpoint, tales_reference: Any, prompt: str
+) -> None:
     ids = tales.tokenizer.encode(prompt)
     (sample,) = new_samples([ids])
     list(generate(tales.engine, [sample], Sampling(temperature=0), Limits(200), seed=0))

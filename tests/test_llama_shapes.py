@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.counting.steps import walk
 from gptcli.counting.tally import memory, tally
 from gptcli.inspection.attribution import attribute
@@ -172,7 +173,7 @@ def test_a_trace_names_the_gate_and_shows_the_shared_keys(tmp_path: Path) -> Non
         tmp_path / "llama", n_embd=12, n_head=4, n_kv_head=2, head_width=6, n_inner=40, gated=True, activation="silu",
         norm_kind="rms", norm_bias=False, positions="rotary", rotary_dim=6,
     )  # fmt: skip
-    checkpoint = open_checkpoint(str(folder), device="cpu")
+    checkpoint = open_checkpoint(str(folder), Placement(device="cpu"))
     model, run = checkpoint.model, record(checkpoint.model, checkpoint.tokenizer.encode("The king said"))
     block, layer = model.h[0], run.layers[0]
     qkv = block.get_submodule("attn.c_attn")(layer.normed[-1])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.lookup import LookupEngine, guess
 from gptcli.model.native.engine import NativeEngine
@@ -35,7 +36,7 @@ def test_what_followed_is_guessed() -> None:
 @pytest.mark.parametrize("guesses", [2, 7, 64])
 def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling, guesses: int) -> None:
     ids = tales.tokenizer.encode(PROMPT)
-    for engine in (open_checkpoint("tales", device="cpu", to="run").engine, TorchEngine(tales.model)):
+    for engine in (open_checkpoint("tales", Placement(device="cpu"), inside=False).engine, TorchEngine(tales.model)):
         accepted = 0
         for seed in range(2):
             guessing = LookupEngine(engine, guesses)
@@ -49,7 +50,7 @@ def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling, g
 def test_no_number_of_guesses_changes_the_last_digits(tales: Any, quantize: Any) -> None:
     """What is read at once is as single steps, bit by bit: a longer read would be read as a prompt is."""
     ids = tales.tokenizer.encode(" la" * 30)
-    engine = open_checkpoint("tales", device="cpu", to="run", quantize=quantize).engine
+    engine = open_checkpoint("tales", Placement(device="cpu", quantize=quantize), inside=False).engine
     if not isinstance(engine, NativeEngine):
         pytest.skip("no engine in C here")
     guessing = LookupEngine(engine.new_session(), 64)

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from gptcli.checkpoint.open import open_checkpoint
-from gptcli.checkpoint.weights.native_loader import native_engine
+from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
+from gptcli.checkpoint.weights.placement import Placement
+from gptcli.errors import CheckpointError, InputError
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.model.native import library
@@ -338,10 +340,12 @@ def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
     theirs = reference(CONFIGS[name])
     theirs.save_pretrained(tmp_path)
     blueprint, header = understand(tmp_path)
-    engine = native_engine(blueprint, header, device="cpu", dtype="float32")
-    assert (why_not(blueprint.config) is None) == (engine is not None)
-    if engine is None:
+    placement = Placement(device="cpu", dtype="float32")
+    reason = why_not_native(blueprint, header, placement)
+    assert reason == why_not(blueprint.config)
+    if reason is not None:
         return
+    engine = load_native(blueprint, header, placement)
     ids = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5, 3, 3]
     with torch.inference_mode():
         said = theirs(torch.tensor([ids])).logits[0, -1].numpy()
@@ -349,7 +353,7 @@ def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
 
 
 def test_tales(tales: Any, tales_reference: Any) -> None:
-    engine = open_checkpoint("tales", device="cpu", to="run").engine
+    engine = open_checkpoint("tales", Placement(device="cpu"), inside=False).engine
     if not library.available():
         pytest.skip("switched off")
     assert isinstance(engine, NativeEngine)
@@ -359,13 +363,14 @@ def test_tales(tales: Any, tales_reference: Any) -> None:
     assert np.abs(engine.prefill([ids], 64)[0] - said).max() < 1e-4
 
 
-def test_broken_weights_are_torchs_to_name(gpt2_folder: Path, tmp_path: Path) -> None:
+def test_broken_weights_are_named(gpt2_folder: Path, tmp_path: Path) -> None:
     tensors = load_file(gpt2_folder / "model.safetensors")
     tensors["transformer.h.1.mlp.c_fc.weight"][3, 4] = float("nan")
     save_file(tensors, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_bytes((gpt2_folder / "config.json").read_bytes())
     blueprint, header = understand(tmp_path)
-    assert native_engine(blueprint, header, device="cpu", dtype="auto") is None
+    with pytest.raises(CheckpointError, match=r"h\.1\.mlp\.c_fc\.weight\) holds NaN or infinity: the file is broken"):
+        load_native(blueprint, header, Placement(device="cpu"))
 
 
 def as_dtype(values: Any, dtype: str) -> Any:
@@ -455,17 +460,47 @@ def test_quantized_zeros_are_zeros() -> None:
 def test_what_quantization_costs(tales: Any) -> None:
     """Perplexity on held-out text: within 0.5 % in 8 bits and 3 % in 4."""
     texts = held_out_ids(tales.tokenizer)
-    exact = perplexity(open_checkpoint("tales", device="cpu", to="run").engine, texts)
+    exact = perplexity(open_checkpoint("tales", Placement(device="cpu"), inside=False).engine, texts)
     for quantize, allowed in (("int8", 0.005), ("int4", 0.03)):
-        engine = open_checkpoint("tales", device="cpu", to="run", quantize=quantize).engine  # type: ignore[arg-type]
+        engine = open_checkpoint("tales", Placement(device="cpu", quantize=quantize), inside=False).engine  # type: ignore[arg-type]
         assert abs(perplexity(engine, texts) / exact - 1) < allowed
 
 
-def test_bfloat16_that_is_too_large_for_float16_is_torchs_to_name(gpt2_folder: Path, tmp_path: Path) -> None:
+def test_bfloat16_that_is_too_large_for_float16_is_named(gpt2_folder: Path, tmp_path: Path) -> None:
     tensors = {name: weight.bfloat16() for name, weight in load_file(gpt2_folder / "model.safetensors").items()}
     (tmp_path / "config.json").write_bytes((gpt2_folder / "config.json").read_bytes())
     for largest, dtype, taken in ((1.0, "float16", True), (1e5, "float16", False), (1e5, "auto", True)):
         tensors["transformer.wte.weight"][3, 4] = largest
         save_file(tensors, tmp_path / "model.safetensors")
-        engine = native_engine(*understand(tmp_path), device="cpu", dtype=dtype)
-        assert (engine is not None) == (taken and library.available())
+        placement = Placement(device="cpu", dtype=dtype)
+        if taken:
+            assert load_native(*understand(tmp_path), placement).facts().device == "cpu"
+            continue
+        with pytest.raises(InputError, match=r"wte\.weight\) is too large for float16: try"):
+            load_native(*understand(tmp_path), placement)
+
+
+def test_a_broken_file_is_told_as_broken_where_torch_is_not_installed(
+    gpt2_folder: Path, tmp_path: Path, child_environment: dict[str, str]
+) -> None:
+    """Not as a missing torch, which would have said what is wrong with the file."""
+    if not library.available():
+        pytest.skip("no engine in C here")
+    tensors = load_file(gpt2_folder / "model.safetensors")
+    tensors["transformer.h.0.attn.c_attn.bias"][5] = float("inf")
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((gpt2_folder / "config.json").read_bytes())
+    (tmp_path / "tokenizer.json").write_bytes(b"{}")
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from gptcli.checkpoint.weights.placement import Placement\n"
+        "from gptcli.checkpoint.read import understand\n"
+        "from gptcli.checkpoint.weights.native_loader import load_native\n"
+        "from gptcli.errors import GptcliError\n"
+        "try: load_native(*understand(sys.argv[1])[:0:-1], Placement())\n"
+        "except GptcliError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], env=child_environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.endswith("(h.0.attn.c_attn.bias) holds NaN or infinity: the file is broken\n"), done.stderr

@@ -8,7 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.cli.option_groups import EngineOptions, RunOptions, SamplingOptions, grouped
+from gptcli.cli.options import Quantize
 from gptcli.errors import InputError
 from gptcli.sampling.settings import Sampling
 
@@ -60,5 +62,6 @@ def test_every_filter_reaches_the_sampling_under_its_own_name() -> None:
 
 
 def test_only_what_writes_is_quantized() -> None:
-    assert RunOptions().settings() == {"device": "auto", "dtype": "auto", "n_head": None}
-    assert EngineOptions().settings() == {**RunOptions().settings(), "quantize": "none"}
+    assert RunOptions().placement() == EngineOptions().placement() == Placement("auto", "auto", "none")
+    assert EngineOptions(quantize=Quantize.int8).placement() == Placement(quantize="int8")
+    assert not hasattr(RunOptions(), "quantize")

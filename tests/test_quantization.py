@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.measuring.quantization import _TEXT, quantized_logits
 
 
@@ -17,7 +18,7 @@ def test_differences_are_those_of_the_rounded_weights(tales: Any) -> None:
     with torch.inference_mode():
         exact = tales.model(ids)[0, 1:].numpy()
         for effect in quantized_logits("tales"):
-            rounded = open_checkpoint("tales", device="cpu", quantize=effect.quantize)  # type: ignore[arg-type]
+            rounded = open_checkpoint("tales", Placement(device="cpu", quantize=effect.quantize))  # type: ignore[arg-type]
             differences = np.abs(rounded.model(ids)[0, 1:].numpy() - exact)
             # Where a weight lies between two 4-bit levels, float32's order of sums decides; the mean hardly moves.
             assert effect.largest_difference == pytest.approx(differences.max(), rel=0.05)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.tokenizer import gpt2_tokenizer
@@ -223,7 +224,7 @@ def test_resumed_training_is_the_same_as_uninterrupted(data: Path, run: Path, tm
 
 
 def test_export_opens_here_and_in_transformers_with_equal_logits(run: Path, exported: Path, data: Path) -> None:
-    ours = open_checkpoint(str(exported), device="cpu", dtype="float32").model
+    ours = open_checkpoint(str(exported), Placement(device="cpu", dtype="float32")).model
     theirs = transformers.GPT2LMHeadModel.from_pretrained(exported, dtype=torch.float32).eval()
     tokenizer = train_tales.compact_tokenizer(np.load(data / "vocab.npy"))
     ids = torch.tensor([tokenizer.encode(story(1))[:32]])
@@ -239,7 +240,7 @@ def test_export_opens_here_and_in_transformers_with_equal_logits(run: Path, expo
 
 
 def test_untrained_tokens_get_their_share_and_unseen_ones_next_to_nothing(exported: Path, data: Path) -> None:
-    model = open_checkpoint(str(exported), device="cpu", dtype="float32").model
+    model = open_checkpoint(str(exported), Placement(device="cpu", dtype="float32")).model
     vocab, counts = np.load(data / "vocab.npy"), np.load(data / "counts.npy")
     tokenizer = train_tales.compact_tokenizer(vocab)
     with torch.inference_mode():
@@ -297,7 +298,7 @@ def test_evaluate_reports_bits_a_byte_of_both_kinds_and_tokenizations(exported: 
 
 
 def test_held_out_loss_counts_each_token_once(exported: Path) -> None:
-    model = open_checkpoint(str(exported), device="cpu", dtype="float32").model
+    model = open_checkpoint(str(exported), Placement(device="cpu", dtype="float32")).model
     text = " ".join(story(seed) for seed in range(4))
     ids = [50256, *gpt2_tokenizer().encode(text)]
     length, half = 32, 16

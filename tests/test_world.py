@@ -21,6 +21,7 @@ import pytest
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.cli.app import app
 from gptcli.errors import GptcliError
 from gptcli.model.config import GPTConfig
@@ -504,8 +505,8 @@ def test_the_engine_in_c_without_memory_offers_to_quantize(monkeypatch: pytest.M
     from gptcli.checkpoint.open import open_checkpoint
 
     for quantize in ("none", "int8", "int4"):
-        checkpoint = open_checkpoint("tales", device="cpu", quantize=quantize, to="run")
-        config, engine = checkpoint.blueprint.config, cast(NativeEngine, checkpoint.engine)
+        checkpoint = open_checkpoint("tales", Placement(device="cpu", quantize=quantize), inside=False)
+        config, engine = checkpoint.config, cast(NativeEngine, checkpoint.engine)
         assert why_not(config) is None
         kind = "float16" if quantize == "none" else quantize
         # What a step reads is all but the positions, of which it reads one.

@@ -35,6 +35,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.tokenizer import AddedToken, Tokenizer, gpt2_tokenizer
@@ -528,7 +529,7 @@ def hugging_face_config(config: GPTConfig) -> dict[str, Any]:
 def model_of(checkpoint: Path) -> tuple[Tensors, GPTConfig, NDArray[np.int32]]:
     """Weights (by the GPT's own names), shape, and vocabulary of a run's checkpoint or of an exported folder."""
     if checkpoint.is_dir():
-        model = open_checkpoint(str(checkpoint), device="cpu", dtype="float32").model
+        model = open_checkpoint(str(checkpoint), Placement(device="cpu", dtype="float32")).model
         return dict(model.named_parameters()), model.config, np.arange(N_VOCAB, dtype=np.int32)
     tensors = load_file(checkpoint)
     weights = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
@@ -702,7 +703,7 @@ def evaluate(
     ),
 ) -> None:
     """Bits a byte on the held-out documents, with the compact and with GPT-2's own tokenization."""
-    gpt = open_checkpoint(model, device="cpu", dtype="float32").model
+    gpt = open_checkpoint(model, Placement(device="cpu", dtype="float32")).model
     texts = held_out_texts(data)
     easy = held_out_texts(data, simple)
     compact = compact_tokenizer(np.load(data / "vocab.npy"))

@@ -1,129 +1,151 @@
-"""From a name to a checkpoint that is ready to run: found, understood, and loaded by whichever engine is to run it."""
+"""From a name to a model that is ready to run: what it is (``read``), loaded as its ``Placement`` says."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from gptcli.checkpoint.families import Blueprint, read_blueprint
-from gptcli.checkpoint.files.header import Header
-from gptcli.checkpoint.source import Source, find, no_weights
+from gptcli.checkpoint.read import Checkpoint, read_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.errors import CheckpointError
-from gptcli.model.engine import Engine, Quantize
-from gptcli.tokenizer import Tokenizer, tokenizer_for
+from gptcli.model.config import GPTConfig
+from gptcli.model.engine import Engine
+from gptcli.tokenizer import Tokenizer
 
 if TYPE_CHECKING:  # torch takes a while to import, and the engine in C does without
     from gptcli.model.gpt import GPT
-    from gptcli.model.parallel import Group
 
-Purpose = Literal["look inside", "run", "both"]
-# Whoever waits longer than this for matrices in fewer bits is told how not to, in seconds.
+# Loading matrices in fewer bits that takes longer than this comes with a note on how to shorten it, in seconds.
 _LONG_S = 3.0
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A model that is ready to run, with the tokenizer it was trained with.
+class OpenCheckpoint:
+    """A checkpoint and its placement: the model and the engine are loaded when they are asked for.
+
+    Args:
+        what: what the checkpoint is.
+        placement: where and how it is to run.
+        inside: it is opened to look inside, so that its engine runs the PyTorch model too. Otherwise the engine is what
+            runs it fastest.
 
     Attributes:
-        name: what the user called it.
-        blueprint: what it is and how that is known.
-        header: where its tensors lie.
-        tokenizer: text <-> ids.
-        eos_ids: ids that end a text.
-        device, dtype, quantize: where and how it is to run.
-        group: the processes that hold the model together; None: this one does alone.
-        to: what it was opened for.
+        what, placement: as given.
+        load_s: seconds it took to load, so far.
     """
 
-    name: str
-    blueprint: Blueprint
-    header: Header
-    tokenizer: Tokenizer
-    eos_ids: tuple[int, ...]
-    device: str = "auto"
-    dtype: str = "auto"
-    quantize: Quantize = "none"
-    group: "Group | None" = None
-    to: Purpose = "look inside"
-    _seconds: list[float] = field(default_factory=list)
-    _broken: list[str] = field(default_factory=list)  # what is kept of it and cannot be used, and why
-    _unused: list[Engine] = field(default_factory=list)  # loaded, and nobody has asked for it yet
+    def __init__(self, what: Checkpoint, placement: Placement, *, inside: bool) -> None:
+        self.what, self.placement = what, placement
+        self.load_s = 0.0
+        self._inside = inside
+        self._model: GPT | None = None
+        self._engine: Engine | None = None
+        self._handed_out = False  # whether somebody holds the engine
+        self._broken: list[str] = []  # what is kept of it and cannot be used, and why
 
-    @cached_property
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        return self.what.name
+
+    @property
+    def config(self) -> GPTConfig:
+        """Its shape."""
+        return self.what.config
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text <-> ids."""
+        return self.what.tokenizer
+
+    @property
+    def n_vocab(self) -> int:
+        """Ids below this stand for text."""
+        return self.what.n_vocab
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """Ids that end a text."""
+        return self.what.eos_ids
+
+    def encode_prompt(self, text: str, *, bos: bool = False) -> list[int]:
+        """The ids that the model reads for a text (see ``Checkpoint.encode_prompt``)."""
+        return self.what.encode_prompt(text, bos=bos)
+
+    @property
     def model(self) -> "GPT":
-        """The PyTorch GPT in eval mode on its device, for whoever wants to see inside."""
-        from gptcli.checkpoint.weights.torch_loader import choose_device, choose_dtype, load_gpt
+        """The PyTorch GPT in eval mode on its device, for looking inside.
 
-        self._unused.clear()  # the weights are not kept twice while one will do
-        with self._timed():
-            place = choose_device(self.device) if self.group is None else self.group.device
-            dtype = choose_dtype(self.dtype, place)
-            return load_gpt(
-                self.blueprint, self.header, place, dtype, self.group, self.quantize, to_run=self.to == "run"
-            )
+        Raises:
+            GptcliError: see ``open_checkpoint``.
+        """
+        if self._model is None:
+            from gptcli.checkpoint.weights.torch_loader import load_gpt
 
-    @cached_property
+            if not self._handed_out:
+                self._engine = None  # the weights are not kept twice while one will do
+            with self._timed():
+                self._model = load_gpt(self.what.blueprint, self.what.header, self.placement, to_run=not self._inside)
+        return self._model
+
+    @property
     def engine(self) -> Engine:
         """What runs the model a step at a time: the engine in C where it can, else PyTorch."""
-        return self._unused.pop() if self._unused else self._new_engine()
+        engine = self.load_engine()
+        self._handed_out = True
+        return engine
+
+    def load_engine(self) -> Engine:
+        """Load the engine, so that what is wrong with the files is told at once.
+
+        Raises:
+            GptcliError: see ``open_checkpoint``.
+        """
+        if self._engine is None:
+            self._engine = self._new_engine()
+        return self._engine
 
     def another_engine(self) -> Engine:
         """An engine of the same weights with a batch of its own, so that it does not disturb what ``engine`` reads.
 
-        Raises:
-            InputError: several processes hold the model.
+        Not for a model that several processes hold.
         """
         return self.engine.new_session()
 
     def _new_engine(self) -> Engine:
-        if (self.to == "both" or "model" not in self.__dict__) and self.group is None:
-            from gptcli.checkpoint.weights.native_loader import native_engine
+        group = self.placement.group
+        if not self._inside and group is None:
+            from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
 
-            with self._timed():
-                wanted = {"device": self.device, "dtype": self.dtype, "quantize": self.quantize}
-                native = native_engine(self.blueprint, self.header, **wanted, notes=self._broken)  # type: ignore[arg-type]
-            if native is not None:
-                return native
+            if why_not_native(self.what.blueprint, self.what.header, self.placement) is None:
+                with self._timed():
+                    return load_native(self.what.blueprint, self.what.header, self.placement, notes=self._broken)
 
         from gptcli.model.torch_engine import TorchEngine
 
-        return TorchEngine(self.model) if self.group is None else self.group.engine(self.model)
+        return TorchEngine(self.model) if group is None else group.engine(self.model)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was found odd about it, and what would be quicker another way."""
         import shlex
 
-        command = f"'gptcli models quantize {shlex.quote(self.name)} {self.quantize}'"
+        quantize = self.placement.quantize
+        command = f"'gptcli models quantize {shlex.quote(self.name)} {quantize}'"
         broken = (f"{reason}: not used; {command} writes it again" for reason in self._broken)
-        odd = (*self.blueprint.notes, *broken)
-        if self.quantize == "none" or self.load_s < _LONG_S or "model" in self.__dict__ or self._broken:
+        odd = (*self.what.blueprint.notes, *broken)
+        if quantize == "none" or self.load_s < _LONG_S or self._model is not None or self._broken:
             return odd
 
         from gptcli.checkpoint.weights.kept import find as find_kept
         from gptcli.checkpoint.weights.kept import old_path
 
         with suppress(CheckpointError):  # it changes while this is looked at
-            if find_kept(self.header, self.blueprint, self.quantize) is not None:
+            if find_kept(self.what.header, self.what.blueprint, quantize) is not None:
                 return odd
         advice = f"{command} keeps that for the next time"
-        if (old := old_path(self.header, self.quantize)).is_file():
+        if (old := old_path(self.what.header, quantize)).is_file():
             advice += f" ({old}, of an earlier gptcli, is not read: delete it)"
-        return (*odd, f"it took {self.load_s:.0f} s to open in {self.quantize}: {advice}")
-
-    @property
-    def load_s(self) -> float:
-        """Seconds it took to open and load, so far."""
-        return sum(self._seconds)
-
-    @cached_property
-    def n_vocab(self) -> int:
-        """Ids below this stand for text; the rest only pad the embedding."""
-        size = min(self.tokenizer.n_vocab, self.blueprint.config.vocab_size)
-        return self.tokenizer.text_end(size) or size
+        return (*odd, f"it took {self.load_s:.0f} s to open in {quantize}: {advice}")
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -131,62 +153,27 @@ class Checkpoint:
         try:
             yield
         finally:
-            self._seconds.append(time.perf_counter() - started)
-
-
-def understand(name: str, n_head: int | None = None) -> tuple[Source, Header, Blueprint]:
-    """Where a checkpoint lies, what its weights are, and what it is; nothing is loaded.
-
-    Args:
-        name: as ``open_checkpoint`` takes it.
-        n_head: attention heads, for a lone file whose shapes do not tell.
-
-    Raises:
-        GptcliError: it is not there, broken, or of no family known here.
-    """
-    source = find(name)
-    header = source.header
-    if header is None:
-        raise no_weights(source)
-    return source, header, read_blueprint(source, header, n_head)
+            self.load_s += time.perf_counter() - started
 
 
 def open_checkpoint(
-    name: str,
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    n_head: int | None = None,
-    group: "Group | None" = None,
-    quantize: Quantize = "none",
-    to: Purpose = "look inside",
-) -> Checkpoint:
+    name: str, placement: Placement | None = None, n_head: int | None = None, *, inside: bool = True
+) -> OpenCheckpoint:
     """Find, understand and load a checkpoint.
 
     Args:
-        name: a folder, a .safetensors file, or a bundled checkpoint.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        name: a folder, a .safetensors file, a bundled or short name, or ``owner/name`` on the hub.
+        placement: where and how it is to run; None: wherever that is best.
         n_head: attention heads, for a lone file whose shapes do not tell.
-        group: the processes that hold the model together, this one among them; it says which device.
-        quantize: keep matrices in 8 or 4 bits.
-        to: ``run`` loads what generates fastest, and ``model`` only when someone asks for it; ``both`` too, and what
-            generates fastest stays what ``engine`` is when ``model`` was asked for first.
+        inside: load the PyTorch model, to look inside it. Otherwise what generates fastest is loaded, and the model
+            only when it is asked for.
 
     Raises:
         GptcliError: it is not there, broken, of no family known here, or the device is not there.
     """
     started = time.perf_counter()
-    source, header, blueprint = understand(name, n_head)
-    tokenizer = tokenizer_for(source.folder, blueprint.config.vocab_size)
-    own_eos = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
-    checkpoint = Checkpoint(
-        name, blueprint, header, tokenizer, blueprint.eos_ids or own_eos, device, dtype, quantize, group, to
-    )
-    checkpoint._seconds.append(time.perf_counter() - started)
+    opened = OpenCheckpoint(read_checkpoint(name, n_head), placement or Placement(), inside=inside)
+    opened.load_s += time.perf_counter() - started
     # Now, and not at first use: what is wrong with the files should be told at once.
-    if to == "both":
-        checkpoint._unused.append(checkpoint._new_engine())
-    else:
-        _ = checkpoint.model if to == "look inside" else checkpoint.engine
-    return checkpoint
+    _ = opened.model if inside else opened.load_engine()
+    return opened

@@ -3,8 +3,8 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_type_hints
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
 
 import typer
 
@@ -12,7 +12,8 @@ from gptcli.cli import options
 from gptcli.sampling.filters import FILTERS, Filter
 
 if TYPE_CHECKING:
-    from gptcli.checkpoint.open import Checkpoint
+    from gptcli.checkpoint.open import OpenCheckpoint
+    from gptcli.checkpoint.weights.placement import Placement
     from gptcli.sampling.settings import Sampling
 
 
@@ -25,7 +26,7 @@ class RunOptions:
         timeout: how long a hub has to answer; it holds from the moment that it is read.
     """
 
-    _to: ClassVar[Literal["look inside", "run"]] = "look inside"
+    _inside: ClassVar[bool] = True
 
     model: options.ModelOption = options.DEFAULT_MODEL
     n_head: options.NHeadOption = None
@@ -33,11 +34,13 @@ class RunOptions:
     dtype: options.DtypeOption = options.Dtype.auto
     timeout: options.TimeoutOption = None
 
-    def settings(self) -> dict[str, Any]:
-        """What ``open_checkpoint`` takes beside the name."""
-        return {"device": self.device.value, "dtype": self.dtype.value, "n_head": self.n_head}
+    def placement(self) -> "Placement":
+        """Where and how the model is to run."""
+        from gptcli.checkpoint.weights.placement import Placement
 
-    def open(self) -> "Checkpoint":
+        return Placement(self.device.value, self.dtype.value)
+
+    def open(self) -> "OpenCheckpoint":
         """Load the model; what was found odd about it goes to stderr.
 
         Raises:
@@ -46,7 +49,7 @@ class RunOptions:
         from gptcli.checkpoint.open import open_checkpoint
         from gptcli.system.notices import notices
 
-        checkpoint = open_checkpoint(self.model, **self.settings(), to=self._to)
+        checkpoint = open_checkpoint(self.model, self.placement(), self.n_head, inside=self._inside)
         notices(checkpoint.notes)
         return checkpoint
 
@@ -59,15 +62,15 @@ class EngineOptions(RunOptions):
         quantize: as ``open_checkpoint`` takes it.
     """
 
-    _to = "run"
+    _inside = False
 
     quantize: options.QuantizeOption = options.Quantize.none
 
-    def settings(self) -> dict[str, Any]:
-        """What ``open_checkpoint`` takes beside the name."""
-        return {**super().settings(), "quantize": self.quantize.value}
+    def placement(self) -> "Placement":
+        """Where and how the model is to run."""
+        return replace(super().placement(), quantize=self.quantize.value)
 
-    def open_shared(self) -> "Checkpoint":
+    def open_shared(self) -> "OpenCheckpoint":
         """Load what generates fastest; under torchrun, this process's part of it.
 
         Raises:
@@ -76,7 +79,7 @@ class EngineOptions(RunOptions):
         from gptcli.checkpoint.distributed import open_shared
         from gptcli.system.notices import notices
 
-        checkpoint = open_shared(self.model, **self.settings())
+        checkpoint = open_shared(self.model, self.placement(), self.n_head)
         notices(checkpoint.notes)
         return checkpoint
 

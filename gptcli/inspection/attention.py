@@ -6,11 +6,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
 from gptcli.inspection.record import record
-from gptcli.tokenizer.prompt import prompt_ids
 
 # Figures that one answer may hold: 4 million are 48 heads that read 288 tokens, and about 100 MB as Python's numbers.
 MOST_FIGURES = 4_000_000
@@ -69,7 +68,7 @@ class Attention:
 
 
 def attention(
-    checkpoint: Checkpoint,
+    checkpoint: OpenCheckpoint,
     prompt: str,
     *,
     layers: str | None = None,
@@ -91,11 +90,11 @@ def attention(
         InputError: there is no such layer or head, the prompt does not fit into the context, or the answer would
             hold more than ``MOST_FIGURES`` figures.
     """
-    config = checkpoint.blueprint.config
+    config = checkpoint.config
     chosen_heads = chosen(heads, config.n_head, "head")
     few = config.n_layer * len(chosen_heads) <= _HEADS_UNASKED
     chosen_layers = chosen(layers or ("all" if few else "1"), config.n_layer, "layer")
-    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
+    ids = checkpoint.encode_prompt(prompt)
     _check_size(len(ids), config.n_positions, len(chosen_layers) * len(chosen_heads))
     run = record(checkpoint.model, ids)
     named = label_heads(checkpoint.model, checkpoint.n_vocab)

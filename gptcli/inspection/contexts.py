@@ -9,14 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.embedding.matrix import Floats
 from gptcli.embedding.metric import Metric
 from gptcli.embedding.vectors import pairwise
 from gptcli.errors import InputError
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
-from gptcli.tokenizer.prompt import prompt_ids
 
 # A bracket, or one that a backslash makes a plain character.
 _BRACKET = re.compile(r"\\[\[\]\\]|[\[\]]")
@@ -107,7 +106,7 @@ class ContextSimilarities:
 
 
 def compare_contexts(
-    checkpoint: Checkpoint,
+    checkpoint: OpenCheckpoint,
     texts: Sequence[str],
     *,
     metric: Metric = Metric.cosine,
@@ -190,7 +189,7 @@ def marked_vectors(model: GPT, ids: Sequence[int]) -> Floats:
 
 @torch.inference_mode()
 def nearest_tokens(
-    checkpoint: Checkpoint, vectors: Floats, count: int, *, unembedding: bool = False
+    checkpoint: OpenCheckpoint, vectors: Floats, count: int, *, unembedding: bool = False
 ) -> tuple[tuple[tuple[NearToken, ...], ...], ...]:
     """The tokens nearest to each of some vectors [..., steps, C] of the residual stream, nearest first.
 
@@ -217,7 +216,7 @@ def nearest_tokens(
     )
 
 
-def _cosines(checkpoint: Checkpoint, points: Tensor) -> Tensor:
+def _cosines(checkpoint: OpenCheckpoint, points: Tensor) -> Tensor:
     """The cosine similarity of points [..., C] with every token's embedding, [..., V], in float32."""
     model = checkpoint.model
     directions = torch.nn.functional.normalize(points.float(), dim=-1)
@@ -229,11 +228,11 @@ def _cosines(checkpoint: Checkpoint, points: Tensor) -> Tensor:
     return torch.cat(parts, dim=-1)
 
 
-def _locate(checkpoint: Checkpoint, marked: MarkedText) -> tuple[Context, list[int]]:
+def _locate(checkpoint: OpenCheckpoint, marked: MarkedText) -> tuple[Context, list[int]]:
     """The tokens of a marked word, and the ids of the text up to its last one."""
 
     def ids_of(text: str) -> list[int]:
-        return prompt_ids(checkpoint.tokenizer, text, n_vocab=checkpoint.n_vocab) if text else []
+        return checkpoint.encode_prompt(text) if text else []
 
     ids, whole = ids_of(marked.text[: marked.end]), ids_of(marked.text)
     if whole[: len(ids)] != ids:

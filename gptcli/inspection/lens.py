@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import OverflowedError
 from gptcli.inspection.record import Record, record
 from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import watched_ids
 from gptcli.probability.reading import rank_of
-from gptcli.tokenizer.prompt import prompt_ids
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Lens:
 
 
 def lens(
-    checkpoint: Checkpoint, prompt: str, *, sublayers: bool = False, words: Sequence[str] = ()
+    checkpoint: OpenCheckpoint, prompt: str, *, sublayers: bool = False, words: Sequence[str] = ()
 ) -> tuple[Lens, Record]:
     """Read a prompt, and ask every layer for its best guess.
 
@@ -106,7 +105,7 @@ def lens(
     Raises:
         InputError: the prompt does not fit into the context, or a word is empty.
     """
-    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
+    ids = checkpoint.encode_prompt(prompt)
     wanted = watched_ids(checkpoint.tokenizer, words, prompt, checkpoint.n_vocab, "--token")
     run = record(checkpoint.model, ids)
     text = checkpoint.tokenizer.token_bytes
@@ -135,7 +134,7 @@ def lens(
             decided=[decided_at([stage.guesses[place].id for stage in stages]) for place in range(len(ids))],
             tracks=tracks,
             asked=bool(wanted),
-            parallel=checkpoint.blueprint.config.parallel_residual,
+            parallel=checkpoint.config.parallel_residual,
         ),
         run,
     )

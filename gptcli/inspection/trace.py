@@ -6,20 +6,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.counting.steps import Step, walk
 from gptcli.counting.tally import tally
 from gptcli.counting.tracing import Trace
 from gptcli.inspection.lens import finite
 from gptcli.inspection.record import LayerRecord, Record, record
 from gptcli.model.gpt import GPT, repeat_heads, split_heads
-from gptcli.tokenizer.prompt import prompt_ids
 
 # Numbers that are kept of each step.
 _FEW = 4
 
 
-def trace(checkpoint: Checkpoint, prompt: str, *, layer: int | None = None, head: int | None = None) -> Trace:
+def trace(checkpoint: OpenCheckpoint, prompt: str, *, layer: int | None = None, head: int | None = None) -> Trace:
     """Run a model over a prompt and follow the last token through it.
 
     Args:
@@ -35,8 +34,8 @@ def trace(checkpoint: Checkpoint, prompt: str, *, layer: int | None = None, head
     Raises:
         InputError: the prompt does not fit into the context, or there is no such layer or head.
     """
-    config, model = checkpoint.blueprint.config, checkpoint.model
-    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
+    config, model = checkpoint.config, checkpoint.model
+    ids = checkpoint.encode_prompt(prompt)
     steps = walk(config, min(len(ids), config.n_positions), layer, head)
     run = record(model, ids)
     outside = _outside(model, run, checkpoint.n_vocab)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.errors import GptcliError, InputError
 
 if TYPE_CHECKING:
@@ -75,22 +76,21 @@ def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -
         InputError: the engine in C, which computes with them, is not there or does not run this model.
         GptcliError: it cannot be opened, changes meanwhile, or the file cannot be written.
     """
-    from gptcli.checkpoint.open import understand
+    from gptcli.checkpoint.read import understand
     from gptcli.checkpoint.weights.content import changed, look_at
     from gptcli.checkpoint.weights.kept import described, list_kept, remove_kept
-    from gptcli.checkpoint.weights.native_loader import native_engine
+    from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
     from gptcli.checkpoint.weights.quantized_file import save
 
     source, header, blueprint = understand(name, n_head)
     look = look_at(header, blueprint)
     if understand(name, n_head)[1:] != (header, blueprint):
         raise changed(look)  # between its header and the look
-    engine = native_engine(blueprint, header, device="cpu", dtype="auto", quantize=quantize, anew=True)
-    if engine is None:
-        raise InputError(
-            f"{source.name}: only the engine in C computes in 8 and 4 bits, and it is not there or does not run this "
-            "model (gptcli --version --verbose): there is nothing to keep"
-        )
+    placement = Placement(device="cpu", quantize=quantize)
+    reason = why_not_native(blueprint, header, placement)
+    if reason is not None:
+        raise InputError(f"{source.name}: only the engine in C computes in 8 and 4 bits: {reason}")
+    engine = load_native(blueprint, header, placement, ignore_cache=True)
     file = save(engine, header, look, quantize, source.name)
     place = described(source.name, header)["weights"]
     others = [kept for kept in list_kept() if (kept.weights, kept.quantize) == (place, quantize) and kept.file != file]
@@ -114,7 +114,7 @@ def remove_quantized(name: str, quantize: "Quantize | None", n_head: int | None 
         InputError: nothing is kept of it.
         GptcliError: a file cannot be removed.
     """
-    from gptcli.checkpoint.open import understand
+    from gptcli.checkpoint.read import understand
     from gptcli.checkpoint.weights.kept import described, kept_of, list_kept, remove_kept
     from gptcli.text import visible
 
@@ -162,7 +162,7 @@ def _logits(name: str, quantize: "Quantize", n_head: int | None) -> "tuple[NDArr
     """Logits at each place of the text, [T, V], and the bytes that a step reads."""
     from gptcli.checkpoint.open import open_checkpoint
 
-    checkpoint = open_checkpoint(name, device="cpu", n_head=n_head, quantize=quantize, to="run")
+    checkpoint = open_checkpoint(name, Placement(device="cpu", quantize=quantize), n_head=n_head, inside=False)
     engine = checkpoint.engine
     ids = checkpoint.tokenizer.encode(_TEXT)[: engine.n_positions]
     if len(ids) < 2 or max(ids) >= checkpoint.n_vocab:

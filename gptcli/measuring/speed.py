@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.model.engine import Engine, EngineFacts
 from gptcli.model.native import library
@@ -137,7 +137,7 @@ def contexts_for(wanted: Sequence[int] | None, n_positions: int) -> list[int]:
 
 
 def benchmark(
-    checkpoint: Checkpoint, contexts: Sequence[int], *, busy: float | None, progress: Callable[[str], None]
+    checkpoint: OpenCheckpoint, contexts: Sequence[int], *, busy: float | None, progress: Callable[[str], None]
 ) -> Benchmark:
     """Measure a model.
 
@@ -162,7 +162,7 @@ def benchmark(
     peak = peak_memory()
     progress("the memory's bandwidth")
     bandwidth = read_bandwidth(facts.threads) if facts.device == "cpu" else None
-    config = checkpoint.blueprint.config
+    config = checkpoint.config
     decoding = []
     for context, rate in steps.items():
         nbytes = facts.weight_bytes + context * config.cached_per_token * facts.cache_itemsize
@@ -256,7 +256,7 @@ def _rate(seconds: Iterable[float], amount: int) -> Rate:
     return Rate(median, low, high, len(rates))
 
 
-def _weights(checkpoint: Checkpoint, facts: EngineFacts) -> str:
+def _weights(checkpoint: OpenCheckpoint, facts: EngineFacts) -> str:
     """How the weights are kept; torch computes with what they become in 8 or 4 bits, not in so few bits."""
-    kept = checkpoint.quantize in ("none", facts.weights)
-    return facts.weights if kept else f"{facts.weights}, rounded to {checkpoint.quantize}"
+    kept = checkpoint.placement.quantize in ("none", facts.weights)
+    return facts.weights if kept else f"{facts.weights}, rounded to {checkpoint.placement.quantize}"

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.probability.distribution import Distribution, distribution, watched_ids
 from gptcli.probability.reading import next_logits, read
 from gptcli.sampling.settings import Sampling
-from gptcli.tokenizer.prompt import prompt_ids
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Positions:
 
 
 def next_token(
-    checkpoint: Checkpoint,
+    checkpoint: OpenCheckpoint,
     prompt: str,
     sampling: Sampling,
     *,
@@ -78,7 +77,7 @@ def next_token(
     Raises:
         InputError: the prompt does not fit into the context, a temperature is out of range, or a watched word is empty.
     """
-    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
+    ids = checkpoint.encode_prompt(prompt)
     watched = watched_ids(checkpoint.tokenizer, watch, prompt, checkpoint.n_vocab)
     samplings = [sampling.changed(temperature=temperature) for temperature in temperatures]
     logits = next_logits(checkpoint.another_engine(), ids, checkpoint.n_vocab)
@@ -88,13 +87,13 @@ def next_token(
     return NextToken(checkpoint.name, prompt, ids, checkpoint.n_vocab, described)
 
 
-def all_positions(checkpoint: Checkpoint, prompt: str) -> Positions:
+def all_positions(checkpoint: OpenCheckpoint, prompt: str) -> Positions:
     """What the model expected at each position of a prompt.
 
     Raises:
         InputError: the prompt does not fit into the context.
     """
-    ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
+    ids = checkpoint.encode_prompt(prompt)
 
     text = checkpoint.tokenizer.token_bytes
     guesses = [

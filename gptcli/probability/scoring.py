@@ -4,10 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.probability.reading import Reading, read
-from gptcli.tokenizer.prompt import prompt_ids
 
 # exp of more is beyond a float.
 _MOST_NATS = 709.0
@@ -59,7 +58,7 @@ class Score:
 
 
 def score(
-    checkpoint: Checkpoint,
+    checkpoint: OpenCheckpoint,
     text: str,
     *,
     bos: bool = False,
@@ -79,13 +78,13 @@ def score(
     Raises:
         InputError: there are fewer than two tokens to read, or the stride does not fit into the context.
     """
-    context = checkpoint.blueprint.config.n_positions
+    context = checkpoint.config.n_positions
     step = max(context // 2, 1) if stride is None else stride
     if not 1 <= step < context:
         raise InputError(
             f"--stride {step}: it must be from 1 to {context - 1:,}, below the context of {context:,} tokens"
         )
-    ids = prompt_ids(checkpoint.tokenizer, text, bos=bos, n_vocab=checkpoint.n_vocab) if text else []
+    ids = checkpoint.encode_prompt(text, bos=bos) if text else []
     if len(ids) < 2:
         raise InputError("there is nothing to score: it takes two tokens, or one and --bos")
     before = _readings(checkpoint, ids, context, step, progress)
@@ -95,7 +94,7 @@ def score(
 
 
 def _readings(
-    checkpoint: Checkpoint, ids: Sequence[int], context: int, step: int, progress: Callable[[int, int], None]
+    checkpoint: OpenCheckpoint, ids: Sequence[int], context: int, step: int, progress: Callable[[int, int], None]
 ) -> list[Reading]:
     """What the model expected before each token but the first: [len(ids) - 1]."""
     engine, readings = checkpoint.another_engine(), list[Reading]()
@@ -109,7 +108,7 @@ def _readings(
     return readings
 
 
-def _token(checkpoint: Checkpoint, token: int, reading: Reading | None) -> TokenScore:
+def _token(checkpoint: OpenCheckpoint, token: int, reading: Reading | None) -> TokenScore:
     data = checkpoint.tokenizer.token_bytes(token)
     if reading is None or reading.next_logprob is None:
         return TokenScore(token, data, None, None, None)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.system.bundled import bundled_folder
 from tests.benchmarks.environment import model_folder, say
 from tests.benchmarks.machine import Watch
@@ -80,7 +81,7 @@ def _samples(folder: Path) -> Compared:
     from gptcli.generation.loop import Limits, generate, new_samples
     from gptcli.sampling.settings import Sampling
 
-    engine = open_checkpoint(str(folder), device="cpu", to="run").engine
+    engine = open_checkpoint(str(folder), Placement(device="cpu"), inside=False).engine
 
     def write(count: int) -> Callable[[], object]:
         return lambda: list(

@@ -27,12 +27,13 @@ GGUF = {"float32": "f32", "float16": "f16", "int8": "q8_0", "int4": "q4_0"}
 def gptcli(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[str, Any]]:
     """The loop behind ``gptcli generate``, on whichever engine it takes."""
     from gptcli.checkpoint.open import open_checkpoint
+    from gptcli.checkpoint.weights.placement import Placement
     from gptcli.generation.loop import Limits, generate, new_samples
     from gptcli.sampling.settings import Sampling
 
     quantize: Any = weights if weights in ("int8", "int4") else "none"
     dtype = weights if quantize == "none" else "auto"
-    opened = open_checkpoint(str(folder), device="cpu", dtype=dtype, quantize=quantize, to="run")
+    opened = open_checkpoint(str(folder), Placement(device="cpu", dtype=dtype, quantize=quantize), inside=False)
     engine = opened.engine
 
     def run(ids: list[int], new: int) -> object:

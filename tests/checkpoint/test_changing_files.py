@@ -14,11 +14,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from gptcli.checkpoint.open import understand
+from gptcli.checkpoint.read import understand
 from gptcli.checkpoint.source import find, no_weights
 from gptcli.checkpoint.weights import native_loader as native
 from gptcli.checkpoint.weights import torch_loader as load
-from gptcli.checkpoint.weights.native_loader import native_engine
+from gptcli.checkpoint.weights.native_loader import load_native
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.embedding import load as embedding
 from gptcli.errors import CheckpointError, GptcliError
@@ -44,13 +45,13 @@ def folder(tmp_path: Path) -> Path:
 def in_c(folder: Path, between: Callable[[Path], object]) -> object:
     _, header, blueprint = understand(str(folder))
     between(folder / "model.safetensors")
-    return native_engine(blueprint, header, device="cpu", dtype="auto")
+    return load_native(blueprint, header, Placement(device="cpu"))
 
 
-def in_torch(folder: Path, between: Callable[[Path], object], dtype: torch.dtype = torch.float32) -> object:
+def in_torch(folder: Path, between: Callable[[Path], object], dtype: str = "float32") -> object:
     _, header, blueprint = understand(str(folder))
     between(folder / "model.safetensors")
-    return load_gpt(blueprint, header, torch.device("cpu"), dtype)
+    return load_gpt(blueprint, header, Placement("cpu", dtype))
 
 
 def as_words(folder: Path, between: Callable[[Path], object]) -> object:
@@ -196,7 +197,7 @@ def test_weights_of_an_odd_place(folder: Path) -> None:
     found = in_torch(folder, Path.stat).state_dict()  # type: ignore[attr-defined]
     assert all(torch.equal(found[name], weight) for name, weight in wanted.items())
     if available():
-        assert native.native_engine(*understand(str(folder))[:0:-1], device="cpu", dtype="auto") is not None
+        assert native.load_native(*understand(str(folder))[:0:-1], Placement(device="cpu")) is not None
 
 
 # SIGBUS

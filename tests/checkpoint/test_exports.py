@@ -13,6 +13,7 @@ from transformers import GPT2Config
 
 from gptcli.checkpoint.families.own import config_json
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.errors import CheckpointError
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.config import GPTConfig
@@ -162,8 +163,8 @@ def test_untied_head_without_a_config(tmp_path: Path) -> None:
 
 def test_padding_of_the_vocabulary_is_never_chosen(tmp_path: Path) -> None:
     saved(tmp_path, linear, vocab_size=50304, n_embd=64, n_head=1)
-    checkpoint = open_checkpoint(str(tmp_path), device="cpu")
-    assert checkpoint.blueprint.config.vocab_size == 50304
+    checkpoint = open_checkpoint(str(tmp_path), Placement(device="cpu"))
+    assert checkpoint.config.vocab_size == 50304
     assert checkpoint.n_vocab == 50257
     with torch.no_grad():
         checkpoint.model.wte.weight[50257:] = 100 * checkpoint.model.wte.weight[:1]  # would win or lose by far

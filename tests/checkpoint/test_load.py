@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gptcli.checkpoint.files.header import TensorInfo
-from gptcli.checkpoint.open import Checkpoint, open_checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint, open_checkpoint
 from gptcli.checkpoint.weights import slices
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.checkpoint.weights.torch_loader import choose_device, choose_dtype
 from gptcli.errors import CheckpointError, InputError
 from gptcli.system.bundled import bundled_folder
@@ -127,29 +128,29 @@ def test_a_lone_file_of_another_width_asks_for_its_heads(tmp_path: Path) -> None
 
 def test_what_was_inferred_is_said(tmp_path: Path) -> None:
     random_gpt2(n_embd=64, n_head=1, vocab_size=50257, n_layer=1).save_pretrained(tmp_path)
-    assert open_checkpoint(str(tmp_path), device="cpu").blueprint.notes == ()
+    assert open_checkpoint(str(tmp_path), Placement(device="cpu")).what.blueprint.notes == ()
     (tmp_path / "config.json").unlink()
-    (note,) = open_checkpoint(str(tmp_path), device="cpu").blueprint.notes
+    (note,) = open_checkpoint(str(tmp_path), Placement(device="cpu")).what.blueprint.notes
     for fact in ("1 layer", "64", "24 positions", "50,257"):
         assert fact in note
 
 
 def test_a_gpt2_vocabulary_without_a_tokenizer_is_gpt2s_and_its_padding_is_no_token(tmp_path: Path) -> None:
     random_gpt2(vocab_size=50304, n_layer=0).save_pretrained(tmp_path)
-    opened = open_checkpoint(str(tmp_path), device="cpu")
+    opened = open_checkpoint(str(tmp_path), Placement(device="cpu"))
     assert opened.tokenizer.encode("Hello world") == [15496, 995]
     assert opened.n_vocab == 50257
 
 
 def test_another_vocabulary_without_a_tokenizer_is_refused(gpt2_folder: Path) -> None:
     with pytest.raises(CheckpointError, match="no tokenizer"):
-        open_checkpoint(str(gpt2_folder), device="cpu")
+        open_checkpoint(str(gpt2_folder), Placement(device="cpu"))
 
 
-def test_the_bundled_model_is_an_ordinary_folder(tales: Checkpoint, tmp_path: Path) -> None:
+def test_the_bundled_model_is_an_ordinary_folder(tales: OpenCheckpoint, tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).symlink_to(bundled_folder() / "tales" / name)
-    copy = open_checkpoint(str(tmp_path), device="cpu")
+    copy = open_checkpoint(str(tmp_path), Placement(device="cpu"))
     ids = torch.tensor([tales.tokenizer.encode("Once upon a time")])
     with torch.inference_mode():
         assert torch.equal(copy.model(ids), tales.model(ids))

@@ -39,7 +39,7 @@ def peak():  # not Linux's ru_maxrss, which starts from what the process's paren
 with torch.device("meta"):
     GPT(GPTConfig(n_layer=1))  # torch imports what it needs for this only now
 before = peak()
-model = load_gpt(read_blueprint(source, header), header, torch.device("cpu"), torch.float32)
+model = load_gpt(read_blueprint(source, header), header, Placement("cpu", "float32"))
 held = sum(weight.numel() * weight.element_size() for weight in model.parameters())
 print(json.dumps({"held": held, "took": peak() - before}))
 """

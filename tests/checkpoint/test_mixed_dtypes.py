@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.torch_engine import TorchEngine
 
@@ -47,8 +48,8 @@ def folder_of(path: Path, dtypes: tuple[torch.dtype, ...]) -> Path:
 )
 def test_each_part_is_read_as_what_it_is(tmp_path: Path, dtypes: tuple[torch.dtype, ...]) -> None:
     folder = str(folder_of(tmp_path, dtypes))
-    native = open_checkpoint(folder, device="cpu", to="run").engine
+    native = open_checkpoint(folder, Placement(device="cpu"), inside=False).engine
     if not isinstance(native, NativeEngine):
         pytest.skip("no engine in C here")
-    plain = TorchEngine(open_checkpoint(folder, device="cpu").model)
+    plain = TorchEngine(open_checkpoint(folder, Placement(device="cpu")).model)
     np.testing.assert_allclose(native.prefill([[1, 2, 3, 4]], 8), plain.prefill([[1, 2, 3, 4]], 8), atol=2e-5, rtol=0)

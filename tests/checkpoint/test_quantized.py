@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 from gptcli.checkpoint import open as checkpoints
 from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.read import understand
 from gptcli.checkpoint.weights import content
 from gptcli.checkpoint.weights import quantized_file as quantized
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.cli.app import app
 from gptcli.errors import GptcliError, InputError
 from gptcli.measuring.quantization import keep_quantized, remove_quantized
@@ -50,7 +52,7 @@ def copy_of_tales(folder: Path) -> Path:
 
 
 def opened(folder: Path, quantize: Any) -> Any:
-    return open_checkpoint(str(folder), device="cpu", quantize=quantize, to="run")
+    return open_checkpoint(str(folder), Placement(device="cpu", quantize=quantize), inside=False)
 
 
 def logits(folder: Path, quantize: Any) -> Any:
@@ -145,7 +147,7 @@ def test_one_weight_between_the_samples(tales: Path, monkeypatch: pytest.MonkeyP
 
 
 def look(folder: Path) -> content.Look:
-    header, blueprint = checkpoints.understand(str(folder))[1:]
+    header, blueprint = understand(str(folder))[1:]
     return content.look_at(header, blueprint)
 
 
@@ -157,7 +159,7 @@ def test_the_same_weights_in_another_place(tales: Path, tmp_path: Path) -> None:
 
 def test_the_same_file_read_another_way(tales: Path, tmp_path: Path) -> None:
     """What a family makes of a file belongs to what is kept: here, square matrices that are not turned."""
-    header, blueprint = checkpoints.understand(str(tales))[1:]
+    header, blueprint = understand(str(tales))[1:]
     from dataclasses import replace
 
     parts = {

@@ -23,6 +23,7 @@ from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.source import find
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.model.gpt import GPT
 
@@ -139,7 +140,7 @@ def _gain(name: str, config: Any) -> float:
 def open_folder(folder: Path, n_head: int | None = None) -> tuple[Blueprint, GPT]:
     """A checkpoint, the way a command opens it, in float32 on the CPU."""
     blueprint, header = understand(folder, n_head)
-    return blueprint, load_gpt(blueprint, header, torch.device("cpu"), torch.float32)
+    return blueprint, load_gpt(blueprint, header, Placement("cpu", "float32"))
 
 
 def understand(folder: Path, n_head: int | None = None) -> tuple[Blueprint, Header]:

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.cli.app import app
 from gptcli.model.native import available
 from gptcli.sampling.filters import FILTERS
@@ -71,7 +71,7 @@ def test_where_prompts_come_from(tmp_path: Path) -> None:
     assert prompts("", text="unread") == [""]
 
 
-def test_an_empty_prompt_starts_from_end_of_text(tales: Checkpoint) -> None:
+def test_an_empty_prompt_starts_from_end_of_text(tales: OpenCheckpoint) -> None:
     (record,) = records("", "-n", "3")
     assert record["prompt_ids"] == [50256]
     (record,) = records("The", "-n", "3", "--bos")
@@ -79,7 +79,7 @@ def test_an_empty_prompt_starts_from_end_of_text(tales: Checkpoint) -> None:
     assert records("The", "-n", "3")[0]["prompt_ids"] == [464]
 
 
-def test_json_can_be_repeated_and_checked_against_the_model(tales: Checkpoint) -> None:
+def test_json_can_be_repeated_and_checked_against_the_model(tales: OpenCheckpoint) -> None:
     first = records("A fox", "The king", "-n", "6", "-N", "2", "-t", "2", "--ignore-eos")
     assert [(record["prompt"], record["sample"]) for record in first] == [
         *(("A fox", 0), ("A fox", 1), ("The king", 0), ("The king", 1))
@@ -137,7 +137,7 @@ def test_stats_say_why_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_every_way_of_choosing_reaches_the_text(tales: Checkpoint) -> None:
+def test_every_way_of_choosing_reaches_the_text(tales: OpenCheckpoint) -> None:
     def ids(*arguments: str, n: int = 12) -> list[int]:
         made: list[int] = records("Once upon a time", "-n", str(n), "--seed", "5", *arguments)[0]["ids"]
         return made
@@ -205,7 +205,7 @@ def test_help_lists_the_filters_in_their_order() -> None:
 TEXT = ("Once upon a time there was a", "-n", "6", "--seed", "1")
 
 
-def test_explain_in_a_pipe_is_a_row_a_token(tales: Checkpoint) -> None:
+def test_explain_in_a_pipe_is_a_row_a_token(tales: OpenCheckpoint) -> None:
     (record,) = records(*TEXT)
     lines = gptcli(*TEXT, "--explain", env={"COLUMNS": "200"}).stdout.splitlines()
     assert lines[0] == "Once upon a time there was a ▁"
@@ -473,7 +473,7 @@ def test_ctrl_c_while_the_model_loads(child_environment: dict[str, str]) -> None
         "def slow(*_, **__):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    time.sleep(60)\n"
-        "native.native_engine = slow\n"
+        "native.load_native = slow\n"
         "sys.argv = ['gptcli', 'generate', 'A']\n"
         "main()\n"
     )

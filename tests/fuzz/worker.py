@@ -27,6 +27,7 @@ from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.checkpoint.source import find
 from gptcli.checkpoint.weights.kept import KINDS
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.counting.description import describe
 from gptcli.embedding.load import open_embedding
 from gptcli.errors import GptcliError
@@ -195,7 +196,7 @@ def _special(tokenizer: Tokenizer, text: str) -> None:
 
 def _write(folder: Path) -> None:
     """Generate, as ``gptcli generate`` does."""
-    checkpoint = open_checkpoint(str(folder), device="cpu", dtype="float32")
+    checkpoint = open_checkpoint(str(folder), Placement(device="cpu", dtype="float32"))
     request = Request(["the king"], Sampling(), Limits(3, checkpoint.eos_ids), seed=1)
     writing = Writing(checkpoint.engine, checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab)
     for _ in writing:
@@ -212,7 +213,9 @@ def _write_kept(folder: Path) -> None:
         for cache in (CACHE, "no-cache"):
             with using_cache(folder / cache):
                 try:
-                    engine = open_checkpoint(str(folder), device="cpu", quantize=quantize, to="run").engine
+                    engine = open_checkpoint(
+                        str(folder), Placement(device="cpu", quantize=quantize), inside=False
+                    ).engine
                     answers.append(engine.prefill([[1, 2, 3]], 4))
                 except GptcliError as error:
                     answers.append(error)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.generation.pick.draft import Draft
@@ -165,7 +165,7 @@ def repeated(value: Any, **options: Any) -> Draft:
     toy = SimpleNamespace(engine=ToyEngine(TABLE, 12), tokenizer=GPT2, n_vocab=300, eos_ids=())
     for name, option in options.items():
         setattr(toy, name, option)
-    return replayed(read_record(json.dumps(value), "x.json"), cast(Checkpoint, toy), "x.json")
+    return replayed(read_record(json.dumps(value), "x.json"), cast(OpenCheckpoint, toy), "x.json")
 
 
 @settings(deadline=None, max_examples=30)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.generation.explaining import Explainer, explain
 from gptcli.generation.loop import Limits, Sample, Step, generate, new_samples
 from gptcli.generation.writing import Request, Writing
@@ -76,7 +76,7 @@ def test_nothing_is_lost(values: list[float], k: int, p: float, min_p: float, te
     assert sum(c.probability for c in offered.odds.candidates) == pytest.approx(1)
 
 
-def test_every_token_of_a_real_text(tales: Checkpoint, tales_reference: Any) -> None:
+def test_every_token_of_a_real_text(tales: OpenCheckpoint, tales_reference: Any) -> None:
     sampling = Sampling(temperature=0.8, top_k=40)
     (sample,) = new_samples([tales.tokenizer.encode("Once upon a time there was a")])
     steps = generate(tales.engine, [sample], sampling, Limits(12), seed=1, n_vocab=tales.n_vocab)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import GptcliError, InputError
 from gptcli.generation.loop import Limits, Overflow, Sample, generate, new_samples
 from gptcli.model.torch_engine import TorchEngine
@@ -77,7 +77,7 @@ def test_fewer_tokens_are_the_start_of_more() -> None:
     assert write([[1]], n=5)[0].ids == write([[1]], n=20)[0].ids[:5]
 
 
-def test_bundled_model_writes_the_same_alone_in_a_batch_and_streaming(tales: Checkpoint) -> None:
+def test_bundled_model_writes_the_same_alone_in_a_batch_and_streaming(tales: OpenCheckpoint) -> None:
     sampling = Sampling(temperature=0.8, top_k=40)
     prompts = [
         tales.tokenizer.encode(text) for text in ("Once upon a time", "The", "A long, long prompt about an owl:")

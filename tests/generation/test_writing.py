@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.generation.loop import Limits
 from gptcli.generation.writing import Request, Writing, with_logit_bias
@@ -19,7 +19,7 @@ GPT2 = gpt2_tokenizer()
 BYTES = {bytes([byte]): byte for byte in range(256)}
 
 
-def written(tales: Checkpoint, prompts: Sequence[str], n: int = 30, **options: Any) -> Writing:
+def written(tales: OpenCheckpoint, prompts: Sequence[str], n: int = 30, **options: Any) -> Writing:
     sampling = options.pop("sampling", Sampling(temperature=0.8, top_k=40))
     limits = Limits(n, options.pop("eos", tales.eos_ids))
     made = Writing(
@@ -73,14 +73,14 @@ def test_biases_that_cannot_be_are_refused(entry: str, said: str) -> None:
         with_logit_bias(Sampling(), GPT2, [entry])
 
 
-def test_a_bias_reaches_the_text(tales: Checkpoint) -> None:
+def test_a_bias_reaches_the_text(tales: OpenCheckpoint) -> None:
     sampling = with_logit_bias(Sampling(temperature=0.8), tales.tokenizer, [" dragon=+1e40"])
     assert written(tales, ["A"], n=3, sampling=sampling).completions[0].stream.text == " dragon dragon dragon"
     forbidden = with_logit_bias(Sampling(temperature=0), tales.tokenizer, [" upon=-inf"])
     assert not written(tales, ["Once"], n=3, sampling=forbidden).completions[0].stream.text.startswith(" upon")
 
 
-def test_stop_texts_across_tokens(tales: Checkpoint) -> None:
+def test_stop_texts_across_tokens(tales: OpenCheckpoint) -> None:
     plain = written(tales, ["Once upon a time"]).completions[0].stream.text
     middle = plain[20:31]  # begins and ends inside words
     assert plain.find(middle) == 20
@@ -89,13 +89,13 @@ def test_stop_texts_across_tokens(tales: Checkpoint) -> None:
     assert len(stopped.sample.ids) < 30
 
 
-def test_the_text_is_that_of_the_new_ids(tales: Checkpoint) -> None:
+def test_the_text_is_that_of_the_new_ids(tales: OpenCheckpoint) -> None:
     for completion in written(tales, ["Once upon a time", "The"], num_samples=2).completions:
         assert completion.stream.text == tales.tokenizer.decode(completion.sample.ids)
         assert completion.finish_reason == "length"
 
 
-def test_end_of_text_ends_and_is_not_shown_unless_ignored(tales: Checkpoint) -> None:
+def test_end_of_text_ends_and_is_not_shown_unless_ignored(tales: OpenCheckpoint) -> None:
     sampling = Sampling(temperature=0, logit_bias={50256: 1e6})
     ended = written(tales, ["A"], n=3, sampling=sampling).completions[0]
     assert (ended.stream.text, ended.sample.ids, ended.finish_reason) == ("", [50256], "eos")

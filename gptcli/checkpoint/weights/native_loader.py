@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.checkpoint.families import Blueprint
+from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header, TensorInfo
 from gptcli.checkpoint.files.mapped import map_tensor
 from gptcli.checkpoint.weights.content import Look, changed
+from gptcli.checkpoint.weights.faults import not_finite, too_large
 from gptcli.checkpoint.weights.kept import BrokenKeptError, find
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.weights import Kind, as_float32, is_matrix, why_not
@@ -22,59 +24,73 @@ _STORED = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _KINDS: dict[str, Kind] = {"float16": "F16", "bfloat16": "BF16"}
 
 
-def native_engine(
+def why_not_native(blueprint: Blueprint, header: Header, placement: Placement) -> str | None:
+    """Why the engine in C is not what runs a checkpoint, in a sentence without its full stop; None where it is.
+
+    Args:
+        blueprint: checked against the header.
+        header: of the same checkpoint.
+        placement: where and how it is to run.
+    """
+    why = why_not(blueprint.config)
+    if why is not None:
+        return why
+    if placement.device != "cpu" and not (placement.device == "auto" and no_gpu()):
+        return "the engine in C runs on the CPU only (--device cpu)"
+    if any(part.how == "regrouped" for part in blueprint.tensors.values()):
+        return "the engine in C does not read query, key and value rows that are grouped by head"
+    others = sorted({info.dtype for infos in _parts(blueprint, header).values() for info in infos} - _STORED.keys())
+    return f"the engine in C does not read {', '.join(others)}" if others else None
+
+
+def load_native(
     blueprint: Blueprint,
     header: Header,
+    placement: Placement,
     *,
-    device: str,
-    dtype: str,
-    quantize: Quantize = "none",
-    anew: bool = False,
+    ignore_cache: bool = False,
     notes: list[str] | None = None,
-) -> NativeEngine | None:
-    """The C engine with a checkpoint's weights, or None where it is not what the user wants or cannot do.
+) -> NativeEngine:
+    """The C engine with a checkpoint's weights; only where ``why_not_native`` has no reason against it.
 
     Weights in half precision stay as they are in memory: that is exact, and half the bytes to read.
 
     Args:
         blueprint: checked against the header.
         header: of the same checkpoint.
-        device: ``auto`` or ``cpu``; another one is torch's.
-        dtype: ``auto`` or ``float32`` keep the numbers of the file; ``float16`` and ``bfloat16`` round them.
-        quantize: or keep matrices in 8 or 4 bits.
-        anew: work these out though they be kept in a file.
+        placement: ``auto`` and ``float32`` keep the numbers of the file; ``float16`` and ``bfloat16`` round them, 8 and
+            4 bits quantize matrices.
+        ignore_cache: quantize even where the matrices are kept in the user's cache.
         notes: gets the reason where what is kept cannot be used.
 
     Raises:
-        CheckpointError: the checkpoint's files changed after their headers were read.
+        CheckpointError: the files changed after their headers were read, or a weight holds NaN or infinity.
+        InputError: a weight is too large for float16.
         GptcliError: there is no memory.
     """
-    if why_not(blueprint.config) is not None or not (device == "cpu" or (device == "auto" and no_gpu())):
-        return None
-    parts = {name: [header.tensors[key] for key in part.keys] for name, part in blueprint.tensors.items()}
-    if any(part.how == "regrouped" for part in blueprint.tensors.values()):
-        return None
-    if any(info.dtype not in _STORED for infos in parts.values() for info in infos):
-        return None
+    parts, quantize = _parts(blueprint, header), placement.quantize
     kinds: dict[str, Kind] = {
-        name: kind_of(name, quantize) if quantize != "none" else _KINDS.get(dtype, _widest(infos))
+        name: kind_of(name, quantize) if quantize != "none" else _KINDS.get(placement.dtype, _widest(infos))
         for name, infos in parts.items()
     }
-    if quantize != "none" and not anew:
+    if quantize != "none" and not ignore_cache:
         found = _from_kept(blueprint, header, quantize, kinds, notes)
         if found is not None:
             engine, look = found
             vectors = {name: infos for name, infos in parts.items() if not is_matrix(name)}
-            if not _fill_all(engine, blueprint, vectors, kinds):
-                return None
+            _fill_all(engine, blueprint, vectors, kinds)
             if not look.unchanged():
                 raise changed(look)
             return engine
     engine = NativeEngine(blueprint.config)
-    if not _fill_all(engine, blueprint, parts, kinds):
-        return None
+    _fill_all(engine, blueprint, parts, kinds)
     header.check_unchanged()
     return engine
+
+
+def _parts(blueprint: Blueprint, header: Header) -> dict[str, list[TensorInfo]]:
+    """The stored tensors that each of ours is made of."""
+    return {name: [header.tensors[key] for key in part.keys] for name, part in blueprint.tensors.items()}
 
 
 def _from_kept(
@@ -99,24 +115,25 @@ def _from_kept(
 
 def _fill_all(
     engine: NativeEngine, blueprint: Blueprint, parts: dict[str, list[TensorInfo]], kinds: dict[str, Kind]
-) -> bool:
-    """Give an engine these weights; False where torch's loader has to say what is wrong with one."""
+) -> None:
+    """Give an engine these weights."""
     try:
-        return all(
-            _fill(engine, name, infos, kinds[name], transposed=blueprint.tensors[name].how == "transposed")
-            for name, infos in parts.items()
-        )
+        for name, infos in parts.items():
+            _fill(engine, name, blueprint.tensors[name], infos, kinds[name])
     except MemoryError as error:
         raise engine.no_memory() from error
 
 
-def _fill(engine: NativeEngine, name: str, infos: list[TensorInfo], kind: Kind, *, transposed: bool) -> bool:
-    """Give the engine one weight; False where numbers are too large for ``kind``, or hold NaN or infinity."""
+def _fill(engine: NativeEngine, name: str, part: Part, infos: list[TensorInfo], kind: Kind) -> None:
+    """Give the engine one weight."""
     stored, held = _read(infos)
     rounded = kind == "F16" and held != "F16"
-    if rounded and np.abs(as_float32(stored, held)).max(initial=0) > np.finfo(np.float16).max:
-        return False
-    return engine.fill(name, stored, held, kind, transposed=transposed)
+    if rounded:
+        largest = np.abs(as_float32(stored, held)).max(initial=0)
+        if np.finfo(np.float16).max < largest < np.inf:
+            raise too_large(name, part, "float16")
+    if not engine.fill(name, stored, held, kind, transposed=part.how == "transposed"):
+        raise not_finite(name, part)
 
 
 def no_gpu() -> bool:

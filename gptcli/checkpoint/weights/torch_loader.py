@@ -1,7 +1,7 @@
 """From a folder to a GPT that runs: tensors are memory-mapped, converted one by one, and nothing else is read."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,17 +9,15 @@ from torch.overrides import TorchFunctionMode
 
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header
+from gptcli.checkpoint.weights.faults import not_finite, too_large
 from gptcli.checkpoint.weights.finite import all_finite
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.checkpoint.weights.slices import Files
-from gptcli.errors import CheckpointError, InputError
+from gptcli.errors import InputError
 from gptcli.model.config import GPTConfig
-from gptcli.model.engine import Quantize
 from gptcli.model.gpt import GPT
 from gptcli.model.memory import explained
 from gptcli.model.quantize import dequantized, kind_of
-
-if TYPE_CHECKING:  # torch.distributed takes a while to import, and one process does not need it
-    from gptcli.model.parallel import Group
 
 
 def choose_device(name: str) -> torch.device:
@@ -55,10 +53,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 def load_gpt(
     blueprint: Blueprint,
     header: Header,
-    device: torch.device,
-    dtype: torch.dtype,
-    group: "Group | None" = None,
-    quantize: Quantize = "none",
+    placement: Placement,
     *,
     to_run: bool = False,
 ) -> GPT:
@@ -70,10 +65,9 @@ def load_gpt(
     Args:
         blueprint: checked against the header by ``read_blueprint``.
         header: of the same checkpoint.
-        device, dtype: where and how the model is to run.
-        group: of which this process loads its part only; None loads all.
-        quantize: give matrices the values that they have in 8 or 4 bits. That shows what it does to the model; it is
-            the engine in C that also gets smaller and faster by it.
+        placement: where and how the model is to run. A process of a group loads its part only. In 8 or 4 bits matrices
+            get the values that they have there, which shows what that does to the model; it is the engine in C that
+            also gets smaller and faster by it.
         to_run: whether the command has ``--quantize`` to offer where memory does not suffice.
 
     Returns:
@@ -81,9 +75,12 @@ def load_gpt(
 
     Raises:
         CheckpointError: a file cannot be read or changed meanwhile, or a weight holds NaN or infinity.
-        InputError: a weight is too large for ``dtype``.
+        InputError: the device is not there, or a weight is too large for the precision.
         GptcliError: there is not enough memory.
     """
+    group, quantize = placement.group, placement.quantize
+    device = choose_device(placement.device) if group is None else group.device
+    dtype = choose_dtype(placement.dtype, device)
     with torch.device("meta"), _NoDraws():
         model = GPT(blueprint.config)
     if group is not None:
@@ -135,10 +132,9 @@ def _check_finite(name: str, part: Part, stored: list[Tensor], weight: Tensor) -
     """A NaN or infinity anywhere would reach every logit."""
     if all_finite(weight):
         return
-    keys, dtype = f"{', '.join(part.keys)} ({name})", str(weight.dtype).removeprefix("torch.")
     if all(all_finite(tensor) for tensor in stored):
-        raise InputError(f"{keys} is too large for {dtype}: try --dtype float32 or bfloat16")
-    raise CheckpointError(f"{keys} holds NaN or infinity: the file is broken")
+        raise too_large(name, part, str(weight.dtype).removeprefix("torch."))
+    raise not_finite(name, part)
 
 
 def _assign(model: GPT, weights: Mapping[str, Tensor]) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.cli import options
 from gptcli.errors import InputError
 from gptcli.show.terminal.console import present
@@ -49,7 +50,7 @@ def bench(
     benchmark.use_threads(threads)
     busy = benchmark.busy_processors()
     checkpoint = open_checkpoint(
-        model, device=device.value, dtype=dtype.value, n_head=n_head, quantize=quantize.value, to="run"
+        model, Placement(device=device.value, dtype=dtype.value, quantize=quantize.value), n_head=n_head, inside=False
     )
     notices(checkpoint.notes)
     lengths = benchmark.contexts_for(wanted, checkpoint.engine.n_positions)

@@ -106,7 +106,7 @@ def generate(
     if follows():  # one of torchrun's processes, but not the one that reads and prints
         from gptcli.checkpoint.distributed import follow
 
-        return follow(run.model, device=run.device.value, dtype=run.dtype.value, n_head=run.n_head)
+        return follow(run.model, run.placement(), run.n_head)
 
     from gptcli.sampling.draw import seed_or_drawn
     from gptcli.show.terminal.console import check_save

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.cli.inputs import text_argument, words_argument
 from gptcli.cli.option_groups import grouped
 from gptcli.cli.options import (
@@ -95,7 +96,7 @@ def similarity(
         from gptcli.inspection.contexts import compare_contexts
         from gptcli.show.contexts import draw
 
-        checkpoint = open_checkpoint(name, device=device.value, dtype=dtype.value, n_head=n_head)
+        checkpoint = open_checkpoint(name, Placement(device=device.value, dtype=dtype.value), n_head=n_head)
         found = compare_contexts(checkpoint, texts, metric=metric, neighbors=neighbors, unembedding=vectors.unembedding)
         notices((*checkpoint.notes, *found.notes))
         present(found, lambda: draw(found), as_json=json, save=save)

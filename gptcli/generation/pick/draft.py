@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any, Literal
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.generation.explaining import explain
 from gptcli.generation.loop import Limits, Row, Sample, choose, finish_reason, read_newest, window
@@ -14,7 +14,7 @@ from gptcli.sampling.draw import generator_for
 from gptcli.sampling.filters import Logits
 from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import Tokenizer
-from gptcli.tokenizer.prompt import known, prompt_ids
+from gptcli.tokenizer.prompt import known
 
 # Who chose a token: somebody from the list, somebody by typing it, or the sampler.
 How = Literal["picked", "typed", "drawn"]
@@ -189,7 +189,7 @@ class Draft:
         }
 
 
-def new_draft(checkpoint: Checkpoint, request: Request) -> Draft:
+def new_draft(checkpoint: OpenCheckpoint, request: Request) -> Draft:
     """A draft of a request's only prompt, with nothing added to it yet.
 
     Raises:
@@ -198,7 +198,7 @@ def new_draft(checkpoint: Checkpoint, request: Request) -> Draft:
     if len(request.prompts) != 1:
         raise InputError(f"--pick takes one prompt, and there are {len(request.prompts)}")
     (prompt,) = request.prompts
-    ids = prompt_ids(checkpoint.tokenizer, prompt, bos=request.bos, n_vocab=checkpoint.n_vocab)
+    ids = checkpoint.encode_prompt(prompt, bos=request.bos)
     how = (request.sampling, request.limits)
     return Draft(
         checkpoint.engine, checkpoint.tokenizer, prompt, ids, *how, seed=request.seed, n_vocab=checkpoint.n_vocab

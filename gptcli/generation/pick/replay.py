@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-from gptcli.checkpoint.open import Checkpoint
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.generation.loop import Limits
 from gptcli.generation.pick.draft import Draft, How
@@ -80,7 +80,7 @@ def read_record(text: str, place: str) -> Recorded:
     return Recorded(**taken, sampling=sampling)
 
 
-def replayed(recorded: Recorded, checkpoint: Checkpoint, place: str) -> Draft:
+def replayed(recorded: Recorded, checkpoint: OpenCheckpoint, place: str) -> Draft:
     """Write a record's text again.
 
     Args:
