@@ -132,8 +132,12 @@ def request_headers() -> dict[str, str]:
         InputError: the token is none.
     """
     install()
-    with Watch("the token", _MAX_ANSWER):  # some tokens are renewed now and then
-        token = client().utils.get_token_to_send(None)
+    failed = getattr(client().errors, "OIDCError", ())
+    try:
+        with Watch("the token", _MAX_ANSWER):  # some tokens are renewed now and then
+            token = client().utils.get_token_to_send(None)
+    except failed as error:
+        raise InputError(f"there is no token for the hub: {clipped(str(error))}") from error
     headers = {"User-Agent": f"gptcli/{__version__}"}
     if token is None:
         return headers
