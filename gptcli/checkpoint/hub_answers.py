@@ -66,10 +66,10 @@ def read_listing(text: bytes, revision: str) -> Listing:
         if not isinstance(file, str):
             raise refused("it lists a file without a name")
         if file in sizes:
-            raise refused(f"it lists {clipped(file, 60)!r} twice")
+            raise refused(f"it lists '{clipped(file, 60)}' twice")
         nbytes = sibling.get("size")
         if nbytes is not None and (type(nbytes) is not int or not 0 <= nbytes <= MAX_SIZE):
-            raise refused(f"it lists {clipped(file, 60)!r} with an impossible size")
+            raise refused(f"it lists '{clipped(file, 60)}' with an impossible size")
         if is_plain(file):
             sizes[file] = nbytes
     return Listing(commit, sizes)
