@@ -221,7 +221,7 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[str, Any, Any], str | None]
 def _number(name: str) -> Callable[[str, Any, Any], str]:
     def read(value: str, request: Any, answer: Any) -> str:
         if not _DIGITS.fullmatch(value) or int(value) > MAX_SIZE:
-            raise refused(f"its {name} is no size: {clipped(value, 40)!r}")
+            raise refused(f"its {name} is no size: '{clipped(value, 40)}'")
         return value
 
     return read
@@ -229,7 +229,7 @@ def _number(name: str) -> Callable[[str, Any, Any], str]:
 
 def _commit(value: str, request: Any, answer: Any) -> str:
     if not COMMIT.fullmatch(value):
-        raise refused(f"its X-Repo-Commit is no commit: {clipped(value, 60)!r}")
+        raise refused(f"its X-Repo-Commit is no commit: '{clipped(value, 60)}'")
     return value
 
 
@@ -238,7 +238,7 @@ def _linked_etag(value: str, request: Any, answer: Any) -> str:
     # As the client does it, so that what is judged is what it would use.
     name = value.lstrip("W/").strip('"')
     if not _HASH.fullmatch(name):
-        raise refused(f"its ETag is no hash: {clipped(value, 60)!r}")
+        raise refused(f"its ETag is no hash: '{clipped(value, 60)}'")
     return f'"{name}"'
 
 
@@ -266,11 +266,11 @@ def _location(value: str, request: Any, answer: Any) -> str | None:
         target = request.url.join(value)
         port = target.port or 443
     except (ValueError, TypeError, http_library().InvalidURL):
-        raise refused(f"it redirects to {shown!r}, which is no address") from None
+        raise refused(f"it redirects to '{shown}', which is no address") from None
     if target.scheme not in ("http", "https") or not target.host or target.userinfo or port not in range(1, 65536):
-        raise refused(f"it redirects to {shown!r}, which is no http:// or https:// address")
+        raise refused(f"it redirects to '{shown}', which is no http:// or https:// address")
     if request.url.scheme == "https" and target.scheme != "https":
-        raise refused(f"it redirects from https:// to {shown!r}, where anybody could listen")
+        raise refused(f"it redirects from https:// to '{shown}', where anybody could listen")
     path: str = target.raw_path.decode("ascii")
     stays = (target.scheme, target.host, target.port) == (request.url.scheme, request.url.host, request.url.port)
     # Relative ones stay so: some releases of the client ask no others for a file's metadata.
