@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from gptcli.commands import SETTINGS, Commands
+from gptcli.environment import keep_in_range
 from gptcli.errors import GptcliError
 from gptcli.show.console import notice
 from gptcli.show.text import visible
@@ -180,6 +181,7 @@ def gptcli(
 def main() -> None:
     """The ``gptcli`` command."""
     _prepare_streams()
+    keep_in_range(notice)
     app()
 
 
