@@ -7,13 +7,13 @@ from gptcli.show.pictures import table
 from gptcli.show.text import size, visible
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from rich.text import Text
 
     from gptcli.quantization import KeptFile, Quantized
+    from gptcli.show.rows import Rows
 
 
-def draw_quantized(effects: "Sequence[Quantized]") -> "Table":
+def draw_quantized(effects: "Sequence[Quantized]") -> "Rows":
     """One row for each way to keep the matrices."""
     made = table("--quantize", ">read a token", ">largest logit difference", ">mean", ">same best token")
     for effect in effects:
