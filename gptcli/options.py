@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gptcli.errors import InputError
+from gptcli.show.text import clipped, quoted
 
 
 class Device(str, Enum):
@@ -71,9 +72,26 @@ LookupOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel="Output")]
+
+
+def _can_be_saved(path: Path | None) -> Path | None:
+    """Refuse a file name before the work that would be saved in it."""
+    from gptcli.show.console import check_save
+
+    if path is not None:
+        check_save(path)
+    return path
+
+
 SaveOption = Annotated[
     Path | None,
-    typer.Option("--save", metavar="FILE", help="Also save as .svg, .html or .txt.", rich_help_panel="Output"),
+    typer.Option(
+        "--save",
+        metavar="FILE",
+        callback=_can_be_saved,
+        help="Also save as .svg, .html or .txt.",
+        rich_help_panel="Output",
+    ),
 ]
 TopOption = Annotated[
     int, typer.Option("--top", metavar="N", min=1, help="How many to list.", rich_help_panel="Output")
@@ -144,7 +162,7 @@ def seed_or_drawn(seed: int | None) -> int:
         InputError: it does not fit into 64 bits.
     """
     if seed is not None and not 0 <= seed < 2**64:
-        raise InputError(f"--seed {seed}: it must be from 0 to 2^64 - 1")
+        raise InputError(f"--seed {clipped(str(seed))}: it must be from 0 to 2^64 - 1")
     return int.from_bytes(os.urandom(4), "little") if seed is None else seed
 
 
@@ -207,4 +225,4 @@ def number_list(text: str, option: str, example: str = "0.5,1,2") -> list[float]
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"{option} {text!r}: write a number, or several with commas such as {example}") from None
+        raise InputError(f"{option} {quoted(text)}: write a number, or several with commas such as {example}") from None

@@ -12,6 +12,7 @@ from gptcli.checkpoint.json_text import read_json_object
 from gptcli.checkpoint.names import SHORT_NAMES, HubName, parse_hub_name, similar
 from gptcli.checkpoint.shards import read_header
 from gptcli.errors import CheckpointError, InputError, ModelNotFound
+from gptcli.show.text import clipped
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -109,7 +110,7 @@ def _nothing_called(name: str) -> str:
     near = similar(name, [*bundled_names(), *SHORT_NAMES])
     hint = f"did you mean {' or '.join(near)}? See " if near else ""
     return (
-        f"no model '{name:.200}': it is no folder, no file, and no name that gptcli knows; "
+        f"no model '{clipped(name)}': it is no folder, no file, and no name that gptcli knows; "
         f"{hint or 'try '}'gptcli models list', or owner/name for a model on the hub"
     )
 

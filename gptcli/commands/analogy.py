@@ -9,6 +9,7 @@ from gptcli.inputs import text_argument
 from gptcli.option_groups import grouped
 from gptcli.options import JsonOption, SaveOption, TopOption
 from gptcli.show.console import notices, present
+from gptcli.text_file import MOST_WORDS
 from gptcli.vector_options import (
     CountUnknownOption,
     EmbeddingOptions,
@@ -76,7 +77,7 @@ def analogy(
     from gptcli.embedding.expression import parse
     from gptcli.show.vectors import draw_neighbors
 
-    parsed = parse(text_argument(" ".join(expression) if expression else None, "EXPR"))
+    parsed = parse(text_argument(" ".join(expression) if expression else None, "EXPR", most=MOST_WORDS))
     embedding = vectors.open()
     answer = queries.analogy(
         embedding, parsed, metric=metric, method=method, top=top, restrict=restrict, keep_query=keep_query

@@ -7,6 +7,7 @@ import typer
 from gptcli import options
 from gptcli.errors import InputError
 from gptcli.show.console import notice, notices, present
+from gptcli.show.text import quoted
 
 
 def bench(
@@ -59,7 +60,9 @@ def bench(
 
 
 def _whole_numbers(contexts: str | None) -> list[int] | None:
-    numbers = options.number_list(contexts, "--contexts", "1,100,1000") if contexts is not None else None
-    if numbers is not None and not all(number.is_integer() for number in numbers):
-        raise InputError(f"--contexts {contexts!r}: tokens are counted in whole numbers")
-    return None if numbers is None else [int(number) for number in numbers]
+    if contexts is None:
+        return None
+    numbers = options.number_list(contexts, "--contexts", "1,100,1000")
+    if not all(number.is_integer() for number in numbers):
+        raise InputError(f"--contexts {quoted(contexts)}: tokens are counted in whole numbers")
+    return [int(number) for number in numbers]

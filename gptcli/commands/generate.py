@@ -8,8 +8,9 @@ import typer
 
 from gptcli import options
 from gptcli.errors import InputError
-from gptcli.inputs import prompts_argument, read_text_file
+from gptcli.inputs import prompts_argument
 from gptcli.option_groups import EngineOptions, SamplingOptions, grouped
+from gptcli.text_file import read_text_file
 
 
 class Overflow(str, Enum):
@@ -107,7 +108,6 @@ def generate(
 
         return follow(run.model, device=run.device.value, dtype=run.dtype.value, n_head=run.n_head)
 
-    from gptcli.show.console import check_save
     from gptcli.show.keyboard import check_terminal
 
     # Before the model is loaded: a mistake in an option should be told at once.
@@ -122,8 +122,6 @@ def generate(
     options.belongs("--explain or --pick", given=explain or pick or replay is not None, save=save)
     sampling = choosing.sampling()
     seed = options.seed_or_drawn(choosing.seed)
-    if save is not None:
-        check_save(save)
     if pick:
         check_terminal()
     prompts = [] if replay is not None else prompts_argument(prompt or [], prompts_file)

@@ -9,6 +9,7 @@ from gptcli.inputs import text_argument
 from gptcli.option_groups import grouped
 from gptcli.options import JsonOption, SaveOption, TopOption
 from gptcli.show.console import notices, present
+from gptcli.text_file import MOST_WORDS
 from gptcli.vector_options import (
     EmbeddingOptions,
     KeepQueryOption,
@@ -46,7 +47,7 @@ def neighbors(
     from gptcli.embedding import queries
     from gptcli.show.vectors import draw_neighbors
 
-    text = text_argument(word, "WORD").strip()
+    text = text_argument(word, "WORD", most=MOST_WORDS).strip()
     embedding = vectors.open()
     answer = queries.neighbors(embedding, text, metric=metric, top=top, restrict=restrict, keep_query=keep_query)
     notices(answer.notes)

@@ -7,6 +7,7 @@ import typer
 from gptcli.errors import InputError
 from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, NHeadOption, SaveOption, typed
 from gptcli.show.console import notice, present
+from gptcli.show.text import clipped
 
 
 def params(
@@ -45,7 +46,7 @@ def params(
     from gptcli.show.scoreboard import draw
 
     if name is not None and typed(context, "model"):
-        raise InputError(f"two models, {name} and {model}: name one")
+        raise InputError(f"two models, {clipped(name)} and {clipped(model)}: name one")
     answer = count_parameters(name or model, n_head)
     for note in answer.notes:
         notice(f"note: {note}")

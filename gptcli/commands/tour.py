@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gptcli.options import JsonOption, SaveOption
-from gptcli.show.console import check_save, notice, present, stdout_is_terminal
+from gptcli.show.console import notice, present, stdout_is_terminal
 from gptcli.tour import STOPS, Stop, stops
 
 
@@ -32,8 +32,6 @@ def tour(
     gptcli tour | less -R
     """
     chosen = stops(stop)
-    if save is not None:
-        check_save(save)
     if list_ or (json and save is None):
         from gptcli.show.tour import draw_list
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.errors import InputError
+from gptcli.show.text import clipped
 
 Logits: TypeAlias = NDArray[np.floating]
 Filter: TypeAlias = Callable[[Logits], Logits]
@@ -98,7 +99,8 @@ class Sampling:
         )
         for name, holds, wanted in rules:
             if not holds:
-                raise InputError(f"--{name} {getattr(self, name.replace('-', '_'))}: it must be {wanted}")
+                value = clipped(str(getattr(self, name.replace("-", "_"))))
+                raise InputError(f"--{name} {value}: it must be {wanted}")
 
     def filters(self, seen: Sequence[int]) -> list[tuple[str, Filter]]:
         """The filters that are switched on, by name, in the documented order.

@@ -14,6 +14,7 @@ from gptcli.generation.loop import Limits, Sample, Step, generate, new_samples, 
 from gptcli.generation.sampling import Sampling
 from gptcli.generation.streaming import TextStream
 from gptcli.model.engine import Engine
+from gptcli.show.text import quoted, quoted_few
 from gptcli.tokenizer import Tokenizer
 
 
@@ -230,9 +231,14 @@ def known(tokenizer: Tokenizer, ids: list[int], n_vocab: int | None, what: str =
     """
     unknown = next((token for token in ids if n_vocab is not None and token >= n_vocab), None)
     if unknown is not None:
-        shown = f"{tokenizer.decode([unknown])!r} (id {unknown:,})"
+        shown = f"{quoted(tokenizer.decode([unknown]))} (id {unknown:,})"
         raise InputError(f"{what} holds {shown}, a token of {tokenizer.name} that the model lacks")
     return ids
+
+
+def quoted_tokens(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """The first few tokens of a text, for a message, and how many more there are."""
+    return quoted_few((tokenizer.decode([token]) for token in ids), len(ids))
 
 
 def with_logit_bias(sampling: Sampling, tokenizer: Tokenizer, entries: Sequence[str]) -> Sampling:
@@ -246,11 +252,13 @@ def with_logit_bias(sampling: Sampling, tokenizer: Tokenizer, entries: Sequence[
         text, _, number = entry.rpartition("=")
         bias = _bias(number)
         if not text or bias is None:
-            raise InputError(f"--logit-bias {entry!r}: write TEXT=NUMBER, such as ' dragon=+5' or ' dragon=-inf'")
+            raise InputError(f"--logit-bias {quoted(entry)}: write TEXT=NUMBER, such as ' dragon=+5' or ' dragon=-inf'")
         ids = tokenizer.encode(text, special=True)
         if len(ids) != 1:
-            pieces = ", ".join(repr(tokenizer.decode([token])) for token in ids)
-            raise InputError(f"--logit-bias {entry!r}: {text!r} is {len(ids)} tokens ({pieces}), and has to be one")
+            raise InputError(
+                f"--logit-bias {quoted(entry)}: the text is {len(ids):,} tokens ({quoted_tokens(tokenizer, ids)}), and "
+                "has to be one"
+            )
         biases[ids[0]] = bias
     return replace(sampling, logit_bias=biases)
 
