@@ -117,6 +117,50 @@ def _advice(
     return f"out of memory on {device}: {dtype} takes {takes}{held}; what takes less: {'; '.join(ways)}"
 
 
+def free_memory() -> int | None:
+    """The memory that this process may still take, in bytes: what the machine, the container and its limits leave.
+
+    None where the system does not say.
+    """
+    left = [_free_here(), _free_in_container(), _free_of_address_space()]
+    return min((each for each in left if each is not None), default=None)
+
+
+def _free_here() -> int | None:
+    lines = _lines(Path("/proc/meminfo"))
+    return sum(1024 * int(lines[name].split()[0]) for name in ("MemAvailable", "SwapFree")) if lines else None
+
+
+def _free_in_container() -> int | None:
+    """What the control group leaves (version 2, as a container sees its own)."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        most, held = ((group / f"memory.{name}").read_text().strip() for name in ("max", "current"))
+    except OSError:
+        return None
+    return max(int(most) - int(held), 0) if most.isdecimal() else None
+
+
+def _free_of_address_space() -> int | None:
+    """What ``ulimit -v`` leaves."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit, lines = resource.getrlimit(resource.RLIMIT_AS)[0], _lines(Path("/proc/self/status"))
+    if limit == resource.RLIM_INFINITY or not lines:
+        return None
+    return max(limit - 1024 * int(lines["VmSize"].split()[0]), 0)
+
+
+def _lines(path: Path) -> dict[str, str]:
+    """``name: value`` lines; none where there is no such file."""
+    try:
+        return dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+    except OSError:
+        return {}
+
+
 def peak_memory() -> int | None:
     """The most memory this process has held, in bytes; None where the system does not say."""
     status = Path("/proc/self/status")

@@ -7,13 +7,14 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Any
 
 from gptcli.errors import InputError
-from gptcli.generation.loop import Limits, Sample, Step, generate, new_samples, window
+from gptcli.generation.loop import Limits, Sample, Step, each_sample, generate, window
 from gptcli.generation.sampling import Sampling
 from gptcli.generation.streaming import TextStream
-from gptcli.model.engine import Engine
+from gptcli.model.engine import Engine, rows_at_once
 from gptcli.show.text import quoted, quoted_few
 from gptcli.tokenizer import Tokenizer
 
@@ -106,6 +107,9 @@ class Clock:
 class Writing:
     """The continuations of a request. Iterate over it to have them written.
 
+    They are written side by side, as many at a time as there is memory for; the others follow in their order. What a
+    continuation says does not depend on which others are written with it.
+
     Args:
         engine: the model.
         tokenizer: its tokenizer.
@@ -114,8 +118,10 @@ class Writing:
         load_s: how long the model took to load, for the timings.
 
     Attributes:
-        completions: by prompt, then by sample; they grow as the iteration goes on, and keep what they have when it is
-            left early.
+        completions: those at hand, by prompt, then by sample; they grow as the iteration goes on, keep what they have
+            when it is left early, and make room for the next when all of them are done.
+        prompt_tokens: how many tokens all prompts have.
+        slid: whether a text outgrew the context, of those that are done.
         clock: when things happened.
         tokenizer, request: as given.
         n_positions: the context length.
@@ -134,13 +140,20 @@ class Writing:
         self.tokenizer, self.request = tokenizer, request
         self.n_positions = engine.n_positions
         ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
-        for prompt in ids:  # a prompt that does not fit should be told before anything is shown
-            window(prompt, engine.n_positions, request.limits.overflow)
-        self.completions = [
-            _completion(request.prompts[sample.prompt], sample, tokenizer, request.stops)
-            for sample in new_samples(ids, request.num_samples, scored=request.scored)
-        ]
+        # A prompt that does not fit should be told before anything is shown.
+        longest = max(len(window(prompt, engine.n_positions, request.limits.overflow)) for prompt in ids)
+        self.prompt_tokens, self.slid = sum(map(len, ids)), False
+        self._at_once = rows_at_once(engine, min(longest + request.limits.max_new_tokens, engine.n_positions))
+        self._waiting = each_sample(ids, request.num_samples, scored=request.scored)
+        self.completions = self._next()
         self.clock = Clock(load_s)
+
+    def _next(self) -> list[Completion]:
+        """As many of those that are left as can be written at once."""
+        return [
+            _completion(self.request.prompts[sample.prompt], sample, self.tokenizer, self.request.stops)
+            for sample in islice(self._waiting, self._at_once)
+        ]
 
     @property
     def guessed(self) -> int | None:
@@ -149,6 +162,19 @@ class Writing:
 
     def __iter__(self) -> Iterator[Piece]:
         """Write; the last piece of a completion has all of its text out."""
+        return chain.from_iterable(self.batches())
+
+    def batches(self) -> Iterator[Iterator[Piece]]:
+        """Write some texts after the others; ``completions`` are those that come next."""
+        self.clock.started = time.perf_counter()
+        following = self.completions
+        while following:
+            self.completions = following
+            yield self._pieces()
+            self.slid = self.slid or any(completion.sample.slid for completion in self.completions)
+            following = self._next()
+
+    def _pieces(self) -> Iterator[Piece]:
         by_sample = {id(completion.sample): completion for completion in self.completions}
         fresh: dict[int, str] = {}
 
@@ -166,7 +192,6 @@ class Writing:
             n_vocab=self._n_vocab,
             stopped=stopped,
         )
-        self.clock.started = time.perf_counter()
         for step in steps:
             self.clock.tick()
             completion = by_sample[id(step.sample)]

@@ -42,6 +42,24 @@ class Engine(Protocol):
         """Keep these rows of the batch, in this order; one row may be named more than once."""
 
 
+# Rows of a batch at most: more make nothing quicker, and the first text should not wait for thousands.
+_MOST_ROWS = 128
+
+
+def rows_at_once(engine: Engine, capacity: int) -> int:
+    """How many rows of this capacity one batch should have, by the memory that is free; at least one.
+
+    An engine that knows what a row takes says so with ``row_bytes(capacity)`` and ``free_bytes()``; of one that does
+    not, nothing but the number is bounded.
+    """
+    takes, free = getattr(engine, "row_bytes", None), getattr(engine, "free_bytes", None)
+    available = free() if free is not None else None
+    if takes is None or available is None:
+        return _MOST_ROWS
+    fitting: int = available // (2 * takes(capacity))
+    return max(min(fitting, _MOST_ROWS), 1)
+
+
 class SharedEngine(Engine, Protocol):
     """An engine of which there may be several with the same weights."""
 

@@ -6,7 +6,7 @@ and are handed out only as far as the caller really chooses what was guessed. So
 """
 
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,12 @@ class LookupEngine:
     def n_positions(self) -> int:
         """The context length in tokens."""
         return self._engine.n_positions
+
+    def __getattr__(self, name: str) -> Any:
+        """What a row takes, where the engine can tell."""
+        if name in ("row_bytes", "free_bytes"):
+            return getattr(self._engine, name)
+        raise AttributeError(name)
 
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""

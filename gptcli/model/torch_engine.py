@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gptcli.memory import explained
+from gptcli.memory import cached, explained, free_memory
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.gpt import GPT
 
@@ -33,6 +33,20 @@ class TorchEngine:
     def n_positions(self) -> int:
         """The context length in tokens."""
         return self.model.config.n_positions
+
+    def row_bytes(self, capacity: int) -> int:
+        """What a row of a batch takes: its cache, again while rows are selected, activations, and its logits."""
+        config, weight = self.model.config, self.model.wte.weight
+        activations = 4 * min(capacity, self._PIECE) * (config.mlp_width + 4 * config.n_embd)
+        numbers = 2 * cached(config, 1, capacity) + activations
+        return weight.element_size() * numbers + 4 * 4 * config.vocab_size
+
+    def free_bytes(self) -> int | None:
+        """The memory that is left for batches, where that can be told."""
+        device = self.model.wte.weight.device
+        if device.type == "cuda":
+            return int(torch.cuda.mem_get_info(device)[0])
+        return free_memory() if device.type == "cpu" else None
 
     @torch.inference_mode()
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.errors import GptcliError
-from gptcli.memory import out_of_memory_in_c
+from gptcli.memory import cached, free_memory, out_of_memory_in_c
 from gptcli.model.config import GPTConfig
 from gptcli.model.native.library import BEST, address, library
 from gptcli.model.native.weights import (
@@ -153,6 +153,14 @@ class NativeEngine:
     def n_positions(self) -> int:
         """The context length in tokens."""
         return self.config.n_positions
+
+    def row_bytes(self, capacity: int) -> int:
+        """What a row of a batch takes: its cache, twice more while rows are selected, and its logits."""
+        return 3 * 4 * cached(self.config, 1, capacity) + 4 * 4 * self.config.vocab_size
+
+    def free_bytes(self) -> int | None:
+        """The memory that is left for batches."""
+        return free_memory()
 
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
