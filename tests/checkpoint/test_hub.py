@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from huggingface_hub import constants, file_download
+from huggingface_hub import constants, file_download, get_session
 from safetensors.numpy import save
 
 from gptcli.checkpoint.files.shards import read_header
@@ -154,6 +154,32 @@ def test_renamed_repository_is_followed(hub: Hub, name: str) -> None:
     hub.add("new/home", MODEL)
     hub.moved[REPO] = "new/home"
     assert (find(name).folder / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_small_files_are_followed_to_another_path(hub: Hub) -> None:
+    """Though neither the redirect's ETag nor its length are those of the file."""
+    hub.add(REPO, MODEL)
+    hub.keeps_small_files_elsewhere = True
+    folder = find(REPO).folder
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == MODEL
+    assert f"/api/resolve-cache/{REPO}/resolve/{folder.name}/config.json" in hub.asked("HEAD")
+
+
+def test_a_file_that_arrives_with_other_bytes_is_refused(hub: Hub) -> None:
+    hub.add(REPO, MODEL)
+    other = WEIGHTS[:-1] + b"\1"
+    hub.faults.append(Fault(sha256(WEIGHTS).hexdigest(), body=other))
+    with pytest.raises(GptcliError, match="arrived with other bytes than its SHA-256 says"):
+        find(REPO)
+    assert (find(REPO).folder / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_the_client_is_left_as_it_is_for_others_in_this_process(hub: Hub) -> None:
+    """What is checked for gptcli is not checked for whoever else uses the client."""
+    hub.add(REPO, MODEL)
+    find(REPO)
+    answer = get_session().head(f"{hub.url}/{REPO}/resolve/main/model.safetensors", follow_redirects=False)
+    assert "x-xet-hash" in answer.headers
 
 
 def test_connection_cut_midway_is_resumed(hub: Hub, naps: list[float], capsys: pytest.CaptureFixture[str]) -> None:

@@ -213,7 +213,7 @@ def _header(rng: random.Random, files: Files, links: dict[str, str]) -> None:
     action = rng.random()
     if action < 0.12:
         length = rng.choice((0, 1, 2**64 - 1, 2**63, 10**8, 10**8 + 1, length + 1, length - 1, len(data)))
-        files[name] = struct.pack("<Q", max(length, 0)) + data[8:]
+        files[name] = struct.pack("<Q", min(max(length, 0), 2**64 - 1)) + data[8:]
         return
     if action < 0.2:
         body = rng.choice((body[:-1], body + b"\0", body[: len(body) // 2], b"", body * 2))
@@ -254,7 +254,7 @@ def _entries(rng: random.Random, entries: dict[str, Any]) -> dict[str, Any]:
         entry["shape"] = rng.choice((shape[::-1], [*shape, 1], [2**32, 2**32], [0], [], [1] * 1000, [*shape, 0], [-1]))
     elif action == 3:
         other = entries[rng.choice(names)]
-        entry = {**entry, "data_offsets": other["data_offsets"]} if isinstance(other, dict) else entry
+        entry = {**entry, "data_offsets": other.get("data_offsets")} if isinstance(other, dict) else entry
     elif action == 4:
         return {**entries, any_text(rng): entry}
     elif action == 5:
@@ -299,6 +299,62 @@ def _index(rng: random.Random, files: Files, links: dict[str, str]) -> None:
         files[name] = _write_tree(rng, _change_tree(rng, index))
 
 
+def _answer(rng: random.Random, files: Files, links: dict[str, str]) -> None:
+    """An answer of a hub with one of its headers told otherwise, or another status, or to another request."""
+    name = _pick("answer", rng, files)
+    answer = _parsed(files[name])
+    if not isinstance(answer, dict) or not isinstance(answer.get("headers"), dict) or not answer["headers"]:
+        return
+    headers, action = dict(answer["headers"]), rng.random()
+    header = rng.choice(sorted(headers))
+    if action < 0.15:
+        answer = {**answer, "status": rng.choice((200, 206, 302, 307, 404, 429, 503, 100, 204, 304, 600, 999))}
+    elif action < 0.25:
+        answer = {**answer, "method": rng.choice(("HEAD", "GET"))}
+    elif action < 0.35:
+        answer = {**answer, "range": rng.choice((None, "bytes=0-97", "bytes=5-", "bytes=-5", "bytes=9-1", "x"))}
+    elif action < 0.5:
+        del headers[header]
+    elif action < 0.6:
+        headers[header] = headers[rng.choice(sorted(headers))]
+    elif action < 0.8:
+        headers[header] = rng.choice(HEADERS)
+    else:
+        headers[header] = any_text(rng)
+    files[name] = json.dumps({**answer, "headers": headers}).encode()
+
+
+# What a header may be said to be.
+HEADERS = (
+    *(
+        "../../../x",
+        "/etc/passwd",
+        '"/x/y.pth"',
+        "W/W/x",
+        "a" * 40,
+        '"' + "A" * 40 + '"',
+        "b" * 64,
+        "..",
+        "",
+        " ",
+        "\x00",
+    ),
+    *(
+        "-1",
+        "+1",
+        "1_0",
+        "0x10",
+        "\u0663",
+        "9" * 30,
+        "9" * 5_000,
+        "1e9",
+        "bytes 0-97/*",
+        "bytes 0-97/1",
+        "bytes 9-1/99",
+    ),
+    *("file:///etc/passwd", "http://hub.example/", "//other.example/x", "/x", "x", "?", "#", "https://", "http://[::"),
+    *("https://a:b@x/", "https://x:99999/", "https://x:-1/", "javascript:x", "https://" + "a" * 300 + "/", "\\\\x\\y"),
+)
 LINKS = ("/etc/passwd", "../../../../etc/passwd", "/dev/zero", "nowhere", "/dev/stdin")
 PLACES = ("/etc/passwd", "../x.safetensors", "..", ".", "", "a/b.safetensors", "C:\\x", "config.json", "x" * 5000, "\0")
 
@@ -346,6 +402,8 @@ _BELONGS: dict[str, Callable[[str], bool]] = {
     "config": lambda name: name == "config.json",
     "tokenizer": lambda name: name in _TOKENIZER_FILES,
     "declared": lambda name: name in _DECLARED,
+    "listing": lambda name: name == "listing.json",
+    "answer": lambda name: name == "answer.json",
     "bytes": lambda name: True,
 }
 # Name -> the mutator and how often it is drawn.
@@ -356,5 +414,7 @@ KINDS: dict[str, tuple[Callable[[random.Random, Files, dict[str, str]], None], i
     "config": (_config, 5),
     "tokenizer": (_json_file("tokenizer"), 6),
     "declared": (_json_file("declared"), 1),
+    "listing": (_json_file("listing"), 2),
+    "answer": (_answer, 3),
     "bytes": (_bytes, 3),
 }

@@ -40,6 +40,7 @@ def write_seeds(folder: Path) -> list[Path]:
         ("openai-gpt", lambda place: _model(place, "openai-gpt", _word_tokenizer)),
         ("vectors", _vectors),
         ("gpt2-kept", _with_kept),
+        ("hub", _hub),
     ]
     places = []
     for name, make in makers:
@@ -141,6 +142,30 @@ def _without_config(place: Path) -> None:
     reference(config).save_pretrained(place)
     (place / "config.json").unlink()
     _gpt2_tokenizer(place)
+
+
+def _hub(place: Path) -> None:
+    """What a hub answers about a model: the list of its files, the headers of an answer, and the start of a file."""
+    _without_config(place)
+    nbytes, commit, digest = (place / "model.safetensors").stat().st_size, "a" * 40, "b" * 64
+    siblings = [{"rfilename": "config.json", "size": 98}, {"rfilename": "model.safetensors", "size": nbytes}]
+    about = {"tags": ["text-generation"], "cardData": {"license": "mit", "values": [-1, 0.5]}, "private": False}
+    (place / "listing.json").write_text(json.dumps({"id": "o/m", "sha": commit, "siblings": siblings, **about}))
+    headers = {
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Length": "98",
+        "Content-Range": f"bytes 0-97/{nbytes}",
+        "ETag": f'W/"{commit}"',
+        "X-Linked-Etag": f'"{digest}"',
+        "X-Linked-Size": str(nbytes),
+        "X-Repo-Commit": commit,
+        "Location": f"https://storage.example/{digest}?signature=x",
+        "Retry-After": "7",
+        "X-Error-Code": "EntryNotFound",
+        "X-Error-Message": "Entry not found",
+    }
+    request = {"method": "GET", "url": "https://hub.example/o/m/resolve/main/config.json", "range": "bytes=0-97"}
+    (place / "answer.json").write_text(json.dumps({"status": 206, "headers": headers, **request}))
 
 
 def _vectors(place: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gptcli.checkpoint.families import read_blueprint
 from gptcli.checkpoint.files.shards import read_header
+from gptcli.checkpoint.hub.answers import read_listing
 from gptcli.checkpoint.source import find
 from gptcli.errors import GptcliError
 from gptcli.tokenizer import tokenizer_for
@@ -61,6 +62,11 @@ def _tokenizer(folder: Path) -> None:
         tokenizer.decode(ids)
 
 
+def _listing(folder: Path) -> None:
+    listing = read_listing((folder / "listing.json").read_bytes(), "main")
+    assert all((folder / file).parent == folder for file in listing.sizes)
+
+
 def _only_header(data: bytes) -> bytes:
     return data[: 8 + struct.unpack("<Q", data[:8])[0] + 64]
 
@@ -69,5 +75,6 @@ TARGETS = {
     "header": Target("model.safetensors", _header, _only_header),
     "index": Target("model.safetensors.index.json", _index),
     "config": Target("config.json", _config),
+    "listing": Target("listing.json", _listing),
     "tokenizer": Target("tokenizer.json", _tokenizer),
 }

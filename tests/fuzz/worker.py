@@ -7,6 +7,7 @@ limits, so that nothing that hangs or eats can talk its way out: 10 seconds of p
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -22,8 +23,12 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
-from gptcli.checkpoint.files.header import Header
+from gptcli.checkpoint.files.header import Header, header_length, parse_header
 from gptcli.checkpoint.files.shards import read_header
+from gptcli.checkpoint.hub import check as hub_check
+from gptcli.checkpoint.hub.answers import read_listing
+from gptcli.checkpoint.hub.client import http_library
+from gptcli.checkpoint.hub.watch import Watch
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.checkpoint.source import find
 from gptcli.checkpoint.weights.kept import KINDS
@@ -55,6 +60,7 @@ def main() -> None:
     seeds, scratch = read_seeds(Path(sys.argv[1])), Path(sys.argv[2])
     torch.set_num_threads(1)
     os.environ["GPTCLI_CACHE"] = str(scratch / "no-cache")
+    http_library()
     examine(scratch)  # what is imported on first use is imported before memory is measured
     for line in sys.stdin:
         mutant = make(int(line), seeds)
@@ -98,7 +104,7 @@ def examine(folder: Path) -> dict[str, Any]:
         what went wrong, a traceback perhaps.
     """
     opened = refused = 0
-    ways = (_describe, _tokenize, _write, _look_up, *((_write_kept,) if (folder / CACHE).is_dir() else ()))
+    ways = (_describe, _tokenize, _write, _look_up, _believe, *((_write_kept,) if (folder / CACHE).is_dir() else ()))
     for way in ways:
         try:
             way(folder)
@@ -230,6 +236,72 @@ def _look_up(folder: Path) -> None:
     embedding = open_embedding(str(folder))
     embedding.vector(embedding.vocabulary.rows("king"))
     embedding.vocabulary.name(embedding.matrix.shape[0] - 1)
+
+
+def _believe(folder: Path) -> None:
+    """Take it for what a hub answered, as ``gptcli params`` does of a model there."""
+    if not (folder / "answer.json").is_file() or not (folder / "listing.json").is_file():
+        return
+    refused: list[GptcliError] = []
+    for work in (_believe_list, _believe_start, _believe_headers):
+        try:
+            work(folder)
+        except GptcliError as error:
+            refused.append(error)
+            if fault := _unclear(str(error), folder):
+                raise Finding(f"{work.__name__}: {fault}") from error
+    if refused:
+        raise refused[0]
+
+
+def _believe_list(folder: Path) -> None:
+    listing = read_listing((folder / "listing.json").read_bytes(), "main")
+    if not hub_check.COMMIT.fullmatch(listing.commit):
+        raise Finding(f"a commit that is none: {listing.commit!r}")
+    for file, nbytes in listing.sizes.items():
+        if (folder / file).parent != folder or file in ("", ".", ".."):
+            raise Finding(f"a file that lies elsewhere: {file!r}")
+        if nbytes is not None and (type(nbytes) is not int or nbytes < 0):
+            raise Finding(f"a size that is none: {nbytes!r}")
+
+
+def _believe_start(folder: Path) -> None:
+    data = (folder / "model.safetensors").read_bytes() if (folder / "model.safetensors").is_file() else b""
+    length = header_length(data, folder / "model.safetensors", len(data))
+    parse_header(data[8 : 8 + length], folder / "model.safetensors", len(data))
+
+
+def _believe_headers(folder: Path) -> None:
+    http = http_library()
+    try:
+        told = json.loads((folder / "answer.json").read_bytes())
+        asked = {} if told["range"] is None else {"Range": told["range"]}
+        request = http.Request(told["method"], told["url"], headers=asked)
+        headers = [(name.encode(), text.encode("utf-8", "surrogatepass")) for name, text in told["headers"].items()]
+        answer = http.Response(told["status"], headers=headers, request=request)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, http.InvalidURL):
+        return  # nothing that the HTTP library would hand on
+    watch = Watch("it", 1_000)
+    seen, limit = hub_check.check(request, answer, watch)
+    if limit > watch.at_most:
+        raise Finding(f"a body of {limit} bytes is let through")
+    for name, text in seen:
+        form = FORMS.get(name)
+        if not text.isascii() or not text.isprintable() or (form and not re.fullmatch(form, text)):
+            raise Finding(f"{name}: {text!r} is let through")
+
+
+# What the client may see of the headers that it goes by.
+FORMS = {
+    "etag": '"([0-9a-f]{40}|[0-9a-f]{64})"',
+    "x-linked-etag": '"([0-9a-f]{40}|[0-9a-f]{64})"',
+    "x-repo-commit": "[0-9a-f]{40}",
+    "content-length": "[0-9]{1,16}",
+    "x-linked-size": "[0-9]{1,16}",
+    "content-range": "bytes [0-9]+-[0-9]+/[0-9]+",
+    "retry-after": "[0-9]{1,6}",
+    "location": r"https://[^/@]+(/.*|\?.*)?|/[^/].*|/",
+}
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from gptcli import __version__
+from gptcli.checkpoint.hub.check import COMMIT, MAX_SIZE, refused
 from gptcli.checkpoint.hub.client import client
-from gptcli.checkpoint.hub.guard import COMMIT, MAX_SIZE, install, refused
+from gptcli.checkpoint.hub.guard import install
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.checkpoint.hub.watch import Watch
 from gptcli.errors import CheckpointError, InputError
@@ -66,10 +67,10 @@ def read_listing(text: bytes, revision: str) -> Listing:
         if not isinstance(file, str):
             raise refused("it lists a file without a name")
         if file in sizes:
-            raise refused(f"it lists {clipped(file, 60)!r} twice")
+            raise refused(f"it lists '{clipped(file, 60)}' twice")
         nbytes = sibling.get("size")
         if nbytes is not None and (type(nbytes) is not int or not 0 <= nbytes <= MAX_SIZE):
-            raise refused(f"it lists {clipped(file, 60)!r} with an impossible size")
+            raise refused(f"it lists '{clipped(file, 60)}' with an impossible size")
         if is_plain(file):
             sizes[file] = nbytes
     return Listing(commit, sizes)
@@ -132,8 +133,12 @@ def request_headers() -> dict[str, str]:
         InputError: the token is none.
     """
     install()
-    with Watch("the token", _MAX_ANSWER):  # some tokens are renewed now and then
-        token = client().utils.get_token_to_send(None)
+    failed = getattr(client().errors, "OIDCError", ())
+    try:
+        with Watch("the token", _MAX_ANSWER):  # some tokens are renewed now and then
+            token = client().utils.get_token_to_send(None)
+    except failed as error:
+        raise InputError(f"there is no token for the hub: {clipped(str(error))}") from error
     headers = {"User-Agent": f"gptcli/{__version__}"}
     if token is None:
         return headers

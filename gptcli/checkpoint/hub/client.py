@@ -50,12 +50,12 @@ def _check_environment() -> None:
         value = os.environ.get(name)
         if value is not None and not re.fullmatch(r"\s*[0-9]{1,6}\s*", value, re.ASCII):
             raise InputError(
-                f"{name}={clipped(value)!r} in the environment is no number of seconds: set one, or unset it"
+                f"{name}='{clipped(value)}' in the environment is no number of seconds: set one, or unset it"
             )
     address = os.environ.get("HF_ENDPOINT")
     if address is not None and not _is_address(address):
         raise InputError(
-            f"HF_ENDPOINT={clipped(address)!r} in the environment is no http:// or https:// address: correct it, or "
+            f"HF_ENDPOINT='{clipped(address)}' in the environment is no http:// or https:// address: correct it, or "
             "unset it"
         )
 
