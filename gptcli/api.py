@@ -252,7 +252,7 @@ def _writing(checkpoint: "OpenCheckpoint", prompt: str, **settings: Any) -> "Wri
     if count < 0:
         raise InputError(f"max_new_tokens={count}: it must be 0 or more")
     if overflow not in get_args(Overflow):
-        raise InputError(f"overflow={overflow!r}: it must be one of {', '.join(get_args(Overflow))}")
+        raise InputError(f"overflow={overflow!r:.80}: it must be one of {', '.join(get_args(Overflow))}")
     limits = Limits(count, eos_ids, overflow)
     seed = seed_or_drawn(settings.pop("seed", None))
     stops, bos = settings.pop("stop", ()), settings.pop("bos", False)

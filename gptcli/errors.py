@@ -50,7 +50,14 @@ class ExpressionError(InputError):
         position: index of the offending character in ``expression``.
     """
 
+    # Characters that are shown to either side of the place.
+    _AROUND = 100
+
     def __init__(self, message: str, expression: str, position: int) -> None:
         self.expression = expression
         self.position = position
-        super().__init__(f"{message}\n  {expression}\n  {' ' * position}^")
+        start = max(position - self._AROUND, 0)
+        before = ("…" if start else "") + expression[start:position]
+        behind = expression[position : position + self._AROUND]
+        more = "…" if len(expression) > position + self._AROUND else ""
+        super().__init__(f"{message}\n  {before}{behind}{more}\n  {' ' * len(before)}^")

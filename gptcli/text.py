@@ -4,12 +4,17 @@ Prompts, tokens, vocabularies, file names and metadata come from strangers. On a
 obeyed: control characters, escape sequences and characters that reorder the line are written out as escapes.
 """
 
+import re
 import unicodedata
+from collections.abc import Iterable
+from itertools import accumulate, islice
 
 # Format characters (category Cf) that only join emoji or shape letters, and do not reorder or hide text.
 _HARMLESS_FORMAT = frozenset("\u200c\u200d")
 _SPACE = "·"
 _NEWLINE = "⏎"
+# Characters of a text that a message quotes, and of a message.
+QUOTED, MESSAGE = 200, 1500
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -43,11 +48,49 @@ def visible(text: str, keep: str = "\n\t") -> str:
     return "".join(c if c in keep or _is_safe(c) else _escape(c) for c in text)
 
 
-def clipped(text: str, limit: int = 200) -> str:
-    """A name on one line, visible, and cut where it goes on without end."""
-    if len(text) <= limit:
-        return visible(text, keep="")
-    return f"{visible(text[:limit], keep='')}… ({len(text):,} characters)"
+def clipped(text: str, limit: int = QUOTED) -> str:
+    """A text as messages quote it: on one line, visible, and cut where it takes more than so many characters."""
+    start = _start(text, limit)
+    return visible(start, keep="") + _cut(text, start)
+
+
+def quoted(text: str, limit: int = QUOTED) -> str:
+    """The same between quotation marks, as Python writes a string."""
+    start = _start(text, limit)
+    return repr(start) + _cut(text, start)
+
+
+def quoted_few(texts: Iterable[str], count: int, most: int = 8) -> str:
+    """The first few of ``count`` texts, each between quotation marks, and how many more there are."""
+    more = f" and {count - most:,} more" if count > most else ""
+    return " ".join(quoted(text, 40) for text in islice(texts, most)) + more
+
+
+def _start(text: str, limit: int) -> str:
+    """As much of a text as is no longer than ``limit`` once it is visible."""
+    start = text[:limit]
+    ends = accumulate(len(visible(character, keep="")) for character in start)
+    return start if start.isprintable() else start[: sum(end <= limit for end in ends)]
+
+
+def _cut(text: str, start: str) -> str:
+    return "" if len(start) == len(text) else f"… ({len(text):,} characters)"
+
+
+def shortened(message: str, limit: int = MESSAGE) -> str:
+    """A message that is no longer than ``limit``: words that never end are cut in their middle, then all of it.
+
+    Whoever makes a message cuts what it quotes (``clipped``); this is for what nobody thought of. The beginning says
+    what is wrong and the end what to try, so both stay.
+    """
+    if len(message) <= limit:
+        return message
+    message = re.sub(rf"\S{{{QUOTED + 1},}}", lambda word: _without_middle(word[0], QUOTED), message)
+    return message if len(message) <= limit else _without_middle(message, limit)
+
+
+def _without_middle(text: str, limit: int) -> str:
+    return f"{text[: limit // 2]}…{text[len(text) - limit // 2 + 1 :]}"
 
 
 def token_text(data: bytes) -> str:

@@ -37,6 +37,12 @@ class ToyEngine:
         self.calls.append("step")
         return self._logits()
 
+    def row_bytes(self, capacity: int) -> int:
+        return 0
+
+    def free_bytes(self) -> int | None:
+        return None
+
     def refill(self, row: int, ids: Sequence[int]) -> None:
         assert len(ids) < self._capacity
         self.rows[row] = list(ids)

@@ -14,6 +14,7 @@ from gptcli.errors import CheckpointError, InputError, ModelNotFound
 from gptcli.system.bundled import bundled_folder, bundled_names
 from gptcli.system.json_text import read_json_object
 from gptcli.system.regular_file import readable
+from gptcli.text import clipped
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -100,7 +101,7 @@ def _nothing_called(name: str) -> str:
     near = similar(name, [*bundled_names(), *SHORT_NAMES])
     hint = f"did you mean {' or '.join(near)}? See " if near else ""
     return (
-        f"no model '{name:.200}': it is no folder, no file, and no name that gptcli knows; "
+        f"no model '{clipped(name)}': it is no folder, no file, and no name that gptcli knows; "
         f"{hint or 'try '}'gptcli models list', or owner/name for a model on the hub"
     )
 

@@ -16,9 +16,10 @@ from typer.core import TyperGroup
 from gptcli.checkpoint.files.bus_errors import announce
 from gptcli.cli.commands import SETTINGS, Commands
 from gptcli.errors import GptcliError
+from gptcli.system.environment import keep_in_range
 from gptcli.system.limits import limit_reached
 from gptcli.system.notices import notice
-from gptcli.text import visible
+from gptcli.text import QUOTED, clipped, quoted, shortened
 
 # Typer's own base of everything it says about wrong usage: BadParameter < UsageError < ClickException. The releases
 # that we allow do not all export that base by name.
@@ -55,9 +56,10 @@ class ErrorBoundary(TyperGroup):
             code = _say(str(error), error.exit_code)
         except _UsageError as error:
             # Without arguments the help was shown, and there is nothing to say.
-            code = _say(_one_line(error, self._asked(args)), 2) if error.format_message() else 2
+            given = sys.argv[1:] if args is None else args
+            code = _say(_one_line(error, given, self._asked(given)), 2) if error.format_message() else 2
         except UnicodeEncodeError as error:  # Typer looks for a file of that name
-            code = _say(f"no file can have the name {visible(str(error.object)):.200}, which is not Unicode", 2)
+            code = _say(f"no file can have the name {clipped(str(error.object))}, which is not Unicode", 2)
         except typer.Abort:
             code = 130
         except ModuleNotFoundError as error:
@@ -74,9 +76,9 @@ class ErrorBoundary(TyperGroup):
             sys.stdout.flush()  # what is left after an error; where it fails, the error has been told
         sys.exit(code if isinstance(code, int) else 0)
 
-    def _asked(self, args: Sequence[str] | None) -> str:
+    def _asked(self, args: Sequence[str]) -> str:
         """The command that was meant, for an error that does not know it."""
-        first = next(iter(sys.argv[1:] if args is None else args), "")
+        first = next(iter(args), "")
         return f"gptcli {first}" if first in self.commands else "gptcli"
 
 
@@ -112,18 +114,29 @@ def _about_a_file(error: BaseException) -> str | None:
     """What the system says of a file or folder that came, went or was closed to us while we looked; None of others."""
     if not isinstance(error, OSError) or error.filename is None:
         return None
-    return f"cannot use {visible(str(error.filename)):.500}: {error.strerror}"
+    return f"cannot use {clipped(str(error.filename))}: {error.strerror}"
 
 
 def _say(message: str, code: int) -> int:
     """Tell what went wrong, unless nobody listens on stderr either; returns the exit code."""
     with suppress(OSError):
-        notice(f"error: {message}")
+        notice(f"error: {shortened(message)}")
     return code
 
 
-def _one_line(error: Any, asked: str) -> str:
-    message = " ".join(error.format_message().split()).replace("Value error, ", "")
+def _one_line(error: Any, given: Sequence[str], asked: str) -> str:
+    """What Typer has to say, on one line and without the whole of an endless argument.
+
+    Args:
+        error: Typer's.
+        given: the arguments, which it quotes.
+        asked: the command that was meant, where the error does not know it.
+    """
+    message = error.format_message()
+    for part in {part for word in given if len(word) > QUOTED for part in (word, word.partition("=")[2], word[2:])}:
+        if len(part) > QUOTED:
+            message = message.replace(repr(part), quoted(part)).replace(part, clipped(part))
+    message = " ".join(message.split()).replace("Value error, ", "")
     message = re.sub(r"\(Possible options: (.*)\)", r"(did you mean \1?)", message)
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else asked
@@ -189,6 +202,7 @@ def main() -> None:
     """The ``gptcli`` command."""
     _prepare_streams()
     announce()
+    keep_in_range(notice)
     app()
 
 

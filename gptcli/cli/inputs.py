@@ -5,55 +5,54 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gptcli.errors import InputError
+from gptcli.system.text_file import MOST_LINE, MOST_TEXT, MOST_WORDS, from_utf8, read_text, read_text_file
+from gptcli.text import clipped, size
 
 
-def text_argument(text: str | None, what: str, *, strip_newline: bool = True) -> str:
+def text_argument(text: str | None, what: str, *, strip_newline: bool = True, most: int = MOST_TEXT) -> str:
     """The text that a command works on: its argument, or stdin when that is ``-`` or missing and stdin is piped.
 
     Args:
         text: the argument as given, or None.
         what: the name of the argument, for the error message.
         strip_newline: drop one newline at the end of piped text, which ``echo`` put there.
+        most: bytes that are read from a pipe.
 
     Raises:
-        InputError: there is neither an argument nor a pipe, or the pipe does not hold UTF-8.
+        InputError: there is neither an argument nor a pipe, or the pipe does not hold UTF-8, or more than ``most``.
     """
     if text is not None and text != "-":
         return text
     if text is None and (sys.stdin is None or sys.stdin.isatty()):
         raise InputError(f"{what} is missing: give it as an argument, or pipe it in")
-    piped = read_stdin()
+    piped = read_stdin(most)
     return piped.removesuffix("\n") if strip_newline else piped
 
 
-def read_stdin() -> str:
+def read_stdin(most: int = MOST_TEXT) -> str:
     """All of stdin as text.
 
     Raises:
-        InputError: stdin is closed, or is not UTF-8.
+        InputError: stdin is closed, is not UTF-8, or holds more than ``most`` bytes.
     """
     if sys.stdin is None:
         raise InputError("there is nothing to read: stdin is closed")
-    return _from_utf8(sys.stdin.buffer.read(), "stdin")
+    return read_text(sys.stdin.buffer, "stdin", most)
 
 
 def stdin_lines() -> Iterator[str]:
     """The lines of stdin as they come, without their ends.
 
     Raises:
-        InputError: stdin is closed, or a line is not UTF-8.
+        InputError: stdin is closed, or a line is not UTF-8 or has more than a million bytes.
     """
     if sys.stdin is None:
         raise InputError("there is nothing to read: stdin is closed")
-    for number, line in enumerate(iter(sys.stdin.buffer.readline, b""), start=1):
-        yield _from_utf8(line, f"line {number:,} of stdin").rstrip("\r\n")
-
-
-def _from_utf8(data: bytes, what: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{what} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}") from error
+    stdin = sys.stdin.buffer
+    for number, line in enumerate(iter(lambda: stdin.readline(MOST_LINE + 1), b""), start=1):
+        if len(line) > MOST_LINE:
+            raise InputError(f"line {number:,} of stdin has more than {size(MOST_LINE)}: that is no turn of a chat")
+        yield from_utf8(line, f"line {number:,} of stdin").rstrip("\r\n")
 
 
 def prompts_argument(prompts: list[str], file: Path | None) -> list[str]:
@@ -68,28 +67,12 @@ def prompts_argument(prompts: list[str], file: Path | None) -> list[str]:
         lines = [line.removesuffix("\r") for line in read_text_file(file).split("\n")]
         from_file = [line for line in lines if line]
         if not from_file:
-            raise InputError(f"--prompts-file {file} holds no prompt")
+            raise InputError(f"--prompts-file {clipped(str(file))} holds no prompt")
         return [*given, *from_file]
     if given:
         return given
     at_terminal = sys.stdin is None or sys.stdin.isatty()
     return ["" if at_terminal else text_argument("-", "PROMPT")]
-
-
-def read_text_file(file: Path) -> str:
-    """All of a text file.
-
-    Raises:
-        InputError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        return file.read_bytes().decode()
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{file} is not UTF-8: byte 0x{error.object[error.start]:02x} at offset {error.start}"
-        ) from error
 
 
 def words_argument(words: list[str] | None, what: str) -> list[str]:
@@ -100,8 +83,8 @@ def words_argument(words: list[str] | None, what: str) -> list[str]:
         what: their name, for the error message.
 
     Raises:
-        InputError: there is neither an argument nor a pipe.
+        InputError: there is neither an argument nor a pipe, or the pipe holds more than a million bytes.
     """
     if words and words != ["-"]:
         return words
-    return text_argument(words[0] if words else None, what).split()
+    return text_argument(words[0] if words else None, what, most=MOST_WORDS).split()

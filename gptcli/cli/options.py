@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gptcli.errors import InputError
+from gptcli.text import quoted
 
 
 class Device(str, Enum):
@@ -93,9 +94,26 @@ LookupOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel="Output")]
+
+
+def _can_be_saved(path: Path | None) -> Path | None:
+    """Refuse a file name before the work that would be saved in it."""
+    from gptcli.show.terminal.console import check_save
+
+    if path is not None:
+        check_save(path)
+    return path
+
+
 SaveOption = Annotated[
     Path | None,
-    typer.Option("--save", metavar="FILE", help="Also save as .svg, .html or .txt.", rich_help_panel="Output"),
+    typer.Option(
+        "--save",
+        metavar="FILE",
+        callback=_can_be_saved,
+        help="Also save as .svg, .html or .txt.",
+        rich_help_panel="Output",
+    ),
 ]
 TopOption = Annotated[
     int, typer.Option("--top", metavar="N", min=1, help="How many to list.", rich_help_panel="Output")
@@ -179,4 +197,4 @@ def number_list(text: str, option: str, example: str = "0.5,1,2") -> list[float]
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"{option} {text!r}: write a number, or several with commas such as {example}") from None
+        raise InputError(f"{option} {quoted(text)}: write a number, or several with commas such as {example}") from None

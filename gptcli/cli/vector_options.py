@@ -9,6 +9,7 @@ import typer
 from gptcli.cli.options import TimeoutOption
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
+from gptcli.text import clipped
 
 if TYPE_CHECKING:
     from gptcli.embedding.load import Embedding
@@ -94,4 +95,5 @@ def no_words_with_evaluate(words: list[str] | None, file: Path) -> None:
         InputError: there are words too.
     """
     if words:
-        raise InputError(f"--evaluate {file} asks its own questions: leave out '{' '.join(words)}'")
+        asked = clipped(" ".join(words))
+        raise InputError(f"--evaluate {clipped(str(file))} asks its own questions: leave out '{asked}'")

@@ -5,7 +5,9 @@ without regard to case, a word that occurs in several cases is the first (most f
 words count, and what has a word beyond those is skipped.
 """
 
+import io
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +19,14 @@ from gptcli.embedding.load import Embedding
 from gptcli.embedding.matrix import Floats
 from gptcli.embedding.vectors import unit
 from gptcli.errors import InputError
+from gptcli.system.text_file import read_text_file
+from gptcli.text import clipped
 
 DEFAULT_RESTRICT = 300_000
 # Questions that meet a chunk of the matrix at once: their cosines take some twenty megabytes.
 _BATCH = 256
+# Questions, or pairs, of one file: the largest published set has 98,000 (BATS).
+_MOST = 200_000
 
 
 @dataclass(frozen=True)
@@ -122,9 +128,10 @@ def evaluate_analogies(
     answers = _answer(embedding, questions, keys, progress)
     right = [keys[row] == question.keys[3] for row, question in zip(answers, questions, strict=True)]
     sections = []
+    asked = Counter(question.section for question in questions)
+    correct = Counter(question.section for ok, question in zip(right, questions, strict=True) if ok)
     for index, name in enumerate(names):
-        mine = [ok for ok, question in zip(right, questions, strict=True) if question.section == index]
-        sections.append(_section(name, sum(mine), len(mine), unknown[index], count_unknown))
+        sections.append(_section(name, correct[index], asked[index], unknown[index], count_unknown))
     total = _section("total", sum(right), len(right), sum(unknown), count_unknown)
     return AnalogyScore(embedding.name, embedding.tensor, file, len(keys), tuple(sections), total, invalid)
 
@@ -152,10 +159,12 @@ def evaluate_pairs(
         elif pair[0] in first and pair[1] in first:
             rows.append((first[pair[0]], first[pair[1]]))
             scores.append(pair[2])
+            _check_number(len(rows), file)
         else:
             missing.append(pair[2])
     if not rows:
-        raise InputError(f"{file} holds no pair of words that {embedding.name} knows (two words and a score a line)")
+        wanted = "(two words and a score a line)"
+        raise InputError(f"{clipped(str(file))} holds no pair of words that {embedding.name} knows {wanted}")
     left, right = (unit(embedding.matrix.take([row[side] for row in rows])) for side in (0, 1))
     cosines = np.einsum("ij,ij->i", left, right).astype(np.float64)
     if count_unknown:
@@ -194,13 +203,13 @@ def _section(name: str, correct: int, total: int, unknown: int, count_unknown: b
 
 
 def _lines(file: Path) -> Iterator[str]:
-    try:
-        with file.open(encoding="utf-8") as lines:
-            yield from lines
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is not UTF-8 text") from error
+    """The lines of a test set, however they end."""
+    return io.StringIO(read_text_file(file), newline=None)
+
+
+def _check_number(count: int, file: Path) -> None:
+    if count > _MOST:
+        raise InputError(f"{clipped(str(file))} has more than {_MOST:,} lines to answer: split it")
 
 
 def _read_questions(file: Path, first: dict[str, int]) -> tuple[list[str], list[_Question], list[int], int]:
@@ -220,12 +229,13 @@ def _read_questions(file: Path, first: dict[str, int]) -> tuple[list[str], list[
             if not names:
                 names, unknown = ["(no section)"], [0]
             a, b, c, d = words
+            _check_number(len(questions) + 1, file)
             if all(word in first for word in words):
                 questions.append(_Question(len(names) - 1, (first[a], first[b], first[c]), (a, b, c, d)))
             else:
                 unknown[-1] += 1
     if not questions and not sum(unknown):
-        raise InputError(f"{file} holds no analogy question (four words a line, under ': section' lines)")
+        raise InputError(f"{clipped(str(file))} holds no analogy question (four words a line, under ': section' lines)")
     return names, questions, unknown, invalid
 
 

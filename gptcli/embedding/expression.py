@@ -16,9 +16,12 @@ import math
 import re
 from dataclasses import dataclass, replace
 
-from gptcli.errors import ExpressionError
+from gptcli.errors import ExpressionError, InputError
+from gptcli.text import clipped
 
 _MAX_DEPTH = 50
+# Characters of an expression, or of an arrow from a word to the next.
+_MAX_LENGTH = 10_000
 # The signs of a printed page, on their keyboard twins.
 _TYPED = str.maketrans({"−": "-", "×": "*", "÷": "/"})
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", re.ASCII)
@@ -63,12 +66,24 @@ def parse(text: str) -> Expression:
 
     Raises:
         ExpressionError: it does not follow the grammar; points at the first place that does not fit.
+        InputError: it is too long.
     """
+    check_length(text)
     line = re.sub(r"\s", " ", text).rstrip()
     tokens = _scan(line)
     if tokens[0].kind == "end":
         raise ExpressionError("the expression is empty: try king-man+woman", line, 0)
     return Expression(line.strip(), _Parser(line, tokens).whole())
+
+
+def check_length(text: str) -> None:
+    """Refuse what is too long to be a word or an expression, before anything looks for it.
+
+    Raises:
+        InputError: it has more than 10,000 characters.
+    """
+    if len(text) > _MAX_LENGTH:
+        raise InputError(f"'{clipped(text, 60)}' is no word, and an expression has {_MAX_LENGTH:,} characters at most")
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gptcli.embedding.expression import Expression, Term, parse
+from gptcli.embedding.expression import Expression, Term, check_length, parse
 from gptcli.embedding.load import Embedding
 from gptcli.embedding.matrix import Doubles, Floats
 from gptcli.embedding.metric import Method, Metric
 from gptcli.embedding.vectors import nearest, pairwise, product_scores, rank, weighted_sum
 from gptcli.errors import InputError
+from gptcli.text import clipped, quoted_few
 
+# Words that are compared each with each: their four million figures take some 130 MB as Python's numbers.
+MOST_COMPARED = 2000
 _ARITHMETIC = re.compile(r"[-+*/()\"'−×÷]")
 
 
@@ -196,6 +199,7 @@ def neighbors(
     Raises:
         InputError: the word is unknown.
     """
+    check_length(word)
     lone = Expression(word, (Term(word),))
     return analogy(embedding, lone, metric=metric, top=top, restrict=restrict, keep_query=keep_query)
 
@@ -204,11 +208,16 @@ def similarity(embedding: Embedding, texts: Sequence[str], metric: Metric = Metr
     """How alike two or more words, or expressions, are to each other.
 
     Raises:
-        InputError: fewer than two, or an unknown word.
+        InputError: fewer than two or more than 2,000, or an unknown word.
         ExpressionError: one of them is neither a word nor an expression.
     """
     if len(texts) < 2:
         raise InputError("similarity compares two words or more: gptcli similarity king queen")
+    if len(texts) > MOST_COMPARED:
+        raise InputError(
+            f"{len(texts):,} words are {len(texts) ** 2:,} similarities: give {MOST_COMPARED:,} words at most (the "
+            "words nearest to one: gptcli neighbors; many along one direction: gptcli direction)"
+        )
     expressions = [read_word(embedding, text) for text in texts]
     points, words = points_of(embedding, expressions)
     values = tuple(tuple(map(float, row)) for row in pairwise(points, metric))
@@ -249,6 +258,7 @@ def direction(embedding: Embedding, expression: Expression, texts: Sequence[str]
 
 def read_word(embedding: Embedding, text: str) -> Expression:
     """A word where the vocabulary has the text as it stands or it has no operator in it, else an expression."""
+    check_length(text)
     if embedding.vocabulary.has(text) or not _ARITHMETIC.search(text):
         return Expression(text, (Term(text),))
     return parse(text)
@@ -276,11 +286,12 @@ def notes_on(embedding: Embedding, words: Sequence[QueryWord], expressions: Sequ
     """Words of several tokens, and expressions that are a word as well."""
     several = {word.word: word.tokens for word in words if len(word.ids) > 1}
     notes = [
-        f"'{word}' is {len(tokens)} tokens, {_listed(tokens)}: their mean stands for it"
+        f"'{clipped(word)}' is {len(tokens):,} tokens, {_listed(tokens)}: their mean stands for it"
         for word, tokens in several.items()
     ]
     notes += [
-        f"{expression.text} is read as arithmetic: put it in quotes inside the quotes for the word of that name"
+        f"{clipped(expression.text)} is read as arithmetic: put it in quotes inside the quotes for the word of that "
+        "name"
         for expression in expressions
         if len(expression.terms) > 1 and embedding.vocabulary.has(expression.text)
     ]
@@ -288,7 +299,8 @@ def notes_on(embedding: Embedding, words: Sequence[QueryWord], expressions: Sequ
 
 
 def _listed(tokens: Sequence[str | bytes]) -> str:
-    return " ".join(repr(t.decode(errors="backslashreplace") if isinstance(t, bytes) else t) for t in tokens)
+    texts = (t.decode(errors="backslashreplace") if isinstance(t, bytes) else t for t in tokens)
+    return quoted_few(texts, len(tokens))
 
 
 def _stack(embedding: Embedding, words: Sequence[QueryWord]) -> Floats:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gptcli.errors import InputError
+from gptcli.text import clipped
 
 
 class Tokenizer(Protocol):
@@ -46,7 +47,8 @@ class TokenList:
         spaced = f" {word}" if self.leading_space and not word[0].isspace() else word
         ids = tuple(self.tokenizer.encode(spaced))
         if not ids or max(ids) >= self.count:
-            raise InputError(f"'{word}' has a token ({max(ids, default=0)}) beyond the embedding's {self.count:,} rows")
+            beyond = f"a token ({max(ids, default=0)}) beyond the embedding's {self.count:,} rows"
+            raise InputError(f"'{clipped(word)}' has {beyond}")
         return ids
 
     def has(self, word: str) -> bool:

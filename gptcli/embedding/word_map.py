@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from gptcli.embedding.expression import Expression, parse
+from gptcli.embedding.expression import Expression, check_length, parse
 from gptcli.embedding.load import Embedding
 from gptcli.embedding.matrix import Doubles
 from gptcli.embedding.metric import Metric
 from gptcli.embedding.queries import QueryWord, notes_on, points_of, read_word
 from gptcli.errors import CheckpointError, InputError
+from gptcli.text import clipped
 
 if TYPE_CHECKING:
     from gptcli.embedding.projection import Projection
@@ -167,16 +168,16 @@ def word_map(
 
 def _labels_and_pairs(embedding: Embedding, texts: Sequence[str]) -> tuple[list[str], list[tuple[int, int]]]:
     """The words, each once, and which of them an arrow leads from and to."""
-    labels: list[str] = []
-    pairs: list[tuple[int, int]] = []
+    labels: dict[str, int] = {}
+    pairs: dict[tuple[int, int], None] = {}
     for text in texts:
+        check_length(text)
         parts = [text] if embedding.vocabulary.has(text) else [part.strip() for part in _ARROW.split(text)]
         if not all(parts) or any(a == b for a, b in pairwise(parts)):
-            raise InputError(f"'{text}': an arrow leads from a word to another, as in \"man->woman\"")
-        labels += [part for part in parts if part not in labels]
-        places = [labels.index(part) for part in parts]
-        pairs += [pair for pair in pairwise(places) if pair not in pairs]
-    return labels, pairs
+            raise InputError(f"'{clipped(text)}': an arrow leads from a word to another, as in \"man->woman\"")
+        places = [labels.setdefault(part, len(labels)) for part in parts]
+        pairs |= dict.fromkeys(pairwise(places))
+    return list(labels), list(pairs)
 
 
 def _rows(embedding: Embedding, expression: Expression) -> tuple[int, ...]:
@@ -195,7 +196,7 @@ def _neighbors(
     found = []
     for label, point, ids in asked if count else ():
         if not point.any():
-            raise InputError(f"'{label}' comes to the zero vector, and nothing is near to that")
+            raise InputError(f"'{clipped(label)}' comes to the zero vector, and nothing is near to that")
         near = nearest(embedding.matrix, point, Metric.cosine, count, restrict, left_out=ids)
         found += [_Found(item.row, label, item.score) for item in near if item.row not in taken]
         taken |= {item.row for item in near}

@@ -14,6 +14,10 @@ import numpy as np
 from gptcli.checkpoint.files.mapped import map_file
 from gptcli.embedding.spelling import nearest_spellings
 from gptcli.errors import CheckpointError, InputError
+from gptcli.text import clipped
+
+# Words that are looked for one by one; for more a table of all is quicker, though it takes megabytes.
+_MANY = 500
 
 
 class WordList:
@@ -28,7 +32,7 @@ class WordList:
     """
 
     def __init__(self, path: Path, *, lowercase: bool) -> None:
-        self.path, self.lowercase = path, lowercase
+        self.path, self.lowercase, self._asked = path, lowercase, 0
         try:
             self._text = map_file(path)
         except CheckpointError as error:
@@ -39,12 +43,13 @@ class WordList:
 
     def row(self, word: str) -> int | None:
         """The row of a word, or None; its first where the file has it twice."""
+        self._asked += 1
         folded = word.lower() if self.lowercase else word
         for spelling in dict.fromkeys((folded, unicodedata.normalize("NFC", folded))):
             line = spelling.encode(errors="surrogatepass")
             # A line of the file, so not several of them.
-            if line and b"\n" not in line and (start := self._find_line(line)) is not None:
-                return int(np.searchsorted(self._starts, start))
+            if line and b"\n" not in line and (row := self._find_row(line)) is not None:
+                return row
         return None
 
     def rows(self, word: str) -> tuple[int, ...]:
@@ -56,7 +61,7 @@ class WordList:
         row = self.row(word)
         if row is None:
             raise InputError(
-                f"'{word}' is not among the {len(self):,} words of {self.path.parent.name}{self._advice(word)}"
+                f"'{clipped(word)}' is not among the {len(self):,} words of {self.path.parent.name}{self._advice(word)}"
             )
         return (row,)
 
@@ -96,6 +101,18 @@ class WordList:
             return f", but its parts are: try {'+'.join(parts)} with 'gptcli analogy'"
         near = nearest_spellings(word.lower() if self.lowercase else word, self.all_words())
         return f": did you mean {' or '.join(near)}?" if near else ", nor is anything spelled like it"
+
+    def _find_row(self, line: bytes) -> int | None:
+        if self._asked > _MANY:
+            return self._rows.get(line)
+        start = self._find_line(line)
+        return None if start is None else int(np.searchsorted(self._starts, start))
+
+    @cached_property
+    def _rows(self) -> dict[bytes, int]:
+        """The first row of each word, for those who ask for many."""
+        lines = bytes(self._text).removesuffix(b"\n").split(b"\n")
+        return {line: row for row, line in reversed(list(enumerate(lines)))}
 
     def _find_line(self, line: bytes) -> int | None:
         if self._text[: len(line) + 1] in (line, line + b"\n"):

@@ -32,18 +32,32 @@ class Explainer:
     Args:
         writing: whose pieces they will be.
         top: how many candidates to list.
+        keep: hold the texts that are done too.
     """
 
-    def __init__(self, writing: Writing, top: int) -> None:
-        self._writing, self._top = writing, top
-        self._steps: dict[int, list[Explanation]] = {id(completion): [] for completion in writing.completions}
+    def __init__(self, writing: Writing, top: int, *, keep: bool = False) -> None:
+        self._writing, self._top, self._keep = writing, top, keep
+        self._texts: dict[int, tuple[Completion, list[Explanation]]] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Turn to the texts that are written now."""
+        if not self._keep:
+            self._texts.clear()
+        for completion in self._writing.completions:
+            self._texts.setdefault(id(completion), (completion, []))
+
+    @property
+    def texts(self) -> list[tuple[str, list[Explanation]]]:
+        """The prompts of the texts that are held, and what was explained of each."""
+        return [(completion.prompt, steps) for completion, steps in self._texts.values()]
 
     def add(self, piece: Piece) -> Explanation:
         """Explain one more token."""
         explained = explain(piece.step, self._writing.tokenizer, self._writing.request.sampling, top=self._top)
-        self._steps[id(piece.completion)].append(explained)
+        self.steps(piece.completion).append(explained)
         return explained
 
     def steps(self, completion: Completion) -> list[Explanation]:
         """What was explained of a completion so far."""
-        return self._steps[id(completion)]
+        return self._texts[id(completion)][1]

@@ -94,13 +94,18 @@ class Row:
     used: int
 
 
-def new_samples(prompts: Sequence[Sequence[int]], num_samples: int = 1, *, scored: bool = True) -> list[Sample]:
+def each_sample(prompts: Sequence[Sequence[int]], num_samples: int = 1, *, scored: bool = True) -> Iterator[Sample]:
     """Empty samples for ``generate``: ``num_samples`` of each prompt, by prompt and then by number."""
-    return [
-        Sample(prompt=index, number=number, prompt_ids=list(ids), scored=scored)
-        for index, ids in enumerate(prompts)
-        for number in range(num_samples)
-    ]
+    for index, ids in enumerate(prompts):
+        number = 0
+        while number < num_samples:  # there may be more of them than a range can count
+            yield Sample(prompt=index, number=number, prompt_ids=list(ids), scored=scored)
+            number += 1
+
+
+def new_samples(prompts: Sequence[Sequence[int]], num_samples: int = 1, *, scored: bool = True) -> list[Sample]:
+    """The same as a list."""
+    return list(each_sample(prompts, num_samples, scored=scored))
 
 
 def generate(

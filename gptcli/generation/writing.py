@@ -7,15 +7,17 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 from gptcli.errors import InputError
-from gptcli.generation.loop import Limits, Sample, Step, generate, new_samples, window
+from gptcli.generation.loop import Limits, Sample, Step, each_sample, generate, window
 from gptcli.generation.streaming import TextStream
-from gptcli.model.engine import Engine
+from gptcli.model.engine import Engine, rows_at_once
 from gptcli.sampling.settings import Sampling
+from gptcli.text import quoted
 from gptcli.tokenizer import Tokenizer
-from gptcli.tokenizer.prompt import prompt_ids
+from gptcli.tokenizer.prompt import prompt_ids, quoted_tokens
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,9 @@ class Clock:
 class Writing:
     """The continuations of a request. Iterate over it to have them written.
 
+    They are written side by side, as many at a time as there is memory for; the others follow in their order. What a
+    continuation says does not depend on which others are written with it.
+
     Args:
         engine: the model.
         tokenizer: its tokenizer.
@@ -114,8 +119,10 @@ class Writing:
         load_s: how long the model took to load, for the timings.
 
     Attributes:
-        completions: by prompt, then by sample; they grow as the iteration goes on, and keep what they have when it is
-            left early.
+        completions: those at hand, by prompt, then by sample; they grow as the iteration goes on, keep what they have
+            when it is left early, and make room for the next when all of them are done.
+        prompt_tokens: how many tokens all prompts have.
+        slid: whether a text outgrew the context, of those that are done.
         clock: when things happened.
         tokenizer, request: as given.
         n_positions: the context length.
@@ -134,13 +141,20 @@ class Writing:
         self.tokenizer, self.request = tokenizer, request
         self.n_positions = engine.n_positions
         ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
-        for prompt in ids:  # a prompt that does not fit should be told before anything is shown
-            window(prompt, engine.n_positions, request.limits.overflow)
-        self.completions = [
-            _completion(request.prompts[sample.prompt], sample, tokenizer, request.stops)
-            for sample in new_samples(ids, request.num_samples, scored=request.scored)
-        ]
+        # A prompt that does not fit should be told before anything is shown.
+        longest = max(len(window(prompt, engine.n_positions, request.limits.overflow)) for prompt in ids)
+        self.prompt_tokens, self.slid = sum(map(len, ids)), False
+        self._at_once = rows_at_once(engine, min(longest + request.limits.max_new_tokens, engine.n_positions))
+        self._waiting = each_sample(ids, request.num_samples, scored=request.scored)
+        self.completions = self._next()
         self.clock = Clock(load_s)
+
+    def _next(self) -> list[Completion]:
+        """As many of those that are left as can be written at once."""
+        return [
+            _completion(self.request.prompts[sample.prompt], sample, self.tokenizer, self.request.stops)
+            for sample in islice(self._waiting, self._at_once)
+        ]
 
     @property
     def guessed(self) -> int | None:
@@ -154,6 +168,19 @@ class Writing:
 
     def __iter__(self) -> Iterator[Piece]:
         """Write; the last piece of a completion has all of its text out."""
+        return chain.from_iterable(self.batches())
+
+    def batches(self) -> Iterator[Iterator[Piece]]:
+        """Write some texts after the others; ``completions`` are those that come next."""
+        self.clock.started = time.perf_counter()
+        following = self.completions
+        while following:
+            self.completions = following
+            yield self._pieces()
+            self.slid = self.slid or any(completion.sample.slid for completion in self.completions)
+            following = self._next()
+
+    def _pieces(self) -> Iterator[Piece]:
         by_sample = {id(completion.sample): completion for completion in self.completions}
         steps = generate(
             self._engine,
@@ -163,7 +190,6 @@ class Writing:
             seed=self.request.seed,
             n_vocab=self._n_vocab,
         )
-        self.clock.started = time.perf_counter()
         for step in steps:
             self.clock.tick()
             completion = by_sample[id(step.sample)]
@@ -220,11 +246,13 @@ def with_logit_bias(sampling: Sampling, tokenizer: Tokenizer, entries: Sequence[
         text, _, number = entry.rpartition("=")
         bias = _bias(number)
         if not text or bias is None:
-            raise InputError(f"--logit-bias {entry!r}: write TEXT=NUMBER, such as ' dragon=+5' or ' dragon=-inf'")
+            raise InputError(f"--logit-bias {quoted(entry)}: write TEXT=NUMBER, such as ' dragon=+5' or ' dragon=-inf'")
         ids = tokenizer.encode(text, special=True)
         if len(ids) != 1:
-            pieces = ", ".join(repr(tokenizer.decode([token])) for token in ids)
-            raise InputError(f"--logit-bias {entry!r}: {text!r} is {len(ids)} tokens ({pieces}), and has to be one")
+            raise InputError(
+                f"--logit-bias {quoted(entry)}: the text is {len(ids):,} tokens ({quoted_tokens(tokenizer, ids)}), and "
+                "has to be one"
+            )
         biases[ids[0]] = bias
     return sampling.changed(logit_bias=biases)
 

@@ -10,6 +10,7 @@ from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
 from gptcli.inspection.record import record
+from gptcli.text import clipped, quoted
 
 # Figures that one answer may hold: 4 million are 48 heads that read 288 tokens, and about 100 MB as Python's numbers.
 MOST_FIGURES = 4_000_000
@@ -141,12 +142,13 @@ def chosen(text: str, count: int, name: str) -> list[int]:
         first, dash, last = (end.strip() for end in part.partition("-"))
         ends = [first, last if dash else first]
         if not all(end.isascii() and end.isdigit() for end in ends):
-            raise InputError(f"--{name} {text!r}: write a number, a list such as 1,3, a range such as 1-3, or all")
+            wanted = "write a number, a list such as 1,3, a range such as 1-3, or all"
+            raise InputError(f"--{name} {quoted(text)}: {wanted}")
         low, high = (int(end[:9]) for end in ends)
         if not 1 <= low <= count or not 1 <= high <= count:
-            raise InputError(f"--{name} {text}: this model has {name}s 1 to {count}")
+            raise InputError(f"--{name} {clipped(text)}: this model has {name}s 1 to {count}")
         if low > high:
-            raise InputError(f"--{name} {text}: the range {low}-{high} runs backwards: write {high}-{low}")
+            raise InputError(f"--{name} {clipped(text)}: the range {low}-{high} runs backwards: write {high}-{low}")
         numbers.update(range(low, high + 1))
     return sorted(numbers)
 

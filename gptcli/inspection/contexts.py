@@ -16,6 +16,7 @@ from gptcli.embedding.vectors import pairwise
 from gptcli.errors import InputError
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
+from gptcli.text import clipped, quoted
 
 # A bracket, or one that a backslash makes a plain character.
 _BRACKET = re.compile(r"\\[\[\]\\]|[\[\]]")
@@ -169,12 +170,13 @@ def read_mark(text: str) -> MarkedText:
     plain += text[copied:]
     if [bracket for bracket, _ in brackets] != ["[", "]"]:
         raise InputError(
-            f"'{text}': mark one word with brackets, as in \"a fashion [model]\" (a plain bracket is written \\[)"
+            f"'{clipped(text)}': mark one word with brackets, as in \"a fashion [model]\" (a plain bracket is written "
+            "\\[)"
         )
     (_, start), (_, end) = brackets
     marked = plain[start:end]
     if not marked.strip():
-        raise InputError(f"'{text}': there is no word between the brackets")
+        raise InputError(f"'{clipped(text)}': there is no word between the brackets")
     return MarkedText(plain, start + len(marked) - len(marked.lstrip()), end - len(marked) + len(marked.rstrip()))
 
 
@@ -236,8 +238,8 @@ def _locate(checkpoint: OpenCheckpoint, marked: MarkedText) -> tuple[Context, li
 
     ids, whole = ids_of(marked.text[: marked.end]), ids_of(marked.text)
     if whole[: len(ids)] != ids:
-        word = marked.text[marked.start : marked.end]
-        raise InputError(f"'{marked.text}': the mark ends inside a token: mark all of the word, not '{word}' of it")
+        text, word = clipped(marked.text), clipped(marked.text[marked.start : marked.end])
+        raise InputError(f"'{text}': the mark ends inside a token: mark all of the word, not '{word}' of it")
     before = ids_of(marked.text[: marked.start].rstrip())
     first = next((i for i, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), len(before))
     first = max(first, len(checkpoint.tokenizer.prefix_ids))
@@ -248,8 +250,8 @@ def _locate(checkpoint: OpenCheckpoint, marked: MarkedText) -> tuple[Context, li
 def _notes(contexts: Sequence[Context]) -> tuple[str, ...]:
     """Words of several tokens."""
     notes = [
-        f"'{context.text[context.start : context.end]}' is {len(context.tokens)} tokens: the last of them, "
-        f"{context.tokens[-1].decode(errors='backslashreplace')!r}, stands for it"
+        f"'{clipped(context.text[context.start : context.end])}' is {len(context.tokens)} tokens: the last of them, "
+        f"{quoted(context.tokens[-1].decode(errors='backslashreplace'), 40)}, stands for it"
         for context in contexts
         if len(context.tokens) > 1
     ]

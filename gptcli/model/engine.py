@@ -115,9 +115,27 @@ class Engine(Protocol):
             GptcliError: there is not enough memory.
         """
 
+    def row_bytes(self, capacity: int) -> int:
+        """The memory that a row of a batch takes, in bytes, where it may grow to so many tokens."""
+
+    def free_bytes(self) -> int | None:
+        """The memory that is left for batches, in bytes; None where that cannot be told."""
+
     def new_session(self) -> "Engine":
         """Another engine of the same weights, with a batch of its own.
 
         Raises:
             InputError: several processes hold the model, and read one batch at a time.
         """
+
+
+# Rows of a batch at most: more make nothing quicker, and the first text should not wait for thousands.
+_MOST_ROWS = 128
+
+
+def rows_at_once(engine: Engine, capacity: int) -> int:
+    """How many rows of this capacity one batch should have, by the memory that is free; at least one."""
+    free = engine.free_bytes()
+    if free is None:
+        return _MOST_ROWS
+    return max(min(free // (2 * max(engine.row_bytes(capacity), 1)), _MOST_ROWS), 1)

@@ -51,6 +51,14 @@ class LookupEngine:
         """Another one of the same weights (see ``Engine.new_session``)."""
         return LookupEngine(self._engine.new_session(), self._guesses)
 
+    def row_bytes(self, capacity: int) -> int:
+        """What a row of a batch takes (see ``Engine.row_bytes``)."""
+        return self._engine.row_bytes(capacity)
+
+    def free_bytes(self) -> int | None:
+        """The memory that is left for batches (see ``Engine.free_bytes``)."""
+        return self._engine.free_bytes()
+
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
         self._forget()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from gptcli.errors import GptcliError
 from gptcli.model.config import GPTConfig
@@ -94,3 +95,47 @@ def _advice(
         held = f", with {capacity:,} tokens of context" + (f" in each of {rows} texts" if rows > 1 else "")
     ways = [*ways, "a smaller model"]
     return f"out of memory on {device}: {dtype} takes {takes}{held}; what takes less: {'; '.join(ways)}"
+
+
+def free_memory() -> int | None:
+    """The memory that this process may still take, in bytes: what the machine, the container and its limits leave.
+
+    None where the system does not say.
+    """
+    left = [_free_here(), _free_in_container(), _free_of_address_space()]
+    return min((each for each in left if each is not None), default=None)
+
+
+def _free_here() -> int | None:
+    lines = _lines(Path("/proc/meminfo"))
+    return sum(1024 * int(lines[name].split()[0]) for name in ("MemAvailable", "SwapFree")) if lines else None
+
+
+def _free_in_container() -> int | None:
+    """What the control group leaves (version 2, as a container sees its own)."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        most, held = ((group / f"memory.{name}").read_text().strip() for name in ("max", "current"))
+    except OSError:
+        return None
+    return max(int(most) - int(held), 0) if most.isdecimal() else None
+
+
+def _free_of_address_space() -> int | None:
+    """What ``ulimit -v`` leaves."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit, lines = resource.getrlimit(resource.RLIMIT_AS)[0], _lines(Path("/proc/self/status"))
+    if limit == resource.RLIM_INFINITY or not lines:
+        return None
+    return max(limit - 1024 * int(lines["VmSize"].split()[0]), 0)
+
+
+def _lines(path: Path) -> dict[str, str]:
+    """``name: value`` lines; none where there is no such file."""
+    try:
+        return dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+    except OSError:
+        return {}

@@ -244,6 +244,14 @@ class Leader:
         """There is none (see ``Engine.new_session``)."""
         raise InputError("several processes hold this model, and read one batch at a time: leave out torchrun")
 
+    def row_bytes(self, capacity: int) -> int:
+        """What a row of a batch takes on one rank; a little less, as the ranks share the heads."""
+        return self._engine.row_bytes(capacity)
+
+    def free_bytes(self) -> int | None:
+        """The memory that is left for batches on this rank."""
+        return self._engine.free_bytes()
+
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
         logits: NDArray[np.float32] = self._call("prefill", [[int(token) for token in row] for row in rows], capacity)

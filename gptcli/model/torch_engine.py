@@ -10,7 +10,7 @@ from gptcli.model.bounds import check_extend, check_prefill, check_refill, check
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.engine import EngineFacts
 from gptcli.model.gpt import GPT
-from gptcli.model.memory import explained
+from gptcli.model.memory import explained, free_memory
 from gptcli.model.native.weights import why_not
 
 
@@ -52,6 +52,20 @@ class TorchEngine:
         dtype, device = str(weight.dtype).removeprefix("torch."), weight.device.type
         why = why_not(model.config) if device == "cpu" else None
         return EngineFacts("PyTorch", device, dtype, dtype, torch.get_num_threads(), read, weight.itemsize, why)
+
+    def row_bytes(self, capacity: int) -> int:
+        """What a row of a batch takes: its cache, again while rows are selected, activations, and its logits."""
+        config, weight = self.model.config, self.model.wte.weight
+        activations = 4 * min(capacity, self._PIECE) * (config.mlp_width + 4 * config.n_embd)
+        numbers = 2 * capacity * config.cached_per_token + activations
+        return weight.element_size() * numbers + 4 * 4 * config.vocab_size
+
+    def free_bytes(self) -> int | None:
+        """The memory that is left for batches, where that can be told."""
+        device = self.model.wte.weight.device
+        if device.type == "cuda":
+            return int(torch.cuda.mem_get_info(device)[0])
+        return free_memory() if device.type == "cpu" else None
 
     @torch.inference_mode()
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:

@@ -10,8 +10,9 @@ from gptcli.errors import InputError
 from gptcli.sampling.filters import Logits
 from gptcli.sampling.settings import Sampling
 from gptcli.sampling.softmax import log_softmax, softmax
+from gptcli.text import clipped, quoted
 from gptcli.tokenizer import Tokenizer
-from gptcli.tokenizer.prompt import known
+from gptcli.tokenizer.prompt import known, quoted_tokens
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,8 @@ def watched_ids(
     for word in words:
         pieces = tokenizer.encode(_after(prompt, word))
         if not pieces:
-            raise InputError(f"{option} {word!r}: {tokenizer.name} has no token for it")
-        ids += known(tokenizer, pieces[:1], n_vocab, f"{option} {word!r}")
+            raise InputError(f"{option} {quoted(word)}: {tokenizer.name} has no token for it")
+        ids += known(tokenizer, pieces[:1], n_vocab, f"{option} {quoted(word)}")
     return ids
 
 
@@ -153,9 +154,10 @@ def words_cut(tokenizer: Tokenizer, words: Sequence[str], prompt: str) -> list[s
     """A note for each word of which ``watched_ids`` gives a part only."""
     notes = []
     for word in words:
-        pieces = [tokenizer.decode([token]) for token in tokenizer.encode(_after(prompt, word))]
-        if len(pieces) > 1:
-            notes.append(f"'{word}' is {len(pieces)} tokens, {' '.join(map(repr, pieces))}: the first is followed")
+        ids = tokenizer.encode(_after(prompt, word))
+        if len(ids) > 1:
+            pieces = quoted_tokens(tokenizer, ids)
+            notes.append(f"'{clipped(word)}' is {len(ids):,} tokens, {pieces}: the first is followed")
     return notes
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from gptcli.errors import InputError
 from gptcli.sampling.settings import Kept
 from gptcli.sampling.softmax import softmax
+from gptcli.text import clipped
 
 
 def draw(kept: Kept, generator: np.random.Generator) -> int:
@@ -36,5 +37,5 @@ def seed_or_drawn(seed: int | None) -> int:
         InputError: it does not fit into 64 bits.
     """
     if seed is not None and not 0 <= seed < 2**64:
-        raise InputError(f"--seed {seed}: it must be from 0 to 2^64 - 1")
+        raise InputError(f"--seed {clipped(str(seed))}: it must be from 0 to 2^64 - 1")
     return int.from_bytes(os.urandom(4), "little") if seed is None else seed

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gptcli.errors import InputError
 from gptcli.sampling.filters import FILTERS, GREEDY, Filter, Logits, scale
+from gptcli.text import clipped
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Sampling(_Settings):  # type: ignore[misc]  # its fields are those of the 
         for each in FILTERS:
             value = getattr(self, each.field)
             if not each.holds(value):
-                raise InputError(f"--{each.name} {value}: it must be {each.range}")
+                raise InputError(f"--{each.name} {clipped(str(value))}: it must be {each.range}")
 
     def changed(self, **values: Any) -> "Sampling":
         """The same with other values in some of its fields.

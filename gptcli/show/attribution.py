@@ -1,6 +1,6 @@
 """The picture of ``gptcli lens --attribution``: what each part adds to a logit, as bars, and the heads as a map."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,9 @@ from gptcli.text import token_text
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.measure import Measurement
-    from rich.table import Table
 
     from gptcli.inspection.attribution import Attribution, Contribution
+    from gptcli.show.blocks.rows import Rows
 
 _WIDEST = 61
 _NAMES = {
@@ -83,7 +83,7 @@ def part_name(part: "Contribution") -> str:
     return _NAMES[part.kind] if part.layer is None else f"layer {part.layer} {_NAMES[part.kind]}"
 
 
-def _bars(attribution: "Attribution", top: int) -> "Table":
+def _bars(attribution: "Attribution", top: int) -> "Rows":
     parts = sorted(attribution.contributions, key=lambda part: -abs(part.logit))
     most = max((abs(part.logit) for part in parts), default=0.0) or 1.0
     rest = sum(part.logit for part in parts[top:])
@@ -113,13 +113,19 @@ class SignedBar:
         """Draw it as wide as its column."""
         from rich.text import Text
 
-        half = max((min(options.max_width, _WIDEST) - 1) // 2, 1)
+        yield Text.assemble(*self.pieces(options.max_width), no_wrap=True)
+
+    def pieces(self, width: int) -> Sequence[tuple[str, str]]:
+        """The same for a line of a table (``rows.Line``)."""
+        half = max((min(width, _WIDEST) - 1) // 2, 1)
         # There are no blocks that grow from the right in eighths; halves will do.
         halves = max(round(-self.fraction * half * 2), 1) if self.fraction < 0 else 0
         left = ("▐" if halves % 2 else "") + "█" * (halves // 2)
-        text = Text(left.rjust(half), style=colour(0.35), no_wrap=True)
-        text.append("│", style="dim")
-        yield text.append(bar(self.fraction, half), style=colour(0.75))
+        return [
+            (left.rjust(half), colour(0.35)),
+            ("│", f"dim {colour(0.35)}"),
+            (bar(self.fraction, half), colour(0.75)),
+        ]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
         """Any width will do."""

@@ -24,7 +24,7 @@ from gptcli.show.terminal.keyboard import typed_ahead
 from gptcli.show.transcript import draw_prompt, draw_turns
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
-from gptcli.text import visible
+from gptcli.text import clipped, visible
 
 HELP = """\
 /prompt         the whole prompt, with what has fallen out of the context
@@ -157,7 +157,7 @@ class Conversation:
 
     def _command(self, name: str, rest: str) -> None:
         if name not in self._commands:
-            raise InputError(f"/{name}: no such command (/help lists them; // begins a turn)")
+            raise InputError(f"/{clipped(name)}: no such command (/help lists them; // begins a turn)")
         self._commands[name](rest)
 
     def _temperature(self, rest: str) -> None:
@@ -165,7 +165,7 @@ class Conversation:
             try:
                 wanted = float(rest)
             except ValueError:
-                raise InputError(f"/temperature {rest}: write a number, such as /temperature 0.7") from None
+                raise InputError(f"/temperature {clipped(rest)}: write a number, such as /temperature 0.7") from None
             self._chat.sampling = self._chat.sampling.changed(temperature=wanted)
         notice(f"temperature {self._chat.sampling.temperature:g}")
 

@@ -11,10 +11,10 @@ from gptcli.text import token_text, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
-    from rich.table import Table
     from rich.text import Text
 
     from gptcli.inspection.contexts import Context, ContextSimilarities
+    from gptcli.show.blocks.rows import Rows
 
 _MOST_LINES = len(MARKERS + HOLLOW)
 _STEP_COLUMN, _CONTEXT_COLUMN = 12, 22  # columns of the terminal
@@ -77,7 +77,7 @@ class _Nearest:
         for start in range(0, len(self.answer.contexts), count):
             yield self._block(range(start, min(start + count, len(self.answer.contexts))))
 
-    def _block(self, numbers: range) -> "Table":
+    def _block(self, numbers: range) -> "Rows":
         made = table("layer", *(f"{number + 1}  {_name(self.answer.contexts[number])}" for number in numbers))
         for column in made.columns[1:]:
             column.no_wrap, column.ratio = False, 1

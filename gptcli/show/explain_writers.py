@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from gptcli.errors import InputError
 from gptcli.generation.explaining import Explainer
 from gptcli.generation.writing import Completion, Piece, Writing
 from gptcli.probability.choice import Explanation
@@ -18,6 +19,8 @@ from gptcli.show.terminal.keyboard import typed_ahead
 
 # Nobody reads more pictures a second than this.
 _PER_SECOND = 15
+# Texts of one saved picture.
+_MOST_SAVED = 1000
 
 
 def write_explained(writing: Writing, output: str | None, *, top: int, echo: bool, save: Path | None) -> None:
@@ -29,8 +32,14 @@ def write_explained(writing: Writing, output: str | None, *, top: int, echo: boo
         top: how many candidates to list at each token.
         echo: show the prompts too.
         save: write a picture of all to this file as well.
+
+    Raises:
+        InputError: there are too many texts for one picture.
     """
-    explainer = Explainer(writing, top)
+    count = len(writing.request.prompts) * writing.request.num_samples
+    if save is not None and count > _MOST_SAVED:
+        raise InputError(f"--save makes one picture of {count:,} texts: {_MOST_SAVED:,} are the most")
+    explainer = Explainer(writing, top, keep=save is not None)
     writer: story.Writer
     if output == "json":
         writer = ExplainedJson(writing, explainer)
@@ -46,7 +55,7 @@ def write_explained(writing: Writing, output: str | None, *, top: int, echo: boo
         if isinstance(writer, LiveWriter):
             writer.stop()
     if save is not None:
-        save_explained([(each.prompt, explainer.steps(each)) for each in writing.completions], save)
+        save_explained(explainer.texts, save)
 
 
 def save_explained(texts: "Sequence[tuple[str, list[Explanation]]]", save: Path) -> None:
@@ -62,11 +71,14 @@ class _InOrder:
     """Shows several texts one after the other while they grow side by side."""
 
     def __init__(self, writing: Writing, explainer: Explainer, *, echo: bool) -> None:
-        self._completions, self._explainer, self._echo = writing.completions, explainer, echo
-        self._current = 0
+        self._writing, self._completions = writing, writing.completions
+        self._explainer, self._echo = explainer, echo
+        self._current = self._ended = 0
 
     def begin(self) -> None:
         """Nothing is shown before the first token."""
+        self._explainer.begin()
+        self._completions, self._current = self._writing.completions, 0
 
     def piece(self, piece: Piece) -> None:
         """A token was chosen."""
@@ -76,16 +88,18 @@ class _InOrder:
     def close(self) -> None:
         """Show what is left of every text."""
         while self._current < len(self._completions):
-            self._end(self._completions[self._current])
-            self._current += 1
+            self._next()
 
     def _show(self) -> None:
         while self._current < len(self._completions):
             completion = self._completions[self._current]
             if completion.finish_reason is None:
                 return self._grow(completion)
-            self._end(completion)
-            self._current += 1
+            self._next()
+
+    def _next(self) -> None:
+        self._end(self._completions[self._current])
+        self._current, self._ended = self._current + 1, self._ended + 1
 
     def _prompt(self, completion: Completion) -> str:
         return completion.prompt if self._echo else ""
@@ -107,9 +121,13 @@ class LiveWriter(_InOrder):
         self._console = stdout_console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._open = ExitStack()
+        self._drawn = 0.0
+
+    def begin(self) -> None:
+        """Make room for the moving picture."""
+        super().begin()
         self._open.enter_context(typed_ahead())  # what a terminal echoes would shift the picture
         self._open.enter_context(self._live)
-        self._drawn = 0.0
 
     def close(self) -> None:
         """Show what is left of every text."""
@@ -131,7 +149,7 @@ class LiveWriter(_InOrder):
 
     def _end(self, completion: Completion) -> None:
         self._live.update("", refresh=True)
-        if self._current:
+        if self._ended:
             self._console.print(f"{story.SEPARATOR}", style="dim")
         self._console.print(explain.draw(self._prompt(completion), self._explainer.steps(completion)))
 
@@ -147,7 +165,7 @@ class RowsWriter(_InOrder):
     def _grow(self, completion: Completion) -> None:
         if self._shown is None:
             self._shown = 0
-            head = [f"{story.SEPARATOR}\n"] if self._current else []
+            head = [f"{story.SEPARATOR}\n"] if self._ended else []
             head += [f"{ending(completion.prompt, self._width - 2)} ▁\n"] if self._echo else []
             sys.stdout.write("".join(head) + explain.row_heading() + "\n")
         steps = self._explainer.steps(completion)
@@ -168,6 +186,10 @@ class ExplainedJson(story.JsonWriter):
         super().__init__(writing)
         self._explainer = explainer
 
+    def begin(self) -> None:
+        """Nothing is printed before the end."""
+        self._explainer.begin()
+
     def piece(self, piece: Piece) -> None:
         """Keep what the token was chosen from."""
         self._explainer.add(piece)
@@ -183,6 +205,10 @@ class ExplainedJsonLines(story.JsonLinesWriter):
     def __init__(self, writing: Writing, explainer: Explainer) -> None:
         super().__init__(writing)
         self._explainer = explainer
+
+    def begin(self) -> None:
+        """There is no object yet."""
+        self._explainer.begin()
 
     def record(self, piece: Piece) -> dict[str, Any]:
         """The object of one token."""

@@ -16,10 +16,10 @@ from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
-    from rich.table import Table
 
     from gptcli.inspection.attribution import Attribution
     from gptcli.inspection.lens import Guess, Lens, Stage, Track
+    from gptcli.show.blocks.rows import Rows
 
 _PERCENT = 4  # columns of a space and a percentage
 _SHORTEST = 7  # columns that a token gets at the least
@@ -174,7 +174,7 @@ def _style(guess: "Guess", *, decided: bool) -> str:
     return f"{weight}{text_colour(guess.probability)} on {colour(guess.probability)}"
 
 
-def _tracks(lens: "Lens", tracks: "Sequence[Track]") -> "Table":
+def _tracks(lens: "Lens", tracks: "Sequence[Track]") -> "Rows":
     """Rank and probability of each token at each stage, and a bar for the rank."""
     made = table(">layer")
     for track in tracks:

@@ -10,10 +10,10 @@ from gptcli.text import token_text, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-    from rich.table import Table
 
     from gptcli.probability.distribution import Candidate, Distribution
     from gptcli.probability.next_token import Guess, NextToken, Positions
+    from gptcli.show.blocks.rows import Rows
 
 
 def percent(probability: float) -> str:
@@ -64,7 +64,7 @@ class Candidates:
         """Draw as many columns as there is room for."""
         yield narrowing(self._table(), "id", "logit", "model", BARS)
 
-    def _table(self) -> "Table":
+    def _table(self) -> "Rows":
         odds = self.odds
         columns = ("id", "logit", "probability", *(("model",) if odds.filters else ()))
         made = table(">rank", "token", *(f">{name}" for name in columns), BARS)
@@ -91,7 +91,7 @@ class Candidates:
         return made
 
 
-def _side_by_side(several: "Sequence[Distribution]") -> "Table":
+def _side_by_side(several: "Sequence[Distribution]") -> "Rows":
     """One column with a bar for each temperature."""
     first = several[0]
     made = table(">rank", "token", ">id", ">logit")

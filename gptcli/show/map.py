@@ -9,9 +9,9 @@ from gptcli.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
 
     from gptcli.embedding.word_map import MapAxis, WordMap
+    from gptcli.show.blocks.rows import Rows
 
 
 def draw(answer: "WordMap") -> "RenderableType":
@@ -61,7 +61,7 @@ def _marks(answer: "WordMap") -> list[tuple[str, str, str]]:
     return marks
 
 
-def _arrows(answer: "WordMap") -> "Table":
+def _arrows(answer: "WordMap") -> "Rows":
     """Each arrow in all dimensions: its length, and how alike its direction is to the first one's."""
     names = [label(point.label) for point in answer.points]
     first = answer.arrows[0]

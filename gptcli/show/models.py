@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from gptcli.checkpoint.catalogue import Catalogue, LocalModel
     from gptcli.counting.description import Description, FileFacts, TensorFacts, TokenizerFacts
+    from gptcli.show.blocks.rows import Rows
 
 _GPT2 = GPTConfig()
 _ROOM_FOR_SOURCES = 60  # columns
@@ -59,7 +60,7 @@ def draw_description(about: "Description") -> "RenderableType":
     return Group(*parts)
 
 
-def _models(title: str, models: Sequence["LocalModel"]) -> "Table":
+def _models(title: str, models: Sequence["LocalModel"]) -> "Rows":
     made = table("name", "family", ">size", "", title=title)
     for model in models:
         made.add_row(
@@ -174,7 +175,7 @@ def _tokenizer_text(tokenizer: "TokenizerFacts", limit: int = 4) -> str:
     return "\n".join([f"{tokenizer.kind}, {tokenizer.n_vocab:,} entries", *special[:limit], *more])
 
 
-def _tensors(tensors: Sequence["TensorFacts"]) -> "Table":
+def _tensors(tensors: Sequence["TensorFacts"]) -> "Rows":
     made = table("tensor in the file", "dtype", ">shape", "done", "our name, if other", title="")
     for column in (made.columns[0], made.columns[-1]):  # a name is never cut short: it may be what is looked for
         column.no_wrap, column.overflow = False, "fold"

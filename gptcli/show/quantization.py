@@ -8,14 +8,14 @@ from gptcli.text import size, visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
     from rich.text import Text
 
     from gptcli.checkpoint.weights.kept import KeptFile
     from gptcli.measuring.quantization import Keeping, Quantized
+    from gptcli.show.blocks.rows import Rows
 
 
-def draw_quantized(effects: "Sequence[Quantized]") -> "Table":
+def draw_quantized(effects: "Sequence[Quantized]") -> "Rows":
     """One row for each way to keep the matrices."""
     made = table("--quantize", ">read a token", ">largest logit difference", ">mean", ">same best token")
     for effect in effects:

@@ -77,12 +77,13 @@ class Ledger:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         """Lay it out for the width at hand: a count is never cut."""
         from rich.cells import cell_len
-        from rich.table import Table
+
+        from gptcli.show.blocks.rows import BARE, Rows
 
         wide = options.max_width >= _LEFT + _COUNT + _SHARE + 3 * _GAP + 1
         name = max((cell_len(str(row[0])) for row in self.rows), default=0)
         long_names = name > _LEFT // 2 + _GAP * 3
-        made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+        made = Rows(**BARE)
         made.add_column(f"\n{self.title}", overflow="fold", no_wrap=wide and not long_names)
         # Spaces, unlike a minimal width, give way where it gets narrow.
         made.add_column(f"\n{self.how.ljust(_LEFT - _GAP - name)}", overflow="fold", no_wrap=wide and not long_names)
@@ -182,9 +183,9 @@ def _tensors(stored: "Stored") -> Ledger:
 
 
 def _memory(memory: Sequence["Memory"], config: "GPTConfig | None") -> "RenderableType":
-    from rich.table import Table
+    from gptcli.show.blocks.rows import BARE, Rows
 
-    made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    made = Rows(**BARE)
     made.add_column("\nMemory", min_width=10)
     made.add_column("\nweights", justify="right", min_width=9)
     cache_columns = () if config is None else ("\ncache a token", f"\nat {config.n_positions:,} tokens")

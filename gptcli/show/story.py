@@ -1,6 +1,7 @@
 """A text while it is being written: streamed to a person or a pipe, or recorded as JSON."""
 
 import sys
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Protocol
 
@@ -15,16 +16,16 @@ SEPARATOR = "---"
 
 
 class Writer(Protocol):
-    """Shows pieces as they come."""
+    """Shows pieces as they come: those of some texts, and once these are done, those of the next."""
 
     def begin(self) -> None:
-        """The prompts are there, and no token yet."""
+        """The prompts of the texts at hand are there, and no token yet."""
 
     def piece(self, piece: Piece) -> None:
         """A token was chosen."""
 
     def close(self) -> None:
-        """Nothing more will come; whatever was not shown yet is due now."""
+        """Nothing more will come of these texts; whatever was not shown yet is due now."""
 
 
 def writer_for(writing: Writing, output: str | None, *, echo: bool) -> Writer:
@@ -36,27 +37,33 @@ def writer_for(writing: Writing, output: str | None, *, echo: bool) -> Writer:
 
 def write(writing: Writing, writer: Writer) -> None:
     """Have the texts written and shown; an interrupt keeps what is there."""
-    pieces = iter(writing)
     try:
-        with Interrupt() as interrupt:
-            writer.begin()
-            interrupt.check()
-        first = next(pieces, None)  # reading the prompt may take long, and nothing of it is shown: Ctrl-C does not wait
-        with Interrupt() as interrupt:
-            for piece in chain([] if first is None else [first], pieces):
-                writer.piece(piece)
-                interrupt.check()
+        for pieces in writing.batches():
+            _write_some(pieces, writer)
+            writer.close()
     except KeyboardInterrupt:
         writing.interrupt()
-        _end(writing, writer)
+        writer.close()
+        _tell_slid(writing)
         raise
-    _end(writing, writer)
+    _tell_slid(writing)
 
 
-def _end(writing: Writing, writer: Writer) -> None:
-    """Show the rest. What is to be said beside the text waits until here: on a terminal it would cut a line in two."""
-    writer.close()
-    if any(completion.sample.slid for completion in writing.completions):
+def _write_some(pieces: Iterator[Piece], writer: Writer) -> None:
+    """The texts that are written side by side."""
+    with Interrupt() as interrupt:
+        writer.begin()
+        interrupt.check()
+    first = next(pieces, None)  # reading the prompt may take long, and nothing of it is shown: Ctrl-C does not wait
+    with Interrupt() as interrupt:
+        for piece in chain([] if first is None else [first], pieces):
+            writer.piece(piece)
+            interrupt.check()
+
+
+def _tell_slid(writing: Writing) -> None:
+    """What is to be said beside the text waits until its end: on a terminal it would cut a line in two."""
+    if writing.slid or any(completion.sample.slid for completion in writing.completions):
         notice(
             f"the text outgrew the context of {writing.n_positions:,} tokens: the model went on with its newest "
             f"{max(writing.n_positions // 2, 1):,} (--overflow stop ends instead)"
@@ -74,15 +81,16 @@ class TextWriter:
     """
 
     def __init__(self, writing: Writing, *, echo: bool) -> None:
-        self._completions = writing.completions
+        self._writing, self._completions = writing, writing.completions
         self._echo = echo
         self._console = stdout_console() if stdout_is_terminal() else None
-        self._current = 0
+        self._current = self._begun = 0
         self._shown: int | None = None  # characters of the current completion that are out; None: not begun
         self._last = "\n"
 
     def begin(self) -> None:
         """Print the first prompt."""
+        self._completions, self._current = self._writing.completions, 0
         self._show()
 
     def piece(self, piece: Piece) -> None:
@@ -111,8 +119,9 @@ class TextWriter:
         if self._shown is not None:
             return
         self._shown = 0
-        if self._current:
+        if self._begun:
             self._print(f"{SEPARATOR}\n", "dim")
+        self._begun += 1
         if self._echo:
             self._print(self._completions[self._current].prompt, "bold")
 
@@ -134,7 +143,7 @@ class TextWriter:
 
 
 class JsonWriter:
-    """One JSON object a text, each on its own line, when all are done."""
+    """One JSON object a text, each on its own line, when all that are written at once are done."""
 
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
@@ -189,9 +198,8 @@ class JsonLinesWriter:
 
 def show_stats(writing: Writing) -> None:
     """Tokens, speed, time to the first token, peak memory, why not in C, and the seed, in one line on stderr."""
-    timings, completions = writing.clock.timings(), writing.completions
-    read = sum(len(completion.sample.prompt_ids) for completion in completions if completion.sample.number == 0)
-    parts = [f"{read:,} prompt tokens", f"{writing.clock.tokens:,} new tokens"]
+    timings = writing.clock.timings()
+    parts = [f"{writing.prompt_tokens:,} prompt tokens", f"{writing.clock.tokens:,} new tokens"]
     if timings["tokens_per_s"] is not None and timings["first_token_s"] is not None:
         first = f"first token after {timings['first_token_s'] * 1e3:,.0f} ms"
         parts += [f"{timings['tokens_per_s']:,.1f} tokens/s", first]

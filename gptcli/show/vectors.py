@@ -1,10 +1,11 @@
 """The pictures of similarity, neighbors, analogy and direction."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.blocks.heat import heat_map
+from gptcli.show.blocks.heat import finite_bounds, heat_map
 from gptcli.show.blocks.pictures import bar, table
 from gptcli.text import token_text, visible
 
@@ -38,17 +39,20 @@ class SpanBar:
         """Draw it: what is left of zero, the axis where there is a left side, what is right of it."""
         from rich.text import Text
 
-        width = min(options.max_width, _BAR)
+        yield Text.assemble(*self.pieces(options.max_width))
+
+    def pieces(self, width: int) -> Sequence[tuple[str, str]]:
+        """The same for a line of a table (``rows.Line``)."""
+        width = min(width, _BAR)
         span = (self.high - self.low) or 1.0
         left = round(-self.low / span * (width - 1)) if self.low < 0 else 0
         if not left:
-            yield Text(bar(self.value / span, width), style="cyan")
-            return
+            return [(bar(self.value / span, width), "cyan")]
         # Block characters fill from the left; to the right of a bar there is only a half.
         halves = max(round(2 * left * self.value / self.low), 1) if self.value < 0 else 0
         negative = ("▐" if halves % 2 else "") + "█" * (halves // 2)
         positive = bar(self.value / self.high, width - 1 - left) if self.value > 0 else ""
-        yield Text(negative.rjust(left), style="magenta").append("│", style="dim").append(positive, style="cyan")
+        return [(negative.rjust(left), "magenta"), ("│", "dim magenta"), (positive, "cyan")]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
         """Any width will do."""
@@ -73,9 +77,8 @@ def draw_neighbors(answer: "Neighbors") -> "RenderableType":
     low, high = min([0.0, *scores]), 1.0 if measure == MEASURES["cosine"] else max([0.0, *scores])
     listed = table(">", "token" if tokens else "word", *([">id"] if tokens else []), f">{measure.split()[-1]}", "")
     for item in answer.neighbors:
-        word = Text(_cropped(label(item.word)))
-        if item.in_query:
-            word.append("  in the query", style="dim")
+        name = _cropped(label(item.word))
+        word = Text(name).append("  in the query", style="dim") if item.in_query else name
         cells: list[RenderableType] = [str(item.rank), word, *([str(item.id)] if tokens else []), _figure(item.score)]
         listed.add_row(*cells, SpanBar(item.score, low, high))
     return Group(
@@ -106,27 +109,34 @@ class HeatMap:
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         """Draw as many columns at a time as the width takes."""
-        from rich.measure import Measurement
+        from rich.cells import cell_len
         from rich.text import Text
 
         yield Text(self.caption, style="dim")
-        flat = [value for row in self.values for value in row]
+        bounds = finite_bounds(self.values)
+        margin = max((cell_len(visible(row, keep="")) for row in self.rows), default=0) + 1
+        widths = [_column_width(visible(name, keep=""), column) for name, column in self._columns()]
         start = 0
-        while start < len(self.columns):
-            end = len(self.columns)
-            block = self._block(start, end, flat)
-            while (
-                end > start + 1
-                and Measurement.get(console, options.update(width=10_000), block).maximum > options.max_width
-            ):
-                end -= 1
-                block = self._block(start, end, flat)
-            yield block
+        while start < len(widths):
+            end = start + 1
+            while end < len(widths) and margin + sum(widths[start : end + 1]) <= options.max_width:
+                end += 1
+            yield heat_map(self.rows, self.columns[start:end], [row[start:end] for row in self.values], bounds)
             start = end
 
-    def _block(self, start: int, end: int, flat: Sequence[float]) -> "RenderableType":
-        columns = [row[start:end] for row in self.values]
-        return heat_map(self.rows, self.columns[start:end], columns, (min(flat), max(flat)))
+    def _columns(self) -> Iterator[tuple[str, list[float]]]:
+        for place, name in enumerate(self.columns):
+            yield name, [row[place] for row in self.values]
+
+
+def _column_width(name: str, column: Sequence[float]) -> int:
+    """What a column of figures takes, without writing all of them: the longest is the smallest or the largest."""
+    from rich.cells import cell_len
+
+    finite = [value for value in column if math.isfinite(value)]
+    ends = [_figure(value) for value in ((min(finite), max(finite)) if finite else ())]
+    odd = ["-inf"] if len(finite) < len(column) else []
+    return max(map(cell_len, (name, *ends, *odd))) + 2
 
 
 def draw_direction(answer: "Direction") -> "RenderableType":

@@ -1,9 +1,11 @@
 """What is told in addition to the answer: plain lines on stderr."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from gptcli.text import visible
+from gptcli.text import shortened, visible
+
+_MOST_NOTICES = 20
 
 
 def notice(message: str) -> None:
@@ -11,7 +13,9 @@ def notice(message: str) -> None:
     print(visible(message), file=sys.stderr, flush=True)
 
 
-def notices(messages: Iterable[str]) -> None:
-    """Tell the user several things beside the answer."""
-    for message in messages:
-        notice(message)
+def notices(messages: Sequence[str]) -> None:
+    """Tell the user several things beside the answer; of very many the first few, and how many more there are."""
+    for message in messages[:_MOST_NOTICES]:
+        notice(shortened(message))
+    if len(messages) > _MOST_NOTICES:
+        notice(f"... and {len(messages) - _MOST_NOTICES:,} more remarks like these")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from gptcli.errors import InputError
+from gptcli.text import clipped
 from gptcli.tokenizer.bpe import Tokenizer
 from gptcli.tokenizer.chunks import encode_chunks
 
@@ -153,4 +154,4 @@ def _parse_list(text: str) -> list[int]:
 def _parse_id(word: str) -> int:
     if word.isascii() and word.isdecimal() and len(word) <= 10:
         return int(word)
-    raise InputError(f"'{word[:40]}' is not a token id: ids are whole numbers, such as 3673 477 10281")
+    raise InputError(f"'{clipped(word, 40)}' is not a token id: ids are whole numbers, such as 3673 477 10281")

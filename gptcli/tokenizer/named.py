@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from gptcli.errors import CheckpointError, GptcliError, InputError
 from gptcli.system.bundled import bundled_folder
+from gptcli.text import clipped
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.bpe import Tokenizer
@@ -54,7 +55,7 @@ def tiktoken_encoding(name: str) -> Tokenizer:
     if name in ("gpt2", "r50k_base"):
         return gpt2_tokenizer()
     if name not in encoding_names():
-        raise InputError(f"no encoding '{name}': tiktoken knows {', '.join(encoding_names())}")
+        raise InputError(f"no encoding '{clipped(name)}': tiktoken knows {', '.join(encoding_names())}")
     import tiktoken
 
     try:

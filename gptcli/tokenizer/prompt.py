@@ -1,6 +1,9 @@
 """The ids that a model reads for a prompt."""
 
+from collections.abc import Sequence
+
 from gptcli.errors import InputError
+from gptcli.text import quoted, quoted_few
 from gptcli.tokenizer.bpe import Tokenizer
 
 
@@ -33,6 +36,11 @@ def known(tokenizer: Tokenizer, ids: list[int], n_vocab: int | None, what: str =
     """
     unknown = next((token for token in ids if n_vocab is not None and token >= n_vocab), None)
     if unknown is not None:
-        shown = f"{tokenizer.decode([unknown])!r} (id {unknown:,})"
+        shown = f"{quoted(tokenizer.decode([unknown]))} (id {unknown:,})"
         raise InputError(f"{what} holds {shown}, a token of {tokenizer.name} that the model lacks")
     return ids
+
+
+def quoted_tokens(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """The first few tokens of a text, for a message, and how many more there are."""
+    return quoted_few((tokenizer.decode([token]) for token in ids), len(ids))

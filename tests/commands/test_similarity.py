@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
 from gptcli.cli.app import app
+from gptcli.system.bundled import bundled_folder
 
 
 def run(*arguments: str, stdin: str | None = None, width: int = 80) -> Result:
@@ -149,3 +150,23 @@ def test_mistakes_in_context(arguments: list[str], message: str) -> None:
     assert result.stdout == ""
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_so_many_words_that_their_pairs_are_too_many_are_refused() -> None:
+    words = bundled_folder().joinpath("glove-50d", "vocab.txt").read_text().split("\n")
+    done = CliRunner().invoke(app, ["similarity", "-", "--json"], input="\n".join(words[:20_000]))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: 20,000 words are 400,000,000 similarities: give 2,000 words at most (the words nearest to one: gptcli "
+        "neighbors; many along one direction: gptcli direction)\n"
+    )
+
+
+def test_the_blocks_of_a_wide_map_hold_each_word_once() -> None:
+    """Whatever their number: how wide a column gets is told without writing all of its figures."""
+    words = bundled_folder().joinpath("glove-50d", "vocab.txt").read_text().split("\n")[100:400]
+    done = CliRunner().invoke(app, ["similarity", *words], env={"COLUMNS": "80"})
+    heads = [line.split() for line in done.stdout.split("\n") if line.startswith("  ")]
+    assert [word for head in heads for word in head] == words
+    assert max(map(len, done.stdout.split("\n"))) <= 80
+    assert done.stdout.count("\n") == 1 + len(heads) * (1 + len(words))

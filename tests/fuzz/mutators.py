@@ -213,7 +213,7 @@ def _header(rng: random.Random, files: Files, links: dict[str, str]) -> None:
     action = rng.random()
     if action < 0.12:
         length = rng.choice((0, 1, 2**64 - 1, 2**63, 10**8, 10**8 + 1, length + 1, length - 1, len(data)))
-        files[name] = struct.pack("<Q", max(length, 0)) + data[8:]
+        files[name] = struct.pack("<Q", min(max(length, 0), 2**64 - 1)) + data[8:]
         return
     if action < 0.2:
         body = rng.choice((body[:-1], body + b"\0", body[: len(body) // 2], b"", body * 2))
@@ -254,7 +254,7 @@ def _entries(rng: random.Random, entries: dict[str, Any]) -> dict[str, Any]:
         entry["shape"] = rng.choice((shape[::-1], [*shape, 1], [2**32, 2**32], [0], [], [1] * 1000, [*shape, 0], [-1]))
     elif action == 3:
         other = entries[rng.choice(names)]
-        entry = {**entry, "data_offsets": other["data_offsets"]} if isinstance(other, dict) else entry
+        entry = {**entry, "data_offsets": other.get("data_offsets")} if isinstance(other, dict) else entry
     elif action == 4:
         return {**entries, any_text(rng): entry}
     elif action == 5:

@@ -25,7 +25,7 @@ from safetensors import safe_open
 
 from gptcli.checkpoint.files.header import Header, header_length, parse_header
 from gptcli.checkpoint.files.shards import read_header
-from gptcli.checkpoint.hub import guard as hub_guard
+from gptcli.checkpoint.hub import check as hub_check
 from gptcli.checkpoint.hub.answers import read_listing
 from gptcli.checkpoint.hub.client import http_library
 from gptcli.checkpoint.hub.watch import Watch
@@ -259,7 +259,7 @@ def _believe(folder: Path) -> None:
 
 def _believe_list(folder: Path) -> None:
     listing = read_listing((folder / "listing.json").read_bytes(), "main")
-    if not hub_guard.COMMIT.fullmatch(listing.commit):
+    if not hub_check.COMMIT.fullmatch(listing.commit):
         raise Finding(f"a commit that is none: {listing.commit!r}")
     for file, nbytes in listing.sizes.items():
         if (folder / file).parent != folder or file in ("", ".", ".."):
@@ -285,7 +285,7 @@ def _believe_headers(folder: Path) -> None:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, http.InvalidURL):
         return  # nothing that the HTTP library would hand on
     watch = Watch("it", 1_000)
-    seen, limit = hub_guard.check(request, answer, watch)
+    seen, limit = hub_check.check(request, answer, watch)
     if limit > watch.at_most:
         raise Finding(f"a body of {limit} bytes is let through")
     for name, text in seen:

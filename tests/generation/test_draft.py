@@ -19,7 +19,7 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.native import library
 from gptcli.model.torch_engine import TorchEngine
 from gptcli.sampling.settings import Sampling
-from gptcli.show.terminal.console import json_ready
+from gptcli.show.terminal.console import json_text
 from gptcli.tokenizer import gpt2_tokenizer
 from tests.test_native import in_c, random_model
 from tests.toy_engine import ToyEngine, random_table
@@ -157,7 +157,7 @@ def test_the_end_of_a_text_can_be_taken_back() -> None:
 
 def record(made: Draft) -> dict[str, Any]:
     """What a file holds after --json."""
-    value: dict[str, Any] = json.loads(json.dumps(json_ready(made.record("toy", "quit"))))
+    value: dict[str, Any] = json.loads(json_text(made.record("toy", "quit")))
     return value
 
 

@@ -10,6 +10,8 @@ from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.generation.loop import Limits
 from gptcli.generation.writing import Request, Writing, with_logit_bias
+from gptcli.model.engine import rows_at_once
+from gptcli.model.lookup import with_lookup
 from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import AddedToken, Tokenizer, gpt2_tokenizer
 from gptcli.tokenizer.prompt import prompt_ids
@@ -115,3 +117,60 @@ def test_what_cannot_be_written_is_refused_before_anything_is_shown() -> None:
     with pytest.raises(InputError, match=r"' dragon'.*lacks"):
         request(["A dragon"])
     assert len(request(["1\n" * 6], overflow="slide").completions) == 1
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_written_a_few_at_a_time_the_texts_are_the_same(
+    tales: OpenCheckpoint, monkeypatch: pytest.MonkeyPatch, scored: bool
+) -> None:
+    sampling, limits = Sampling(temperature=1.0, top_k=40), Limits(12, tales.eos_ids)
+    request = Request(["Once upon", "The king"], sampling, limits, 3, 4, ["."], scored=scored)
+    whole = Writing(tales.another_engine(), tales.tokenizer, request, n_vocab=50257)
+    list(whole)
+    monkeypatch.setattr("gptcli.model.engine._MOST_ROWS", 3)
+    parts = Writing(tales.another_engine(), tales.tokenizer, request, n_vocab=50257)
+    seen = []
+    for pieces in parts.batches():
+        list(pieces)
+        assert len(parts.completions) <= 3
+        seen += parts.completions
+    assert [each.sample.ids for each in seen] == [each.sample.ids for each in whole.completions]
+    assert [each.stream.text for each in seen] == [each.stream.text for each in whole.completions]
+    assert [(each.sample.prompt, each.sample.number) for each in seen] == [
+        (prompt, number) for prompt in range(2) for number in range(4)
+    ]
+    assert parts.clock.tokens == whole.clock.tokens
+
+
+def test_samples_without_number_are_begun_in_their_order() -> None:
+    engine = ToyEngine(random_table(300))
+    request = Request(["A"], Sampling(), Limits(2), 1, 10**30)
+    writing = Writing(engine, GPT2, request, n_vocab=300)
+    begun = (next(pieces).completion.sample.number for pieces in writing.batches())
+    numbers = [next(begun) for _ in range(3)]
+    assert numbers == [0, 128, 256]
+    assert len(writing.completions) == 128
+
+
+@pytest.mark.parametrize(
+    ("row", "free", "rows"), [(10, 1000, 50), (10, 10**9, 128), (10, 5, 1), (10, 0, 1), (10, None, 128)]
+)
+def test_rows_are_as_many_as_half_of_the_memory_holds(row: int, free: int | None, rows: int) -> None:
+    engine: Any = ToyEngine(random_table(300))
+    assert rows_at_once(engine, 100) == 128
+    engine.row_bytes, engine.free_bytes = lambda capacity: row * capacity // 100, lambda: free
+    assert rows_at_once(engine, 100) == rows
+
+
+@pytest.mark.parametrize("lookup", [0, 4])
+def test_the_engines_say_what_a_row_takes(tales: OpenCheckpoint, lookup: int) -> None:
+    from gptcli.model.torch_engine import TorchEngine
+
+    config = tales.blueprint.config
+    for engine in (tales.another_engine(), TorchEngine(tales.model)):
+        seen: Any = with_lookup(engine, lookup)
+        cache = 2 * config.n_layer * 100 * config.n_embd * 4
+        assert 2 * cache < seen.row_bytes(100) < 40 * cache
+        assert seen.free_bytes() > 10**6
+        assert rows_at_once(seen, 100) > 1
+        assert not hasattr(seen, "anything")

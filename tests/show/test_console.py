@@ -2,39 +2,32 @@
 
 import io
 import json
-import math
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from rich.text import Text
 
 from gptcli.errors import GptcliError, InputError
 from gptcli.show.terminal import console
+from gptcli.show.terminal.console import print_picture
 from gptcli.system.notices import notices
 from gptcli.system.whole_file import write_whole
+from tests.conftest import command
 
 
 @dataclass(frozen=True)
 class Answer:
     name: str
     values: Any
-
-
-def test_json_ready_by_hand() -> None:
-    answer = Answer("é", {1: np.float32(0.5), "a": (np.int64(3), np.arange(2)), "b": Path("x/y"), "c": b"\xffz"})
-    assert console.json_ready(answer) == {
-        "name": "é",
-        "values": {"1": 0.5, "a": [3, [0, 1]], "b": "x/y", "c": "\\xffz"},
-    }
-    assert console.json_ready([math.nan, math.inf, np.float64(-math.inf), np.array([np.nan]), True, None]) == [
-        *(None, None, None, [None], True, None)
-    ]
 
 
 JSON = st.recursive(
@@ -109,3 +102,34 @@ def test_save_knows_its_suffixes_and_leaves_nothing_behind(tmp_path: Path, monke
         write_whole(tmp_path / "old.txt", "new")
     assert [file.name for file in tmp_path.iterdir()] == ["old.txt"]
     assert (tmp_path / "old.txt").read_text() == "old"
+
+
+def test_a_long_picture_is_written_while_it_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    written = []
+
+    class Lines:
+        def __rich_console__(self, console: Console, options: object) -> Iterator[Text]:
+            for number in range(10_000):
+                written.append(out.getvalue().count("\n"))
+                yield Text(f"line {number}")
+
+    print_picture(Lines())
+    assert out.getvalue().splitlines() == [f"line {number}" for number in range(10_000)]
+    assert all(number - lines < 2000 for number, lines in enumerate(written))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["logits", "--top", "50257", "The king"], ["neighbors", "--top", "50000", "king"]]
+)
+def test_a_reader_that_leaves_ends_a_long_table(child_environment: dict[str, str], arguments: list[str]) -> None:
+    with subprocess.Popen(
+        command(arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=child_environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert len(process.stdout.read(2000)) == 2000
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

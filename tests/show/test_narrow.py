@@ -5,10 +5,8 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
-from rich.measure import Measurement
 
-from gptcli.show.blocks.narrow import BARS, Narrowing, _widest, narrowing
+from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
 from gptcli.show.blocks.pictures import Bar, table
 from tests.show.test_pictures import drawn
 
@@ -64,17 +62,3 @@ def test_what_has_no_room_beside_comes_below(width: int, count: int) -> None:
     assert "bars" not in shown  # they stay while anything can go below
     if width >= 13 + 19 * count:  # all fit: they are side by side
         assert shown.count("layer") == 1
-
-
-@given(
-    st.lists(st.tuples(st.text("a b字️é\n", max_size=6), st.text("0.-1", max_size=6)), min_size=1, max_size=6),
-    st.integers(4, 40),
-)
-@settings(deadline=None)
-def test_the_widest_cells_are_as_wide_as_the_whole_table(cells: list[tuple[str, str]], width: int) -> None:
-    """Long tables are measured by them."""
-    made = table("token", ">logit", BARS)
-    for token, logit in cells:
-        made.add_row(token, logit, Bar(0.5))
-    console = Console(width=width)
-    assert Measurement.get(console, console.options, _widest(made)) == Measurement.get(console, console.options, made)

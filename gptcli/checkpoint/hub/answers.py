@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from gptcli import __version__
+from gptcli.checkpoint.hub.check import COMMIT, MAX_SIZE, refused
 from gptcli.checkpoint.hub.client import client
-from gptcli.checkpoint.hub.guard import COMMIT, MAX_SIZE, install, refused
+from gptcli.checkpoint.hub.guard import install
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.checkpoint.hub.watch import Watch
 from gptcli.errors import CheckpointError, InputError

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from gptcli.checkpoint.hub.answers import proposal
+from gptcli.checkpoint.hub.check import refused
 from gptcli.checkpoint.hub.client import client, endpoint, http_library
-from gptcli.checkpoint.hub.guard import refused
 from gptcli.checkpoint.hub.names import SHORT_NAMES, HubName, similar
 from gptcli.checkpoint.hub.progress import client_warnings
 from gptcli.checkpoint.hub.watch import AGAIN

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gptcli.checkpoint.hub.answers import request_headers
+from gptcli.checkpoint.hub.check import refused
 from gptcli.checkpoint.hub.client import client, endpoint, http_library
-from gptcli.checkpoint.hub.guard import refused
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.checkpoint.hub.progress import progress_bar
 from gptcli.checkpoint.hub.watch import AGAIN, Watch

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gptcli.checkpoint.files.header import MAX_HEADER_BYTES, Header, header_length, parse_header
 from gptcli.checkpoint.hub.answers import Listing, read_body, request_headers
+from gptcli.checkpoint.hub.check import refused
 from gptcli.checkpoint.hub.client import client
-from gptcli.checkpoint.hub.guard import refused
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.checkpoint.hub.watch import Watch, patience
 from gptcli.errors import CheckpointError

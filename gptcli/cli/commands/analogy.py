@@ -19,6 +19,7 @@ from gptcli.cli.vector_options import (
 from gptcli.embedding.metric import Method, Metric
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
+from gptcli.system.text_file import MOST_WORDS
 
 
 @grouped
@@ -77,7 +78,7 @@ def analogy(
     from gptcli.embedding.expression import parse
     from gptcli.show.vectors import draw_neighbors
 
-    parsed = parse(text_argument(" ".join(expression) if expression else None, "EXPR"))
+    parsed = parse(text_argument(" ".join(expression) if expression else None, "EXPR", most=MOST_WORDS))
     embedding = vectors.open()
     answer = queries.analogy(
         embedding, parsed, metric=metric, method=method, top=top, restrict=restrict, keep_query=keep_query

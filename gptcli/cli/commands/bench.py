@@ -9,6 +9,7 @@ from gptcli.cli import options
 from gptcli.errors import InputError
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notice, notices
+from gptcli.text import quoted
 
 
 def bench(
@@ -62,7 +63,9 @@ def bench(
 
 
 def _whole_numbers(contexts: str | None) -> list[int] | None:
-    numbers = options.number_list(contexts, "--contexts", "1,100,1000") if contexts is not None else None
-    if numbers is not None and not all(number.is_integer() for number in numbers):
-        raise InputError(f"--contexts {contexts!r}: tokens are counted in whole numbers")
-    return None if numbers is None else [int(number) for number in numbers]
+    if contexts is None:
+        return None
+    numbers = options.number_list(contexts, "--contexts", "1,100,1000")
+    if not all(number.is_integer() for number in numbers):
+        raise InputError(f"--contexts {quoted(contexts)}: tokens are counted in whole numbers")
+    return [int(number) for number in numbers]

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.inputs import prompts_argument, read_text_file
+from gptcli.cli.inputs import prompts_argument
 from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped, with_epilog
 from gptcli.errors import InputError
+from gptcli.system.text_file import read_text_file
 
 
 class Overflow(str, Enum):
@@ -109,7 +110,6 @@ def generate(
         return follow(run.model, run.placement(), run.n_head)
 
     from gptcli.sampling.draw import seed_or_drawn
-    from gptcli.show.terminal.console import check_save
     from gptcli.show.terminal.keyboard import check_terminal
 
     # Before the model is loaded: a mistake in an option should be told at once.
@@ -124,8 +124,6 @@ def generate(
     options.belongs("--explain or --pick", given=explain or pick or replay is not None, save=save)
     sampling = choosing.sampling()
     seed = seed_or_drawn(choosing.seed)
-    if save is not None:
-        check_save(save)
     if pick:
         check_terminal()
     prompts = [] if replay is not None else prompts_argument(prompt or [], prompts_file)

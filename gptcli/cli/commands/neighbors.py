@@ -11,6 +11,7 @@ from gptcli.cli.vector_options import EmbeddingOptions, KeepQueryOption, MetricO
 from gptcli.embedding.metric import Metric
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
+from gptcli.system.text_file import MOST_WORDS
 
 
 @grouped
@@ -42,7 +43,7 @@ def neighbors(
     from gptcli.embedding import queries
     from gptcli.show.vectors import draw_neighbors
 
-    text = text_argument(word, "WORD").strip()
+    text = text_argument(word, "WORD", most=MOST_WORDS).strip()
     embedding = vectors.open()
     answer = queries.neighbors(embedding, text, metric=metric, top=top, restrict=restrict, keep_query=keep_query)
     notices(answer.notes)

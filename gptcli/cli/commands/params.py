@@ -8,6 +8,7 @@ from gptcli.cli.options import DEFAULT_MODEL, JsonOption, ModelOption, NHeadOpti
 from gptcli.errors import InputError
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notice
+from gptcli.text import clipped
 
 
 def params(
@@ -47,7 +48,7 @@ def params(
     from gptcli.show.scoreboard import draw
 
     if name is not None and typed(context, "model"):
-        raise InputError(f"two models, {name} and {model}: name one")
+        raise InputError(f"two models, {clipped(name)} and {clipped(model)}: name one")
     answer = count_parameters(name or model, n_head)
     for note in answer.notes:
         notice(f"note: {note}")

@@ -8,7 +8,7 @@ import typer
 
 from gptcli.cli.options import JsonOption, SaveOption
 from gptcli.cli.tour import STOPS, stops
-from gptcli.show.terminal.console import check_save, present, stdout_is_terminal
+from gptcli.show.terminal.console import present, stdout_is_terminal
 from gptcli.show.tour import Stop
 from gptcli.system.notices import notice
 
@@ -34,8 +34,6 @@ def tour(
     gptcli tour | less -R
     """
     chosen = stops(stop)
-    if save is not None:
-        check_save(save)
     if list_ or (json and save is None):
         from gptcli.show.tour import draw_list
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gptcli.errors import InputError
+from gptcli.text import quoted
 
 Role = Literal["system", "user", "assistant"]
 _SYSTEM = "This is a conversation between a person and a kind, well-read AI assistant."
@@ -32,9 +33,9 @@ class Format:
         """
         for option, name in (("--user", self.user), ("--assistant", self.assistant)):
             if not name.strip() or "\n" in name or name != name.strip():
-                raise InputError(f"{option} {name!r}: a name on one line, without spaces around it")
+                raise InputError(f"{option} {quoted(name)}: a name on one line, without spaces around it")
         if self.user == self.assistant:
-            raise InputError(f"--user and --assistant are both {self.user!r}: nobody could tell whose turn it is")
+            raise InputError(f"--user and --assistant are both {quoted(self.user)}: nobody could tell whose turn it is")
 
     @property
     def system(self) -> str:

@@ -15,6 +15,7 @@ from gptcli.errors import InputError
 from gptcli.generation.loop import Limits
 from gptcli.generation.pick.draft import Draft, How
 from gptcli.sampling.settings import Sampling
+from gptcli.text import clipped, quoted
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,9 @@ def replayed(recorded: Recorded, checkpoint: OpenCheckpoint, place: str) -> Draf
         draft.put(how, token)
         drawn = draft.sample.ids[-1]
         if drawn != token:
-            here, there = checkpoint.tokenizer.decode([drawn]), checkpoint.tokenizer.decode([token])
-            made = f"{_ADVICE} (the record names {recorded.model})"
-            raise InputError(f"{place}: token {number:,} comes out as {here!r}, and was {there!r}: {made}")
+            here, there = (quoted(checkpoint.tokenizer.decode([each]), 40) for each in (drawn, token))
+            made = f"{_ADVICE} (the record names {clipped(recorded.model)})"
+            raise InputError(f"{place}: token {number:,} comes out as {here}, and was {there}: {made}")
     return draft
 
 

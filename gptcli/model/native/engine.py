@@ -16,7 +16,7 @@ from gptcli.errors import GptcliError
 from gptcli.model.bounds import check_extend, check_prefill, check_refill, check_rewind, check_select, check_step
 from gptcli.model.config import GPTConfig
 from gptcli.model.engine import EngineFacts
-from gptcli.model.memory import out_of_memory_in_c
+from gptcli.model.memory import free_memory, out_of_memory_in_c
 from gptcli.model.native.library import BEST, address, kernels, library
 from gptcli.model.native.weights import (
     ACTIVATIONS,
@@ -183,6 +183,14 @@ class NativeEngine:
     def n_positions(self) -> int:
         """The context length in tokens."""
         return self.config.n_positions
+
+    def row_bytes(self, capacity: int) -> int:
+        """What a row of a batch takes: its cache, twice more while rows are selected, and its logits."""
+        return 3 * 4 * capacity * self.config.cached_per_token + 4 * 4 * self.config.vocab_size
+
+    def free_bytes(self) -> int | None:
+        """The memory that is left for batches."""
+        return free_memory()
 
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""

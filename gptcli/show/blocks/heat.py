@@ -15,7 +15,63 @@ from gptcli.text import visible
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.measure import Measurement
+    from rich.segment import Segment
     from rich.text import Text
+
+
+@dataclass(frozen=True)
+class HeatGrid:
+    """A map to be read: each cell on its colour, with its figure or another text on it.
+
+    Attributes:
+        rows: labels of the rows.
+        columns: labels of the columns, as wide as their columns get.
+        values: [rows][columns] figures; one that is not finite has no colour.
+        bounds: the figures at the ends of the colour map.
+        texts: [rows][columns], what stands in the cells.
+    """
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Sequence[Sequence[float]]
+    bounds: tuple[float, float]
+    texts: Sequence[Sequence[str]]
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Segment]":
+        """The labels of the columns, then row after row."""
+        from rich.segment import Segment
+
+        coloured = has_colours(console)
+        margin, widths = self._margin(), self._widths()
+        yield Segment(" " * margin)
+        for head, width in zip(map(_on_one_line, self.columns), widths, strict=True):
+            yield Segment(_right(head, width), console.get_style("bold"))
+        yield Segment.line()
+        for name, values, texts in zip(map(_on_one_line, self.rows), self.values, self.texts, strict=True):
+            label = name + " " * (margin - _cell_len(name))
+            cells = [_right(text, width) for text, width in zip(texts, widths, strict=True)]
+            if not coloured:
+                yield Segment(f"{label}{''.join(cells)}\n")
+                continue
+            yield Segment(label)
+            for value, cell in zip(values, cells, strict=True):
+                yield Segment(cell, console.get_style(_ground(_fraction(value, *self.bounds))))
+            yield Segment.line()
+
+    def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
+        """As wide as its labels and cells are."""
+        from rich.measure import Measurement
+
+        width = min(self._margin() + sum(self._widths()), options.max_width)
+        return Measurement(width, width)
+
+    def _margin(self) -> int:
+        return max((_cell_len(_on_one_line(row)) for row in self.rows), default=0) + 1
+
+    def _widths(self) -> list[int]:
+        return [
+            max(map(_cell_len, column)) + 2 for column in zip(map(_on_one_line, self.columns), *self.texts, strict=True)
+        ]
 
 
 def heat_map(
@@ -24,32 +80,10 @@ def heat_map(
     values: Sequence[Sequence[float]],
     bounds: tuple[float, float] | None = None,
     texts: Sequence[Sequence[str]] | None = None,
-) -> "Text":
-    """A map to be read: each cell on its colour, with its figure or another text on it.
-
-    Args:
-        rows: labels of the rows.
-        columns: labels of the columns, as wide as their columns get.
-        values: [rows][columns] figures; one that is not finite has no colour.
-        bounds: the figures at the ends of the colour map; the smallest and the largest, without.
-        texts: [rows][columns], what stands in the cells; the figures with three decimals, without.
-    """
-    from rich.cells import cell_len
-    from rich.text import Text
-
+) -> HeatGrid:
+    """A grid with what is mostly wanted: the smallest and the largest figure as bounds, three decimals as texts."""
     shown = texts or [[f"{value:.3f}" for value in row] for row in values]
-    heads, names = [visible(column, keep="") for column in columns], [visible(row, keep="") for row in rows]
-    widths = [max(map(cell_len, column)) + 2 for column in zip(heads, *shown, strict=True)]
-    margin = max(map(cell_len, names), default=0) + 1
-    low, high = bounds or finite_bounds(values)
-    grid = Text(" " * margin, no_wrap=True, overflow="crop")
-    for head, width in zip(heads, widths, strict=True):
-        grid.append(_right(head, width), style="bold")
-    for name, row, cells in zip(names, values, shown, strict=True):
-        grid.append("\n" + name + " " * (margin - cell_len(name)))
-        for value, text, width in zip(row, cells, widths, strict=True):
-            grid.append(_right(text, width), style=_ground(_fraction(value, low, high)))
-    return grid
+    return HeatGrid(rows, columns, values, bounds or finite_bounds(values), shown)
 
 
 def finite_bounds(values: Sequence[Sequence[float]]) -> tuple[float, float]:
@@ -164,9 +198,19 @@ def has_colours(console: "Console") -> bool:
 
 
 def _right(text: str, width: int) -> str:
+    return (text.rjust(width - 1) if text.isascii() else " " * (width - 1 - _cell_len(text)) + text) + " "
+
+
+def _cell_len(text: str) -> int:
+    if text.isascii():
+        return len(text)
     from rich.cells import cell_len
 
-    return " " * (width - 1 - cell_len(text)) + text + " "
+    return cell_len(text)
+
+
+def _on_one_line(label: str) -> str:
+    return visible(label, keep="")
 
 
 def _fraction(value: float, low: float, high: float) -> float | None:

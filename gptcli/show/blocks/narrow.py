@@ -1,15 +1,15 @@
 """Tables that give way where the terminal is narrow: fewer columns, and never figures that are cut."""
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptcli.show.blocks.pictures import LONGEST_BAR
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-    from rich.table import Column, Table
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from gptcli.show.blocks.rows import Rows
 
 BARS = ""
 """How columns of bars are headed."""
@@ -26,20 +26,20 @@ class Narrowing:
         spare: headings of the columns that go first, in this order.
     """
 
-    make: "Callable[[Sequence[Any]], Table]"
+    make: "Callable[[Sequence[Any]], Rows]"
     parts: Sequence[Any]
     spare: tuple[str, ...]
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw it for the width at hand."""
-        blocks: list[Table] = []
+        blocks: list[Rows] = []
         for across in range(len(self.parts), 0, -1):
             whole = [self.make(self.parts[start : start + across]) for start in range(0, len(self.parts), across)]
             for spared in range(len(self.spare) + 1):
                 without = self.spare[:spared]
                 if across > 1 and BARS in without:  # rather fewer parts beside each other
                     break
-                blocks = [_without(block, without) for block in whole]
+                blocks = [block.without(without) for block in whole]
                 if all(_fits(block, console, options) for block in blocks):
                     yield from _told(blocks, whole[0], without)
                     return
@@ -49,32 +49,12 @@ class Narrowing:
         yield from _told(blocks, whole[0], self.spare)
 
 
-def narrowing(made: "Table", *spare: str) -> Narrowing:
+def narrowing(made: "Rows", *spare: str) -> Narrowing:
     """A finished table; its columns of these headings go where the terminal is narrow."""
     return Narrowing(lambda _: made, [None], spare)
 
 
-def _without(whole: "Table", headings: Sequence[str]) -> "Table":
-    """A table without the columns of these headings."""
-    if not headings:
-        return whole
-    kept = [column for column in whole.columns if column.header not in headings]
-    made = _emptied(whole, kept)
-    for row, cells in zip(whole.rows, zip(*(column.cells for column in kept), strict=True), strict=True):
-        made.add_row(*cells, style=row.style, end_section=row.end_section)
-    return made
-
-
-def _emptied(whole: "Table", kept: "Sequence[Column]") -> "Table":
-    """A table with some of its columns, and no row."""
-    made = copy(whole)
-    made.columns, made.rows = [], []
-    for column in kept:
-        made.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap, min_width=column.min_width)
-    return made
-
-
-def _told(blocks: "list[Table]", whole: "Table", without: Sequence[str]) -> "list[Table]":
+def _told(blocks: "list[Rows]", whole: "Rows", without: Sequence[str]) -> "list[Rows]":
     """The blocks, of which the last one says which columns are missing."""
     headings = [column.header for column in whole.columns]
     if missing := [name.strip() or "bars" for name in without if name in headings]:
@@ -82,23 +62,8 @@ def _told(blocks: "list[Table]", whole: "Table", without: Sequence[str]) -> "lis
     return blocks
 
 
-def _fits(made: "Table", console: "Console", options: "ConsoleOptions") -> bool:
+def _fits(made: "Rows", console: "Console", options: "ConsoleOptions") -> bool:
     """Whether a table has room for its columns, with its bars as short as they may be."""
     bars = sum(column.header == BARS for column in made.columns)
-    most = _widest(made).__rich_measure__(console, options.update(width=1000)).maximum
+    most = made.__rich_measure__(console, options.update(width=1000)).maximum
     return most - bars * (LONGEST_BAR - _SHORTEST_BAR) <= options.max_width
-
-
-def _widest(made: "Table") -> "Table":
-    """The table with one row, of each column's widest cell: as wide, and measured at once however long it is."""
-    short = _emptied(made, made.columns)
-    short.add_row(*(max(column.cells, key=_width, default="") for column in made.columns))
-    return short
-
-
-def _width(cell: "RenderableType") -> int:
-    """The columns that a text takes; anything else is as wide as it gets room."""
-    from rich.cells import cell_len
-    from rich.text import Text
-
-    return max(map(cell_len, str(cell).splitlines()), default=0) if isinstance(cell, (str, Text)) else 0

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.measure import Measurement
-    from rich.table import Table
     from rich.text import Text
+
+    from gptcli.show.blocks.rows import Rows
 
 # Samples of cividis at 0, 1/9, ... 1.
 _CIVIDIS = (
@@ -71,7 +72,11 @@ class Bar:
         """Draw it as wide as its column."""
         from rich.text import Text
 
-        yield Text(bar(self.fraction, options.max_width), style=colour(0.75))
+        yield Text.assemble(*self.pieces(options.max_width))
+
+    def pieces(self, width: int) -> Sequence[tuple[str, str]]:
+        """The same for a line of a table (``rows.Line``)."""
+        return [(bar(self.fraction, width), colour(0.75))]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
         """Any width will do."""
@@ -85,16 +90,15 @@ def shade(fraction: float) -> str:
     return _SHADES[min(int(min(max(fraction, 0.0), 1.0) * len(_SHADES)), len(_SHADES) - 1)]
 
 
-def table(*columns: str, title: str | None = None) -> "Table":
+def table(*columns: str, title: str | None = None) -> "Rows":
     """An empty table in the house style.
 
     A column that starts with ``>`` is right-aligned. One without a name is for bars, and gives way where it is narrow.
     Cells that are strings are shown as they are: no markup.
     """
-    from rich import box
-    from rich.table import Table
+    from gptcli.show.blocks.rows import Rows
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    made = Rows(title=title)
     for column in columns:
         right = column.startswith(">")
         made.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=bool(column))

@@ -4,11 +4,7 @@ stdout carries the answer and nothing else. Notices go to stderr. Rich decides a
 ``NO_COLOR``, ``TERM`` and ``COLUMNS``.
 """
 
-import dataclasses
 import io
-import json
-import math
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,18 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from gptcli.errors import InputError
 from gptcli.show.html.export import HTML_FORMAT, svg_format
+from gptcli.show.terminal.json_pieces import json_pieces
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
-from gptcli.text import visible
+from gptcli.text import clipped, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-# What JSON allows in a string as it is, although a terminal might obey it or nobody sees it: C1 controls, line
-# separators, characters that reorder the line or take no room; and lone surrogates, which no encoding has.
-_OBEYED = re.compile(
-    "[\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
+# Pieces of a picture that are written at once.
+_SEGMENTS = 500
 SAVE_SUFFIXES = (".svg", ".html", ".txt")
 
 
@@ -53,42 +47,16 @@ def write_flowing(console: "Console | None", text: str, style: str | None = None
         console.print(visible(text), style=style, end="", soft_wrap=True)
 
 
-def json_ready(value: Any) -> Any:
-    """Turn an answer into what ``json`` can print.
-
-    Dataclasses become objects, numpy numbers and arrays Python ones, paths and bytes text. JSON has no NaN and no
-    infinity: they become null.
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: json_ready(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): json_ready(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_ready(item) for item in value]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="backslashreplace")
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):  # numpy scalars and arrays, without importing numpy
-        return json_ready(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print an answer as JSON on stdout; ``indent=None`` puts it on one line.
-
-    Characters that a terminal might obey, and lone surrogates, are written as JSON's own escapes.
-    """
-    sys.stdout.write(json_text(value, indent=indent))
+    """Print an answer as JSON on stdout (see ``json_pieces``); ``indent=None`` puts it on one line."""
+    for piece in json_pieces(value, indent=indent):
+        sys.stdout.write(piece)
     sys.stdout.flush()
 
 
 def json_text(value: Any, *, indent: int | None = 2) -> str:
     """What ``print_json`` prints, with the newline at its end."""
-    text = json.dumps(json_ready(value), ensure_ascii=False, indent=indent)
-    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+    return "".join(json_pieces(value, indent=indent))
 
 
 def present(
@@ -117,7 +85,21 @@ def present(
     if as_json:
         print_json(answer)
     else:
-        stdout_console().print(draw())
+        print_picture(draw())
+
+
+def print_picture(picture: "RenderableType") -> None:
+    """Print a picture on stdout, some lines at a time: a long one is read while it is drawn, and not held."""
+    from rich.segment import Segment, Segments
+
+    console = stdout_console()
+    held: list[Segment] = []
+    for segment in console.render(picture, console.options):
+        held.append(segment)
+        if len(held) >= _SEGMENTS and segment.text.endswith("\n"):
+            console.print(Segments(held), end="")
+            held = []
+    console.print(Segments(held), end="")
 
 
 def save_as(path: Path, draw: Callable[[], "RenderableType"], page: Callable[[], str] | None = None) -> None:
@@ -141,9 +123,9 @@ def check_save(path: Path, asked: str = "--save", suffixes: Sequence[str] = SAVE
         InputError: it ends otherwise, or there is no such folder.
     """
     if path.suffix.lower() not in suffixes:
-        raise InputError(f"{asked} {path}: the file name must end in {', '.join(suffixes)}")
+        raise InputError(f"{asked} {clipped(str(path))}: the file name must end in {', '.join(suffixes)}")
     if not path.parent.is_dir():
-        raise InputError(f"{asked} {path}: there is no folder {path.parent}")
+        raise InputError(f"{asked} {clipped(str(path))}: there is no folder {clipped(str(path.parent))}")
 
 
 def save_picture(picture: "RenderableType", path: Path) -> None:

@@ -1,0 +1,90 @@
+"""An answer as JSON, piece by piece, so that a long one is written while it is made and never held as a whole."""
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+# What JSON allows in a string as it is, although a terminal might obey it or nobody sees it: C1 controls, line
+# separators, characters that reorder the line or take no room; and lone surrogates, which no encoding has.
+_OBEYED = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+# Characters that are handed out at once.
+_MANY = 1 << 16
+
+
+def json_pieces(value: Any, *, indent: int | None = 2) -> Iterator[str]:
+    """The text of an answer and a newline, some 64 kB at a time.
+
+    Dataclasses become objects; sequences, iterators and numpy arrays lists; paths and bytes text. JSON has no NaN and
+    no infinity: they become null. Characters that a terminal might obey, and lone surrogates, are written as JSON's
+    own escapes.
+
+    Args:
+        value: the answer.
+        indent: spaces a level; None puts all on one line.
+    """
+    held: list[str] = []
+    length = 0
+    for piece in chain(_pieces(value, indent, "\n"), "\n"):
+        held.append(piece)
+        length += len(piece)
+        if length >= _MANY:
+            yield _seen("".join(held))
+            held, length = [], 0
+    yield _seen("".join(held))
+
+
+def _seen(text: str) -> str:
+    return text if text.isascii() and "\x7f" not in text else _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _pieces(value: Any, indent: int | None, line: str) -> Iterator[str]:
+    """The text of a value; ``line`` is the line break and the indentation of what it stands in."""
+    value = _plain(value)
+    if isinstance(value, Mapping):
+        yield from _inside("{}", ((f"{_scalar(str(key))}: ", item) for key, item in value.items()), indent, line)
+    elif isinstance(value, Iterable) and not isinstance(value, str):
+        yield from _inside("[]", (("", item) for item in value), indent, line)
+    else:
+        yield _scalar(value)
+
+
+def _inside(brackets: str, items: Iterable[tuple[str, Any]], indent: int | None, line: str) -> Iterator[str]:
+    """What stands in brackets: keys (nothing in a list) and values."""
+    inner = "" if indent is None else line + " " * indent
+    between = first = brackets[0] + inner
+    for key, item in items:
+        if item is None or isinstance(item, (str, float, int)):
+            yield f"{between}{key}{_scalar(item)}"
+        else:
+            yield between + key
+            yield from _pieces(item, indent, inner)
+        between = ", " if indent is None else "," + inner
+    yield brackets if between is first else brackets[1] if indent is None else line + brackets[1]
+
+
+def _plain(value: Any) -> Any:
+    """A value as one of Python's own, without looking into it."""
+    if isinstance(value, (str, float, int)) or value is None:
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, (Mapping, Sequence, Iterator)) and not isinstance(value, bytes):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    if isinstance(value, Path):
+        return str(value)
+    return value.tolist() if hasattr(value, "tolist") else value  # numpy scalars and arrays, without importing numpy
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, float):
+        return repr(float(value)) if math.isfinite(value) else "null"
+    return json.dumps(value, ensure_ascii=False)
