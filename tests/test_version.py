@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import gptcli
 from gptcli.cli import app
+from gptcli.model.native import library
 from tests.conftest import Run
 
 
@@ -33,7 +34,8 @@ def test_verbose_tells_the_facts(arguments: tuple[str, str], monkeypatch: pytest
     assert facts["threads"] == str(torch.get_num_threads())
     assert facts["device"].split()[0] in ("cpu", "cuda", "mps")
     assert facts["dtype"] in ("float32", "bfloat16")
-    assert facts["native"] in ("yes", "no")
+    reason = library.why_not()
+    assert facts["native"] == (f"no: {reason}" if reason else f"yes ({library.kernels()})")
     assert Path(facts["models"]).is_absolute()
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
@@ -34,6 +35,33 @@ def kernels(level: int = BEST) -> str | None:
     """
     found = library()
     return None if found is None else str(found.gptcli_kernels(level).decode())
+
+
+def why_not() -> str | None:
+    """Why the engine in C is not ``available``, in a line; None where it is."""
+    if os.environ.get("GPTCLI_NATIVE") == "0":
+        return "switched off by GPTCLI_NATIVE=0"
+    found = kernels()
+    if found == "plain":
+        return "this processor has neither AVX2 nor NEON, and torch is faster than plain C"
+    return None if found else _why_no_library()
+
+
+def _why_no_library() -> str:
+    from gptcli.model.native.build import WHY_NOT
+
+    for path in (_FOLDER / name for name in NAMES):
+        if not path.is_file():
+            continue
+        try:
+            _declared(ctypes.CDLL(str(path)))
+        except (OSError, AttributeError) as error:
+            return f"{path} does not load: {error}"
+    with suppress(OSError, UnicodeError):
+        path = _FOLDER / WHY_NOT
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        return f"it was not built: {first} (all of it: {path})"
+    return "it was not built: python -m gptcli.model.native.build"
 
 
 def address(numbers: memoryview) -> int:
