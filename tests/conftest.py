@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import gptcli
 from gptcli.checkpoint.source import bundled_folder
 
-# Elsewhere Hypothesis looks for new examples at each run; a continuous integration run has to be repeatable.
-settings.register_profile("repeatable", derandomize=True)
-if "CI" in os.environ:
-    settings.load_profile("repeatable")
+# No example is too slow: on a busy machine any may be. Elsewhere Hypothesis looks for new examples at each run; a
+# continuous integration run has to be repeatable.
+settings.register_profile(
+    "gptcli", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("gptcli")
 
 # Before torch is imported: the models are tiny, and threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

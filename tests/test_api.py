@@ -126,6 +126,7 @@ def test_several_texts_may_be_under_way(gpt: gptcli.LoadedGPT) -> None:
     assert made == alone[0]
 
 
+@pytest.mark.slow
 def test_texts_may_be_written_in_several_threads(gpt: gptcli.LoadedGPT) -> None:
     settings: Any = {"seed": 1, "max_new_tokens": 40, "ignore_eos": True}
     prompts = ["Once upon a time", "The king " * 30, "A bird", "One day " * 40] * 2

@@ -31,6 +31,7 @@ def test_what_followed_is_guessed() -> None:
     assert guess([1, 2, 1, 2], 0) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(temperature=0.8, top_k=40)])
 @pytest.mark.parametrize("guesses", [2, 7, 64])
 def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling, guesses: int) -> None:

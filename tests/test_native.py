@@ -99,6 +99,7 @@ def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
         assert both(rounded, in_c(model, kind, level), [ids[:length]], more) < most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS_HERE)
 @pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
 def test_prompts_are_as_exact_as_float32(kind: Any, level: int) -> None:
@@ -129,6 +130,7 @@ def test_the_largest_weight_of_a_row_may_have_any_digits(level: int) -> None:
     assert both(model, in_c(model, level=level), [list(range(40))], [[5]]) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS_HERE)
 # More than two spans of 1,024, in whole groups of 32 and not; less than one.
 @pytest.mark.parametrize("hidden", [2080, 2112, 2100, 77])
@@ -361,7 +363,7 @@ def test_shapes_it_does_not_know_are_left_to_torch() -> None:
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["int8", "int4"]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_quantized_rows_stay_near(seed: int, kind: Any) -> None:
     generator = np.random.default_rng(seed)
     matrix = (generator.standard_normal((5, 64)) * 10.0 ** generator.integers(-4, 4)).astype(np.float32)

@@ -12,6 +12,7 @@ from gptcli.checkpoint.open import open_checkpoint
 from gptcli.quantization import _TEXT, quantized_logits
 
 
+@pytest.mark.slow
 def test_differences_are_those_of_the_rounded_weights(tales: Any) -> None:
     ids = torch.tensor([tales.tokenizer.encode(_TEXT)])
     with torch.inference_mode():

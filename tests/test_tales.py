@@ -13,6 +13,7 @@ from gptcli.checkpoint.source import bundled_folder
 from gptcli.model.torch_engine import TorchEngine
 from tests.held_out import held_out_ids, perplexity
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "weights" / "README.md").read_text()
 

@@ -29,6 +29,7 @@ from weights.training.trainer import Plan, Trainer
 from weights.training.vocabulary import compact_tokenizer, frequent_tokens, spell, token_counts
 from weights.training.vocabulary import rows as vocabulary_rows
 
+pytestmark = pytest.mark.slow
 WHO = ["a cat", "the old king", "my brother", "a little girl", "the wolf", "a grey mouse"]
 DID = ["found", "lost", "wanted to see", "was afraid of", "sang to", "sat down beside"]
 WHAT = ["a red ball", "the deep river", "a golden ring", "the tall tower", "her friend", "the café"]

@@ -43,6 +43,7 @@ def test_the_mask_is_null_in_json() -> None:
     assert [[figure is None for figure in row] for row in values] == [[False, False], [True, False]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 @pytest.mark.parametrize("options", [(), ("--columns",), ("--scores",), ("--head", "2"), ("--head", "2", "--columns")])
 @pytest.mark.parametrize("text", [TEXT, LONG, "日本語 \x1b[31m [bold]red"])

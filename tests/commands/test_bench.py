@@ -58,6 +58,7 @@ def test_limits_and_fractions_follow_from_what_was_measured() -> None:
     assert (got["model"], got["device"], got["busy"]) == ("tales", "cpu", 0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not available(), reason="the engine in C was not built")
 @pytest.mark.parametrize(
     ("options", "weights", "least", "most"),
@@ -77,6 +78,7 @@ def test_the_engine_in_c_reads_so_many_bytes_a_step(
     assert least * WEIGHTS <= got["weight_bytes"] <= most * WEIGHTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "weights", "itemsize"),
     [
@@ -146,6 +148,7 @@ def test_a_rate_is_steps_a_second_around_the_context(context: int) -> None:
     assert engine.length <= engine.capacity <= 64
 
 
+@pytest.mark.slow
 def test_threads_are_what_was_asked_for(run_gptcli: Run) -> None:
     done = run_gptcli("bench", "--threads", "1", "--contexts", "4", "--json", "--device", "cpu")
     assert done.returncode == 0, done.stderr

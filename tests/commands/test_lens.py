@@ -49,6 +49,7 @@ def test_attribution_adds_up_to_the_logit(tales_reference: Any) -> None:
     assert answer(PROMPT)["attribution"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [20, 40, 80, 200])
 @pytest.mark.parametrize("arguments", [(), ("--sublayers",)])
 def test_no_width_breaks_the_grid(monkeypatch: pytest.MonkeyPatch, columns: int, arguments: tuple[str, ...]) -> None:

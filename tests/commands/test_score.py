@@ -74,6 +74,7 @@ def test_bos_scores_the_first_token_too(tales_reference: Any) -> None:
     assert -got["log_probability"] == pytest.approx(2 * loss, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [100, 256, 511])
 def test_long_texts_go_through_in_windows(tales_reference: Any, stride: int) -> None:
     got = answer("--stride", str(stride), text=LONG)
@@ -146,6 +147,7 @@ def test_a_narrow_terminal_cuts_no_figure(width: int, monkeypatch: pytest.Monkey
         assert f"{token['surprisal_bits']:.2f}" in shown
 
 
+@pytest.mark.slow
 def test_a_bar_shows_how_far_it_is_and_goes(child_environment: dict[str, str]) -> None:
     with on_terminal(child_environment, LONG, "--top", "2", name="score") as terminal:
         terminal.wait_for("scoring")

@@ -59,6 +59,7 @@ def limited(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_the_limits_hold(tmp_path: Path) -> None:
     """What hangs is killed, and what eats is told apart from a refusal: the fuzzer would find both."""
     hang = "worker.SECONDS = 1\ndef forever(path):\n    while True: pass\nworker.describe = forever"
@@ -87,6 +88,7 @@ LARGE: dict[str, tuple[str, Callable[[], bytes]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_large_files_are_judged_before_memory_is_taken(tmp_path: Path) -> None:
     """A hundred megabytes each: nowhere does parsing them take more than the limit."""

@@ -14,7 +14,6 @@ from tests.fuzz.strategies import indexes, tokenizers, values
 
 quick = settings(
     max_examples=200,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -46,7 +46,7 @@ def write(
 @given(
     st.integers(0, 2**64 - 1), st.lists(st.lists(st.integers(0, 11), min_size=1, max_size=4), min_size=1, max_size=4)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_sample_is_the_same_alone_and_in_any_batch(seed: int, prompts: list[list[int]]) -> None:
     together = write(prompts, seed=seed, samples=3, eos=(0,))
     for sample in together:
@@ -76,6 +76,7 @@ def test_fewer_tokens_are_the_start_of_more() -> None:
     assert write([[1]], n=5)[0].ids == write([[1]], n=20)[0].ids[:5]
 
 
+@pytest.mark.slow
 def test_bundled_model_writes_the_same_alone_in_a_batch_and_streaming(tales: Checkpoint) -> None:
     sampling = Sampling(0.8, top_k=40)
     prompts = [
@@ -108,6 +109,7 @@ for threads in (1, 2):
 """
 
 
+@pytest.mark.slow
 def test_any_thread_count_writes_the_same(child_environment: dict[str, str]) -> None:
     environment = child_environment | {"OMP_WAIT_POLICY": "passive"}  # threads of a busy machine should not spin
     done = subprocess.run(
@@ -268,7 +270,7 @@ def test_a_prompt_longer_than_the_context_names_both_lengths_unless_sliding() ->
     st.integers(0, 30),
     st.sampled_from([(), (0,), (0, 1, 2)]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_row_ever_outgrows_its_room(n_positions: int, lengths: list[int], n: int, eos: tuple[int, ...]) -> None:
     """The toy checks every call against the protocol."""
     made = write([[3] * length for length in lengths], engine=ToyEngine(random_table(6), n_positions), n=n, eos=eos)

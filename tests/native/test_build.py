@@ -1,8 +1,10 @@
 """How the library is built: for which machine, with what from the environment, and what is said where it fails."""
 
+import ctypes
 import os
 import platform
 import shutil
+import sys
 import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +68,18 @@ def test_other_systems_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(sysconfig, "get_platform", lambda: "win-amd64")
     with pytest.raises(build.NoCompilerError, match="does not know win"):
         build.build(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("clang") is None or sys.platform != "linux", reason="no clang here")
+def test_clang_builds_the_same_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 12's clang is of 2022, and knows fewer names of processor features than GCC."""
+    monkeypatch.setenv("CC", "clang")
+    monkeypatch.setenv("CFLAGS", "-Werror -O1")
+    made = ctypes.CDLL(str(build.build(tmp_path)))
+    made.gptcli_kernels.restype = ctypes.c_char_p
+    named = {made.gptcli_kernels(level).decode() for level in range(library.BEST + 1)}
+    assert named == {library.kernels(level) for level in range(library.BEST + 1)}
 
 
 def fake_compiler(folder: Path, script: str) -> str:

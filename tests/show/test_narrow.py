@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.measure import Measurement
@@ -41,7 +41,6 @@ def test_where_nothing_helps_names_are_cut_and_figures_are_not() -> None:
     assert "·refri…" in shown
 
 
-@settings(deadline=None)
 @given(st.integers(24, 120))
 def test_no_figure_is_cut(width: int) -> None:
     shown = rows(width)
@@ -50,7 +49,6 @@ def test_no_figure_is_cut(width: int) -> None:
     assert "12.345" in shown
 
 
-@settings(deadline=None)
 @given(st.integers(24, 160), st.integers(1, 6))
 def test_what_has_no_room_beside_comes_below(width: int, count: int) -> None:
     def block(parts: list[int]) -> object:
@@ -70,7 +68,6 @@ def test_what_has_no_room_beside_comes_below(width: int, count: int) -> None:
     st.lists(st.tuples(st.text("a b字️é\n", max_size=6), st.text("0.-1", max_size=6)), min_size=1, max_size=6),
     st.integers(4, 40),
 )
-@settings(deadline=None)
 def test_the_widest_cells_are_as_wide_as_the_whole_table(cells: list[tuple[str, str]], width: int) -> None:
     """Long tables are measured by them."""
     made = table("token", ">logit", BARS)

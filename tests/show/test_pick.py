@@ -53,7 +53,7 @@ def test_nothing_that_is_sent_is_lost(sent: str) -> None:
     assert sum(map(len, keys)) - named <= len(sent)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(20, 220), st.integers(5, 50), st.sampled_from(["", " " * 9, "t abc", "r12", "end", "u"]))
 def test_the_picture_fits_the_terminal_and_shows_what_is_selected(width: int, height: int, keys: str) -> None:
     made = press(picker(), *([keys] if keys == "end" else keys))
@@ -124,6 +124,7 @@ def on_terminal(
         os.close(ours)
 
 
+@pytest.mark.slow
 def test_a_session_and_its_repetition(child_environment: dict[str, str], run_gptcli: Run, tmp_path: Path) -> None:
     record = tmp_path / "mine.json"
     arguments = (PROMPT, "--pick", "--json", "--seed", "1")

@@ -41,6 +41,7 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]
     return {"bundled": GPT2, **made}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bundled", *KINDS])
 def test_chunks_give_the_ids_of_the_whole(
     tokenizers: dict[str, Tokenizer], name: str, monkeypatch: pytest.MonkeyPatch
@@ -48,7 +49,7 @@ def test_chunks_give_the_ids_of_the_whole(
     monkeypatch.setattr(chunks, "_ENOUGH", 1)  # cut wherever it is safe
     tokenizer = tokenizers[name]
 
-    @settings(max_examples=250, deadline=None)
+    @settings(max_examples=250)
     @given(TEXTS, st.lists(st.integers(0, 9), max_size=12), st.booleans())
     def same(text: str, lengths: list[int], special: bool) -> None:
         for ahead in (False, True):
@@ -58,6 +59,7 @@ def test_chunks_give_the_ids_of_the_whole(
     same()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "cut"), patterns.SAFE_CUTS.items(), ids=["gpt2", "cl100k", "llama3", "qwen2", "o200k"]
 )
@@ -65,7 +67,7 @@ def test_every_safe_cut_is_safe(pattern: str, cut: str) -> None:
     # Not only the last in a chunk: all places at once, piece by piece.
     import regex  # type: ignore[import-untyped]
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=400)
     @given(TEXTS)
     def same(text: str) -> None:
         places = [0, *(match.start() for match in re.finditer(cut, text)), len(text)]
@@ -117,7 +119,6 @@ def test_a_long_text_without_a_safe_place_is_searched_once() -> None:
 
 
 @given(st.binary(max_size=30), st.lists(st.integers(0, 5), max_size=8))
-@settings(deadline=None)
 def test_bytes_decode_as_they_come_or_the_place_is_named(data: bytes, lengths: list[int]) -> None:
     parts, rest = [], data
     for length in lengths:
