@@ -29,6 +29,7 @@ def words() -> gptcli.LoadedWords:
     return gptcli.load_words()
 
 
+@pytest.mark.slow
 def test_generates_what_the_command_writes(gpt: gptcli.LoadedGPT, run_gptcli: Run) -> None:
     done = run_gptcli("generate", "The king", "--seed", "7", "-n", "12", "--no-echo", "--device", "cpu")
     assert done.returncode == 0, done.stderr
@@ -37,6 +38,7 @@ def test_generates_what_the_command_writes(gpt: gptcli.LoadedGPT, run_gptcli: Ru
     assert done.stdout.decode().removesuffix("\n") == written
 
 
+@pytest.mark.slow
 def test_writes_with_the_engine_of_the_command_and_keeps_no_weights_twice_for_nothing() -> None:
     from gptcli.checkpoint.open import open_checkpoint
 
@@ -158,6 +160,7 @@ def test_logits_residual_and_attention_are_transformers(gpt: gptcli.LoadedGPT, t
     np.testing.assert_allclose(gpt.embed(TEXT), tales_reference.transformer.wte.weight[ids[0]].detach(), atol=0)
 
 
+@pytest.mark.slow
 def test_next_token_and_score_are_the_commands(gpt: gptcli.LoadedGPT, run_gptcli: Run) -> None:
     done = run_gptcli("logits", TEXT, "--top", "3", "--json", "--device", "cpu")
     odds = json.loads(done.stdout)["distributions"][0]["candidates"]

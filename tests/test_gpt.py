@@ -208,6 +208,7 @@ CONFIGS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(CONFIGS)
 @settings(max_examples=150)
 def test_shapes_without_torch_are_those_of_the_model(drawn: Any) -> None:

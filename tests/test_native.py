@@ -231,6 +231,7 @@ def test_engines_beside_each_other_do_not_meet() -> None:
     assert np.array_equal(second.beside().prefill([[1, 2, 3]], 10), second.prefill([[1, 2, 3]], 10))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_runs_a_model_of_its_own() -> None:
     """Of threads that slept in the parent the child has nothing but their traces."""
@@ -290,6 +291,23 @@ def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
     with torch.inference_mode():
         said = theirs(torch.tensor([ids])).logits[0, -1].numpy()
     assert np.abs(engine.prefill([ids], 16)[0] - said).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("system", "gpu", "ours"),
+    [("linux", False, True), ("linux", True, False), ("darwin", True, True), ("win32", False, False)],
+)
+def test_where_it_is_the_first_choice(
+    system: str, gpu: bool, ours: bool, gpt2_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Mac's GPU shares the memory that bounds a step; of another one nobody knows before torch is asked."""
+    blueprint, header = understand(gpt2_folder)
+    exists = Path.exists
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(Path, "exists", lambda path: gpu if str(path).startswith("/dev/") else exists(path))
+    engine = native_engine(blueprint, header, device="auto", dtype="auto", quantize="int8")
+    assert (engine is not None) == (ours and library.available())
+    assert native_engine(blueprint, header, device="mps", dtype="auto") is None
 
 
 def test_tales(tales: Any, tales_reference: Any) -> None:

@@ -26,6 +26,7 @@ def test_differences_are_those_of_the_rounded_weights(tales: Any) -> None:
             assert 0.5 < effect.same_best <= 1
 
 
+@pytest.mark.slow
 def test_the_command(run_gptcli: Callable[..., Any]) -> None:
     done = run_gptcli("models", "show", "tales", "--quantized", "--json")
     assert done.returncode == 0

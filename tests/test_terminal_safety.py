@@ -33,6 +33,7 @@ from tests.test_options_table import commands
 COLUMNS, LINES = 100, 500
 # Clears the screen, moves the cursor, colours (7-bit and C1), sets the title, switches screens, asks the terminal
 # something that it would type back, reorders the line, hides, deletes; then Rich's markup and a lone surrogate.
+pytestmark = pytest.mark.slow
 ATTACK = (
     "\x1b[2J\x1b[3;3H\x1b[31;45m\x9b32;44m\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x1b\\\x1b[?1049h\x1b[6n\x1bP+q\x1b\\"
     "\u202edrah\u2066\u200b\ufeff\x08\x7f\r\x85\u2028[bold red]loud[/][link=http://x]:skull:\\[/]\udc80\ud800"
@@ -157,7 +158,6 @@ WITH_MODEL = [
 ]
 
 
-@pytest.mark.slow
 def test_texts_and_names_given_to_every_command(tmp_path: Path, child_environment: dict[str, str]) -> None:
     runs = [with_text(name, ATTACK) for name in NAMES]
     runs += [[*name.split(), *with_text("x", "king")[1:], "-m", ATTACK] for name in WITH_MODEL]
@@ -201,7 +201,6 @@ def evil_model(folder: Path) -> Path:
     return target
 
 
-@pytest.mark.slow
 def test_vocabularies_file_names_and_metadata(tmp_path: Path, child_environment: dict[str, str]) -> None:
     model = evil_model(tmp_path)
     named = ["-m", str(model)]
@@ -237,7 +236,6 @@ def test_vocabularies_file_names_and_metadata(tmp_path: Path, child_environment:
 NAMES_AND_SCENE = ["--user", "\x1b[31;45m[red]", "--assistant", "\x1b]0;owned\x07\u202e", "--system", ATTACK]
 
 
-@pytest.mark.slow
 def test_chat_on_a_terminal(tmp_path: Path, child_environment: dict[str, str]) -> None:
     """Names and a scene that attack, then a vocabulary: in the prompt, the answers and every slash command."""
     lines = ["the king", "/prompt", "/no[bold red]loud[/]", "/temperature 9", "the king", "/prompt", "/save no/x.svg"]
@@ -254,7 +252,6 @@ def test_chat_on_a_terminal(tmp_path: Path, child_environment: dict[str, str]) -
         assert "\\x1b[2J" in shown.text or words is vocabulary  # the scene, to be seen in /prompt
 
 
-@pytest.mark.slow
 def test_chat_through_a_pipe(tmp_path: Path, child_environment: dict[str, str]) -> None:
     """The turns themselves attack; the answers go to the terminal."""
     text = ATTACK.replace("\r", "").replace("\x85", "").replace("\u2028", "").replace("\udc80\ud800", "")
@@ -305,7 +302,6 @@ def test_a_narrow_terminal(tmp_path: Path, child_environment: dict[str, str]) ->
 LONG = 10_000_000
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("words", ["generate -n 0", "tokenize"])
 def test_a_single_line_of_ten_megabytes(words: str) -> None:
     done = CliRunner().invoke(app, words.split(), input="[b]" * (LONG // 3))

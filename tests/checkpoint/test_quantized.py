@@ -61,6 +61,7 @@ def zero_embedding(tensors: dict[str, Any]) -> None:
     tensors["wte.weight.scale"][:] = 0
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_same_logits_with_the_file_and_without(tales: Path, quantize: Any) -> None:
     before = logits(tales, quantize)
@@ -74,6 +75,7 @@ def test_the_same_logits_with_the_file_and_without(tales: Path, quantize: Any) -
     assert logits(tales, "none").any()
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_the_rounded_matrix(tales: Path) -> None:
     kept = load_file(keep_quantized(str(tales), "int8").file)
     model = load_file(tales / "model.safetensors")
@@ -97,6 +99,7 @@ def test_other_weights_are_not_served_from_it(tales: Path) -> None:
     assert logits(tales, "int8").any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -158,6 +161,7 @@ def test_what_cannot_be_kept(tales: Path, monkeypatch: pytest.MonkeyPatch) -> No
         keep_quantized(str(tales), "int8")
 
 
+@pytest.mark.slow
 def test_whoever_waits_long_is_told(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def told(*args: str) -> str:
         result = CliRunner().invoke(app, ["logits", "-m", str(tales), *args, "The"], env={"COLUMNS": "300"})

@@ -41,6 +41,7 @@ def answer(*arguments: str) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.slow
 def test_limits_and_fractions_follow_from_what_was_measured() -> None:
     got = answer("--contexts", "300,4")
     assert [row["context"] for row in got["decoding"]] == [4, 300]
@@ -155,6 +156,7 @@ def test_threads_are_what_was_asked_for(run_gptcli: Run) -> None:
     assert json.loads(done.stdout)["threads"] == 1
 
 
+@pytest.mark.slow
 def test_the_picture_and_the_warning(tmp_path: Path) -> None:
     done = run("--contexts", "4,100", "--save", str(tmp_path / "bench.svg"))
     assert done.exit_code == 0, done.output

@@ -64,6 +64,7 @@ def test_no_width_breaks_the_grid(monkeypatch: pytest.MonkeyPatch, columns: int,
     assert "70" in rows[-1]  # the percentage stays, whatever the token's column comes to
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
 def test_words_through_the_layers_fit_any_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))

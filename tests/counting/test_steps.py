@@ -23,6 +23,7 @@ def test_all_steps_of_a_preset_are_its_parameters(name: str) -> None:
         assert sum(step.parameters for step in steps) == tally(config).parameters
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(configs(), st.data())
 def test_however_it_is_opened_the_counts_sum_to_the_model(config: GPTConfig, data: Any) -> None:

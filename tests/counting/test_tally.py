@@ -146,6 +146,7 @@ def configs(draw: Callable[[Any], Any]) -> GPTConfig:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(configs())
 def test_every_knob_is_counted_as_the_model_builds_it(config: GPTConfig) -> None:

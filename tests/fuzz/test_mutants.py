@@ -33,6 +33,7 @@ def test_every_mutant_ends_in_a_clear_error_or_a_load(tmp_path: Path) -> None:
     assert min(tally.ways["refused"], tally.ways["opened"]) > COUNT
 
 
+@pytest.mark.slow
 def test_a_number_makes_the_same_mutant_again(tmp_path: Path) -> None:
     write_seeds(tmp_path)
     seeds = read_seeds(tmp_path)

@@ -206,6 +206,7 @@ def test_a_turn_that_the_model_cannot_read_leaves_no_trace() -> None:
     assert made.turns == []
 
 
+@pytest.mark.slow
 def test_against_a_prompt_written_by_hand(tales: Any) -> None:
     tokenizer = gpt2_tokenizer()
     made = Chat(

@@ -60,6 +60,7 @@ def test_a_picked_token_uses_up_its_random_number() -> None:
     assert made.sample.ids == generated(40)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(st.sampled_from(["draw", "pick", "undo"]), max_size=60), st.integers(4, 14))
 def test_what_was_taken_back_was_never_there(moves: list[str], n_positions: int) -> None:

@@ -43,6 +43,7 @@ def write(
 # Seeds
 
 
+@pytest.mark.slow
 @given(
     st.integers(0, 2**64 - 1), st.lists(st.lists(st.integers(0, 11), min_size=1, max_size=4), min_size=1, max_size=4)
 )
@@ -219,6 +220,7 @@ def test_logprobs_are_those_of_the_model_whatever_the_filters(gpt2_folder: Path)
 # The edge of the context
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_positions", [1, 2, 3, 7, 8])
 @pytest.mark.parametrize("lengths", [[1], [3, 1], [20, 7, 8, 9, 1]])
 def test_sliding_equals_a_fresh_read_of_the_newest_half(n_positions: int, lengths: list[int], tmp_path: Path) -> None:
@@ -264,6 +266,7 @@ def test_a_prompt_longer_than_the_context_names_both_lengths_unless_sliding() ->
     assert len(sample.prompt_ids) == 1234
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 9),
     st.lists(st.integers(1, 20), min_size=1, max_size=4),

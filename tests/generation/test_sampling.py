@@ -236,6 +236,7 @@ ANY_SAMPLING = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(ANY_LOGITS, ANY_SAMPLING, st.integers(0, 2**64 - 1))
 @settings(max_examples=400)
 def test_something_is_always_left_and_can_be_drawn(logits: Logits, choice: Sampling, seed: int) -> None:
@@ -254,6 +255,7 @@ def test_something_is_always_left_and_can_be_drawn(logits: Logits, choice: Sampl
         assert len(left) == 1
 
 
+@pytest.mark.slow
 @given(ANY_LOGITS, ANY_SAMPLING)
 @settings(max_examples=200)
 def test_what_is_kept_keeps_its_order(logits: Logits, choice: Sampling) -> None:

@@ -54,6 +54,7 @@ TEXTS = st.text(st.sampled_from("abé🙂"), max_size=14)
 STOPS = st.lists(st.text(st.sampled_from("abé🙂"), min_size=1, max_size=4), max_size=3)
 
 
+@pytest.mark.slow
 @given(TEXTS, STOPS, st.data())
 @settings(max_examples=600)
 def test_how_a_text_is_cut_into_tokens_does_not_matter(text: str, stops: list[str], data: st.DataObject) -> None:

@@ -77,6 +77,7 @@ def test_a_bias_reaches_the_text(tales: Checkpoint) -> None:
     assert not written(tales, ["Once"], n=3, sampling=forbidden).completions[0].stream.text.startswith(" upon")
 
 
+@pytest.mark.slow
 def test_stop_texts_across_tokens(tales: Checkpoint) -> None:
     plain = written(tales, ["Once upon a time"]).completions[0].stream.text
     middle = plain[20:31]  # begins and ends inside words
@@ -86,6 +87,7 @@ def test_stop_texts_across_tokens(tales: Checkpoint) -> None:
     assert len(stopped.sample.ids) < 30
 
 
+@pytest.mark.slow
 def test_the_text_is_that_of_the_new_ids(tales: Checkpoint) -> None:
     for completion in written(tales, ["Once upon a time", "The"], num_samples=2).completions:
         assert completion.stream.text == tales.tokenizer.decode(completion.sample.ids)

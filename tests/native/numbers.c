@@ -17,21 +17,34 @@ void gptcli_kept(void *engine, int which, int layer, void **numbers, float **sca
 int gptcli_vector(void *engine, int which, int layer, const float *source, size_t n);
 int gptcli_finite(const void *source, size_t n, int kind);
 int gptcli_offer(const float *logits, int n, int k, int *places, float *values, double *log_sum);
-int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, float *cache, int batch,
-                int capacity, int wanted_count, const int *wanted, float *logits, int first, int last);
+int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, float *cache, int batch, int capacity,
+                int wanted_count, const int *wanted, float *logits, int first, int last);
 const char *gptcli_kernels(int level);
 void gptcli_free(void *engine);
 
 enum { FLOAT32, FLOAT16, BFLOAT16, INT8, INT4, KINDS };
 enum { EMBEDDING, UNEMBEDDING, QKV, ATTENTION, UP, DOWN };
 enum {
-    POSITION, LN_F, LN_F_BIAS, UNEMBEDDING_BIAS, LN_1, LN_1_BIAS, LN_2, LN_2_BIAS, QKV_BIAS, ATTENTION_BIAS, UP_BIAS, DOWN_BIAS
+    POSITION,
+    LN_F,
+    LN_F_BIAS,
+    UNEMBEDDING_BIAS,
+    LN_1,
+    LN_1_BIAS,
+    LN_2,
+    LN_2_BIAS,
+    QKV_BIAS,
+    ATTENTION_BIAS,
+    UP_BIAS,
+    DOWN_BIAS
 };
 static const char *const KIND_NAMES[] = {"float32", "float16", "bfloat16", "int8", "int4"};
 static const char *const ACTIVATIONS[] = {"gelu_new", "gelu", "relu"};
 enum { BEST = 5, THREADS = 2, CAPACITY = 70, VOCABULARY = 97 };
 
-typedef struct { int layers, width, heads, hidden, vocabulary, positions, activation; } shape;
+typedef struct {
+    int layers, width, heads, hidden, vocabulary, positions, activation;
+} shape;
 
 static void fail(const char *what) {
     fprintf(stderr, "%s failed\n", what);

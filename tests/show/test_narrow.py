@@ -41,6 +41,7 @@ def test_where_nothing_helps_names_are_cut_and_figures_are_not() -> None:
     assert "·refri…" in shown
 
 
+@pytest.mark.slow
 @given(st.integers(24, 120))
 def test_no_figure_is_cut(width: int) -> None:
     shown = rows(width)
@@ -49,6 +50,7 @@ def test_no_figure_is_cut(width: int) -> None:
     assert "12.345" in shown
 
 
+@pytest.mark.slow
 @given(st.integers(24, 160), st.integers(1, 6))
 def test_what_has_no_room_beside_comes_below(width: int, count: int) -> None:
     def block(parts: list[int]) -> object:

@@ -77,6 +77,7 @@ def test_every_safe_cut_is_safe(pattern: str, cut: str) -> None:
     same()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bundled", "neox", "prefix space", "llama3", "qwen2", "o200k"])
 def test_long_texts_do_come_in_parts(tokenizers: dict[str, Tokenizer], name: str) -> None:
     parts = list(encode_chunks(tokenizers[name], ["some words and more. " * 50] * 2000))
@@ -114,6 +115,7 @@ def test_a_mistake_far_into_a_text_is_heard_from_a_thread(monkeypatch: pytest.Mo
     assert len(read) < 100
 
 
+@pytest.mark.slow
 def test_a_long_text_without_a_safe_place_is_searched_once() -> None:
     assert sum(map(len, encode_chunks(GPT2, ["a" * 100_000] * 20))) == 2_000_000 // 4
 

@@ -66,6 +66,7 @@ def their_ids(theirs: Any, text: str, *, special: bool) -> list[int]:
     return list(theirs.encode(text, add_special_tokens=False).ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("special", [False, True])
 def test_ids_are_those_of_hugging_face(folder: Path, name: str, special: bool) -> None:
