@@ -28,6 +28,31 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What these drive (pseudo-terminals, limits, signals) Windows does not have.
+if sys.platform == "win32":
+    collect_ignore_glob = [
+        "browser/*",
+        "fuzz/test_*",
+        "test_world.py",
+        "test_terminal_safety.py",
+        "checkpoint/test_hub.py",
+        "show/test_pick.py",
+        "commands/test_tour.py",
+        "commands/test_generate.py",
+        "commands/test_score.py",
+        "commands/test_chat.py",
+        "commands/test_models.py",
+    ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever opens a browser is slow."""
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.slow)
+
+
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
