@@ -1,5 +1,5 @@
 # The README's commands, by name.
-.PHONY: setup run test lint format types completions wheel bench fuzz fuzz-coverage ci
+.PHONY: setup run quick test lint format types completions wheel bench limits fuzz fuzz-coverage ci
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,6 +12,10 @@ setup: $(BIN)/gptcli
 
 run: setup
 	$(BIN)/gptcli generate "Once upon a time there was a"
+
+# After each edit: what takes under a minute on two cores, up to the first failure.
+quick: setup
+	$(BIN)/pytest -q -m "not slow" -x -n 2 --dist loadfile
 
 test: setup
 	$(BIN)/pytest -n auto --dist loadfile
@@ -36,6 +40,10 @@ wheel: setup
 # Beside the peers, on a quiet machine: ONLY=tales,gpt2,gpt2-medium,gpt2-xl,startup,growth PEERS=their-environment RUNS=7
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(PEERS),--peers $(PEERS)) $(if $(RUNS),--runs $(RUNS)) $(if $(OUT),--out $(OUT))
+
+# Times that must hold against another program's; on a quiet machine.
+limits: setup
+	$(BIN)/pytest -q tests/benchmarks/bench_limits.py
 
 # Broken checkpoints, until Ctrl-C; what fails is kept in tests/fuzz/failures: ARGS="--count 5000 --first 0"
 fuzz: setup

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import gptcli
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.system.bundled import bundled_folder
 
-# Elsewhere Hypothesis looks for new examples at each run; a continuous integration run has to be repeatable.
-settings.register_profile("repeatable", derandomize=True)
-if "CI" in os.environ:
-    settings.load_profile("repeatable")
+# No example is too slow: on a busy machine any may be. Elsewhere Hypothesis looks for new examples at each run; a
+# continuous integration run has to be repeatable.
+settings.register_profile(
+    "gptcli", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("gptcli")
 
 # Before torch is imported: the models are tiny, and threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,6 +28,31 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell that starts this in the background has it ignore Ctrl-C, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What these drive (pseudo-terminals, limits, signals) Windows does not have.
+if sys.platform == "win32":
+    collect_ignore_glob = [
+        "browser/*",
+        "fuzz/test_*",
+        "test_world.py",
+        "test_terminal_safety.py",
+        "checkpoint/test_hub.py",
+        "show/test_pick.py",
+        "commands/test_tour.py",
+        "commands/test_generate.py",
+        "commands/test_score.py",
+        "commands/test_chat.py",
+        "commands/test_models.py",
+    ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever opens a browser is slow."""
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.slow)
+
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 

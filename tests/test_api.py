@@ -30,6 +30,7 @@ def words() -> gptcli.LoadedWords:
     return gptcli.load_words()
 
 
+@pytest.mark.slow
 def test_generates_what_the_command_writes(gpt: gptcli.LoadedGPT, run_gptcli: Run) -> None:
     done = run_gptcli("generate", "The king", "--seed", "7", "-n", "12", "--no-echo", "--device", "cpu")
     assert done.returncode == 0, done.stderr
@@ -38,6 +39,7 @@ def test_generates_what_the_command_writes(gpt: gptcli.LoadedGPT, run_gptcli: Ru
     assert done.stdout.decode().removesuffix("\n") == written
 
 
+@pytest.mark.slow
 def test_writes_with_the_engine_of_the_command_and_keeps_no_weights_twice_for_nothing() -> None:
     from gptcli.checkpoint.open import open_checkpoint
     from gptcli.model.native import available
@@ -127,6 +129,7 @@ def test_several_texts_may_be_under_way(gpt: gptcli.LoadedGPT) -> None:
     assert made == alone[0]
 
 
+@pytest.mark.slow
 def test_texts_may_be_written_in_several_threads(gpt: gptcli.LoadedGPT) -> None:
     settings: Any = {"seed": 1, "max_new_tokens": 40, "ignore_eos": True}
     prompts = ["Once upon a time", "The king " * 30, "A bird", "One day " * 40] * 2
@@ -158,6 +161,7 @@ def test_logits_residual_and_attention_are_transformers(gpt: gptcli.LoadedGPT, t
     np.testing.assert_allclose(gpt.embed(TEXT), tales_reference.transformer.wte.weight[ids[0]].detach(), atol=0)
 
 
+@pytest.mark.slow
 def test_next_token_and_score_are_the_commands(gpt: gptcli.LoadedGPT, run_gptcli: Run) -> None:
     done = run_gptcli("logits", TEXT, "--top", "3", "--json", "--device", "cpu")
     odds = json.loads(done.stdout)["distributions"][0]["candidates"]

@@ -84,6 +84,7 @@ def test_version() -> None:
     assert (done.exit_code, done.stdout) == (0, f"gptcli {__version__}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["params", "gpt3"], ["analogy", "king-man+woman"], ["generate", "--help"]])
 def test_a_reader_that_goes_away_ends_it_quietly(command: list[str]) -> None:
     script = f"{sys.executable} -m gptcli {' '.join(command)} | head -c 1"

@@ -92,6 +92,7 @@ def test_bundled_model_equals_transformers_at_every_position(tales: OpenCheckpoi
         assert worst(tales.model(ids), tales_reference(ids).logits) < TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompt", ["Once upon a time there was a", "The king said", "3 + 4 ="])
 def test_greedy_continuations_equal_those_of_transformers(
     tales: OpenCheckpoint, tales_reference: Any, prompt: str
@@ -209,8 +210,9 @@ CONFIGS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(CONFIGS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_shapes_without_torch_are_those_of_the_model(drawn: Any) -> None:
     heads, size, layers, flags, numbers = drawn
     flags["norm_bias"] &= flags["norm_weight"]

@@ -4,7 +4,6 @@ import json
 import os
 import struct
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from gptcli.errors import CheckpointError
 DTYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I64": np.int64, "U8": np.uint8, "BOOL": np.bool_}
 shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
 names = st.text(min_size=1, max_size=12).filter(lambda name: name != "__metadata__" and name.isprintable())
-files_ok = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+files_ok = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def write(path: Path, header: Any, data: bytes = b"", length: int | None = None) -> Path:
@@ -35,10 +34,8 @@ def entry(dtype: str = "F32", shape: tuple[int, ...] = (2,), offsets: tuple[int,
 
 
 def refused(path: Path) -> str:
-    started = perf_counter()
     with pytest.raises(CheckpointError) as caught:
         read_header(path)
-    assert perf_counter() - started < 10  # it does not hang
     assert len(str(caught.value)) < 1000
     assert path.name in str(caught.value) or path.parent.name in str(caught.value)
     return str(caught.value)

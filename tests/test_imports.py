@@ -1,15 +1,12 @@
 """Start-up is a feature: help and completion import no torch and no numpy, and cost little beside them."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 from typer.main import get_command
 
 from gptcli.cli.app import app
-from tests.conftest import command
 
 HEAVY = ("torch", "numpy", "tiktoken", "safetensors", "transformers", "huggingface_hub")
 
@@ -64,25 +61,6 @@ def test_the_package_itself_is_light(child_environment: dict[str, str]) -> None:
     script = f"import sys, gptcli; print([name for name in {(*HEAVY, 'typer', 'rich')} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, timeout=60)
     assert done.stdout.strip() == b"[]", done.stderr
-
-
-def processor_seconds(arguments: list[str], environment: dict[str, str]) -> float:
-    """Processor time of a process: what else runs on the machine does not count."""
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    process.stderr.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, said
-    return usage.ru_utime + usage.ru_stime
-
-
-def test_help_takes_less_than_a_quarter_of_importing_torch(child_environment: dict[str, str], tmp_path: Path) -> None:
-    environment = child_environment | {"PYTHONWARNINGS": "default"}
-    helping = min(processor_seconds(command(["--help"]), environment) for _ in range(3))
-    importing = min(processor_seconds([sys.executable, "-c", "import torch"], environment) for _ in range(2))
-    assert helping < importing / 4
 
 
 def test_text_and_logits_need_no_torch_where_the_engine_in_c_is(child_environment: dict[str, str]) -> None:

@@ -32,6 +32,7 @@ def test_what_followed_is_guessed() -> None:
     assert guess([1, 2, 1, 2], 0) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(temperature=0.8, top_k=40)])
 @pytest.mark.parametrize("guesses", [2, 7, 64])
 def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling, guesses: int) -> None:
@@ -46,6 +47,7 @@ def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling, g
         assert accepted > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantize", ["none", "int8", "int4"])
 def test_no_number_of_guesses_changes_the_last_digits(tales: Any, quantize: Any) -> None:
     """What is read at once is as single steps, bit by bit: a longer read would be read as a prompt is."""

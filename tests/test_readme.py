@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 # The Python whose gptcli is tried; another than this one has it installed.
 PYTHON = os.environ.get("GPTCLI_README_PYTHON", sys.executable)

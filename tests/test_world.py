@@ -28,7 +28,10 @@ from gptcli.model.config import GPTConfig
 from tests.checkpoint.hub_server import Fault, Hub, running_hub
 from tests.conftest import Run, command
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals, limits and pipes as POSIX has them")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals, limits and pipes as POSIX has them"),
+]
 Environment = dict[str, str]
 CONFIG = json.dumps({"model_type": "gpt2", "n_layer": 1}).encode()
 WEIGHTS = save({"wte.weight": np.arange(3_000_000, dtype=np.float32)})

@@ -77,6 +77,7 @@ def left_padded(model: Any, rows: list[Tensor]) -> Tensor:
     return logits
 
 
+@pytest.mark.slow
 def test_greedy_text(pair: Pair) -> None:
     prompt = random_ids(pair, 7)
     wanted = pair.theirs.generate(

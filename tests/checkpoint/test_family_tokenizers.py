@@ -55,6 +55,7 @@ def test_ids(family: str, layout: str, tmp_path: Path) -> None:
     assert ours.eos_id == theirs.eos_token_id
 
 
+@pytest.mark.slow
 def test_gpt2_bundled_vocabulary() -> None:
     """The bundled ranks, turned into vocab and merges and run by Hugging Face's library."""
     ranks = str(bundled_folder() / "gpt2-bpe" / "gpt2.tiktoken")

@@ -86,6 +86,7 @@ def test_cached_model_is_opened_without_a_request(hub: Hub) -> None:
     assert len(hub.requests) == before
 
 
+@pytest.mark.slow
 def test_cached_model_is_opened_with_the_server_stopped(tmp_path: Path) -> None:
     """In processes of their own, with nothing but the environment to steer the client."""
     code = "import sys; from gptcli.checkpoint.source import find; print(find('owner/model').folder)"
@@ -122,6 +123,7 @@ def read_all(terminal: int) -> bytes:
     return said
 
 
+@pytest.mark.slow
 def test_terminal_gets_a_bar_that_goes_by_the_file_not_by_what_the_server_says(tmp_path: Path) -> None:
     code = "from gptcli.checkpoint.source import find; find('owner/model')"
     with running_hub() as served:

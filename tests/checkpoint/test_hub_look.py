@@ -106,6 +106,7 @@ def header(entries: object) -> bytes:
 TWICE = {key: {"dtype": "F32", "shape": [500], "data_offsets": [0, 2000]} for key in "ab"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "message"),
     [

@@ -257,6 +257,7 @@ print(json.dumps({"size": size, "peak": peak, "after": after}))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process' memory by kind")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_loading_does_not_hold_two_copies(

@@ -45,6 +45,7 @@ print(json.dumps({"held": held, "took": peak() - before}))
 """
 
 
+@pytest.mark.slow
 def test_conversion_takes_no_more_than_the_model(tmp_path: Path) -> None:
     """Half precision to single, tensor by tensor: never the whole checkpoint twice."""
     torch.manual_seed(0)
@@ -67,6 +68,7 @@ def test_conversion_takes_no_more_than_the_model(tmp_path: Path) -> None:
     assert measured["took"] < 1.15 * measured["held"] + CONSTANT
 
 
+@pytest.mark.slow
 def test_loading_imports_no_compiler() -> None:
     """It would take seconds, whenever a model is opened."""
     code = (

@@ -89,6 +89,7 @@ def negate_mlps(weights: Path) -> None:
     save_file({name: -value if "mlp" in name else value for name, value in tensors.items()}, weights, metadata)
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_same_logits_with_the_file_and_without(tales: Path, cache: Path, quantize: Any) -> None:
     before = logits(tales, quantize)
@@ -102,6 +103,7 @@ def test_the_same_logits_with_the_file_and_without(tales: Path, cache: Path, qua
     assert logits(tales, "none").any()
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_the_rounded_matrix(tales: Path) -> None:
     kept = load_file(keep_quantized(str(tales), "int8").file)
     model = load_file(tales / "model.safetensors")
@@ -414,6 +416,7 @@ def test_what_cannot_be_kept(tales: Path, monkeypatch: pytest.MonkeyPatch) -> No
         keep_quantized(str(tales), "int8")
 
 
+@pytest.mark.slow
 def test_whoever_waits_long_is_told(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def told(*args: str) -> str:
         result = CliRunner().invoke(app, ["logits", "-m", str(tales), *args, "The"], env={"COLUMNS": "300"})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
@@ -194,7 +194,7 @@ json_values = st.recursive(
 FIELD_NAMES = sorted({*config_json(GPTConfig()), *(name for config in CONFIGS.values() for name in config.to_dict())})
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine drawing takes seconds
+@pytest.mark.slow
 @given(
     model_type=st.sampled_from([model_type for family in FAMILIES for model_type in family.model_types] + [None]),
     fields=st.dictionaries(st.sampled_from(FIELD_NAMES), json_values, max_size=4),

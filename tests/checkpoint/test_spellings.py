@@ -118,6 +118,7 @@ def same_logits(theirs: Any, folder: Path) -> bool:
         return bool((ours(ids) - theirs(ids).logits).abs().max() < 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TENSORS)
 def test_tensor_names(case: str, tmp_path: Path) -> None:
     name, change = TENSORS[case]

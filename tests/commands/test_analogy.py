@@ -3,14 +3,12 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from gptcli.cli.app import app
-from tests.conftest import Run
 
 
 def run(*arguments: str, stdin: str | None = None) -> Result:
@@ -116,18 +114,7 @@ def test_gptcli_model_does_not_change_the_embedding(monkeypatch: pytest.MonkeyPa
     assert "glove-50d" in run("king-man+woman").stdout
 
 
-def test_a_whole_process_costs_little_more_than_importing_numpy_and_rich(run_gptcli: Run) -> None:
-    own, bare = [], []
-    for _ in range(5):  # in turn, so that a busy machine slows both
-        start = time.perf_counter()
-        assert b"queen" in run_gptcli("analogy", "king-man+woman").stdout
-        middle = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import numpy, typer, rich.table"], check=True)
-        own.append(middle - start)
-        bare.append(time.perf_counter() - middle)
-    assert min(own) < 5 * min(bare)
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -140,7 +127,6 @@ def test_a_whole_process_costs_little_more_than_importing_numpy_and_rich(run_gpt
     ],
 )
 def test_no_torch(arguments: tuple[str, ...], child_environment: dict[str, str]) -> None:
-    import subprocess
 
     code = (
         "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr));"

@@ -43,6 +43,7 @@ def test_the_mask_is_null_in_json() -> None:
     assert [[figure is None for figure in row] for row in values] == [[False, False], [True, False]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 @pytest.mark.parametrize("options", [(), ("--columns",), ("--scores",), ("--head", "2"), ("--head", "2", "--columns")])
 @pytest.mark.parametrize("text", [TEXT, LONG, "日本語 \x1b[31m [bold]red"])
@@ -58,6 +59,7 @@ def maps_across(width: int) -> int:
     return max(len(re.findall(r"head \d", line)) for line in done.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_narrow_terminals_get_fewer_maps_a_row() -> None:
     assert [maps_across(width) for width in (20, 40, 60, 80)] == [1, 2, 3, 4]
 
@@ -95,6 +97,7 @@ def test_scores_show_the_mask() -> None:
     assert [[figure == "-inf" for figure in row] for row in drawn] == np.triu(np.ones((5, 5)), 1).astype(bool).tolist()
 
 
+@pytest.mark.slow
 def test_cut_columns_are_counted_and_rows_still_add_up() -> None:
     arguments = [LONG, "--layer", "5", "--head", "1"]
     done, drawn = run(*arguments), weights_of(arguments)

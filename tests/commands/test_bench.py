@@ -42,6 +42,7 @@ def answer(*arguments: str) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.slow
 def test_limits_and_fractions_follow_from_what_was_measured() -> None:
     got = answer("--contexts", "300,4")
     assert [row["context"] for row in got["decoding"]] == [4, 300]
@@ -59,6 +60,7 @@ def test_limits_and_fractions_follow_from_what_was_measured() -> None:
     assert (got["model"], got["device"], got["busy"]) == ("tales", "cpu", 0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not available(), reason="the engine in C was not built")
 @pytest.mark.parametrize(
     ("options", "weights", "least", "most"),
@@ -78,6 +80,7 @@ def test_the_engine_in_c_reads_so_many_bytes_a_step(
     assert least * WEIGHTS <= got["weight_bytes"] <= most * WEIGHTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "weights", "itemsize"),
     [
@@ -143,12 +146,14 @@ def test_a_rate_is_steps_a_second_around_the_context(context: int) -> None:
     assert engine.length <= engine.capacity <= 64
 
 
+@pytest.mark.slow
 def test_threads_are_what_was_asked_for(run_gptcli: Run) -> None:
     done = run_gptcli("bench", "--threads", "1", "--contexts", "4", "--json", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["threads"] == 1
 
 
+@pytest.mark.slow
 def test_the_picture_and_the_warning(tmp_path: Path) -> None:
     done = run("--contexts", "4,100", "--save", str(tmp_path / "bench.svg"))
     assert done.exit_code == 0, done.output

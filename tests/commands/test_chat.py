@@ -68,6 +68,7 @@ def test_the_scene_and_the_names_make_the_prompt() -> None:
     assert chat("--format", "eos", text="/prompt\n").stdout.strip().startswith("the model sees 0 tokens")
 
 
+@pytest.mark.slow
 def test_what_has_fallen_out_is_marked() -> None:
     line = "the " * 120
     done = chat("--format", "eos", text=f"{line}\n" * 5 + "/prompt\n")
@@ -127,6 +128,7 @@ def test_mistakes_are_one_line_and_exit_2(arguments: Sequence[str], text: str | 
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_on_a_terminal(child_environment: dict[str, str], tmp_path: Path) -> None:
     with on_terminal(child_environment, "-n", "500", "--seed", "1", "--ignored", name="chat") as terminal:
         assert terminal.end() == 2
@@ -152,6 +154,7 @@ def test_on_a_terminal(child_environment: dict[str, str], tmp_path: Path) -> Non
     assert answer["finish_reason"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_what_is_typed_during_an_answer_waits_for_the_prompt(child_environment: dict[str, str]) -> None:
     arguments = ("-n", "25", "--seed", "1", "--logit-bias", "<|endoftext|>=-inf", "--user", "Me")
     with on_terminal(child_environment, *arguments, name="chat") as terminal:
@@ -174,6 +177,7 @@ def test_ctrl_c_at_the_prompt_leaves(child_environment: dict[str, str]) -> None:
         assert "Traceback" not in terminal.seen
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_pipe_ends_it(child_environment: dict[str, str]) -> None:
     process = subprocess.Popen(
         command(["chat", "-n", "500", "--logit-bias", "<|endoftext|>=-inf"]),
@@ -192,6 +196,7 @@ def test_ctrl_c_in_a_pipe_ends_it(child_environment: dict[str, str]) -> None:
     assert (process.returncode, said.strip()) == (130, b"")
 
 
+@pytest.mark.slow
 def test_control_characters_are_not_obeyed(child_environment: dict[str, str]) -> None:
     with on_terminal(child_environment, "-n", "2", "--logit-bias", "\x1b=1e9", name="chat") as terminal:
         terminal.wait_for("User: ")
@@ -202,6 +207,7 @@ def test_control_characters_are_not_obeyed(child_environment: dict[str, str]) ->
         assert terminal.end() == 0
 
 
+@pytest.mark.slow
 def test_dialogpt_by_its_config(run_gptcli: Run, tmp_path: Path) -> None:
     from tests.gpt2_reference import random_gpt2
 

@@ -263,6 +263,7 @@ def test_options_that_miss_their_owner(arguments: Sequence[str], said: str) -> N
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_keys_do_not_show_in_the_moving_picture(child_environment: dict[str, str]) -> None:
     with on_terminal(child_environment | {"COLUMNS": "200"}, "Once upon a time", "--explain", "-n", "400") as terminal:
         terminal.wait_for("token 3")
@@ -273,6 +274,7 @@ def test_keys_do_not_show_in_the_moving_picture(child_environment: dict[str, str
         assert "Once upon a time" in terminal.seen
 
 
+@pytest.mark.slow
 def test_explain_on_a_terminal_ends_with_the_whole_text(child_environment: dict[str, str]) -> None:
     code, shown = on_a_terminal(*TEXT, "--explain", environment=child_environment)
     (record,) = records(*TEXT)

@@ -49,6 +49,7 @@ def test_attribution_adds_up_to_the_logit(tales_reference: Any) -> None:
     assert answer(PROMPT)["attribution"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [20, 40, 80, 200])
 @pytest.mark.parametrize("arguments", [(), ("--sublayers",)])
 def test_no_width_breaks_the_grid(monkeypatch: pytest.MonkeyPatch, columns: int, arguments: tuple[str, ...]) -> None:
@@ -63,6 +64,7 @@ def test_no_width_breaks_the_grid(monkeypatch: pytest.MonkeyPatch, columns: int,
     assert "70" in rows[-1]  # the percentage stays, whatever the token's column comes to
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
 def test_words_through_the_layers_fit_any_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))

@@ -75,6 +75,7 @@ def test_temperatures_side_by_side() -> None:
     assert q == pytest.approx(p**2, rel=1e-4)  # halving the temperature squares every ratio
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
 def test_temperatures_fit_any_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Side by side, or below each other: no figure is cut."""

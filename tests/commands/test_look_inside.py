@@ -36,6 +36,7 @@ def run(name: str, *more: str) -> Any:
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["svg", "html", "txt"])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_json_is_printed_and_a_picture_saved(name: str, suffix: str, tmp_path: Path) -> None:
@@ -55,6 +56,7 @@ def test_json_is_printed_and_a_picture_saved(name: str, suffix: str, tmp_path: P
     assert [each.name for each in tmp_path.iterdir()] == [file.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("explain", "chat")])
 def test_no_line_is_wider_than_the_terminal(name: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from math import prod
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 from rich.cells import cell_len
@@ -180,7 +179,7 @@ def sparse(folder: Path, config: GPTConfig) -> int:
     return path.stat().st_size
 
 
-def test_a_hundred_gigabytes_answer_at_once_without_torch_or_numpy(tmp_path: Path) -> None:
+def test_a_hundred_gigabytes_are_counted_without_torch_or_numpy(tmp_path: Path) -> None:
     size = sparse(tmp_path, GPTConfig(n_embd=8192, n_layer=32, n_head=64))
     assert size > 100e9
     script = (
@@ -188,14 +187,9 @@ def test_a_hundred_gigabytes_answer_at_once_without_torch_or_numpy(tmp_path: Pat
         "try: app(['params', sys.argv[1], '--json'])\n"
         "finally: print(sorted({'torch', 'numpy', 'safetensors', 'tiktoken'} & set(sys.modules)), file=sys.stderr)"
     )
-    taken = {}
-    for name in ("gpt2", str(tmp_path)):  # a published size opens no file
-        started = perf_counter()
-        result = subprocess.run([sys.executable, "-c", script, name], capture_output=True, text=True)
-        taken[name] = perf_counter() - started
+    result = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stderr == "[]\n"
     answer = json.loads(result.stdout)
     assert answer["parameters"] * 4 == answer["stored"]["nbytes"]
     assert answer["stored"]["difference"] == 0
-    assert taken[str(tmp_path)] < 5 * taken["gpt2"]

@@ -74,6 +74,7 @@ def test_bos_scores_the_first_token_too(tales_reference: Any) -> None:
     assert -got["log_probability"] == pytest.approx(2 * loss, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [100, 256, 511])
 def test_long_texts_go_through_in_windows(tales_reference: Any, stride: int) -> None:
     got = answer("--stride", str(stride), text=LONG)
@@ -137,6 +138,7 @@ def test_with_colour_lines_break_between_tokens(tales: Any) -> None:
     assert all(any(word in line for line in lines) for word in words)  # none is cut in two
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [30, 40, 60])
 def test_a_narrow_terminal_cuts_no_figure(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
@@ -146,6 +148,7 @@ def test_a_narrow_terminal_cuts_no_figure(width: int, monkeypatch: pytest.Monkey
         assert f"{token['surprisal_bits']:.2f}" in shown
 
 
+@pytest.mark.slow
 def test_a_bar_shows_how_far_it_is_and_goes(child_environment: dict[str, str]) -> None:
     with on_terminal(child_environment, LONG, "--top", "2", name="score") as terminal:
         terminal.wait_for("scoring")
@@ -153,6 +156,7 @@ def test_a_bar_shows_how_far_it_is_and_goes(child_environment: dict[str, str]) -
         assert "perplexity" in terminal.seen
 
 
+@pytest.mark.slow
 def test_a_pipe_is_read_and_gets_no_bar(run_gptcli: Run) -> None:
     done = run_gptcli("score", "--top", "2", input=LONG.encode())
     assert (done.returncode, done.stderr) == (0, b"")

@@ -2,10 +2,8 @@
 
 import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from typer.testing import CliRunner
 
 from gptcli.cli.app import app
 from gptcli.system.bundled import bundled_folder
-from gptcli.tokenizer import encode_chunks, gpt2_tokenizer
+from gptcli.tokenizer import gpt2_tokenizer
 from tests.tokenizer import reference
 
 CAPES = "Not all heroes wear capes"
@@ -90,7 +88,7 @@ def test_ids_are_one_line_and_decode_to_the_text() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_ids_and_decode_are_inverse_on_pipes(text: str) -> None:
     # The bytes: the runner's text has no "\r\n".
     decoded = runner.invoke(app, ["tokenize", "--decode"], input=output("--ids", stdin=text.encode()))
@@ -202,25 +200,12 @@ def test_reading_stops_where_the_reader_does(run_gptcli: Run, child_environment:
     assert (done.stdout, done.stderr) == (b"88 198 88 1", b"")
 
 
-def test_torch_and_numpy_are_not_imported_and_it_is_quick(child_environment: dict[str, str]) -> None:
+def test_torch_and_numpy_are_not_imported(child_environment: dict[str, str]) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "gptcli", "tokenize", CAPES]
     done = subprocess.run(command, env=child_environment, capture_output=True, text=True, timeout=60, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "tiktoken" in imported
     assert not imported & {"torch", "numpy", "transformers", "safetensors", "requests"}
-    nothing = "import tiktoken, typer, rich.table\ndef nothing() -> None: pass\ntyper.run(nothing)"
-    bare = [sys.executable, "-c", nothing]
-    own = [sys.executable, "-m", "gptcli", "tokenize", CAPES]
-    pairs = [(elapsed(own, child_environment), elapsed(bare, child_environment)) for _ in range(5)]
-    assert min(own for own, _ in pairs) < 4 * min(bare for _, bare in pairs)
-
-
-def elapsed(command: list[str], environment: dict[str, str]) -> float:
-    """Processor seconds of a command."""
-    before = os.times()
-    subprocess.run(command, env=environment, capture_output=True, timeout=60, check=True)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 STORIES = (bundled_folder() / "tales" / "held_out.tsv").read_text()
@@ -246,20 +231,3 @@ def test_ten_megabytes_stream_in_bounded_memory(child_environment: dict[str, str
         peak[name] = usage.ru_maxrss / 1024
     assert [int(token) for token in (tmp_path / "ids").read_text().split()] == GPT2.encode(stories(10_000_000))
     assert peak["large"] < peak["small"] + 20
-
-
-def test_streaming_takes_no_longer_than_the_engine_alone() -> None:
-    text = stories(2_000_000)
-    parts = [text[start : start + 131_072] for start in range(0, len(text), 131_072)]
-
-    def seconds(action: Callable[[], object]) -> float:
-        start = time.process_time()
-        action()
-        return time.process_time() - start
-
-    GPT2.encode("")
-    ratios = []  # in turn, as a machine has slow minutes and fast ones
-    for _ in range(7):
-        alone = seconds(lambda: GPT2._encoding.encode_ordinary(text))
-        ratios.append(seconds(lambda: sum(map(len, encode_chunks(GPT2, parts)))) / alone)
-    assert statistics.median(ratios) < 1.2, ratios

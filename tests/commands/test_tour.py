@@ -21,6 +21,7 @@ from gptcli.show.tour import Stop
 from tests.conftest import Run, command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.title)
 def test_each_stop_runs(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -45,6 +46,7 @@ def test_the_stops_are_the_chapters() -> None:
         assert stop.command.startswith("gptcli ")
 
 
+@pytest.mark.slow
 def test_in_a_pipe_all_stops_follow_one_another(run_gptcli: Run) -> None:
     done = run_gptcli("tour", env={"COLUMNS": "80", "GPTCLI_MODEL": "/nowhere"})
     assert done.returncode == 0, done.stderr
@@ -83,6 +85,7 @@ def test_the_list_and_json_run_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [stop["command"] for stop in json.loads(done.stdout)] == [STOPS[8].command]
 
 
+@pytest.mark.slow
 def test_a_walk_is_saved_as_it_looks(tmp_path: Path, run_gptcli: Run) -> None:
     for suffix in (".txt", ".html", ".svg"):
         done = run_gptcli("tour", "--stop", "11", "--save", str(tmp_path / f"stop{suffix}"), env={"NO_COLOR": "1"})

@@ -63,6 +63,7 @@ def test_a_config_json_by_folder_or_file(tmp_path: Path) -> None:
         assert answer("--config", name)["parameters"] == 17_735_936
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [50, 80, 200])
 @pytest.mark.parametrize(
     "arguments", [(PROMPT,), (PROMPT, "--layer", "1"), (PROMPT, "--layer", "6", "--head", "4"), ("--config", "gpt3")]

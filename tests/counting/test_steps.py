@@ -23,7 +23,8 @@ def test_all_steps_of_a_preset_are_its_parameters(name: str) -> None:
         assert sum(step.parameters for step in steps) == tally(config).parameters
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=300)
 @given(configs(), st.data())
 def test_however_it_is_opened_the_counts_sum_to_the_model(config: GPTConfig, data: Any) -> None:
     layer = data.draw(st.none() | st.integers(1, config.n_layer)) if config.n_layer else None
@@ -35,7 +36,7 @@ def test_however_it_is_opened_the_counts_sum_to_the_model(config: GPTConfig, dat
         assert step.parameters == counted or step.name in ("block", "other heads")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(configs())
 def test_opened_blocks_name_each_parameter(config: GPTConfig) -> None:
     """Over all blocks the counted weights are the checkpoint's, the third of a stack for each of q, k and v."""

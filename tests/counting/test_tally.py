@@ -146,7 +146,8 @@ def configs(draw: Callable[[Any], Any]) -> GPTConfig:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=300)
 @given(configs())
 def test_every_knob_is_counted_as_the_model_builds_it(config: GPTConfig) -> None:
     counted = tally(config)
@@ -181,7 +182,7 @@ sizes = st.fixed_dictionaries(
         "tied": booleans,
     }
 )
-few = settings(max_examples=8, deadline=None)
+few = settings(max_examples=8)
 
 
 def shaped(size: dict[str, Any], **differences: Any) -> GPTConfig:

@@ -61,6 +61,7 @@ def test_what_is_no_embedding(tensor: torch.Tensor, fault: str, tmp_path: Path) 
         map_matrix(read_header(tmp_path / "m.safetensors").tensors["wte"])
 
 
+@pytest.mark.slow
 def test_an_embedding_of_gpt3s_size_takes_little_memory(tmp_path: Path) -> None:
     """50,257 x 12,288 in float16 are 1.2 GB; the file is sparse, but for its last row."""
     n, d = 50_257, 12_288

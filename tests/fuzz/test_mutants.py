@@ -35,6 +35,7 @@ def test_every_mutant_ends_in_a_clear_error_or_a_load(tmp_path: Path) -> None:
     assert min(tally.ways["refused"], tally.ways["opened"]) > COUNT
 
 
+@pytest.mark.slow
 def test_a_number_makes_the_same_mutant_again(tmp_path: Path) -> None:
     write_seeds(tmp_path)
     seeds = read_seeds(tmp_path)
@@ -74,6 +75,7 @@ def limited(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_the_limits_hold(tmp_path: Path) -> None:
     """What hangs is killed, and what eats is told apart from a refusal: the fuzzer would find both."""
     hang = "worker.SECONDS = 1\ndef forever(path):\n    while True: pass\nworker.describe = forever"
@@ -102,6 +104,7 @@ LARGE: dict[str, tuple[str, Callable[[], bytes]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_large_files_are_judged_before_memory_is_taken(tmp_path: Path) -> None:
     """A hundred megabytes each: nowhere does parsing them take more than the limit."""

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from gptcli.checkpoint.files.shards import read_header
@@ -12,9 +13,9 @@ from gptcli.errors import CheckpointError, GptcliError
 from gptcli.tokenizer import tokenizer_for
 from tests.fuzz.strategies import indexes, tokenizers, values
 
+pytestmark = pytest.mark.slow
 quick = settings(
     max_examples=200,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

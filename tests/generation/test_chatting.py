@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gptcli.errors import InputError
@@ -151,7 +151,6 @@ def test_the_same_seed_gives_the_same_conversation_and_each_answer_its_own_draws
     assert made.turns == first
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.text("abc", min_size=1, max_size=60), min_size=1, max_size=12),
     st.integers(40, 300),
@@ -207,6 +206,7 @@ def test_a_turn_that_the_model_cannot_read_leaves_no_trace() -> None:
     assert made.turns == []
 
 
+@pytest.mark.slow
 def test_against_a_prompt_written_by_hand(tales: Any) -> None:
     tokenizer = gpt2_tokenizer()
     made = Chat(

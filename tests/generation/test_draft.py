@@ -64,7 +64,8 @@ def test_a_picked_token_uses_up_its_random_number() -> None:
     assert made.sample.ids == generated(40)
 
 
-@settings(deadline=None, max_examples=60)
+@pytest.mark.slow
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(["draw", "pick", "undo"]), max_size=60), st.integers(4, 14))
 def test_what_was_taken_back_was_never_there(moves: list[str], n_positions: int) -> None:
     engine = ToyEngine(TABLE, n_positions)
@@ -113,7 +114,8 @@ def mistaken(made: Draft, right: Sequence[int], detours: Sequence[int]) -> None:
         made.pick(token)
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.integers(1, 24), st.lists(st.tuples(st.integers(0, 96), st.integers(0, 14)), min_size=1, max_size=40))
 def test_a_text_with_mistakes_taken_back_is_the_text_without_to_the_last_bit(
     engine: Any, prompt: int, moves: list[tuple[int, int]]
@@ -168,7 +170,7 @@ def repeated(value: Any, **options: Any) -> Draft:
     return replayed(read_record(json.dumps(value), "x.json"), cast(OpenCheckpoint, toy), "x.json")
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.one_of(st.none(), st.integers(0, 299)), max_size=30), st.integers(0, 2**64 - 1))
 def test_a_record_writes_the_same_text_again(choices: list[int | None], seed: int) -> None:
     biased = Sampling(temperature=1.3, top_p=0.9, logit_bias={3: -np.inf, 4: 1.5}, repetition_penalty=1.1)

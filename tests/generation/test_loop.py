@@ -44,10 +44,11 @@ def write(
 # Seeds
 
 
+@pytest.mark.slow
 @given(
     st.integers(0, 2**64 - 1), st.lists(st.lists(st.integers(0, 11), min_size=1, max_size=4), min_size=1, max_size=4)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_sample_is_the_same_alone_and_in_any_batch(seed: int, prompts: list[list[int]]) -> None:
     together = write(prompts, seed=seed, samples=3, eos=(0,))
     for sample in together:
@@ -77,6 +78,7 @@ def test_fewer_tokens_are_the_start_of_more() -> None:
     assert write([[1]], n=5)[0].ids == write([[1]], n=20)[0].ids[:5]
 
 
+@pytest.mark.slow
 def test_bundled_model_writes_the_same_alone_in_a_batch_and_streaming(tales: OpenCheckpoint) -> None:
     sampling = Sampling(temperature=0.8, top_k=40)
     prompts = [
@@ -109,6 +111,7 @@ for threads in (1, 2):
 """
 
 
+@pytest.mark.slow
 def test_any_thread_count_writes_the_same(child_environment: dict[str, str]) -> None:
     environment = child_environment | {"OMP_WAIT_POLICY": "passive"}  # threads of a busy machine should not spin
     done = subprocess.run(
@@ -228,6 +231,7 @@ def test_logprobs_are_those_of_the_model_whatever_the_filters(gpt2_folder: Path)
 # The edge of the context
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_positions", [1, 2, 3, 7, 8])
 @pytest.mark.parametrize("lengths", [[1], [3, 1], [20, 7, 8, 9, 1]])
 def test_sliding_equals_a_fresh_read_of_the_newest_half(n_positions: int, lengths: list[int], tmp_path: Path) -> None:
@@ -273,13 +277,14 @@ def test_a_prompt_longer_than_the_context_names_both_lengths_unless_sliding() ->
     assert len(sample.prompt_ids) == 1234
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 9),
     st.lists(st.integers(1, 20), min_size=1, max_size=4),
     st.integers(0, 30),
     st.sampled_from([(), (0,), (0, 1, 2)]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_row_ever_outgrows_its_room(n_positions: int, lengths: list[int], n: int, eos: tuple[int, ...]) -> None:
     """The toy checks every call against the protocol."""
     made = write([[3] * length for length in lengths], engine=ToyEngine(random_table(6), n_positions), n=n, eos=eos)

@@ -105,7 +105,7 @@ def test_filters_that_leave_nothing_are_told() -> None:
     assert press(forbidding, "enter", "u", "q").done
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(st.sampled_from(KEYS), max_size=60))
 def test_no_keys_can_break_it(keys: list[str]) -> None:
     made = picker(n=8)

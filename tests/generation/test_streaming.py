@@ -54,8 +54,9 @@ TEXTS = st.text(st.sampled_from("abé🙂"), max_size=14)
 STOPS = st.lists(st.text(st.sampled_from("abé🙂"), min_size=1, max_size=4), max_size=3)
 
 
+@pytest.mark.slow
 @given(TEXTS, STOPS, st.data())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_how_a_text_is_cut_into_tokens_does_not_matter(text: str, stops: list[str], data: st.DataObject) -> None:
     encoded = text.encode()
     cuts = sorted(data.draw(st.sets(st.integers(0, len(encoded)))) | {0, len(encoded)})
@@ -76,7 +77,6 @@ def test_how_a_text_is_cut_into_tokens_does_not_matter(text: str, stops: list[st
 @example([b"\xf0\x9f", b"\x99", b"\x82"])
 @example([b"\xe2\x82"])
 @example([b"\xff", b"a"])
-@settings(deadline=None)
 def test_invalid_bytes_become_replacement_characters(pieces: list[bytes]) -> None:
     out, _ = stream(pieces, [])
     assert "".join(out) == b"".join(pieces).decode(errors="replace")

@@ -82,6 +82,7 @@ def test_a_bias_reaches_the_text(tales: OpenCheckpoint) -> None:
     assert not written(tales, ["Once"], n=3, sampling=forbidden).completions[0].stream.text.startswith(" upon")
 
 
+@pytest.mark.slow
 def test_stop_texts_across_tokens(tales: OpenCheckpoint) -> None:
     plain = written(tales, ["Once upon a time"]).completions[0].stream.text
     middle = plain[20:31]  # begins and ends inside words
@@ -91,6 +92,7 @@ def test_stop_texts_across_tokens(tales: OpenCheckpoint) -> None:
     assert len(stopped.sample.ids) < 30
 
 
+@pytest.mark.slow
 def test_the_text_is_that_of_the_new_ids(tales: OpenCheckpoint) -> None:
     for completion in written(tales, ["Once upon a time", "The"], num_samples=2).completions:
         assert completion.stream.text == tales.tokenizer.decode(completion.sample.ids)
@@ -166,7 +168,7 @@ def test_rows_are_as_many_as_half_of_the_memory_holds(row: int, free: int | None
 def test_the_engines_say_what_a_row_takes(tales: OpenCheckpoint, lookup: int) -> None:
     from gptcli.model.torch_engine import TorchEngine
 
-    config = tales.blueprint.config
+    config = tales.config
     for engine in (tales.another_engine(), TorchEngine(tales.model)):
         seen: Any = with_lookup(engine, lookup)
         cache = 2 * config.n_layer * 100 * config.n_embd * 4

@@ -51,6 +51,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return Opened(folder), theirs
 
 
+@pytest.mark.slow
 def test_every_family_looks_where_transformers_looks(family: tuple[Any, Any]) -> None:
     ours, theirs = family
     ids = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5, 9, 11, 30, 31]

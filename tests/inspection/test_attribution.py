@@ -25,6 +25,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return model, record(model, IDS), logits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("token", [0, 7, 50])
 def test_the_summands_are_transformers_logit(run: tuple[GPT, Record, Any], token: int) -> None:
     model, recorded, logits = run

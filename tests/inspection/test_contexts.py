@@ -18,6 +18,7 @@ IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 TEXTS = ["a machine learning [model]", "a fashion [model]", "the [mole] dug a hole"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", sorted(CONFIGS))
 def test_vectors_are_transformers_hidden_states(family: str, tmp_path: Any) -> None:
     theirs = reference(CONFIGS[family])
@@ -69,6 +70,7 @@ def test_euclidean_distances(tales: Any) -> None:
     assert pair.values == pytest.approx(np.linalg.norm(first - second, axis=1), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_nearest_tokens_by_embedding_and_by_logit(tales: Any, tales_reference: Any) -> None:
     vectors = np.stack(
         [marked_vectors(tales.model, tales.tokenizer.encode(text)) for text in ("a king", "the old king")]

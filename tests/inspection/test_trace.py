@@ -54,6 +54,7 @@ def numbers(steps: list[Step], name: str) -> tuple[float, ...]:
     return next(step.numbers for step in steps if step.name == name)
 
 
+@pytest.mark.slow
 def test_counts_sum_to_the_loaded_model(pair: tuple[GPT, Any]) -> None:
     model, _ = pair
     for layer, head in ((None, None), (1, None), (model.config.n_layer, 1)):

@@ -248,8 +248,9 @@ ANY_SAMPLING = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(ANY_LOGITS, ANY_SAMPLING, st.integers(0, 2**64 - 1))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_something_is_always_left_and_can_be_drawn(logits: Logits, choice: Sampling, seed: int) -> None:
     before = logits.copy()
     filtered = choice.filter(logits, [0])
@@ -266,8 +267,9 @@ def test_something_is_always_left_and_can_be_drawn(logits: Logits, choice: Sampl
         assert len(left) == 1
 
 
+@pytest.mark.slow
 @given(ANY_LOGITS, ANY_SAMPLING)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_kept_keeps_its_order(logits: Logits, choice: Sampling) -> None:
     filtered = Sampling(
         temperature=choice.temperature,
@@ -283,7 +285,7 @@ def test_what_is_kept_keeps_its_order(logits: Logits, choice: Sampling) -> None:
 
 
 @given(ANY_LOGITS, st.integers(1, 45), st.sampled_from([1.0, 1e-40, 0.1, 7.0, 1e40, 1e300]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_exactly_k_remain_the_largest_and_of_equals_the_lowest_ids(logits: Logits, k: int, temperature: float) -> None:
     wanted = sorted(range(logits.size), key=lambda token: (-logits[token], token))[:k]
     if temperature == 1.0:
@@ -343,6 +345,7 @@ def chi_squared(counts: NDArray[np.int64], probabilities: NDArray[np.float64]) -
     return float(stats.chisquare(counts[possible], probabilities[possible] * counts.sum()).pvalue)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("choice", "exact"),
     [

@@ -76,7 +76,8 @@ def test_without_the_normalizer(way: str) -> None:
     assert found.log_sum is None
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=300)
 @given(ROWS, st.sampled_from([0.0, 1e-300, 0.3, 0.8, 1.0, 2.0, 1e30]), st.integers(0, 60), st.integers(0, 99))
 def test_what_is_kept_and_drawn_is_what_the_filters_leave(
     logits: NDArray[np.float32], temperature: float, top_k: int, seed: int

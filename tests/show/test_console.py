@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
@@ -37,7 +37,6 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from([None, 2]))
-@settings(deadline=None)
 def test_printed_json_reads_back_and_is_safe_to_look_at(value: Any, indent: int | None) -> None:
     out = io.StringIO()
     with redirect_stdout(out):

@@ -90,7 +90,8 @@ def test_the_moment_names_the_token_the_candidates_and_the_cuts() -> None:
     assert "nothing is cut" in unfiltered
 
 
-@settings(deadline=None, max_examples=60)
+@pytest.mark.slow
+@settings(max_examples=60)
 @given(st.integers(20, 220), st.integers(5, 60), st.integers(1, 80), st.integers(1, 30), st.booleans())
 def test_a_frame_fits_the_terminal(width: int, height: int, length: int, top: int, plain: bool) -> None:
     made = steps([(place * 37 + 11) % 1400 for place in range(min(length, 8))], top) * max(length // 8, 1)
@@ -142,7 +143,6 @@ def test_control_characters_are_seen_and_not_obeyed() -> None:
         assert "[bold]" in picture
 
 
-@settings(deadline=None)
 @given(st.integers(60, 300), st.integers(0, 1400), st.integers(1, 30))
 def test_a_row_is_as_wide_as_allowed_and_counts_what_it_leaves_out(width: int, token: int, top: int) -> None:
     step = steps([token], top)[0]

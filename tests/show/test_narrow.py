@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
@@ -39,7 +39,7 @@ def test_where_nothing_helps_names_are_cut_and_figures_are_not() -> None:
     assert "·refri…" in shown
 
 
-@settings(deadline=None)
+@pytest.mark.slow
 @given(st.integers(24, 120))
 def test_no_figure_is_cut(width: int) -> None:
     shown = rows(width)
@@ -48,7 +48,7 @@ def test_no_figure_is_cut(width: int) -> None:
     assert "12.345" in shown
 
 
-@settings(deadline=None)
+@pytest.mark.slow
 @given(st.integers(24, 160), st.integers(1, 6))
 def test_what_has_no_room_beside_comes_below(width: int, count: int) -> None:
     def block(parts: list[int]) -> object:

@@ -63,7 +63,7 @@ def test_no_text_changes_what_the_page_is_made_of() -> None:
 
 # The dot and the arrow stand for a space and a newline: tokens with them are laid out in another way.
 @given(st.text(st.characters(exclude_characters="·⏎"), min_size=1))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_any_text_is_only_text(text: str) -> None:
     shown = everything(text)
     assert shape(shown) == shape(everything("x"))

@@ -53,7 +53,8 @@ def test_nothing_that_is_sent_is_lost(sent: str) -> None:
     assert sum(map(len, keys)) - named <= len(sent)
 
 
-@settings(deadline=None, max_examples=40)
+@pytest.mark.slow
+@settings(max_examples=40)
 @given(st.integers(20, 220), st.integers(5, 50), st.sampled_from(["", " " * 9, "t abc", "r12", "end", "u"]))
 def test_the_picture_fits_the_terminal_and_shows_what_is_selected(width: int, height: int, keys: str) -> None:
     made = press(picker(), *([keys] if keys == "end" else keys))
@@ -124,6 +125,7 @@ def on_terminal(
         os.close(ours)
 
 
+@pytest.mark.slow
 def test_a_session_and_its_repetition(child_environment: dict[str, str], run_gptcli: Run, tmp_path: Path) -> None:
     record = tmp_path / "mine.json"
     arguments = (PROMPT, "--pick", "--json", "--seed", "1")
@@ -151,6 +153,7 @@ def test_a_session_and_its_repetition(child_environment: dict[str, str], run_gpt
     assert (other.returncode, other.stderr.count(b"\n")) == (2, 1)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_text_and_sigterm_leaves_the_terminal_as_it_was(child_environment: dict[str, str]) -> None:
     with on_terminal(child_environment, PROMPT, "--pick") as terminal:
         terminal.wait_for("q quit")
@@ -175,6 +178,7 @@ def test_without_a_terminal_it_is_one_clear_line(run_gptcli: Run) -> None:
     assert re.fullmatch(rb"error: --pick needs a terminal to read keys from.*\n", done.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -91,12 +91,14 @@ POINTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(POINTS, st.integers(4, 30))
 def test_a_narrow_plot_stays_within_its_width(points: list, width: int) -> None:
     dots = [Dot(*point) for point in points]
     assert max(map(cell_len, drawn(Scatter(dots, [(0, len(dots) - 1, "")], "x", "y"), width))) <= width
 
 
+@pytest.mark.slow
 @given(POINTS, st.integers(30, 100))
 def test_labels_are_whole_or_counted_and_lines_never_outgrow_the_width(points: list, width: int) -> None:
     """Each point's label is made unique, so that it can be looked for."""
@@ -181,6 +183,7 @@ def test_lines_end_at_their_labels_and_start_at_their_values() -> None:
     assert lines[bottom + 3].rstrip().endswith("layer")
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 30).flatmap(
         lambda steps: st.lists(st.lists(st.floats(-1, 1), min_size=steps, max_size=steps), min_size=1, max_size=20)

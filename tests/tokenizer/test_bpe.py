@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def test_special_tokens_in_text_are_text_unless_asked_for() -> None:
 
 
 @given(st.text(max_size=60), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_encode_is_tiktokens_and_decodes_to_the_text(text: str, special: bool) -> None:
     text = text + "<|endoftext|>" + text[::-1]
     ids = GPT2.encode(text, special=special)
@@ -73,8 +72,9 @@ def test_encode_is_tiktokens_and_decodes_to_the_text(text: str, special: bool) -
     assert GPT2.decode(ids) == text
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60) | st.text(" aeinst,'\n1é語\ud800", max_size=160))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_first_short_texts_need_not_all_ranks(text: str) -> None:
     ranks = gpt2_tokenizer()._ranks
     young = Tokenizer("young", ranks, patterns.GPT2)
@@ -94,7 +94,7 @@ def test_hard_text() -> None:
 
 
 @given(st.lists(st.integers(0, 50256), max_size=40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_stream_of_ids_gives_the_text_of_all(ids: list[int]) -> None:
     stream = StreamDecoder(GPT2)
     shown = [stream.push(token) for token in ids]
@@ -127,16 +127,16 @@ def test_lone_surrogates_become_the_replacement_character() -> None:
 LONG = 1_200_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", [" " * LONG, " " * LONG + "a", "a" + "\n" * LONG + "b", "\t" * LONG + "\x1c x", "a" * LONG]
 )
 def test_long_runs_neither_crash_nor_hang(text: str) -> None:
-    start = time.perf_counter()
     ids = GPT2.encode(text)
     assert GPT2.decode(ids) == text
-    assert time.perf_counter() - start < 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["", "x", "!\n"])
 @pytest.mark.parametrize("after", ["", "y", "\x1cy", " y", "\n"])
 @pytest.mark.parametrize("space", [" ", "\n", "\u3000"])
@@ -167,7 +167,7 @@ def test_merges_step_by_step() -> None:
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_merges_end_in_the_tokens(text: str) -> None:
     pieces = list(GPT2.merges(text))
     assert [token for piece in pieces for token in piece.ids] == GPT2.encode(text)

@@ -41,6 +41,7 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]
     return {"bundled": GPT2, **made}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bundled", *KINDS])
 def test_chunks_give_the_ids_of_the_whole(
     tokenizers: dict[str, Tokenizer], name: str, monkeypatch: pytest.MonkeyPatch
@@ -48,7 +49,7 @@ def test_chunks_give_the_ids_of_the_whole(
     monkeypatch.setattr(chunks, "_ENOUGH", 1)  # cut wherever it is safe
     tokenizer = tokenizers[name]
 
-    @settings(max_examples=250, deadline=None)
+    @settings(max_examples=250)
     @given(TEXTS, st.lists(st.integers(0, 9), max_size=12), st.booleans())
     def same(text: str, lengths: list[int], special: bool) -> None:
         for ahead in (False, True):
@@ -58,6 +59,7 @@ def test_chunks_give_the_ids_of_the_whole(
     same()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "cut"), patterns.SAFE_CUTS.items(), ids=["gpt2", "cl100k", "llama3", "qwen2", "o200k"]
 )
@@ -65,7 +67,7 @@ def test_every_safe_cut_is_safe(pattern: str, cut: str) -> None:
     # Not only the last in a chunk: all places at once, piece by piece.
     import regex  # type: ignore[import-untyped]
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=400)
     @given(TEXTS)
     def same(text: str) -> None:
         places = [0, *(match.start() for match in re.finditer(cut, text)), len(text)]
@@ -75,6 +77,7 @@ def test_every_safe_cut_is_safe(pattern: str, cut: str) -> None:
     same()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bundled", "neox", "prefix space", "llama3", "qwen2", "o200k"])
 def test_long_texts_do_come_in_parts(tokenizers: dict[str, Tokenizer], name: str) -> None:
     parts = list(encode_chunks(tokenizers[name], ["some words and more. " * 50] * 2000))
@@ -112,12 +115,12 @@ def test_a_mistake_far_into_a_text_is_heard_from_a_thread(monkeypatch: pytest.Mo
     assert len(read) < 100
 
 
+@pytest.mark.slow
 def test_a_long_text_without_a_safe_place_is_searched_once() -> None:
     assert sum(map(len, encode_chunks(GPT2, ["a" * 100_000] * 20))) == 2_000_000 // 4
 
 
 @given(st.binary(max_size=30), st.lists(st.integers(0, 5), max_size=8))
-@settings(deadline=None)
 def test_bytes_decode_as_they_come_or_the_place_is_named(data: bytes, lengths: list[int]) -> None:
     parts, rest = [], data
     for length in lengths:

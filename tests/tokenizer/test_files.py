@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, pre_tokenizers
 
@@ -66,6 +66,7 @@ def their_ids(theirs: Any, text: str, *, special: bool) -> list[int]:
     return list(theirs.encode(text, add_special_tokens=False).ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("special", [False, True])
 def test_ids_are_those_of_hugging_face(folder: Path, name: str, special: bool) -> None:
@@ -96,11 +97,12 @@ PIECES = [
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12).map("".join)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpt2", "prefix space", "neox", "llama3", "o200k", "another pattern", "added"])
 def test_ids_are_those_of_hugging_face_for_any_text(folder: Path, name: str) -> None:
     ours, theirs = pair(folder, name)
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=150)
     @given(TEXTS, st.booleans())
     def same(text: str, special: bool) -> None:
         assert ours.encode(text, special=special) == their_ids(theirs, text, special=special)
@@ -333,7 +335,7 @@ def test_a_bad_line_of_merges_is_named(tmp_path: Path, line: str) -> None:
         tokenizer_for(tmp_path, None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_damage_to_tokenizer_json_is_an_error_with_a_message(tmp_path_factory: Any, data: st.DataObject) -> None:
     root = json.loads(reference.trained(size=280, start="<|endoftext|>", normalizer="NFC").to_str())

@@ -127,6 +127,7 @@ def test_special_tokens_only_where_asked(ours: Tokenizer) -> None:
     assert len(ours.encode("<unk>")) > 1
 
 
+@pytest.mark.slow
 def test_long_words_take_linear_time(ours: Tokenizer, theirs: Any) -> None:
     word = "trailing" * 20_000
     assert ours.encode(word) == ids(theirs, word)

@@ -47,7 +47,8 @@ def loaded(theirs: Any) -> Tokenizer:
         return tokenizer_for(reference.save(theirs, Path(folder)), None)
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=200)
 @given(ordered_merges() | any_merges(), st.lists(st.text("abc", max_size=24), min_size=1, max_size=8))
 def test_any_list_of_merges_gives_the_tokens_of_hugging_face(merges: list[tuple[str, str]], texts: list[str]) -> None:
     theirs = reference.plain(merges)
@@ -57,7 +58,8 @@ def test_any_list_of_merges_gives_the_tokens_of_hugging_face(merges: list[tuple[
         assert [token for piece in ours.merges(text) for token in piece.ids] == theirs.encode(text).ids
 
 
-@settings(max_examples=120, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=120)
 @given(
     ordered_merges() | any_merges(),
     st.lists(st.text("abc", min_size=2, max_size=6), max_size=4),
@@ -72,7 +74,8 @@ def test_tokens_that_are_only_taken_whole_are_as_hugging_face_takes_them(
         assert ours.encode(text) == theirs.encode(text).ids
 
 
-@settings(max_examples=120, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=120)
 @given(
     st.lists(st.text("abc", min_size=2, max_size=6), unique=True, max_size=14),
     st.lists(st.text("abc ", max_size=20), min_size=1, max_size=6),

@@ -1,23 +1,34 @@
-"""Compile the library: ``python -m gptcli.model.native.build``. The package's build does the same.
+"""Compile the library: ``python -m gptcli.model.native.build [FOLDER]``. The package's build does the same.
 
 Each instruction set gets its own copy of the kernels; which one runs is decided where it runs. A compiler is all that
 is needed, and where there is none, gptcli runs on torch alone.
+
+From the environment: ``CC`` is the compiler; ``CFLAGS`` go to it after our own flags, when it compiles and when it
+links; ``LDFLAGS`` when it links. What setuptools reads when it builds for another machine is read here too:
+``_PYTHON_HOST_PLATFORM``, and on macOS ``ARCHFLAGS`` and ``MACOSX_DEPLOYMENT_TARGET``.
 """
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
+
+WHY_NOT = "build_failure.txt"
+"""Beside the library's place: why a wheel was made without it."""
 
 _FOLDER = Path(__file__).parent
 _SOURCES = ("pool.c", "store.c", "product.c", "attention.c", "choose.c", "engine.c", "bus_errors.c")
 _TILES = ("amx.c", "amx_int8.c", "amx_fixed.c")
-_FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-pthread", "-fno-math-errno", "-fno-trapping-math")
+_FLAGS = ("-O3", "-std=gnu11", "-Wall", "-Wextra", "-fPIC", "-pthread", "-fno-math-errno", "-fno-trapping-math")
 _X86 = {
     "avx2": ("-mavx2", "-mfma", "-mf16c"),
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma", "-mf16c"),
@@ -31,6 +42,59 @@ class NoCompilerError(Exception):
     """There is no C compiler, or it refused."""
 
 
+class Target(NamedTuple):
+    """The machine that the library is for: one system, one kind of processor.
+
+    Attributes:
+        system: ``linux`` or ``macosx``; the build refuses others.
+        release: of macOS, the oldest that it runs on; else "".
+        machine: ``x86_64``, ``aarch64``, ``arm64``, ...
+    """
+
+    system: str
+    release: str
+    machine: str
+
+    @property
+    def tag(self) -> str:
+        """The last part of a wheel's name, such as ``macosx_11_0_arm64``."""
+        return re.sub(r"[-.]", "_", "-".join(filter(None, self)))
+
+    @property
+    def x86(self) -> bool:
+        """Whether it has the instruction sets that x86 has."""
+        return self.machine in ("x86_64", "AMD64")
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What tells Apple's compiler; another one knows its machine."""
+        apple = self.system == "macosx"
+        return ("-arch", self.machine, f"-mmacosx-version-min={self.release}") if apple else ()
+
+
+def target() -> Target:
+    """The machine to build for.
+
+    ``sysconfig.get_platform()`` says what Python was built for, which on macOS may be several kinds of processor
+    (``universal2``). A library has one: that of ``ARCHFLAGS``, or this machine's.
+
+    Raises:
+        NoCompilerError: ``ARCHFLAGS`` asks for several.
+    """
+    system, *release, machine = sysconfig.get_platform().split("-")
+    if system != "macosx":
+        return Target(system, "", machine)
+    wanted = set(re.findall(r"-arch\s+(\S+)", os.environ.get("ARCHFLAGS", "")))
+    if len(wanted) > 1:
+        raise NoCompilerError(f"the engine in C is built for one of {' and '.join(sorted(wanted))} at a time")
+    if wanted or machine not in ("arm64", "x86_64"):
+        machine = wanted.pop() if wanted else platform.machine()
+    oldest = os.environ.get("MACOSX_DEPLOYMENT_TARGET") or "".join(release)
+    if machine == "arm64" and int(oldest.split(".")[0]) < 11:
+        oldest = "11.0"  # there are none before it
+    return Target(system, oldest if "." in oldest else f"{oldest}.0", machine)
+
+
 def build(folder: Path = _FOLDER) -> Path:
     """Compile the library into a folder.
 
@@ -40,29 +104,16 @@ def build(folder: Path = _FOLDER) -> Path:
     Raises:
         NoCompilerError: says why there is no library now.
     """
-    if sys.platform not in ("linux", "darwin"):
-        raise NoCompilerError(f"the engine in C does not know {sys.platform}")
-    compiler = (
-        shlex.split(os.environ.get("CC", ""))
-        or [found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))][:1]
-    )
-    if not compiler:
-        raise NoCompilerError("no C compiler was found (cc, gcc, clang or $CC)")
-    library = folder / ("libgptcli.dylib" if sys.platform == "darwin" else "libgptcli.so")
+    machine = target()
+    if machine.system not in ("linux", "macosx"):
+        raise NoCompilerError(f"the engine in C does not know {machine.system}")
+    compiler = [*_compiler(), *machine.flags]
+    library = folder / ("libgptcli.dylib" if machine.system == "macosx" else "libgptcli.so")
     with tempfile.TemporaryDirectory() as work:
-        x86 = platform.machine() in ("x86_64", "AMD64")
-        copies = [("kernels.c", name, flags) for name, flags in _VNNI.items()]
-        vnni = _if_known(compiler, Path(work), copies) if x86 else []
-        known = ["-DGPTCLI_VNNI"] if vnni else []
-        products = [(source, "", (*_AMX, *known)) for source in _TILES]
-        tiles = _if_known(compiler, Path(work), products) if x86 and sys.platform == "linux" else []
-        known += ["-DGPTCLI_AMX"] if tiles else []
-        objects = [*tiles, *vnni, *(_compiled(compiler, Path(work), source, flags=known) for source in _SOURCES)]
-        objects.append(_compiled(compiler, Path(work), "kernels.c", "plain"))
-        if x86:
-            objects += [_compiled(compiler, Path(work), "kernels.c", name, flags) for name, flags in _X86.items()]
         made = Path(work) / library.name
-        _run([*compiler, "-shared", "-pthread", "-o", str(made), *map(str, objects), "-lm"])
+        objects = _objects(compiler, Path(work), machine)
+        linked = ["-shared", "-pthread", "-o", str(made), *map(str, objects), "-lm"]
+        _run([*compiler, *_given("CFLAGS"), *linked, *_given("LDFLAGS")])
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = library.with_suffix(".part")
         shutil.copyfile(made, unfinished)
@@ -70,35 +121,87 @@ def build(folder: Path = _FOLDER) -> Path:
     return library
 
 
-def _compiled(compiler: list[str], work: Path, source: str, kernels: str = "", flags: Sequence[str] = ()) -> Path:
-    made = work / f"{Path(source).stem}{kernels}.o"
-    names = (f"-DKERNELS=kernels_{kernels}", f'-DNAME="{_name(kernels)}"') if kernels else ()
-    _run([*compiler, *_FLAGS, *flags, *names, "-c", str(_FOLDER / "src" / source), "-o", str(made)])
-    return made
+def _compiler() -> list[str]:
+    found = [path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
+    compiler = _given("CC") or found[:1]
+    if not compiler:
+        raise NoCompilerError("no C compiler was found (cc, gcc, clang or $CC)")
+    return compiler
 
 
-def _if_known(compiler: list[str], work: Path, jobs: Iterable[tuple[str, str, Sequence[str]]]) -> list[Path]:
-    """The objects of all jobs (see ``_compiled``), or nothing where the compiler is older than the instructions."""
+def _given(name: str) -> list[str]:
+    """The words of an environment variable."""
+    return shlex.split(os.environ.get(name, ""))
+
+
+def _objects(compiler: list[str], work: Path, machine: Target) -> list[Path]:
+    """Every source compiled, the kernels once for each instruction set that the machine and the compiler know."""
+    copies = [_Job("kernels.c", name, flags) for name, flags in _VNNI.items()]
+    vnni = _if_known(compiler, work, copies) if machine.x86 else []
+    known = ["-DGPTCLI_VNNI"] if vnni else []
+    products = [_Job(source, flags=(*_AMX, *known)) for source in _TILES]
+    tiles = _if_known(compiler, work, products) if machine.x86 and machine.system == "linux" else []
+    known += ["-DGPTCLI_AMX"] if tiles else []
+    jobs = [_Job("kernels.c", name, flags) for name, flags in _X86.items()] if machine.x86 else []
+    # NEON belongs to every 64-bit ARM: there, the plain copy is made of it.
+    jobs.append(_Job("kernels.c", "plain", name="neon" if machine.machine in ("aarch64", "arm64") else "plain"))
+    jobs += [_Job(source, flags=known) for source in _SOURCES]
+    return [*tiles, *vnni, *_compiled(compiler, work, jobs)]
+
+
+class _Job(NamedTuple):
+    """A source to compile; of ``kernels.c``, which copy of it, and the name that it gives itself."""
+
+    source: str
+    kernels: str = ""
+    flags: Sequence[str] = ()
+    name: str = ""
+
+
+def _compiled(compiler: list[str], work: Path, jobs: Iterable[_Job]) -> list[Path]:
+    """The objects, compiled side by side."""
+
+    def compiled(job: _Job) -> Path:
+        made = work / f"{Path(job.source).stem}{job.kernels}.o"
+        said = job.name or job.kernels.replace("_", " and ")
+        names = (f"-DKERNELS=kernels_{job.kernels}", f'-DNAME="{said}"') if job.kernels else ()
+        file = str(_FOLDER / "src" / job.source)
+        _run([*compiler, *_FLAGS, *job.flags, *names, *_given("CFLAGS"), "-c", file, "-o", str(made)])
+        return made
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(compiled, jobs))
+
+
+def _if_known(compiler: list[str], work: Path, jobs: Iterable[_Job]) -> list[Path]:
+    """The objects of all jobs, or nothing where the compiler is older than the instructions."""
     try:
-        return [_compiled(compiler, work, *job) for job in jobs]
+        return _compiled(compiler, work, jobs)
     except NoCompilerError:
+        if "-Werror" in _given("CFLAGS"):  # a warning is no reason to leave them out
+            raise
         return []
 
 
-def _name(kernels: str) -> str:
-    """What the plain copy really is: NEON belongs to every 64-bit ARM."""
-    neon = kernels == "plain" and platform.machine() in ("aarch64", "arm64")
-    return "neon" if neon else kernels.replace("_", " and ")
-
-
 def _run(command: list[str]) -> None:
+    """Run the compiler; its warnings go on to stderr.
+
+    Raises:
+        NoCompilerError: its first error, and below that all that it said.
+    """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
         raise NoCompilerError(f"{command[0]} cannot be run: {error.strerror}") from error
     if done.returncode:
-        raise NoCompilerError(f"{' '.join(command[:1])} failed:\n{done.stderr}")
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        first = next((line for line in said if "error" in line.lower()), said[0])
+        raise NoCompilerError("\n".join((f"{command[0]} failed: {first.strip()}", *said)))
+    sys.stderr.write(done.stderr)
 
 
 if __name__ == "__main__":
-    print(build())
+    try:
+        print(build(*map(Path, sys.argv[1:2])))
+    except NoCompilerError as error:
+        sys.exit(f"error: {error}")

@@ -1,7 +1,10 @@
-"""Hatchling's hook: the wheel carries the compiled library where there was a compiler, and is pure Python otherwise."""
+"""Hatchling's hook: the wheel carries the compiled library where there was a compiler, and is pure Python otherwise.
+
+Why it is without one is kept in the package (``build.WHY_NOT``), as pip shows no warnings of a build: ``gptcli
+--version --verbose`` reads it there.
+"""
 
 import importlib.util
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +18,27 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """Build the library into the package, and say that the wheel belongs to this platform."""
         if self.target_name != "wheel":
             return
-        room = Path(self.root) / "gptcli" / "model" / "native"
-        specification = importlib.util.spec_from_file_location("native_build", room / "build.py")
-        assert specification is not None
-        assert specification.loader is not None
-        module = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(module)
+        folder = Path(self.root) / "gptcli" / "model" / "native"
+        builder = _loaded(folder / "build.py")
+        why_not = folder / builder.WHY_NOT
         try:
-            library = module.build()
-        except module.NoCompilerError as error:
+            made = builder.build()
+        except builder.NoCompilerError as error:
             self.app.display_warning(f"without the engine in C: {error}")
+            why_not.write_text(f"{error}\n", encoding="utf-8")
+            build_data["artifacts"].append(why_not.relative_to(self.root).as_posix())
             return
-        build_data["artifacts"].append(library.relative_to(self.root).as_posix())
+        why_not.unlink(missing_ok=True)
+        build_data["artifacts"].append(made.relative_to(self.root).as_posix())
         build_data["pure_python"] = False
-        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-        build_data["tag"] = f"py3-none-{platform}"
+        build_data["tag"] = f"py3-none-{builder.target().tag}"
+
+
+def _loaded(path: Path) -> Any:
+    """A module by its file: where a wheel is built, nothing of the package can be imported."""
+    specification = importlib.util.spec_from_file_location("native_build", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
@@ -31,10 +32,11 @@ def unavailable() -> str | None:
     """Why the engine in C runs no model at all here, in a sentence without its full stop; None where it can."""
     if os.environ.get("GPTCLI_NATIVE") == "0":
         return "the engine in C is switched off (GPTCLI_NATIVE=0)"
-    if library() is None:
-        return "the engine in C was not built, or does not load here"
-    if kernels() == "plain":
-        return "the engine in C knows no instructions of this processor that would make it faster than torch"
+    found = kernels()
+    if found is None:
+        return f"the engine in C {_why_no_library()}"
+    if found == "plain":
+        return "this processor has neither AVX2 nor NEON, and torch is faster than the engine in plain C"
     return None
 
 
@@ -45,6 +47,23 @@ def kernels(level: int = BEST) -> str | None:
     """
     found = library()
     return None if found is None else str(found.gptcli_kernels(level).decode())
+
+
+def _why_no_library() -> str:
+    from gptcli.model.native.build import WHY_NOT
+
+    for path in (_FOLDER / name for name in NAMES):
+        if not path.is_file():
+            continue
+        try:
+            _declared(ctypes.CDLL(str(path)))
+        except (OSError, AttributeError) as error:
+            return f"does not load: {path}: {error}"
+    with suppress(OSError, UnicodeError):
+        path = _FOLDER / WHY_NOT
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        return f"was not built: {first} (all of it: {path})"
+    return "was not built: python -m gptcli.model.native.build"
 
 
 def address(numbers: memoryview) -> int:

@@ -5,6 +5,9 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "native.h"
 
@@ -27,10 +30,25 @@ enum {
     POSITION, LN_F, LN_F_BIAS, UNEMBEDDING_BIAS, LN_1, LN_1_BIAS, LN_2, LN_2_BIAS, QKV_BIAS, ATTENTION_BIAS, UP_BIAS, DOWN_BIAS
 };
 
+#if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
+/* Two features whose names __builtin_cpu_supports does not know in clang before 19. */
+static int has_f16c(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
+}
+
+#ifdef GPTCLI_VNNI
+static int has_avxvnni(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+#endif
+#endif
+
 const kernels *kernels_for(int level) {
 #if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
     __builtin_cpu_init();
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 #ifdef GPTCLI_AMX
@@ -41,7 +59,7 @@ const kernels *kernels_for(int level) {
 #endif
     if (level >= 3 && avx512) return &kernels_avx512;
 #ifdef GPTCLI_VNNI
-    if (level >= 2 && avx2 && __builtin_cpu_supports("avxvnni")) return &kernels_avx2_vnni;
+    if (level >= 2 && avx2 && has_avxvnni()) return &kernels_avx2_vnni;
 #endif
     if (level >= 1 && avx2) return &kernels_avx2;
 #endif

@@ -151,7 +151,7 @@ static void finish(const float *sums, const float *bias, int n, int how, int act
     int i = 0;
     for (; i + LANES <= n; i += LANES)
         v_store(to + i, finished(v_load(sums + i), bias ? v_load(bias + i) : v_zero(), v_load(to + i), how, activation));
-    if (i == n) return;
+    if (i >= n) return;
     const size_t left = (size_t)(n - i) * sizeof *to;
     float end[3][LANES] = {{0}};
     memcpy(end[0], sums + i, left);

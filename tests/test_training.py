@@ -1,4 +1,4 @@
-"""The training script: prepare, train, export and evaluate, on a few kilobytes of text."""
+"""The training program: prepare, train, export and evaluate, on a few kilobytes of text."""
 
 import json
 import math
@@ -19,8 +19,18 @@ from gptcli.checkpoint.weights.placement import Placement
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.tokenizer import gpt2_tokenizer
-from weights import train_tales
+from weights.training.__main__ import app
+from weights.training.checkpoint import metadata, model_of, stored_vocab
+from weights.training.data import Stream, held_out_texts
+from weights.training.evaluate import held_out_loss
+from weights.training.new_tokens import apart, final_states, lift, widen
+from weights.training.optimizer import orthogonalise
+from weights.training.prepare import drawn, sha256, shared, word_runs
+from weights.training.trainer import Plan, Trainer
+from weights.training.vocabulary import compact_tokenizer, frequent_tokens, spell, token_counts
+from weights.training.vocabulary import rows as vocabulary_rows
 
+pytestmark = pytest.mark.slow
 WHO = ["a cat", "the old king", "my brother", "a little girl", "the wolf", "a grey mouse"]
 DID = ["found", "lost", "wanted to see", "was afraid of", "sang to", "sat down beside"]
 WHAT = ["a red ball", "the deep river", "a golden ring", "the tall tower", "her friend", "the café"]
@@ -33,7 +43,7 @@ def story(seed: int) -> str:
 
 
 def command(*args: object) -> str:
-    result = CliRunner().invoke(train_tales.app, [str(arg) for arg in args], catch_exceptions=False)
+    result = CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -54,7 +64,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     others = [story(seed) for seed in range(100, 120)]
     (folder / "other.txt").write_text("\n<|endoftext|>\n".join([near, *others]), encoding="utf-8")
     rows = [
-        f"{name}\t{len(text.encode())}\t{train_tales.sha256(text)}"
+        f"{name}\t{len(text.encode())}\t{sha256(text)}"
         for name, text in (("simple", stories[0]), ("simple", stories[1]), ("other", others[0]))
     ]
     (folder / "held_out.tsv").write_text("file\tbytes\tsha256\n" + "\n".join(rows) + "\n")
@@ -92,23 +102,23 @@ def test_prepare_keeps_every_document_but_the_held_out_and_their_doubles(corpus:
     }
     assert texts["simple"] == [story(seed) for seed in range(2, 40)]
     assert texts["other"] == [story(seed) for seed in range(101, 120)]
-    assert train_tales.held_out_texts(data) == [story(0), story(1), story(100)]
-    assert train_tales.held_out_texts(data, "other") == [story(100)]
+    assert held_out_texts(data) == [story(0), story(1), story(100)]
+    assert held_out_texts(data, "other") == [story(100)]
 
 
 def test_prepare_without_a_table_draws_one_document_in_a_hundred() -> None:
     documents = {"a": [story(seed) for seed in range(150)], "b": [story(seed) for seed in range(150, 300)]}
-    once = train_tales.drawn(documents)
+    once = drawn(documents)
     assert len(once) == 3
-    assert once == train_tales.drawn({"all": documents["b"] + documents["a"]})  # whatever the order
-    assert len(train_tales.drawn({"a": [story(1)]})) == 1
+    assert once == drawn({"all": documents["b"] + documents["a"]})  # whatever the order
+    assert len(drawn({"a": [story(1)]})) == 1
 
 
 def test_shared_runs_by_hand() -> None:
-    held = train_tales.word_runs("a b c d e f g h i j k l")  # runs that start with a, b and c
+    held = word_runs("a b c d e f g h i j k l")  # runs that start with a, b and c
     assert len(held) == 3
-    assert train_tales.shared("x b c d e f g h i j K l y", held) == pytest.approx(2 / 4)  # of x.., b.., c.., d..
-    assert train_tales.shared("too short", held) == 0
+    assert shared("x b c d e f g h i j K l y", held) == pytest.approx(2 / 4)  # of x.., b.., c.., d..
+    assert shared("too short", held) == 0
 
 
 def test_vocabulary_has_the_frequent_tokens_all_bytes_and_the_end(data: Path) -> None:
@@ -121,8 +131,8 @@ def test_vocabulary_has_the_frequent_tokens_all_bytes_and_the_end(data: Path) ->
 
 @given(st.text())
 def test_compact_encoding_loses_nothing(text: str) -> None:
-    kept = train_tales.frequent_tokens(train_tales.token_counts({"a": ["the king and the queen and the king"]}), 2)
-    tokenizer = train_tales.compact_tokenizer(kept)
+    kept = frequent_tokens(token_counts({"a": ["the king and the queen and the king"]}), 2)
+    tokenizer = compact_tokenizer(kept)
     ids = tokenizer.encode(text)
     assert set(ids) <= set(kept.tolist())
     assert tokenizer.decode(ids) == text
@@ -132,13 +142,12 @@ def test_spell_is_byte_pair_encoding() -> None:
     full = gpt2_tokenizer()
     ranks = {full.token_bytes(token): token for token in range(50256)}
     for word in (" elephants", "Rumpelstiltskin", " café", "    "):
-        assert train_tales.spell(word.encode(), ranks) == full._encoding._encode_single_piece(word.encode())
+        assert spell(word.encode(), ranks) == full._encoding._encode_single_piece(word.encode())
 
 
 def test_stream_reads_each_file_as_often_as_the_mix_says() -> None:
-    plan = train_tales.Plan(steps=1, sequence=10)
     files = {"a": np.arange(0, 101, dtype=np.uint16), "b": np.arange(1000, 1201, dtype=np.uint16)}
-    stream = train_tales.Stream(files, {"a": 2, "b": 0.5}, plan)
+    stream = Stream(files, {"a": 2, "b": 0.5}, sequence=10, seed=0)
     order = stream._order(0)
     assert abs(int((order[:, 0] == 0).sum()) - 20) <= 2
     assert abs(int((order[:, 0] == 1).sum()) - 10) <= 1
@@ -151,7 +160,7 @@ def test_stream_reads_each_file_as_often_as_the_mix_says() -> None:
 
 
 def test_schedule_rises_stays_and_falls_to_zero() -> None:
-    plan = train_tales.Plan(steps=100, warm_up=10, decay=0.4)
+    plan = Plan(steps=100, warm_up=10, decay=0.4)
     factors = [plan.schedule(step) for step in range(101)]
     assert factors[:10] == pytest.approx([0.1 * i for i in range(1, 11)])
     assert factors[10:61] == [1.0] * 51
@@ -162,7 +171,7 @@ def test_schedule_rises_stays_and_falls_to_zero() -> None:
 def test_orthogonalise_brings_singular_values_near_one(shape: tuple[int, ...]) -> None:
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     u, _, vh = torch.linalg.svd(x, full_matrices=False)
-    y = train_tales.orthogonalise(x)
+    y = orthogonalise(x)
     values = torch.linalg.svdvals(y)
     assert 0.3 < values.min() < values.max() < 1.3
     cosine = torch.nn.functional.cosine_similarity(y.flatten(1), (u @ vh).flatten(1))
@@ -173,14 +182,14 @@ def test_training_learns(run: Path) -> None:
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == list(range(1, 41))
     assert log[-1]["tokens"] == 40 * 8 * 16
-    vocab = len(train_tales.stored_vocab(run / "checkpoint.safetensors"))
+    vocab = len(stored_vocab(run / "checkpoint.safetensors"))
     assert log[0]["loss"] == pytest.approx(math.log(vocab), abs=0.1)  # nothing is known at first
     assert log[-1]["loss"] < 0.7 * log[0]["loss"]
 
 
 def test_dropout_takes_whole_channels_of_a_sequence() -> None:
     config = GPTConfig(vocab_size=50, n_positions=8, n_embd=64, n_layer=1, n_head=2)
-    trainer = train_tales.Trainer(config, train_tales.Plan(1, dropout=0.25), np.arange(50, dtype=np.int32))
+    trainer = Trainer(config, Plan(1, dropout=0.25), np.arange(50, dtype=np.int32))
     seen: list[torch.Tensor] = []
     for part in (trainer.model.h[0].attn, trainer.model.h[0].mlp):
         part.register_forward_hook(lambda module, inputs, output: seen.append(output))  # type: ignore[union-attr]
@@ -198,18 +207,18 @@ def test_resumed_training_is_the_same_as_uninterrupted(data: Path, run: Path, tm
     class Interrupted(Exception):
         """Stands for a computer that is switched off."""
 
-    original = train_tales.Trainer.one_step
+    original = Trainer.one_step
 
-    def until_step_15(self: train_tales.Trainer, *args: object) -> dict[str, float]:
+    def until_step_15(self: Trainer, *args: object) -> dict[str, float]:
         if self.step == 15:
             raise Interrupted
         return original(self, *args)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_tales.Trainer, "one_step", until_step_15)
+        patch.setattr(Trainer, "one_step", until_step_15)
         with pytest.raises(Interrupted):
             train(data, halves, "--minutes", 0, steps=40)
-    assert train_tales.metadata(halves / "checkpoint.safetensors")["step"] == 15
+    assert metadata(halves / "checkpoint.safetensors")["step"] == 15
     with (halves / "log.jsonl").open("a") as log:
         log.write('{"step": 16, "loss": 99}\n')  # done, but not yet in a checkpoint
     resumed = train(data, halves, steps=40)
@@ -226,25 +235,25 @@ def test_resumed_training_is_the_same_as_uninterrupted(data: Path, run: Path, tm
 def test_export_opens_here_and_in_transformers_with_equal_logits(run: Path, exported: Path, data: Path) -> None:
     ours = open_checkpoint(str(exported), Placement(device="cpu", dtype="float32")).model
     theirs = transformers.GPT2LMHeadModel.from_pretrained(exported, dtype=torch.float32).eval()
-    tokenizer = train_tales.compact_tokenizer(np.load(data / "vocab.npy"))
+    tokenizer = compact_tokenizer(np.load(data / "vocab.npy"))
     ids = torch.tensor([tokenizer.encode(story(1))[:32]])
     with torch.inference_mode():
         logits = ours(ids)
         torch.testing.assert_close(theirs(ids).logits, logits, rtol=0, atol=1e-4)
-    weights, config, vocab = train_tales.model_of(run / "checkpoint.safetensors")
+    weights, config, vocab = model_of(run / "checkpoint.safetensors")
     trained = GPT(config)
     trained.load_state_dict({**weights, "lm_head.weight": weights["wte.weight"]})
     with torch.inference_mode():
-        compact = trained(torch.from_numpy(train_tales.rows(vocab)[ids.numpy()]))
+        compact = trained(torch.from_numpy(vocabulary_rows(vocab)[ids.numpy()]))
     torch.testing.assert_close(logits[..., torch.from_numpy(vocab)], compact, rtol=0, atol=5e-3)  # float16 is coarser
 
 
 def test_untrained_tokens_get_their_share_and_unseen_ones_next_to_nothing(exported: Path, data: Path) -> None:
     model = open_checkpoint(str(exported), Placement(device="cpu", dtype="float32")).model
     vocab, counts = np.load(data / "vocab.npy"), np.load(data / "counts.npy")
-    tokenizer = train_tales.compact_tokenizer(vocab)
+    tokenizer = compact_tokenizer(vocab)
     with torch.inference_mode():
-        texts = [torch.tensor([[50256, *tokenizer.encode(text)][:32]]) for text in train_tales.held_out_texts(data)]
+        texts = [torch.tensor([[50256, *tokenizer.encode(text)][:32]]) for text in held_out_texts(data)]
         given = torch.cat([model(ids).softmax(dim=-1)[0] for ids in texts]).mean(dim=0).numpy()
     untrained = np.ones(50257, bool)
     untrained[vocab] = False
@@ -256,20 +265,20 @@ def test_untrained_tokens_get_their_share_and_unseen_ones_next_to_nothing(export
 
 @torch.no_grad()
 def test_lifted_weights_say_nearly_the_same_and_need_shorter_rows(run: Path, data: Path) -> None:
-    weights, config, vocab = train_tales.model_of(run / "checkpoint.safetensors")
-    texts = train_tales.held_out_texts(data)
-    before = train_tales.final_states(weights, config, vocab, texts)
-    direction = train_tales.apart(before)
+    weights, config, vocab = model_of(run / "checkpoint.safetensors")
+    texts = held_out_texts(data)
+    before = final_states(weights, config, vocab, texts)
+    direction = apart(before)
     height = 3 * float((before @ direction).mean())
-    lifted = train_tales.lift(weights, config, vocab, texts, height)
-    after = train_tales.final_states(lifted, config, vocab, texts)
+    lifted = lift(weights, config, vocab, texts, height)
+    after = final_states(lifted, config, vocab, texts)
     assert float((after @ direction).mean()) == pytest.approx(height, rel=0.2)  # rows are read too, so states change
-    assert train_tales.lift(lifted, config, vocab, texts, height) is lifted
+    assert lift(lifted, config, vocab, texts, height) is lifted
     odds, others = ((s @ w["wte.weight"].T).log_softmax(-1) for s, w in ((before, weights), (after, lifted)))
     assert float((odds.exp() * (odds - others)).sum(dim=-1).mean()) < 0.1
     everything = np.arange(50257, dtype=np.int32)
-    missing = train_tales.rows(vocab) < 0
-    rows = [train_tales.widen(w, config, vocab, everything, texts)[missing] for w in (weights, lifted)]
+    missing = vocabulary_rows(vocab) < 0
+    rows = [widen(w, config, vocab, everything, texts)[missing] for w in (weights, lifted)]
     assert rows[1].norm(dim=1).mean() < 0.7 * rows[0].norm(dim=1).mean()
 
 
@@ -309,7 +318,7 @@ def test_held_out_loss_counts_each_token_once(exported: Path) -> None:
             start = 0 if i <= length else (i - 1 - half) // half * half
             logprobs = model(torch.tensor([ids[start:i]]))[0, -1].log_softmax(dim=0)
             total -= logprobs[ids[i]].item()
-    bits, nats = train_tales.held_out_loss(model, gpt2_tokenizer(), [text])
+    bits, nats = held_out_loss(model, gpt2_tokenizer(), [text])
     assert nats == pytest.approx(total / (len(ids) - 1), rel=1e-5)
     assert bits == pytest.approx(total / math.log(2) / len(text.encode()), rel=1e-5)
 
