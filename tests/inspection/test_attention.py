@@ -39,7 +39,11 @@ class Opened:
     name, n_vocab, tokenizer = "zoo", 80, Ids()
 
     def __init__(self, folder: Any) -> None:
-        self.blueprint, self.model = open_folder(folder)
+        self.model = open_folder(folder)[1]
+        self.config = self.model.config
+
+    def encode_prompt(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text)
 
 
 @pytest.fixture(scope="module", params=sorted(CONFIGS))
@@ -64,7 +68,7 @@ def test_every_family_looks_where_transformers_looks(family: tuple[Any, Any]) ->
         np.testing.assert_allclose(head.values, expected[head.layer - 1][0, head.head - 1].numpy(), atol=1e-5)
         seen = [[head.sees(query, key) for key in range(len(ids))] for query in range(len(ids))]
         assert not np.any(np.array(head.values)[~np.array(seen)])  # windows too
-    windows = [ours.blueprint.config.window(layer) for layer in range(answer.n_layer)]
+    windows = [ours.config.window(layer) for layer in range(answer.n_layer)]
     assert [head.window for head in answer.heads] == [window for window in windows for _ in range(answer.n_head)]
 
 

@@ -34,7 +34,8 @@ def traced(model: GPT, layer: int | None = None, head: int | None = None) -> Any
         model=model,
         tokenizer=Ids(),
         n_vocab=model.config.vocab_size,
-        blueprint=SimpleNamespace(config=model.config),
+        config=model.config,
+        encode_prompt=lambda text, bos=False: prompt_ids(TOKENIZER, text, bos=bos, n_vocab=VOCAB),
     )
     return tracing.trace(checkpoint, " ".join(map(str, IDS)), layer=layer, head=head)
 

@@ -28,7 +28,8 @@ def test_the_sum_is_transformers_loss(family: str, tmp_path: Any) -> None:
         another_engine=lambda: TorchEngine(model),
         tokenizer=LETTERS,
         n_vocab=model.config.vocab_size,
-        blueprint=SimpleNamespace(config=model.config),
+        config=model.config,
+        encode_prompt=lambda text, bos=False: prompt_ids(TOKENIZER, text, bos=bos, n_vocab=VOCAB),
     )
     got = score(checkpoint, text)
     ids = torch.tensor([[ord(letter) - ord("a") for letter in text]])

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.model.engine import Quantize
-
-if TYPE_CHECKING:  # torch.distributed takes a while to import, and one process does not need it
+if TYPE_CHECKING:  # numpy and torch.distributed, which a value that names things does without
+    from gptcli.model.engine import Quantize
     from gptcli.model.parallel import Group
 
 
@@ -23,5 +22,5 @@ class Placement:
 
     device: str = "auto"
     dtype: str = "auto"
-    quantize: Quantize = "none"
+    quantize: "Quantize" = "none"
     group: "Group | None" = None
