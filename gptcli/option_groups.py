@@ -99,10 +99,11 @@ class SamplingOptions:
         """The filters, without the bias, which needs a tokenizer.
 
         Raises:
-            InputError: one is out of range.
+            InputError: one is out of range, or there are too many biases.
         """
         from gptcli.generation.sampling import Sampling
 
+        options.at_most("--logit-bias", self.logit_bias, options.MOST_TEXTS)
         return Sampling(
             self.temperature,
             self.top_k,
