@@ -122,10 +122,11 @@ class SamplingOptions(_Filters, _Bias):  # type: ignore[misc]  # its fields are 
         """The filters, without the bias, which needs a tokenizer.
 
         Raises:
-            InputError: one is out of range.
+            InputError: one is out of range, or there are too many biases.
         """
         from gptcli.sampling.settings import Sampling
 
+        options.at_most("--logit-bias", self.logit_bias, options.MOST_TEXTS)
         return Sampling(**{each.field: getattr(self, each.field) for each in FILTERS if each.help})
 
 

@@ -1,5 +1,6 @@
 """The option types that commands share, so that one option means one thing everywhere."""
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gptcli.errors import InputError
-from gptcli.text import quoted
+from gptcli.text import clipped, quoted
 
 
 class Device(str, Enum):
@@ -136,6 +137,10 @@ SeedOption = Annotated[
 ]
 
 DEFAULT_MODEL = "tales"
+# How often an option may be repeated, and how many numbers stand in one.
+MOST_TEXTS, MOST_TRACKS, MOST_NUMBERS = 1000, 50, 20
+# Candidates that are listed for each token of a text.
+MOST_CANDIDATES = 1000
 
 
 def exclusive(**flags: bool) -> str | None:
@@ -182,6 +187,16 @@ def excludes(owner: str, *, given: bool, **others: object) -> None:
         raise InputError(f"{owner} and --{clashing.replace('_', '-')} contradict each other: use one of them")
 
 
+def at_most(option: str, given: Sequence[object] | None, most: int) -> None:
+    """Refuse an option that stands there more often than anybody means.
+
+    Raises:
+        InputError: says how often it may.
+    """
+    if given is not None and len(given) > most:
+        raise InputError(f"{option} is given {len(given):,} times: {most:,} are the most")
+
+
 def typed(context: typer.Context, name: str) -> bool:
     """Whether an option was given on the command line, and not by the environment or as its default."""
     source = context.get_parameter_source(name)
@@ -192,9 +207,12 @@ def number_list(text: str, option: str, example: str = "0.5,1,2") -> list[float]
     """Read ``0.5,1,2``.
 
     Raises:
-        InputError: it is not a list of numbers.
+        InputError: it is not a list of numbers, or of more than twenty.
     """
+    parts = text.split(",", MOST_NUMBERS)
+    if len(parts) > MOST_NUMBERS:
+        raise InputError(f"{option} {clipped(text, 60)}: {MOST_NUMBERS} numbers are the most")
     try:
-        return [float(part) for part in text.split(",")]
+        return [float(part) for part in parts]
     except ValueError:
         raise InputError(f"{option} {quoted(text)}: write a number, or several with commas such as {example}") from None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gptcli.embedding.projection import Projection
 
 _ARROW = re.compile("->|→")
+_MOST_POINTS = 20_000
 _TOO_FEW = "a map takes two words or more: gptcli map king queen, or gptcli map king --neighbors 10"
 
 
@@ -126,7 +127,8 @@ def word_map(
         restrict: look for neighbours among the first rows only.
 
     Raises:
-        InputError: fewer than two points, more than two axes, an unknown word, or points that are all the same.
+        InputError: fewer than two points or too many, more than two axes, an unknown word, or points that are all
+            the same.
         ExpressionError: a text is neither a word nor an expression.
         CheckpointError: a vector holds NaN or infinity.
     """
@@ -139,6 +141,7 @@ def word_map(
     labels, pairs = _labels_and_pairs(embedding, texts)
     if not labels:
         raise InputError(_TOO_FEW)
+    _check_number(len(labels), min(neighbors, embedding.matrix.count(restrict)))
     expressions = [read_word(embedding, label) for label in labels]
     directions = [parse(axis) for axis in axes]
     points, words = points_of(embedding, [*expressions, *directions])
@@ -164,6 +167,15 @@ def word_map(
         words,
         notes_on(embedding, words, [*expressions, *directions]),
     )
+
+
+def _check_number(words: int, neighbors: int) -> None:
+    points = words * (1 + neighbors)
+    if points > _MOST_POINTS:
+        advice = "a smaller --neighbors" if neighbors else "fewer words"
+        raise InputError(
+            f"{points:,} points are too many to be told apart on a map: {_MOST_POINTS:,} at most ({advice})"
+        )
 
 
 def _labels_and_pairs(embedding: Embedding, texts: Sequence[str]) -> tuple[list[str], list[tuple[int, int]]]:

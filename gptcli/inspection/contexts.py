@@ -22,6 +22,9 @@ from gptcli.text import clipped, quoted
 _BRACKET = re.compile(r"\\[\[\]\\]|[\[\]]")
 # Rows of the embedding that are compared at a time: 4,096 of width 1,600 are 26 MB.
 _ROWS = 4096
+_MOST_TEXTS = 200
+# Tokens that one answer lists as near to a vector.
+_MOST_NEAR = 200_000
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,13 @@ def compare_contexts(
             have the largest cosine similarity.
 
     Raises:
-        InputError: fewer than two texts, or one without a marked word, whose mark cuts through a token, or that is
-            longer than the model's context.
+        InputError: fewer than two texts or too many, or one without a marked word, whose mark cuts through a token,
+            or that is longer than the model's context.
     """
     if len(texts) < 2:
         raise InputError('--in-context compares two texts or more: "a fashion [model]" "a machine learning [model]"')
+    if len(texts) > _MOST_TEXTS:
+        raise InputError(f"--in-context compares each text with each: {len(texts):,} are more than {_MOST_TEXTS}")
     located = [_locate(checkpoint, read_mark(text)) for text in texts]
     contexts = tuple(context for context, _ in located)
     vectors = np.stack([marked_vectors(checkpoint.model, ids) for _, ids in located])  # [contexts, L + 1, C]
@@ -201,20 +206,31 @@ def nearest_tokens(
         count: how many for each.
         unembedding: by logit, through the final norm; else by the cosine similarity with the token's embedding, as it
             enters the residual stream.
+
+    Raises:
+        InputError: these are too many to be listed.
     """
+    listed = vectors.shape[0] * vectors.shape[1] * min(count, checkpoint.n_vocab)
+    if listed > _MOST_NEAR:
+        fitting = _MOST_NEAR // (vectors.shape[0] * vectors.shape[1])
+        raise InputError(f"--neighbors {count:,} lists {listed:,} tokens: give {fitting:,} at most, or fewer texts")
+    return tuple(_near_each(checkpoint, of_context, count, unembedding=unembedding) for of_context in vectors)
+
+
+def _near_each(
+    checkpoint: OpenCheckpoint, vectors: Floats, count: int, *, unembedding: bool
+) -> tuple[tuple[NearToken, ...], ...]:
+    """The tokens nearest to each of [steps, C]."""
     model = checkpoint.model
     points = torch.from_numpy(vectors).to(model.wte.weight)
     scores = model.unembed(points)[..., : checkpoint.n_vocab] if unembedding else _cosines(checkpoint, points)
     best = scores.float().topk(min(count, scores.shape[-1]), dim=-1)
     return tuple(
         tuple(
-            tuple(
-                NearToken(token, checkpoint.tokenizer.token_bytes(token), score)
-                for token, score in zip(tokens, values, strict=True)
-            )
-            for tokens, values in zip(of_context, scores_of_context, strict=True)
+            NearToken(token, checkpoint.tokenizer.token_bytes(token), score)
+            for token, score in zip(tokens, values, strict=True)
         )
-        for of_context, scores_of_context in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        for tokens, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     )
 
 

@@ -1,7 +1,7 @@
 """How surprising a text is to a model: the probability of each of its tokens, given those before it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gptcli.checkpoint.open import OpenCheckpoint
@@ -12,7 +12,7 @@ from gptcli.probability.reading import Reading, read
 _MOST_NATS = 709.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TokenScore:
     """One token of a text.
 
@@ -87,25 +87,27 @@ def score(
     ids = checkpoint.encode_prompt(text, bos=bos) if text else []
     if len(ids) < 2:
         raise InputError("there is nothing to score: it takes two tokens, or one and --bos")
-    before = _readings(checkpoint, ids, context, step, progress)
-    tokens = [_token(checkpoint, token, reading) for token, reading in zip(ids, [None, *before], strict=True)]
-    tokens = tokens[1:] if bos else tokens
-    return _sum_up(checkpoint.name, tokens, -sum(reading.next_logprob or 0.0 for reading in before), context, step)
+    tokens, log_probability = [_token(checkpoint, ids[0], None)], 0.0
+    for token, reading in zip(ids[1:], _readings(checkpoint, ids, context, step, progress), strict=True):
+        tokens.append(_token(checkpoint, token, reading))
+        log_probability += reading.next_logprob or 0.0
+    return _sum_up(checkpoint.name, tokens[1:] if bos else tokens, -log_probability, context, step)
 
 
 def _readings(
     checkpoint: OpenCheckpoint, ids: Sequence[int], context: int, step: int, progress: Callable[[int, int], None]
-) -> list[Reading]:
+) -> Iterator[Reading]:
     """What the model expected before each token but the first: [len(ids) - 1]."""
-    engine, readings = checkpoint.another_engine(), list[Reading]()
+    engine, count = checkpoint.another_engine(), 0
     for start in range(0, len(ids), step):
         window = ids[start : start + context]
-        known = len(readings) - start  # expectations of this window that an earlier one already gave
-        readings += list(read(engine, window, checkpoint.n_vocab, known))[:-1]
-        progress(len(readings) + 1, len(ids))
+        known = count - start  # expectations of this window that an earlier one already gave
+        readings = list(read(engine, window, checkpoint.n_vocab, known))[:-1]
+        yield from readings
+        count += len(readings)
+        progress(count + 1, len(ids))
         if start + context >= len(ids):
             break
-    return readings
 
 
 def _token(checkpoint: OpenCheckpoint, token: int, reading: Reading | None) -> TokenScore:

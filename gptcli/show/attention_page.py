@@ -5,20 +5,18 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.head import axes, bounds, kept, layer_name
 from gptcli.show.html.page import page
-from gptcli.show.html.parts import Cell, Grid, Legend
+from gptcli.show.html.parts import MOST_CELLS, Cell, Grid, Legend
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from gptcli.inspection.attention import Attention, HeadAttention
 
-# Cells of a page, about 4 MB: more would keep a browser busy for seconds.
-_MOST_CELLS = 40_000
 _TICKS = 5
 
 
 def draw_page(answer: "Attention") -> str:
     """One head large, several as small maps; of a long text the first token and the latest."""
-    fitting = max(math.isqrt(2 * _MOST_CELLS // len(answer.heads)), 2)
+    fitting = max(math.isqrt(2 * MOST_CELLS // len(answer.heads)), 2)
     places = kept(len(answer.tokens), fitting)
     cut = len(answer.tokens) - len(places)
     facts = [axes(answer)]

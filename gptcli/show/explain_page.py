@@ -12,6 +12,7 @@ from gptcli.text import token_text
 if TYPE_CHECKING:
     from gptcli.probability.choice import Explanation
 
+_MOST_CHOICES = 100
 _NAMES = ("the model gave it", "drawn at", "rank", "logit", "entropy of the draw", "cut")
 
 
@@ -42,6 +43,7 @@ def _cell(step: "Explanation") -> Cell:
     )
     listed = odds.candidates + odds.watched
     most = max(candidate.probability for candidate in listed) or 1.0
+    listed = listed[:_MOST_CHOICES]
     choices = [
         Choice(
             label=token_text(candidate.token),

@@ -1,14 +1,14 @@
 """The picture of ``gptcli score``: the text on colours, its most surprising tokens, and the sums."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.heat import TextLegend, has_colours
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
-from gptcli.show.blocks.pictures import Bar, colour, table, text_colour, token_strip
+from gptcli.show.blocks.pictures import Bar, colour, table, text_colour, token_rows
 from gptcli.show.html.page import page
-from gptcli.show.html.parts import Cell, Legend, Listing, Strip
+from gptcli.show.html.parts import MOST_CELLS, Cell, Legend, Listing, Strip
 from gptcli.show.logits import percent
 from gptcli.text import token_text
 
@@ -34,15 +34,17 @@ def draw(score: "Score", top: int) -> "RenderableType":
 
 def draw_page(score: "Score", top: int) -> str:
     """The same as a page: pointing at a token shows its figures."""
-    text = Strip("", ("probability", "rank", "surprisal"), _cells(score), _LEGEND)
-    places = _places(score, top)
+    text = Strip("", ("probability", "rank", "surprisal"), _cells(score.tokens[:MOST_CELLS]), _LEGEND)
+    cut = len(score.tokens) - len(text.cells)
+    facts = [_sums(score), *([f"The first {MOST_CELLS:,} tokens; {cut:,} follow, which --json has."] if cut else [])]
+    places = _places(score, min(top, MOST_CELLS))
     most = max(_bits(score.tokens[place]) for place in places) or 1.0
     rows = [(_row(score, place), _bits(score.tokens[place]) / most) for place in places]
     listing = Listing("The most surprising" if len(rows) < score.scored else "In order", _COLUMNS, rows)
-    return page(f"How surprising a text is to {score.model}", [_sums(score)], [text, listing])
+    return page(f"How surprising a text is to {score.model}", facts, [text, listing])
 
 
-def _cells(score: "Score") -> list[Cell]:
+def _cells(tokens: "Sequence[TokenScore]") -> list[Cell]:
     return [
         Cell(
             token_text(token.token),
@@ -51,7 +53,7 @@ def _cells(score: "Score") -> list[Cell]:
             if token.rank is None
             else (percent(token.probability or 0), f"{token.rank:,}", f"{_bits(token):.2f} bits"),
         )
-        for token in score.tokens
+        for token in tokens
     ]
 
 
@@ -66,23 +68,26 @@ class _Coloured:
         from rich.cells import cell_len
         from rich.text import Text
 
-        tokens = [(token_text(token.token), token.surprisal_bits) for token in self.score.tokens]
+        tokens = ((token_text(token.token), token.surprisal_bits) for token in self.score.tokens)
         if not has_colours(console):
-            below = ["–" if bits is None else f"{bits:.1f}" for _, bits in tokens]
-            yield token_strip([shown for shown, _ in tokens], below, options.max_width)
+            below = ((shown, "–" if bits is None else f"{bits:.1f}") for shown, bits in tokens)
+            for number, row in enumerate(token_rows(below, options.max_width)):
+                if number:
+                    yield Text()
+                yield row
             return
-        text, used = Text(), 0
+        line, used = Text(), 0
         for shown, bits in tokens:
             width = cell_len(shown)
             if used and used + width > options.max_width:
-                text.append("\n")
-                used = 0
-            text.append(shown, style="dim" if bits is None else _style(bits))
+                yield line
+                line, used = Text(), 0
+            line.append(shown, style="dim" if bits is None else _style(bits))
             used += width
             if shown.endswith("⏎"):
-                text.append("\n")
-                used = 0
-        yield text
+                yield line
+                line, used = Text(), 0
+        yield line
 
 
 def _style(bits: float) -> str:

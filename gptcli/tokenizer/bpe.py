@@ -29,6 +29,8 @@ LONG_PIECE = 2_000
 _SHORT_TEXT, _SHORT_TEXTS = 160, 8
 # Seconds that a stranger's regular expression may take over one stretch of text: some never come to an end.
 _PATIENCE = 2.0
+# Bytes of a piece whose merges are kept for the next time: those of a long one take megabytes.
+_USUAL_PIECE = 100
 
 
 class Tokenizer:
@@ -216,6 +218,9 @@ class Tokenizer:
                 continue
             for found in self._pieces(unicode_only(part)):
                 piece = found.encode()
+                if len(piece) > _USUAL_PIECE:
+                    yield self._piece_merges(piece)
+                    continue
                 if piece not in known:
                     known[piece] = self._piece_merges(piece)
                 yield known[piece]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # Characters before a cut is looked for; long enough that starting and stopping costs nothing.
 _ENOUGH = 1 << 18
+# Characters that are held while no place for a cut comes; and where none is ever looked for. The whole of them is then
+# cut into tokens at once, which takes some forty bytes for each.
+_MOST_HELD, _MOST_UNCUT = 1 << 24, 1 << 26
 
 
 def decode_chunks(chunks: Iterable[bytes], what: str) -> Iterator[str]:
@@ -92,9 +95,15 @@ def encode_chunks(
 def _parts(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[str]:
     """The text, cut where that changes none of its ids."""
     cut = _safe_cut(tokenizer)
+    most = _MOST_UNCUT if cut is None else _MOST_HELD
     held, searched = "", 0
     for chunk in chunks:
         held += chunk
+        if len(held) > most:
+            raise InputError(
+                f"the text goes on for {len(held):,} characters without a place where {tokenizer.name} may cut it "
+                "(before a space): put some in, or give it in parts"
+            )
         if cut is None or len(held) - searched < _ENOUGH:
             continue
         place = _last_match(cut, held, searched)

@@ -3,9 +3,11 @@
 import codecs
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import overload
 
 from gptcli.errors import InputError
 from gptcli.text import clipped
@@ -14,6 +16,8 @@ from gptcli.tokenizer.chunks import encode_chunks
 
 # Characters of ids before the first of them are handed out: a mistake in fewer is found before anything is printed.
 _MANY_IDS = 1 << 17
+_LONGEST_ID = 10  # digits
+_BETWEEN_IDS = re.compile(r"[\s,\[\]()]+")
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,33 @@ class Tokenized:
     Attributes:
         tokenizer: the name of the tokenizer.
         counts: of the whole text.
-        tokens: its tokens, or only the first of them.
+        tokens: its tokens, or only the first of them; each is made when it is looked at.
     """
 
     tokenizer: str
     counts: Counts
-    tokens: list[Token]
+    tokens: Sequence[Token]
+
+
+class _Tokens(Sequence[Token]):
+    """Tokens that are kept as four bytes each."""
+
+    def __init__(self, tokenizer: Tokenizer, ids: "array[int]") -> None:
+        self._tokenizer, self._ids = tokenizer, ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, place: int) -> Token: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Token]: ...
+
+    def __getitem__(self, place: int | slice) -> Token | list[Token]:
+        if isinstance(place, slice):
+            return [_token(self._tokenizer, number) for number in self._ids[place]]
+        return _token(self._tokenizer, self._ids[place])
 
 
 @dataclass(frozen=True)
@@ -98,13 +123,13 @@ def tokenize_text(
             size += len(chunk.encode("utf-8", "replace"))
             yield chunk
 
-    kept: list[int] = []
+    kept = array("I")
     for ids in encode_chunks(tokenizer, counted(), special=special, ahead=True):
         count += len(ids)
         if keep is None or len(kept) < keep:
-            kept += ids if keep is None else ids[: keep - len(kept)]
+            kept.extend(ids if keep is None else ids[: keep - len(kept)])
     counts = Counts(count, characters, size, characters / count if count else None)
-    return Tokenized(tokenizer.name, counts, [_token(tokenizer, number) for number in kept])
+    return Tokenized(tokenizer.name, counts, _Tokens(tokenizer, kept))
 
 
 def _token(tokenizer: Tokenizer, number: int) -> Token:
@@ -141,17 +166,14 @@ def parse_ids(chunks: Iterable[str]) -> Iterator[list[int]]:
     for chunk in chunks:
         held += chunk
         if len(held) >= _MANY_IDS:
-            whole = max(held.rfind(" "), held.rfind(","), held.rfind("\n")) + 1
-            yield _parse_list(held[:whole])
-            held = held[whole:]
-    yield _parse_list(held)
-
-
-def _parse_list(text: str) -> list[int]:
-    return [_parse_id(word) for word in re.split(r"[\s,\[\]()]+", text) if word]
+            *whole, held = _BETWEEN_IDS.split(held)
+            yield [_parse_id(word) for word in whole if word]
+            if len(held) > _LONGEST_ID:
+                _parse_id(held)
+    yield [_parse_id(word) for word in _BETWEEN_IDS.split(held) if word]
 
 
 def _parse_id(word: str) -> int:
-    if word.isascii() and word.isdecimal() and len(word) <= 10:
+    if word.isascii() and word.isdecimal() and len(word) <= _LONGEST_ID:
         return int(word)
     raise InputError(f"'{clipped(word, 40)}' is not a token id: ids are whole numbers, such as 3673 477 10281")

@@ -2,9 +2,10 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
+from gptcli.errors import InputError
 from gptcli.system.bundled import bundled_folder
 from gptcli.tokenizer import gpt2_tokenizer
+from gptcli.tokenizer.listing import parse_ids
 from tests.tokenizer import reference
 
 CAPES = "Not all heroes wear capes"
@@ -231,3 +234,56 @@ def test_ten_megabytes_stream_in_bounded_memory(child_environment: dict[str, str
         peak[name] = usage.ru_maxrss / 1024
     assert [int(token) for token in (tmp_path / "ids").read_text().split()] == GPT2.encode(stories(10_000_000))
     assert peak["large"] < peak["small"] + 20
+
+
+def test_a_word_without_an_end_is_refused_before_it_fills_the_memory(run_gptcli: Run) -> None:
+    done = run_gptcli("tokenize", "--count", input=b"a" * 17_000_000)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"without a place where gpt2 may cut it" in done.stderr
+    assert len(done.stderr) < 300
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", ",\n", "][", "("])
+def test_ids_are_read_as_they_come_whatever_is_between_them(separator: str) -> None:
+    made = 0
+
+    def chunks() -> Iterator[str]:
+        nonlocal made
+        for number in range(100):
+            made = number
+            yield f"464{separator}" * 10_000
+
+    first = next(parse_ids(chunks()))
+    assert made < 10
+    assert set(first) == {464}
+    assert sum(map(len, parse_ids(chunks()))) == 1_000_000
+
+
+def test_what_is_no_id_is_told_before_the_end() -> None:
+    def chunks() -> Iterator[str]:
+        yield "464 " + "9" * 200_000
+        pytest.fail("this is not asked for")
+
+    with pytest.raises(InputError, match="'99999999999999"):
+        list(parse_ids(chunks()))
+
+
+def test_the_tokens_of_a_long_text_are_made_one_by_one(run_gptcli: Run) -> None:
+    text = "The king and the queen. " * 50_000
+    limit = 700 << 20
+    done = run_gptcli(
+        *("tokenize", "--json"),
+        input=text.encode(),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        env={"OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    answer = json.loads(done.stdout)
+    assert answer["counts"]["tokens"] == len(answer["tokens"])
+    assert answer["tokens"][1] == {"id": 5822, "text": " king", "hex": "20 6b 69 6e 67"}
+
+
+def test_merges_are_shown_of_no_more_than_can_be_looked_at(run_gptcli: Run) -> None:
+    done = run_gptcli("tokenize", "--merges", input=b"word " * 250_000)
+    assert done.returncode == 2
+    assert b"up to 1,000,000 characters" in done.stderr

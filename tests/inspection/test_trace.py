@@ -35,7 +35,7 @@ def traced(model: GPT, layer: int | None = None, head: int | None = None) -> Any
         tokenizer=Ids(),
         n_vocab=model.config.vocab_size,
         config=model.config,
-        encode_prompt=lambda text, bos=False: prompt_ids(TOKENIZER, text, bos=bos, n_vocab=VOCAB),
+        encode_prompt=Ids().encode,
     )
     return tracing.trace(checkpoint, " ".join(map(str, IDS)), layer=layer, head=head)
 

@@ -29,7 +29,7 @@ def test_the_sum_is_transformers_loss(family: str, tmp_path: Any) -> None:
         tokenizer=LETTERS,
         n_vocab=model.config.vocab_size,
         config=model.config,
-        encode_prompt=lambda text, bos=False: prompt_ids(TOKENIZER, text, bos=bos, n_vocab=VOCAB),
+        encode_prompt=lambda text, bos: LETTERS.encode(text),
     )
     got = score(checkpoint, text)
     ids = torch.tensor([[ord(letter) - ord("a") for letter in text]])

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from gptcli.errors import GptcliError, InputError
 from gptcli.show.terminal import console
-from gptcli.show.terminal.console import print_picture
+from gptcli.show.terminal.console import print_picture, save_picture
 from gptcli.system.notices import notices
 from gptcli.system.whole_file import write_whole
 from tests.conftest import command
@@ -132,3 +132,20 @@ def test_a_reader_that_leaves_ends_a_long_table(child_environment: dict[str, str
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(("suffix", "most"), [(".svg", 2_000), (".html", 50_000), (".txt", 60_000)])
+def test_a_picture_that_is_too_long_is_saved_in_part_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str, most: int
+) -> None:
+    class Lines:
+        def __rich_console__(self, console: Console, options: object) -> Iterator[Text]:
+            for number in range(60_000):
+                yield Text(f"line-{number}")
+
+    file = tmp_path / f"picture{suffix}"
+    save_picture(Lines(), file)
+    saved = file.read_text()
+    assert f"line-{most - 1}" in saved
+    assert f"line-{most}" not in saved
+    assert ("lines of a longer picture" in capsys.readouterr().err) == (most < 60_000)

@@ -84,7 +84,14 @@ def generate(
     ] = False,
     explain_top: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, show_default="10", help="Candidates to list.", rich_help_panel=_INSIDE),
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=options.MOST_CANDIDATES,
+            show_default="10",
+            help="Candidates to list.",
+            rich_help_panel=_INSIDE,
+        ),
     ] = None,
     pick: Annotated[bool, typer.Option("--pick", help="Choose each token yourself.", rich_help_panel=_INSIDE)] = False,
     replay: Annotated[
@@ -121,6 +128,7 @@ def generate(
     if replay is not None and prompt:
         raise InputError("--replay repeats what the file holds, so there is no PROMPT to give")
     options.belongs("--explain", given=explain, explain_top=explain_top)
+    options.at_most("--stop", stop, options.MOST_TEXTS)
     options.belongs("--explain or --pick", given=explain or pick or replay is not None, save=save)
     sampling = choosing.sampling()
     seed = seed_or_drawn(choosing.seed)

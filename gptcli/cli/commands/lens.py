@@ -60,6 +60,7 @@ def lens(
     gptcli lens "The king and the" --attribution --token queen --top 10
     """
     text = text_argument(prompt, "PROMPT")
+    options.at_most("--token", token, options.MOST_TRACKS)
 
     from gptcli.inspection import lens as inspection
     from gptcli.inspection.attribution import attribute

@@ -49,6 +49,7 @@ def logits(
     gptcli logits "Once upon a time" --all-positions
     """
     text = text_argument(prompt, "PROMPT")
+    options.at_most("--watch", watch, options.MOST_TEXTS)
     temperatures = options.number_list(temperature, "--temperature")
     chosen = {"temperature": temperatures != [1.0], "top_k": top_k > 0, "top_p": top_p < 1, "min_p": min_p > 0}
     options.excludes("--all-positions", given=all_positions, **chosen, watch=watch, top=top != _TOP)

@@ -1,6 +1,7 @@
 """gptcli tokenize: a text in the tokens that a GPT reads."""
 
 import sys
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # More than this is no picture any more.
 _DRAWN_TOKENS = 1000
 _DRAWN_PIECES = 100
+_MOST_MERGED = 1_000_000  # characters
 _READ_SIZE = 1 << 17
 
 _EPILOG = """
@@ -139,9 +141,25 @@ def _show_merges(
     from gptcli.show.tokenize import merge_steps_picture
     from gptcli.tokenizer.merges import first_different
 
-    pieces = tokenizer.merges("".join(chunks), special=special)
-    answer = list(pieces) if as_json else first_different(pieces, _DRAWN_PIECES + 1)
-    present(answer, lambda: merge_steps_picture(answer, _DRAWN_PIECES), as_json=as_json, save=save)
+    text = _joined(chunks)
+    present(
+        tokenizer.merges(text, special=special),
+        lambda: merge_steps_picture(
+            first_different(tokenizer.merges(text, special=special), _DRAWN_PIECES + 1), _DRAWN_PIECES
+        ),
+        as_json=as_json,
+        save=save,
+    )
+
+
+def _joined(chunks: Iterable[str]) -> str:
+    """All of a text that is short enough to look at the making of its tokens."""
+    text = ""
+    for chunk in chunks:
+        text += chunk
+        if len(text) > _MOST_MERGED:
+            raise InputError(f"--merges looks into texts of up to {_MOST_MERGED:,} characters: cut it first (head -c)")
+    return text
 
 
 def _print_ids(tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool) -> None:
@@ -181,8 +199,10 @@ def _print_decoded(tokenizer: "Tokenizer", chunks: Iterable[str], as_json: bool)
     from gptcli.tokenizer.listing import parse_ids
 
     if as_json:
-        ids = [number for some in parse_ids(chunks) for number in some]
-        print_json({"text": tokenizer.decode_bytes(ids), "ids": ids})
+        ids = array("Q")
+        for some in parse_ids(chunks):
+            ids.extend(some)
+        print_json({"text": tokenizer.decode_bytes(ids), "ids": iter(ids)})
     else:
         _write_text(tokenizer.decode_bytes(some) for some in parse_ids(chunks))
 

@@ -60,6 +60,7 @@ class Chat:
         if layout.kind == "eos" and tokenizer.eos_id is None:
             raise InputError(f"--format eos: the tokenizer {tokenizer.name} has no token that ends a text")
         self._limits = Limits(max_new_tokens, eos_ids, "stop")
+        self._encoded: dict[str, tuple[int, ...]] = {}
         # An answer has room for all of its tokens, but never more than half of the context.
         self._room = engine.n_positions - min(max_new_tokens, engine.n_positions // 2)
         self.prompt()
@@ -123,6 +124,7 @@ class Chat:
     def reset(self) -> None:
         """Forget what was said; the scene stays."""
         self.turns.clear()
+        self._encoded.clear()
 
     def _pieces(self, sample: Sample, stream: TextStream) -> Iterator[str]:
         how = (self.sampling, self._limits)
@@ -162,7 +164,11 @@ class Chat:
         return parts
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(known(self._tokenizer, self._tokenizer.encode(text), self._n_vocab, "the text"))
+        """The ids of a text; each turn is a part of every prompt after it, and encoded once."""
+        if text not in self._encoded:
+            ids = known(self._tokenizer, self._tokenizer.encode(text), self._n_vocab, "the text")
+            self._encoded[text] = tuple(ids)
+        return self._encoded[text]
 
 
 def _trimmed(pieces: Iterable[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ Colours follow cividis (Nuñez et al. 2018): even to the eye, also without red a
 text colour too, so that it reads on a light and on a dark terminal; without colour, characters carry the values.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -113,17 +113,24 @@ def token_strip(tokens: Sequence[str], below: Sequence[str], width: int) -> "Tex
         below: one short text a token, such as its id.
         width: columns to fill before a new row starts.
     """
+    from rich.text import Text
+
+    return Text("\n\n", no_wrap=True, overflow="crop").join(token_rows(zip(tokens, below, strict=True), width))
+
+
+def token_rows(tokens: Iterable[tuple[str, str]], width: int) -> "Iterator[Text]":
+    """The rows of a strip, two lines each, one after the other: for a text of any length."""
     from rich.cells import cell_len, set_cell_size
     from rich.text import Text
 
-    strip, upper, lower, used = Text(no_wrap=True, overflow="crop"), Text(), Text(), 0
-    for index, (token, under) in enumerate(zip(tokens, below, strict=True)):
+    upper, lower, used = Text(no_wrap=True, overflow="crop"), Text(), 0
+    for index, (token, under) in enumerate(tokens):
         cell = min(max(cell_len(token), cell_len(under)), width)
         if used and used + cell + 1 > width:
-            strip.append_text(upper).append("\n").append_text(lower).append("\n\n")
-            upper, lower, used = Text(), Text(), 0
+            yield upper.append("\n").append_text(lower)
+            upper, lower, used = Text(no_wrap=True, overflow="crop"), Text(), 0
         style = f"#000000 on {TOKEN_COLOURS[index % len(TOKEN_COLOURS)]}"
         upper.append(set_cell_size(token, cell), style=style).append(" ")
         lower.append(set_cell_size(under, cell), style="dim").append(" ")
         used += cell + 1
-    return strip.append_text(upper).append("\n").append_text(lower)
+    yield upper.append("\n").append_text(lower)

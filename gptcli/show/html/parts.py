@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+# Cells of a page, about 4 MB: more would keep a browser busy for seconds.
+MOST_CELLS = 40_000
+
 
 @dataclass(frozen=True)
 class Choice:

@@ -6,7 +6,7 @@ stdout carries the answer and nothing else. Notices go to stderr. Rich decides a
 
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,10 @@ from gptcli.text import clipped, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.segment import Segment
 
+# Lines of a saved picture: larger ones are none that a browser or an editor opens.
+_MOST_LINES = {".svg": 2_000, ".html": 50_000, ".txt": 500_000}
 # Pieces of a picture that are written at once.
 _SEGMENTS = 500
 SAVE_SUFFIXES = (".svg", ".html", ".txt")
@@ -152,8 +155,12 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
         emoji=False,
         legacy_windows=False,
     )
-    recorder.print(picture)
-    match path.suffix.lower():
+    from rich.segment import Segments
+
+    suffix = path.suffix.lower()
+    lines, more = _first_lines(recorder.render(picture, recorder.options), _MOST_LINES[suffix])
+    recorder.print(Segments(lines), end="")
+    match suffix:
         case ".svg":
             exported = recorder.export_svg(title="gptcli", code_format=svg_format())
         case ".html":
@@ -161,4 +168,17 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
         case _:
             exported = recorder.export_text()
     write_whole(path, exported)
-    notice(f"saved {path}")
+    other = ": .txt and .html hold more, --json all" if suffix == ".svg" else ": --json has all"
+    notice(f"saved {path}" + (f", the first {_MOST_LINES[suffix]:,} lines of a longer picture{other}" if more else ""))
+
+
+def _first_lines(segments: "Iterable[Segment]", most: int) -> "tuple[list[Segment], bool]":
+    """The segments of the first lines, and whether there are more."""
+    kept: list[Segment] = []
+    count = 0
+    for segment in segments:
+        if count >= most:
+            return kept, True
+        kept.append(segment)
+        count += segment.text.count("\n")
+    return kept, False
