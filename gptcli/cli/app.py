@@ -202,7 +202,7 @@ def main() -> None:
     """The ``gptcli`` command."""
     _prepare_streams()
     announce()
-    keep_in_range(notice)
+    keep_in_range()
     app()
 
 
