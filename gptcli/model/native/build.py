@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("pool.c", "store.c", "product.c", "attention.c", "choose.c", "engine.c")
+_SOURCES = ("pool.c", "store.c", "linear.c", "attention.c", "shortlist.c", "engine.c")
 _TILES = ("amx.c", "amx_int8.c", "amx_fixed.c")
 _FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-pthread", "-fno-math-errno", "-fno-trapping-math")
 _X86 = {

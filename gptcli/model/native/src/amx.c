@@ -12,11 +12,11 @@
 #include "amx.h"
 
 /* Bands of rows that a thread takes at most, and their rows. */
-enum { BANDS = 6, ACROSS = BANDS * BAND };
+enum { PANELS = 6, ACROSS = PANELS * BAND };
 
-static const whole_form *const forms[] = {
-    [FLOAT32] = &whole_fixed, [FLOAT16] = &whole_fixed, [BFLOAT16] = &whole_fixed,
-    [INT8] = &whole_int8,     [INT4] = &whole_fixed_of_two,
+static const int_gemm_format *const forms[] = {
+    [FLOAT32] = &format_fixed3, [FLOAT16] = &format_fixed3, [BFLOAT16] = &format_fixed3,
+    [INT8] = &format_int8,     [INT4] = &format_fixed2,
 };
 
 /* --- rooms ------------------------------------------------------------------------------------------------------------- */
@@ -26,49 +26,49 @@ static inline size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 /* The next place where a vector may lie. */
 static void *aligned(void *place) { return (void *)(((uintptr_t)place + 63) & ~(uintptr_t)63); }
 
-/* The steps of 64 columns of a row, and its runs. */
-static inline int depths(int columns) { return padded(columns, DEPTH) / DEPTH; }
-static inline int runs(const whole_form *form, int columns) { return padded(depths(columns), form->run) / form->run; }
+/* The steps of 64 columns of a row, and its scale_groups. */
+static inline int k_steps(int columns) { return round_up(columns, TILE_COLUMNS) / TILE_COLUMNS; }
+static inline int scale_groups(const int_gemm_format *form, int columns) { return round_up(k_steps(columns), form->run) / form->run; }
 /* An activation's bytes before tiles are made, some apart from a power of two, where their places would collide. */
-static inline size_t line_bytes(const whole_form *form, int columns) {
-    return (size_t)depths(columns) * form->active_bytes * DEPTH + DEPTH;
+static inline size_t line_bytes(const int_gemm_format *form, int columns) {
+    return (size_t)k_steps(columns) * form->activation_bytes * TILE_COLUMNS + TILE_COLUMNS;
 }
 
-static size_t packed_of(const whole_form *form, int m, int columns) {
-    const size_t blocks = (size_t)padded(m, EDGE) / EDGE, tiles = blocks * depths(columns) * form->active_bytes * TILE;
-    return tiles / sizeof(float) + blocks * EDGE * runs(form, columns) + 16;
+static size_t packed_floats_of(const int_gemm_format *form, int m, int columns) {
+    const size_t blocks = (size_t)round_up(m, TILE_ROWS) / TILE_ROWS, tiles = blocks * k_steps(columns) * form->activation_bytes * TILE_BYTES;
+    return tiles / sizeof(float) + blocks * TILE_ROWS * scale_groups(form, columns) + 16;
 }
 
-static size_t scratch_of(const whole_form *form, int m, int columns) {
-    const size_t bytes = (size_t)ACROSS * depths(columns) * DEPTH * form->weight_bytes, lines = EDGE * line_bytes(form, columns);
-    const size_t sums = (size_t)padded(m, EDGE) * ACROSS + (size_t)ACROSS * runs(form, columns) + EDGE * ACROSS;
-    const size_t products = (size_t)padded(columns, DEPTH) + sums + bytes / sizeof(float) + 16;
+static size_t scratch_floats_of(const int_gemm_format *form, int m, int columns) {
+    const size_t bytes = (size_t)ACROSS * k_steps(columns) * TILE_COLUMNS * form->weight_bytes, lines = TILE_ROWS * line_bytes(form, columns);
+    const size_t sums = (size_t)round_up(m, TILE_ROWS) * ACROSS + (size_t)ACROSS * scale_groups(form, columns) + TILE_ROWS * ACROSS;
+    const size_t products = (size_t)round_up(columns, TILE_COLUMNS) + sums + bytes / sizeof(float) + 16;
     return larger(products, lines / sizeof(float) + 16);
 }
 
 /* Rooms for a matrix of any kind. */
-static size_t packed_room(int m, int columns) {
+static size_t amx_packed_floats(int m, int columns) {
     size_t most = 0;
-    for (int kind = FLOAT32; kind <= INT4; kind++) most = larger(most, packed_of(forms[kind], m, columns));
+    for (int kind = FLOAT32; kind <= INT4; kind++) most = larger(most, packed_floats_of(forms[kind], m, columns));
     return most;
 }
 
-static size_t scratch_room(int m, int columns) {
+static size_t amx_scratch_floats(int m, int columns) {
     size_t most = 0;
-    for (int kind = FLOAT32; kind <= INT4; kind++) most = larger(most, scratch_of(forms[kind], m, columns));
+    for (int kind = FLOAT32; kind <= INT4; kind++) most = larger(most, scratch_floats_of(forms[kind], m, columns));
     return most;
 }
 
 /* --- packing ----------------------------------------------------------------------------------------------------------- */
 
 /* Turn 16 x 16 numbers of 32 bits. */
-static void turn(__m512i x[EDGE]) {
-    __m512i y[EDGE];
-    for (int i = 0; i < EDGE; i += 2) {
+static void turn(__m512i x[TILE_ROWS]) {
+    __m512i y[TILE_ROWS];
+    for (int i = 0; i < TILE_ROWS; i += 2) {
         y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
         y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
     }
-    for (int i = 0; i < EDGE; i += 4)
+    for (int i = 0; i < TILE_ROWS; i += 4)
         for (int j = 0; j < 2; j++) {
             x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + j + 2]);
             x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + j + 2]);
@@ -85,46 +85,46 @@ static void turn(__m512i x[EDGE]) {
     memcpy(x, y, sizeof y);
 }
 
-/* Activations as tiles, [m / EDGE][step][byte], and what one is worth in each run, [m / EDGE][run][EDGE]. */
-static void pack_activations(worker *me, const linear *job, const whole_form *form, int8_t *tiles, float *worth) {
-    const int columns = job->w->columns, all = depths(columns) * form->active_bytes, parts = runs(form, columns);
+/* Activations as tiles, [m / TILE_ROWS][step][byte], and what one is worth in each run, [m / TILE_ROWS][run][TILE_ROWS]. */
+static void pack_activations(worker *me, const linear *job, const int_gemm_format *form, int8_t *tiles, float *worth) {
+    const int columns = job->w->columns, all = k_steps(columns) * form->activation_bytes, parts = scale_groups(form, columns);
     const size_t line = line_bytes(form, columns);
-    int8_t *lines = aligned(me->scratch); /* [EDGE][step][byte][64], a line each */
+    int8_t *lines = aligned(me->scratch); /* [TILE_ROWS][step][byte][64], a line each */
     tickets *counter = me->phase++;
-    for (int at, end; take(counter, padded(job->m, EDGE) / EDGE, 1, &at, &end);) {
-        for (int i = 0; i < EDGE; i++) {
-            float *own = worth + (size_t)at * parts * EDGE + i;
-            if (at * EDGE + i < job->m) {
-                form->activation(me, job->x + (size_t)(at * EDGE + i) * columns, columns, lines + i * line, own);
+    for (int at, end; take(counter, round_up(job->m, TILE_ROWS) / TILE_ROWS, 1, &at, &end);) {
+        for (int i = 0; i < TILE_ROWS; i++) {
+            float *own = worth + (size_t)at * parts * TILE_ROWS + i;
+            if (at * TILE_ROWS + i < job->m) {
+                form->activation(me, job->x + (size_t)(at * TILE_ROWS + i) * columns, columns, lines + i * line, own);
             } else {
                 memset(lines + i * line, 0, line);
-                for (int part = 0; part < parts; part++) own[part * EDGE] = 0;
+                for (int part = 0; part < parts; part++) own[part * TILE_ROWS] = 0;
             }
         }
-        int8_t *to = tiles + (size_t)at * all * TILE;
-        for (int tile = 0; tile < all; tile++, to += TILE) {
-            __m512i rows[EDGE];
-            for (int i = 0; i < EDGE; i++) rows[i] = _mm512_load_si512(lines + i * line + tile * DEPTH);
+        int8_t *to = tiles + (size_t)at * all * TILE_BYTES;
+        for (int tile = 0; tile < all; tile++, to += TILE_BYTES) {
+            __m512i rows[TILE_ROWS];
+            for (int i = 0; i < TILE_ROWS; i++) rows[i] = _mm512_load_si512(lines + i * line + tile * TILE_COLUMNS);
             turn(rows);
-            for (int i = 0; i < EDGE; i++) _mm512_store_si512(to + i * DEPTH, rows[i]);
+            for (int i = 0; i < TILE_ROWS; i++) _mm512_store_si512(to + i * TILE_COLUMNS, rows[i]);
         }
     }
 }
 
 /* Up to BAND rows of the matrix as tiles, [step][tile][byte], and what they are worth, [run][BAND]; zero where there is nothing. */
-static void pack_weights(const worker *me, const matrix *w, const whole_form *form, int first, int count, int8_t *to, float *worth,
+static void pack_weights(const worker *me, const matrix *w, const int_gemm_format *form, int first, int count, int8_t *to, float *worth,
                          float *line) {
-    const size_t tile = (size_t)form->weight_bytes * TILE;
+    const size_t tile = (size_t)form->weight_bytes * TILE_BYTES;
     for (int i = 0; i < BAND; i++) {
-        int8_t *place = to + i / EDGE * tile + (size_t)(i % EDGE) * DEPTH;
+        int8_t *place = to + i / TILE_ROWS * tile + (size_t)(i % TILE_ROWS) * TILE_COLUMNS;
         if (i < count) {
             form->weights(me, w, first + i, line, place, SIDE * tile, worth + i);
             continue;
         }
-        for (int step = 0; step < depths(w->columns); step++, place += SIDE * tile)
+        for (int step = 0; step < k_steps(w->columns); step++, place += SIDE * tile)
             for (int byte = 0; byte < form->weight_bytes; byte++)
-                _mm512_store_si512(place + byte * TILE, _mm512_setzero_si512());
-        for (int part = 0; part < runs(form, w->columns); part++) worth[part * BAND + i] = 0;
+                _mm512_store_si512(place + byte * TILE_BYTES, _mm512_setzero_si512());
+        for (int part = 0; part < scale_groups(form, w->columns); part++) worth[part * BAND + i] = 0;
     }
 }
 
@@ -137,64 +137,64 @@ static void configure(void) {
         uint16_t bytes[16];
         uint8_t rows[16];
     } all = {.palette = 1};
-    for (int tile = 0; tile < 8; tile++) all.bytes[tile] = DEPTH, all.rows[tile] = EDGE;
+    for (int tile = 0; tile < 8; tile++) all.bytes[tile] = TILE_COLUMNS, all.rows[tile] = TILE_ROWS;
     _tile_loadconfig(&all);
 }
 
 /* Sums of a band as the rest wants them: [activation][ACROSS rows]; 8-bit weights get their scale. */
 static void put(const matrix *w, int first, int count, const float *sums, float *value) {
     for (int tile = 0; tile < SIDE; tile++) {
-        __m512i rows[EDGE];
-        for (int i = 0; i < EDGE; i++) {
-            const int row = tile * EDGE + i;
-            __m512 read = _mm512_loadu_ps(sums + (size_t)tile * SQUARE + i * EDGE);
+        __m512i rows[TILE_ROWS];
+        for (int i = 0; i < TILE_ROWS; i++) {
+            const int row = tile * TILE_ROWS + i;
+            __m512 read = _mm512_loadu_ps(sums + (size_t)tile * TILE_SUMS + i * TILE_ROWS);
             if (w->kind == INT8) read = _mm512_mul_ps(read, _mm512_set1_ps(row < count ? w->scale[first + row] : 0.0f));
             rows[i] = _mm512_castps_si512(read);
         }
         turn(rows);
-        for (int i = 0; i < EDGE; i++) _mm512_storeu_si512(value + i * ACROSS + tile * EDGE, rows[i]);
+        for (int i = 0; i < TILE_ROWS; i++) _mm512_storeu_si512(value + i * ACROSS + tile * TILE_ROWS, rows[i]);
     }
 }
 
-/* Bands of rows first..last are done, and their sums [band][m / EDGE][tile][EDGE rows][EDGE activations], bands band_sums apart, go
- * where they belong: all of an activation's at once, as its next band lies far from its last in y. `value` is room for EDGE x
+/* Bands of rows first..last are done, and their sums [band][m / TILE_ROWS][tile][TILE_ROWS rows][TILE_ROWS activations], bands band_sums apart, go
+ * where they belong: all of an activation's at once, as its next band lies far from its last in y. `value` is room for TILE_ROWS x
  * ACROSS. */
-static void finish_bands(worker *me, const linear *job, int first, int last, const float *sums, size_t band_sums,
+static void epilogue_panels(worker *me, const linear *job, int first, int last, const float *sums, size_t band_sums,
                          float *value) {
-    for (int m = 0; m < job->m; m += EDGE, sums += EDGE * BAND) {
+    for (int m = 0; m < job->m; m += TILE_ROWS, sums += TILE_ROWS * BAND) {
         for (int done = 0; first + done < last; done += BAND)
             put(job->w, first + done, last - first - done, sums + done / BAND * band_sums, value + done);
         linear part = *job;
-        part.m = job->m - m < EDGE ? job->m - m : EDGE;
+        part.m = job->m - m < TILE_ROWS ? job->m - m : TILE_ROWS;
         part.y += (size_t)m * job->stride;
-        finish_part(me, &part, value, ACROSS, first, last);
+        linear_epilogue(me, &part, value, ACROSS, first, last);
     }
 }
 
 /* The rows that a thread takes at once: as many for everyone, who may be slower for a while, and no more than ACROSS. */
 static int share(const worker *me, int rows) {
     const int turns = 2 * me->threads, chunks = (rows + turns * ACROSS - 1) / (turns * ACROSS) * turns;
-    return padded((rows + chunks - 1) / chunks, BAND);
+    return round_up((rows + chunks - 1) / chunks, BAND);
 }
 
 static void together(worker *me, const linear *job) {
     const matrix *w = job->w;
-    const whole_form *form = forms[w->kind];
-    const int all = depths(w->columns), blocks = padded(job->m, EDGE) / EDGE, parts = runs(form, w->columns);
-    const size_t step_bytes = (size_t)form->active_bytes * TILE, band_step = (size_t)SIDE * form->weight_bytes * TILE;
-    const size_t band_sums = (size_t)blocks * SIDE * SQUARE, band_weights = all * band_step;
+    const int_gemm_format *form = forms[w->kind];
+    const int all = k_steps(w->columns), blocks = round_up(job->m, TILE_ROWS) / TILE_ROWS, parts = scale_groups(form, w->columns);
+    const size_t step_bytes = (size_t)form->activation_bytes * TILE_BYTES, band_step = (size_t)SIDE * form->weight_bytes * TILE_BYTES;
+    const size_t band_sums = (size_t)blocks * SIDE * TILE_SUMS, band_weights = all * band_step;
     int8_t *tiles = aligned(job->packed);
     float *worth = (float *)(tiles + (size_t)blocks * all * step_bytes);
-    float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + EDGE * ACROSS;
-    float *rows = sums + BANDS * band_sums; /* what weights are worth: [band][run][BAND] */
+    float *line = me->scratch, *value = line + round_up(w->columns, TILE_COLUMNS), *sums = value + TILE_ROWS * ACROSS;
+    float *rows = sums + PANELS * band_sums; /* what weights are worth: [band][run][BAND] */
     int8_t *weights = aligned(rows + (size_t)parts * ACROSS);
     pack_activations(me, job, form, tiles, worth);
     meet();
     tickets *counter = me->phase++;
     configure();
     for (int first, last; take(counter, w->rows, share(me, w->rows), &first, &last);) {
-        const int bands = padded(last - first, BAND) / BAND, asks = bands * form->passes;
-        const int lines = (form->active_bytes * EDGE + asks - 1) / asks;
+        const int bands = round_up(last - first, BAND) / BAND, asks = bands * form->passes;
+        const int lines = (form->activation_bytes * TILE_ROWS + asks - 1) / asks;
         for (int band = 0; band < bands; band++) {
             const int row = first + band * BAND;
             pack_weights(me, w, form, row, last - row < BAND ? last - row : BAND, weights + band * band_weights,
@@ -208,11 +208,11 @@ static void together(worker *me, const linear *job) {
                 const int8_t *then = at + 1 < blocks ? x + all * step_bytes : tiles + (k + form->run) * step_bytes;
                 for (int band = 0; band < bands; band++)
                     form->product(weights + band * band_weights + k * band_step, x, steps,
-                                  worth + ((size_t)at * parts + part) * EDGE, rows + ((size_t)band * parts + part) * BAND,
-                                  part > 0, sums + band * band_sums + (size_t)at * SIDE * SQUARE,
-                                  (onward_tiles){then + (size_t)band * form->passes * steps * lines * 64, lines});
+                                  worth + ((size_t)at * parts + part) * TILE_ROWS, rows + ((size_t)band * parts + part) * BAND,
+                                  part > 0, sums + band * band_sums + (size_t)at * SIDE * TILE_SUMS,
+                                  (prefetch_lines){then + (size_t)band * form->passes * steps * lines * 64, lines});
             }
-        finish_bands(me, job, first, last, sums, band_sums, value);
+        epilogue_panels(me, job, first, last, sums, band_sums, value);
     }
     _tile_release();
 }
@@ -232,7 +232,7 @@ static int allowed(void) {
 const kernels *kernels_amx(void) {
     static int known = -1;
     static kernels with;
-    const int few[] = {24, 24, 24, MOST, 20}; /* measured on GPT-2 small */
+    const int few[] = {24, 24, 24, GEMV_MAX, 20}; /* measured on GPT-2 small */
     if (known < 0) {
 #ifdef GPTCLI_VNNI
         with = kernels_avx512_vnni; /* every processor with AMX has it */
@@ -241,8 +241,8 @@ const kernels *kernels_amx(void) {
 #endif
         with.name = "avx512 and amx";
         with.together = together;
-        with.together_packed = packed_room;
-        with.together_scratch = scratch_room;
+        with.gemm_packed_floats = amx_packed_floats;
+        with.gemm_scratch_floats = amx_scratch_floats;
         memcpy(with.few, few, sizeof few);
         known = allowed();
     }

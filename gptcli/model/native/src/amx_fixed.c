@@ -11,7 +11,7 @@
  */
 #include "amx.h"
 
-enum { MOST_BYTES = 3, RUN = 8, RUN_OF_TWO = 16 }; /* steps of a run: its activations lie in the first cache */
+enum { MAX_BYTES = 3, RUN = 8, RUN_OF_TWO = 16 }; /* steps of a run: its activations lie in the first cache */
 #define FIXED static inline __attribute__((always_inline))
 
 /* Which of 16 numbers there are, of some that are left. */
@@ -19,7 +19,7 @@ FIXED __mmask16 there(int left) { return left >= 16 ? 0xffff : left > 0 ? (__mma
 
 /* The factor that makes whole numbers of some, and what a step is worth, times 2^16: NaN where one of them is not finite. Both are
  * powers of two, made from their exponents. */
-FIXED float factor_of(const float *x, int count, float *worth) {
+FIXED float fixed_factor(const float *x, int count, float *worth) {
     enum { LEAST = 22, FACTOR = 127 + 127 + 22, WORTH = 22 - 16 }; /* the largest becomes 2^22 and more, below 127.5 x 2^16 */
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
     __m512i most = _mm512_setzero_si512();
@@ -38,7 +38,7 @@ FIXED float factor_of(const float *x, int count, float *worth) {
 }
 
 /* 64 numbers, of which some are left, times a factor: their three bytes, highest first. */
-FIXED void split(const float *x, int left, float factor, __m512i out[MOST_BYTES]) {
+FIXED void split(const float *x, int left, float factor, __m512i out[MAX_BYTES]) {
     const __m512i carry = _mm512_set1_epi32(0x8080); /* makes the two lower bytes signed */
     const __m512i apart = _mm512_set4_epi32(0x0f0b0703, 0x0e0a0602, 0x0d090501, 0x0c080400); /* four of each byte, lowest first */
     __m512i x4[4];
@@ -53,16 +53,16 @@ FIXED void split(const float *x, int left, float factor, __m512i out[MOST_BYTES]
     out[2] = _mm512_unpacklo_epi64(a, b);
 }
 
-/* One row, of weights or activations, in runs of so many columns: the higher bytes of each 64 of them, `byte` apart, the next 64
- * `step` apart, and what runs are worth, `apart`. */
+/* One row, of weights or activations, in scale_groups of so many columns: the higher bytes of each 64 of them, `byte` apart, the next 64
+ * `step` apart, and what scale_groups are worth, `apart`. */
 FIXED void fix(const float *x, int columns, const int run, const int bytes, int8_t *to, size_t byte, size_t step, float *worth,
                int apart) {
-    const int length = run * DEPTH;
+    const int length = run * TILE_COLUMNS;
     for (int from = 0; from < columns; from += length, worth += apart) {
         const int end = columns - from < length ? columns : from + length;
-        const float factor = factor_of(x + from, end - from, worth);
-        for (int k = from; k < end; k += DEPTH, to += step) {
-            __m512i parts[MOST_BYTES];
+        const float factor = fixed_factor(x + from, end - from, worth);
+        for (int k = from; k < end; k += TILE_COLUMNS, to += step) {
+            __m512i parts[MAX_BYTES];
             split(x + k, end - k, factor, parts);
             for (int part = 0; part < bytes; part++) _mm512_store_si512(to + part * byte, parts[part]);
         }
@@ -71,12 +71,12 @@ FIXED void fix(const float *x, int columns, const int run, const int bytes, int8
 
 static void activation(const worker *me, const float *x, int columns, int8_t *to, float *worth) {
     (void)me;
-    fix(x, columns, RUN, 3, to, DEPTH, 3 * DEPTH, worth, EDGE);
+    fix(x, columns, RUN, 3, to, TILE_COLUMNS, 3 * TILE_COLUMNS, worth, TILE_ROWS);
 }
 
 static void activation_of_two(const worker *me, const float *x, int columns, int8_t *to, float *worth) {
     (void)me;
-    fix(x, columns, RUN_OF_TWO, 2, to, DEPTH, 2 * DEPTH, worth, EDGE);
+    fix(x, columns, RUN_OF_TWO, 2, to, TILE_COLUMNS, 2 * TILE_COLUMNS, worth, TILE_ROWS);
 }
 
 static const float *row_of(const worker *me, const matrix *w, int row, float *line) {
@@ -86,52 +86,52 @@ static const float *row_of(const worker *me, const matrix *w, int row, float *li
 }
 
 static void weights(const worker *me, const matrix *w, int row, float *line, int8_t *to, size_t apart, float *worth) {
-    fix(row_of(me, w, row, line), w->columns, RUN, 3, to, TILE, apart, worth, BAND);
+    fix(row_of(me, w, row, line), w->columns, RUN, 3, to, TILE_BYTES, apart, worth, BAND);
 }
 
 static void weights_of_two(const worker *me, const matrix *w, int row, float *line, int8_t *to, size_t apart, float *worth) {
-    fix(row_of(me, w, row, line), w->columns, RUN_OF_TWO, 2, to, TILE, apart, worth, BAND);
+    fix(row_of(me, w, row, line), w->columns, RUN_OF_TWO, 2, to, TILE_BYTES, apart, worth, BAND);
 }
 
 /* Tiles 0 to 3 are sums, of products worth 1, 2^-8, 2^-16 and 2^-24; 4 to 6 the activations' bytes, 7 one of the weights'. Going on
  * with a tile that the product before wrote is cheaper than another one. */
 FIXED void product_tile(const int8_t *w, const int8_t *x, int steps, const int bytes, const float *worth, const float *rows,
-                        int add, float *sums, onward_tiles then) {
-    _Alignas(64) int32_t whole[4][SQUARE];
+                        int add, float *sums, prefetch_lines then) {
+    _Alignas(64) int32_t whole[4][TILE_SUMS];
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (int step = 0; step < steps; step++, w += SIDE * bytes * TILE, x += bytes * TILE) {
+    for (int step = 0; step < steps; step++, w += SIDE * bytes * TILE_BYTES, x += bytes * TILE_BYTES) {
         ask(then.place + step * then.lines * 64, then.lines);
-        _tile_loadd(4, x, DEPTH);
-        _tile_loadd(7, w, DEPTH);
+        _tile_loadd(4, x, TILE_COLUMNS);
+        _tile_loadd(7, w, TILE_COLUMNS);
         _tile_dpbssd(0, 7, 4);
-        _tile_loadd(5, x + TILE, DEPTH);
+        _tile_loadd(5, x + TILE_BYTES, TILE_COLUMNS);
         _tile_dpbssd(1, 7, 5);
         if (bytes == 3) {
-            _tile_loadd(6, x + 2 * TILE, DEPTH);
+            _tile_loadd(6, x + 2 * TILE_BYTES, TILE_COLUMNS);
             _tile_dpbssd(2, 7, 6);
         }
-        _tile_loadd(7, w + TILE, DEPTH);
+        _tile_loadd(7, w + TILE_BYTES, TILE_COLUMNS);
         _tile_dpbssd(2, 7, 5);
         _tile_dpbssd(1, 7, 4);
         if (bytes == 3) {
             _tile_dpbssd(3, 7, 6);
-            _tile_loadd(7, w + 2 * TILE, DEPTH);
+            _tile_loadd(7, w + 2 * TILE_BYTES, TILE_COLUMNS);
             _tile_dpbssd(3, 7, 5);
             _tile_dpbssd(2, 7, 4);
         }
     }
-    _tile_stored(0, whole[0], DEPTH);
-    _tile_stored(1, whole[1], DEPTH);
-    _tile_stored(2, whole[2], DEPTH);
-    if (bytes == 3) _tile_stored(3, whole[3], DEPTH);
+    _tile_stored(0, whole[0], TILE_COLUMNS);
+    _tile_stored(1, whole[1], TILE_COLUMNS);
+    _tile_stored(2, whole[2], TILE_COLUMNS);
+    if (bytes == 3) _tile_stored(3, whole[3], TILE_COLUMNS);
     const __m512 one = _mm512_loadu_ps(worth), less = _mm512_set1_ps(1.0f / 256);
-    for (int i = 0; i < EDGE; i++, sums += EDGE) {
-        __m512 value = _mm512_cvtepi32_ps(_mm512_load_si512(whole[bytes] + i * EDGE));
+    for (int i = 0; i < TILE_ROWS; i++, sums += TILE_ROWS) {
+        __m512 value = _mm512_cvtepi32_ps(_mm512_load_si512(whole[bytes] + i * TILE_ROWS));
         for (int part = bytes - 1; part >= 0; part--)
-            value = _mm512_fmadd_ps(value, less, _mm512_cvtepi32_ps(_mm512_load_si512(whole[part] + i * EDGE)));
+            value = _mm512_fmadd_ps(value, less, _mm512_cvtepi32_ps(_mm512_load_si512(whole[part] + i * TILE_ROWS)));
         value = _mm512_mul_ps(_mm512_mul_ps(value, one), _mm512_set1_ps(rows[i]));
         _mm512_storeu_ps(sums, add ? _mm512_add_ps(_mm512_loadu_ps(sums), value) : value);
     }
@@ -139,12 +139,12 @@ FIXED void product_tile(const int8_t *w, const int8_t *x, int steps, const int b
 
 #define PRODUCT(name, bytes)                                                                                                \
     static void name(const int8_t *w, const int8_t *x, int steps, const float *worth, const float *rows, int add, float *sums, \
-                     onward_tiles then) {                                                                                   \
+                     prefetch_lines then) {                                                                                   \
         for (int tile = 0; tile < SIDE; tile++, then.place += steps * then.lines * 64)                                      \
-            product_tile(w + tile * bytes * TILE, x, steps, bytes, worth, rows + tile * EDGE, add, sums + tile * SQUARE, then); \
+            product_tile(w + tile * bytes * TILE_BYTES, x, steps, bytes, worth, rows + tile * TILE_ROWS, add, sums + tile * TILE_SUMS, then); \
     }
 PRODUCT(product, 3)
 PRODUCT(product_of_two, 2)
 
-const whole_form whole_fixed = {RUN, 3, 3, SIDE, activation, weights, product};
-const whole_form whole_fixed_of_two = {RUN_OF_TWO, 2, 2, SIDE, activation_of_two, weights_of_two, product_of_two};
+const int_gemm_format format_fixed3 = {RUN, 3, 3, SIDE, activation, weights, product};
+const int_gemm_format format_fixed2 = {RUN_OF_TWO, 2, 2, SIDE, activation_of_two, weights_of_two, product_of_two};

@@ -4,8 +4,8 @@
 #include "native.h"
 
 size_t attention_scratch(int capacity, int size) {
-    size_t keys = padded(capacity, WIDEST);
-    return keys * size + (size_t)TALLEST * size + (size_t)TALLEST * keys;
+    size_t keys = round_up(capacity, NR_MAX);
+    return keys * size + (size_t)MR_MAX * size + (size_t)MR_MAX * keys;
 }
 
 /* Put the new keys and values of one head where they belong in the cache. */
@@ -20,7 +20,7 @@ static void keep(const attention *job, int head) {
 }
 
 /* Each token by itself: what a step does. */
-static void one_by_one(worker *me, const attention *job, int head) {
+static void attend_each(worker *me, const attention *job, int head) {
     const size_t width = (size_t)job->heads * job->size;
     float *p = me->scratch;
     for (int m = 0; m < job->m; m++) {
@@ -32,23 +32,23 @@ static void one_by_one(worker *me, const attention *job, int head) {
     }
 }
 
-/* A prompt: TALL queries at a time against all keys they may see, as products in registers. */
-static void by_blocks(worker *me, const attention *job, int head) {
-    const int tall = me->k->tall, wide = me->k->wide, size = job->size;
+/* A prompt: MR queries at a time against all keys they may see, as products in registers. */
+static void attend_prompt(worker *me, const attention *job, int head) {
+    const int mr = me->k->mr, wide = me->k->wide, size = job->size;
     const size_t width = (size_t)job->heads * size;
     size_t start = ((size_t)job->rows[0] * job->heads + head) * job->capacity * size;
     const float *keys = job->keys + start, *values = job->values + start;
-    const int past = job->positions[0], all = past + job->m, most = padded(all, wide);
-    float *turned = me->scratch, *queries = turned + (size_t)padded(job->capacity, WIDEST) * size;
-    float *p = queries + TALLEST * size;
+    const int past = job->positions[0], all = past + job->m, most = round_up(all, wide);
+    float *turned = me->scratch, *queries = turned + (size_t)round_up(job->capacity, NR_MAX) * size;
+    float *p = queries + MR_MAX * size;
     for (int s = 0; s < all; s += wide)
-        panel_of(keys + (size_t)s * size, size, all - s < wide ? all - s : wide, size, 1.0f, turned + (size_t)s * size, wide);
-    for (int m = 0; m < job->m; m += tall) {
-        const int count = job->m - m < tall ? job->m - m : tall, seen = past + m + count;
-        panel_of(job->qkv + m * 3 * width + (size_t)head * size, 3 * width, count, size, job->scale, queries, tall);
+        pack_panel(keys + (size_t)s * size, size, all - s < wide ? all - s : wide, size, 1.0f, turned + (size_t)s * size, wide);
+    for (int m = 0; m < job->m; m += mr) {
+        const int count = job->m - m < mr ? job->m - m : mr, seen = past + m + count;
+        pack_panel(job->qkv + m * 3 * width + (size_t)head * size, 3 * width, count, size, job->scale, queries, mr);
         for (int s = 0; s < seen; s += wide)
-            me->k->tile(size, queries, turned + (size_t)s * size, wide, p + s, most, tall, wide, 0);
-        float factor[TALLEST];
+            me->k->tile(size, queries, turned + (size_t)s * size, wide, p + s, most, mr, wide, 0);
+        float factor[MR_MAX];
         for (int i = 0; i < count; i++) {
             float *row = p + (size_t)i * most;
             const int own = past + m + i + 1;
@@ -56,7 +56,7 @@ static void by_blocks(worker *me, const attention *job, int head) {
             memset(row + own, 0, (size_t)(seen - own) * sizeof *row);
         }
         for (int d = 0; d < size; d += wide)
-            me->k->tile_rows(seen, p, most, values + d, size, job->out + m * width + (size_t)head * size + d, width, count,
+            me->k->microkernel_unpacked(seen, p, most, values + d, size, job->out + m * width + (size_t)head * size + d, width, count,
                              size - d < wide ? size - d : wide);
         for (int i = 0; i < count; i++) {
             float *out = job->out + (m + i) * width + (size_t)head * size;
@@ -69,7 +69,7 @@ void attention_run(worker *me, const attention *job) {
     tickets *counter = me->phase++;
     for (int head, end; take(counter, job->heads, 1, &head, &end);) {
         keep(job, head);
-        if (job->together && job->m > MOST) by_blocks(me, job, head);
-        else one_by_one(me, job, head);
+        if (job->together && job->m > GEMV_MAX) attend_prompt(me, job, head);
+        else attend_each(me, job, head);
     }
 }

@@ -52,7 +52,7 @@ const kernels *kernels_for(int level) {
 const char *gptcli_kernels(int level) { return kernels_for(level)->name; }
 
 /* Shapes in the order of the structure. `level`: 5 takes the best instruction set there is, 4 no AMX, 3 at most AVX-512 without
- * VNNI, 2 AVX2 with it, 1 AVX2 without, 0 plain C. */
+ * HAVE_VNNI, 2 AVX2 with it, 1 AVX2 without, 0 plain C. */
 void *gptcli_new(const int *shape, float epsilon, float scale, int threads, int level) {
     gpt *g = calloc(1, sizeof *g);
     if (!g) return NULL;
@@ -88,7 +88,7 @@ static float **vector_at(gpt *g, int which, int layer) {
 
 /* Room for a matrix, its numbers still unknown: 0, or -1: no memory. */
 int gptcli_room(void *engine, int which, int layer, int kind, int rows, int columns) {
-    return matrix_room(matrix_at(engine, which, layer), kind, rows, columns);
+    return matrix_alloc(matrix_at(engine, which, layer), kind, rows, columns);
 }
 
 /* Fill it from a checkpoint's numbers: 0, or -1: no memory. */
@@ -160,7 +160,7 @@ typedef struct {
     int first, last; /* stages: see gptcli_read */
     size_t layer_floats;
     float *cache, *logits;
-    float *x, *normed, *wide, *packed; /* [m, C], [m, C], [m, max(3C, hidden)], see product.c */
+    float *x, *normed, *wide, *packed; /* [m, C], [m, C], [m, max(3C, hidden)], see linear.c */
     float *scratch;
     size_t scratch_floats;
 } call;
@@ -168,7 +168,7 @@ typedef struct {
 /* Norm the streams that a linear layer reads. Few: every thread does them all for itself, which saves a meeting. */
 static const float *normed(worker *me, const call *c, const float *x, const int *of, int m, const float *w, const float *b) {
     const gpt *g = c->g;
-    const int own = m <= MOST;
+    const int own = m <= GEMV_MAX;
     float *out = own ? me->scratch + linear_scratch(g->k, m, g->width) : c->normed;
     tickets *counter = me->phase++;
     for (int first = 0, last = m; own || take(counter, m, 4, &first, &last);) {
@@ -237,11 +237,11 @@ static size_t lined(size_t floats) { return (floats + 15) / 16 * 16; } /* what f
 static int lay_out(call *c) {
     gpt *g = c->g;
     const size_t m = (size_t)c->m, C = (size_t)g->width, widest = larger(3 * C, (size_t)g->hidden);
-    const size_t packed = c->m > MOST ? packed_floats(g->k, c->m, (int)larger(C, (size_t)g->hidden)) : 0;
+    const size_t packed = c->m > GEMV_MAX ? packed_floats(g->k, c->m, (int)larger(C, (size_t)g->hidden)) : 0;
     /* The last norm and the unembedding may be of few tokens where the layers are of many: room for both ways. */
-    const size_t linear = larger(linear_scratch(g->k, c->m, (int)widest), linear_scratch(g->k, MOST, (int)widest));
-    const size_t own = linear + MOST * C, shared = lined(m * (2 * C + widest) + packed);
-    c->scratch_floats = lined(larger(own, attention_scratch(c->capacity, g->width / g->heads)) + SPARE);
+    const size_t linear = larger(linear_scratch(g->k, c->m, (int)widest), linear_scratch(g->k, GEMV_MAX, (int)widest));
+    const size_t own = linear + GEMV_MAX * C, shared = lined(m * (2 * C + widest) + packed);
+    c->scratch_floats = lined(larger(own, attention_scratch(c->capacity, g->width / g->heads)) + OVERREAD);
     const size_t needed = shared + c->scratch_floats * (size_t)g->threads;
     if (needed > g->space_floats) {
         huge_free(g->space);
@@ -258,7 +258,7 @@ static int lay_out(call *c) {
 }
 
 /* Read m tokens: ids, the row of the batch that each belongs to, and its position there. Their keys and values go into
- * cache, [layers][2][batch][heads][capacity][D] and SPARE floats more. Logits [wanted_count, V] are those after the
+ * cache, [layers][2][batch][heads][capacity][D] and OVERREAD floats more. Logits [wanted_count, V] are those after the
  * tokens whose indices `wanted` lists. Returns 0, or -1 when there is no memory.
  * Of the stages (a layer each, and the logits) those from `first` to before `last` are done: all at once, or in several calls
  * that say the same otherwise, so that the caller can stop in between. */

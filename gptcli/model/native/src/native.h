@@ -9,30 +9,30 @@
 #include <stdint.h>
 
 /* The next multiple. */
-static inline int padded(int n, int to) { return (n + to - 1) / to * to; }
+static inline int round_up(int n, int to) { return (n + to - 1) / to * to; }
 
 /* How a matrix is kept. The first three hold numbers as a checkpoint has them; all arithmetic is float32.
- * INT8: one scale a row. INT4: groups of GROUP numbers, 16 bytes of indices into LEVELS each; the low half of byte i is number
+ * INT8: one scale a row. INT4: groups of GROUP numbers, 16 bytes of indices into INT4_LEVELS each; the low half of byte i is number
  * i, the high half number i + 16. Behind a row's groups come their scales in half precision. */
 enum kind { FLOAT32, FLOAT16, BFLOAT16, INT8, INT4 };
 enum { GROUP = 32, GROUP_BYTES = 18 };
 
-/* What INT8 and INT4 matrices are multiplied with: activations in 16 bits, SPAN columns with a step of their own. Their
+/* What INT8 and INT4 matrices are multiplied with: activations in 16 bits, ACT_GROUP columns with a step of their own. Their
  * products with the weights are whole numbers, and a quarter as much work as conversion to float32; what is lost is some
  * hundredth of what the weights lost. */
-enum { SPAN = 1024, LONGEST = 127 * 256 + 127 }; /* LONGEST: of numbers that two signed bytes make up */
+enum { ACT_GROUP = 1024, ACT_MAX = 127 * 256 + 127 }; /* ACT_MAX: of numbers that two signed bytes make up */
 typedef struct {
     const float *x;     /* [m, columns] */
-    int16_t *whole;     /* [m, short_columns(columns)], zero behind a row's end */
-    float *step;        /* [m, spans(columns)]: x is whole * step; NaN where one of its numbers is not finite */
-    int32_t *less;      /* [m, lesser(columns)]: see digits.h, which turns `whole` into something else */
+    int16_t *whole;     /* [m, padded_columns(columns)], zero behind a row's end */
+    float *step;        /* [m, act_groups(columns)]: x is whole * step; NaN where one of its numbers is not finite */
+    int32_t *less;      /* [m, correction_count(columns)]: see gemv_u8s8.h, which turns `whole` into something else */
 } activations;
-static inline int short_columns(int columns) { return padded(columns, 128); }
-static inline int spans(int columns) { return padded(columns, SPAN) / SPAN; }
-static inline int lesser(int columns) { return short_columns(columns) / 8; }
+static inline int padded_columns(int columns) { return round_up(columns, 128); }
+static inline int act_groups(int columns) { return round_up(columns, ACT_GROUP) / ACT_GROUP; }
+static inline int correction_count(int columns) { return padded_columns(columns) / 8; }
 /* Room for `whole`, `less` and `step` of m activations, in floats. */
-static inline size_t short_floats(int m, int columns) {
-    return (size_t)m * (size_t)(short_columns(columns) / 2 + lesser(columns) + padded(spans(columns), 16));
+static inline size_t quantized_floats(int m, int columns) {
+    return (size_t)m * (size_t)(padded_columns(columns) / 2 + correction_count(columns) + round_up(act_groups(columns), 16));
 }
 enum activation { GELU_TANH, GELU, RELU };
 enum finish { STORE, ADD, ACTIVATE }; /* what becomes of a linear layer's sums */
@@ -51,21 +51,21 @@ typedef struct {
 } block;
 
 /* The activations from the m-th on. */
-static inline activations from_place(activations all, int m, int columns) {
+static inline activations activations_from(activations all, int m, int columns) {
     if (all.whole) {
-        all.whole += (size_t)m * short_columns(columns);
-        all.step += (size_t)m * spans(columns);
-        all.less += (size_t)m * lesser(columns);
+        all.whole += (size_t)m * padded_columns(columns);
+        all.step += (size_t)m * act_groups(columns);
+        all.less += (size_t)m * correction_count(columns);
     }
     all.x += (size_t)m * columns;
     return all;
 }
 
 /* What is read next, so that it can be asked for early: memory answers late. */
-typedef struct { const char *place; size_t bytes; } onward;
+typedef struct { const char *place; size_t bytes; } prefetch_range;
 
 /* How memory is read to see what it gives: each way is the fastest somewhere. */
-enum { PLAIN, EARLY, QUARTERS, READINGS };
+enum { READ_PLAIN, READ_PREFETCH, READ_QUARTERS, READ_MODES };
 
 typedef struct worker worker;
 typedef struct linear linear;
@@ -73,23 +73,23 @@ typedef struct linear linear;
 /* The kernels, compiled once for each instruction set. */
 typedef struct {
     const char *name;
-    /* y[m * stride + r] = x[m] . row r for rows first..last and up to MOST activations. INT8 and INT4 take `whole`, and the
+    /* y[m * stride + r] = x[m] . row r for rows first..last and up to GEMV_MAX activations. INT8 and INT4 take `whole`, and the
      * others `x`. */
-    void (*rows)(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, onward then);
-    void (*shorten)(const float *x, int n, int16_t *whole, float *step); /* round.h: one activation in 16 bits */
-    /* digits.h: as `rows` takes it with INT8 or INT4; NULL: as it is. */
+    void (*rows)(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, prefetch_range then);
+    void (*quantize_activations)(const float *x, int n, int16_t *whole, float *step); /* quantize.h: one activation in 16 bits */
+    /* gemv_u8s8.h: as `rows` takes it with INT8 or INT4; NULL: as it is. */
     void (*digits)(int kind, int columns, int16_t *whole, int32_t *less);
     /* One row of a matrix as float32. */
     void (*row)(const matrix *w, int row, int from, int count, float *out);
-    /* c[m][n] (+)= a packed [k][TALL] x b [k][WIDE], row stride of b in floats; m rows and n columns of c are written. */
+    /* c[m][n] (+)= a packed [k][MR] x b [k][NR], row stride of b in floats; m rows and n columns of c are written. */
     void (*tile)(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n, int add);
-    /* The same with TALL rows of `a` as they lie, a stride apart; c is not added to. */
-    void (*tile_rows)(int k, const float *a, size_t a_stride, const float *b, size_t b_stride, float *c, size_t c_stride, int m,
+    /* The same with MR rows of `a` as they lie, a stride apart; c is not added to. */
+    void (*microkernel_unpacked)(int k, const float *a, size_t a_stride, const float *b, size_t b_stride, float *c, size_t c_stride, int m,
                       int n);
-    /* whole.h: the same in whole numbers, for INT8 and INT4; NULL where float32 is as fast. */
-    void (*whole_pack)(const matrix *w, int first, int count, float *to);
-    void (*whole_tile)(const matrix *w, const float *packed, const int16_t *a, const float *step, float *sums);
-    int tall, wide;
+    /* int_gemm.h: the same in whole numbers, for INT8 and INT4; NULL where float32 is as fast. */
+    void (*int_gemm_pack)(const matrix *w, int first, int count, float *to);
+    void (*int_microkernel)(const matrix *w, const float *packed, const int16_t *a, const float *step, float *sums);
+    int mr, wide;
     int few[INT4 + 1]; /* for each kind of weights: up to so many tokens of a prompt go through `rows` */
     void (*norm)(const float *x, const float *weight, const float *bias, float epsilon, int n, float *out);
     /* n sums of a linear layer, with their bias or NULL: to = sums, to += sums or to = activation(sums); it may be their place. */
@@ -98,17 +98,17 @@ typedef struct {
     /* out[s] = q . keys[s] * scale, and out = sum of p[s] values[s], both over rows of d floats. */
     void (*scores)(const float *q, const float *keys, int count, int d, float scale, float *out);
     void (*mix)(const float *p, const float *values, int count, int d, float factor, float *out);
-    void (*keep)(matrix *w, int row, const float *x); /* round.h: a row of a matrix, rounded to its kind */
-    /* choose.h: the k largest and their places, -1 where one is NaN; and the sum of exp(x - largest). */
+    void (*keep)(matrix *w, int row, const float *x); /* quantize.h: a row of a matrix, rounded to its kind */
+    /* shortlist.h: the k largest and their places, -1 where one is NaN; and the sum of exp(x - largest). */
     int (*largest)(const float *x, int n, int k, int *places, float *values);
     double (*exp_sum)(const float *x, int n, float largest);
     float (*sum)(const float *x, size_t n, int how); /* of many numbers, whole quarters of vectors, for the time it takes */
-    /* A prompt's product, and the rooms that it needs in floats; NULL: the ones in product.c. */
+    /* A prompt's product, and the rooms that it needs in floats; NULL: the ones in linear.c. */
     void (*together)(worker *me, const linear *job);
-    size_t (*together_packed)(int m, int columns), (*together_scratch)(int m, int columns);
+    size_t (*gemm_packed_floats)(int m, int columns), (*gemm_scratch_floats)(int m, int columns);
 } kernels;
 
-enum { MOST = 8, TALLEST = 12, WIDEST = 32, SPARE = 64 }; /* SPARE: floats that may be read behind the cache */
+enum { GEMV_MAX = 8, MR_MAX = 12, NR_MAX = 32, OVERREAD = 64 }; /* OVERREAD: floats that may be read behind the cache */
 
 /* engine.c: the best that the machine has, up to a level (see gptcli_new). */
 const kernels *kernels_for(int level);
@@ -124,7 +124,7 @@ extern const kernels kernels_avx2_vnni, kernels_avx512_vnni;
 /* amx.c, where the compiler knows it; NULL where the machine has no AMX. */
 const kernels *kernels_amx(void);
 
-/* pool.c: threads that stay. `work` runs once in every thread; inside it, `meet` waits for all of them. */
+/* pool.c: threads that stay. `work` scale_groups once in every thread; inside it, `meet` waits for all of them. */
 typedef void (*job)(void *context, int thread, int threads);
 int pool_start(int threads);
 void pool_run(job work, void *context);
@@ -133,13 +133,13 @@ void meet(void);
  * 0 at the start. */
 typedef struct { int next; } tickets;
 int take(tickets *counter, int n, int chunk, int *first, int *last);
-/* The same with large chunks first and ever smaller ones, down to `least`: memory is read in long stretches, and yet all are
+/* The same with large chunks first and ever smaller ones, down to `least`: memory is read in long row_streams, and yet all are
  * ready at about one time (guided self-scheduling, Polychronopoulos and Kuck 1987). */
 int take_fewer(tickets *counter, int n, int least, int *first, int *last);
 /* A thread's own chunk, to begin with; what take_fewer hands out lies behind those of all threads, from where this returns. */
 int own_chunk(int thread, int n, int least, int *first, int *last);
 
-/* What one thread knows while a step runs: every thread goes through the same phases in the same order. */
+/* What one thread knows while a step scale_groups: every thread goes through the same phases in the same order. */
 struct worker {
     const kernels *k;
     tickets *phase; /* the next unused counter */
@@ -147,14 +147,14 @@ struct worker {
     int thread, threads;
 };
 
-/* product.c: y = x w^T + bias for m activations, shared out among the threads; nobody may read y before `meet`. */
+/* linear.c: y = x w^T + bias for m activations, shared out among the threads; nobody may read y before `meet`. */
 struct linear {
     const matrix *w;
     const float *bias; /* [rows] or NULL */
     const float *x;    /* [m, columns] */
     float *y;          /* [m, stride] */
     size_t stride;
-    float *packed; /* room for packed_floats(m, columns), shared; used where there are more than MOST */
+    float *packed; /* room for packed_floats(m, columns), shared; used where there are more than GEMV_MAX */
     int m, together, finish, activation; /* together: a prompt's; else each activation is a step's */
     const matrix *next; /* what the same threads read after it, or NULL */
 };
@@ -162,9 +162,9 @@ void linear_run(worker *me, const linear *job);
 size_t packed_floats(const kernels *k, int m, int columns);
 size_t linear_scratch(const kernels *k, int m, int columns);
 /* Bias, activation or residual for columns first..last of y: their sums are [m, stride]. */
-void finish_part(const worker *me, const linear *job, const float *sums, size_t stride, int first, int last);
+void linear_epilogue(const worker *me, const linear *job, const float *sums, size_t stride, int first, int last);
 /* `count` numbers of each of n rows, `stride` apart, times a factor, as a tile reads them: [count][wide]; zero where no row is. */
-void panel_of(const float *from, size_t stride, int n, int count, float factor, float *to, int wide);
+void pack_panel(const float *from, size_t stride, int n, int count, float factor, float *to, int wide);
 
 /* attention.c: the heads of one layer, for tokens whose queries, keys and values stand side by side in qkv. */
 typedef struct {
@@ -183,7 +183,7 @@ void *huge_alloc(size_t bytes);
 void huge_free(void *data);
 double memory_bandwidth(const kernels *k, int megabytes, int times);
 int all_finite(const void *source, size_t n, int kind);
-int matrix_room(matrix *w, int kind, int rows, int columns);
+int matrix_alloc(matrix *w, int kind, int rows, int columns);
 int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind, int transposed);
 void matrix_free(matrix *w);
 

@@ -13,9 +13,9 @@ static const int NUMBER_BYTES[] = {4, 2, 2, 1}; /* by kind, up to INT8 */
 /* Memory in 2 MB pages where the system gives them: a step walks through all weights, and small pages cost it a look-up
  * every 4 KB. The caller frees it with huge_free. */
 void *huge_alloc(size_t bytes) {
-    size_t whole = (bytes + SPARE * sizeof(float) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    size_t whole = (bytes + OVERREAD * sizeof(float) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     void *data = NULL;
-    if (bytes < HUGE_PAGE / 4) return calloc(1, bytes + SPARE * sizeof(float));
+    if (bytes < HUGE_PAGE / 4) return calloc(1, bytes + OVERREAD * sizeof(float));
     if (posix_memalign(&data, HUGE_PAGE, whole)) return NULL;
 #ifdef MADV_HUGEPAGE
     madvise(data, whole, MADV_HUGEPAGE);
@@ -47,7 +47,7 @@ double memory_bandwidth(const kernels *k, int megabytes, int times) {
     if (!data) return 0;
     memset(data, 1, bytes);
     for (int i = 0; i < times; i++) {
-        reading r = {k, data, megabytes, i % READINGS, {0}};
+        reading r = {k, data, megabytes, i % READ_MODES, {0}};
         struct timespec start, end;
         clock_gettime(CLOCK_MONOTONIC, &start);
         pool_run(read_all, &r);
@@ -154,7 +154,7 @@ static void fill(void *context, int thread, int threads) {
 }
 
 /* Room for a matrix of some kind, its numbers still unknown. Returns 0, or -1 when there is no memory. */
-int matrix_room(matrix *w, int kind, int rows, int columns) {
+int matrix_alloc(matrix *w, int kind, int rows, int columns) {
     if (kind == INT4 && columns % GROUP) kind = INT8;
     *w = (matrix){.rows = rows, .columns = columns, .kind = kind};
     w->row_bytes = kind == INT4 ? (size_t)columns / GROUP * GROUP_BYTES : (size_t)columns * NUMBER_BYTES[kind];

@@ -1,4 +1,4 @@
-/* What choosing a token needs of the logits: Python calls it after a step. The loops are in choose.h. */
+/* What choosing a token needs of the logits: Python calls it after a step. The loops are in shortlist.h. */
 #include <math.h>
 
 #include "native.h"

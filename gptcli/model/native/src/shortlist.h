@@ -1,11 +1,11 @@
 /* What choosing a token needs of the logits, in plain loops that compilers turn into vector instructions. Part of kernels.c,
  * compiled for each instruction set. */
-#ifndef GPTCLI_CHOOSE_H
-#define GPTCLI_CHOOSE_H
+#ifndef GPTCLI_SHORTLIST_H
+#define GPTCLI_SHORTLIST_H
 
 /* exp for x <= 0 in double precision, to about one unit in the last place: 2^n times a Taylor series on
  * [-ln 2 / 2, ln 2 / 2]. Below -700 it stays at exp(-700). */
-INLINE double exp_of(double x) {
+INLINE double exp_f64(double x) {
     const double shift = 0x1.8p52; /* adding it rounds to a whole number, in the lowest bits */
     x = x < -700.0 ? -700.0 : x;
     const double shifted = x * 1.4426950408889634 + shift, n = shifted - shift;
@@ -37,8 +37,8 @@ static double exp_sum(const float *x, int n, float largest) {
     double sum[WIDTH] = {0};
     int i = 0;
     for (; i + WIDTH <= n; i += WIDTH)
-        for (int j = 0; j < WIDTH; j++) sum[j] += exp_of((double)x[i + j] - (double)largest);
-    for (; i < n; i++) sum[i % WIDTH] += exp_of((double)x[i] - (double)largest);
+        for (int j = 0; j < WIDTH; j++) sum[j] += exp_f64((double)x[i + j] - (double)largest);
+    for (; i < n; i++) sum[i % WIDTH] += exp_f64((double)x[i] - (double)largest);
     for (int half = WIDTH / 2; half > 0; half /= 2)
         for (int j = 0; j < half; j++) sum[j] += sum[j + half];
     return sum[0];
@@ -56,7 +56,7 @@ INLINE int any_above(const float *x, int count, float bound) {
 }
 
 /* The k <= n largest of x and their places, from the largest down, of equal ones the first. Returns 0, or -1 where one is NaN. */
-static int largest_of(const float *x, int n, int k, int *places, float *values) {
+static int top_k(const float *x, int n, int k, int *places, float *values) {
     int found = 0;
     for (int start = 0; start < n; start += BLOCK) {
         const int end = n - start < BLOCK ? n : start + BLOCK;
