@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("pool.c", "store.c", "linear.c", "attention.c", "shortlist.c", "engine.c")
-_TILES = ("amx.c", "amx_int8.c", "amx_fixed.c")
-_FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-pthread", "-fno-math-errno", "-fno-trapping-math")
+_SOURCES = ("dispatch.c", "pool.c", "store.c", "linear.c", "attention.c", "shortlist.c", "engine.c", "testing.c")
+_AMX_SOURCES = ("amx.c", "amx_int8.c", "amx_fixed.c")
+_FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-pthread", "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra")
 _X86 = {
     "avx2": ("-mavx2", "-mfma", "-mf16c"),
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma", "-mf16c"),
@@ -54,10 +54,10 @@ def build(folder: Path = _FOLDER) -> Path:
         copies = [("kernels.c", name, flags) for name, flags in _VNNI.items()]
         vnni = _if_known(compiler, Path(work), copies) if x86 else []
         known = ["-DGPTCLI_VNNI"] if vnni else []
-        products = [(source, "", (*_AMX, *known)) for source in _TILES]
-        tiles = _if_known(compiler, Path(work), products) if x86 and sys.platform == "linux" else []
-        known += ["-DGPTCLI_AMX"] if tiles else []
-        objects = [*tiles, *vnni, *(_compiled(compiler, Path(work), source, flags=known) for source in _SOURCES)]
+        jobs = [(source, "", (*_AMX, *known)) for source in _AMX_SOURCES]
+        amx = _if_known(compiler, Path(work), jobs) if x86 and sys.platform == "linux" else []
+        known += ["-DGPTCLI_AMX"] if amx else []
+        objects = [*amx, *vnni, *(_compiled(compiler, Path(work), source, flags=known) for source in _SOURCES)]
         objects.append(_compiled(compiler, Path(work), "kernels.c", "plain"))
         if x86:
             objects += [_compiled(compiler, Path(work), "kernels.c", name, flags) for name, flags in _X86.items()]

@@ -27,38 +27,13 @@ enum {
     POSITION, LN_F, LN_F_BIAS, UNEMBEDDING_BIAS, LN_1, LN_1_BIAS, LN_2, LN_2_BIAS, QKV_BIAS, ATTENTION_BIAS, UP_BIAS, DOWN_BIAS
 };
 
-const kernels *kernels_for(int level) {
-#if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
-    __builtin_cpu_init();
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-    int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-#ifdef GPTCLI_AMX
-    if (level >= 5 && avx512 && kernels_amx()) return kernels_amx();
-#endif
-#ifdef GPTCLI_VNNI
-    if (level >= 4 && avx512 && __builtin_cpu_supports("avx512vnni")) return &kernels_avx512_vnni;
-#endif
-    if (level >= 3 && avx512) return &kernels_avx512;
-#ifdef GPTCLI_VNNI
-    if (level >= 2 && avx2 && __builtin_cpu_supports("avxvnni")) return &kernels_avx2_vnni;
-#endif
-    if (level >= 1 && avx2) return &kernels_avx2;
-#endif
-    (void)level;
-    return &kernels_plain;
-}
-
-const char *gptcli_kernels(int level) { return kernels_for(level)->name; }
-
-/* Shapes in the order of the structure. `level`: 5 takes the best instruction set there is, 4 no AMX, 3 at most AVX-512 without
- * HAVE_VNNI, 2 AVX2 with it, 1 AVX2 without, 0 plain C. */
-void *gptcli_new(const int *shape, float epsilon, float scale, int threads, int level) {
+/* An engine without weights; NULL when there is no memory. `level`: see gptcli_kernels. */
+void *gptcli_new(const gptcli_shape *shape, int threads, int level) {
     gpt *g = calloc(1, sizeof *g);
     if (!g) return NULL;
-    g->layers = shape[0], g->width = shape[1], g->heads = shape[2], g->hidden = shape[3];
-    g->vocabulary = shape[4], g->positions = shape[5], g->activation = shape[6];
-    g->epsilon = epsilon, g->scale = scale;
+    g->layers = shape->n_layer, g->width = shape->n_embd, g->heads = shape->n_head, g->hidden = shape->mlp_width;
+    g->vocabulary = shape->vocab_size, g->positions = shape->n_positions, g->activation = shape->activation;
+    g->epsilon = shape->layer_norm_epsilon, g->scale = shape->attention_scale;
     g->threads = pool_start(threads);
     g->k = kernels_for(level);
     g->counter_count = 16 * g->layers + 16;
@@ -86,25 +61,25 @@ static float **vector_at(gpt *g, int which, int layer) {
     return all[which];
 }
 
-/* Room for a matrix, its numbers still unknown: 0, or -1: no memory. */
-int gptcli_room(void *engine, int which, int layer, int kind, int rows, int columns) {
+/* Memory for a matrix, not yet filled: 0, or -1: no memory. */
+int gptcli_alloc_matrix(void *engine, int which, int layer, int kind, int rows, int columns) {
     return matrix_alloc(matrix_at(engine, which, layer), kind, rows, columns);
 }
 
 /* Fill it from a checkpoint's numbers: 0, or -1: no memory. */
-int gptcli_matrix(void *engine, int which, int layer, const void *source, int source_kind, int transposed) {
+int gptcli_fill_matrix(void *engine, int which, int layer, const void *source, int source_kind, int transposed) {
     return matrix_fill(((gpt *)engine)->k, matrix_at(engine, which, layer), source, source_kind, transposed);
 }
 
-/* A matrix as it is kept, valid as long as the engine: where its numbers and its scales lie (NULL: it has none of its own),
- * and {rows, bytes of a row}. */
-void gptcli_kept(void *engine, int which, int layer, void **numbers, float **scales, int *about) {
+/* A matrix as it is stored, valid as long as the engine: its numbers, its scales (NULL where it has none of its own), and {rows,
+ * bytes of a row}. */
+void gptcli_matrix_view(void *engine, int which, int layer, void **numbers, float **scales, int *about) {
     const matrix *w = matrix_at(engine, which, layer);
     *numbers = w->data, *scales = w->scale;
     about[0] = w->rows, about[1] = (int)w->row_bytes;
 }
 
-int gptcli_vector(void *engine, int which, int layer, const float *source, size_t n) {
+int gptcli_fill_vector(void *engine, int which, int layer, const float *source, size_t n) {
     float **place = vector_at(engine, which, layer);
     *place = malloc(n * sizeof **place);
     if (!*place) return -1;
@@ -156,7 +131,7 @@ void gptcli_free(void *engine) {
 typedef struct {
     gpt *g;
     const int *ids, *rows, *positions, *wanted;
-    int m, wanted_count, capacity, together; /* together: one row's tokens, one position after another */
+    int m, wanted_count, capacity, prefill; /* prefill: all tokens are of one row, at consecutive positions */
     int first, last; /* stages: see gptcli_read */
     size_t layer_floats;
     float *cache, *logits;
@@ -173,7 +148,7 @@ static const float *normed(worker *me, const call *c, const float *x, const int 
     tickets *counter = me->phase++;
     for (int first = 0, last = m; own || take(counter, m, 4, &first, &last);) {
         for (int i = first; i < last; i++)
-            g->k->norm(x + (size_t)(of ? of[i] : i) * g->width, w, b, g->epsilon, g->width, out + (size_t)i * g->width);
+            g->k->layer_norm(x + (size_t)(of ? of[i] : i) * g->width, w, b, g->epsilon, g->width, out + (size_t)i * g->width);
         if (own) return out;
     }
     meet();
@@ -187,7 +162,7 @@ static void embed(worker *me, const call *c) {
         for (int m = first; m < last; m++) {
             float *x = c->x + (size_t)m * g->width;
             const float *position = g->position + (size_t)c->positions[m] * g->width;
-            g->k->row(&g->embedding, c->ids[m], 0, g->width, x);
+            g->k->dequantize_row(&g->embedding, c->ids[m], 0, g->width, x);
             for (int i = 0; i < g->width; i++) x[i] += position[i];
         }
     meet();
@@ -199,20 +174,20 @@ static void one_block(worker *me, const call *c, int layer) {
     const int C = g->width, m = c->m;
     float *cache = c->cache + 2 * (size_t)layer * c->layer_floats, *mixed = c->normed;
     const float *read = normed(me, c, c->x, NULL, m, b->ln_1, b->ln_1_bias);
-    linear_run(me, &(linear){&b->qkv, b->qkv_bias, read, c->wide, 3 * (size_t)C, c->packed, m, c->together, STORE, 0,
+    linear_run(me, &(linear){&b->qkv, b->qkv_bias, read, c->wide, 3 * (size_t)C, c->packed, m, c->prefill, STORE, 0,
                           &b->attention});
     meet();
     attention_run(me, &(attention){c->wide, mixed, cache, cache + c->layer_floats, c->rows, c->positions, m, g->heads,
-                                   C / g->heads, c->capacity, c->together, g->scale});
+                                   C / g->heads, c->capacity, c->prefill, g->scale});
     meet();
-    linear_run(me, &(linear){&b->attention, b->attention_bias, mixed, c->x, (size_t)C, c->packed, m, c->together, ADD, 0,
+    linear_run(me, &(linear){&b->attention, b->attention_bias, mixed, c->x, (size_t)C, c->packed, m, c->prefill, ADD, 0,
                           &b->up});
     meet();
     read = normed(me, c, c->x, NULL, m, b->ln_2, b->ln_2_bias);
-    linear_run(me, &(linear){&b->up, b->up_bias, read, c->wide, (size_t)g->hidden, c->packed, m, c->together,
+    linear_run(me, &(linear){&b->up, b->up_bias, read, c->wide, (size_t)g->hidden, c->packed, m, c->prefill,
                           ACTIVATE, g->activation, &b->down});
     meet();
-    linear_run(me, &(linear){&b->down, b->down_bias, c->wide, c->x, (size_t)C, c->packed, m, c->together, ADD, 0,
+    linear_run(me, &(linear){&b->down, b->down_bias, c->wide, c->x, (size_t)C, c->packed, m, c->prefill, ADD, 0,
                           layer + 1 < g->layers ? &b[1].qkv : output_of(g)});
     meet();
 }
@@ -227,7 +202,7 @@ static void read_tokens(void *context, int thread, int threads) {
     const float *last = normed(&me, c, c->x, c->wanted, c->wanted_count, g->ln_f, g->ln_f_bias);
     const matrix *out = output_of(g);
     linear_run(&me, &(linear){out, g->unembedding_bias, last, c->logits, (size_t)g->vocabulary, c->packed,
-                              c->wanted_count, c->together, STORE, 0, &g->blocks->qkv});
+                              c->wanted_count, c->prefill, STORE, 0, &g->blocks->qkv});
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -259,14 +234,15 @@ static int lay_out(call *c) {
 
 /* Read m tokens: ids, the row of the batch that each belongs to, and its position there. Their keys and values go into
  * cache, [layers][2][batch][heads][capacity][D] and OVERREAD floats more. Logits [wanted_count, V] are those after the
- * tokens whose indices `wanted` lists. Returns 0, or -1 when there is no memory.
+ * tokens whose indices `wanted` lists. `prefill`: all tokens are of one row, at consecutive positions, so that gemm may take them;
+ * otherwise each is a step of its own. Returns 0, or -1 when there is no memory.
  * Of the stages (a layer each, and the logits) those from `first` to before `last` are done: all at once, or in several calls
  * that say the same otherwise, so that the caller can stop in between. */
-int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, float *cache, int batch,
+int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill, float *cache, int batch,
                 int capacity, int wanted_count, const int *wanted, float *logits, int first, int last) {
     gpt *g = engine;
     call c = {.g = g, .ids = ids, .rows = rows, .positions = positions, .wanted = wanted, .m = m, .wanted_count = wanted_count,
-              .capacity = capacity, .together = rows[0] == rows[m - 1], .first = first, .last = last,
+              .capacity = capacity, .prefill = prefill, .first = first, .last = last,
               .layer_floats = (size_t)batch * g->width * capacity, .cache = cache, .logits = logits};
     if (lay_out(&c)) return -1;
     memset(g->counters, 0, (size_t)g->counter_count * sizeof *g->counters);

@@ -1,4 +1,8 @@
-/* What choosing a token needs of the logits: Python calls it after a step. The loops are in shortlist.h. */
+/* The shortlist of a step: its largest logits and the normalizer of all. Python calls it after a step; the loops are in
+ * shortlist.h.
+ *
+ * Shapes: logits float32 [n], indices int [k], values float32 [k], from the largest down.
+ */
 #include <math.h>
 
 #include "native.h"
@@ -9,7 +13,7 @@ typedef struct {
     const float *logits;
     int n;
     float largest;
-    double sums[PARTS]; /* added up in one order, whoever made them */
+    double sums[PARTS]; /* added up in one order, however many threads made them */
     tickets counter;
 } exponentials;
 
@@ -23,11 +27,11 @@ static void sum_parts(void *context, int thread, int threads) {
     }
 }
 
-/* The k largest of the logits [n] and their places, from the largest down, of equal ones the first; and, unless it is NULL, the
- * natural logarithm of the sum of the exponentials of all. Returns 0, or -1 where one is NaN or +infinity, or none is finite. */
-int gptcli_offer(const float *logits, int n, int k, int *places, float *values, double *log_sum) {
+/* The k largest logits and their indices, of equal ones the first; and log_sum, unless it is NULL: the natural logarithm of the sum
+ * of exp(logit). Returns 0, or -1 where a logit is NaN or +infinity, or none is finite. */
+int gptcli_shortlist(const float *logits, int n, int k, int *indices, float *values, double *log_sum) {
     const kernels *with = kernels_for(3);
-    if (with->largest(logits, n, k, places, values) || isinf(values[0])) return -1;
+    if (with->top_k(logits, n, k, indices, values) || isinf(values[0])) return -1;
     if (!log_sum) return 0;
     exponentials e = {.k = with, .logits = logits, .n = n, .largest = values[0]};
     pool_run(sum_parts, &e);

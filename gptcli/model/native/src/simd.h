@@ -1,7 +1,14 @@
-/* Vectors over AVX-512, AVX2 with FMA, NEON, and plain C: the kernels are written once, over these names.
+/* Vectors for AVX-512, AVX2 with FMA, NEON, and plain C. The kernels are written once, over these names.
  *
- * LANES is how many floats a vector holds. Every function is as exact as the hardware's own operation. `i16vec` are twice as
- * many 16-bit integers, `i32vec` sums of their products: i16_dot adds those of neighbours, in whatever lane is cheapest.
+ * Shapes: vec is float32 [LANES], i16vec int16 [2 * LANES], i32vec int32 [LANES].
+ *
+ *   v_*                on vec: load and store (also of half precision, bfloat16 and int8), arithmetic, reduce
+ *   i16_*              on i16vec; i16_dot(a, b, c) adds a * b to c, each sum of two products in one lane, not always that of its
+ *                      own numbers
+ *   int4_table/decode  the GROUP values of 16 bytes of INT4 indices
+ *   f16, bf16          conversions of single numbers
+ *
+ * Every function is as exact as the hardware's own operation.
  */
 #ifndef GPTCLI_SIMD_H
 #define GPTCLI_SIMD_H
@@ -10,9 +17,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* What the sixteen values of a 4-bit weight stand for, in units of the group's scale: the levels that lose least of
- * normally distributed weights in groups of 32 under the search for a scale in quantize.h (Lloyd 1982). quantize.py has the
- * same. */
+/* The values of the sixteen INT4 indices, in units of the group's scale: the levels with the least error for normally distributed
+ * weights in groups of 32, under the search for a scale in quantize.h (Lloyd 1982). quantize.py has the same table. */
 static const int8_t INT4_LEVELS[16] = {-127, -104, -81, -64, -49, -36, -23, -11, 0, 12, 23, 36, 49, 64, 81, 102};
 
 static inline float f32_from_bits(uint32_t bits) {
@@ -27,7 +33,7 @@ static inline uint32_t f32_bits(float value) {
     return bits;
 }
 
-/* IEEE half precision to single, in integers: for tails, and where the processor has no instruction for it. */
+/* Half precision to float32, in integers: for the ends of rows, and where the processor has no instruction for it. */
 static inline float f16_to_f32(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = (half >> 10) & 31, fraction = half & 1023;
     if (exponent == 31) return f32_from_bits(sign | 0x7f800000u | fraction << 13);
@@ -72,19 +78,20 @@ static inline vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 static inline vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 static inline vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vec v_round(vec a) { return _mm512_roundscale_ps(a, 0); }
-static inline vec v_exp2_int(vec n) { /* 2^n for whole n */
+static inline vec v_exp2_int(vec n) { /* 2^n for an integer n */
     __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
     return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
 }
 static inline float v_reduce_add(vec a) { return _mm512_reduce_add_ps(a); }
-static inline void v_reduce_add4(const vec x[4], const float *by, float *out) { /* each one's, times a factor: faster than v_reduce_add */
+/* Four vectors, each times a factor: faster than v_reduce_add. */
+static inline void v_reduce_add4(const vec x[4], const float *factors, float *out) {
     const vec a = _mm512_add_ps(_mm512_unpacklo_ps(x[0], x[1]), _mm512_unpackhi_ps(x[0], x[1]));
     const vec b = _mm512_add_ps(_mm512_unpacklo_ps(x[2], x[3]), _mm512_unpackhi_ps(x[2], x[3]));
     const vec low = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
     const vec all = _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b))));
     const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
     const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-    _mm_storeu_ps(out, _mm_mul_ps(sums, _mm_loadu_ps(by)));
+    _mm_storeu_ps(out, _mm_mul_ps(sums, _mm_loadu_ps(factors)));
 }
 static inline float v_reduce_max(vec a) { return _mm512_reduce_max_ps(a); }
 static inline vec v_load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
@@ -104,23 +111,25 @@ static inline i16vec i16_load(const int16_t *p) { return _mm512_loadu_si512(p); 
 static inline i16vec i16_load_i8(const int8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
 #ifdef __AVX512VNNI__
 #define HAVE_VNNI
-static inline i32vec i16_dot(i16vec a, i16vec b, i32vec c) { /* GCC 12 moves the intrinsic's sums about */
+/* In assembly, as GCC 12 copies the intrinsic's sums between registers. */
+static inline i32vec i16_dot(i16vec a, i16vec b, i32vec c) {
     __asm__("vpdpwssd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
     return c;
 }
 #else
 static inline i32vec i16_dot(i16vec a, i16vec b, i32vec c) { return _mm512_add_epi32(c, _mm512_madd_epi16(a, b)); }
 #endif
-static inline i16vec i16_broadcast_pair(int32_t pair) { return _mm512_set1_epi32(pair); }
+static inline i16vec i16_set_pair(int32_t pair) { return _mm512_set1_epi32(pair); }
 static inline vec i32_to_f32(i32vec a) { return _mm512_cvtepi32_ps(a); }
-static inline i16vec int4_table(void) { /* the levels twice: an index's fifth bit, the next half's lowest, does not matter */
+/* The table twice: the fifth bit of an index, the lowest of the next nibble, does not matter. */
+static inline i16vec int4_table(void) {
     __m256i once = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)INT4_LEVELS));
     return _mm512_broadcast_i64x4(once);
 }
 static inline void int4_decode(const uint8_t *p, i16vec table, i16vec out[1]) {
-    const __m512i by = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(4), 1);
+    const __m512i shift = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(4), 1);
     __m256i twice = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p));
-    out[0] = _mm512_permutexvar_epi16(_mm512_srlv_epi16(_mm512_cvtepu8_epi16(twice), by), table);
+    out[0] = _mm512_permutexvar_epi16(_mm512_srlv_epi16(_mm512_cvtepu8_epi16(twice), shift), table);
 }
 
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
@@ -148,10 +157,10 @@ static inline float v_reduce_add(vec a) {
     half = _mm_add_ps(half, _mm_movehl_ps(half, half));
     return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
 }
-static inline void v_reduce_add4(const vec x[4], const float *by, float *out) {
+static inline void v_reduce_add4(const vec x[4], const float *factors, float *out) {
     const vec all = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
     const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
-    _mm_storeu_ps(out, _mm_mul_ps(sums, _mm_loadu_ps(by)));
+    _mm_storeu_ps(out, _mm_mul_ps(sums, _mm_loadu_ps(factors)));
 }
 static inline float v_reduce_max(vec a) {
     __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -182,7 +191,7 @@ static inline i32vec i16_dot(i16vec a, i16vec b, i32vec c) {
 #else
 static inline i32vec i16_dot(i16vec a, i16vec b, i32vec c) { return _mm256_add_epi32(c, _mm256_madd_epi16(a, b)); }
 #endif
-static inline i16vec i16_broadcast_pair(int32_t pair) { return _mm256_set1_epi32(pair); }
+static inline i16vec i16_set_pair(int32_t pair) { return _mm256_set1_epi32(pair); }
 static inline vec i32_to_f32(i32vec a) { return _mm256_cvtepi32_ps(a); }
 static inline i16vec int4_table(void) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)INT4_LEVELS)); }
 static inline void int4_decode(const uint8_t *p, i16vec table, i16vec out[2]) {
@@ -211,8 +220,8 @@ static inline vec v_exp2_int(vec n) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
 }
 static inline float v_reduce_add(vec a) { return vaddvq_f32(a); }
-static inline void v_reduce_add4(const vec x[4], const float *by, float *out) {
-    vst1q_f32(out, vmulq_f32(vpaddq_f32(vpaddq_f32(x[0], x[1]), vpaddq_f32(x[2], x[3])), vld1q_f32(by)));
+static inline void v_reduce_add4(const vec x[4], const float *factors, float *out) {
+    vst1q_f32(out, vmulq_f32(vpaddq_f32(vpaddq_f32(x[0], x[1]), vpaddq_f32(x[2], x[3])), vld1q_f32(factors)));
 }
 static inline float v_reduce_max(vec a) { return vmaxvq_f32(a); }
 static inline vec v_load_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
@@ -260,8 +269,8 @@ static inline vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 static inline vec v_round(vec a) { return nearbyintf(a); }
 static inline vec v_exp2_int(vec n) { return f32_from_bits((uint32_t)((int32_t)n + 127) << 23); }
 static inline float v_reduce_add(vec a) { return a; }
-static inline void v_reduce_add4(const vec x[4], const float *by, float *out) {
-    for (int i = 0; i < 4; i++) out[i] = x[i] * by[i];
+static inline void v_reduce_add4(const vec x[4], const float *factors, float *out) {
+    for (int i = 0; i < 4; i++) out[i] = x[i] * factors[i];
 }
 static inline float v_reduce_max(vec a) { return a; }
 static inline vec v_load_f16(const uint16_t *p) { return f16_to_f32(*p); }
