@@ -117,9 +117,8 @@ class NativeEngine:
         else:
             skipped = self.config.position_offset if slot == "wpe.weight" else 0
             vector = np.ascontiguousarray(as_float32(stored, dtype)[skipped:])
-            self._checked(
-                self._library.gptcli_fill_vector(self._handle, VECTORS.index(slot), layer, vector.ctypes.data, vector.size)
-            )
+            numbers = (VECTORS.index(slot), layer, vector.ctypes.data, vector.size)
+            self._checked(self._library.gptcli_fill_vector(self._handle, *numbers))
         return True
 
     def make_room(self, name: str, kind: Kind, rows: int, columns: int) -> Kept:

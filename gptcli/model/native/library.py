@@ -126,7 +126,11 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_bytes", size, [pointer]),
         ("gptcli_bandwidth", ctypes.c_double, [number] * 3),
         ("gptcli_free", None, [pointer]),
-        ("gptcli_read", number, [pointer, number, *[pointer] * 3, number, pointer, *[number] * 3, *[pointer] * 2, *[number] * 2]),
+        (
+            "gptcli_read",
+            number,
+            [pointer, number, *[pointer] * 3, number, pointer, *[number] * 3, *[pointer] * 2, *[number] * 2],
+        ),
     ):
         function = getattr(found, name)
         function.restype, function.argtypes = result, arguments
