@@ -1,7 +1,7 @@
 """The kernels of the library as Python functions: one for each entry of the table of kernels."""
 
 import ctypes
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,7 @@ class Kernels:
     """
 
     def __init__(self, level: int, found: ctypes.CDLL | None = None) -> None:
-        self.library: Any = library.library() if found is None else found
+        self.library = cast(Any, found or library.library())
         self.level = level
         block = (ctypes.c_int * 2)()
         self.library.gptcli_microkernel_block(level, block)

@@ -85,6 +85,22 @@ def test_gemv_of_whole_numbers_is_exact(columns: int, level: int) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
+def test_the_largest_integers_do_not_overflow(level: int) -> None:
+    kernels, columns = Kernels(level), 1024
+    weights = Stored.of(kernels, "int8", np.full((kernels.nr, columns), -127, np.float32))
+    x = np.full((kernels.mr, columns), reference.ACT_MAX, np.float32)
+    expected = np.float32(-127.0 * reference.ACT_MAX * columns)
+    active, y = Quantized(kernels, "int8", x[:4]), np.zeros((4, kernels.nr), np.float32)
+    kernels.gemv(weights.c, 0, kernels.nr, active.c, 4, at(y), kernels.nr, nothing())
+    np.testing.assert_allclose(y, expected, rtol=NEAR)
+    if kernels.int_microkernel is not None:
+        whole, sums = Quantized(kernels, "int8", x, for_gemv=False), np.zeros((kernels.mr, kernels.nr), np.float32)
+        room = packed(kernels, weights, 0, kernels.nr)
+        kernels.int_microkernel(weights.c, at(room), at(whole.q), at(whole.scale), at(sums))
+        np.testing.assert_allclose(sums, expected, rtol=NEAR)
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_gemv_is_the_same_alone_and_with_others(level: int) -> None:
     kernels = Kernels(level)
     for kind in KINDS:
