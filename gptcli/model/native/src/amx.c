@@ -86,12 +86,11 @@ static void turn(__m512i x[EDGE]) {
 }
 
 /* Activations as tiles, [m / EDGE][step][byte], and what one is worth in each run, [m / EDGE][run][EDGE]. */
-static void pack_activations(worker *me, const linear *job, const whole_form *form, int8_t *tiles, float *worth) {
+static void pack_some(worker *me, const linear *job, const whole_form *form, range now, int8_t *tiles, float *worth) {
     const int columns = job->w->columns, all = depths(columns) * form->active_bytes, parts = runs(form, columns);
     const size_t line = line_bytes(form, columns);
     int8_t *lines = aligned(me->scratch); /* [EDGE][step][byte][64], a line each */
-    tickets *counter = me->phase++;
-    for (int at, end; take(counter, padded(job->m, EDGE) / EDGE, 1, &at, &end);) {
+    for (int at = now.first; at < now.last; at++) {
         for (int i = 0; i < EDGE; i++) {
             float *own = worth + (size_t)at * parts * EDGE + i;
             if (at * EDGE + i < job->m) {
@@ -172,49 +171,65 @@ static void finish_bands(worker *me, const linear *job, int first, int last, con
 }
 
 /* The rows that a thread takes at once: as many for everyone, who may be slower for a while, and no more than ACROSS. */
-static int share(const worker *me, int rows) {
-    const int turns = 2 * me->threads, chunks = (rows + turns * ACROSS - 1) / (turns * ACROSS) * turns;
+static int share(int threads, int rows) {
+    const int turns = 2 * threads, chunks = (rows + turns * ACROSS - 1) / (turns * ACROSS) * turns;
     return padded((rows + chunks - 1) / chunks, BAND);
 }
 
-static void together(worker *me, const linear *job) {
+/* What the activations are worth lies behind their tiles. */
+static float *worth_of(const linear *job, const whole_form *form, int8_t *tiles) {
+    return (float *)(tiles + (size_t)(padded(job->m, EDGE) / EDGE) * depths(job->w->columns) * form->active_bytes * TILE);
+}
+
+static void pack_activations(worker *me, const phase *p, range now, range then) {
+    const linear *job = &p->linear;
+    const whole_form *form = forms[job->w->kind];
+    int8_t *tiles = aligned(job->packed);
+    (void)then;
+    pack_some(me, job, form, now, tiles, worth_of(job, form, tiles));
+}
+
+static void multiply(worker *me, const phase *p, range now, range then_too) {
+    const linear *job = &p->linear;
     const matrix *w = job->w;
     const whole_form *form = forms[w->kind];
     const int all = depths(w->columns), blocks = padded(job->m, EDGE) / EDGE, parts = runs(form, w->columns);
     const size_t step_bytes = (size_t)form->active_bytes * TILE, band_step = (size_t)SIDE * form->weight_bytes * TILE;
     const size_t band_sums = (size_t)blocks * SIDE * SQUARE, band_weights = all * band_step;
     int8_t *tiles = aligned(job->packed);
-    float *worth = (float *)(tiles + (size_t)blocks * all * step_bytes);
+    const float *worth = worth_of(job, form, tiles);
     float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + EDGE * ACROSS;
     float *rows = sums + BANDS * band_sums; /* what weights are worth: [band][run][BAND] */
     int8_t *weights = aligned(rows + (size_t)parts * ACROSS);
-    pack_activations(me, job, form, tiles, worth);
-    meet();
-    tickets *counter = me->phase++;
+    const int first = now.first, last = now.last;
+    (void)then_too;
     configure();
-    for (int first, last; take(counter, w->rows, share(me, w->rows), &first, &last);) {
-        const int bands = padded(last - first, BAND) / BAND, asks = bands * form->passes;
-        const int lines = (form->active_bytes * EDGE + asks - 1) / asks;
-        for (int band = 0; band < bands; band++) {
-            const int row = first + band * BAND;
-            pack_weights(me, w, form, row, last - row < BAND ? last - row : BAND, weights + band * band_weights,
-                         rows + (size_t)band * parts * BAND, line);
-        }
-        /* The activations of a run lie in the first cache while they meet all bands, whose weights lie in the second. */
-        for (int part = 0; part < parts; part++)
-            for (int at = 0; at < blocks; at++) {
-                const int k = part * form->run, steps = all - k < form->run ? all - k : form->run;
-                const int8_t *x = tiles + ((size_t)at * all + k) * step_bytes;
-                const int8_t *then = at + 1 < blocks ? x + all * step_bytes : tiles + (k + form->run) * step_bytes;
-                for (int band = 0; band < bands; band++)
-                    form->product(weights + band * band_weights + k * band_step, x, steps,
-                                  worth + ((size_t)at * parts + part) * EDGE, rows + ((size_t)band * parts + part) * BAND,
-                                  part > 0, sums + band * band_sums + (size_t)at * SIDE * SQUARE,
-                                  (onward_tiles){then + (size_t)band * form->passes * steps * lines * 64, lines});
-            }
-        finish_bands(me, job, first, last, sums, band_sums, value);
+    const int bands = padded(last - first, BAND) / BAND, asks = bands * form->passes;
+    const int lines = (form->active_bytes * EDGE + asks - 1) / asks;
+    for (int band = 0; band < bands; band++) {
+        const int row = first + band * BAND;
+        pack_weights(me, w, form, row, last - row < BAND ? last - row : BAND, weights + band * band_weights,
+                     rows + (size_t)band * parts * BAND, line);
     }
+    /* The activations of a run lie in the first cache while they meet all bands, whose weights lie in the second. */
+    for (int part = 0; part < parts; part++)
+        for (int at = 0; at < blocks; at++) {
+            const int k = part * form->run, steps = all - k < form->run ? all - k : form->run;
+            const int8_t *x = tiles + ((size_t)at * all + k) * step_bytes;
+            const int8_t *then = at + 1 < blocks ? x + all * step_bytes : tiles + (k + form->run) * step_bytes;
+            for (int band = 0; band < bands; band++)
+                form->product(weights + band * band_weights + k * band_step, x, steps,
+                              worth + ((size_t)at * parts + part) * EDGE, rows + ((size_t)band * parts + part) * BAND,
+                              part > 0, sums + band * band_sums + (size_t)at * SIDE * SQUARE,
+                              (onward_tiles){then + (size_t)band * form->passes * steps * lines * 64, lines});
+        }
+    finish_bands(me, job, first, last, sums, band_sums, value);
     _tile_release();
+}
+
+static void together(schedule *all, const linear *job) {
+    add_phase(all, pack_activations, padded(job->m, EDGE) / EDGE, 1, 0)->linear = *job;
+    add_phase(all, multiply, job->w->rows, share(all->threads, job->w->rows), 0)->linear = *job;
 }
 
 /* --- whether it is there ----------------------------------------------------------------------------------------------- */

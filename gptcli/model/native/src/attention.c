@@ -65,11 +65,16 @@ static void by_blocks(worker *me, const attention *job, int head) {
     }
 }
 
-void attention_run(worker *me, const attention *job) {
-    tickets *counter = me->phase++;
-    for (int head, end; take(counter, job->heads, 1, &head, &end);) {
+static void some_heads(worker *me, const phase *p, range now, range then) {
+    const attention *job = &p->attention;
+    (void)then;
+    for (int head = now.first; head < now.last; head++) {
         keep(job, head);
         if (job->together && job->m > MOST) by_blocks(me, job, head);
         else one_by_one(me, job, head);
     }
+}
+
+void add_attention(schedule *all, const attention *job) {
+    add_phase(all, some_heads, job->heads, 1, 0)->attention = *job;
 }

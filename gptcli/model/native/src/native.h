@@ -69,6 +69,7 @@ enum { PLAIN, EARLY, QUARTERS, READINGS };
 
 typedef struct worker worker;
 typedef struct linear linear;
+typedef struct schedule schedule;
 
 /* The kernels, compiled once for each instruction set. */
 typedef struct {
@@ -103,8 +104,8 @@ typedef struct {
     int (*largest)(const float *x, int n, int k, int *places, float *values);
     double (*exp_sum)(const float *x, int n, float largest);
     float (*sum)(const float *x, size_t n, int how); /* of many numbers, whole quarters of vectors, for the time it takes */
-    /* A prompt's product, and the rooms that it needs in floats; NULL: the ones in product.c. */
-    void (*together)(worker *me, const linear *job);
+    /* The phases of a prompt's product, and the rooms that it needs in floats; NULL: the ones in product.c. */
+    void (*together)(schedule *all, const linear *job);
     size_t (*together_packed)(int m, int columns), (*together_scratch)(int m, int columns);
 } kernels;
 
@@ -124,41 +125,42 @@ extern const kernels kernels_avx2_vnni, kernels_avx512_vnni;
 /* amx.c, where the compiler knows it; NULL where the machine has no AMX. */
 const kernels *kernels_amx(void);
 
-/* pool.c: threads that stay. `work` runs once in every thread; inside it, `meet` waits for all of them. */
-typedef void (*job)(void *context, int thread, int threads);
-int pool_start(int threads);
-void pool_run(job work, void *context);
-void meet(void);
-/* Chunks of 0..n handed out to whoever comes first: 1 and a range, or 0 when there is nothing left. The counter must be
- * 0 at the start. */
-typedef struct { int next; } tickets;
-int take(tickets *counter, int n, int chunk, int *first, int *last);
-/* The same with large chunks first and ever smaller ones, down to `least`: memory is read in long stretches, and yet all are
- * ready at about one time (guided self-scheduling, Polychronopoulos and Kuck 1987). */
-int take_fewer(tickets *counter, int n, int least, int *first, int *last);
-/* A thread's own chunk, to begin with; what take_fewer hands out lies behind those of all threads, from where this returns. */
-int own_chunk(int thread, int n, int least, int *first, int *last);
+/* pool.c: threads that stay, and work that is handed out to them in chunks. */
+typedef struct { int first, last; } range; /* from `first` to before `last` */
 
-/* What one thread knows while a step runs: every thread goes through the same phases in the same order. */
+/* What one thread knows while it works on a phase. */
 struct worker {
     const kernels *k;
-    tickets *phase; /* the next unused counter */
-    float *scratch; /* this thread's own, of the size that scratch_floats says */
+    float *scratch; /* this thread's own, of the schedule's scratch_floats */
     int thread, threads;
+    int fresh;       /* 1 with the thread's first chunk of a phase: what it made in its scratch before is another phase's */
+    uint32_t number; /* pool.c's: of the phase */
 };
 
-/* product.c: y = x w^T + bias for m activations, shared out among the threads; nobody may read y before `meet`. */
+/* engine.c: layer normalization of m rows of x, or of the rows `of`: out [m, width]. */
+typedef struct {
+    const float *x, *weight, *bias;
+    const int *of; /* [m] or NULL */
+    float *out;
+    float epsilon;
+    int width;
+} layer_norm;
+void norm_rows(const kernels *k, const layer_norm *job, int first, int last, float *out);
+
+/* product.c: y = x w^T + bias for m activations. */
 struct linear {
     const matrix *w;
     const float *bias; /* [rows] or NULL */
-    const float *x;    /* [m, columns] */
+    const float *x;    /* [m, columns]; NULL: `before` makes it, up to MOST rows, in each thread's own scratch */
+    layer_norm before;
+    size_t before_at; /* where, behind linear_scratch */
     float *y;          /* [m, stride] */
     size_t stride;
     float *packed; /* room for packed_floats(m, columns), shared; used where there are more than MOST */
     int m, together, finish, activation; /* together: a prompt's; else each activation is a step's */
     const matrix *next; /* what the same threads read after it, or NULL */
 };
-void linear_run(worker *me, const linear *job);
+void add_linear(schedule *all, const linear *job);
 size_t packed_floats(const kernels *k, int m, int columns);
 size_t linear_scratch(const kernels *k, int m, int columns);
 /* Bias, activation or residual for columns first..last of y: their sums are [m, stride]. */
@@ -175,8 +177,39 @@ typedef struct {
     int m, heads, size, capacity, together; /* together: one row, one position after another */
     float scale;
 } attention;
-void attention_run(worker *me, const attention *job);
+void add_attention(schedule *all, const attention *job);
 size_t attention_scratch(int capacity, int size);
+
+/* One matrix product, one layer's attention, ...: n units of work in any order. A phase begins when the one before is done. */
+typedef struct phase phase;
+typedef void (*phase_work)(worker *me, const phase *job, range now, range then);
+struct phase {
+    phase_work run; /* then: the thread's next chunk where it is known */
+    int n, chunk; /* units of work, and how many are handed out at once */
+    int guided;   /* each thread begins with a share of its own, and then come large chunks first, `chunk` at the least */
+    union {
+        linear linear;
+        attention attention;
+        layer_norm norm;
+        void *other;
+    };
+};
+
+/* Phases one after another. The memory is the caller's. */
+struct schedule {
+    const kernels *k;
+    float *scratch; /* [threads, scratch_floats], or NULL */
+    size_t scratch_floats;
+    int threads, count, room; /* threads of the pool; phases, and how many there may be */
+    phase *phases;
+};
+phase *add_phase(schedule *all, phase_work run, int n, int chunk, int guided);
+int pool_start(int threads);
+int pool_threads(void);
+void pool_run(const schedule *s);
+void run_phase(phase *one);
+/* The share of n units that the thread begins with in a guided phase. */
+range own_share(const worker *me, int n, int least);
 
 /* store.c: whether all numbers are finite, and matrices from a checkpoint's numbers. */
 void *huge_alloc(size_t bytes);

@@ -30,24 +30,32 @@ void finish_part(const worker *me, const linear *job, const float *sums, size_t 
         me->k->finish(sums + m * stride, bias, last - first, job->finish, job->activation, job->y + m * job->stride + first);
 }
 
-/* The activations as INT8 and INT4 matrices take them, and `rows` where it is for that. Few: every thread makes its own, which
- * saves a meeting. */
-static activations shortened(worker *me, const linear *job, int rows) {
+/* The activations as INT8 and INT4 matrices take them: in each thread's scratch, or where all threads have them. */
+static activations shortened(const worker *me, const linear *job, const float *x) {
     const int own = job->m <= MOST, columns = job->w->columns;
     float *room = own ? me->scratch + MOST * CHUNK : job->packed;
     const size_t m = (size_t)job->m, whole = m * (size_t)(short_columns(columns) / 2), less = m * (size_t)lesser(columns);
-    const activations all = {job->x, (int16_t *)room, room + whole + less, (int32_t *)(room + whole)};
-    tickets *counter = me->phase++;
-    for (int m = 0, last = job->m; own || take(counter, job->m, 1, &m, &last);) {
-        for (; m < last; m++) {
-            const activations one = from_place(all, m, columns);
-            me->k->shorten(one.x, columns, one.whole, one.step);
-            if (rows && me->k->digits) me->k->digits(job->w->kind, columns, one.whole, one.less);
-        }
-        if (own) return all;
+    return (activations){x, (int16_t *)room, room + whole + less, (int32_t *)(room + whole)};
+}
+
+/* Activations first..last are shortened, and `rows` where it is for that. */
+static void shorten_some(const worker *me, const linear *job, activations all, int first, int last, int rows) {
+    const int columns = job->w->columns;
+    for (int m = first; m < last; m++) {
+        const activations one = from_place(all, m, columns);
+        me->k->shorten(one.x, columns, one.whole, one.step);
+        if (rows && me->k->digits) me->k->digits(job->w->kind, columns, one.whole, one.less);
     }
-    meet();
-    return all;
+}
+
+static void shorten_shared(worker *me, const phase *job, range now, range then) {
+    (void)then;
+    shorten_some(me, &job->linear, shortened(me, &job->linear, job->linear.x), now.first, now.last, 0);
+}
+
+static void shorten_shared_for_rows(worker *me, const phase *job, range now, range then) {
+    (void)then;
+    shorten_some(me, &job->linear, shortened(me, &job->linear, job->linear.x), now.first, now.last, 1);
 }
 
 /* What is read when rows from `first` to `last` come next. */
@@ -72,24 +80,29 @@ static void some(worker *me, const linear *job, activations all, int first, int 
     }
 }
 
-static void few(worker *me, const linear *job) {
-    const matrix *w = job->w;
-    activations all = {.x = job->x};
-    if (w->kind >= INT8) all = shortened(me, job, 1);
-    tickets *counter = me->phase++;
-    int first, last, next, end;
-    const int behind = own_chunk(me->thread, w->rows, LEAST, &first, &last);
-    for (int more = 1; more; first = behind + next, last = behind + end) {
-        onward then = stretch(w, last, last);
-        more = take_fewer(counter, w->rows - behind, LEAST, &next, &end);
-        if (more) {
-            then = stretch(w, behind + next, behind + end);
-        } else if (job->next) {
-            own_chunk(me->thread, job->next->rows, LEAST, &next, &end);
-            then = stretch(job->next, next, end);
-        }
-        some(me, job, all, first, last, then);
+/* What all of a thread's rows are multiplied with. Few activations: every thread norms and shortens them for itself, which saves a
+ * phase or two. */
+static activations active(worker *me, const linear *job) {
+    const int whole = job->w->kind >= INT8;
+    float *own = me->scratch + job->before_at;
+    const float *x = job->x ? job->x : own;
+    const activations all = whole ? shortened(me, job, x) : (activations){.x = x};
+    if (!me->fresh) return all;
+    if (!job->x) norm_rows(me->k, &job->before, 0, job->m, own);
+    if (whole && job->m <= MOST) shorten_some(me, job, all, 0, job->m, 1);
+    return all;
+}
+
+static void few(worker *me, const phase *p, range now, range then) {
+    const linear *job = &p->linear;
+    onward next = stretch(job->w, now.last, now.last);
+    if (then.first < then.last) {
+        next = stretch(job->w, then.first, then.last);
+    } else if (job->next) {
+        then = own_share(me, job->next->rows, LEAST);
+        next = stretch(job->next, then.first, then.last);
     }
+    some(me, job, active(me, job), now.first, now.last, next);
 }
 
 void panel_of(const float *from, size_t stride, int n, int count, float factor, float *to, int wide) {
@@ -100,10 +113,11 @@ void panel_of(const float *from, size_t stride, int n, int count, float factor, 
 }
 
 /* Activations as the tiles read them: blocks of DEEP columns, in each panels of TALL activations, [column][TALL]. */
-static void pack_activations(worker *me, const linear *job) {
-    const int tall = me->k->tall, columns = job->w->columns, panels = padded(job->m, tall) / tall;
-    tickets *counter = me->phase++;
-    for (int panel, end; take(counter, panels, 1, &panel, &end);)
+static void pack_activations(worker *me, const phase *p, range now, range then) {
+    const linear *job = &p->linear;
+    const int tall = me->k->tall, columns = job->w->columns, panels = p->n;
+    (void)then;
+    for (int panel = now.first; panel < now.last; panel++)
         for (int block = 0; block < columns; block += DEEP) {
             const int deep = columns - block < DEEP ? columns - block : DEEP, m = panel * tall;
             float *to = job->packed + (size_t)block * panels * tall + (size_t)panel * deep * tall;
@@ -122,53 +136,59 @@ static void pack_weights(worker *me, const linear *job, int first, int n, int bl
     }
 }
 
-static void many(worker *me, const linear *job) {
-    const int wide = me->k->wide, tall = me->k->tall, rows = job->w->rows, columns = job->w->columns;
+static void many(worker *me, const phase *p, range now, range then) {
+    const linear *job = &p->linear;
+    const int wide = me->k->wide, tall = me->k->tall, columns = job->w->columns, first = now.first, last = now.last;
     const int panels = padded(job->m, tall) / tall;
-    pack_activations(me, job);
-    meet();
-    tickets *counter = me->phase++;
-    for (int first, last; take(counter, rows, wide, &first, &last);) {
-        for (int block = 0; block < columns; block += DEEP) {
-            const int deep = columns - block < DEEP ? columns - block : DEEP;
-            pack_weights(me, job, first, last - first, block, deep, me->scratch);
-            for (int panel = 0; panel < panels; panel++) {
-                const int m = panel * tall, count = job->m - m < tall ? job->m - m : tall;
-                const float *left = job->packed + (size_t)block * panels * tall + (size_t)panel * deep * tall;
-                me->k->tile(deep, left, me->scratch, wide, job->y + m * job->stride + first, job->stride, count,
-                            last - first, block > 0 || job->finish == ADD);
-            }
+    (void)then;
+    for (int block = 0; block < columns; block += DEEP) {
+        const int deep = columns - block < DEEP ? columns - block : DEEP;
+        pack_weights(me, job, first, last - first, block, deep, me->scratch);
+        for (int panel = 0; panel < panels; panel++) {
+            const int m = panel * tall, count = job->m - m < tall ? job->m - m : tall;
+            const float *left = job->packed + (size_t)block * panels * tall + (size_t)panel * deep * tall;
+            me->k->tile(deep, left, me->scratch, wide, job->y + m * job->stride + first, job->stride, count,
+                        last - first, block > 0 || job->finish == ADD);
         }
-        linear rest = *job;
-        if (job->finish == ADD) rest.finish = STORE; /* the sums are in y already: only the bias is left */
-        finish_part(me, &rest, job->y + first, job->stride, first, last);
     }
+    linear rest = *job;
+    if (job->finish == ADD) rest.finish = STORE; /* the sums are in y already: only the bias is left */
+    finish_part(me, &rest, job->y + first, job->stride, first, last);
 }
 
 /* INT8 and INT4 matrices times activations in 16 bits. There are at least as many of those as a tile has: the last tile takes
  * some again. */
-static void many_whole(worker *me, const linear *job) {
-    const int wide = me->k->wide, tall = me->k->tall, rows = job->w->rows, columns = job->w->columns;
-    const activations all = shortened(me, job, 0);
+static void many_whole(worker *me, const phase *p, range now, range then) {
+    const linear *job = &p->linear;
+    const int wide = me->k->wide, tall = me->k->tall, columns = job->w->columns, first = now.first, last = now.last;
+    const activations all = shortened(me, job, job->x);
     float *sums = me->scratch, *packed = sums + TALLEST * WIDEST;
-    tickets *counter = me->phase++;
-    for (int first, last; take(counter, rows, wide, &first, &last);) {
-        me->k->whole_pack(job->w, first, last - first, packed);
-        for (int m = 0; m < job->m; m += tall) {
-            const int from = m + tall <= job->m ? m : job->m - tall;
-            const activations some = from_place(all, from, columns);
-            me->k->whole_tile(job->w, packed, some.whole, some.step, sums);
-            linear part = *job;
-            part.m = from + tall - m;
-            part.y += (size_t)m * job->stride;
-            finish_part(me, &part, sums + (m - from) * wide, wide, first, last);
-        }
+    (void)then;
+    me->k->whole_pack(job->w, first, last - first, packed);
+    for (int m = 0; m < job->m; m += tall) {
+        const int from = m + tall <= job->m ? m : job->m - tall;
+        const activations some = from_place(all, from, columns);
+        me->k->whole_tile(job->w, packed, some.whole, some.step, sums);
+        linear part = *job;
+        part.m = from + tall - m;
+        part.y += (size_t)m * job->stride;
+        finish_part(me, &part, sums + (m - from) * wide, wide, first, last);
     }
 }
 
-void linear_run(worker *me, const linear *job) {
-    if (!job->together || job->m <= me->k->few[job->w->kind]) few(me, job);
-    else if (me->k->together) me->k->together(me, job);
-    else if (me->k->whole_tile && job->w->kind >= INT8) many_whole(me, job);
-    else many(me, job);
+void add_linear(schedule *all, const linear *job) {
+    const kernels *k = all->k;
+    const int rows = job->w->rows, whole = job->w->kind >= INT8, panels = padded(job->m, k->tall) / k->tall;
+    if (!job->together || job->m <= k->few[job->w->kind]) {
+        if (whole && job->m > MOST) add_phase(all, shorten_shared_for_rows, job->m, 1, 0)->linear = *job;
+        add_phase(all, few, rows, LEAST, 1)->linear = *job;
+    } else if (k->together) {
+        k->together(all, job);
+    } else if (k->whole_tile && whole) {
+        add_phase(all, shorten_shared, job->m, 1, 0)->linear = *job;
+        add_phase(all, many_whole, rows, k->wide, 0)->linear = *job;
+    } else {
+        add_phase(all, pack_activations, panels, 1, 0)->linear = *job;
+        add_phase(all, many, rows, k->wide, 0)->linear = *job;
+    }
 }

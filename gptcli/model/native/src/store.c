@@ -1,5 +1,6 @@
 /* Matrices made from a checkpoint's numbers: turned so that a row is what one output needs, and quantised where asked. */
 #define _GNU_SOURCE
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,16 +29,14 @@ void huge_free(void *data) { free(data); }
 typedef struct {
     const kernels *k;
     const float *data;
-    int megabytes, how;
-    tickets counter;
+    int how;
 } reading;
 
-static void read_all(void *context, int thread, int threads) {
-    (void)thread, (void)threads;
-    reading *r = context;
+static void read_some(worker *me, const phase *job, range now, range then) {
+    const reading *r = job->other;
     const size_t megabyte = (1 << 20) / sizeof *r->data;
-    for (int first, last; take_fewer(&r->counter, r->megabytes, 1, &first, &last);)
-        r->k->sum(r->data + first * megabyte, (last - first) * megabyte, r->how);
+    (void)me, (void)then;
+    r->k->sum(r->data + now.first * megabyte, (now.last - now.first) * megabyte, r->how);
 }
 
 double memory_bandwidth(const kernels *k, int megabytes, int times) {
@@ -47,10 +46,10 @@ double memory_bandwidth(const kernels *k, int megabytes, int times) {
     if (!data) return 0;
     memset(data, 1, bytes);
     for (int i = 0; i < times; i++) {
-        reading r = {k, data, megabytes, i % READINGS, {0}};
+        reading r = {k, data, i % READINGS};
         struct timespec start, end;
         clock_gettime(CLOCK_MONOTONIC, &start);
-        pool_run(read_all, &r);
+        run_phase(&(phase){.run = read_some, .n = megabytes, .chunk = 1, .guided = 1, .other = &r});
         clock_gettime(CLOCK_MONOTONIC, &end);
         const double seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
         if ((double)bytes / seconds > best) best = (double)bytes / seconds;
@@ -62,43 +61,40 @@ double memory_bandwidth(const kernels *k, int megabytes, int times) {
 typedef struct {
     const void *source;
     size_t n;
-    int kind, found;
-    tickets counter;
+    int kind;
+    atomic_int found;
 } search;
 
+enum { LOOKED_AT = 1 << 16 }; /* numbers at once */
+
 /* Infinities and NaN are the numbers whose exponent is all ones. */
-static void look(void *context, int thread, int threads) {
-    (void)thread, (void)threads;
-    search *s = context;
-    enum { CHUNK = 1 << 16 };
-    const int chunks = (int)((s->n + CHUNK - 1) / CHUNK);
-    for (int chunk, end; take(&s->counter, chunks, 1, &chunk, &end);) {
-        const size_t first = (size_t)chunk * CHUNK, last = first + CHUNK < s->n ? first + CHUNK : s->n;
-        uint32_t found = 0;
-        if (s->kind == FLOAT32)
-            for (size_t i = first; i < last; i++)
-                found |= (((const uint32_t *)s->source)[i] & 0x7f800000u) == 0x7f800000u;
-        else {
-            const uint16_t mask = s->kind == FLOAT16 ? 0x7c00 : 0x7f80;
-            uint16_t any = 0; /* as wide as the numbers, so that as many as possible are looked at together */
-            for (size_t i = first; i < last; i++) any |= (((const uint16_t *)s->source)[i] & mask) == mask;
-            found = any;
-        }
-        if (found) s->found = 1;
+static void look(worker *me, const phase *job, range now, range then) {
+    search *s = job->other;
+    const size_t first = (size_t)now.first * LOOKED_AT, last = first + LOOKED_AT < s->n ? first + LOOKED_AT : s->n;
+    uint32_t found = 0;
+    (void)me, (void)then;
+    if (s->kind == FLOAT32)
+        for (size_t i = first; i < last; i++) found |= (((const uint32_t *)s->source)[i] & 0x7f800000u) == 0x7f800000u;
+    else {
+        const uint16_t mask = s->kind == FLOAT16 ? 0x7c00 : 0x7f80;
+        uint16_t any = 0; /* as wide as the numbers, so that as many as possible are looked at together */
+        for (size_t i = first; i < last; i++) any |= (((const uint16_t *)s->source)[i] & mask) == mask;
+        found = any;
     }
+    if (found) atomic_store_explicit(&s->found, 1, memory_order_relaxed);
 }
 
 int all_finite(const void *source, size_t n, int kind) {
-    search s = {source, n, kind, 0, {0}};
-    pool_run(look, &s);
-    return !s.found;
+    search s = {source, n, kind, 0};
+    const int chunks = (int)((n + LOOKED_AT - 1) / LOOKED_AT);
+    run_phase(&(phase){.run = look, .n = chunks, .chunk = 1, .other = &s});
+    return !atomic_load_explicit(&s.found, memory_order_relaxed);
 }
 
 typedef struct {
     const kernels *k;
     matrix *w, source; /* the source: [rows, columns] as `w`, or turned */
-    int transposed, failed;
-    tickets counter;
+    int transposed;
 } filling;
 
 enum { LINE = 64 }; /* bytes of a cache line */
@@ -137,20 +133,11 @@ static void convert_rows(const filling *f, int first, int count, float *x, char 
     }
 }
 
-static void fill(void *context, int thread, int threads) {
-    (void)thread, (void)threads;
-    filling *f = context;
-    const int at_once = LINE / NUMBER_BYTES[f->source.kind];
-    float *x = malloc(f->w->columns * (LINE + sizeof *x));
-    if (!x) {
-        f->failed = 1;
-        return;
-    }
-    for (int first, last; take(&f->counter, f->w->rows, at_once, &first, &last);) {
-        if (f->source.kind == f->w->kind) copy_rows(f, first, last - first);
-        else convert_rows(f, first, last - first, x, (char *)(x + f->w->columns));
-    }
-    free(x);
+static void fill(worker *me, const phase *job, range now, range then) {
+    const filling *f = job->other;
+    (void)then;
+    if (f->source.kind == f->w->kind) copy_rows(f, now.first, now.last - now.first);
+    else convert_rows(f, now.first, now.last - now.first, me->scratch, (char *)(me->scratch + f->w->columns));
 }
 
 /* Room for a matrix of some kind, its numbers still unknown. Returns 0, or -1 when there is no memory. */
@@ -167,9 +154,15 @@ int matrix_room(matrix *w, int kind, int rows, int columns) {
 int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind, int transposed) {
     const int rows = transposed ? w->columns : w->rows, columns = transposed ? w->rows : w->columns;
     const size_t row_bytes = (size_t)columns * NUMBER_BYTES[source_kind];
-    filling f = {k, w, {(void *)source, NULL, rows, columns, source_kind, row_bytes}, transposed, 0, {0}};
-    pool_run(fill, &f);
-    return f.failed ? -1 : 0;
+    filling f = {k, w, {(void *)source, NULL, rows, columns, source_kind, row_bytes}, transposed};
+    phase job = {.run = fill, .n = w->rows, .chunk = LINE / NUMBER_BYTES[source_kind], .other = &f};
+    schedule all = {.phases = &job, .count = 1, .threads = pool_threads()};
+    all.scratch_floats = (size_t)w->columns * (LINE / sizeof(float) + 1); /* a row in float32, and LINE bytes of each column */
+    all.scratch = malloc(all.scratch_floats * sizeof(float) * (size_t)all.threads);
+    if (!all.scratch) return -1;
+    pool_run(&all);
+    free(all.scratch);
+    return 0;
 }
 
 void matrix_free(matrix *w) {
