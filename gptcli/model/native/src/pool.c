@@ -10,6 +10,7 @@
  * the chunk may need this very processor.
  */
 #define _GNU_SOURCE
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -39,12 +40,14 @@ static int size;    /* threads, the caller's among them */
 static pid_t owner; /* the process in which the threads live: a fork has none of them */
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 
-/* The present phase. `handed_out` is its number, in the upper half, and how much of its work is handed out; the rest is
- * written before it, by the one thread that begins the phase. */
-static _Alignas(LINE) _Atomic uint64_t handed_out;
+/* The present phase. `handed_out` is its number, in the upper half, and how much of its work is handed out; NO_JOB behind the
+ * last phase. All else is written before it, by the one thread that begins the phase: once the caller sees NO_JOB, no other
+ * thread writes here, and the next job may begin. */
+enum { NO_JOB = INT_MAX };
+static _Alignas(LINE) _Atomic uint64_t handed_out = NO_JOB;
 static _Alignas(LINE) atomic_int unfinished;
 static _Alignas(LINE) atomic_int units, chunk, share; /* of the work; handed out at once; a thread's own at first, or 0 */
-static atomic_int running, active; /* whether there is a job, and the threads that work on it */
+static atomic_int active; /* threads that work on it */
 static const schedule *plan; /* these two: for threads that hold a chunk */
 static int present;
 
@@ -56,7 +59,8 @@ static struct {
 static _Alignas(LINE) atomic_int sleepers[HELPERS + 1];
 
 static uint32_t number_of(uint64_t state) { return (uint32_t)(state >> 32); }
-static uint32_t present_number(void) { return number_of(atomic_load_explicit(&handed_out, memory_order_acquire)); }
+static int is_over(uint64_t state) { return (uint32_t)state == NO_JOB; }
+static uint64_t look(void) { return atomic_load_explicit(&handed_out, memory_order_acquire); }
 
 /* --- checks ------------------------------------------------------------------------------------------------------------ */
 
@@ -162,11 +166,11 @@ static void wait_for_next(uint32_t number, int who) {
     const int64_t start = now_ns();
     do
         for (int looks = 0; looks < LOOKS; looks++) {
-            if (present_number() != number) return;
+            if (number_of(look()) != number) return;
             relax();
         }
-    while (now_ns() - start < (atomic_load_explicit(&running, memory_order_relaxed) ? SPIN_NS : IDLE_SPIN_NS));
-    while (present_number() == number) sleep_while(number, who);
+    while (now_ns() - start < (is_over(look()) ? IDLE_SPIN_NS : SPIN_NS));
+    while (number_of(look()) == number) sleep_while(number, who);
 }
 
 /* --- phases ------------------------------------------------------------------------------------------------------------ */
@@ -199,12 +203,11 @@ static void begin_phase(int index) {
     present = index;
     const int threads = atomic_load_explicit(&active, memory_order_relaxed);
     const int part = p->guided ? guided_chunk(p->n, p->chunk, threads) : 0;
-    const int start = cut(0, threads * part, p->n).last;
+    const int start = over ? NO_JOB : cut(0, threads * part, p->n).last;
     atomic_store_explicit(&unfinished, p->n, memory_order_relaxed);
     atomic_store_explicit(&units, p->n, memory_order_relaxed);
     atomic_store_explicit(&chunk, p->chunk, memory_order_relaxed);
     atomic_store_explicit(&share, part, memory_order_relaxed);
-    if (over) atomic_store_explicit(&running, 0, memory_order_relaxed);
     const int chunks = (p->n + p->chunk - 1) / p->chunk;
     atomic_store(&handed_out, (((before >> 32) + 1) << 32) | (uint32_t)start);
     if (chunks > 1) wake(HELPERS, chunks - 1);
@@ -221,7 +224,7 @@ static int take_share(const worker *me, int of, range *to) {
     check_before(me);
     return atomic_compare_exchange_strong_explicit(&own[of].phase, &latest, me->number, memory_order_acq_rel,
                                                    memory_order_relaxed) &&
-           to->first < to->last && present_number() == me->number;
+           to->first < to->last && number_of(look()) == me->number;
 }
 
 /* Hand the thread a chunk of the phase whose number it has: 1, or 0 when all of that phase is handed out. A phase is not over
@@ -229,7 +232,7 @@ static int take_share(const worker *me, int of, range *to) {
 static int next_chunk(const worker *me, range *to) {
     const int guided = atomic_load_explicit(&share, memory_order_relaxed) > 0;
     if (guided && take_share(me, me->thread, to)) return 1;
-    for (uint64_t state = atomic_load_explicit(&handed_out, memory_order_acquire);;) {
+    for (uint64_t state = look();;) {
         const int n = atomic_load_explicit(&units, memory_order_relaxed), next = (int)(uint32_t)state;
         const int least = atomic_load_explicit(&chunk, memory_order_relaxed);
         if (number_of(state) != me->number) return 0;
@@ -270,13 +273,14 @@ static void take_up(worker *me, const schedule *s) {
 /* Work on the present phase, and wait for the next one. */
 static void take_part(worker *me, int who) {
     range now;
-    me->number = present_number();
+    const uint64_t state = look();
+    me->number = number_of(state);
     me->threads = atomic_load_explicit(&active, memory_order_relaxed);
     if (next_chunk(me, &now)) {
         take_up(me, plan);
         const int finished = run_chunks(me, &plan->phases[present], now);
         if (atomic_fetch_sub_explicit(&unfinished, finished, memory_order_acq_rel) == finished) begin_phase(present + 1);
-    } else if (who == HELPERS || atomic_load_explicit(&running, memory_order_relaxed)) {
+    } else if (who == HELPERS || !is_over(state)) {
         wait_for_next(me->number, who);
     }
 }
@@ -307,7 +311,6 @@ int pool_start(int threads) {
     if (size && owner != getpid()) size = 0; /* after a fork */
     if (!size) {
         owner = getpid();
-        atomic_store(&running, 0);
         atomic_store(&sleepers[CALLER], 0);
         atomic_store(&sleepers[HELPERS], 0);
         size = 1;
@@ -349,9 +352,8 @@ void pool_run(const schedule *s) {
     } else {
         plan = s;
         atomic_store_explicit(&active, size, memory_order_relaxed);
-        atomic_store_explicit(&running, 1, memory_order_relaxed);
         begin_phase(0);
-        while (atomic_load_explicit(&running, memory_order_acquire)) take_part(&me, CALLER);
+        while (!is_over(look())) take_part(&me, CALLER);
         check(!atomic_load(&unfinished));
     }
     pthread_mutex_unlock(&one_caller);
