@@ -63,10 +63,10 @@ def _core(cpu: int) -> str:
 def _cpu_groups(proc: Path) -> Iterator[tuple[Path, Path]]:
     """The folders of the process's groups that may have a quota, in cgroup v1 and v2, each with its hierarchy's top.
 
-    A line of ``cgroup`` is ``4:cpu,cpuacct:/path``, in version 2 ``0::/path``; one of ``mountinfo`` has the root and the
-    mount point as its fourth and fifth words, and behind a dash the type, the source and the options.
+    A line of ``cgroup`` is ``4:cpu,cpuacct:/path``, in version 2 ``0::/path``; one of ``mountinfo`` has the root and
+    the mount point as its fourth and fifth words, and behind a dash the type, the source and the options.
     """
-    paths = {}
+    paths: dict[str, str] = {}
     for line in _lines(proc / "cgroup"):
         _, names, path = line.split(":", 2)
         paths |= {name: path for name in names.split(",") if name in ("", "cpu")}

@@ -209,22 +209,24 @@ static void begin_phase(int index) {
     atomic_store_explicit(&chunk, p->chunk, memory_order_relaxed);
     atomic_store_explicit(&share, part, memory_order_relaxed);
     const int chunks = (p->n + p->chunk - 1) / p->chunk;
-    atomic_store(&handed_out, (((before >> 32) + 1) << 32) | (uint32_t)start);
+    atomic_store(&handed_out, (uint64_t)(number_of(before) + 1) << 32 | (uint32_t)start);
     if (chunks > 1) wake(HELPERS, chunks - 1);
     if (chunks > 1 || over) wake(CALLER, 1);
 }
 
-/* The share of thread `of`, unless somebody has it already. A phase that still goes on after it was taken went on when its size
- * was read; one that is over had no share left for this thread. */
+/* The share of thread `of`, unless somebody has it already. Numbers only grow here: a thread that comes late takes no later
+ * phase's share, and the one who finds its number there tries again. A phase that still goes on after its share was taken went
+ * on when its size was read; one that is over had none left. */
 static int take_share(const worker *me, int of, range *to) {
     const int part = atomic_load_explicit(&share, memory_order_relaxed);
     uint32_t latest = atomic_load_explicit(&own[of].phase, memory_order_relaxed);
     *to = cut(of * part, part, atomic_load_explicit(&units, memory_order_relaxed));
-    if (latest == me->number) return 0;
-    check_before(me);
-    return atomic_compare_exchange_strong_explicit(&own[of].phase, &latest, me->number, memory_order_acq_rel,
-                                                   memory_order_relaxed) &&
-           to->first < to->last && number_of(look()) == me->number;
+    do {
+        if ((int32_t)(latest - me->number) >= 0) return 0;
+        check_before(me);
+    } while (!atomic_compare_exchange_weak_explicit(&own[of].phase, &latest, me->number, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    return to->first < to->last && number_of(look()) == me->number;
 }
 
 /* Hand the thread a chunk of the phase whose number it has: 1, or 0 when all of that phase is handed out. A phase is not over
@@ -311,6 +313,9 @@ int pool_start(int threads) {
     if (size && owner != getpid()) size = 0; /* after a fork */
     if (!size) {
         owner = getpid();
+        /* Perhaps there was a job when the process forked. */
+        atomic_store(&handed_out, (uint64_t)(number_of(look()) + 1) << 32 | NO_JOB);
+        atomic_store(&unfinished, 0);
         atomic_store(&sleepers[CALLER], 0);
         atomic_store(&sleepers[HELPERS], 0);
         size = 1;
