@@ -20,6 +20,7 @@ from gptcli.errors import InputError
 from gptcli.memory import peak_memory
 from gptcli.model.engine import Engine
 from gptcli.model.native import library
+from gptcli.threads import usable_processors
 
 CONTEXTS = (16, 256, 1000)
 PROMPTS = (32, 512)
@@ -110,9 +111,9 @@ def use_threads(count: int | None) -> None:
     Raises:
         InputError: there are not so many processors.
     """
-    processors = os.cpu_count() or 1
+    processors = usable_processors()
     if count is not None and count > processors:
-        raise InputError(f"--threads {count}: this machine has {processors} processors")
+        raise InputError(f"--threads {count}: more than the processors that this process may use ({processors})")
     if count is not None:
         os.environ["OMP_NUM_THREADS"] = str(count)
 

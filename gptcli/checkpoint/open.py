@@ -54,7 +54,9 @@ class Checkpoint:
     def model(self) -> "GPT":
         """The PyTorch GPT in eval mode on its device, for whoever wants to see inside."""
         from gptcli.checkpoint.load import choose_device, choose_dtype, load_gpt
+        from gptcli.threads import limit_torch_threads
 
+        limit_torch_threads()
         self._unused.clear()  # the weights are not kept twice while one will do
         with self._timed():
             place = choose_device(self.device) if self.group is None else self.group.device

@@ -25,14 +25,20 @@ _X86 = {
 # Newer than some compilers.
 _VNNI = {"avx2_vnni": (*_X86["avx2"], "-mavxvnni"), "avx512_vnni": (*_X86["avx512"], "-mavx512vnni")}
 _AMX = (*_X86["avx512"], "-mamx-tile", "-mamx-int8")
+# Plain C alone, with pool.c's assertions and the functions by which tests stop and delay its threads.
+_CHECKED = ("-O1", "-DGPTCLI_CHECK", "-DGPTCLI_PLAIN")
 
 
 class NoCompilerError(Exception):
     """There is no C compiler, or it refused."""
 
 
-def build(folder: Path = _FOLDER) -> Path:
+def build(folder: Path = _FOLDER, *, checked: bool = False) -> Path:
     """Compile the library into a folder.
+
+    Args:
+        folder: made where it is not there.
+        checked: for tests of the threads: it checks itself, and knows no instruction sets.
 
     Returns:
         The library's path.
@@ -50,15 +56,16 @@ def build(folder: Path = _FOLDER) -> Path:
         raise NoCompilerError("no C compiler was found (cc, gcc, clang or $CC)")
     library = folder / ("libgptcli.dylib" if sys.platform == "darwin" else "libgptcli.so")
     with tempfile.TemporaryDirectory() as work:
-        x86 = platform.machine() in ("x86_64", "AMD64")
+        x86 = platform.machine() in ("x86_64", "AMD64") and not checked
         copies = [("kernels.c", name, flags) for name, flags in _VNNI.items()]
         vnni = _if_known(compiler, Path(work), copies) if x86 else []
         known = ["-DGPTCLI_VNNI"] if vnni else []
         jobs = [(source, "", (*_AMX, *known)) for source in _AMX_SOURCES]
         amx = _if_known(compiler, Path(work), jobs) if x86 and sys.platform == "linux" else []
         known += ["-DGPTCLI_AMX"] if amx else []
+        known += _CHECKED if checked else ()
         objects = [*amx, *vnni, *(_compiled(compiler, Path(work), source, flags=known) for source in _SOURCES)]
-        objects.append(_compiled(compiler, Path(work), "kernels.c", "plain"))
+        objects.append(_compiled(compiler, Path(work), "kernels.c", "plain", known if checked else ()))
         if x86:
             objects += [_compiled(compiler, Path(work), "kernels.c", name, flags) for name, flags in _X86.items()]
         made = Path(work) / library.name

@@ -93,12 +93,11 @@ static void transpose_16x16(__m512i x[TILE_ROWS]) {
 }
 
 /* Activations as tiles, [m / 16][step][byte], and their scales, [m / 16][group][16]; zero where there is no activation. */
-static void pack_activations(worker *me, const linear *job, const int_gemm_format *format, int8_t *tiles, float *scale) {
+static void pack_tiles(worker *me, const linear *job, const int_gemm_format *format, range now, int8_t *tiles, float *scale) {
     const int columns = job->w->columns, all = k_steps(columns) * format->activation_bytes, groups = scale_groups(format, columns);
     const size_t line = line_bytes(format, columns);
     int8_t *lines = aligned(me->scratch); /* [TILE_ROWS][line] of [step][byte][64] */
-    tickets *counter = me->phase++;
-    for (int at, end; take(counter, round_up(job->m, TILE_ROWS) / TILE_ROWS, 1, &at, &end);) {
+    for (int at = now.first; at < now.last; at++) {
         for (int i = 0; i < TILE_ROWS; i++) {
             float *own = scale + (size_t)at * groups * TILE_ROWS + i;
             if (at * TILE_ROWS + i < job->m) {
@@ -178,13 +177,28 @@ static void epilogue_panels(worker *me, const linear *job, int first, int last, 
     }
 }
 
-/* The rows that a thread takes at a time: about two equal chunks a thread, as some may be slower for a while; at most CHUNK_ROWS. */
-static int chunk_rows(const worker *me, int rows) {
-    const int turns = 2 * me->threads, chunks = (rows + turns * CHUNK_ROWS - 1) / (turns * CHUNK_ROWS) * turns;
+/* The rows of a chunk: about two equal chunks a thread, as some may be slower for a while; at most CHUNK_ROWS. */
+static int chunk_rows(int threads, int rows) {
+    const int turns = 2 * threads, chunks = (rows + turns * CHUNK_ROWS - 1) / (turns * CHUNK_ROWS) * turns;
     return round_up((rows + chunks - 1) / chunks, PANEL_ROWS);
 }
 
-static void gemm_amx(worker *me, const linear *job) {
+/* The scales of the activations are behind their tiles. */
+static float *scales_of(const linear *job, const int_gemm_format *format, int8_t *tiles) {
+    const size_t blocks = (size_t)round_up(job->m, TILE_ROWS) / TILE_ROWS;
+    return (float *)(tiles + blocks * k_steps(job->w->columns) * format->activation_bytes * TILE_BYTES);
+}
+
+static void pack_activations(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    const int_gemm_format *format = formats[job->w->kind];
+    int8_t *tiles = aligned(job->packed);
+    (void)next;
+    pack_tiles(me, job, format, now, tiles, scales_of(job, format, tiles));
+}
+
+static void multiply(worker *me, const phase *p, range now, range next_chunk) {
+    const linear *job = &p->linear;
     const matrix *w = job->w;
     const int_gemm_format *format = formats[w->kind];
     const int all = k_steps(w->columns), blocks = round_up(job->m, TILE_ROWS) / TILE_ROWS, groups = scale_groups(format, w->columns);
@@ -192,38 +206,40 @@ static void gemm_amx(worker *me, const linear *job) {
     const size_t panel_step = (size_t)PANEL_TILES * format->weight_bytes * TILE_BYTES;
     const size_t panel_sums = (size_t)blocks * PANEL_TILES * TILE_SUMS, panel_weights = all * panel_step;
     int8_t *tiles = aligned(job->packed);
-    float *scale = (float *)(tiles + (size_t)blocks * all * step_bytes);
+    const float *scale = scales_of(job, format, tiles);
     float *line = me->scratch, *value = line + round_up(w->columns, TILE_COLUMNS), *sums = value + TILE_ROWS * CHUNK_ROWS;
     float *row_scales = sums + PANELS * panel_sums; /* [panel][group][PANEL_ROWS] */
     int8_t *weights = aligned(row_scales + (size_t)groups * CHUNK_ROWS);
-    pack_activations(me, job, format, tiles, scale);
-    meet();
-    tickets *counter = me->phase++;
+    const int first = now.first, last = now.last;
+    (void)next_chunk;
     configure();
-    for (int first, last; take(counter, w->rows, chunk_rows(me, w->rows), &first, &last);) {
-        const int panels = round_up(last - first, PANEL_ROWS) / PANEL_ROWS, calls = panels * format->passes;
-        const int lines = (format->activation_bytes * TILE_ROWS + calls - 1) / calls;
-        for (int panel = 0; panel < panels; panel++) {
-            const int row = first + panel * PANEL_ROWS;
-            pack_weights(me, w, format, row, last - row < PANEL_ROWS ? last - row : PANEL_ROWS, weights + panel * panel_weights,
-                         row_scales + (size_t)panel * groups * PANEL_ROWS, line);
-        }
-        /* The activations of a scale group stay in L1 while they are multiplied with all panels, whose weights stay in L2. */
-        for (int group = 0; group < groups; group++)
-            for (int at = 0; at < blocks; at++) {
-                const int k = group * format->group_steps, steps = all - k < format->group_steps ? all - k : format->group_steps;
-                const int8_t *x = tiles + ((size_t)at * all + k) * step_bytes;
-                const int8_t *next = at + 1 < blocks ? x + all * step_bytes : tiles + (k + format->group_steps) * step_bytes;
-                for (int panel = 0; panel < panels; panel++)
-                    format->microkernel(weights + panel * panel_weights + k * panel_step, x, steps,
-                                        scale + ((size_t)at * groups + group) * TILE_ROWS,
-                                        row_scales + ((size_t)panel * groups + group) * PANEL_ROWS, group > 0,
-                                        sums + panel * panel_sums + (size_t)at * PANEL_TILES * TILE_SUMS,
-                                        (prefetch_lines){next + (size_t)panel * format->passes * steps * lines * 64, lines});
-            }
-        epilogue_panels(me, job, first, last, sums, panel_sums, value);
+    const int panels = round_up(last - first, PANEL_ROWS) / PANEL_ROWS, calls = panels * format->passes;
+    const int lines = (format->activation_bytes * TILE_ROWS + calls - 1) / calls;
+    for (int panel = 0; panel < panels; panel++) {
+        const int row = first + panel * PANEL_ROWS;
+        pack_weights(me, w, format, row, last - row < PANEL_ROWS ? last - row : PANEL_ROWS, weights + panel * panel_weights,
+                     row_scales + (size_t)panel * groups * PANEL_ROWS, line);
     }
+    /* The activations of a scale group stay in L1 while they are multiplied with all panels, whose weights stay in L2. */
+    for (int group = 0; group < groups; group++)
+        for (int at = 0; at < blocks; at++) {
+            const int k = group * format->group_steps, steps = all - k < format->group_steps ? all - k : format->group_steps;
+            const int8_t *x = tiles + ((size_t)at * all + k) * step_bytes;
+            const int8_t *next = at + 1 < blocks ? x + all * step_bytes : tiles + (k + format->group_steps) * step_bytes;
+            for (int panel = 0; panel < panels; panel++)
+                format->microkernel(weights + panel * panel_weights + k * panel_step, x, steps,
+                                    scale + ((size_t)at * groups + group) * TILE_ROWS,
+                                    row_scales + ((size_t)panel * groups + group) * PANEL_ROWS, group > 0,
+                                    sums + panel * panel_sums + (size_t)at * PANEL_TILES * TILE_SUMS,
+                                    (prefetch_lines){next + (size_t)panel * format->passes * steps * lines * 64, lines});
+        }
+    epilogue_panels(me, job, first, last, sums, panel_sums, value);
     _tile_release();
+}
+
+static void gemm_amx(schedule *all, const linear *job) {
+    add_phase(all, pack_activations, round_up(job->m, TILE_ROWS) / TILE_ROWS, 1, 0)->linear = *job;
+    add_phase(all, multiply, job->w->rows, chunk_rows(all->threads, job->w->rows), 0)->linear = *job;
 }
 
 /* --- detection ---------------------------------------------------------------------------------------------------------- */

@@ -76,11 +76,16 @@ static void attend_prefill(worker *me, const attention *job, int head) {
     }
 }
 
-void attention_run(worker *me, const attention *job) {
-    tickets *counter = me->phase++;
-    for (int head, end; take(counter, job->heads, 1, &head, &end);) {
+static void attention_heads(worker *me, const phase *p, range now, range next) {
+    const attention *job = &p->attention;
+    (void)next;
+    for (int head = now.first; head < now.last; head++) {
         append_kv(job, head);
         if (job->prefill && job->m > GEMV_MAX) attend_prefill(me, job, head);
         else attend_each(me, job, head);
     }
+}
+
+void add_attention(schedule *all, const attention *job) {
+    add_phase(all, attention_heads, job->heads, 1, 0)->attention = *job;
 }

@@ -17,9 +17,12 @@ typedef struct {
     block *blocks;
     float *space; /* of the latest shapes */
     size_t space_floats;
-    tickets *counters;
-    int counter_count;
+    phase *phases; /* of the latest call */
+    int phase_count; /* room for those of the longest */
 } gpt;
+
+/* The most phases of a block, and of all else: embedding, the last norm, the logits. */
+enum { BLOCK_PHASES = 4 * LINEAR_PHASES + 3, OTHER_PHASES = LINEAR_PHASES + 2 };
 
 /* What Python may fill; the numbers are part of the interface (engine.py has the same). */
 enum { EMBEDDING, UNEMBEDDING, QKV, ATTENTION, UP, DOWN };
@@ -36,12 +39,12 @@ void *gptcli_new(const gptcli_shape *shape, int threads, int level) {
     g->epsilon = shape->layer_norm_epsilon, g->scale = shape->attention_scale;
     g->threads = pool_start(threads);
     g->k = kernels_for(level);
-    g->counter_count = 16 * g->layers + 16;
+    g->phase_count = BLOCK_PHASES * g->layers + OTHER_PHASES;
     g->blocks = calloc((size_t)g->layers + 1, sizeof *g->blocks);
-    g->counters = calloc((size_t)g->counter_count, sizeof *g->counters);
-    if (g->blocks && g->counters) return g;
+    g->phases = calloc((size_t)g->phase_count, sizeof *g->phases);
+    if (g->blocks && g->phases) return g;
     free(g->blocks);
-    free(g->counters);
+    free(g->phases);
     free(g);
     return NULL;
 }
@@ -123,7 +126,7 @@ void gptcli_free(void *engine) {
     matrix_free(&g->unembedding);
     huge_free(g->space);
     free(g->blocks);
-    free(g->counters);
+    free(g->phases);
     free(g);
 }
 
@@ -137,72 +140,88 @@ typedef struct {
     float *cache, *logits;
     float *x, *normed, *wide, *packed; /* [m, C], [m, C], [m, max(3C, hidden)], see linear.c */
     float *scratch;
-    size_t scratch_floats;
+    size_t scratch_floats, normed_at; /* normed_at: where in it a thread's own normed activations are */
 } call;
 
-/* Norm the streams that a linear layer reads. Few: every thread does them all for itself, which saves a meeting. */
-static const float *normed(worker *me, const call *c, const float *x, const int *of, int m, const float *w, const float *b) {
-    const gpt *g = c->g;
-    const int own = m <= GEMV_MAX;
-    float *out = own ? me->scratch + linear_scratch(g->k, m, g->width) : c->normed;
-    tickets *counter = me->phase++;
-    for (int first = 0, last = m; own || take(counter, m, 4, &first, &last);) {
-        for (int i = first; i < last; i++)
-            g->k->layer_norm(x + (size_t)(of ? of[i] : i) * g->width, w, b, g->epsilon, g->width, out + (size_t)i * g->width);
-        if (own) return out;
+void norm_rows(const kernels *k, const normalization *job, int first, int last, float *out) {
+    for (int i = first; i < last; i++)
+        k->layer_norm(job->x + (size_t)(job->rows ? job->rows[i] : i) * job->width, job->weight, job->bias, job->epsilon,
+                      job->width, out + (size_t)i * job->width);
+}
+
+static void norm_chunk(worker *me, const phase *p, range now, range next) {
+    (void)next;
+    norm_rows(me->k, &p->norm, now.first, now.last, p->norm.out);
+}
+
+/* A linear layer of the normed residual stream, or of those rows of it. Few: every thread norms them all for itself, which saves a
+ * phase. */
+static void add_normed(schedule *all, const call *c, const int *rows, const float *weight, const float *bias, linear job) {
+    const normalization norm = {.x = c->x, .weight = weight, .bias = bias, .rows = rows, .out = c->normed,
+                             .epsilon = c->g->epsilon, .width = c->g->width};
+    if (job.m > GEMV_MAX) {
+        add_phase(all, norm_chunk, job.m, 4, 0)->norm = norm;
+        job.x = c->normed;
+    } else {
+        job.norm = norm;
+        job.normed_at = c->normed_at;
     }
-    meet();
-    return out;
+    add_linear(all, &job);
 }
 
-static void embed(worker *me, const call *c) {
+static void embed(worker *me, const phase *p, range now, range next) {
+    const call *c = p->other;
     const gpt *g = c->g;
-    tickets *counter = me->phase++;
-    for (int first, last; take(counter, c->m, 4, &first, &last);)
-        for (int m = first; m < last; m++) {
-            float *x = c->x + (size_t)m * g->width;
-            const float *position = g->position + (size_t)c->positions[m] * g->width;
-            g->k->dequantize_row(&g->embedding, c->ids[m], 0, g->width, x);
-            for (int i = 0; i < g->width; i++) x[i] += position[i];
-        }
-    meet();
+    (void)next;
+    for (int m = now.first; m < now.last; m++) {
+        float *x = c->x + (size_t)m * g->width;
+        const float *position = g->position + (size_t)c->positions[m] * g->width;
+        me->k->dequantize_row(&g->embedding, c->ids[m], 0, g->width, x);
+        for (int i = 0; i < g->width; i++) x[i] += position[i];
+    }
 }
 
-static void one_block(worker *me, const call *c, int layer) {
+static linear layer_of(const call *c, const matrix *w, const float *bias, const float *x, float *y, int epilogue,
+                       const matrix *next) {
+    return (linear){.w = w, .bias = bias, .x = x, .y = y, .stride = (size_t)w->rows, .packed = c->packed, .m = c->m,
+                    .prefill = c->prefill, .epilogue = epilogue, .activation = c->g->activation, .next = next};
+}
+
+static void add_block(schedule *all, const call *c, int layer) {
     const gpt *g = c->g;
     const block *b = &g->blocks[layer];
-    const int C = g->width, m = c->m;
     float *cache = c->cache + 2 * (size_t)layer * c->layer_floats, *mixed = c->normed;
-    const float *read = normed(me, c, c->x, NULL, m, b->ln_1, b->ln_1_bias);
-    linear_run(me, &(linear){&b->qkv, b->qkv_bias, read, c->wide, 3 * (size_t)C, c->packed, m, c->prefill, STORE, 0,
-                          &b->attention});
-    meet();
-    attention_run(me, &(attention){c->wide, mixed, cache, cache + c->layer_floats, c->rows, c->positions, m, g->heads,
-                                   C / g->heads, c->capacity, c->prefill, g->scale});
-    meet();
-    linear_run(me, &(linear){&b->attention, b->attention_bias, mixed, c->x, (size_t)C, c->packed, m, c->prefill, ADD, 0,
-                          &b->up});
-    meet();
-    read = normed(me, c, c->x, NULL, m, b->ln_2, b->ln_2_bias);
-    linear_run(me, &(linear){&b->up, b->up_bias, read, c->wide, (size_t)g->hidden, c->packed, m, c->prefill,
-                          ACTIVATE, g->activation, &b->down});
-    meet();
-    linear_run(me, &(linear){&b->down, b->down_bias, c->wide, c->x, (size_t)C, c->packed, m, c->prefill, ADD, 0,
-                          layer + 1 < g->layers ? &b[1].qkv : output_of(g)});
-    meet();
+    const matrix *after = layer + 1 < g->layers ? &b[1].qkv : output_of(g);
+    const linear qkv = layer_of(c, &b->qkv, b->qkv_bias, NULL, c->wide, STORE, &b->attention);
+    const linear project = layer_of(c, &b->attention, b->attention_bias, mixed, c->x, ADD, &b->up);
+    const linear up = layer_of(c, &b->up, b->up_bias, NULL, c->wide, ACTIVATE, &b->down);
+    const linear down = layer_of(c, &b->down, b->down_bias, c->wide, c->x, ADD, after);
+    add_normed(all, c, NULL, b->ln_1, b->ln_1_bias, qkv);
+    add_attention(all, &(attention){.qkv = c->wide, .out = mixed, .keys = cache, .values = cache + c->layer_floats,
+                                    .rows = c->rows, .positions = c->positions, .m = c->m, .heads = g->heads,
+                                    .head_size = g->width / g->heads, .capacity = c->capacity, .prefill = c->prefill,
+                                    .scale = g->scale});
+    add_linear(all, &project);
+    add_normed(all, c, NULL, b->ln_2, b->ln_2_bias, up);
+    add_linear(all, &down);
 }
 
-static void read_tokens(void *context, int thread, int threads) {
-    const call *c = context;
+static void add_logits(schedule *all, const call *c) {
+    const gpt *g = c->g;
+    linear output = layer_of(c, output_of(g), g->unembedding_bias, NULL, c->logits, STORE, &g->blocks->qkv);
+    output.m = c->wanted_count;
+    add_normed(all, c, c->wanted, g->ln_f, g->ln_f_bias, output);
+}
+
+/* Everything that a call does, in order. */
+static void read_tokens(const call *c) {
     gpt *g = c->g;
-    worker me = {g->k, g->counters, c->scratch + (size_t)thread * c->scratch_floats, thread, threads};
-    if (c->first == 0) embed(&me, c);
-    for (int layer = c->first; layer < c->last && layer < g->layers; layer++) one_block(&me, c, layer);
-    if (c->last <= g->layers || !c->wanted_count) return;
-    const float *last = normed(&me, c, c->x, c->wanted, c->wanted_count, g->ln_f, g->ln_f_bias);
-    const matrix *out = output_of(g);
-    linear_run(&me, &(linear){out, g->unembedding_bias, last, c->logits, (size_t)g->vocabulary, c->packed,
-                              c->wanted_count, c->prefill, STORE, 0, &g->blocks->qkv});
+    schedule all = {.k = g->k, .scratch = c->scratch, .scratch_floats = c->scratch_floats, .threads = g->threads,
+                    .phases = g->phases, .room = g->phase_count};
+    if (c->first == 0) add_phase(&all, embed, c->m, 4, 0)->other = (void *)c;
+    for (int layer = c->first; layer < c->last && layer < g->layers; layer++) add_block(&all, c, layer);
+    if (c->last > g->layers && c->wanted_count) add_logits(&all, c);
+    pool_run(&all);
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -216,6 +235,7 @@ static int lay_out(call *c) {
     /* The last norm and the unembedding may be of few tokens where the layers are of many: room for both ways. */
     const size_t linear = larger(linear_scratch(g->k, c->m, (int)widest), linear_scratch(g->k, GEMV_MAX, (int)widest));
     const size_t own = linear + GEMV_MAX * C, shared = lined(m * (2 * C + widest) + packed);
+    c->normed_at = linear;
     c->scratch_floats = lined(larger(own, attention_scratch(c->capacity, g->width / g->heads)) + OVERREAD);
     const size_t needed = shared + c->scratch_floats * (size_t)g->threads;
     if (needed > g->space_floats) {
@@ -245,7 +265,6 @@ int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int 
               .capacity = capacity, .prefill = prefill, .first = first, .last = last,
               .layer_floats = (size_t)batch * g->width * capacity, .cache = cache, .logits = logits};
     if (lay_out(&c)) return -1;
-    memset(g->counters, 0, (size_t)g->counter_count * sizeof *g->counters);
-    pool_run(read_tokens, &c);
+    read_tokens(&c);
     return 0;
 }

@@ -38,26 +38,36 @@ void linear_epilogue(const worker *me, const linear *job, const float *sums, siz
         me->k->epilogue(sums + m * stride, bias, last - first, job->epilogue, job->activation, job->y + m * job->stride + first);
 }
 
-/* The activations quantized, and split where gemv wants them split. Few activations: every thread quantizes them all for itself,
- * which saves a barrier. */
-static activations quantized(worker *me, const linear *job, int for_gemv) {
+/* The activations of an INT8 or INT4 matrix as int16, still to be computed. Where they are: up to GEMV_MAX of them in each thread's
+ * scratch, more in the memory that all threads share. */
+static activations place_quantized(const worker *me, const linear *job, const float *x) {
     const int own = job->m <= GEMV_MAX, columns = job->w->columns;
-    float *scratch = own ? me->scratch + GEMV_MAX * GEMV_ROWS : job->packed;
+    float *memory = own ? me->scratch + GEMV_MAX * GEMV_ROWS : job->packed;
     const size_t q = (size_t)job->m * (size_t)(padded_columns(columns) / 2);
     const size_t correction = (size_t)job->m * (size_t)correction_count(columns);
-    const activations all = {.x = job->x, .q = (int16_t *)scratch, .correction = (int32_t *)(scratch + q),
-                             .scale = scratch + q + correction};
-    tickets *counter = me->phase++;
-    for (int m = 0, last = job->m; own || take(counter, job->m, 1, &m, &last);) {
-        for (; m < last; m++) {
-            const activations one = activations_from(all, m, columns);
-            me->k->quantize_activations(one.x, columns, one.q, one.scale);
-            if (for_gemv && me->k->split_activations) me->k->split_activations(job->w->kind, columns, one.q, one.correction);
-        }
-        if (own) return all;
+    return (activations){.x = x, .q = (int16_t *)memory, .correction = (int32_t *)(memory + q), .scale = memory + q + correction};
+}
+
+/* Quantize activations first..last, and split them where gemv wants them split. */
+static void quantize(const worker *me, const linear *job, activations all, int first, int last, int for_gemv) {
+    const int columns = job->w->columns;
+    for (int m = first; m < last; m++) {
+        const activations one = activations_from(all, m, columns);
+        me->k->quantize_activations(one.x, columns, one.q, one.scale);
+        if (for_gemv && me->k->split_activations) me->k->split_activations(job->w->kind, columns, one.q, one.correction);
     }
-    meet();
-    return all;
+}
+
+static void quantize_for_gemm(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    (void)next;
+    quantize(me, job, place_quantized(me, job, job->x), now.first, now.last, 0);
+}
+
+static void quantize_for_gemv(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    (void)next;
+    quantize(me, job, place_quantized(me, job, job->x), now.first, now.last, 1);
 }
 
 /* The memory of the first rows of first..last. */
@@ -82,24 +92,29 @@ static void gemv_rows(worker *me, const linear *job, activations all, int first,
     }
 }
 
-static void linear_gemv(worker *me, const linear *job) {
-    const matrix *w = job->w;
-    activations all = {.x = job->x};
-    if (w->kind >= INT8) all = quantized(me, job, 1);
-    tickets *counter = me->phase++;
-    int first, last, next, end;
-    const int shared_from = own_chunk(me->thread, w->rows, MIN_ROWS, &first, &last);
-    for (int more = 1; more; first = shared_from + next, last = shared_from + end) {
-        prefetch_range after = rows_range(w, last, last);
-        more = take_fewer(counter, w->rows - shared_from, MIN_ROWS, &next, &end);
-        if (more) {
-            after = rows_range(w, shared_from + next, shared_from + end);
-        } else if (job->next) {
-            own_chunk(me->thread, job->next->rows, MIN_ROWS, &next, &end);
-            after = rows_range(job->next, next, end);
-        }
-        gemv_rows(me, job, all, first, last, after);
+/* The activations of a gemv. Few: every thread norms and quantizes them all for itself, with its first chunk, which saves a phase or
+ * two. */
+static activations gemv_activations(worker *me, const linear *job) {
+    const int integer = job->w->kind >= INT8;
+    float *normed = me->scratch + job->normed_at;
+    const float *x = job->x ? job->x : normed;
+    const activations all = integer ? place_quantized(me, job, x) : (activations){.x = x};
+    if (!me->fresh) return all;
+    if (!job->x) norm_rows(me->k, &job->norm, 0, job->m, normed);
+    if (integer && job->m <= GEMV_MAX) quantize(me, job, all, 0, job->m, 1);
+    return all;
+}
+
+static void linear_gemv(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    prefetch_range after = rows_range(job->w, now.last, now.last);
+    if (next.first < next.last) {
+        after = rows_range(job->w, next.first, next.last);
+    } else if (job->next) {
+        const range share = own_share(me, job->next->rows, MIN_ROWS);
+        after = rows_range(job->next, share.first, share.last);
     }
+    gemv_rows(me, job, gemv_activations(me, job), now.first, now.last, after);
 }
 
 void pack_panel(const float *from, size_t stride, int n, int count, float factor, float *to, int width) {
@@ -110,10 +125,11 @@ void pack_panel(const float *from, size_t stride, int n, int count, float factor
 }
 
 /* Pack the activations: blocks of KC columns, in each of them panels of mr activations, [column][mr]. */
-static void pack_activations(worker *me, const linear *job) {
-    const int mr = me->k->mr, columns = job->w->columns, panels = round_up(job->m, mr) / mr;
-    tickets *counter = me->phase++;
-    for (int panel, end; take(counter, panels, 1, &panel, &end);)
+static void pack_activations(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    const int mr = me->k->mr, columns = job->w->columns, panels = p->n;
+    (void)next;
+    for (int panel = now.first; panel < now.last; panel++)
         for (int block = 0; block < columns; block += KC) {
             const int kc = columns - block < KC ? columns - block : KC, m = panel * mr;
             float *to = job->packed + (size_t)block * panels * mr + (size_t)panel * kc * mr;
@@ -132,53 +148,59 @@ static void pack_weights(worker *me, const linear *job, int first, int n, int bl
     }
 }
 
-static void linear_gemm(worker *me, const linear *job) {
-    const int nr = me->k->nr, mr = me->k->mr, rows = job->w->rows, columns = job->w->columns;
+static void linear_gemm(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    const int nr = me->k->nr, mr = me->k->mr, columns = job->w->columns, first = now.first, last = now.last;
     const int panels = round_up(job->m, mr) / mr;
-    pack_activations(me, job);
-    meet();
-    tickets *counter = me->phase++;
-    for (int first, last; take(counter, rows, nr, &first, &last);) {
-        for (int block = 0; block < columns; block += KC) {
-            const int kc = columns - block < KC ? columns - block : KC;
-            pack_weights(me, job, first, last - first, block, kc, me->scratch);
-            for (int panel = 0; panel < panels; panel++) {
-                const int m = panel * mr, count = job->m - m < mr ? job->m - m : mr;
-                const float *left = job->packed + (size_t)block * panels * mr + (size_t)panel * kc * mr;
-                me->k->microkernel(kc, left, me->scratch, nr, job->y + m * job->stride + first, job->stride, count,
-                                   last - first, block > 0 || job->epilogue == ADD);
-            }
+    (void)next;
+    for (int block = 0; block < columns; block += KC) {
+        const int kc = columns - block < KC ? columns - block : KC;
+        pack_weights(me, job, first, last - first, block, kc, me->scratch);
+        for (int panel = 0; panel < panels; panel++) {
+            const int m = panel * mr, count = job->m - m < mr ? job->m - m : mr;
+            const float *left = job->packed + (size_t)block * panels * mr + (size_t)panel * kc * mr;
+            me->k->microkernel(kc, left, me->scratch, nr, job->y + m * job->stride + first, job->stride, count, last - first,
+                               block > 0 || job->epilogue == ADD);
         }
-        linear rest = *job;
-        if (job->epilogue == ADD) rest.epilogue = STORE; /* the sums are in y already: only the bias is left */
-        linear_epilogue(me, &rest, job->y + first, job->stride, first, last);
     }
+    linear rest = *job;
+    if (job->epilogue == ADD) rest.epilogue = STORE; /* the sums are in y already: only the bias is left */
+    linear_epilogue(me, &rest, job->y + first, job->stride, first, last);
 }
 
 /* INT8 and INT4 matrices times quantized activations. There are at least mr of these: the last block starts early and computes some
  * of them again. */
-static void linear_int_gemm(worker *me, const linear *job) {
-    const int nr = me->k->nr, mr = me->k->mr, rows = job->w->rows, columns = job->w->columns;
-    const activations all = quantized(me, job, 0);
+static void linear_int_gemm(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    const int nr = me->k->nr, mr = me->k->mr, columns = job->w->columns, first = now.first, last = now.last;
+    const activations all = place_quantized(me, job, job->x);
     float *sums = me->scratch, *packed = sums + MR_MAX * NR_MAX;
-    tickets *counter = me->phase++;
-    for (int first, last; take(counter, rows, nr, &first, &last);) {
-        me->k->int_gemm_pack(job->w, first, last - first, packed);
-        for (int m = 0; m < job->m; m += mr) {
-            const int from = m + mr <= job->m ? m : job->m - mr;
-            const activations block = activations_from(all, from, columns);
-            me->k->int_microkernel(job->w, packed, block.q, block.scale, sums);
-            linear part = *job;
-            part.m = from + mr - m;
-            part.y += (size_t)m * job->stride;
-            linear_epilogue(me, &part, sums + (m - from) * nr, nr, first, last);
-        }
+    (void)next;
+    me->k->int_gemm_pack(job->w, first, last - first, packed);
+    for (int m = 0; m < job->m; m += mr) {
+        const int from = m + mr <= job->m ? m : job->m - mr;
+        const activations block = activations_from(all, from, columns);
+        me->k->int_microkernel(job->w, packed, block.q, block.scale, sums);
+        linear part = *job;
+        part.m = from + mr - m;
+        part.y += (size_t)m * job->stride;
+        linear_epilogue(me, &part, sums + (m - from) * nr, nr, first, last);
     }
 }
 
-void linear_run(worker *me, const linear *job) {
-    if (!job->prefill || job->m <= me->k->gemv_limit[job->w->kind]) linear_gemv(me, job);
-    else if (me->k->gemm) me->k->gemm(me, job);
-    else if (me->k->int_microkernel && job->w->kind >= INT8) linear_int_gemm(me, job);
-    else linear_gemm(me, job);
+void add_linear(schedule *all, const linear *job) {
+    const kernels *k = all->k;
+    const int rows = job->w->rows, integer = job->w->kind >= INT8, panels = round_up(job->m, k->mr) / k->mr;
+    if (!job->prefill || job->m <= k->gemv_limit[job->w->kind]) {
+        if (integer && job->m > GEMV_MAX) add_phase(all, quantize_for_gemv, job->m, 1, 0)->linear = *job;
+        add_phase(all, linear_gemv, rows, MIN_ROWS, 1)->linear = *job;
+    } else if (k->gemm) {
+        k->gemm(all, job);
+    } else if (k->int_microkernel && integer) {
+        add_phase(all, quantize_for_gemm, job->m, 1, 0)->linear = *job;
+        add_phase(all, linear_int_gemm, rows, k->nr, 0)->linear = *job;
+    } else {
+        add_phase(all, pack_activations, panels, 1, 0)->linear = *job;
+        add_phase(all, linear_gemm, rows, k->nr, 0)->linear = *job;
+    }
 }

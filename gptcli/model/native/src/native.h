@@ -78,6 +78,7 @@ enum { READ_PLAIN, READ_PREFETCH, READ_QUARTERS, READ_MODES };
 
 typedef struct worker worker;
 typedef struct linear linear;
+typedef struct schedule schedule;
 
 /* The kernels, compiled once for each instruction set (kernels.c). Entries that are NULL do not exist for an instruction set. */
 typedef struct {
@@ -121,8 +122,9 @@ typedef struct {
     /* The sum of n numbers (whole quarters of vectors), for the time that reading them takes. */
     float (*sum)(const float *x, size_t n, int mode);
 
-    /* A prompt's product, and the sizes of its packed activations and of its scratch, in floats. NULL: those of linear.c. */
-    void (*gemm)(worker *me, const linear *job);
+    /* The phases of a prompt's product, and the sizes of its packed activations and of its scratch, in floats. NULL: those of
+     * linear.c. */
+    void (*gemm)(schedule *all, const linear *job);
     size_t (*gemm_packed_floats)(int m, int columns), (*gemm_scratch_floats)(int m, int columns);
 } kernels;
 
@@ -144,41 +146,43 @@ extern const kernels kernels_avx2_vnni, kernels_avx512_vnni;
 /* amx.c, where the compiler knows it; NULL where the machine has no AMX. */
 const kernels *kernels_amx(void);
 
-/* pool.c: threads that stay. `work` runs once in every thread; inside it, `meet` waits for all of them. */
-typedef void (*job)(void *context, int thread, int threads);
-int pool_start(int threads);
-void pool_run(job work, void *context);
-void meet(void);
-/* Chunks of 0..n handed out to whoever comes first: 1 and a range, or 0 when there is nothing left. The counter must be
- * 0 at the start. */
-typedef struct { int next; } tickets;
-int take(tickets *counter, int n, int chunk, int *first, int *last);
-/* The same with large chunks first and ever smaller ones, down to `least`: memory is read in long stretches, and yet all are
- * ready at about one time (guided self-scheduling, Polychronopoulos and Kuck 1987). */
-int take_fewer(tickets *counter, int n, int least, int *first, int *last);
-/* A thread's own chunk, to begin with; what take_fewer hands out lies behind those of all threads, from where this returns. */
-int own_chunk(int thread, int n, int least, int *first, int *last);
+/* pool.c: threads that stay, and work that is handed out to them in chunks. */
+typedef struct { int first, last; } range; /* from `first` to before `last` */
 
-/* What one thread knows while a step runs: every thread goes through the same phases in the same order. */
+/* What one thread knows while it works on a phase. */
 struct worker {
     const kernels *k;
-    tickets *phase; /* the next unused counter */
-    float *scratch; /* this thread's own, of the size that scratch_floats says */
+    float *scratch; /* this thread's own, of the schedule's scratch_floats */
     int thread, threads;
+    int fresh;       /* 1 with the thread's first chunk of a phase: what it made in its scratch before is another phase's */
+    uint32_t number; /* pool.c's: of the phase */
 };
 
-/* linear.c: y = epilogue(x w^T + bias) for m activations, divided among the threads; y is complete after `meet`. */
+/* engine.c: layer normalization of m rows of x, or of those `rows`: out [m, width]. */
+typedef struct {
+    const float *x, *weight, *bias;
+    const int *rows; /* [m] or NULL */
+    float *out;
+    float epsilon;
+    int width;
+} normalization;
+void norm_rows(const kernels *k, const normalization *job, int first, int last, float *out);
+
+/* linear.c: y = epilogue(x w^T + bias) for m activations. */
 struct linear {
     const matrix *w;
     const float *bias; /* [rows] or NULL */
-    const float *x;    /* [m, columns] */
+    const float *x;    /* [m, columns]; NULL: each thread computes it from `norm`, up to GEMV_MAX rows, in its own scratch */
+    normalization norm;
+    size_t normed_at;  /* where in the scratch, behind what linear_scratch says */
     float *y;          /* [m, stride] */
     size_t stride;
     float *packed; /* packed_floats(m, columns) of shared scratch; used where there are more than GEMV_MAX activations */
     int m, prefill, epilogue, activation; /* prefill: of a prompt; otherwise each activation is a step of its own */
     const matrix *next; /* what the same threads read afterwards, or NULL */
 };
-void linear_run(worker *me, const linear *job);
+enum { LINEAR_PHASES = 2 }; /* that add_linear adds at most */
+void add_linear(schedule *all, const linear *job);
 size_t packed_floats(const kernels *k, int m, int columns);
 size_t linear_scratch(const kernels *k, int m, int columns);
 /* The epilogue of columns first..last of y, whose sums are [m, stride]. */
@@ -195,8 +199,39 @@ typedef struct {
     int m, heads, head_size, capacity, prefill; /* prefill: one row, at consecutive positions */
     float scale;
 } attention;
-void attention_run(worker *me, const attention *job);
+void add_attention(schedule *all, const attention *job);
 size_t attention_scratch(int capacity, int size);
+
+/* One matrix product, one layer's attention, ...: n units of work in any order. A phase begins when the one before it is finished. */
+typedef struct phase phase;
+typedef void (*phase_work)(worker *me, const phase *p, range now, range next); /* a chunk; `next`: the thread's next one, if known */
+struct phase {
+    phase_work run;
+    int n, chunk; /* units of work, and how many are handed out at a time */
+    int guided;   /* each thread begins with a share of its own; then chunks get smaller, down to `chunk` */
+    union {
+        linear linear;
+        attention attention;
+        normalization norm;
+        void *other;
+    };
+};
+
+/* Phases, one after another. The memory is the caller's. */
+struct schedule {
+    const kernels *k;
+    float *scratch; /* [threads, scratch_floats], or NULL */
+    size_t scratch_floats;
+    int threads, count, room; /* threads of the pool; phases, and how many there may be */
+    phase *phases;
+};
+phase *add_phase(schedule *all, phase_work run, int n, int chunk, int guided);
+int pool_start(int threads);
+int pool_threads(void);
+void pool_run(const schedule *s);
+void run_phase(phase *one);
+/* The share of n units that the thread begins with in a guided phase. */
+range own_share(const worker *me, int n, int least);
 
 /* store.c: memory, whether all numbers are finite, and matrices from a checkpoint's numbers. */
 void *huge_alloc(size_t bytes);

@@ -14,14 +14,13 @@ typedef struct {
     int n;
     float largest;
     double sums[PARTS]; /* added up in one order, however many threads made them */
-    tickets counter;
 } exponentials;
 
-static void sum_parts(void *context, int thread, int threads) {
-    (void)thread, (void)threads;
-    exponentials *e = context;
+static void sum_parts(worker *me, const phase *p, range now, range next) {
+    (void)me, (void)next;
+    exponentials *e = p->other;
     const int each = (e->n + PARTS - 1) / PARTS;
-    for (int part, end; take(&e->counter, PARTS, 1, &part, &end);) {
+    for (int part = now.first; part < now.last; part++) {
         const int first = part * each, count = e->n - first < each ? e->n - first : each;
         e->sums[part] = count > 0 ? e->k->exp_sum(e->logits + first, count, e->largest) : 0.0;
     }
@@ -34,7 +33,7 @@ int gptcli_shortlist(const float *logits, int n, int k, int *indices, float *val
     if (with->top_k(logits, n, k, indices, values) || isinf(values[0])) return -1;
     if (!log_sum) return 0;
     exponentials e = {.k = with, .logits = logits, .n = n, .largest = values[0]};
-    pool_run(sum_parts, &e);
+    run_phase(&(phase){.run = sum_parts, .n = PARTS, .chunk = 1, .other = &e});
     double sum = 0;
     for (int part = 0; part < PARTS; part++) sum += e.sums[part];
     *log_sum = (double)values[0] + log(sum);

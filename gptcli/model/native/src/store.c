@@ -33,16 +33,14 @@ void huge_free(void *data) { free(data); }
 typedef struct {
     const kernels *k;
     const float *data;
-    int megabytes, mode;
-    tickets counter;
+    int mode;
 } reading;
 
-static void read_all(void *context, int thread, int threads) {
-    (void)thread, (void)threads;
-    reading *r = context;
+static void read_chunk(worker *me, const phase *p, range now, range next) {
+    const reading *r = p->other;
     const size_t megabyte = (1 << 20) / sizeof *r->data;
-    for (int first, last; take_fewer(&r->counter, r->megabytes, 1, &first, &last);)
-        r->k->sum(r->data + first * megabyte, (last - first) * megabyte, r->mode);
+    (void)me, (void)next;
+    r->k->sum(r->data + now.first * megabyte, (now.last - now.first) * megabyte, r->mode);
 }
 
 double memory_bandwidth(const kernels *k, int megabytes, int times) {
@@ -52,10 +50,10 @@ double memory_bandwidth(const kernels *k, int megabytes, int times) {
     if (!data) return 0;
     memset(data, 1, bytes);
     for (int i = 0; i < times; i++) {
-        reading r = {k, data, megabytes, i % READ_MODES, {0}};
+        reading r = {k, data, i % READ_MODES};
         struct timespec start, end;
         clock_gettime(CLOCK_MONOTONIC, &start);
-        pool_run(read_all, &r);
+        run_phase(&(phase){.run = read_chunk, .n = megabytes, .chunk = 1, .guided = 1, .other = &r});
         clock_gettime(CLOCK_MONOTONIC, &end);
         const double seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
         if ((double)bytes / seconds > best) best = (double)bytes / seconds;
@@ -69,43 +67,38 @@ typedef struct {
     size_t n;
     int kind;
     atomic_int found;
-    tickets counter;
 } search;
 
+enum { SEARCH_CHUNK = 1 << 16 }; /* numbers at a time */
+
 /* Infinities and NaN are the numbers whose exponent is all ones. */
-static void find_nonfinite(void *context, int thread, int threads) {
-    (void)thread, (void)threads;
-    search *s = context;
-    enum { CHUNK = 1 << 16 }; /* numbers at a time */
-    const int chunks = (int)((s->n + CHUNK - 1) / CHUNK);
-    for (int chunk, end; take(&s->counter, chunks, 1, &chunk, &end);) {
-        const size_t first = (size_t)chunk * CHUNK, last = first + CHUNK < s->n ? first + CHUNK : s->n;
-        uint32_t found = 0;
-        if (s->kind == FLOAT32)
-            for (size_t i = first; i < last; i++)
-                found |= (((const uint32_t *)s->source)[i] & 0x7f800000u) == 0x7f800000u;
-        else {
-            const uint16_t mask = s->kind == FLOAT16 ? 0x7c00 : 0x7f80;
-            uint16_t any = 0; /* as wide as the numbers: compilers then test as many as possible in one instruction */
-            for (size_t i = first; i < last; i++) any |= (((const uint16_t *)s->source)[i] & mask) == mask;
-            found = any;
-        }
-        if (found) atomic_store_explicit(&s->found, 1, memory_order_relaxed);
+static void find_nonfinite(worker *me, const phase *p, range now, range next) {
+    search *s = p->other;
+    const size_t first = (size_t)now.first * SEARCH_CHUNK, last = first + SEARCH_CHUNK < s->n ? first + SEARCH_CHUNK : s->n;
+    uint32_t found = 0;
+    (void)me, (void)next;
+    if (s->kind == FLOAT32)
+        for (size_t i = first; i < last; i++) found |= (((const uint32_t *)s->source)[i] & 0x7f800000u) == 0x7f800000u;
+    else {
+        const uint16_t mask = s->kind == FLOAT16 ? 0x7c00 : 0x7f80;
+        uint16_t any = 0; /* as wide as the numbers: compilers then test as many as possible in one instruction */
+        for (size_t i = first; i < last; i++) any |= (((const uint16_t *)s->source)[i] & mask) == mask;
+        found = any;
     }
+    if (found) atomic_store_explicit(&s->found, 1, memory_order_relaxed);
 }
 
 int all_finite(const void *source, size_t n, int kind) {
     search s = {.source = source, .n = n, .kind = kind};
-    pool_run(find_nonfinite, &s);
+    const int chunks = (int)((n + SEARCH_CHUNK - 1) / SEARCH_CHUNK);
+    run_phase(&(phase){.run = find_nonfinite, .n = chunks, .chunk = 1, .other = &s});
     return !atomic_load_explicit(&s.found, memory_order_relaxed);
 }
 
 typedef struct {
     const kernels *k;
-    matrix *w, source;
+    matrix *w, source; /* the source: [rows, columns] as `w`, or transposed */
     int transposed;
-    atomic_int failed;
-    tickets counter;
 } filling;
 
 enum { CACHE_LINE = 64 }; /* bytes */
@@ -145,20 +138,11 @@ static void convert_rows(const filling *f, int first, int count, float *x, char 
     }
 }
 
-static void fill(void *context, int thread, int threads) {
-    (void)thread, (void)threads;
-    filling *f = context;
-    const int at_once = CACHE_LINE / NUMBER_BYTES[f->source.kind];
-    float *x = malloc(f->w->columns * (CACHE_LINE + sizeof *x));
-    if (!x) {
-        atomic_store_explicit(&f->failed, 1, memory_order_relaxed);
-        return;
-    }
-    for (int first, last; take(&f->counter, f->w->rows, at_once, &first, &last);) {
-        if (f->source.kind == f->w->kind) copy_rows(f, first, last - first);
-        else convert_rows(f, first, last - first, x, (char *)(x + f->w->columns));
-    }
-    free(x);
+static void fill(worker *me, const phase *p, range now, range next) {
+    const filling *f = p->other;
+    (void)next;
+    if (f->source.kind == f->w->kind) copy_rows(f, now.first, now.last - now.first);
+    else convert_rows(f, now.first, now.last - now.first, me->scratch, (char *)(me->scratch + f->w->columns));
 }
 
 /* Memory for a matrix of some kind, not yet filled. Returns 0, or -1 when there is no memory. */
@@ -177,8 +161,15 @@ int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind
     const size_t row_bytes = (size_t)columns * NUMBER_BYTES[source_kind];
     filling f = {.k = k, .w = w, .transposed = transposed,
                  .source = {.data = (void *)source, .rows = rows, .columns = columns, .kind = source_kind, .row_bytes = row_bytes}};
-    pool_run(fill, &f);
-    return atomic_load_explicit(&f.failed, memory_order_relaxed) ? -1 : 0;
+    phase job = {.run = fill, .n = w->rows, .chunk = CACHE_LINE / NUMBER_BYTES[source_kind], .other = &f};
+    schedule all = {.phases = &job, .count = 1, .threads = pool_threads()};
+    /* A row in float32, and CACHE_LINE bytes of each column. */
+    all.scratch_floats = (size_t)w->columns * (CACHE_LINE / sizeof(float) + 1);
+    all.scratch = malloc(all.scratch_floats * sizeof(float) * (size_t)all.threads);
+    if (!all.scratch) return -1;
+    pool_run(&all);
+    free(all.scratch);
+    return 0;
 }
 
 void matrix_free(matrix *w) {
