@@ -7,22 +7,43 @@ import sys
 import threading
 from contextlib import suppress
 
+from gptcli.limits import limit_reached
+from gptcli.trial import watch_imports
+
 # torch makes hundreds of thousands of objects when it is imported, and to look for cycles among them every 700 objects
 # takes a fifth of that time. Commands leave few cycles behind.
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
+# Made ahead: where it is needed there may be no memory to make anything.
+_NO_MEMORY = b"error: out of memory\n"
 
 
 def run() -> None:
     """Run the command line and leave."""
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    from gptcli.cli import main
-
     try:
+        watch_imports()
+        from gptcli.cli import main
+
         main()
     except SystemExit as done:
         if not isinstance(done.code, int) or threading.active_count() > 1:
             raise
         _leave(done.code)
+    except (MemoryError, SystemError, OSError, ImportError) as error:
+        _give_up(error)
+
+
+def _give_up(error: BaseException) -> None:
+    """Tell a limit that strikes before ``main`` can tell it, or while it does; what else it may be is raised again."""
+    try:
+        message = limit_reached(error)
+        if message is None:
+            raise error
+        line = f"error: {message}\n".encode()
+    except MemoryError:
+        line = _NO_MEMORY
+    os.write(2, line)
+    os._exit(1)
 
 
 def _leave(code: int) -> None:

@@ -43,7 +43,7 @@ class Settings(TypedDict, total=False):
         seed: repeats a result; one is drawn where it is missing.
         temperature: divides the logits; 0 is greedy (0.8).
         top_k: keep the k largest; 0 keeps all (40).
-        top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram: see ``gptcli.generation.sampling.Sampling``.
+        top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram: see ``gptcli.sampling.settings.Sampling``.
     """
 
     max_new_tokens: int
@@ -168,8 +168,8 @@ class LoadedGPT:
         Raises:
             InputError: the text is too long, or a temperature is out of range.
         """
-        from gptcli.generation.sampling import Sampling
         from gptcli.probability.next_token import next_token
+        from gptcli.sampling.settings import Sampling
 
         return next_token(self.checkpoint, text, Sampling(), temperatures=temperatures, top=top, watch=watch)
 
@@ -243,9 +243,10 @@ def _writing(checkpoint: "Checkpoint", prompt: str, **settings: Any) -> "Writing
     """One continuation of one prompt, ready to be written."""
     from gptcli.errors import InputError
     from gptcli.generation.loop import Limits, Overflow
-    from gptcli.generation.sampling import Sampling
     from gptcli.generation.writing import Request, Writing
-    from gptcli.options import TEMPERATURE, TOP_K, seed_or_drawn
+    from gptcli.sampling.draw import seed_or_drawn
+    from gptcli.sampling.filters import DEFAULTS
+    from gptcli.sampling.settings import Sampling
 
     eos_ids = () if settings.pop("ignore_eos", False) else checkpoint.eos_ids
     count, overflow = settings.pop("max_new_tokens", 100), settings.pop("overflow", "slide")
@@ -256,7 +257,7 @@ def _writing(checkpoint: "Checkpoint", prompt: str, **settings: Any) -> "Writing
     limits = Limits(count, eos_ids, overflow)
     seed = seed_or_drawn(settings.pop("seed", None))
     stops, bos = settings.pop("stop", ()), settings.pop("bos", False)
-    sampling = Sampling(**{"temperature": TEMPERATURE, "top_k": TOP_K, **settings})
+    sampling = Sampling(**{**DEFAULTS, **settings})
     stops = [stops] if isinstance(stops, str) else list(stops)
     request = Request([prompt], sampling, limits, seed, 1, stops, bos, scored=False)
     # An engine of its own, so that one text can be begun while another is read.

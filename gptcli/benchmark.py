@@ -18,7 +18,7 @@ import numpy as np
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
 from gptcli.memory import peak_memory
-from gptcli.model.engine import Engine
+from gptcli.model.engine import Engine, EngineFacts
 from gptcli.model.native import library
 from gptcli.threads import usable_processors
 
@@ -89,6 +89,7 @@ class Benchmark:
         decoding, reading: what was measured.
         peak_memory: the most that this process held, in bytes, before the bandwidth was measured; None: not told.
         busy: share of the processors that others kept busy; None: not told. Above a few percent nothing here is sure.
+        why_not_c: why the engine in C did not run it (see ``EngineFacts``).
     """
 
     model: str
@@ -103,6 +104,7 @@ class Benchmark:
     reading: list[Reading]
     peak_memory: int | None
     busy: float | None
+    why_not_c: str | None = None
 
 
 def use_threads(count: int | None) -> None:
@@ -147,9 +149,9 @@ def benchmark(
         progress: told what comes next.
     """
     engine = checkpoint.engine
-    about = _about(engine)
+    facts = engine.facts()
     ids = np.random.default_rng(0).integers(0, checkpoint.n_vocab, engine.n_positions).tolist()
-    engine.prefill([ids[:8]], 16)  # what happens only once, happens now
+    engine.prefill([ids[:8]], min(16, engine.n_positions))  # what happens only once, happens now
     reading = []
     for tokens in sorted({min(prompt, engine.n_positions) for prompt in PROMPTS}):
         progress(f"reading {tokens} tokens")
@@ -160,24 +162,27 @@ def benchmark(
         steps[context] = decode_rate(engine, ids, context)
     peak = peak_memory()
     progress("the memory's bandwidth")
-    bandwidth = read_bandwidth(about["threads"]) if about["device"] == "cpu" else None
+    bandwidth = read_bandwidth(facts.threads) if facts.device == "cpu" else None
     config = checkpoint.blueprint.config
     decoding = []
     for context, rate in steps.items():
-        nbytes = about["weight_bytes"] + 2 * config.n_layer * context * config.n_embd * about["cache_itemsize"]
+        nbytes = facts.weight_bytes + context * config.cached_per_token * facts.cache_itemsize
         limit = bandwidth / nbytes if bandwidth else None
         decoding.append(Decoding(context, rate, nbytes, limit, rate.median / limit if limit else None))
-    del about["cache_itemsize"]
-    about["weights"] = _weights(checkpoint, about["weights"])
     return Benchmark(
         checkpoint.name,
+        engine=facts.name,
+        device=facts.device,
+        weights=_weights(checkpoint, facts),
+        threads=facts.threads,
         load_s=checkpoint.load_s,
+        weight_bytes=facts.weight_bytes,
         bandwidth=bandwidth,
         decoding=decoding,
         reading=reading,
         peak_memory=peak,
         busy=busy,
-        **about,
+        why_not_c=facts.why_not_c,
     )
 
 
@@ -252,43 +257,7 @@ def _rate(seconds: Iterable[float], amount: int) -> Rate:
     return Rate(median, low, high, len(rates))
 
 
-def _about(engine: Any) -> dict[str, Any]:
-    """What ran the model: the engine in C and the one in PyTorch know different things about themselves."""
-    if not hasattr(engine, "model"):
-        return {
-            "engine": f"C ({library.kernels()})",
-            "device": "cpu",
-            "weights": "",
-            "threads": engine.threads,
-            "weight_bytes": engine.bytes_per_step,
-            "cache_itemsize": 4,
-        }
-    import torch
-
-    weight = engine.model.lm_head.weight
-    # Positions, and the embedding unless it is the unembedding too, give one row a step.
-    read = {tensor.data_ptr(): tensor.nbytes for tensor in engine.model.parameters()}
-    for looked_up in ("wpe", "wte"):
-        table = getattr(getattr(engine.model, looked_up, None), "weight", None)
-        if table is not None and table.data_ptr() != weight.data_ptr():
-            read.pop(table.data_ptr(), None)
-    return {
-        "engine": "PyTorch",
-        "device": weight.device.type,
-        "weights": str(weight.dtype).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        "weight_bytes": sum(read.values()),
-        "cache_itemsize": weight.itemsize,
-    }
-
-
-def _weights(checkpoint: Checkpoint, of_torch: str) -> str:
-    """How the weights are kept, in the words of ``--quantize`` and ``--dtype``."""
-    if of_torch:  # which computes with what the weights become, not in so few bits
-        return of_torch if checkpoint.quantize == "none" else f"{of_torch}, rounded to {checkpoint.quantize}"
-    if checkpoint.quantize != "none":
-        return checkpoint.quantize
-    if checkpoint.dtype in ("float16", "bfloat16"):
-        return checkpoint.dtype
-    stored = {info.dtype for info in checkpoint.header.tensors.values()}
-    return {"F16": "float16", "BF16": "bfloat16"}.get(stored.pop() if len(stored) == 1 else "", "float32")
+def _weights(checkpoint: Checkpoint, facts: EngineFacts) -> str:
+    """How the weights are kept; torch computes with what they become in 8 or 4 bits, not in so few bits."""
+    kept = checkpoint.quantize in ("none", facts.weights)
+    return facts.weights if kept else f"{facts.weights}, rounded to {checkpoint.quantize}"

@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from gptcli.bus_errors import announce
 from gptcli.commands import SETTINGS, Commands
 from gptcli.errors import GptcliError
+from gptcli.limits import limit_reached
 from gptcli.show.console import notice
 from gptcli.show.text import visible
 
@@ -63,12 +65,11 @@ class ErrorBoundary(TyperGroup):
                 raise
             # Whoever leaves it out (it is large) still has what runs in C or without a model.
             code = _say("torch is not installed, and this needs it: pip install torch", 1)
-        except (MemoryError, RuntimeError) as error:
-            from gptcli.memory import GENERAL, is_out_of_memory
-
-            if not is_out_of_memory(error):
+        except (MemoryError, RuntimeError, SystemError, OSError, ImportError) as error:
+            message = limit_reached(error) or _about_a_file(error)
+            if message is None:
                 raise
-            code = _say(GENERAL, 1)
+            code = _say(message, 1)
         with suppress(OSError):
             sys.stdout.flush()  # what is left after an error; where it fails, the error has been told
         sys.exit(code if isinstance(code, int) else 0)
@@ -105,6 +106,13 @@ def _output() -> Iterator[None]:
 def _let_go_of_stdout() -> None:
     """Python flushes stdout once more at exit; let that go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _about_a_file(error: BaseException) -> str | None:
+    """What the system says of a file or folder that came, went or was closed to us while we looked; None of others."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    return f"cannot use {visible(str(error.filename)):.500}: {error.strerror}"
 
 
 def _say(message: str, code: int) -> int:
@@ -147,7 +155,7 @@ def _show_completion(shell: Shell | None) -> None:
         from gptcli.completion import SCRIPTS
         from gptcli.completion.outline import outline
 
-        print(SCRIPTS[shell.value](outline()), end="")
+        print(SCRIPTS[shell.value](outline(app)), end="")
         raise typer.Exit
 
 
@@ -180,6 +188,7 @@ def gptcli(
 def main() -> None:
     """The ``gptcli`` command."""
     _prepare_streams()
+    announce()
     app()
 
 

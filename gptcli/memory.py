@@ -7,22 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gptcli.errors import GptcliError
+from gptcli.limits import is_out_of_memory
 from gptcli.model.config import GPTConfig
 from gptcli.model.shapes import parameter_shapes
 from gptcli.show.text import size
 
 # Bytes of one weight of a matrix, with its share of the scales: one for 32 weights in 4 bits.
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "int4": 0.5 + 2 / 32}
-# What torch says beside its OutOfMemoryError, which only GPUs raise.
-_SIGNS = ("can't allocate memory", "Cannot allocate memory", "not enough memory", "out of memory")
-GENERAL = "out of memory: try a smaller model, --dtype bfloat16, or a shorter text"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, numpy or torch could not get memory, on whichever device."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
 @contextmanager
@@ -47,10 +38,12 @@ def explained(
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        ways = [_half(config, cached(config, rows, capacity))] if dtype == "float32" else []
+        from gptcli.model.native.weights import why_not
+
+        ways = [_half(config, rows * capacity * config.cached_per_token)] if dtype == "float32" else []
         if device != "cpu":
             ways.append("--device cpu")
-            if to_run and _runs_in_c(config):
+            if to_run and why_not(config) is None:
                 ways.append(f"--device cpu --quantize int8 ({size(weights(config, 'int8'))} for the weights)")
         raise GptcliError(_advice(config, device, dtype, rows, capacity, ways)) from error
 
@@ -85,11 +78,6 @@ def weights(config: GPTConfig, dtype: str) -> int:
     return int(total)
 
 
-def cached(config: GPTConfig, rows: int, capacity: int) -> int:
-    """Numbers that the keys and values of a context are."""
-    return 2 * config.n_layer * rows * capacity * config.n_embd
-
-
 def _half(config: GPTConfig, numbers: int) -> str:
     return f"--dtype bfloat16 ({_needed(weights(config, 'bfloat16'), numbers * 2)})"
 
@@ -98,17 +86,10 @@ def _needed(held: int, context: int) -> str:
     return f"{size(held)} for the weights" + (f" and {size(context)} for the context" if context else "")
 
 
-def _runs_in_c(config: GPTConfig) -> bool:
-    from gptcli.model.native.library import available
-    from gptcli.model.native.weights import supports
-
-    return available() and supports(config)
-
-
 def _advice(
     config: GPTConfig, device: str, dtype: str, rows: int, capacity: int, ways: list[str], context_dtype: str = ""
 ) -> str:
-    context = cached(config, rows, capacity) * int(_BYTES[context_dtype or dtype])
+    context = rows * capacity * config.cached_per_token * int(_BYTES[context_dtype or dtype])
     takes, held = _needed(weights(config, dtype), context), ""
     if context:
         ways = [*ways, "a shorter prompt or a smaller -n" + (", fewer texts at once" if rows > 1 else "")]

@@ -3,14 +3,17 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_type_hints
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_type_hints
+
+import typer
 
 from gptcli import options
+from gptcli.sampling.filters import FILTERS, Filter
 
 if TYPE_CHECKING:
     from gptcli.checkpoint.open import Checkpoint
-    from gptcli.generation.sampling import Sampling
+    from gptcli.sampling.settings import Sampling
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class RunOptions:
 
     Attributes:
         model, n_head, device, dtype: as ``open_checkpoint`` takes them.
+        timeout: how long a hub has to answer; it holds from the moment that it is read.
     """
 
     _to: ClassVar[Literal["look inside", "run"]] = "look inside"
@@ -27,6 +31,7 @@ class RunOptions:
     n_head: options.NHeadOption = None
     device: options.DeviceOption = options.Device.auto
     dtype: options.DtypeOption = options.Dtype.auto
+    timeout: options.TimeoutOption = None
 
     def settings(self) -> dict[str, Any]:
         """What ``open_checkpoint`` takes beside the name."""
@@ -76,23 +81,38 @@ class EngineOptions(RunOptions):
         return checkpoint
 
 
+def _filter_option(each: Filter) -> Any:
+    """The option of one filter, as Typer reads it."""
+    names = [f"--{each.name}", *([each.short] if each.short else [])]
+    told = typer.Option(*names, metavar=each.metavar, help=each.help, rich_help_panel=options.CHOOSING)
+    return Annotated[type(each.neutral), told]
+
+
+# A field for each filter that has an option, in the order of the table, with what the commands start with.
+_Filters: Any = make_dataclass(
+    "_Filters",
+    [
+        (each.field, _filter_option(each), field(default=each.neutral if each.default is None else each.default))
+        for each in FILTERS
+        if each.help
+    ],
+    frozen=True,
+)
+
+
 @dataclass(frozen=True)
-class SamplingOptions:
-    """How each token is chosen, in the order in which it is done.
+class _Bias:
+    logit_bias: options.LogitBiasOption = None
+
+
+@dataclass(frozen=True)
+class SamplingOptions(_Filters, _Bias):  # type: ignore[misc]  # its fields are those of the table
+    """How each token is chosen, in the order in which it is done: the bias, each filter of the table, and the seed.
 
     Attributes:
         logit_bias, seed: as the command line has them.
-        repetition_penalty, no_repeat_ngram, temperature, top_k, top_p, min_p, typical_p: as ``Sampling`` takes them.
     """
 
-    logit_bias: options.LogitBiasOption = None
-    repetition_penalty: options.RepetitionPenaltyOption = 1.0
-    no_repeat_ngram: options.NoRepeatNgramOption = 0
-    temperature: options.TemperatureOption = options.TEMPERATURE
-    top_k: options.TopKOption = options.TOP_K
-    top_p: options.TopPOption = 1.0
-    min_p: options.MinPOption = 0.0
-    typical_p: options.TypicalPOption = 1.0
     seed: options.SeedOption = None
 
     def sampling(self) -> "Sampling":
@@ -101,17 +121,14 @@ class SamplingOptions:
         Raises:
             InputError: one is out of range.
         """
-        from gptcli.generation.sampling import Sampling
+        from gptcli.sampling.settings import Sampling
 
-        return Sampling(
-            self.temperature,
-            self.top_k,
-            self.top_p,
-            self.min_p,
-            self.typical_p,
-            self.repetition_penalty,
-            self.no_repeat_ngram,
-        )
+        return Sampling(**{each.field: getattr(self, each.field) for each in FILTERS if each.help})
+
+
+def filter_option(name: str) -> Any:
+    """The option of one filter, for a command that takes some of them."""
+    return _filter_option(next(each for each in FILTERS if each.name == name))
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -131,8 +148,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def flat(**given: Any) -> None:
         parts = {
-            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
-            for name, group in groups.items()
+            name: group(**{each.name: given.pop(each.name) for each in fields(group)}) for name, group in groups.items()
         }
         command(**given, **parts)
 
@@ -140,3 +156,13 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return flat
+
+
+def with_epilog(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command what its help ends with, which Typer wants apart from the docstring."""
+
+    def added(command: Callable[..., None]) -> Callable[..., None]:
+        command.epilog = text  # type: ignore[attr-defined]
+        return command
+
+    return added

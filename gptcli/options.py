@@ -1,6 +1,5 @@
 """The option types that commands share, so that one option means one thing everywhere."""
 
-import os
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -60,6 +59,29 @@ QuantizeOption = Annotated[
     Quantize,
     typer.Option(help="Matrices in 8 bits, or the MLPs' in 4: smaller, faster, less exact.", rich_help_panel="Model"),
 ]
+
+
+def _patience(seconds: float | None) -> float | None:
+    """How long hubs have to answer, from now on."""
+    from gptcli.checkpoint.hub_watch import LONGEST_SECONDS, set_patience
+
+    if seconds is not None and not 0 < seconds <= LONGEST_SECONDS:
+        raise typer.BadParameter(f"{seconds} is not between 0 and {LONGEST_SECONDS:,.0f} seconds")
+    set_patience(seconds)
+    return seconds
+
+
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        envvar="GPTCLI_TIMEOUT",
+        show_default="15",
+        callback=_patience,
+        help="How long the hub may take to answer, or to get on.",
+    ),
+]
 LookupOption = Annotated[
     int,
     typer.Option(
@@ -79,47 +101,10 @@ TopOption = Annotated[
     int, typer.Option("--top", metavar="N", min=1, help="How many to list.", rich_help_panel="Output")
 ]
 
-_SAMPLING = "Choosing tokens (in this order)"
+CHOOSING = "Choosing tokens (in this order)"
 LogitBiasOption = Annotated[
     list[str] | None,
-    typer.Option("--logit-bias", metavar="TEXT=NUMBER", help="Add to one token's logit.", rich_help_panel=_SAMPLING),
-]
-RepetitionPenaltyOption = Annotated[
-    float,
-    typer.Option(
-        "--repetition-penalty", metavar="X", help="Above 1: avoid repeating tokens.", rich_help_panel=_SAMPLING
-    ),
-]
-NoRepeatNgramOption = Annotated[
-    int,
-    typer.Option(
-        "--no-repeat-ngram", metavar="N", help="Never repeat so many tokens in a row.", rich_help_panel=_SAMPLING
-    ),
-]
-TemperatureOption = Annotated[
-    float,
-    typer.Option(
-        "--temperature", "-t", metavar="T", help="Divides the logits; 0 is greedy.", rich_help_panel=_SAMPLING
-    ),
-]
-TopKOption = Annotated[
-    int, typer.Option("--top-k", "-k", metavar="K", help="Keep the K largest; 0 keeps all.", rich_help_panel=_SAMPLING)
-]
-TopPOption = Annotated[
-    float,
-    typer.Option(
-        "--top-p", "-p", metavar="P", help="Keep the fewest that reach this probability.", rich_help_panel=_SAMPLING
-    ),
-]
-MinPOption = Annotated[
-    float,
-    typer.Option("--min-p", metavar="P", help="Keep what has this share of the best one.", rich_help_panel=_SAMPLING),
-]
-TypicalPOption = Annotated[
-    float,
-    typer.Option(
-        "--typical-p", metavar="P", help="Keep the most typical up to this probability.", rich_help_panel=_SAMPLING
-    ),
+    typer.Option("--logit-bias", metavar="TEXT=NUMBER", help="Add to one token's logit.", rich_help_panel=CHOOSING),
 ]
 SeedOption = Annotated[
     int | None,
@@ -128,24 +113,11 @@ SeedOption = Annotated[
         metavar="N",
         help="Repeat a result.",
         show_default="drawn",
-        rich_help_panel=_SAMPLING,
+        rich_help_panel=CHOOSING,
     ),
 ]
 
 DEFAULT_MODEL = "tales"
-# What makes a small model's text readable.
-TEMPERATURE, TOP_K = 0.8, 40
-
-
-def seed_or_drawn(seed: int | None) -> int:
-    """The seed that was asked for, or a fresh one; it is reported, so that any result can be repeated.
-
-    Raises:
-        InputError: it does not fit into 64 bits.
-    """
-    if seed is not None and not 0 <= seed < 2**64:
-        raise InputError(f"--seed {seed}: it must be from 0 to 2^64 - 1")
-    return int.from_bytes(os.urandom(4), "little") if seed is None else seed
 
 
 def exclusive(**flags: bool) -> str | None:

@@ -1,15 +1,17 @@
 """What 8 and 4 bits do to a model: its logits with and without, over a paragraph of plain English; and keeping them."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gptcli.errors import InputError
+from gptcli.errors import GptcliError, InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gptcli.checkpoint.kept import KeptFile
     from gptcli.model.engine import Quantize
 
 # Any text would do; this one is short, so that a large model answers in seconds.
@@ -39,15 +41,16 @@ class Quantized:
 
 
 @dataclass(frozen=True)
-class KeptFile:
-    """A file of quantised matrices.
+class Keeping:
+    """Matrices in 8 or 4 bits that are now kept.
 
     Attributes:
         name: of the model.
         quantize: ``int8`` or ``int4``.
-        file: where it lies.
-        nbytes: its size.
+        file: where they lie.
+        nbytes: their size.
         model_nbytes: that of the model's own files.
+        removed: what was kept before of other weights in the same place, and is gone.
     """
 
     name: str
@@ -55,10 +58,13 @@ class KeptFile:
     file: Path
     nbytes: int
     model_nbytes: int
+    removed: tuple["KeptFile", ...]
 
 
-def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -> KeptFile:
-    """Work out a model's matrices in 8 or 4 bits, and keep them beside it for whoever opens it so.
+def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -> Keeping:
+    """Work out a model's matrices in 8 or 4 bits, and keep them in the user's cache.
+
+    What was kept of other weights that lay in the same place is removed: there is one file a model.
 
     Args:
         name: of the model, as on the command line.
@@ -67,21 +73,66 @@ def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -
 
     Raises:
         InputError: the engine in C, which computes with them, is not there or does not run this model.
-        GptcliError: it cannot be opened, or the file not written.
+        GptcliError: it cannot be opened, changes meanwhile, or the file cannot be written.
     """
+    from gptcli.checkpoint.content import changed, look_at
+    from gptcli.checkpoint.kept import described, list_kept, remove_kept
     from gptcli.checkpoint.native import native_engine
     from gptcli.checkpoint.open import understand
     from gptcli.checkpoint.quantized import save
 
     source, header, blueprint = understand(name, n_head)
+    look = look_at(header, blueprint)
+    if understand(name, n_head)[1:] != (header, blueprint):
+        raise changed(look)  # between its header and the look
     engine = native_engine(blueprint, header, device="cpu", dtype="auto", quantize=quantize, anew=True)
     if engine is None:
         raise InputError(
             f"{source.name}: only the engine in C computes in 8 and 4 bits, and it is not there or does not run this "
             "model (gptcli --version --verbose): there is nothing to keep"
         )
-    file = save(engine, header, quantize)
-    return KeptFile(name, quantize, file, file.stat().st_size, sum(part.stat().st_size for part in header.files))
+    file = save(engine, header, look, quantize, source.name)
+    place = described(source.name, header)["weights"]
+    others = [kept for kept in list_kept() if (kept.weights, kept.quantize) == (place, quantize) and kept.file != file]
+    remove_kept(others)
+    nbytes = sum(state.size for state in look.states)
+    return Keeping(name, quantize, file, file.stat().st_size, nbytes, tuple(others))
+
+
+def remove_quantized(name: str, quantize: "Quantize | None", n_head: int | None = None) -> "tuple[KeptFile, ...]":
+    """Remove what is kept of a model, which need not be there any more.
+
+    Args:
+        name: of the model, as on the command line, or as it is listed.
+        quantize: ``int8`` or ``int4``; None: both.
+        n_head: attention heads, for a lone file whose shapes do not tell.
+
+    Returns:
+        What is gone: of these weights, of others in their place, or of a model of this name.
+
+    Raises:
+        InputError: nothing is kept of it.
+        GptcliError: a file cannot be removed.
+    """
+    from gptcli.checkpoint.kept import described, kept_of, list_kept, remove_kept
+    from gptcli.checkpoint.open import understand
+    from gptcli.show.text import visible
+
+    files, place = set(), None
+    with suppress(GptcliError):  # it is gone, or broken
+        source, header, blueprint = understand(name, n_head)
+        place = described(source.name, header)["weights"]
+        files = {kept.file for kept in kept_of(header, blueprint)}
+    shown = visible(name, keep="")
+    removed = tuple(
+        kept
+        for kept in list_kept()
+        if quantize in (None, kept.quantize) and (kept.file in files or place == kept.weights or shown == kept.name)
+    )
+    if not removed:
+        raise InputError(f"nothing is kept of {name:.200} ('gptcli models list' says of what there is)")
+    remove_kept(removed)
+    return removed
 
 
 def quantized_logits(name: str, n_head: int | None = None) -> list[Quantized]:
@@ -112,9 +163,11 @@ def _logits(name: str, quantize: "Quantize", n_head: int | None) -> "tuple[NDArr
     from gptcli.checkpoint.open import open_checkpoint
 
     checkpoint = open_checkpoint(name, device="cpu", n_head=n_head, quantize=quantize, to="run")
-    engine: Any = checkpoint.engine
+    engine = checkpoint.engine
     ids = checkpoint.tokenizer.encode(_TEXT)[: engine.n_positions]
     if len(ids) < 2 or max(ids) >= checkpoint.n_vocab:
         raise InputError(f"{name}: its tokenizer does not know plain English, so there is nothing to compare")
     engine.prefill([ids[:1]], len(ids))
-    return engine.extend(ids[1:])[:, : checkpoint.n_vocab], getattr(engine, "bytes_per_step", None)
+    facts = engine.facts()
+    nbytes = facts.weight_bytes if facts.weights == quantize else None  # else torch ran it, in its own
+    return engine.extend(ids[1:])[:, : checkpoint.n_vocab], nbytes

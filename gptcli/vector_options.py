@@ -8,6 +8,7 @@ import typer
 
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
+from gptcli.options import TimeoutOption
 
 if TYPE_CHECKING:
     from gptcli.embedding.load import Embedding
@@ -46,11 +47,13 @@ class EmbeddingOptions:
     Attributes:
         model, unembedding: as ``open_embedding`` takes them.
         no_space: the opposite of its ``leading_space``.
+        timeout: how long a hub has to answer; it holds from the moment that it is read.
     """
 
     model: EmbeddingOption = DEFAULT_EMBEDDING
     unembedding: UnembeddingOption = False
     no_space: NoSpaceOption = False
+    timeout: TimeoutOption = None
 
     def open(self) -> "Embedding":
         """Load the vectors.

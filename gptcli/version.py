@@ -3,7 +3,6 @@
 import os
 import platform
 import sys
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -61,12 +60,8 @@ def _device_name(kind: str) -> str:
 
 
 def _native() -> str:
-    """Whether the engine in C is there and says that it can run."""
-    try:
-        native = import_module("gptcli.model.native")
-    except (ImportError, OSError):  # not built here, or built for another machine
-        return "no"
-    if native.__file__ is None:  # a folder of sources, and nothing built from them
-        return "no"
-    available = getattr(native, "available", None)
-    return "yes" if available is None or available() else "no"
+    """Whether the engine in C can run here, and why not."""
+    from gptcli.model.native.library import kernels, unavailable
+
+    why = unavailable()
+    return f"yes ({kernels()})" if why is None else f"no: {why}"

@@ -32,8 +32,14 @@ Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 @pytest.fixture(scope="session", autouse=True)
 def _plain_environment() -> None:
     """No setting of the developer's shell decides a test."""
-    for name in ("GPTCLI_MODEL", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+    for name in ("GPTCLI_MODEL", "GPTCLI_TIMEOUT", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What gptcli keeps in its user's cache, it keeps in a folder of this run."""
+    os.environ["GPTCLI_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

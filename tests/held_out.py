@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gptcli.generation.sampling import log_softmax
+from gptcli.sampling.softmax import log_softmax
 
 END = 50256
 

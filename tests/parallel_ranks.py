@@ -13,8 +13,8 @@ from gptcli.checkpoint.load import load_gpt
 from gptcli.checkpoint.shards import read_header
 from gptcli.checkpoint.source import find
 from gptcli.generation.loop import Limits, generate, new_samples
-from gptcli.generation.sampling import Sampling
 from gptcli.model.engine import Engine
+from gptcli.sampling.settings import Sampling
 
 LONG, SHORT = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7], [2, 7, 1, 8]
 
@@ -29,7 +29,7 @@ def drive(engine: Engine) -> dict[str, Any]:
     ids = []
     for temperature in (0.0, 1.0):
         samples = new_samples([LONG, SHORT], 2)
-        list(generate(engine, samples, Sampling(temperature, top_k=0), Limits(6), seed=7))
+        list(generate(engine, samples, Sampling(temperature=temperature, top_k=0), Limits(6), seed=7))
         ids.append([sample.ids for sample in samples])
     return {"logits": np.concatenate(logits).tolist(), "ids": ids}
 

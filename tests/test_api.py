@@ -60,7 +60,7 @@ def test_what_is_written_does_not_depend_on_having_looked_inside() -> None:
 
 def test_defaults_are_those_of_the_command() -> None:
     from gptcli.commands.generate import generate
-    from gptcli.generation.sampling import Sampling
+    from gptcli.sampling.settings import Sampling
 
     options = {name: parameter.default for name, parameter in inspect.signature(generate).parameters.items()}
     seen: dict[str, Any] = {}
@@ -70,7 +70,7 @@ def test_defaults_are_those_of_the_command() -> None:
         raise InterruptedError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gptcli.generation.sampling.Sampling", watch)
+        patch.setattr("gptcli.sampling.settings.Sampling", watch)
         with pytest.raises(InterruptedError):
             api._writing(_NoCheckpoint(), "")  # type: ignore[arg-type]
     ours = Sampling(**seen)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gptcli.checkpoint.names import SHORT_NAMES
+from gptcli.cli import app
 from gptcli.completion import files
 from gptcli.completion.__main__ import main
 from gptcli.completion.models import model_names
@@ -20,18 +21,18 @@ from gptcli.completion.outline import outline
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "completions"
 READY, MARK = "@ready@", "@line@"
-COMMANDS = {command.words[0] for command in outline().commands}
+COMMANDS = {command.words[0] for command in outline(app).commands}
 
 
 @pytest.mark.parametrize("name", ["gptcli.bash", "_gptcli", "gptcli.fish", "gptcli.1"])
 def test_the_stored_files_are_fresh(name: str) -> None:
     stored = (FOLDER / name).read_text(encoding="utf-8")
-    assert stored == files()[name], "run: python -m gptcli.completion"
+    assert stored == files(app)[name], "run: python -m gptcli.completion"
 
 
 def test_one_command_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(tmp_path)
-    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == files()
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == files(app)
     capsys.readouterr()
     main(tmp_path)
     assert capsys.readouterr().out == ""  # nothing to write
@@ -42,7 +43,7 @@ def test_outline_has_every_name_that_the_parser_takes() -> None:
 
     from gptcli.cli import app
 
-    for command in outline().walk():
+    for command in outline(app).walk():
         parsed = get_command(app)
         for word in command.words:
             parsed = parsed.commands[word]  # type: ignore[attr-defined]
@@ -55,7 +56,7 @@ def test_listed_encodings_are_tiktokens() -> None:
     from gptcli.tokenizer import encoding_names
 
     (listed,) = (
-        option.values for command in outline().walk() for option in command.options if "--encoding" in option.names
+        option.values for command in outline(app).walk() for option in command.options if "--encoding" in option.names
     )
     assert set(listed) <= set(encoding_names())
 
@@ -242,7 +243,7 @@ def test_the_manual_page_is_sound(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     text = subprocess.run(["groff", "-man", "-Tascii", "-P-c", page], capture_output=True, timeout=60).stdout.decode()
     for words in (
-        *(f"gptcli {' '.join(command.words)} " for command in outline().walk() if command.words),
+        *(f"gptcli {' '.join(command.words)} " for command in outline(app).walk() if command.words),
         "--repetition-penalty",
     ):
         assert words in re.sub(".\b", "", text)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.generation.loop import Limits, generate, new_samples
-from gptcli.generation.sampling import Sampling
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.model.shapes import parameter_shapes
 from gptcli.model.torch_engine import TorchEngine
+from gptcli.sampling.settings import Sampling
 from tests.gpt2_reference import CPU, SMALL, load_folder, random_gpt2, random_ids, worst
 
 TOLERANCE = 1e-4

@@ -7,10 +7,10 @@ import pytest
 
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.generation.loop import Limits, generate, new_samples
-from gptcli.generation.sampling import Sampling
 from gptcli.model.lookup import LookupEngine, guess
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.torch_engine import TorchEngine
+from gptcli.sampling.settings import Sampling
 from tests.gpt2_reference import load_folder
 
 PROMPT = "One day, Lily saw a big red ball. Lily saw a big red ball. Lily saw a"
@@ -38,10 +38,10 @@ def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling, g
     for engine in (open_checkpoint("tales", device="cpu", to="run").engine, TorchEngine(tales.model)):
         accepted = 0
         for seed in range(2):
-            guessing = LookupEngine(engine, guesses)  # type: ignore[arg-type]
+            guessing = LookupEngine(engine, guesses)
             assert written(guessing, ids, sampling, seed) == written(engine, ids, sampling, seed)
             assert guessing.steps == 29
-            accepted += guessing.accepted
+            accepted += guessing.guessed
         assert accepted > 0
 
 
@@ -52,11 +52,11 @@ def test_no_number_of_guesses_changes_the_last_digits(tales: Any, quantize: Any)
     engine = open_checkpoint("tales", device="cpu", to="run", quantize=quantize).engine
     if not isinstance(engine, NativeEngine):
         pytest.skip("no engine in C here")
-    guessing = LookupEngine(engine.beside(), 64)
+    guessing = LookupEngine(engine.new_session(), 64)
     engine.prefill([ids], 100), guessing.prefill([ids], 100)
     for token in ids[:40]:
         assert np.array_equal(guessing.step([token]), engine.step([token]))
-    assert guessing.accepted > 10
+    assert guessing.guessed > 10
 
 
 def test_the_context_may_slide_and_end(gpt2_folder: Any) -> None:
@@ -72,4 +72,4 @@ def test_logits_of_guessed_tokens_are_those_of_steps(tales: Any) -> None:
     plain.prefill([ids], 100), guessing.prefill([ids], 100)
     for token in tales.tokenizer.encode(" big red ball. Lily was so happy"):
         np.testing.assert_allclose(guessing.step([token]), plain.step([token]), atol=2e-4, rtol=0)
-    assert guessing.accepted >= 2
+    assert guessing.guessed >= 2

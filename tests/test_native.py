@@ -20,7 +20,7 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.model.native import library
 from gptcli.model.native.engine import NativeEngine
-from gptcli.model.native.weights import Kind, supports
+from gptcli.model.native.weights import Kind, why_not
 from gptcli.model.quantize import LEVELS, dequantized, kind_of
 from gptcli.model.torch_engine import TorchEngine
 from tests.checkpoint.zoo import CONFIGS, reference, understand
@@ -149,6 +149,41 @@ def test_long_rows_have_several_steps(kind: Any, hidden: int, level: int) -> Non
 
 
 @pytest.mark.parametrize("level", LEVELS_HERE)
+@pytest.mark.parametrize(
+    ("kind", "hidden", "lost"),
+    [("int8", 256, (0.01, 0.1)), ("int8", 2112, (0.01, 0.2)), ("int4", 256, (0.05, 0.5))],
+)
+def test_weights_that_are_a_million_times_larger(kind: Any, hidden: int, lost: tuple[float, float], level: int) -> None:
+    """One in each matrix. What 8 bits cannot hold is lost in PyTorch as well: the other weights of that row, which are
+    less than half a step. The engine loses nothing else, though the activations that such a row makes dwarf the others
+    of their thousand: of the largest logit a thousandth (without what 16 bits leave of them: 0.78)."""
+    model = random_model(GPTConfig(vocab_size=97, n_positions=64, n_embd=64, n_layer=2, n_head=4, n_inner=hidden))
+    generator = np.random.default_rng(0)
+    for name, weight in model.named_parameters():
+        if weight.dim() == 2 and name != "wpe.weight":
+            weight[generator.integers(0, weight.shape[0]), generator.integers(0, weight.shape[1])] = 1e6
+    rounded = copy.deepcopy(model)
+    for name, weight in rounded.named_parameters():
+        if weight.dim() == 2 and name != "wpe.weight":
+            weight.copy_(torch.from_numpy(dequantized(weight.numpy(), kind_of(name, kind))))
+    ids = generator.integers(0, 97, 40).tolist()
+    exact, expected = (copy.deepcopy(of).double()(torch.tensor([ids]))[0].numpy() for of in (model, rounded))
+    largest = np.abs(expected).max()
+    assert lost[0] < np.abs(rounded(torch.tensor([ids]))[0].numpy() - exact).max() / np.abs(exact).max() < lost[1]
+    engine = in_c(model, kind, level)
+    engine.prefill([ids[:1]], 64)
+    steps = [engine.step([token])[0] for token in ids[1:]]
+    engine.prefill([ids[:1]], 64)
+    for said in (np.stack(steps), engine.extend(ids[1:])):
+        assert np.abs(said - expected[1:]).max() < 1e-3 * largest
+        assert lost[0] < np.abs(said - exact[1:]).max() / np.abs(exact).max() < lost[1]
+    # And each row of a batch is what it is alone, whatever the others need.
+    rows = [ids[:9], [5, 6, 7], ids[9:30]]
+    together = engine.prefill(rows, 64)
+    assert all(np.array_equal(engine.prefill([row], 64)[0], one) for row, one in zip(rows, together, strict=True))
+
+
+@pytest.mark.parametrize("level", LEVELS_HERE)
 @pytest.mark.parametrize("kind", ["F32", "int8", "int4"])
 def test_what_overflows_is_not_hidden(kind: Any, level: int) -> None:
     model = random_model(SHAPES["as gpt2"])
@@ -222,11 +257,11 @@ def test_engines_beside_each_other_do_not_meet() -> None:
     first.prefill([[1, 2, 3]], 10)
     expected = first.step([4])
     first.rewind(1)
-    second = first.beside()
+    second = first.new_session()
     second.prefill([[9, 8], [7]], 60)
     assert np.array_equal(first.step([4]), expected)
     del first
-    assert np.array_equal(second.beside().prefill([[1, 2, 3]], 10), second.prefill([[1, 2, 3]], 10))
+    assert np.array_equal(second.new_session().prefill([[1, 2, 3]], 10), second.prefill([[1, 2, 3]], 10))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -243,6 +278,29 @@ def test_a_child_runs_a_model_of_its_own() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["child", "0"], done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("busy", ["turn.acquire()", "Thread(target=write_on, daemon=True).start(); time.sleep(0.2)"])
+def test_a_child_of_a_process_that_generates(busy: str) -> None:
+    """Also where the thread that read when the process forked had the engine to itself."""
+    script = (
+        "import os, time, warnings, gptcli\nfrom threading import Thread\n"
+        "warnings.simplefilter('ignore')\n"
+        "gpt = gptcli.load('tales', device='cpu')\n"
+        "def write(): return gpt.generate('Once', seed=1, max_new_tokens=3)\n"
+        "def write_on():\n    while True: gpt.generate('Once', max_new_tokens=50, ignore_eos=True)\n"
+        "text = write()\n"
+        "turn = gpt.checkpoint.engine._owner.turn\n"
+        f"{busy}\n"
+        "for _ in range(4):\n"
+        "    if not (child := os.fork()):\n"
+        "        os._exit(write() != text)\n"
+        "    print(os.waitpid(child, 0)[1], flush=True)\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["0"] * 4, done.stderr
 
 
 class Interrupted:
@@ -281,7 +339,7 @@ def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
     theirs.save_pretrained(tmp_path)
     blueprint, header = understand(tmp_path)
     engine = native_engine(blueprint, header, device="cpu", dtype="float32")
-    assert supports(blueprint.config) == (engine is not None)
+    assert (why_not(blueprint.config) is None) == (engine is not None)
     if engine is None:
         return
     ids = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5, 3, 3]
@@ -354,10 +412,25 @@ def test_matrices_are_kept_as_they_are_stored(shape: tuple[int, int], dtype: str
 
 
 def test_shapes_it_does_not_know_are_left_to_torch() -> None:
-    assert supports(SHAPES["bare"])
-    assert not supports(GPTConfig(positions="rotary", rotary_dim=4))
-    assert not supports(GPTConfig(norm="post"))
-    assert not supports(GPTConfig(windows=(None, 4) * 6))
+    assert why_not(SHAPES["bare"]) == library.unavailable()
+
+
+@pytest.mark.skipif(not library.available(), reason="it runs nothing here")
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"positions": "rotary", "rotary_dim": 4}, "rotary positions"),
+        ({"norm": "post"}, "norms behind the sub-layers"),
+        ({"windows": (None, 4) * 6}, "local attention"),
+        ({"n_kv_head": 4}, "key heads that queries share"),
+        ({"head_width": 32}, "heads that are not as wide together as the model"),
+        ({"gated": True, "activation": "silu"}, "a gate in the MLP, the activation silu"),
+        ({"norm_kind": "rms", "norm_bias": False}, "RMS norms"),
+        ({"n_layer": 0}, "no layers"),
+    ],
+)
+def test_it_says_which_shapes_it_does_not_know(fields: dict[str, Any], said: str) -> None:
+    assert why_not(GPTConfig(**fields)) == f"the engine in C does not run models with {said}"
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["int8", "int4"]))

@@ -9,8 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from gptcli.errors import InputError
-from gptcli.generation.sampling import Sampling
 from gptcli.option_groups import EngineOptions, RunOptions, SamplingOptions, grouped
+from gptcli.sampling.settings import Sampling
 
 
 @dataclass(frozen=True)

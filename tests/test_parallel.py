@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -160,6 +161,93 @@ def test_an_interrupt_ends_all_and_keeps_the_text() -> None:
     assert time.monotonic() - started < 20
     assert all(json.loads(line) for line in out.splitlines())  # no line is cut in two
     assert "gptcli/cli.py" not in err
+
+
+# Started without torchrun, or not all of them
+
+BY_HAND = """
+import sys
+from gptcli.model import meeting
+from gptcli.cli import main
+meeting._SAY_AFTER_S, meeting._GIVE_UP_AFTER_S = {say}, {give_up}
+sys.argv = ["gptcli", "generate", "Once upon", "-n", "3", "--seed", "1"]
+main()
+"""
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def by_hand(rank: int, port: int | str, *, say: float = 0.3, give_up: float = 1.5) -> "subprocess.Popen[str]":
+    meeting = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return subprocess.Popen(
+        [sys.executable, "-c", BY_HAND.format(say=say, give_up=give_up)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)} | meeting,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rank", "missing"),
+    [
+        (0, "1 of 2 processes are there (RANK 0 to 1 are to be, WORLD_SIZE=2)"),
+        (1, "process 1 of 2 finds nobody there; the first (RANK=0) is to be"),
+    ],
+)
+def test_whoever_is_alone_says_so_and_gives_up(rank: int, missing: str, port: int) -> None:
+    code, out, err = finish(by_hand(rank, port))
+    waiting, error = err.splitlines()
+    assert (code, out) == (1, "")
+    assert waiting == f"waiting at 127.0.0.1:{port} (MASTER_ADDR, MASTER_PORT): {missing}"
+    assert error == f"error: waited 2 s at 127.0.0.1:{port}: {missing}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a process group")
+def test_an_interrupt_ends_the_wait(port: int) -> None:
+    process = by_hand(0, port, give_up=1000)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("waiting at")
+    os.killpg(process.pid, signal.SIGINT)
+    code, out, err = finish(process)
+    assert (code, out.strip(), err) == (130, "", "")
+
+
+@pytest.mark.slow
+def test_the_second_may_come_first(port: int, run_gptcli: Any) -> None:
+    second = by_hand(1, port, give_up=60)
+    assert second.stderr is not None
+    assert second.stderr.readline().startswith("waiting at")
+    code, out, err = finish(by_hand(0, port, say=60, give_up=60))
+    assert (code, err) == (0, "")
+    assert out == run_gptcli("generate", "Once upon", "-n", "3", "--seed", "1", "--dtype", "float32").stdout.decode()
+    assert finish(second)[0] == 0
+
+
+def test_no_place_to_meet_at() -> None:
+    code, out, err = finish(by_hand(0, "http"))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: RANK and WORLD_SIZE say that this is one of several processes, but MASTER_ADDR=")
+    assert err.count("\n") == 1
+
+
+def test_a_port_that_something_else_has() -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        code, out, err = finish(by_hand(0, port))
+    assert (code, out) == (1, "")
+    assert f"error: process 0 of 2 cannot meet the others at 127.0.0.1:{port}: " in err
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(

@@ -52,17 +52,19 @@ def shown(output: str) -> str:
 
 
 def test_every_subcommand_is_shown() -> None:
+    from gptcli.cli import app
     from gptcli.completion.outline import outline
 
-    names = {command.words[0] for command in outline().commands}
+    names = {command.words[0] for command in outline(app).commands}
     used = {found for example in EXAMPLES for found in re.findall(r"\bgptcli ([a-z]+)", example.command)}
     assert names <= used
 
 
 def test_every_subcommand_has_its_output_shown() -> None:
+    from gptcli.cli import app
     from gptcli.completion.outline import outline
 
-    names = {command.words[0] for command in outline().commands} - {"bench"}  # other figures each time
+    names = {command.words[0] for command in outline(app).commands} - {"bench"}  # other figures each time
     assert names <= {example.command.split("gptcli ", 1)[1].split()[0] for example in EXAMPLES if example.output}
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gptcli.model.engine import EngineFacts
+
 
 class ToyEngine:
     """Logits are ``table[last id]``; every call is checked against the protocol.
@@ -39,6 +41,29 @@ class ToyEngine:
         assert len(ids) < self._capacity
         self.rows[row] = list(ids)
         self.calls.append("refill")
+
+    def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        assert len(self.rows) == 1
+        assert 1 <= len(ids) <= self._capacity - len(self.rows[0])
+        self.rows[0] += ids
+        self.calls.append("extend")
+        return self.table[list(ids)]
+
+    def rewind(self, count: int) -> None:
+        assert len(self.rows) == 1
+        assert 0 <= count <= len(self.rows[0])
+        del self.rows[0][len(self.rows[0]) - count :]
+        self.calls.append("rewind")
+
+    def new_session(self) -> "ToyEngine":
+        return ToyEngine(self.table, self.n_positions)
+
+    @property
+    def guessed(self) -> int | None:
+        return None
+
+    def facts(self) -> EngineFacts:
+        return EngineFacts("toy", "cpu", "float32", "float32", 1, self.table.nbytes, 4)
 
     def select(self, rows: Sequence[int]) -> None:
         self.rows = [list(self.rows[row]) for row in rows]

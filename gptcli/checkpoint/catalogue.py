@@ -7,9 +7,10 @@ from pathlib import Path
 from gptcli.checkpoint.families import FAMILIES
 from gptcli.checkpoint.hub import cache_folder, is_whole
 from gptcli.checkpoint.json_text import read_json_object
+from gptcli.checkpoint.kept import KeptFile, kept_folder, list_kept
 from gptcli.checkpoint.names import DEFAULT_REVISION, SHORT_NAMES, HubName
 from gptcli.checkpoint.source import bundled_folder, bundled_names, find
-from gptcli.errors import CheckpointError, InputError
+from gptcli.errors import CheckpointError, GptcliError, InputError
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,16 @@ class Catalogue:
         cached: the models in the hub's cache that are whole, whoever put them there.
         cache: the folder of that cache.
         short_names: the short names, and what they stand for.
+        kept: what ``models quantize`` keeps, of whichever models.
+        kept_folder: where it lies; None where there is no home folder.
     """
 
     bundled: tuple[LocalModel, ...]
     cached: tuple[LocalModel, ...]
     cache: Path
     short_names: tuple[ShortName, ...]
+    kept: tuple[KeptFile, ...]
+    kept_folder: Path | None
 
 
 def list_models() -> Catalogue:
@@ -63,7 +68,10 @@ def list_models() -> Catalogue:
     cached = tuple(_cached_models(cache_folder()))
     there = {model.name for model in cached}
     short = tuple(ShortName(name, repo, repo in there) for name, repo in SHORT_NAMES.items())
-    return Catalogue(bundled, cached, cache_folder(), short)
+    folder = None
+    with suppress(GptcliError):
+        folder = kept_folder()
+    return Catalogue(bundled, cached, cache_folder(), short, tuple(list_kept()), folder)
 
 
 def pull_model(name: str) -> LocalModel:
@@ -84,11 +92,13 @@ def _cached_models(cache: Path) -> list[LocalModel]:
     models = []
     for repo_folder in cache.glob("models--*--*"):
         repo = repo_folder.name.removeprefix("models--").replace("--", "/")
-        revisions = _revisions(repo_folder / "refs")
-        for snapshot in repo_folder.glob("snapshots/*"):
-            if is_whole(snapshot):
-                names = sorted(revisions.get(snapshot.name, [snapshot.name]), key=lambda name: name != DEFAULT_REVISION)
-                models.append(_local(str(HubName(repo, names[0])), snapshot))
+        with suppress(OSError):  # not ours to read, or being removed
+            revisions = _revisions(repo_folder / "refs")
+            for snapshot in repo_folder.glob("snapshots/*"):
+                if is_whole(snapshot):
+                    known = revisions.get(snapshot.name, [snapshot.name])
+                    names = sorted(known, key=lambda name: name != DEFAULT_REVISION)
+                    models.append(_local(str(HubName(repo, names[0])), snapshot))
     return sorted(models, key=lambda model: model.name.lower())
 
 

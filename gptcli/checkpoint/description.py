@@ -7,6 +7,8 @@ from typing import Literal
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.hub import SMALL_FILES
+from gptcli.checkpoint.kept import KeptFile, kept_of
+from gptcli.checkpoint.regular_file import readable
 from gptcli.checkpoint.source import Source, find
 from gptcli.checkpoint.stored import stored
 from gptcli.errors import CheckpointError
@@ -105,6 +107,7 @@ class Description:
         tokenizer: None where there is none, or none that can be read.
         eos_ids: the ids that end a text, as far as the configuration says.
         files: those that gptcli would read.
+        kept: its matrices in 8 and 4 bits, where they are kept.
         tensors: what becomes of each tensor, where that was asked for.
         known: for each of the facts above, where it is known from.
         notes: what was inferred, and what does not fit, one sentence each.
@@ -124,6 +127,7 @@ class Description:
     tokenizer: TokenizerFacts | None
     eos_ids: tuple[int, ...]
     files: tuple[FileFacts, ...]
+    kept: tuple[KeptFile, ...]
     tensors: tuple[TensorFacts, ...] | None
     known: dict[str, Known]
     notes: tuple[str, ...]
@@ -165,6 +169,7 @@ def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Des
         tokenizer=tokenizer,
         eos_ids=blueprint.eos_ids if blueprint else (),
         files=_files(source, header),
+        kept=_kept(source, header, blueprint),
         tensors=_tensors(header, blueprint, words) if keys and header else None,
         known=known,
         notes=(*notes, *tokenizer_notes),
@@ -243,11 +248,19 @@ def _files(source: Source, header: Header | None) -> tuple[FileFacts, ...]:
     index = [source.weights] if source.weights and source.weights.name.endswith(".index.json") else []
     weights = list(header.files) if header else []
     ends = {info.file: info.end for info in header.tensors.values()} if header else {}  # the last one's is the file's
-    return tuple(
-        FileFacts(path.name, path.stat().st_size if here else ends.get(path, 0), here)
-        for path in [*small, *index, *weights]
-        if (here := path.is_file()) or path in weights
-    )
+    with readable(source.folder):
+        return tuple(
+            FileFacts(path.name, path.stat().st_size if here else ends.get(path, 0), here)
+            for path in [*small, *index, *weights]
+            if (here := path.is_file()) or path in weights
+        )
+
+
+def _kept(source: Source, header: Header | None, blueprint: Blueprint | None) -> tuple[KeptFile, ...]:
+    """What is kept of it, if its weights lie here."""
+    if header is None or blueprint is None or source.seen is not None:
+        return ()
+    return tuple(kept_of(header, blueprint))
 
 
 def _tensors(header: Header, blueprint: Blueprint | None, words: bool) -> tuple[TensorFacts, ...]:

@@ -9,13 +9,13 @@ judged against the file's length before memory is taken.
 """
 
 import math
-import os
 import reprlib
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from gptcli.checkpoint.regular_file import Version, check_unchanged, opened
 from gptcli.checkpoint.strict import MAX_U64, parse_object, short
 from gptcli.errors import CheckpointError
 
@@ -59,6 +59,7 @@ class TensorInfo:
         file: the file that holds it.
         start: where its bytes start, counted from the start of the file.
         end: where they end.
+        version: tells whether the file is still the one whose header was read; None where that was not here.
     """
 
     name: str
@@ -67,6 +68,7 @@ class TensorInfo:
     file: Path
     start: int
     end: int
+    version: Version | None = field(default=None, compare=False, repr=False)
 
     @property
     def count(self) -> int:
@@ -93,6 +95,15 @@ class Header:
     metadata: dict[str, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
+    def check_unchanged(self) -> None:
+        """See that the files are still those whose headers were read.
+
+        Raises:
+            CheckpointError: one was written to, replaced, or is gone.
+        """
+        for file, version in {info.file: info.version for info in self.tensors.values()}.items():
+            check_unchanged(file, version)
+
 
 def read_file(path: Path) -> Header:
     """The header of one .safetensors file.
@@ -100,56 +111,67 @@ def read_file(path: Path) -> Header:
     Raises:
         CheckpointError: it is missing or breaks the format; names the file and the tensor.
     """
-    size, header = _header_bytes(path)
-    return header_of(parse_object(header, path, "header"), path, 8 + len(header), size)
+    version, header = _header_bytes(path)
+    return parse_header(header, path, version.size, version)
 
 
-def header_of(entries: dict[str, Any], path: Path, data_start: int, size: int) -> Header:
-    """The header of one file, from its parsed JSON object.
+def parse_header(header: bytes, path: Path, size: int, version: Version | None = None) -> Header:
+    """The header of one file, from its bytes.
 
     Args:
-        entries: the object; it loses its ``__metadata__``.
+        header: what follows the eight bytes of its length, all of it.
         path: the file, which is not looked at.
-        data_start: where its tensors' bytes start.
         size: its length in bytes.
+        version: what tells it from others, where it lies here.
 
     Raises:
-        CheckpointError: the object breaks the format; names the file and the tensor.
+        CheckpointError: the header breaks the format; names the file and the tensor.
     """
+    if header[:1] != b"{":
+        raise CheckpointError(f"{path} is not a safetensors file: its header is not a JSON object")
+    entries, data_start = parse_object(header, path, "header"), 8 + len(header)
     metadata = _metadata(entries.pop("__metadata__", None), path)
-    tensors = [_tensor(name, entry, path, data_start) for name, entry in entries.items()]
+    tensors = [_tensor(name, entry, path, data_start, version) for name, entry in entries.items()]
     tensors.sort(key=lambda tensor: (tensor.start, tensor.end))
     _check_layout(tensors, path, data_start, size)
     return Header({tensor.name: tensor for tensor in tensors}, metadata, (path,))
 
 
-def _header_bytes(path: Path) -> tuple[int, bytes]:
-    """The file's size and its header, read only once its length is known to be possible."""
-    try:
-        # Also keeps us from waiting on a pipe or reading a device.
-        if not path.is_file():
-            raise CheckpointError(f"{path} is missing, or is not a regular file")
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            prefix = file.read(8)
-            if prefix == b"version ":
-                raise CheckpointError(f"{path} is a git-lfs pointer, not the checkpoint itself: run 'git lfs pull'")
-            if len(prefix) < 8:
-                raise CheckpointError(f"{path} is too short for a safetensors file: {size} bytes")
-            length: int = struct.unpack("<Q", prefix)[0]
-            if length > MAX_HEADER_BYTES:
-                raise CheckpointError(
-                    f"{path} is not a safetensors file: its first 8 bytes give a header of {length:,} bytes, and the "
-                    f"format allows {MAX_HEADER_BYTES:,}"
-                )
-            if 8 + length > size:
-                raise CheckpointError(f"{path} is cut short: a header of {length:,} bytes, a file of {size:,}")
-            header = file.read(length)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    if len(header) != length or header[:1] != b"{":
-        raise CheckpointError(f"{path} is not a safetensors file: its header is not a JSON object")
-    return size, header
+def _header_bytes(path: Path) -> tuple[Version, bytes]:
+    """What tells the file from others, and its header, read only once its length is known to be possible."""
+    with opened(path) as (file, version):
+        length = header_length(file.read(8), path, version.size)
+        header = file.read(length)
+    if len(header) != length:
+        raise CheckpointError(f"{path} is cut short: a header of {length:,} bytes, of which {len(header):,} are there")
+    return version, header
+
+
+def header_length(prefix: bytes, path: Path, size: int) -> int:
+    """How long a file's header is, once that is known to be possible.
+
+    Args:
+        prefix: the file's first bytes; eight are looked at.
+        path: the file, for errors.
+        size: its length in bytes.
+
+    Raises:
+        CheckpointError: it is no safetensors file, or is cut short.
+    """
+    prefix = prefix[:8]
+    if prefix == b"version ":
+        raise CheckpointError(f"{path} is a git-lfs pointer, not the checkpoint itself: run 'git lfs pull'")
+    if len(prefix) < 8:
+        raise CheckpointError(f"{path} is too short for a safetensors file: {size} bytes")
+    length: int = struct.unpack("<Q", prefix)[0]
+    if length > MAX_HEADER_BYTES:
+        raise CheckpointError(
+            f"{path} is not a safetensors file: its first 8 bytes give a header of {length:,} bytes, and the "
+            f"format allows {MAX_HEADER_BYTES:,}"
+        )
+    if 8 + length > size:
+        raise CheckpointError(f"{path} is cut short: a header of {length:,} bytes, a file of {size:,}")
+    return length
 
 
 def _metadata(value: Any, path: Path) -> dict[str, str]:
@@ -160,7 +182,7 @@ def _metadata(value: Any, path: Path) -> dict[str, str]:
     return value
 
 
-def _tensor(name: str, entry: Any, path: Path, data_start: int) -> TensorInfo:
+def _tensor(name: str, entry: Any, path: Path, data_start: int, version: Version | None) -> TensorInfo:
     where = f"{path}: tensor '{short(name)}'"
     if not isinstance(entry, dict):
         raise CheckpointError(f"{where} is not described by a JSON object")
@@ -175,7 +197,7 @@ def _tensor(name: str, entry: Any, path: Path, data_start: int) -> TensorInfo:
     if bits != 8 * nbytes:
         needed = f"{dtype} {reprlib.repr(shape)} takes {bits / 8:,.10g}"
         raise CheckpointError(f"{where} is {nbytes:,} bytes long, but {needed}")
-    return TensorInfo(name, dtype, tuple(shape), path, data_start + offsets[0], data_start + offsets[1])
+    return TensorInfo(name, dtype, tuple(shape), path, data_start + offsets[0], data_start + offsets[1], version)
 
 
 def _are_sizes(value: Any) -> TypeGuard[list[int]]:

@@ -3,18 +3,18 @@
 import errno
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gptcli.checkpoint.hub_answers import proposal
+from gptcli.checkpoint.hub_client import client, endpoint, http_library
+from gptcli.checkpoint.hub_guard import refused
 from gptcli.checkpoint.hub_progress import client_warnings
+from gptcli.checkpoint.hub_watch import AGAIN
 from gptcli.checkpoint.names import SHORT_NAMES, HubName, similar
 from gptcli.errors import CheckpointError, GptcliError, ModelNotFound
-
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+from gptcli.show.text import clipped
 
 _HUB = "https://huggingface.co"
-_CONVERTER = "SFconvertbot"  # the account under which the hub's own conversion service proposes its results
-_AGAIN = "run the command again, files that are complete are kept"
 
 
 @contextmanager
@@ -25,22 +25,19 @@ def explained(name: HubName) -> Iterator[None]:
         ModelNotFound: no such model or revision; or offline, and not in the cache.
         GptcliError: everything else that can go wrong between here and there.
     """
-    from huggingface_hub import errors
-
-    # The base of everything that the HTTP library beneath the client raises, whichever it is: httpx or httpx2.
-    http_error: Any = errors.HfHubHTTPError.__mro__[1]
-    xet_error: Any = getattr(errors, "XetDownloadError", errors.HfHubHTTPError)
+    http, errors = http_library(), client().errors
+    xet_error = getattr(errors, "XetDownloadError", errors.HfHubHTTPError)
+    failures = (http.HTTPError, http.InvalidURL, xet_error, errors.EntryNotFoundError, OSError, ValueError)
     with client_warnings():
         try:
             yield
-        except (http_error, xet_error, errors.EntryNotFoundError, OSError, ValueError) as error:
+        except (*failures, OverflowError, RecursionError) as error:
             raise explain(error, name) from error
 
 
 def explain(error: BaseException, name: HubName) -> GptcliError:
     """The error to show for one that the client raised."""
-    from huggingface_hub import errors
-
+    errors = client().errors
     if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__  # the client could not reach the hub, and this is why
     if isinstance(error, errors.OfflineModeIsEnabled | errors.LocalEntryNotFoundError):
@@ -55,12 +52,12 @@ def explain(error: BaseException, name: HubName) -> GptcliError:
         return _not_found(name)
     if isinstance(error, errors.HfHubHTTPError):
         return _by_status(error, name)
-    if isinstance(error, errors.FileMetadataError | ValueError):
-        return GptcliError(f"{_endpoint()} does not answer as the hub does: check HF_ENDPOINT and your proxy")
+    if isinstance(error, errors.FileMetadataError | ValueError | OverflowError | RecursionError):
+        return refused(clipped(" ".join(str(error).split()), 80))
     return _by_kind(error, name)
 
 
-def not_usable(api: "HfApi", name: HubName, files: Collection[str]) -> CheckpointError:
+def not_usable(name: HubName, files: Collection[str]) -> CheckpointError:
     """The error for a repository that holds nothing we could open, with the ways out of it."""
     others = [file for file in sorted(files) if file.endswith(".safetensors")]
     pickles = [file for file in sorted(files) if file.endswith((".bin", ".pt", ".pth", ".ckpt"))]
@@ -77,39 +74,28 @@ def not_usable(api: "HfApi", name: HubName, files: Collection[str]) -> Checkpoin
     )
     return CheckpointError(
         f"{name} holds its weights only as a pickle ({pickles[0]}), which can run code when it is read; gptcli reads "
-        f"safetensors. What to do:\n{_proposal(api, name)}"
+        f"safetensors. What to do:\n{_proposal(name)}"
         f'  convert it yourself:    python -c "{convert}"\n'
         f"                          then use ./{folder}"
     )
 
 
-def _proposal(api: "HfApi", name: HubName) -> str:
+def _proposal(name: HubName) -> str:
     """How to use the hub's own conversion: the pull request where it waits, else how to ask for one."""
     try:
-        numbers = [
-            discussion.num
-            for discussion in api.get_repo_discussions(name.repo, author=_CONVERTER)
-            if discussion.is_pull_request and discussion.status in ("open", "merged")
-        ]
+        number = proposal(name)
     except Exception:  # only a hint: whatever fails here, the error itself must be shown
-        numbers = []
-    if numbers:
-        return f"  use the hub's conversion, a pull request:  -m {name.repo}@refs/pr/{max(numbers)}\n"
+        number = None
+    if number is not None:
+        return f"  use the hub's conversion, a pull request:  -m {name.repo}@refs/pr/{number}\n"
     return (
         f"  ask the hub to convert: {_HUB}/spaces/safetensors/convert\n"
         f"                          then use {name.repo}@refs/pr/N, N being the pull request that it opens\n"
     )
 
 
-def _endpoint() -> str:
-    from huggingface_hub import constants
-
-    return constants.ENDPOINT
-
-
 def _offline(name: HubName) -> ModelNotFound:
-    from huggingface_hub import constants
-
+    constants = client().constants
     return ModelNotFound(
         f"{name} is not in the cache ({constants.HF_HUB_CACHE}), and HF_HUB_OFFLINE forbids to download it: unset "
         f"that, or run 'gptcli models pull {name}' where there is a network and bring the cache here (HF_HOME)"
@@ -120,7 +106,7 @@ def _not_found(name: HubName) -> ModelNotFound:
     near = similar(name.repo, SHORT_NAMES.values())
     hint = f"\n  did you mean {' or '.join(near)}?" if near and name.repo not in near else ""
     return ModelNotFound(
-        f"no folder or file '{name}' here, and no model of that name at {_endpoint()}; if it is a private one, set "
+        f"no folder or file '{name}' here, and no model of that name at {endpoint()}; if it is a private one, set "
         f"HF_TOKEN to a token that may read it{hint}"
     )
 
@@ -139,40 +125,40 @@ def _by_status(error: Any, name: HubName) -> GptcliError:
     said = f" ({said})" if said else ""
     if status == 401:
         if "credentials" in said.lower() or "token" in said.lower():
-            return GptcliError(f"{_endpoint()} does not accept your token{said}: renew HF_TOKEN, or unset it")
+            return GptcliError(f"{endpoint()} does not accept your token{said}: renew HF_TOKEN, or unset it")
         return _not_found(name)
     if status == 403:
-        return GptcliError(f"{_endpoint()} does not let you read {name}{said}: HF_TOKEN must be allowed to read it")
+        return GptcliError(f"{endpoint()} does not let you read {name}{said}: HF_TOKEN must be allowed to read it")
     if status == 404:
-        return GptcliError(f"{_endpoint()} has lost a file of {name}{said}: {_AGAIN}")
+        return GptcliError(f"{endpoint()} has lost a file of {name}{said}: {AGAIN}")
     if status == 429:
         wait = error.response.headers.get("Retry-After", "")
         when = f"in {wait} seconds" if wait.isascii() and wait.isdigit() else "in some minutes"
         return GptcliError(
-            f"{_endpoint()} has had too many requests from here: try again {when}; with HF_TOKEN set it allows more"
+            f"{endpoint()} has had too many requests from here: try again {when}; with HF_TOKEN set it allows more"
         )
     whose = "is in trouble" if status >= 500 else "refuses"
-    return GptcliError(f"{_endpoint()} {whose} (HTTP {status}{said}): {_AGAIN}" + (" in a while" * (status >= 500)))
+    return GptcliError(f"{endpoint()} {whose} (HTTP {status}{said}): {AGAIN}" + (" in a while" * (status >= 500)))
 
 
 def _by_kind(error: BaseException, name: HubName) -> GptcliError:
     """By what the system or the HTTP library reports."""
-    from huggingface_hub import constants
-
+    constants = client().constants
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return GptcliError(
             f"the disk of {constants.HF_HUB_CACHE} is full: make room, or set HF_HOME to a folder on another disk; "
-            f"then {_AGAIN}"
+            f"then {AGAIN}"
         )
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return GptcliError(f"{constants.HF_HUB_CACHE} cannot be written ({error}): set HF_HOME to a folder that can be")
     if "Timeout" in type(error).__name__:
-        return GptcliError(f"{_endpoint()} took too long to answer: {_AGAIN}; HF_HUB_DOWNLOAD_TIMEOUT=60 waits longer")
+        return GptcliError(f"{endpoint()} took too long to answer: {AGAIN}; --timeout 60 waits longer")
     if "Consistency check" in str(error):
-        return GptcliError(f"a file of {name} arrived with the wrong size: {_AGAIN}")
+        return GptcliError(f"a file of {name} arrived with the wrong size: {AGAIN}")
+    if type(error).__name__ == "TooManyRedirects":
+        return refused("it sends from one address to the next without end")
     if type(error).__name__ in ("ReadError", "RemoteProtocolError", "XetDownloadError"):
-        return GptcliError(f"the connection to {_endpoint()} broke off: {_AGAIN}")
-    return GptcliError(
-        f"{_endpoint()} cannot be reached ({error or type(error).__name__}): check the network and HF_ENDPOINT"
-    )
+        return GptcliError(f"the connection to {endpoint()} broke off: {AGAIN}")
+    why = clipped(str(error)) or type(error).__name__
+    return GptcliError(f"{endpoint()} cannot be reached ({why}): check the network and HF_ENDPOINT")

@@ -7,25 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from gptcli.checkpoint.hub_client import client
 from gptcli.show.console import notice
-from gptcli.show.text import visible
+from gptcli.show.text import clipped
 
 
-def progress_bar(file: str, *, shown: bool) -> type[Any]:
-    """A progress bar for one file, as a class that the client makes its bars from; only a terminal gets to see it.
+def progress_bar(file: str, *, shown: bool, total: int, start: int) -> Any:
+    """A progress bar for one file, of the client's kind; only a terminal gets to see it.
 
-    The client names a bar after what the server says; ours goes by the file's name.
+    Args:
+        file: its name.
+        shown: whether there is to be one.
+        total: the size of the file, in bytes.
+        start: how much of it is there already.
     """
-    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # exported, but not under that name
-
-    class Bar(tqdm):  # type: ignore[misc, type-arg, unused-ignore]
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            said = str(kwargs.get("desc", ""))
-            kwargs["desc"] = visible(said, keep="") if file in said and said.isprintable() else file
-            kwargs["disable"] = kwargs.get("disable") or not shown or not sys.stderr.isatty()
-            super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call, unused-ignore]
-
-    return Bar
+    bar: Any = client().utils.tqdm
+    hidden = not shown or not sys.stderr.isatty()
+    return bar(desc=file, total=total, initial=start, unit="B", unit_scale=True, disable=hidden)
 
 
 class _Notices(logging.Handler):
@@ -33,7 +31,7 @@ class _Notices(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line = " ".join(record.getMessage().split())
-        notice(re.sub(r"(https?://[^\s?]*)\?[^\s':]*", r"\1", line))
+        notice(clipped(re.sub(r"(https?://[^\s?]*)\?[^\s':]*", r"\1", line), 400))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gptcli.checkpoint.regular_file import opened
 from gptcli.errors import CheckpointError
 
 MAX_JSON_BYTES = 100_000_000
@@ -14,12 +15,12 @@ _MAX_OVERHEAD = 350_000_000
 _COSTS = {b"[": 72, b"{": 240, b'"': 28, b",": 40, b":": 100}
 
 
-def parse_json(text: bytes, path: Path, what: str, **options: Any) -> Any:
+def parse_json(text: bytes, path: Path | str, what: str, **options: Any) -> Any:
     """Parse JSON from a file, within bounds of memory and depth.
 
     Args:
         text: what the file, or a part of it, holds.
-        path: the file, for errors.
+        path: the file, for errors; or what else it came from.
         what: which part of it, for errors, such as ``the header``; may be empty.
         options: for ``json.loads``.
 
@@ -67,11 +68,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         CheckpointError: it cannot be read, or has more than 100 MB.
     """
-    try:
-        if not path.is_file():  # also keeps us from waiting on a pipe or reading a device
-            raise CheckpointError(f"{path} is missing, or is not a regular file")
-        if (size := path.stat().st_size) > MAX_JSON_BYTES:
-            raise CheckpointError(f"{path} is too large for what it should be: {size:,} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    with opened(path) as (file, version):
+        if version.size > MAX_JSON_BYTES:
+            raise CheckpointError(f"{path} is too large for what it should be: {version.size:,} bytes")
+        return file.read(version.size)

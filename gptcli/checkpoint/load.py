@@ -13,6 +13,7 @@ from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.slices import Files
 from gptcli.errors import CheckpointError, InputError
 from gptcli.memory import explained
+from gptcli.model.config import GPTConfig
 from gptcli.model.engine import Quantize
 from gptcli.model.gpt import GPT
 from gptcli.model.quantize import dequantized, kind_of
@@ -79,7 +80,7 @@ def load_gpt(
         The GPT in eval mode.
 
     Raises:
-        CheckpointError: a file cannot be read, or a weight holds NaN or infinity.
+        CheckpointError: a file cannot be read or changed meanwhile, or a weight holds NaN or infinity.
         InputError: a weight is too large for ``dtype``.
         GptcliError: there is not enough memory.
     """
@@ -90,16 +91,17 @@ def load_gpt(
     wanted = model.state_dict()
     name_of_dtype = str(dtype).removeprefix("torch.")
     with torch.inference_mode(False), explained(blueprint.config, device.type, name_of_dtype, to_run=to_run):
-        files = Files(header, dtype)
+        config, files = blueprint.config, Files(header, dtype, blueprint.config.qkv_widths)
         weights: dict[str, Tensor] = {}
         for name, part in blueprint.tensors.items():
-            share = None if group is None else group.share(name, wanted[name])
+            share = None if group is None else group.share(config, name, wanted[name])
             stored = [files.read(part, key, share) for key in part.keys]
-            weights[name] = _make(part, stored, blueprint.config.head_size).to(device=device, dtype=dtype)
+            weights[name] = _make(part, stored, config).to(device=device, dtype=dtype)
             _check_finite(name, part, stored, weights[name])
             if quantize != "none" and name.endswith("weight") and weights[name].dim() == 2 and name != "wpe.weight":
                 rounded = dequantized(weights[name].float().cpu().numpy(), kind_of(name, quantize))
                 weights[name] = torch.from_numpy(rounded).to(device=device, dtype=dtype)
+    header.check_unchanged()
     if group is not None:
         weights = {name: group.place(wanted[name], weight) for name, weight in weights.items()}
     _assign(model, weights)
@@ -116,15 +118,16 @@ class _NoDraws(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _make(part: Part, stored: list[Tensor], head_size: int) -> Tensor:
+def _make(part: Part, stored: list[Tensor], config: GPTConfig) -> Tensor:
     """One tensor of ours from those of the file (see ``How``)."""
     if part.how == "transposed":
         return stored[0].t()
     if part.how == "stacked":
         return torch.cat(stored)
     if part.how == "regrouped":
-        by_head = stored[0].reshape(-1, 3, head_size, *stored[0].shape[1:])  # [H, q k v, D, ...]
-        return by_head.transpose(0, 1).reshape(stored[0].shape)
+        group = [width // config.kv_heads for width in config.qkv_widths]
+        by_group = stored[0].reshape(-1, sum(group), *stored[0].shape[1:])  # [K, rows of q, k and v, ...]
+        return torch.cat([matrix.flatten(0, 1) for matrix in torch.split(by_group, group, dim=1)])
     return stored[0]
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gptcli.checkpoint.content import Look, changed
 from gptcli.checkpoint.families import Blueprint
 from gptcli.checkpoint.header import Header, TensorInfo
+from gptcli.checkpoint.kept import BrokenKeptError, find
+from gptcli.checkpoint.mapped import map_tensor
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
-from gptcli.model.native.library import available
-from gptcli.model.native.weights import Kind, as_float32, is_matrix, supports
+from gptcli.model.native.weights import Kind, as_float32, is_matrix, why_not
 from gptcli.model.quantize import kind_of
 from gptcli.model.shapes import parameter_shapes
 
@@ -28,6 +30,7 @@ def native_engine(
     dtype: str,
     quantize: Quantize = "none",
     anew: bool = False,
+    notes: list[str] | None = None,
 ) -> NativeEngine | None:
     """The C engine with a checkpoint's weights, or None where it is not what the user wants or cannot do.
 
@@ -40,40 +43,80 @@ def native_engine(
         dtype: ``auto`` or ``float32`` keep the numbers of the file; ``float16`` and ``bfloat16`` round them.
         quantize: or keep matrices in 8 or 4 bits.
         anew: work these out though they be kept in a file.
+        notes: gets the reason where what is kept cannot be used.
 
     Raises:
-        CheckpointError: the file of quantised matrices is not of this model.
+        CheckpointError: the checkpoint's files changed after their headers were read.
         GptcliError: there is no memory.
     """
-    if not (available() and supports(blueprint.config) and (device == "cpu" or (device == "auto" and no_gpu()))):
+    if why_not(blueprint.config) is not None or not (device == "cpu" or (device == "auto" and no_gpu())):
         return None
     parts = {name: [header.tensors[key] for key in part.keys] for name, part in blueprint.tensors.items()}
     if any(part.how == "regrouped" for part in blueprint.tensors.values()):
         return None
     if any(info.dtype not in _STORED for infos in parts.values() for info in infos):
         return None
-    engine = NativeEngine(blueprint.config)
     kinds: dict[str, Kind] = {
         name: kind_of(name, quantize) if quantize != "none" else _KINDS.get(dtype, _widest(infos))
         for name, infos in parts.items()
     }
     if quantize != "none" and not anew:
-        from gptcli.checkpoint import quantized
-
-        kept = quantized.find(header, quantize)
-        if kept is not None:
-            matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
-            quantized.fill(engine, kept, matrices, parameter_shapes(blueprint.config))
-            parts = {name: infos for name, infos in parts.items() if name not in matrices}
-    for name, infos in parts.items():
-        stored, held = _read(infos)
-        rounded = kinds[name] == "F16" and held != "F16"
-        if rounded and np.abs(as_float32(stored, held)).max(initial=0) > np.finfo(np.float16).max:
-            return None  # torch's loader says which tensor is too large
-        turned = blueprint.tensors[name].how == "transposed"
-        if not engine.fill(name, stored, held, kinds[name], transposed=turned):
-            return None  # NaN or infinity: torch's loader says where
+        found = _from_kept(blueprint, header, quantize, kinds, notes)
+        if found is not None:
+            engine, look = found
+            vectors = {name: infos for name, infos in parts.items() if not is_matrix(name)}
+            if not _fill_all(engine, blueprint, vectors, kinds):
+                return None
+            if not look.unchanged():
+                raise changed(look)
+            return engine
+    engine = NativeEngine(blueprint.config)
+    if not _fill_all(engine, blueprint, parts, kinds):
+        return None
+    header.check_unchanged()
     return engine
+
+
+def _from_kept(
+    blueprint: Blueprint, header: Header, quantize: Quantize, kinds: dict[str, Kind], notes: list[str] | None
+) -> tuple[NativeEngine, Look] | None:
+    """An engine with the matrices that are kept of exactly these weights, and the look that found them to be."""
+    from gptcli.checkpoint.quantized import fill
+
+    try:
+        kept = find(header, blueprint, quantize)
+        if kept is None:
+            return None
+        engine = NativeEngine(blueprint.config)
+        matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
+        fill(engine, kept, matrices, parameter_shapes(blueprint.config))
+    except BrokenKeptError as error:
+        if notes is not None:
+            notes.append(str(error))
+        return None
+    return engine, kept.look
+
+
+def _fill_all(
+    engine: NativeEngine, blueprint: Blueprint, parts: dict[str, list[TensorInfo]], kinds: dict[str, Kind]
+) -> bool:
+    """Give an engine these weights; False where torch's loader has to say what is wrong with one."""
+    try:
+        return all(
+            _fill(engine, name, infos, kinds[name], transposed=blueprint.tensors[name].how == "transposed")
+            for name, infos in parts.items()
+        )
+    except MemoryError as error:
+        raise engine.no_memory() from error
+
+
+def _fill(engine: NativeEngine, name: str, infos: list[TensorInfo], kind: Kind, *, transposed: bool) -> bool:
+    """Give the engine one weight; False where numbers are too large for ``kind``, or hold NaN or infinity."""
+    stored, held = _read(infos)
+    rounded = kind == "F16" and held != "F16"
+    if rounded and np.abs(as_float32(stored, held)).max(initial=0) > np.finfo(np.float16).max:
+        return False
+    return engine.fill(name, stored, held, kind, transposed=transposed)
 
 
 def no_gpu() -> bool:
@@ -90,9 +133,7 @@ def _widest(infos: list[TensorInfo]) -> Kind:
 
 def _read(infos: list[TensorInfo]) -> tuple[NDArray[Any], str]:
     """The stored tensors of a part as one array, and its dtype: theirs where it is the same, else float32."""
-    arrays: list[NDArray[Any]] = [
-        np.memmap(info.file, _STORED[info.dtype], "r", offset=info.start, shape=info.shape or (1,)) for info in infos
-    ]
+    arrays = [map_tensor(info, _STORED[info.dtype]) for info in infos]
     dtype = _widest(infos)
     if len(arrays) == 1:
         return arrays[0], dtype

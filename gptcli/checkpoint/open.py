@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.source import Source, find, no_weights
-from gptcli.model.engine import Engine, Quantize, SharedEngine
+from gptcli.errors import CheckpointError
+from gptcli.model.engine import Engine, Quantize
 from gptcli.tokenizer import Tokenizer, tokenizer_for
 
 if TYPE_CHECKING:  # torch takes a while to import, and the engine in C does without
@@ -48,6 +49,7 @@ class Checkpoint:
     group: "Group | None" = None
     to: Purpose = "look inside"
     _seconds: list[float] = field(default_factory=list)
+    _broken: list[str] = field(default_factory=list)  # what is kept of it and cannot be used, and why
     _unused: list[Engine] = field(default_factory=list)  # loaded, and nobody has asked for it yet
 
     @cached_property
@@ -73,9 +75,10 @@ class Checkpoint:
     def another_engine(self) -> Engine:
         """An engine of the same weights with a batch of its own, so that it does not disturb what ``engine`` reads.
 
-        Not for a model that several processes hold.
+        Raises:
+            InputError: several processes hold the model.
         """
-        return cast(SharedEngine, self.engine).beside()
+        return self.engine.new_session()
 
     def _new_engine(self) -> Engine:
         if (self.to == "both" or "model" not in self.__dict__) and self.group is None:
@@ -83,7 +86,7 @@ class Checkpoint:
 
             with self._timed():
                 wanted = {"device": self.device, "dtype": self.dtype, "quantize": self.quantize}
-                native = native_engine(self.blueprint, self.header, **wanted)  # type: ignore[arg-type]
+                native = native_engine(self.blueprint, self.header, **wanted, notes=self._broken)  # type: ignore[arg-type]
             if native is not None:
                 return native
 
@@ -94,21 +97,24 @@ class Checkpoint:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was found odd about it, and what would be quicker another way."""
-        if self.quantize == "none" or self.load_s < _LONG_S or "model" in self.__dict__:
-            return self.blueprint.notes
-
         import shlex
 
-        from gptcli.checkpoint.quantized import find, place
+        command = f"'gptcli models quantize {shlex.quote(self.name)} {self.quantize}'"
+        broken = (f"{reason}: not used; {command} writes it again" for reason in self._broken)
+        odd = (*self.blueprint.notes, *broken)
+        if self.quantize == "none" or self.load_s < _LONG_S or "model" in self.__dict__ or self._broken:
+            return odd
 
-        file = place(self.header, self.quantize)
-        if file.is_file() and find(self.header, self.quantize) is not None:
-            return self.blueprint.notes
-        command = f"gptcli models quantize {shlex.quote(self.name)} {self.quantize}"
-        advice = f"'{command}' keeps that for the next time"
-        if file.is_file():
-            advice = f"{file} is not of these weights: '{command}' makes it anew"
-        return (*self.blueprint.notes, f"it took {self.load_s:.0f} s to open in {self.quantize}: {advice}")
+        from gptcli.checkpoint.kept import find as find_kept
+        from gptcli.checkpoint.kept import old_path
+
+        with suppress(CheckpointError):  # it changes while this is looked at
+            if find_kept(self.header, self.blueprint, self.quantize) is not None:
+                return odd
+        advice = f"{command} keeps that for the next time"
+        if (old := old_path(self.header, self.quantize)).is_file():
+            advice += f" ({old}, of an earlier gptcli, is not read: delete it)"
+        return (*odd, f"it took {self.load_s:.0f} s to open in {self.quantize}: {advice}")
 
     @property
     def load_s(self) -> float:

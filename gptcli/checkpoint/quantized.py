@@ -1,148 +1,157 @@
-"""Matrices in 8 or 4 bits, kept in a file beside the model: worked out once, and from then on only read.
+"""Matrices in 8 or 4 bits, kept in the user's cache: worked out once, and from then on only read.
 
-``gptcli/model-int8.safetensors`` belongs to ``model.safetensors`` of the folder above it. It holds what the engine in C
-holds, the matrices only, under the names of our GPT: int8 as numbers [rows, columns] and ``.scale`` [rows]; int4 as
-bytes [rows, bytes of a row]. Its metadata say what the model's files were, so that it is never read for others.
+A file (``kept`` says where it lies) holds what the engine in C holds, the matrices only, under the names of our GPT:
+int8 as numbers [rows, columns] and ``.scale`` [rows]; int4 as bytes [rows, bytes of a row]. Its metadata say of which
+weights they are; ``seal`` is a hash of names, dtypes, shapes and checksums of the numbers, so that a damaged file is
+found out while it is read.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.checkpoint.header import Header, TensorInfo
-from gptcli.checkpoint.shards import read_header
-from gptcli.errors import CheckpointError, GptcliError
+from gptcli.checkpoint.content import Look, changed, content_of, make_folder
+from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.kept import FORMAT, BrokenKeptError, Kept, described, path_of
+from gptcli.checkpoint.regular_file import version_of
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
+from gptcli.model.native.weights import Kept as Matrix
 from gptcli.model.native.weights import Kind
-from gptcli.whole_file import write_whole
+from gptcli.whole_file import remove_unfinished, write_whole
 
-# Of the bytes of a matrix: raised when the engine keeps them otherwise.
-_FORMAT = "1"
-_DTYPES = {"int8": "I8", "int4": "U8"}
 _SCALE = ".scale"
 _PIECE = 4 << 20  # bytes that a thread reads at once
+_INFINITE = 0x7C00  # of float16: the exponent of NaN and infinity
 
 
-def place(header: Header, quantize: Quantize) -> Path:
-    """Where the file of a checkpoint is, or would be."""
-    first = header.files[0]
-    return first.parent / "gptcli" / f"{first.stem}-{quantize}.safetensors"
+class _Piece(NamedTuple):
+    """A part of a tensor: of which, where in it, and its bytes in memory."""
+
+    name: str
+    start: int
+    memory: memoryview
 
 
-def find(header: Header, quantize: Quantize) -> Header | None:
-    """What is kept of exactly this checkpoint; None where nothing is, or it is of other weights, or unreadable."""
-    path = place(header, quantize)
-    if not path.is_file():
-        return None
-    try:
-        kept = read_header(path)
-        of = json.loads(kept.metadata["files"])
-        return kept if kept.metadata.get("format") == _FORMAT and _are(of, header.files) else None
-    except (CheckpointError, LookupError, TypeError, ValueError, OSError):
-        return None  # then they are worked out anew
-
-
-def fill(engine: NativeEngine, kept: Header, kinds: Mapping[str, Kind], shapes: Mapping[str, Sequence[int]]) -> None:
+def fill(engine: NativeEngine, kept: Kept, kinds: Mapping[str, Kind], shapes: Mapping[str, Sequence[int]]) -> None:
     """Give the engine its matrices as they are kept.
 
     Args:
-        engine: has none of them yet.
-        kept: what ``find`` found.
+        engine: has none of them yet; of no use where this fails.
+        kept: what ``kept.find`` found.
         kinds: how each is kept, by name.
         shapes: [rows, columns] of each.
 
     Raises:
-        CheckpointError: one is not there, is of another shape, or cannot be read.
+        BrokenKeptError: what is kept is not whole, damaged, or not of this model; or its scales are NaN or infinity.
         GptcliError: there is no memory.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
-    pieces: list[tuple[TensorInfo, int, memoryview]] = []
+    file = kept.header.files[0]
+    tensors: dict[str, NDArray[Any]] = {}
     for name, kind in kinds.items():
-        room = engine.make_room(name, kind, *shapes[name])
-        pieces += _pieces(kept, name, _DTYPES["int4" if room.scales is None else "int8"], room.numbers)
-        if room.scales is not None:
-            pieces += _pieces(kept, name + _SCALE, "F32", room.scales)
+        tensors |= _tensors(name, engine.make_room(name, kind, *shapes[name]))
+    for name, values in tensors.items():
+        info = kept.header.tensors.get(name)
+        if info is None or (info.dtype, info.shape) != (_dtype(values), values.shape):
+            raise BrokenKeptError(f"{file} does not fit its model ({name})")
     with ThreadPoolExecutor(engine.threads) as readers:
-        list(readers.map(_read, pieces))
+        sums = list(readers.map(lambda piece: _read(kept, piece), _pieces(tensors)))
+    if kept.header.metadata.get("seal") != _seal(kept.header.metadata, tensors, sums):
+        raise BrokenKeptError(f"{file} is damaged: its checksum does not fit its numbers")
+    for name in kinds:
+        if not _finite(engine.kept(name), shapes[name][1]):
+            raise BrokenKeptError(f"{file}: scales of {name} are NaN or infinity")
 
 
-def save(engine: NativeEngine, header: Header, quantize: Quantize) -> Path:
+def save(engine: NativeEngine, header: Header, look: Look, quantize: Quantize, name: str) -> Path:
     """Keep an engine's matrices; returns the file.
 
     Args:
         engine: filled from the checkpoint.
         header: of the checkpoint.
+        look: at the checkpoint's files, from before the engine was filled.
         quantize: how the engine keeps them.
+        name: of the model, for people.
 
     Raises:
-        GptcliError: the model's folder cannot be written, or its disk is full.
+        CheckpointError: the checkpoint's files changed meanwhile.
+        GptcliError: the cache cannot be written, or its disk is full.
     """
     from safetensors.numpy import save as to_bytes
 
+    content = content_of(look)
+    if not look.unchanged():
+        raise changed(look)
     tensors: dict[str, NDArray[Any]] = {}
-    for name in engine.matrices:
-        numbers, scales = engine.kept(name)
-        if scales is None:
-            tensors[name] = numbers
-        else:
-            tensors |= {name: numbers.view(np.int8), name + _SCALE: scales}
-    path = place(header, quantize)
-    try:
-        path.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise GptcliError(f"cannot make the folder {path.parent}: {error.strerror or error}") from error
-    files = json.dumps([_told(file) for file in header.files])
-    write_whole(path, to_bytes(tensors, {"format": _FORMAT, "files": files}))
+    for matrix in engine.matrices:
+        tensors |= _tensors(matrix, engine.kept(matrix))
+    metadata = {"format": FORMAT, "content": content, "quantize": quantize}
+    with ThreadPoolExecutor(engine.threads) as threads:
+        sums = list(threads.map(lambda piece: zlib.crc32(piece.memory), _pieces(tensors)))
+    metadata |= {"seal": _seal(metadata, tensors, sums), **described(name, header)}
+    path = path_of(look, content, quantize)
+    make_folder(path.parent)
+    for folder in path.parent.parent.iterdir():
+        remove_unfinished(folder)  # of killed writers, which may be what fills the disk
+    write_whole(path, to_bytes(tensors, metadata))
     return path
 
 
-def _pieces(kept: Header, name: str, dtype: str, into: NDArray[Any]) -> Iterator[tuple[TensorInfo, int, memoryview]]:
-    """A tensor in pieces: which one, where in it, and where to."""
-    info = kept.tensors.get(name)
-    if info is None or info.dtype != dtype or info.shape != into.shape:
-        raise CheckpointError(f"{kept.files[0]} does not fit its model ({name}): delete it")
-    place = into.data.cast("B")
-    for start in range(0, info.nbytes, _PIECE):
-        yield info, start, place[start : start + _PIECE]
+def _tensors(name: str, matrix: Matrix) -> dict[str, NDArray[Any]]:
+    """A matrix's arrays under the names that they have in the file: views of the engine's memory."""
+    if matrix.scales is None:
+        return {name: matrix.numbers}
+    return {name: matrix.numbers.view(np.int8), name + _SCALE: matrix.scales}
 
 
-def _read(piece: tuple[TensorInfo, int, memoryview]) -> None:
-    info, start, place = piece
+def _dtype(values: NDArray[Any]) -> str:
+    return {"int8": "I8", "uint8": "U8", "float32": "F32"}[values.dtype.name]
+
+
+def _pieces(tensors: Mapping[str, NDArray[Any]]) -> list[_Piece]:
+    """Tensors in pieces, in the order of their names."""
+    pieces = []
+    for name in sorted(tensors):
+        memory = tensors[name].data.cast("B")
+        pieces += [_Piece(name, start, memory[start : start + _PIECE]) for start in range(0, len(memory), _PIECE)]
+    return pieces
+
+
+def _read(kept: Kept, piece: _Piece) -> int:
+    """Read a piece to its place in memory, and return its checksum."""
+    info, place = kept.header.tensors[piece.name], piece.memory
     try:
         with info.file.open("rb", buffering=0) as file:
-            file.seek(info.start + start)
+            if not version_of(file.fileno()).same_state(kept.state):
+                raise BrokenKeptError(f"{info.file} changed while it was read")
+            file.seek(info.start + piece.start)
             while place:
                 count = file.readinto(place)
                 if not count:
-                    raise CheckpointError(f"{info.file} became shorter while it was read")
+                    raise BrokenKeptError(f"{info.file} became shorter while it was read")
                 place = place[count:]
     except OSError as error:
-        raise CheckpointError(f"cannot read {info.file}: {error.strerror or error}") from error
+        raise BrokenKeptError(f"cannot read {info.file}: {error.strerror or error}") from error
+    return zlib.crc32(piece.memory)
 
 
-def _told(file: Path) -> dict[str, Any]:
-    """What tells a file's content: by its size and date where they are the same, which is quick; by its hash if not."""
-    about = file.stat()
-    with file.open("rb") as content:
-        digest = hashlib.sha256()
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return {"size": about.st_size, "mtime_ns": about.st_mtime_ns, "sha256": digest.hexdigest()}
+def _seal(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]], sums: list[int]) -> str:
+    """What changes with anything that the numbers depend on."""
+    says = [metadata[key] for key in ("format", "content", "quantize")]
+    shapes = [[name, _dtype(tensors[name]), *tensors[name].shape] for name in sorted(tensors)]
+    return hashlib.sha256(json.dumps([says, shapes, sums]).encode()).hexdigest()
 
 
-def _are(told: list[dict[str, Any]], files: Sequence[Path]) -> bool:
-    return len(told) == len(files) and all(_is(one, file) for one, file in zip(told, files, strict=True))
-
-
-def _is(told: dict[str, Any], file: Path) -> bool:
-    about = file.stat()
-    if told["size"] != about.st_size:
-        return False
-    return bool(told["mtime_ns"] == about.st_mtime_ns or told["sha256"] == _told(file)["sha256"])
+def _finite(matrix: Matrix, columns: int) -> bool:
+    """Whether the scales of a matrix are all numbers: one a row, or in float16 behind the indices of each row."""
+    if matrix.scales is not None:
+        return bool(np.isfinite(matrix.scales).all())
+    scales = np.ascontiguousarray(matrix.numbers[:, columns // 2 :]).view(np.uint16)
+    return not ((scales & _INFINITE) == _INFINITE).any()

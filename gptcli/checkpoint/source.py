@@ -10,6 +10,7 @@ from gptcli.checkpoint.header import Header
 from gptcli.checkpoint.hub import cached_snapshot, fetch, look
 from gptcli.checkpoint.json_text import read_json_object
 from gptcli.checkpoint.names import SHORT_NAMES, HubName, parse_hub_name, similar
+from gptcli.checkpoint.regular_file import readable
 from gptcli.checkpoint.shards import read_header
 from gptcli.errors import CheckpointError, InputError, ModelNotFound
 
@@ -51,7 +52,8 @@ class Source:
             CheckpointError: the file is not a JSON object.
         """
         path = self.folder / "config.json"
-        return read_json_object(path) if path.is_file() else None
+        with readable(path):
+            return read_json_object(path) if path.is_file() else None
 
 
 def bundled_folder() -> Path:
@@ -115,10 +117,11 @@ def _nothing_called(name: str) -> str:
 
 
 def _in_folder(name: str, folder: Path) -> Source:
-    for candidate in ("model.safetensors", "model.safetensors.index.json"):
-        if (folder / candidate).is_file():
-            return Source(name, folder, folder / candidate)
-    others = sorted(folder.glob("*.safetensors"))
+    with readable(folder):
+        for candidate in ("model.safetensors", "model.safetensors.index.json"):
+            if (folder / candidate).is_file():
+                return Source(name, folder, folder / candidate)
+        others = sorted(folder.glob("*.safetensors"))
     if len(others) > 1:
         names = ", ".join(other.name for other in others[:5])
         raise InputError(f"{folder} holds several .safetensors files and no index ({names}): name one of them")
@@ -135,7 +138,8 @@ def _lone_file(name: str, path: Path) -> Source:
 
 def no_weights(source: Source) -> CheckpointError:
     """The error for a folder without a .safetensors file; where it holds a pickle, with how to convert it."""
-    pickle = next((path.name for path in sorted(source.folder.iterdir()) if path.suffix in _PICKLES), None)
+    with readable(source.folder):
+        pickle = next((path.name for path in sorted(source.folder.iterdir()) if path.suffix in _PICKLES), None)
     hint = "" if pickle is None else f"; {pickle} {_is_a_pickle(pickle)}"
     return CheckpointError(f"{source.folder} holds no .safetensors file, so there is no model to run{hint}")
 

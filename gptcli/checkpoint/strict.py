@@ -23,7 +23,7 @@ def parse_object(text: bytes, path: Path, what: str) -> dict[str, Any]:
         CheckpointError: it is something else.
     """
     value = parse_json(
-        text, path, f"the {what}", object_pairs_hook=_unique, parse_int=_integer, parse_constant=_refuse_constant
+        text, path, f"the {what}", object_pairs_hook=_unique, parse_int=_integer, parse_constant=refuse_constant
     )
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: the {what} is not a JSON object")
@@ -49,7 +49,8 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _refuse_constant(name: str) -> Any:
+def refuse_constant(name: str) -> Any:
+    """For what Python's parser takes and JSON does not have: NaN, Infinity."""
     raise ValueError(f"{name} is not JSON")
 
 

@@ -1,35 +1,14 @@
-"""The commands, one thin file each, and the table of them."""
+"""The commands, one thin file each, and the table of them.
 
-from collections.abc import Iterator, Mapping
-from importlib import import_module
+A new command is a file of its name and one line in ``COMMANDS``. A command's file is imported when the command is asked
+for, so that ``--help`` and completion start at once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import typer
 from typer.main import get_command
-
-# In the order of the help: functions, or apps with commands of their own, each in the file of its name.
-NAMES = (
-    "tour",
-    "generate",
-    "chat",
-    "logits",
-    "score",
-    "attention",
-    "lens",
-    "trace",
-    "params",
-    "tokenize",
-    "similarity",
-    "neighbors",
-    "analogy",
-    "direction",
-    "map",
-    "bench",
-    "models",
-)
-# Longer names for the same, which the help does not list.
-ALIASES = {"count-params": "params", "embed-similarity": "similarity"}
-_FILES = {name: name for name in NAMES} | ALIASES
 
 # What every app of ours, large or small, tells Typer.
 SETTINGS: dict[str, Any] = {
@@ -40,19 +19,143 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def _tour() -> Any:
+    from gptcli.commands.tour import tour
+
+    return tour
+
+
+def _generate() -> Any:
+    from gptcli.commands.generate import generate
+
+    return generate
+
+
+def _chat() -> Any:
+    from gptcli.commands.chat import chat
+
+    return chat
+
+
+def _logits() -> Any:
+    from gptcli.commands.logits import logits
+
+    return logits
+
+
+def _score() -> Any:
+    from gptcli.commands.score import score
+
+    return score
+
+
+def _attention() -> Any:
+    from gptcli.commands.attention import attention
+
+    return attention
+
+
+def _lens() -> Any:
+    from gptcli.commands.lens import lens
+
+    return lens
+
+
+def _trace() -> Any:
+    from gptcli.commands.trace import trace
+
+    return trace
+
+
+def _params() -> Any:
+    from gptcli.commands.params import params
+
+    return params
+
+
+def _tokenize() -> Any:
+    from gptcli.commands.tokenize import tokenize
+
+    return tokenize
+
+
+def _similarity() -> Any:
+    from gptcli.commands.similarity import similarity
+
+    return similarity
+
+
+def _neighbors() -> Any:
+    from gptcli.commands.neighbors import neighbors
+
+    return neighbors
+
+
+def _analogy() -> Any:
+    from gptcli.commands.analogy import analogy
+
+    return analogy
+
+
+def _direction() -> Any:
+    from gptcli.commands.direction import direction
+
+    return direction
+
+
+def _map() -> Any:
+    from gptcli.commands.map import map
+
+    return map
+
+
+def _bench() -> Any:
+    from gptcli.commands.bench import bench
+
+    return bench
+
+
+def _models() -> Any:
+    from gptcli.commands.models import models
+
+    return models
+
+
+# In the order of the help: what gives a command's function, or its app where it has commands of its own.
+COMMANDS: dict[str, Callable[[], Any]] = {
+    "tour": _tour,
+    "generate": _generate,
+    "chat": _chat,
+    "logits": _logits,
+    "score": _score,
+    "attention": _attention,
+    "lens": _lens,
+    "trace": _trace,
+    "params": _params,
+    "tokenize": _tokenize,
+    "similarity": _similarity,
+    "neighbors": _neighbors,
+    "analogy": _analogy,
+    "direction": _direction,
+    "map": _map,
+    "bench": _bench,
+    "models": _models,
+}
+# Longer names for the same, which the help does not list.
+ALIASES: dict[str, Callable[[], Any]] = {"count-params": _params, "embed-similarity": _similarity}
+
+
 def app_of(name: str) -> typer.Typer:
     """The app of one command, out of its file.
 
     Raises:
         KeyError: there is no such command.
     """
-    own = _FILES[name]
-    module = import_module(f"{__name__}.{own}")
-    command = getattr(module, own)
+    command = (COMMANDS | ALIASES)[name]()
     if isinstance(command, typer.Typer):
         return command
     app = typer.Typer(**SETTINGS)
-    app.command(name, hidden=name in ALIASES, epilog=getattr(module, "EPILOG", None))(command)
+    app.command(name, hidden=name in ALIASES, epilog=getattr(command, "epilog", None))(command)
     return app
 
 
@@ -63,13 +166,13 @@ class Commands(Mapping[str, Any]):
         self._made: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_FILES)
+        return iter(COMMANDS | ALIASES)
 
     def __len__(self) -> int:
-        return len(_FILES)
+        return len(COMMANDS) + len(ALIASES)
 
     def __contains__(self, name: object) -> bool:
-        return name in _FILES
+        return name in COMMANDS or name in ALIASES
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._made:

@@ -25,6 +25,7 @@ def bench(
     device: options.DeviceOption = options.Device.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
     quantize: options.QuantizeOption = options.Quantize.none,
+    timeout: options.TimeoutOption = None,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from gptcli import options
 from gptcli.option_groups import EngineOptions, SamplingOptions, grouped
 
 _SCENE = "The scene"
@@ -72,10 +71,11 @@ def chat(
     gptcli chat --system "A hungry wolf meets a pig." --user Pig --assistant Wolf
     echo "Where do you live?" | gptcli chat --seed 1
     """
+    from gptcli.sampling.draw import seed_or_drawn
     from gptcli.show.chat import Conversation, check_file
 
     sampling = choosing.sampling()
-    seed = options.seed_or_drawn(choosing.seed)
+    seed = seed_or_drawn(choosing.seed)
     if save is not None:
         check_file("--save", save)
 

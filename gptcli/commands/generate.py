@@ -9,7 +9,7 @@ import typer
 from gptcli import options
 from gptcli.errors import InputError
 from gptcli.inputs import prompts_argument, read_text_file
-from gptcli.option_groups import EngineOptions, SamplingOptions, grouped
+from gptcli.option_groups import EngineOptions, SamplingOptions, grouped, with_epilog
 
 
 class Overflow(str, Enum):
@@ -23,7 +23,7 @@ _LENGTH = "Length"
 _OUTPUT = "Output"
 _INSIDE = "Looking inside"
 
-EPILOG = """
+_EPILOG = """
 Examples:
 
 \b
@@ -45,6 +45,7 @@ A model too large for one device: torchrun gives each of N processes (GPUs, wher
 """
 
 
+@with_epilog(_EPILOG)
 @grouped
 def generate(
     prompt: Annotated[list[str] | None, typer.Argument(help="Text to continue; - reads stdin. Repeatable.")] = None,
@@ -107,6 +108,7 @@ def generate(
 
         return follow(run.model, device=run.device.value, dtype=run.dtype.value, n_head=run.n_head)
 
+    from gptcli.sampling.draw import seed_or_drawn
     from gptcli.show.console import check_save
     from gptcli.show.keyboard import check_terminal
 
@@ -121,7 +123,7 @@ def generate(
     options.belongs("--explain", given=explain, explain_top=explain_top)
     options.belongs("--explain or --pick", given=explain or pick or replay is not None, save=save)
     sampling = choosing.sampling()
-    seed = options.seed_or_drawn(choosing.seed)
+    seed = seed_or_drawn(choosing.seed)
     if save is not None:
         check_save(save)
     if pick:

@@ -6,7 +6,7 @@ import typer
 
 from gptcli import options
 from gptcli.inputs import text_argument
-from gptcli.option_groups import EngineOptions, grouped
+from gptcli.option_groups import EngineOptions, filter_option, grouped
 from gptcli.show.console import notices, present
 
 _ODDS = "Odds"
@@ -20,9 +20,9 @@ def logits(
     temperature: Annotated[
         str, typer.Option("--temperature", "-t", metavar="T[,T...]", help="One or several.", rich_help_panel=_ODDS)
     ] = "1",
-    top_k: options.TopKOption = 0,
-    top_p: options.TopPOption = 1.0,
-    min_p: options.MinPOption = 0.0,
+    top_k: filter_option("top-k") = 0,  # type: ignore[valid-type]
+    top_p: filter_option("top-p") = 1.0,  # type: ignore[valid-type]
+    min_p: filter_option("min-p") = 0.0,  # type: ignore[valid-type]
     all_positions: Annotated[
         bool, typer.Option("--all-positions", help="What was expected at each position.", rich_help_panel=_ODDS)
     ] = False,
@@ -52,7 +52,7 @@ def logits(
     chosen = {"temperature": temperatures != [1.0], "top_k": top_k > 0, "top_p": top_p < 1, "min_p": min_p > 0}
     options.excludes("--all-positions", given=all_positions, **chosen, watch=watch, top=top != _TOP)
 
-    from gptcli.generation.sampling import Sampling
+    from gptcli.sampling.settings import Sampling
 
     sampling = Sampling(top_k=top_k, top_p=top_p, min_p=min_p)
 

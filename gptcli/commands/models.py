@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gptcli.commands import SETTINGS
-from gptcli.options import JsonOption, NHeadOption, SaveOption
+from gptcli.options import JsonOption, NHeadOption, SaveOption, TimeoutOption
 from gptcli.show.console import present
 
 models = typer.Typer(no_args_is_help=True, **SETTINGS)
@@ -51,6 +51,7 @@ def list_(json: JsonOption = False, save: SaveOption = None) -> None:
 
     A model's NAME goes wherever a command takes -m. Whatever lies in the
     Hugging Face cache is listed, whoever put it there; HF_HOME moves it.
+    What 'models quantize' keeps in your cache is listed too.
 
     \b
     gptcli models list
@@ -64,7 +65,7 @@ def list_(json: JsonOption = False, save: SaveOption = None) -> None:
 
 
 @models.command()
-def pull(name: NameArgument, json: JsonOption = False, save: SaveOption = None) -> None:
+def pull(name: NameArgument, timeout: TimeoutOption = None, json: JsonOption = False, save: SaveOption = None) -> None:
     """Download a model from the Hugging Face hub, or the newer version of one.
 
     Only its configuration, its tokenizer and its safetensors are fetched.
@@ -92,6 +93,7 @@ def show(
         bool, typer.Option("--quantized", help="Run it, and say what 8 and 4 bits do to its logits.")
     ] = False,
     n_head: NHeadOption = None,
+    timeout: TimeoutOption = None,
     json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:
@@ -99,7 +101,8 @@ def show(
 
     Beside each fact stands whether it was read, and in which file, or
     inferred, and from what. Only headers and small files are read, on the
-    hub too: the weights are not downloaded, but for --quantized.
+    hub too: the weights are not downloaded, but for --quantized. Where
+    'models quantize' keeps something of them, they are read once, to be sure.
 
     \b
     gptcli models show tales
@@ -125,25 +128,34 @@ def show(
 @models.command()
 def quantize(
     name: AnyNameArgument,
-    bits: Annotated[Bits, typer.Argument(metavar="BITS", help="In 8 bits, or the MLPs in 4.")] = Bits.int8,
+    bits: Annotated[
+        Bits | None,
+        typer.Argument(metavar="BITS", show_default="int8", help="int8: in 8 bits; int4: the MLPs in 4."),
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove what is kept of it (without BITS: both).")] = False,
     n_head: NHeadOption = None,
+    timeout: TimeoutOption = None,
     json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:
-    """Keep a model's matrices in 8 or 4 bits, in a file beside it.
+    """Keep a model's matrices in 8 or 4 bits, in your cache.
 
     Any command with --quantize then reads them instead of working them out
-    each time. They go into the folder 'gptcli' in the model's own; what is
-    there is used only as long as the model's files stay the same. To be rid
-    of it, delete it.
+    each time, for exactly these weights, wherever they lie: they are known
+    by their content. 'models list' says what is kept and where, --remove
+    removes it, and GPTCLI_CACHE names another folder than ~/.cache/gptcli.
 
     \b
     gptcli models quantize gpt2
     gptcli models quantize gpt2-xl int4
     gptcli generate -m gpt2-xl --quantize int4 "The king"
+    gptcli models quantize gpt2-xl --remove
     """
-    from gptcli.quantization import keep_quantized
-    from gptcli.show.quantization import draw_kept
+    from gptcli.quantization import keep_quantized, remove_quantized
+    from gptcli.show.quantization import draw_keeping, draw_removed
 
-    kept = keep_quantized(name, bits.value, n_head)
-    present(kept, lambda: draw_kept(kept), as_json=json, save=save)
+    if remove:
+        removed = remove_quantized(name, bits.value if bits else None, n_head)
+        return present(removed, lambda: draw_removed(removed), as_json=json, save=save)
+    kept = keep_quantized(name, bits.value if bits else "int8", n_head)
+    present(kept, lambda: draw_keeping(kept), as_json=json, save=save)

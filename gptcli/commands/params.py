@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gptcli.errors import InputError
-from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, NHeadOption, SaveOption, typed
+from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, NHeadOption, SaveOption, TimeoutOption, typed
 from gptcli.show.console import notice, present
 
 
@@ -17,6 +17,7 @@ def params(
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
     n_head: NHeadOption = None,
+    timeout: TimeoutOption = None,
     json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:

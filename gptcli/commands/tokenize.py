@@ -9,7 +9,8 @@ import typer
 
 from gptcli.errors import InputError
 from gptcli.inputs import text_argument
-from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, SaveOption
+from gptcli.option_groups import with_epilog
+from gptcli.options import DEFAULT_MODEL, JsonOption, ModelOption, SaveOption, TimeoutOption
 from gptcli.show.console import present, print_json, stdout_console, stdout_is_terminal
 from gptcli.show.text import visible
 
@@ -21,7 +22,7 @@ _DRAWN_TOKENS = 1000
 _DRAWN_PIECES = 100
 _READ_SIZE = 1 << 17
 
-EPILOG = """
+_EPILOG = """
 Examples:
 
 \b
@@ -34,6 +35,7 @@ Examples:
 """
 
 
+@with_epilog(_EPILOG)
 def tokenize(
     text: Annotated[
         list[str] | None,
@@ -51,6 +53,7 @@ def tokenize(
         str | None, typer.Option(metavar="NAME", help="One of tiktoken's: cl100k_base, o200k_base, ...")
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
+    timeout: TimeoutOption = None,
     as_json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:

@@ -2,8 +2,10 @@
 
 The scripts answer a TAB by themselves, without starting Python: commands, options and their values are written into
 them, and the models that were downloaded are the folders of the hub's cache. ``python -m gptcli.completion`` writes
-``completions/`` anew.
+``completions/``.
 """
+
+import typer
 
 from gptcli.completion.bash import bash_script
 from gptcli.completion.fish import fish_script
@@ -14,12 +16,12 @@ from gptcli.completion.zsh import zsh_script
 SCRIPTS = {"bash": bash_script, "zsh": zsh_script, "fish": fish_script}
 
 
-def files() -> dict[str, str]:
+def files(app: typer.Typer) -> dict[str, str]:
     """What belongs in ``completions/``: the text of each file by its name."""
-    app = outline()
+    whole = outline(app)
     return {
-        "gptcli.bash": bash_script(app),
-        "_gptcli": zsh_script(app),
-        "gptcli.fish": fish_script(app),
-        "gptcli.1": manual_page(app),
+        "gptcli.bash": bash_script(whole),
+        "_gptcli": zsh_script(whole),
+        "gptcli.fish": fish_script(whole),
+        "gptcli.1": manual_page(whole),
     }

@@ -3,13 +3,14 @@
 import sys
 from pathlib import Path
 
+from gptcli.cli import app
 from gptcli.completion import files
 
 
 def main(folder: Path) -> None:
     """Write each file that differs, and say so."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files().items():
+    for name, text in files(app).items():
         path = folder / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8", newline="\n")

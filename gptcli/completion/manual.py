@@ -14,6 +14,7 @@ _EXITS = (
 )
 _ENVIRONMENT = (
     ("GPTCLI_MODEL", "The model of the commands that run one, in place of tales."),
+    ("GPTCLI_CACHE", "Where matrices in 8 and 4 bits are kept (models quantize), in place of ~/.cache/gptcli."),
     ("HF_HOME, HF_HUB_CACHE", "Where downloaded models are kept."),
     ("HF_TOKEN", "For models that need an account on the hub."),
     ("HF_ENDPOINT, HF_HUB_OFFLINE", "Another hub, or none."),

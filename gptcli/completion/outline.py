@@ -85,12 +85,15 @@ class Command:
 _HELP = Parameter(("-h", "--help"), "", "Show this message and exit.", "flag", (), False, False, "", "")
 
 
-def outline() -> Command:
-    """The whole app."""
-    from gptcli.cli import app
-    from gptcli.commands import NAMES, app_of
+def outline(app: typer.Typer) -> Command:
+    """The whole of an app, as the command line has it.
 
-    below = (_group(app_of(name), (name,)) for name in NAMES)
+    Args:
+        app: the program itself; its commands are those of the table in ``gptcli.commands``.
+    """
+    from gptcli.commands import COMMANDS, app_of
+
+    below = (_group(app_of(name), (name,)) for name in COMMANDS)
     return dataclasses.replace(_group(app, ()), commands=tuple(below))
 
 

@@ -18,7 +18,7 @@ class Weight:
     """A parameter that a step reads: its name in the checkpoint, and the shape of the step's part of it.
 
     Attributes:
-        name: such as ``h.3.attn.c_attn.weight``, of which queries, keys and values take a third each.
+        name: such as ``h.3.attn.c_attn.weight``, of which queries, keys and values take their rows.
         shape: of the step's part.
         counted: False where another step counts it (a tied unembedding).
     """
@@ -126,12 +126,10 @@ def _block(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> 
 
 def _attention(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[Step]:
     heads, square = (config.n_head, T, config.head_size), (config.n_head, T, T)
-    third = tuple(
-        replace(weight, shape=(weight.shape[0] // 3, *weight.shape[1:]))
-        for weight in _take(shapes, f"h.{number - 1}.attn.c_attn")
-    )
-    for name in ("query", "key", "value"):
-        yield _step(name, number, heads, third)
+    matrices = _take(shapes, f"h.{number - 1}.attn.c_attn")
+    for name, rows in zip(("query", "key", "value"), config.qkv_widths, strict=True):
+        own = tuple(replace(weight, shape=(rows, *weight.shape[1:])) for weight in matrices)
+        yield _step(name, number, (rows // config.head_size, T, config.head_size), own)
     if config.positions == "rotary":
         yield Step("rotated", number, None, heads, (), 0, "queries and keys, by their places")
     divisor = _divisor(config, number)
@@ -157,8 +155,13 @@ def _hidden(T: int, window: int | None) -> str:
 
 def _mlp(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[Step]:
     wide = (T, config.mlp_width)
-    yield _step("up", number, wide, _take(shapes, f"h.{number - 1}.mlp.c_fc"))
-    yield Step("activation", number, None, wide, (), 0, config.activation)
+    up = _step("up", number, wide, _take(shapes, f"h.{number - 1}.mlp.c_fc"))
+    activation = Step("activation", number, None, wide, (), 0, config.activation)
+    if config.gated:
+        yield _step("gate", number, wide, _take(shapes, f"h.{number - 1}.mlp.c_gate"))
+        yield from (activation, up, Step("gated", number, None, wide, (), 0, "activation × up"))
+    else:
+        yield from (up, activation)
     yield _step("down", number, (T, config.n_embd), _take(shapes, f"h.{number - 1}.mlp.c_proj"))
 
 
@@ -173,7 +176,7 @@ def _one_head(config: GPTConfig, steps: Sequence[Step], head: int) -> Iterator[S
             yield replace(step, head=head, shape=step.shape[1:], weights=weights, parameters=own)
             continue
         if step.name == "output" and config.n_head > 1:
-            beside = (step.shape[0], config.n_embd - config.head_size)
+            beside = (step.shape[0], config.heads_width - config.head_size)
             yield Step("other heads", step.layer, None, beside, (), others, f"{config.n_head - 1:,}, side by side")
         yield step
 

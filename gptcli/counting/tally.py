@@ -16,6 +16,8 @@ WEIGHT_BITS = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}
 # Precisions in which keys and values are cached; quantized models cache in one of these too.
 CACHE_BITS = {"float32": 32, "bfloat16": 16}
 _FIXED_POSITIONS = {"sinusoidal": "fixed sines", "rotary": "rotary angles"}
+_MLP_NAMES = {"c_gate": "Gate", "c_fc": "Up", "c_proj": "Down"}
+_NORM_NAMES = {"layer": "layer norms", "rms": "RMS norms"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Tally:
         scoreboard: the weight matrices by kind.
         scoreboard_total: their sum, as the video counts.
         n_matrices: how many matrices these are.
-        sums: what one head, one block's attention, all attention and all MLPs come to, weights alone.
+        sums: what one head (where each has keys of its own), one block's attention, all attention and all MLPs come to,
+            weights alone.
         corrections: what leads from the scoreboard's total to ``parameters``.
         parameters: the exact number, each counted once.
     """
@@ -110,7 +113,7 @@ def tally(config: GPTConfig) -> Tally:
 def memory(parameters: int, config: GPTConfig | None = None) -> tuple[Memory, ...]:
     """The bytes that weights and, for a GPT, its cache take.
 
-    A key and a value, each as wide as the residual stream, are cached in every layer for every token.
+    Keys and values of every token are cached in every layer.
 
     Args:
         parameters: how many there are.
@@ -122,7 +125,7 @@ def memory(parameters: int, config: GPTConfig | None = None) -> tuple[Memory, ..
         in_bits = mlps * bits + (parameters - mlps) * max(bits, 8)
         weights, per_token, full = -(-in_bits // 8), None, None
         if config is not None and dtype in CACHE_BITS:
-            per_token = 2 * config.n_layer * config.n_embd * CACHE_BITS[dtype] // 8
+            per_token = config.cached_per_token * CACHE_BITS[dtype] // 8
             full = per_token * config.n_positions
         made.append(Memory(dtype, weights, per_token, full))
     return tuple(made)
@@ -134,34 +137,39 @@ _Line = tuple[str, int, int, int | None, int | None, int, int]
 def _matrices(config: GPTConfig) -> Iterator[_Line]:
     """The scoreboard's lines: name, rows, columns, heads, layers, number of matrices, number of parameters."""
     vocabulary, token_width, width = config.vocab_size, config.embedding_width, config.n_embd
-    heads, head_size, layers, inner = config.n_head, config.head_size, config.n_layer, config.mlp_width
+    heads, head_size, layers = config.n_head, config.head_size, config.n_layer
     yield "Embedding", token_width, vocabulary, None, None, 1, token_width * vocabulary
-    for name in ("Key", "Query", "Value"):
-        yield name, head_size, width, heads, layers, heads * layers, head_size * width * heads * layers
-    yield "Output", width, head_size, heads, layers, layers, width * head_size * heads * layers
-    yield "Up-projection", inner, width, None, layers, layers, inner * width * layers
-    yield "Down-projection", width, inner, None, layers, layers, width * inner * layers
+    q, k, v = config.qkv_widths
+    for name, rows in (("Key", k), ("Query", q), ("Value", v)):
+        count = rows // head_size
+        yield name, head_size, width, count, layers, count * layers, rows * width * layers
+    yield "Output", width, head_size, heads, layers, layers, width * config.heads_width * layers
+    for name, (rows, columns) in config.mlp_shapes.items():
+        yield f"{_MLP_NAMES[name]}-projection", rows, columns, None, layers, layers, rows * columns * layers
     yield "Unembedding", vocabulary, token_width, None, None, 1, vocabulary * token_width
 
 
 def _sums(config: GPTConfig) -> Iterator[Term]:
-    width, heads, layers, inner = config.n_embd, config.n_head, config.n_layer, config.mlp_width
-    head = 4 * config.head_size * width
-    yield Term("one attention head", _product(4, config.head_size, width), head)
-    yield Term("one attention block", f"× {_product(heads)} heads", head * heads)
-    yield Term("all attention", f"× {_product(layers)} blocks", head * heads * layers)
-    yield Term("one MLP", _product(2, inner, width), _mlp(config))
+    width, heads, layers = config.n_embd, config.n_head, config.n_layer
+    attention = sum(config.qkv_widths) + config.heads_width  # rows of queries, keys, values; columns of the output
+    if config.kv_heads == heads:
+        yield Term("one attention head", _product(4, config.head_size, width), attention // heads * width)
+        yield Term("one attention block", f"× {_product(heads)} heads", attention * width)
+    else:
+        yield Term("one attention block", _product(attention, width), attention * width)
+    yield Term("all attention", f"× {_product(layers)} blocks", attention * width * layers)
+    yield Term("one MLP", _product(len(config.mlp_shapes), config.mlp_width, width), _mlp(config))
     yield Term("all MLPs", f"× {_product(layers)} blocks", _mlp(config) * layers)
 
 
 def _mlp(config: GPTConfig) -> int:
-    """The weights of one block's up- and down-projection."""
-    return 2 * config.mlp_width * config.n_embd
+    """The weights of one block's MLP."""
+    return sum(rows * columns for rows, columns in config.mlp_shapes.values())
 
 
 def _corrections(config: GPTConfig) -> Iterator[Term]:
     """From the scoreboard's total to the exact number; the position line stands there even when it is zero."""
-    width, layers, inner, token_width = config.n_embd, config.n_layer, config.mlp_width, config.embedding_width
+    width, layers, token_width = config.n_embd, config.n_layer, config.embedding_width
     if config.positions == "learned":
         yield _times("positions", config.n_positions + config.position_offset, width)
     else:
@@ -170,16 +178,17 @@ def _corrections(config: GPTConfig) -> Iterator[Term]:
         yield _times("embedding projection", width, token_width)
         yield _times("unembedding projection", token_width, width)
     if config.qkv_bias:
-        yield _times("query, key and value biases", 3, width, layers)
+        q, k, v = config.qkv_widths
+        yield _times("query, key and value biases", *((3, q) if q == k == v else (q + k + v,)), layers)
     if config.attention_bias:
         yield _times("output biases", width, layers)
     if config.mlp_bias:
-        yield _times("up-projection biases", inner, layers)
-        yield _times("down-projection biases", width, layers)
+        for name, (rows, _) in config.mlp_shapes.items():
+            yield _times(f"{_MLP_NAMES[name].lower()}-projection biases", rows, layers)
     norms = (1 if config.shared_norm else 2) * layers + config.final_norm
     if norms and config.norm_weight:
         # Each norm has a scale and, unless told otherwise, a shift for every number of the residual stream.
-        yield _times("layer norms", *((norms, 2, width) if config.norm_bias else (norms, width)))
+        yield _times(_NORM_NAMES[config.norm_kind], *((norms, 2, width) if config.norm_bias else (norms, width)))
     if config.unembedding_bias:
         yield _times("unembedding biases", config.vocab_size)
     if config.tied:

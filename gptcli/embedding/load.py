@@ -7,10 +7,11 @@ from typing import Protocol
 
 from gptcli.checkpoint.header import Header, TensorInfo
 from gptcli.checkpoint.source import Source, find, no_weights
-from gptcli.embedding.matrix import Floats, Matrix, map_tensor
+from gptcli.embedding.matrix import Floats, Matrix, map_matrix
 from gptcli.embedding.tokens import TokenList
 from gptcli.embedding.words import WordList
-from gptcli.errors import CheckpointError, InputError
+from gptcli.errors import CheckpointError, GptcliError, InputError
+from gptcli.limits import limit_reached
 
 WORD_VECTORS = "word-vectors"
 
@@ -69,21 +70,29 @@ def open_embedding(name: str, *, unembedding: bool = False, leading_space: bool 
         ModelNotFound: nothing answers to ``name``.
         CheckpointError: its files are broken or do not fit each other.
         InputError: the unembedding of word vectors was asked for.
+        GptcliError: there is no memory to map them.
     """
     source = find(name)
     header = source.header
     if header is None:
         raise no_weights(source)
+    try:
+        return _opened(source, header, unembedding=unembedding, leading_space=leading_space)
+    except MemoryError as error:
+        raise GptcliError(limit_reached(error)) from error
+
+
+def _opened(source: Source, header: Header, *, unembedding: bool, leading_space: bool) -> Embedding:
     if (source.config or {}).get("model_type") == WORD_VECTORS:
         if unembedding:
-            raise InputError(f"{name} holds word vectors: only a GPT has an unembedding (try -m tales)")
+            raise InputError(f"{source.name} holds word vectors: only a GPT has an unembedding (try -m tales)")
         return _word_vectors(source, header)
     return _gpt(source, header, unembedding=unembedding, leading_space=leading_space)
 
 
 def _word_vectors(source: Source, header: Header) -> Embedding:
     tensor = header.tensors.get("embedding.weight") or _only_matrix(header, source.folder)
-    matrix = map_tensor(tensor)
+    matrix = map_matrix(tensor)
     vocabulary = WordList(source.folder / "vocab.txt", lowercase=bool((source.config or {}).get("lowercase", False)))
     if len(vocabulary) != matrix.shape[0]:
         raise CheckpointError(
@@ -108,7 +117,7 @@ def _gpt(source: Source, header: Header, *, unembedding: bool, leading_space: bo
     # A model without an lm_head of its own writes with the matrix that it reads with.
     ours = "lm_head.weight" if unembedding and "lm_head.weight" in blueprint.tensors else "wte.weight"
     tensor = header.tensors[blueprint.tensors[ours].keys[0]]
-    matrix = map_tensor(tensor)
+    matrix = map_matrix(tensor)
     tokenizer = tokenizer_for(source.folder, matrix.shape[0])
     vocabulary = TokenList(tokenizer, matrix.shape[0], leading_space=leading_space)
     return Embedding(source.name, tensor.name, matrix, vocabulary)

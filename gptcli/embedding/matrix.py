@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gptcli.checkpoint.header import TensorInfo
+from gptcli.checkpoint.mapped import map_tensor
 from gptcli.errors import CheckpointError
 from gptcli.threads import default_threads
 
@@ -96,8 +97,8 @@ def row_lengths(vectors: Floats) -> Floats:
     return lengths
 
 
-def map_tensor(tensor: TensorInfo) -> Matrix:
-    """Map a tensor of a safetensors file.
+def map_matrix(tensor: TensorInfo) -> Matrix:
+    """The matrix that a tensor of a safetensors file is.
 
     Raises:
         CheckpointError: it is no matrix of floating-point numbers, or the file cannot be mapped.
@@ -107,17 +108,7 @@ def map_tensor(tensor: TensorInfo) -> Matrix:
         raise CheckpointError(f"{where} is no embedding: its shape is {list(tensor.shape)}, not [words, dimensions]")
     if tensor.dtype not in _STORED:
         raise CheckpointError(f"{where} is {tensor.dtype}: similarity is worked out on {', '.join(_STORED)} only")
-    try:
-        stored = np.memmap(
-            tensor.file,
-            dtype=_STORED[tensor.dtype],
-            mode="r",
-            offset=tensor.start,
-            shape=(tensor.shape[0], tensor.shape[1]),
-        )
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot map {tensor.file}: {error}") from error
-    return Matrix(stored)
+    return Matrix(map_tensor(tensor, _STORED[tensor.dtype]))
 
 
 def _as_float32(rows: npt.NDArray[Any]) -> Floats:

@@ -3,7 +3,6 @@
 The file is mapped, not parsed: a query needs a few words of 100,000, and finding those takes a millisecond.
 """
 
-import mmap
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gptcli.checkpoint.mapped import map_file
 from gptcli.embedding.spelling import nearest_spellings
 from gptcli.errors import CheckpointError, InputError
 
@@ -30,10 +30,9 @@ class WordList:
     def __init__(self, path: Path, *, lowercase: bool) -> None:
         self.path, self.lowercase = path, lowercase
         try:
-            with path.open("rb") as file:
-                self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: an empty file
-            raise CheckpointError(f"cannot read the words of these vectors, {path}: {error}") from error
+            self._text = map_file(path)
+        except CheckpointError as error:
+            raise CheckpointError(f"cannot read the words of these vectors: {error}") from error
 
     def __len__(self) -> int:
         return len(self._starts)

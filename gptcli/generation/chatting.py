@@ -7,12 +7,12 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 
 from gptcli.errors import InputError
-from gptcli.generation.loop import Limits, Sample, Step, generate
-from gptcli.generation.sampling import Sampling
+from gptcli.generation.loop import Limits, Sample, generate
 from gptcli.generation.streaming import TextStream
 from gptcli.generation.turns import Format, Part, Prompt, Role, Turn
-from gptcli.generation.writing import known
+from gptcli.generation.writing import known, text_of
 from gptcli.model.engine import Engine
+from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import Tokenizer
 
 
@@ -124,25 +124,9 @@ class Chat:
         self.turns.clear()
 
     def _pieces(self, sample: Sample, stream: TextStream) -> Iterator[str]:
-        fresh = ""
-
-        def stopped(step: Step) -> bool:
-            nonlocal fresh
-            fresh = stream.push(step.token)
-            return stream.stopped
-
-        sampled = generate(
-            self._engine,
-            [sample],
-            self.sampling,
-            self._limits,
-            seed=self.seed,
-            n_vocab=self._n_vocab,
-            stopped=stopped,
-        )
-        for _ in sampled:
-            yield fresh
-            fresh = ""
+        how = (self.sampling, self._limits)
+        for step in generate(self._engine, [sample], *how, seed=self.seed, n_vocab=self._n_vocab):
+            yield text_of(step, stream)
         yield stream.finish()
 
     def _excess(self, parts: list[Part]) -> int:

@@ -5,12 +5,14 @@ from typing import Any, Literal
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
-from gptcli.generation.explaining import Explanation, Offer, explain, offer
+from gptcli.generation.explaining import explain
 from gptcli.generation.loop import Limits, Row, Sample, choose, finish_reason, read_newest, window
-from gptcli.generation.sampling import Logits, Sampling, generator_for
 from gptcli.generation.writing import Request, known, prompt_ids
 from gptcli.model.engine import Engine
-from gptcli.model.lookup import rewinding
+from gptcli.probability.choice import Explanation, Offer, offer
+from gptcli.sampling.draw import generator_for
+from gptcli.sampling.filters import Logits
+from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import Tokenizer
 
 # Who chose a token: somebody from the list, somebody by typing it, or the sampler.
@@ -140,9 +142,8 @@ class Draft:
         seen = self.sample.all_ids[-self._row.used :]
         first = self.sample.slid == self._slid
         at_once = self._window if first else max(self._engine.n_positions // 2, 1) - 1
-        able = rewinding(self._engine)
-        if same_window and len(seen) > at_once and able is not None:
-            able.rewind(2)
+        if same_window and len(seen) > at_once:
+            self._engine.rewind(2)
             at_once = len(seen) - 1
         elif first:
             logits = self._engine.prefill([seen[:at_once]], self._capacity)

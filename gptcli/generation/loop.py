@@ -4,16 +4,18 @@ It knows an engine and ids, never text. What each step offered and what was chos
 caller can stream, explain, or stop a sample early.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from gptcli.errors import InputError
-from gptcli.generation.sampling import Kept, Logits, Sampling, draw, generator_for
-from gptcli.generation.shortlist import shortlist
 from gptcli.model.engine import Engine
+from gptcli.sampling.draw import draw, generator_for
+from gptcli.sampling.filters import Logits
+from gptcli.sampling.settings import Kept, Sampling
+from gptcli.sampling.shortlist import shortlist
 
 Overflow = Literal["slide", "stop"]
 FinishReason = Literal["eos", "stop", "length"]
@@ -30,7 +32,7 @@ class Sample:
         ids: the tokens chosen so far.
         logprobs: natural logarithm of the probability that the model itself gave to each of ``ids``, before
             temperature and filters.
-        finish_reason: ``eos``, ``stop`` (the caller's ``stopped``), ``length``, or None while it is not finished.
+        finish_reason: ``eos``, ``stop`` (set by the caller), ``length``, or None while it is not finished.
         slid: how often the oldest half of the context was dropped.
         scored: whether ``logprobs`` are kept: to normalize takes longer than to choose.
     """
@@ -109,9 +111,10 @@ def generate(
     *,
     seed: int,
     n_vocab: int | None = None,
-    stopped: Callable[[Step], bool] = lambda step: False,
 ) -> Iterator[Step]:
     """Continue the samples, all in one batch, one token each at a time.
+
+    A sample ends early where the caller sets its ``finish_reason`` between two steps.
 
     Args:
         engine: the model.
@@ -120,7 +123,6 @@ def generate(
         limits: when to end.
         seed: with a sample's number it fixes its draws, whatever else is in the batch.
         n_vocab: ids from here on are padding of the embedding and never chosen; None: there is none.
-        stopped: asked after each token; True ends that sample with reason ``stop``.
 
     Yields:
         A ``Step`` for each token, samples in turn.
@@ -152,7 +154,7 @@ def generate(
     while True:
         for row, offered in zip(rows, logits, strict=True):
             step = choose(row, offered[:n_vocab], sampling)
-            row.sample.finish_reason = finish_reason(step, row, engine.n_positions, limits, stopped)
+            row.sample.finish_reason = finish_reason(step, row, engine.n_positions, limits)
             yield step
         going = [index for index, row in enumerate(rows) if row.sample.finish_reason is None]
         if not going:
@@ -195,7 +197,7 @@ def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = Non
         GptcliError: the model's numbers overflowed.
     """
     sample = row.sample
-    listed = shortlist(logits, sampling.few, normalize=sample.scored)
+    listed = shortlist(logits, sampling.shortlist_size, normalize=sample.scored)
     kept = sampling.keep(logits, lambda: sample.all_ids, listed.ids)
     if not kept.ids.size:
         raise InputError("the filters leave no token to choose: loosen --no-repeat-ngram or --logit-bias")
@@ -207,18 +209,10 @@ def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = Non
     return Step(sample, logits, kept, token)
 
 
-def finish_reason(
-    step: Step,
-    row: Row,
-    n_positions: int,
-    limits: Limits,
-    stopped: Callable[[Step], bool] = lambda step: False,
-) -> FinishReason | None:
+def finish_reason(step: Step, row: Row, n_positions: int, limits: Limits) -> FinishReason | None:
     """Why a sample ends with the token that was just added, or None where it goes on."""
     if step.token in limits.eos_ids:
         return "eos"
-    if stopped(step):
-        return "stop"
     full = limits.overflow == "stop" and row.used == n_positions
     return "length" if full or len(step.sample.ids) >= limits.max_new_tokens else None
 

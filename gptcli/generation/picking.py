@@ -5,7 +5,7 @@ from typing import Literal
 
 from gptcli.errors import InputError
 from gptcli.generation.draft import Draft
-from gptcli.generation.explaining import Offer
+from gptcli.probability.choice import Offer
 
 # What the keys mean at the moment: choosing from the list, typing a text, or saying how many tokens to draw.
 Mode = Literal["choose", "type", "count"]

@@ -14,7 +14,7 @@ from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
 from gptcli.generation.draft import Draft, How
 from gptcli.generation.loop import Limits
-from gptcli.generation.sampling import Sampling
+from gptcli.sampling.settings import Sampling
 
 
 @dataclass(frozen=True)

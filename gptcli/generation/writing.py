@@ -6,14 +6,14 @@ Joins the tokenizer, the engine and the generation loop. It decides nothing abou
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from gptcli.errors import InputError
 from gptcli.generation.loop import Limits, Sample, Step, generate, new_samples, window
-from gptcli.generation.sampling import Sampling
 from gptcli.generation.streaming import TextStream
 from gptcli.model.engine import Engine
+from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import Tokenizer
 
 
@@ -144,18 +144,16 @@ class Writing:
     @property
     def guessed(self) -> int | None:
         """Tokens that the engine had read before they were chosen; None where it does not guess."""
-        return getattr(self._engine, "accepted", None)
+        return self._engine.guessed
+
+    @property
+    def why_not_c(self) -> str | None:
+        """Why the engine in C does not write this, in a sentence without its full stop (see ``EngineFacts``)."""
+        return self._engine.facts().why_not_c
 
     def __iter__(self) -> Iterator[Piece]:
         """Write; the last piece of a completion has all of its text out."""
         by_sample = {id(completion.sample): completion for completion in self.completions}
-        fresh: dict[int, str] = {}
-
-        def stopped(step: Step) -> bool:
-            stream = by_sample[id(step.sample)].stream
-            fresh[id(step.sample)] = stream.push(step.token)
-            return stream.stopped
-
         steps = generate(
             self._engine,
             [completion.sample for completion in self.completions],
@@ -163,13 +161,12 @@ class Writing:
             self.request.limits,
             seed=self.request.seed,
             n_vocab=self._n_vocab,
-            stopped=stopped,
         )
         self.clock.started = time.perf_counter()
         for step in steps:
             self.clock.tick()
             completion = by_sample[id(step.sample)]
-            text = fresh.pop(id(step.sample), "")
+            text = text_of(step, completion.stream)
             if completion.finish_reason is not None:
                 text += completion.stream.finish()
             yield Piece(completion, step, text)
@@ -194,6 +191,16 @@ class Writing:
             "sample": completion.sample.number,
             "timings": self.clock.timings(),
         }
+
+
+def text_of(step: Step, stream: TextStream) -> str:
+    """The text that becomes certain with a step: nothing of an end-of-text token, and a stop text ends the sample."""
+    if step.sample.finish_reason == "eos":
+        return ""
+    text = stream.push(step.token)
+    if stream.stopped:
+        step.sample.finish_reason = "stop"
+    return text
 
 
 def _completion(prompt: str, sample: Sample, tokenizer: Tokenizer, stops: Sequence[str]) -> Completion:
@@ -252,7 +259,7 @@ def with_logit_bias(sampling: Sampling, tokenizer: Tokenizer, entries: Sequence[
             pieces = ", ".join(repr(tokenizer.decode([token])) for token in ids)
             raise InputError(f"--logit-bias {entry!r}: {text!r} is {len(ids)} tokens ({pieces}), and has to be one")
         biases[ids[0]] = bias
-    return replace(sampling, logit_bias=biases)
+    return sampling.changed(logit_bias=biases)
 
 
 def _bias(number: str) -> float | None:

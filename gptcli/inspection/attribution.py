@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gptcli.inspection.record import LayerRecord, Record
+from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT, Block
 
 
@@ -95,8 +96,8 @@ def _walk_back(model: GPT, run: Record, token: int) -> Iterator[Contribution]:
     direction = _exact(model.lm_head.weight[token])  # [E]
     if config.embedding_width != config.n_embd:
         direction = _exact(model.project_out.weight).T @ direction  # [C]
-    if isinstance(model.ln_f, nn.LayerNorm):
-        direction = yield from _norm(model.ln_f, _end(run), direction, "final norm bias", None)
+    if config.final_norm:
+        direction = yield from _norm(config, model.ln_f, _end(run), direction, "final norm bias", None)
     for number in range(config.n_layer, 0, -1):
         block = model.h[number - 1]
         assert isinstance(block, Block)
@@ -114,14 +115,18 @@ def _walk_back(model: GPT, run: Record, token: int) -> Iterator[Contribution]:
 Walk = Generator[Contribution, None, Tensor]
 
 
-def _norm(norm: nn.Module, x: Tensor, direction: Tensor, kind: str, layer: int | None) -> Walk:
-    """Through a layer norm, (x - mean) / deviation * weight + bias, whose deviation is that of ``x`` [C]."""
-    assert isinstance(norm, nn.LayerNorm)
-    if norm.bias is not None:
-        yield Contribution(kind, layer, None, _dot(norm.bias, direction))
-    deviation = (_exact(x).var(correction=0) + norm.eps).sqrt()
-    turned = direction if norm.weight is None else _exact(norm.weight) * direction
-    return (turned - turned.mean()) / deviation
+def _norm(config: GPTConfig, norm: nn.Module, x: Tensor, direction: Tensor, kind: str, layer: int | None) -> Walk:
+    """Through a norm, whose scale is held at what it is for ``x`` [C].
+
+    A layer norm is (x - mean) / deviation * weight + bias; an RMS norm takes no mean away and adds nothing.
+    """
+    if config.norm_bias:
+        yield Contribution(kind, layer, None, _dot(norm.get_parameter("bias"), direction))
+    turned = _exact(norm.get_parameter("weight")) * direction if config.norm_weight else direction
+    exact = _exact(x)
+    if config.norm_kind == "layer":
+        exact, turned = exact - exact.mean(), turned - turned.mean()
+    return turned / (exact.square().mean() + config.layer_norm_epsilon).sqrt()
 
 
 def _pre_block(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Walk:
@@ -133,10 +138,11 @@ def _pre_block(block: Block, layer: LayerRecord, direction: Tensor, number: int)
 
 def _post_block(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Walk:
     """Norms stand on the stream itself, behind each sum."""
-    direction = yield from _norm(block.ln_2, (layer.mlp_in + layer.mlp)[-1], direction, "mlp norm bias", number)
+    config, summed = block.config, (layer.mlp_in + layer.mlp)[-1]
+    direction = yield from _norm(config, block.ln_2, summed, direction, "mlp norm bias", number)
     yield from _mlp(block, layer, direction, number)
     summed = (layer.before + layer.attention)[-1]
-    direction = yield from _norm(block.ln_1, summed, direction, "attention norm bias", number)
+    direction = yield from _norm(config, block.ln_1, summed, direction, "attention norm bias", number)
     yield from _attention(block, layer, direction, number)
     return direction
 

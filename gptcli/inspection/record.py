@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gptcli.model.gpt import GPT
+from gptcli.model.gpt import GPT, repeat_heads
 from gptcli.probability.reading import check_fits
 
 
@@ -19,14 +19,16 @@ class LayerRecord:
     Attributes:
         before: the residual stream that the block reads, [T, C].
         normed: what attention reads, [T, C].
-        q, k, v: queries, keys and values, [H, T, D]; queries and keys rotated where the model rotates them.
+        q, k, v: queries, keys and values, [H, T, D]; queries and keys rotated where the model rotates them. Keys and
+            values that several query heads share stand there once for each.
         scale: what the scores q k^T are multiplied with.
         seen: True where a query (row) may look at a key (column), [T, T].
         heads: what each head gathered, before the output projection, [H, T, D].
         attention: what attention adds to the residual stream, [T, C].
         mlp_in: what the MLP reads, [T, C].
-        hidden: the MLP's hidden layer before its activation, [T, 4C].
-        activated: and after it, [T, 4C].
+        up: what the MLP's first layer gives, [T, 4C].
+        gate: what its gate gives before the activation, [T, 4C]; None where it has none.
+        activated: what its last layer reads, [T, 4C].
         mlp: what the MLP adds to the residual stream, [T, C].
         after: the residual stream behind the block, [T, C].
     """
@@ -41,7 +43,8 @@ class LayerRecord:
     heads: Tensor = field(init=False)
     attention: Tensor = field(init=False)
     mlp_in: Tensor = field(init=False)
-    hidden: Tensor = field(init=False)
+    up: Tensor = field(init=False)
+    gate: Tensor | None = field(init=False, default=None)
     activated: Tensor = field(init=False)
     mlp: Tensor = field(init=False)
     after: Tensor = field(init=False)
@@ -113,7 +116,8 @@ def _watching(block: nn.Module, layer: LayerRecord) -> Iterator[None]:
 
     def saw_attend(module: nn.Module, inputs: tuple[Tensor, Tensor, Tensor, Tensor | None], mixed: Tensor) -> None:
         q, k, v, mask = inputs
-        layer.q, layer.k, layer.v, layer.heads = q[0], k[0], v[0], mixed[0]
+        layer.q, layer.heads = q[0], mixed[0]
+        layer.k, layer.v = repeat_heads(k[0], len(layer.q)), repeat_heads(v[0], len(layer.q))
         layer.scale = float(module.scale)  # type: ignore[arg-type]
         length = q.shape[2]
         plain = torch.ones(length, length, dtype=torch.bool, device=q.device).tril()
@@ -124,9 +128,11 @@ def _watching(block: nn.Module, layer: LayerRecord) -> Iterator[None]:
         attn.register_forward_hook(_pair(layer, "normed", "attention")),
         attend.register_forward_hook(saw_attend),
         mlp.register_forward_hook(_pair(layer, "mlp_in", "mlp")),
-        mlp.get_submodule("c_fc").register_forward_hook(_pair(layer, None, "hidden")),
+        mlp.get_submodule("c_fc").register_forward_hook(_pair(layer, None, "up")),
         mlp.get_submodule("c_proj").register_forward_hook(_pair(layer, "activated", None)),
     ]
+    if mlp.c_gate is not None:
+        handles.append(mlp.get_submodule("c_gate").register_forward_hook(_pair(layer, None, "gate")))
     try:
         yield
     finally:

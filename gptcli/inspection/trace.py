@@ -13,7 +13,7 @@ from gptcli.counting.tracing import Trace
 from gptcli.generation.writing import prompt_ids
 from gptcli.inspection.lens import finite
 from gptcli.inspection.record import LayerRecord, Record, record
-from gptcli.model.gpt import GPT
+from gptcli.model.gpt import GPT, repeat_heads, split_heads
 
 # Numbers that are kept of each step.
 _FEW = 4
@@ -89,8 +89,8 @@ _INSIDE: dict[str, _Reader] = {
     "weighted values": lambda seen, model, head: seen.heads[head, -1],
     "output": lambda seen, model, head: seen.attention[-1],
     "+ residual 1": lambda seen, model, head: (seen.before + seen.attention)[-1],
-    "up": lambda seen, model, head: seen.hidden[-1],
-    "activation": lambda seen, model, head: seen.activated[-1],
+    "up": lambda seen, model, head: seen.up[-1],
+    "gated": lambda seen, model, head: seen.activated[-1],
     "down": lambda seen, model, head: seen.mlp[-1],
     "+ residual": lambda seen, model, head: seen.after[-1],
     "+ residual 2": lambda seen, model, head: (seen.mlp_in + seen.mlp if model.config.post_norm else seen.after)[-1],
@@ -105,6 +105,8 @@ def _data(step: Step, run: Record, outside: dict[str, Tensor], model: GPT, head:
     seen, place = run.layers[step.layer - 1], head - 1
     if step.name in ("query", "key"):
         return _before_rotation(step, seen, model, place)
+    if step.name in ("gate", "activation"):
+        return _gate(step, seen, model)
     if step.name == "rotated":
         return seen.q[place, -1]
     return None if step.name == "other heads" else _INSIDE[step.name](seen, model, place)
@@ -117,6 +119,16 @@ def _before_rotation(step: Step, seen: LayerRecord, model: GPT, head: int) -> Te
     if model.config.positions != "rotary":
         return (seen.q if step.name == "query" else seen.k)[head, -1]
     matrices = model.h[step.layer - 1].get_submodule("attn.c_attn")
-    q, k, _ = matrices(seen.normed[-1]).chunk(3)
-    row: Tensor = (q if step.name == "query" else k).reshape(-1, model.config.head_size)[head]
+    q, k, _ = split_heads(matrices(seen.normed[-1:].unsqueeze(0)), model.config)  # [1, H or K, 1, D]
+    return repeat_heads(q if step.name == "query" else k, model.config.n_head)[0, head, 0]
+
+
+@torch.inference_mode()
+def _gate(step: Step, seen: LayerRecord, model: GPT) -> Tensor:
+    """What an MLP's gate gives, and the activation of that; without a gate the activation is what is read next."""
+    assert step.layer is not None
+    if seen.gate is None:
+        return seen.activated[-1]
+    activation = model.h[step.layer - 1].get_submodule("mlp").activation
+    row: Tensor = seen.gate[-1] if step.name == "gate" else activation(seen.gate[-1])  # type: ignore[operator]
     return row

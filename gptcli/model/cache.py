@@ -15,18 +15,27 @@ class KeyValueCache:
     and never seen.
 
     Args:
-        config: gives layers, heads and head size.
+        config: gives layers, key/value heads and head size.
         batch: rows.
         capacity: positions a row can hold.
         device, dtype: of the tensors.
+        processes: that divide the heads among them; this one keeps its own.
 
     Attributes:
         lengths: positions filled in each row.
     """
 
-    def __init__(self, config: GPTConfig, batch: int, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
-        shape = (config.n_layer, 2, batch, config.n_head, capacity, config.head_size)
-        self._store = torch.zeros(shape, device=device, dtype=dtype)  # [L, 2, B, H, S, D]
+    def __init__(
+        self,
+        config: GPTConfig,
+        batch: int,
+        capacity: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        processes: int = 1,
+    ) -> None:
+        shape = (config.n_layer, 2, batch, config.kv_heads // processes, capacity, config.head_size)
+        self._store = torch.zeros(shape, device=device, dtype=dtype)  # [L, 2, B, K, S, D]
         self.lengths = [0] * batch
 
     @property
@@ -46,10 +55,10 @@ class KeyValueCache:
 
         Args:
             layer: which block.
-            k, v: [B, H, T, D].
+            k, v: [B, K, T, D].
 
         Returns:
-            Keys and values [B, H, S, D] up to the longest row's new end S.
+            Keys and values [B, K, S, D] up to the longest row's new end S.
         """
         keys, values = self._store[layer]
         new = k.shape[2]

@@ -1,4 +1,8 @@
-"""The shape of a GPT: every number and choice that a checkpoint family may set."""
+"""The shape of a GPT: every number and choice that a checkpoint family may set, and how its blocks are divided.
+
+Code that builds, cuts, counts or shows a block asks ``GPTConfig`` for its parts (``qkv_widths``, ``mlp_shapes``), and
+computes none of them itself.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,10 +22,15 @@ class GPTConfig:
         n_positions: the context length in tokens.
         n_embd: width of the residual stream.
         n_layer: number of blocks.
-        n_head: attention heads of a block; each is ``n_embd / n_head`` wide.
+        n_head: attention heads of a block, which are query heads.
         n_inner: width of the MLP's hidden layer; None means ``4 * n_embd``.
         activation: the MLP's non-linearity (``gelu_new`` is the tanh approximation).
-        layer_norm_epsilon: added to the variance in every layer norm.
+        layer_norm_epsilon: added to the variance in every layer norm, to the mean square in an RMS norm.
+        n_kv_head: key and value heads; the query heads come in as many groups, each of which shares one (Ainslie et al.
+            2023). None means ``n_head``.
+        head_width: width of one head; None means ``n_embd / n_head``.
+        norm_kind: layer norms (Ba et al. 2016) or RMS norms (Zhang & Sennrich 2019), which have no bias.
+        gated: the MLP's hidden layer is the activation of one matrix times another (Shazeer 2020), not of one alone.
         positions: how a token learns where it stands: a learned table, fixed sines (Vaswani et al. 2017), or rotary
             angles on queries and keys (Su et al. 2021).
         position_offset: first row used of a learned table (OPT skips 2).
@@ -51,6 +60,10 @@ class GPTConfig:
     n_inner: int | None = None
     activation: Activation = "gelu_new"
     layer_norm_epsilon: float = 1e-5
+    n_kv_head: int | None = None
+    head_width: int | None = None
+    norm_kind: Literal["layer", "rms"] = "layer"
+    gated: bool = False
     positions: Literal["learned", "sinusoidal", "rotary"] = "learned"
     position_offset: int = 0
     rotary_dim: int = 0
@@ -83,9 +96,12 @@ class GPTConfig:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.n_layer < 0:
             raise ValueError(f"n_layer must not be negative, not {self.n_layer}")
-        if self.n_inner is not None and self.n_inner < 1:
-            raise ValueError(f"n_inner must be at least 1, not {self.n_inner}")
-        if self.n_embd % self.n_head:
+        for name in ("n_inner", "n_kv_head", "head_width"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.n_head % self.kv_heads:
+            raise ValueError(f"n_head {self.n_head} does not divide into n_kv_head {self.kv_heads} groups")
+        if self.head_width is None and self.n_embd % self.n_head:
             raise ValueError(f"n_embd {self.n_embd} does not divide into n_head {self.n_head} heads")
         if not 0 < self.layer_norm_epsilon < 1:
             raise ValueError(f"layer_norm_epsilon must lie between 0 and 1, not {self.layer_norm_epsilon}")
@@ -97,16 +113,47 @@ class GPTConfig:
             raise ValueError("shared_norm needs parallel_residual")
         if self.norm_bias and not self.norm_weight:
             raise ValueError("norm_bias needs norm_weight")
+        if self.norm_bias and self.norm_kind == "rms":
+            raise ValueError("norm_bias needs layer norms: an RMS norm has none")
 
     @property
     def head_size(self) -> int:
         """Width of one attention head."""
-        return self.n_embd // self.n_head
+        return self.n_embd // self.n_head if self.head_width is None else self.head_width
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads that keys and values have; each serves ``n_head / kv_heads`` query heads, one after the other."""
+        return self.n_head if self.n_kv_head is None else self.n_kv_head
+
+    @property
+    def qkv_widths(self) -> tuple[int, int, int]:
+        """Rows of ``c_attn`` that make queries, keys and values: all query heads, then key heads, then value heads."""
+        shared = self.kv_heads * self.head_size
+        return self.n_head * self.head_size, shared, shared
+
+    @property
+    def heads_width(self) -> int:
+        """Width of all heads side by side: what ``attn.c_proj`` reads."""
+        return self.n_head * self.head_size
+
+    @property
+    def cached_per_token(self) -> int:
+        """Numbers that one token leaves in the key/value cache, over all layers."""
+        _, k, v = self.qkv_widths
+        return self.n_layer * (k + v)
 
     @property
     def mlp_width(self) -> int:
         """Width of the MLP's hidden layer."""
         return 4 * self.n_embd if self.n_inner is None else self.n_inner
+
+    @property
+    def mlp_shapes(self) -> dict[str, tuple[int, int]]:
+        """The MLP's matrices, [out, in] each, in the order in which they are used."""
+        up = (self.mlp_width, self.n_embd)
+        gate = {"c_gate": up} if self.gated else {}
+        return gate | {"c_fc": up, "c_proj": (self.n_embd, self.mlp_width)}
 
     @property
     def embedding_width(self) -> int:

@@ -2,10 +2,10 @@
 
 Shapes, here and in the comments that trail the lines:
 
-    B  rows of the batch          H  heads
-    T  positions of the input     D  head size, C / H
-    S  positions attended to      V  vocabulary
-    C  width of the residual stream
+    B  rows of the batch          H  heads of the queries
+    T  positions of the input     K  heads of the keys and values, of which H / K queries share one; K = H in GPT-2
+    S  positions attended to      D  head size, C / H unless the configuration says else
+    C  width of the residual stream, V  vocabulary
 
 Modules carry GPT-2's own names (Radford et al. 2019; its code calls the embeddings ``wte`` and ``wpe``), so that a
 checkpoint's keys and the paper's reader both know the room. One implementation serves every family: they differ only
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.config import GPTConfig
-from gptcli.model.positions import rotary_angles, rotate, sinusoids
+from gptcli.model.positions import rotary_table, rotate, sinusoids
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_new": partial(F.gelu, approximate="tanh"),
@@ -56,12 +56,13 @@ class Attend(nn.Module):
 
         Args:
             q: [B, H, T, D].
-            k, v: [B, H, S, D].
+            k, v: [B, K, S, D].
             mask: True where a query may look, [B or 1, 1, T, S]; None: plain causal when T = S, everything when T = 1.
 
         Returns:
             [B, H, T, D].
         """
+        k, v = (repeat_heads(shared, q.shape[1]) for shared in (k, v))
         causal = mask is None and q.shape[2] > 1
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, scale=self.scale)
 
@@ -72,37 +73,61 @@ class Attention(nn.Module):
     def __init__(self, config: GPTConfig, layer: int) -> None:
         super().__init__()
         self.config, self.layer = config, layer
-        self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.qkv_bias)
+        self.c_attn = nn.Linear(config.n_embd, sum(config.qkv_widths), bias=config.qkv_bias)
         self.attend = Attend(config, layer)
-        self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=config.attention_bias)
+        self.c_proj = nn.Linear(config.heads_width, config.n_embd, bias=config.attention_bias)
 
-    def forward(self, x: Tensor, mask: Tensor | None, angles: Tensor | None, cache: KeyValueCache | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, turns: Tensor | None, cache: KeyValueCache | None) -> Tensor:
         """Attend and project back. ``x`` and the result are [B, T, C]."""
         B, T, _ = x.shape
-        heads = (B, T, -1, self.config.head_size)  # H of them, or those that this process has (see ``parallel``)
-        q, k, v = (part.reshape(heads).transpose(1, 2) for part in self.c_attn(x).chunk(3, dim=2))  # each [B, H, T, D]
-        if angles is not None:
-            q = rotate(q, angles, self.config.rotary_interleaved)
-            k = rotate(k, angles, self.config.rotary_interleaved)
+        q, k, v = split_heads(self.c_attn(x), self.config)  # [B, H, T, D], twice [B, K, T, D]
+        if turns is not None:
+            q = rotate(q, turns, self.config.rotary_interleaved)
+            k = rotate(k, turns, self.config.rotary_interleaved)
         if cache is not None:
-            k, v = cache.write(self.layer, k, v)  # [B, H, S, D]
+            k, v = cache.write(self.layer, k, v)  # [B, K, S, D]
         mixed = self.attend(q, k, v, mask)  # [B, H, T, D]
         out: Tensor = self.c_proj(mixed.transpose(1, 2).reshape(B, T, -1))
         return out
 
 
+def split_heads(qkv: Tensor, config: GPTConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values from what ``c_attn`` gives: [B, T, rows] -> [B, H, T, D], and twice [B, K, T, D].
+
+    Where several processes divide the heads, it gives those of this one (see ``parallel``).
+    """
+    B, T, rows = qkv.shape
+    widths = [width * rows // sum(config.qkv_widths) for width in config.qkv_widths]
+    q, k, v = (part.reshape(B, T, -1, config.head_size).transpose(1, 2) for part in torch.split(qkv, widths, dim=2))
+    return q, k, v
+
+
+def repeat_heads(shared: Tensor, heads: int) -> Tensor:
+    """Keys or values for each query head, where groups of these share one: [..., K, S, D] -> [..., heads, S, D]."""
+    times = heads // shared.shape[-3]
+    return shared if times == 1 else shared.repeat_interleave(times, dim=-3)
+
+
 class MLP(nn.Module):
-    """Two layers with a non-linearity between them, applied to each position alone."""
+    """Two layers with a non-linearity between them, applied to each position alone; there may be a gate."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        self.c_fc = nn.Linear(config.n_embd, config.mlp_width, bias=config.mlp_bias)
+
+        def linear(name: str) -> nn.Linear:
+            rows, columns = config.mlp_shapes[name]
+            return nn.Linear(columns, rows, bias=config.mlp_bias)
+
+        self.c_gate = linear("c_gate") if config.gated else None
+        self.c_fc = linear("c_fc")
         self.activation = _ACTIVATIONS[config.activation]
-        self.c_proj = nn.Linear(config.mlp_width, config.n_embd, bias=config.mlp_bias)
+        self.c_proj = linear("c_proj")
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, C] -> [B, T, C]."""
-        out: Tensor = self.c_proj(self.activation(self.c_fc(x)))
+        up = self.c_fc(x)
+        hidden = self.activation(up) if self.c_gate is None else self.activation(self.c_gate(x)) * up
+        out: Tensor = self.c_proj(hidden)
         return out
 
 
@@ -112,21 +137,21 @@ class Block(nn.Module):
     def __init__(self, config: GPTConfig, layer: int) -> None:
         super().__init__()
         self.config = config
-        self.ln_1 = _layer_norm(config)
+        self.ln_1 = make_norm(config)
         self.attn = Attention(config, layer)
-        self.ln_2 = nn.Identity() if config.shared_norm else _layer_norm(config)
+        self.ln_2 = nn.Identity() if config.shared_norm else make_norm(config)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, mask: Tensor | None, angles: Tensor | None, cache: KeyValueCache | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, turns: Tensor | None, cache: KeyValueCache | None) -> Tensor:
         """[B, T, C] -> [B, T, C]."""
         if self.config.parallel_residual:
             normed = self.ln_1(x)
             other = normed if self.config.shared_norm else self.ln_2(x)
-            return x + self.attn(normed, mask, angles, cache) + self.mlp(other)  # type: ignore[no-any-return]
+            return x + self.attn(normed, mask, turns, cache) + self.mlp(other)  # type: ignore[no-any-return]
         if self.config.norm == "post":
-            x = self.ln_1(x + self.attn(x, mask, angles, cache))
+            x = self.ln_1(x + self.attn(x, mask, turns, cache))
             return self.ln_2(x + self.mlp(x))  # type: ignore[no-any-return]
-        x = x + self.attn(self.ln_1(x), mask, angles, cache)
+        x = x + self.attn(self.ln_1(x), mask, turns, cache)
         return x + self.mlp(self.ln_2(x))  # type: ignore[no-any-return]
 
 
@@ -147,10 +172,11 @@ class GPT(nn.Module):
             self.project_in = nn.Linear(config.embedding_width, config.n_embd, bias=False)
             self.project_out = nn.Linear(config.n_embd, config.embedding_width, bias=False)
         self.h = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
-        self.ln_f = _layer_norm(config) if config.final_norm else nn.Identity()
+        self.ln_f = make_norm(config) if config.final_norm else nn.Identity()
         self.lm_head = nn.Linear(config.embedding_width, config.vocab_size, bias=config.unembedding_bias)
         if config.tied:
             self.lm_head.weight = self.wte.weight
+        self._table = torch.empty(0)  # rotary cosines and sines, as many rows as were needed so far (see ``_turns``)
 
     def forward(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         """Logits for the token after each position.
@@ -169,13 +195,19 @@ class GPT(nn.Module):
         past = cache.lengths if cache is not None else [0]
         positions = torch.tensor(past, device=ids.device)[:, None] + torch.arange(ids.shape[1], device=ids.device)
         x = self.embed(ids, positions)  # [B, T, C]
-        angles = None
-        if self.config.positions == "rotary":
-            angles = rotary_angles(positions, self.config.rotary_dim, self.config.rotary_base)
+        turns = self._turns(positions, max(past) + ids.shape[1]) if self.config.positions == "rotary" else None
         masks = {window: _mask(positions, past, window) for window in {*self.config.windows, None}}
         for layer, block in enumerate(self.h):
-            x = block(x, masks[self.config.window(layer)], angles, cache)
+            x = block(x, masks[self.config.window(layer)], turns, cache)
         return x
+
+    def _turns(self, positions: Tensor, length: int) -> Tensor:
+        """Rotary cosines and sines of positions, all below ``length``: [B, T] -> [B, 1 for the heads, T, R / 2, 2]."""
+        if len(self._table) < length or self._table.device != positions.device:
+            rows = max(length, min(2 * len(self._table), self.config.n_positions))  # by doubling, up to the context
+            with torch.inference_mode(False):
+                self._table = torch.from_numpy(rotary_table(self.config, rows)).to(positions.device)
+        return self._table[positions].unsqueeze(1)
 
     def embed(self, ids: Tensor, positions: Tensor) -> Tensor:
         """Token embeddings plus position embeddings: [B, T] and [B or 1, T] -> [B, T, C]."""
@@ -197,9 +229,12 @@ class GPT(nn.Module):
         return logits
 
 
-def _layer_norm(config: GPTConfig) -> nn.LayerNorm:
-    epsilon, affine = config.layer_norm_epsilon, config.norm_weight
-    return nn.LayerNorm(config.n_embd, eps=epsilon, elementwise_affine=affine, bias=config.norm_bias)
+def make_norm(config: GPTConfig) -> nn.Module:
+    """A norm over the residual stream, of the kind that the configuration says."""
+    epsilon, weight = config.layer_norm_epsilon, config.norm_weight
+    if config.norm_kind == "rms":
+        return nn.RMSNorm(config.n_embd, eps=epsilon, elementwise_affine=weight)
+    return nn.LayerNorm(config.n_embd, eps=epsilon, elementwise_affine=weight, bias=config.norm_bias)
 
 
 def _mask(positions: Tensor, past: list[int], window: int | None) -> Tensor | None:

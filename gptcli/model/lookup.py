@@ -6,29 +6,17 @@ and are handed out only as far as the caller really chooses what was guessed. So
 """
 
 from collections.abc import Sequence
-from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.errors import InputError
-from gptcli.model.engine import Engine
+from gptcli.model.engine import Engine, EngineFacts
 
 # Longest run of tokens that is looked up first, and the shortest.
 _LONGEST, _SHORTEST = 4, 2
 # More than eight tokens at once the engine in C reads as a prompt, adding up in another order: in their last digits its
 # logits would not be those of single steps. More guesses come with the next read.
 _MOST = 7
-
-
-class RewindingEngine(Engine, Protocol):
-    """An engine that can read several tokens of one row at once, and forget the latest again."""
-
-    def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Read several tokens of a batch of one row: logits after each, [len(ids), V]."""
-
-    def rewind(self, count: int) -> None:
-        """Forget the latest tokens of a batch of one row."""
 
 
 class LookupEngine:
@@ -40,57 +28,85 @@ class LookupEngine:
 
     Attributes:
         steps: tokens that were asked for one at a time.
-        accepted: of them, those that had been guessed and cost nothing.
+        guessed: of them, those that had been guessed and cost nothing.
     """
 
-    def __init__(self, engine: RewindingEngine, guesses: int) -> None:
+    def __init__(self, engine: Engine, guesses: int) -> None:
         self._engine, self._guesses = engine, guesses
         self._rows: list[list[int]] = []
         self._ahead: list[tuple[int, NDArray[np.float32]]] = []  # guessed tokens that were read, and the logits after
         self._capacity = 0
-        self.steps = self.accepted = 0
+        self.steps = self.guessed = 0
 
     @property
     def n_positions(self) -> int:
         """The context length in tokens."""
         return self._engine.n_positions
 
+    def facts(self) -> EngineFacts:
+        """What does the work (see ``Engine.facts``)."""
+        return self._engine.facts()
+
+    def new_session(self) -> "LookupEngine":
+        """Another one of the same weights (see ``Engine.new_session``)."""
+        return LookupEngine(self._engine.new_session(), self._guesses)
+
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
-        self._rows, self._capacity, self._ahead = [list(row) for row in rows], capacity, []
-        return self._engine.prefill(rows, capacity)
+        self._forget()
+        logits = self._engine.prefill(rows, capacity)
+        self._rows, self._capacity = [list(row) for row in rows], capacity
+        return logits
 
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
+        logits = self._next(ids[0]) if len(ids) == len(self._rows) == 1 else self._engine.step(ids)
         for row, token in zip(self._rows, ids, strict=True):
             row.append(token)
-        if len(ids) != 1:
-            return self._engine.step(ids)
+        return logits
+
+    def _next(self, token: int) -> NDArray[np.float32]:
+        """Logits [1, V] after one more token of the only row, and maybe those after what is likely to follow it."""
+        if self._ahead and self._ahead[0][0] == token:
+            logits = self._ahead.pop(0)[1]
+            self.guessed += 1
+        else:
+            self._forget()
+            ids = [*self._rows[0], token]
+            guesses = guess(ids, min(self._guesses, self._capacity - len(ids), _MOST))
+            read = self._engine.extend([token, *guesses]) if guesses else self._engine.step([token])
+            logits = read[:1]
+            self._ahead = [(following, read[at : at + 1]) for at, following in enumerate(guesses, start=1)]
         self.steps += 1
-        if self._ahead and self._ahead[0][0] == ids[0]:
-            self.accepted += 1
-            return self._ahead.pop(0)[1]
+        return logits
+
+    def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Read several tokens of a batch of one row (see ``Engine.extend``)."""
         self._forget()
-        room = self._capacity - len(self._rows[0])
-        guessed = guess(self._rows[0], min(self._guesses, room, _MOST))
-        if not guessed:
-            return self._engine.step(ids)
-        logits = self._engine.extend([*ids, *guessed])
-        self._ahead = [(token, logits[index + 1 : index + 2]) for index, token in enumerate(guessed)]
-        return logits[:1]
+        logits = self._engine.extend(ids)
+        self._rows[0] += ids
+        return logits
+
+    def rewind(self, count: int) -> None:
+        """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
+        self._forget()
+        self._engine.rewind(count)
+        del self._rows[0][len(self._rows[0]) - count :]
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
         """Forget one row of the batch and read these ids in its place (see ``Engine.refill``)."""
         self._forget()
-        self._rows[row] = list(ids)
         self._engine.refill(row, ids)
+        self._rows[row] = list(ids)
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep these rows of the batch, in this order (see ``Engine.select``)."""
-        if list(rows) != list(range(len(self._rows))):
+        changed = list(rows) != list(range(len(self._rows)))
+        if changed:
             self._forget()
-            self._rows = [list(self._rows[row]) for row in rows]
         self._engine.select(rows)
+        if changed:
+            self._rows = [list(self._rows[row]) for row in rows]
 
     def _forget(self) -> None:
         """Take back what was guessed wrongly."""
@@ -100,22 +116,8 @@ class LookupEngine:
 
 
 def with_lookup(engine: Engine, guesses: int) -> Engine:
-    """The engine, guessing up to so many tokens ahead; 0: as it is.
-
-    Raises:
-        InputError: it cannot read several tokens of a row at once (a model that several processes hold).
-    """
-    if guesses == 0:
-        return engine
-    able = rewinding(engine)
-    if able is None:
-        raise InputError("--lookup works in one process only: leave it out, or torchrun")
-    return LookupEngine(able, guesses)
-
-
-def rewinding(engine: Engine) -> RewindingEngine | None:
-    """The engine as one that can forget its latest tokens, or None where it is not one."""
-    return cast(RewindingEngine, engine) if hasattr(engine, "extend") and hasattr(engine, "rewind") else None
+    """The engine, guessing up to so many tokens ahead; 0: as it is."""
+    return LookupEngine(engine, guesses) if guesses else engine
 
 
 def guess(ids: Sequence[int], most: int) -> list[int]:

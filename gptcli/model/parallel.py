@@ -3,9 +3,9 @@
 Each process ("rank") keeps a share of every large matrix and computes with it; ``parallelize_module`` puts the
 communication between the layers. Of N ranks, rank r has
 
-    attn.c_attn           the q, k and v rows of its n_head / N heads, so that attention needs no other rank
+    attn.c_attn           the q, k and v rows of 1/N of the heads, so that attention needs no other rank
     attn.c_proj, mlp.c_proj   the columns that read what it has computed; an all-reduce sums the outputs, then the bias
-    mlp.c_fc              its 1/N of the hidden layer
+    mlp.c_fc, mlp.c_gate  its 1/N of the hidden layer
     wte, lm_head          its part of the vocabulary; the logits are gathered
     everything else       whole: norms, positions, and OPT-350m's two projections
 
@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,9 @@ from gptcli.errors import GptcliError, InputError
 from gptcli.model import ranks
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.config import GPTConfig
+from gptcli.model.engine import EngineFacts
 from gptcli.model.gpt import GPT
+from gptcli.model.meeting import meet
 from gptcli.model.torch_engine import TorchEngine
 
 # A rank waits as long as rank 0 takes to print, and a pager may keep that one waiting. Where a rank dies, the
@@ -56,14 +59,16 @@ class Group:
         device: where this process computes.
 
     Raises:
+        InputError: the environment does not say where they meet.
         GptcliError: the others cannot be reached.
     """
 
     def __init__(self, rank: int, size: int, device: torch.device) -> None:
         self.rank, self.size, self.device = rank, size, device
+        store = meet(rank, size)
         try:
             backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-            dist.init_process_group(backend, rank=rank, world_size=size, timeout=_PATIENCE)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
             atexit.register(_leave)
             self._mesh = init_device_mesh(device.type, (size,))
         except (RuntimeError, ValueError) as error:
@@ -75,11 +80,13 @@ class Group:
         return self.rank == 0
 
     def _check(self, config: GPTConfig) -> None:
-        for name, count in (("n_head", config.n_head), ("the MLP's hidden width", config.mlp_width)):
+        counts = {"n_head": config.n_head, "n_kv_head": config.kv_heads, "the MLP's hidden width": config.mlp_width}
+        for name, count in counts.items():
             if count % self.size:
+                groups = "" if config.kv_heads == config.n_head else f", n_kv_head {config.kv_heads}"
                 raise InputError(
                     f"{name} {count} does not divide by the {self.size} processes that torchrun started: use a "
-                    f"--nproc-per-node that divides n_head {config.n_head} and the MLP's {config.mlp_width}"
+                    f"--nproc-per-node that divides n_head {config.n_head}{groups} and the MLP's {config.mlp_width}"
                 )
 
     def shard(self, model: GPT) -> None:
@@ -93,16 +100,17 @@ class Group:
             "wte": RowwiseParallel(input_layouts=Replicate()),
             "h.*.attn.c_attn": ColwiseParallel(),
             "h.*.attn.c_proj": RowwiseParallel(),
-            "h.*.mlp.c_fc": ColwiseParallel(),
+            **{f"h.*.mlp.{name}": ColwiseParallel() for name in model.config.mlp_shapes if name != "c_proj"},
             "h.*.mlp.c_proj": RowwiseParallel(),
             "lm_head": ColwiseParallel(output_layouts=Replicate()),
         }
         parallelize_module(model, self._mesh, plan)
 
-    def share(self, name: str, parameter: Tensor) -> Share | None:
+    def share(self, config: GPTConfig, name: str, parameter: Tensor) -> Share | None:
         """Which part of a parameter this rank has; None for all of it.
 
         Args:
+            config: of the model.
             name: of the parameter.
             parameter: as ``shard`` left it.
         """
@@ -111,9 +119,9 @@ class Group:
             return None
         length = parameter.shape[placement.dim]
         if name.endswith(("c_attn.weight", "c_attn.bias")):  # q, k and v on top of each other: a part of each
-            width, third = length // 3 // self.size, length // 3
-            starts = [matrix * third + self.rank * width for matrix in range(3)]
-            return placement.dim, [(start, start + width) for start in starts]
+            ends = accumulate(config.qkv_widths)
+            parts = [(end - width, width // self.size) for end, width in zip(ends, config.qkv_widths, strict=True)]
+            return placement.dim, [(start + self.rank * own, start + (self.rank + 1) * own) for start, own in parts]
         width = -(-length // self.size)  # the last ranks of a vocabulary have less, as torch.chunk does it
         start = min(self.rank * width, length)
         return placement.dim, [(start, min(start + width, length))]
@@ -166,7 +174,8 @@ class Group:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every rank; the leading one ends the others
         engine = _ShardEngine(model, self.size)
         while call := json.loads(self.tell("")):
-            getattr(engine, call[0])(*call[1:])
+            with suppress(IndexError):  # as on the leading rank: an engine checks before it computes
+                getattr(engine, call[0])(*call[1:])
 
     def tell(self, message: str) -> str:
         """The leading rank's message, on every rank.
@@ -222,6 +231,19 @@ class Leader:
         """The context length in tokens."""
         return self._engine.n_positions
 
+    @property
+    def guessed(self) -> int | None:
+        """It does not guess."""
+        return None
+
+    def facts(self) -> EngineFacts:
+        """What it is (see ``Engine.facts``): the whole model's, whose bytes the ranks read together."""
+        return replace(self._engine.facts(), name=f"PyTorch, {self._group.size} processes", why_not_c=None)
+
+    def new_session(self) -> "Leader":
+        """There is none (see ``Engine.new_session``)."""
+        raise InputError("several processes hold this model, and read one batch at a time: leave out torchrun")
+
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
         logits: NDArray[np.float32] = self._call("prefill", [[int(token) for token in row] for row in rows], capacity)
@@ -231,6 +253,15 @@ class Leader:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
         logits: NDArray[np.float32] = self._call("step", [int(token) for token in ids])
         return logits
+
+    def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Read several tokens of a batch of one row (see ``Engine.extend``)."""
+        logits: NDArray[np.float32] = self._call("extend", [int(token) for token in ids])
+        return logits
+
+    def rewind(self, count: int) -> None:
+        """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
+        self._call("rewind", count)
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
         """Forget one row and read these ids in its place (see ``Engine.refill``)."""
@@ -252,8 +283,12 @@ class Leader:
             together, self._together = self._together, False
             assert together, "the other ranks were let go"
             self._group.tell(json.dumps([name, *arguments]))
-            with self._group.talk():
-                result = getattr(self._engine, name)(*arguments)
+            try:
+                with self._group.talk():
+                    result = getattr(self._engine, name)(*arguments)
+            except IndexError:  # refused before anything was computed, by every rank (see ``Group.follow``)
+                self._together = True
+                raise
             self._together = True
         return result
 
@@ -263,12 +298,11 @@ class _ShardEngine(TorchEngine):
 
     def __init__(self, model: GPT, size: int) -> None:
         super().__init__(model)
-        config = model.config
-        self._share = replace(config, n_embd=config.n_embd // size, n_head=config.n_head // size)
+        self._size = size
 
     def _new_cache(self, batch: int, capacity: int) -> KeyValueCache:
         weight = self.model.wte.weight
-        return KeyValueCache(self._share, batch, capacity, weight.device, weight.dtype)
+        return KeyValueCache(self.model.config, batch, capacity, weight.device, weight.dtype, self._size)
 
 
 def join(device: torch.device) -> Group:

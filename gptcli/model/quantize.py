@@ -4,6 +4,11 @@ int8: symmetric, one scale a row, the largest weight of which becomes 127 or -12
 int4: 32 weights of a row share a scale, and each is one of sixteen levels that lie closer together near zero, where
 most weights are: the levels that lose least of normally distributed groups, each with the scale that suits it best
 (Lloyd 1982; NF4 of Dettmers et al. 2023 has the same idea).
+
+What neither can hold: weights far smaller than the largest one of their row (in 4 bits, of their 32). Next to a weight
+of 1e6, ordinary ones of the same row are less than half a step and become 0, in PyTorch as in C; ``models show
+--quantized`` says what that does to a model's logits. Activations lose nothing like that: PyTorch keeps them in
+float32, and C in 16 bits, or in 32 where one of a thousand dwarfs the others.
 """
 
 from typing import Literal

@@ -27,14 +27,15 @@ def parameter_shapes(config: GPTConfig) -> dict[str, Shape]:
 
 
 def _block_shapes(config: GPTConfig) -> dict[str, Shape]:
-    C, inner = config.n_embd, config.mlp_width
+    C = config.n_embd
     shapes = _norm("ln_1", config)
-    shapes |= _with_bias("attn.c_attn", (3 * C, C), config.qkv_bias)
-    shapes |= _with_bias("attn.c_proj", (C, C), config.attention_bias)
+    shapes |= _with_bias("attn.c_attn", (sum(config.qkv_widths), C), config.qkv_bias)
+    shapes |= _with_bias("attn.c_proj", (C, config.heads_width), config.attention_bias)
     if not config.shared_norm:
         shapes |= _norm("ln_2", config)
-    shapes |= _with_bias("mlp.c_fc", (inner, C), config.mlp_bias)
-    return shapes | _with_bias("mlp.c_proj", (C, inner), config.mlp_bias)
+    for name, shape in config.mlp_shapes.items():
+        shapes |= _with_bias(f"mlp.{name}", shape, config.mlp_bias)
+    return shapes
 
 
 def _norm(module: str, config: GPTConfig) -> dict[str, Shape]:

@@ -7,8 +7,11 @@ import torch
 from numpy.typing import NDArray
 
 from gptcli.memory import explained
+from gptcli.model.bounds import check_extend, check_prefill, check_refill, check_rewind, check_select, check_step
 from gptcli.model.cache import KeyValueCache
+from gptcli.model.engine import EngineFacts
 from gptcli.model.gpt import GPT
+from gptcli.model.native.weights import why_not
 
 
 class TorchEngine:
@@ -25,8 +28,8 @@ class TorchEngine:
         self.model = model
         self._cache: KeyValueCache | None = None
 
-    def beside(self) -> "TorchEngine":
-        """Another engine of the same model (see ``SharedEngine.beside``)."""
+    def new_session(self) -> "TorchEngine":
+        """Another engine of the same model (see ``Engine.new_session``)."""
         return TorchEngine(self.model)
 
     @property
@@ -34,49 +37,80 @@ class TorchEngine:
         """The context length in tokens."""
         return self.model.config.n_positions
 
+    @property
+    def guessed(self) -> int | None:
+        """It does not guess."""
+        return None
+
+    def facts(self) -> EngineFacts:
+        """What it is (see ``Engine.facts``)."""
+        model, weight = self.model, self.model.lm_head.weight
+        # Positions, and the embedding unless it is the unembedding too, give one row a step.
+        looked_up = [] if model.config.tied else [model.wte.weight]
+        looked_up += [model.wpe.weight] if model.config.positions == "learned" else []
+        read = sum(parameter.nbytes for parameter in model.parameters()) - sum(table.nbytes for table in looked_up)
+        dtype, device = str(weight.dtype).removeprefix("torch."), weight.device.type
+        why = why_not(model.config) if device == "cpu" else None
+        return EngineFacts("PyTorch", device, dtype, dtype, torch.get_num_threads(), read, weight.itemsize, why)
+
     @torch.inference_mode()
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
+        check_prefill(rows, capacity, self.n_positions, self.model.config.vocab_size)
         weight = self.model.wte.weight
         dtype = str(weight.dtype).removeprefix("torch.")
         with explained(self.model.config, weight.device.type, dtype, rows=len(rows), capacity=capacity, to_run=True):
             self._cache = None  # before the memory of the next one is taken
-            self._cache = self._new_cache(len(rows), capacity)
-            return self._read(rows, self._cache)
+            cache = self._new_cache(len(rows), capacity)
+            logits = self._read(rows, cache)
+            self._cache = cache
+            return logits
 
     @torch.inference_mode()
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
-        assert self._cache is not None, "prefill comes first"
+        check_step(ids, self._lengths, self._capacity, self.model.config.vocab_size)
+        assert self._cache is not None
         return self._read([[token] for token in ids], self._cache)
 
     @torch.inference_mode()
-    def refill(self, row: int, ids: Sequence[int]) -> None:
-        """Forget one row and read these ids in its place (see ``Engine.refill``)."""
-        assert self._cache is not None, "prefill comes first"
-        single = self._cache.row(row)
-        if ids:
-            self._read([ids], single)
-        self._cache.lengths[row] = len(ids)
-
-    def select(self, rows: Sequence[int]) -> None:
-        """Keep these rows of the batch (see ``Engine.select``)."""
-        assert self._cache is not None, "prefill comes first"
-        if list(rows) != list(range(len(self._cache.lengths))):
-            self._cache.select(rows)
-
-    @torch.inference_mode()
     def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Read several tokens of a batch of one row: logits after each, [len(ids), V]."""
-        assert self._cache is not None, "prefill comes first"
+        """Read several tokens of a batch of one row (see ``Engine.extend``)."""
+        check_extend(ids, self._lengths, self._capacity, self.model.config.vocab_size)
+        assert self._cache is not None
         x = self.model.transform(torch.tensor([list(ids)], device=self.model.wte.weight.device), self._cache)
         self._cache.advance([len(ids)])
         return np.asarray(self.model.unembed(x[0]).float().cpu().numpy())
 
     def rewind(self, count: int) -> None:
-        """Forget the latest tokens of a batch of one row."""
-        assert self._cache is not None, "prefill comes first"
+        """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
+        check_rewind(count, self._lengths)
+        assert self._cache is not None
         self._cache.advance([-count])
+
+    @torch.inference_mode()
+    def refill(self, row: int, ids: Sequence[int]) -> None:
+        """Forget one row and read these ids in its place (see ``Engine.refill``)."""
+        check_refill(row, ids, self._lengths, self._capacity, self.model.config.vocab_size)
+        assert self._cache is not None
+        single = self._cache.row(row)
+        if len(ids):
+            self._read([ids], single)
+        self._cache.lengths[row] = len(ids)
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Keep these rows of the batch (see ``Engine.select``)."""
+        check_select(rows, self._lengths)
+        if self._cache is not None and list(rows) != list(range(len(self._cache.lengths))):
+            self._cache.select(rows)
+
+    @property
+    def _lengths(self) -> list[int]:
+        return [] if self._cache is None else self._cache.lengths
+
+    @property
+    def _capacity(self) -> int:
+        return 0 if self._cache is None else self._cache.capacity
 
     def _new_cache(self, batch: int, capacity: int) -> KeyValueCache:
         weight = self.model.wte.weight

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.errors import InputError
-from gptcli.generation.sampling import Logits, Sampling, log_softmax, softmax
 from gptcli.generation.writing import known
+from gptcli.sampling.filters import Logits
+from gptcli.sampling.settings import Sampling
+from gptcli.sampling.softmax import log_softmax, softmax
 from gptcli.tokenizer import Tokenizer
 
 

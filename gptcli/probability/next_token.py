@@ -1,13 +1,13 @@
 """What ``gptcli logits`` answers: the odds of the next token, or of every token of the prompt."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gptcli.checkpoint.open import Checkpoint
-from gptcli.generation.sampling import Sampling
 from gptcli.generation.writing import prompt_ids
 from gptcli.probability.distribution import Distribution, distribution, watched_ids
 from gptcli.probability.reading import next_logits, read
+from gptcli.sampling.settings import Sampling
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def next_token(
     """
     ids = prompt_ids(checkpoint.tokenizer, prompt, n_vocab=checkpoint.n_vocab)
     watched = watched_ids(checkpoint.tokenizer, watch, prompt, checkpoint.n_vocab)
-    samplings = [replace(sampling, temperature=temperature) for temperature in temperatures]
+    samplings = [sampling.changed(temperature=temperature) for temperature in temperatures]
     logits = next_logits(checkpoint.another_engine(), ids, checkpoint.n_vocab)
     described = [
         distribution(logits, checkpoint.tokenizer, each, top=top, watch=watched, seen=ids) for each in samplings

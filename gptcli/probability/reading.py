@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from gptcli.errors import InputError, OverflowedError
 from gptcli.model.engine import Engine
-from gptcli.model.lookup import rewinding
 
 # Rows of logits that are held at a time: 128 x 50,257 float32 are 26 MB.
 _ROWS = 128
@@ -61,12 +60,9 @@ def each_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0
         OverflowedError: the model's numbers overflow.
     """
     check_fits(ids, engine.n_positions)
-    able = rewinding(engine)
     yield _finite(engine.prefill([ids[: first + 1]], len(ids))[:, :n_vocab])
     for start in range(first + 1, len(ids), _ROWS):
-        piece = ids[start : start + _ROWS]
-        read = able.extend(piece) if able else np.concatenate([engine.step([token]) for token in piece])
-        yield _finite(read[:, :n_vocab])
+        yield _finite(engine.extend(ids[start : start + _ROWS])[:, :n_vocab])
 
 
 def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -23,7 +23,8 @@ def draw(found: "Benchmark") -> "RenderableType":
     place = threads if found.device == "cpu" else found.device
     title = Text(visible(found.model), style="bold")
     title.append(f"  {found.weights} · {found.engine} · {place}", style="not bold")
-    return Group(title, "", _writing(found), _reading(found), Text(_sums(found)))
+    why = [] if found.why_not_c is None else [Text(found.why_not_c, style="dim")]
+    return Group(title, *why, "", _writing(found), _reading(found), Text(_sums(found)))
 
 
 @contextmanager

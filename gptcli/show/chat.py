@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,7 @@ class Conversation:
                 wanted = float(rest)
             except ValueError:
                 raise InputError(f"/temperature {rest}: write a number, such as /temperature 0.7") from None
-            self._chat.sampling = replace(self._chat.sampling, temperature=wanted)
+            self._chat.sampling = self._chat.sampling.changed(temperature=wanted)
         notice(f"temperature {self._chat.sampling.temperature:g}")
 
     def save(self, file: str) -> None:

@@ -13,7 +13,7 @@ from gptcli.show.text import token_text
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from gptcli.generation.explaining import Cut, Explanation
+    from gptcli.probability.choice import Cut, Explanation
 
 # Widths of a row's fields: the token, and logit, probability, the model's probability, rank.
 _TOKEN, _FIGURES = 13, (8, 12, 9, 7)

@@ -10,7 +10,7 @@ from gptcli.show.passage import LEGEND
 from gptcli.show.text import token_text
 
 if TYPE_CHECKING:
-    from gptcli.generation.explaining import Explanation
+    from gptcli.probability.choice import Explanation
 
 _NAMES = ("the model gave it", "drawn at", "rank", "logit", "entropy of the draw", "cut")
 

@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from gptcli.generation.explaining import Explainer, Explanation
+from gptcli.generation.explaining import Explainer
 from gptcli.generation.writing import Completion, Piece, Writing
+from gptcli.probability.choice import Explanation
 from gptcli.show import explain, story
 from gptcli.show.console import save_as, stdout_console, stdout_is_terminal
 from gptcli.show.explain_page import draw_page

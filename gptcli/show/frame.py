@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.segment import Segment
 
-    from gptcli.generation.explaining import Explanation
+    from gptcli.probability.choice import Explanation
 
 # From this width on, the candidates stand beside the text; they take half of it, but no more than they need.
 _BESIDE, _TABLE = 120, 84

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.model.config import GPTConfig
 from gptcli.show.pictures import table
+from gptcli.show.quantization import draw_kept
 from gptcli.show.text import clipped, size, visible
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _ROOM_FOR_SOURCES = 60  # columns
 
 
 def draw_catalogue(catalogue: "Catalogue") -> "RenderableType":
-    """Bundled models, cached ones, and the short names."""
+    """Bundled models, cached ones, what is kept of them in fewer bits, and the short names."""
     from rich.console import Group
     from rich.text import Text
 
@@ -28,7 +29,8 @@ def draw_catalogue(catalogue: "Catalogue") -> "RenderableType":
     cached: RenderableType = _models(f"In the cache ({cache})", catalogue.cached)
     if not catalogue.cached:
         cached = Text("In the cache", style="bold").append(f"\n\n  nothing yet ({cache})\n", style="not bold dim")
-    return Group(_models("Bundled", catalogue.bundled), cached, _short_names(catalogue))
+    kept = [draw_kept(catalogue.kept, str(catalogue.kept_folder))] if catalogue.kept else []
+    return Group(_models("Bundled", catalogue.bundled), cached, *kept, _short_names(catalogue))
 
 
 def draw_pulled(model: "LocalModel") -> "RenderableType":
@@ -116,6 +118,8 @@ def _facts(about: "Description", *, sources: bool) -> "Table":
     if about.eos_ids:
         add("ends a text", ", ".join(map(str, about.eos_ids)), "eos_ids")
     add("files", "\n".join(map(_file_text, about.files)) or "none")
+    if about.kept:
+        add("kept", "\n".join(f"{one.quantize}  {size(one.nbytes)}  {visible(str(one.file))}" for one in about.kept))
     return made
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.text import Text
 
-    from gptcli.generation.explaining import Explanation
+    from gptcli.probability.choice import Explanation
 
 LEGEND = Legend("the model gave it", [(f"{step}%", step / 100) for step in range(0, 101, 25)])
 

@@ -7,10 +7,12 @@ from gptcli.show.pictures import table
 from gptcli.show.text import size, visible
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
-    from gptcli.quantization import KeptFile, Quantized
+    from gptcli.checkpoint.kept import KeptFile
+    from gptcli.quantization import Keeping, Quantized
 
 
 def draw_quantized(effects: "Sequence[Quantized]") -> "Table":
@@ -23,10 +25,38 @@ def draw_quantized(effects: "Sequence[Quantized]") -> "Table":
     return made
 
 
-def draw_kept(kept: "KeptFile") -> "Text":
-    """What was written, and where it lies."""
+def draw_keeping(keeping: "Keeping") -> "Text":
+    """What was written, and where it lies; and what made way for it."""
     from rich.text import Text
 
-    line = Text(visible(kept.name, keep=""), style="bold")
-    line.append(f"  {kept.quantize}, {size(kept.nbytes)} beside {size(kept.model_nbytes)}\n", style="not bold")
-    return line.append(visible(str(kept.file), keep=""), style="not bold dim")
+    line = Text(visible(keeping.name, keep=""), style="bold")
+    line.append(f"  {keeping.quantize}, {size(keeping.nbytes)} beside {size(keeping.model_nbytes)}\n", style="not bold")
+    line.append(visible(str(keeping.file), keep=""), style="not bold dim")
+    for other in keeping.removed:
+        line.append(f"\nremoved {_kept_text(other)}, of what lay there before", style="not bold dim")
+    return line
+
+
+def draw_removed(removed: "Sequence[KeptFile]") -> "Text":
+    """What is gone, a line each."""
+    from rich.text import Text
+
+    return Text("\n").join(Text(f"removed {_kept_text(kept)}") for kept in removed)
+
+
+def draw_kept(kept: "Sequence[KeptFile]", folder: str) -> "RenderableType":
+    """One row for each file that is kept."""
+    made = table("model", "in", ">size", "file", title=f"Kept in 8 and 4 bits ({visible(folder, keep='')})")
+    made.columns[-1].no_wrap, made.columns[-1].overflow = False, "fold"
+    for one in kept:
+        path = f"{one.file.parent.name}/{one.file.name}"
+        made.add_row(
+            visible(one.name, keep=""), visible(one.quantize, keep=""), size(one.nbytes), visible(path, keep="")
+        )
+    return made
+
+
+def _kept_text(kept: "KeptFile") -> str:
+    return f"{visible(kept.name, keep='')} in {visible(kept.quantize, keep='')}, {size(kept.nbytes)}: " + visible(
+        str(kept.file), keep=""
+    )

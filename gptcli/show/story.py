@@ -187,7 +187,7 @@ class JsonLinesWriter:
 
 
 def show_stats(writing: Writing) -> None:
-    """Tokens, speed, time to the first token, peak memory and the seed, in one line on stderr."""
+    """Tokens, speed, time to the first token, peak memory, why not in C, and the seed, in one line on stderr."""
     timings, completions = writing.clock.timings(), writing.completions
     read = sum(len(completion.sample.prompt_ids) for completion in completions if completion.sample.number == 0)
     parts = [f"{read:,} prompt tokens", f"{writing.clock.tokens:,} new tokens"]
@@ -200,4 +200,6 @@ def show_stats(writing: Writing) -> None:
     peak = peak_memory()
     if peak is not None:
         parts.append(f"peak memory {peak / 1e6:,.0f} MB")
+    if writing.why_not_c is not None:
+        parts.append(f"written by PyTorch: {writing.why_not_c}")
     notice(" · ".join([*parts, f"seed {writing.request.seed}"]))

@@ -78,12 +78,14 @@ def measure(peers: Path, *, runs: int, watch: Watch) -> tuple[list[Compared], li
 def _samples(folder: Path) -> Compared:
     from gptcli.checkpoint.open import open_checkpoint
     from gptcli.generation.loop import Limits, generate, new_samples
-    from gptcli.generation.sampling import Sampling
+    from gptcli.sampling.settings import Sampling
 
     engine = open_checkpoint(str(folder), device="cpu", to="run").engine
 
     def write(count: int) -> Callable[[], object]:
-        return lambda: list(generate(engine, new_samples([[1, 2, 3]], count), Sampling(0.8, 40), Limits(NEW), seed=0))
+        return lambda: list(
+            generate(engine, new_samples([[1, 2, 3]], count), Sampling(temperature=0.8, top_k=40), Limits(NEW), seed=0)
+        )
 
     return Compared("8 samples at once, gpt2, float32, tokens/s", "1 sample", write(8), write(1), amount=8.0)
 

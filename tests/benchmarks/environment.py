@@ -74,7 +74,7 @@ def model_folder(name: str, peers: Path) -> Path:
 def convert(peers: Path, form: str, weights: str, folder: Path, *more: str) -> bool:
     """Write a checkpoint in the form that a program has for such weights, once; whether that is possible."""
     mark = folder / f"{form}-{weights}.done"
-    if not mark.is_file():
+    if form == "gptcli" or not mark.is_file():  # gptcli keeps its own elsewhere, and knows it again
         say(f"{folder.name}: {form} {weights}")
         command = [python_of(peers), str(HERE / "convert.py"), form, weights, str(folder), *more]
         if form == "gptcli":

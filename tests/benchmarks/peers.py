@@ -28,21 +28,20 @@ def gptcli(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[str
     """The loop behind ``gptcli generate``, on whichever engine it takes."""
     from gptcli.checkpoint.open import open_checkpoint
     from gptcli.generation.loop import Limits, generate, new_samples
-    from gptcli.generation.sampling import Sampling
-    from gptcli.model.native import library
+    from gptcli.sampling.settings import Sampling
 
     quantize: Any = weights if weights in ("int8", "int4") else "none"
     dtype = weights if quantize == "none" else "auto"
     opened = open_checkpoint(str(folder), device="cpu", dtype=dtype, quantize=quantize, to="run")
-    engine: Any = opened.engine
+    engine = opened.engine
 
     def run(ids: list[int], new: int) -> object:
         steps = generate(engine, new_samples([ids], scored=False), Sampling(temperature=0), Limits(new), seed=0)
         return [step.token for step in steps]  # as the command does: nothing of a step is held
 
-    native = not hasattr(engine, "model")
-    about = {"weight_bytes": engine.bytes_per_step} if native else {}
-    return run, {"version": version("gptcli") + (f", {library.kernels()}" if native else ", PyTorch"), **about}
+    facts = engine.facts()
+    about = {"weight_bytes": facts.weight_bytes} if facts.weights == weights else {}
+    return run, {"version": f"{version('gptcli')}, {facts.name}", **about}
 
 
 def transformers(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[str, Any]]:

@@ -15,9 +15,9 @@ from gptcli.checkpoint.families.own import config_json
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.errors import CheckpointError
 from gptcli.generation.loop import Limits, generate, new_samples
-from gptcli.generation.sampling import Sampling
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
+from gptcli.sampling.settings import Sampling
 from tests.checkpoint.zoo import open_folder, reference, rewrite, understand
 
 Tensors = dict[str, Tensor]

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from gptcli.checkpoint.families import Blueprint
 from gptcli.generation.loop import Limits, generate, new_samples
-from gptcli.generation.sampling import Sampling
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine
+from gptcli.sampling.settings import Sampling
 from tests.checkpoint.zoo import CONFIGS, N_POSITIONS, open_folder, reference
 
 TOLERANCE = 1e-4

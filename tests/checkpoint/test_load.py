@@ -1,6 +1,7 @@
 """From files to a GPT: every way a GPT-2 is saved, what is read of it, and the memory that takes."""
 
 import json
+import mmap
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gptcli.checkpoint import slices
+from gptcli.checkpoint.header import TensorInfo
 from gptcli.checkpoint.load import choose_device, choose_dtype
 from gptcli.checkpoint.open import Checkpoint, open_checkpoint
 from gptcli.checkpoint.source import bundled_folder
@@ -215,25 +216,15 @@ def test_a_folder_without_weights(tmp_path: Path) -> None:
 def test_unneeded_tensors_are_never_read(gpt2_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
-    class Watched:
-        def __init__(self, file: Path) -> None:
-            self._file = safe_open(file, framework="pt")
+    def watched(memory: mmap.mmap, info: TensorInfo) -> Tensor:
+        read.append(info.name)
+        return of(memory, info)
 
-        def __enter__(self) -> "Watched":
-            self._file.__enter__()
-            return self
-
-        def __exit__(self, *error: object) -> None:
-            self._file.__exit__(*error)
-
-        def get_tensor(self, key: str) -> Tensor:
-            read.append(key)
-            tensor: Tensor = self._file.get_tensor(key)
-            return tensor
+    of = slices._tensor
 
     tensors = load_file(gpt2_folder / "model.safetensors")
     folder = saved(with_head(with_buffers(dict(tensors))), tmp_path, gpt2_folder)
-    monkeypatch.setattr(slices, "_open", Watched)
+    monkeypatch.setattr(slices, "_tensor", watched)
     load_folder(folder)
     assert sorted(read) == sorted(tensors)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
+from gptcli.checkpoint import content, quantized
 from gptcli.checkpoint import open as checkpoints
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.checkpoint.shards import read_header
@@ -19,26 +21,40 @@ from gptcli.cli import app
 from gptcli.errors import GptcliError, InputError
 from gptcli.model.native import library
 from gptcli.model.quantize import dequantized
-from gptcli.quantization import keep_quantized
+from gptcli.quantization import keep_quantized, remove_quantized
 
 pytestmark = pytest.mark.skipif(not library.available(), reason="the engine in C was not built")
 IDS = [7454, 2402, 257, 640, 11, 612, 373]
 BOTH = pytest.mark.parametrize("quantize", ["int8", "int4"])
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache, with nothing in it."""
+    monkeypatch.setenv("GPTCLI_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 @pytest.fixture
 def tales(tmp_path: Path) -> Path:
-    """A copy of the bundled model, with nothing kept beside it."""
-    folder = tmp_path / "tales"
+    """A copy of the bundled model."""
+    return copy_of_tales(tmp_path / "tales")
+
+
+def copy_of_tales(folder: Path) -> Path:
     folder.mkdir()
     for name in ("config.json", "model.safetensors"):
         shutil.copyfile(bundled_folder() / "tales" / name, folder / name)
     return folder
 
 
+def opened(folder: Path, quantize: Any) -> Any:
+    return open_checkpoint(str(folder), device="cpu", quantize=quantize, to="run")
+
+
 def logits(folder: Path, quantize: Any) -> Any:
     """After each of some ids, [T, V]."""
-    engine: Any = open_checkpoint(str(folder), device="cpu", quantize=quantize, to="run").engine
+    engine = opened(folder, quantize).engine
     engine.prefill([IDS[:1]], len(IDS))
     return engine.extend(IDS[1:])
 
@@ -50,10 +66,13 @@ def run(*args: str, code: int = 0) -> str:
     return result.stdout if code == 0 else result.stderr.replace("\n", "")
 
 
-def change_kept(file: Path, change: Any) -> None:
-    """Write a kept file anew after ``change`` has had its tensors."""
+def change_kept(file: Path, change: Any, seal: bool = True) -> None:
+    """Write a kept file again after ``change`` has had its tensors; with the seal of what it now holds, or the old."""
     tensors, metadata = load_file(file), read_header(file).metadata
     change(tensors)
+    if seal:
+        sums = [zlib.crc32(piece.memory) for piece in quantized._pieces(tensors)]
+        metadata["seal"] = quantized._seal(metadata, tensors, sums)
     save_file(tensors, file, metadata)
 
 
@@ -61,11 +80,17 @@ def zero_embedding(tensors: dict[str, Any]) -> None:
     tensors["wte.weight.scale"][:] = 0
 
 
+def negate_mlps(weights: Path) -> None:
+    """Other weights under the same names: their size, and on request their date, are the same."""
+    tensors, metadata = load_file(weights), read_header(weights).metadata
+    save_file({name: -value if "mlp" in name else value for name, value in tensors.items()}, weights, metadata)
+
+
 @BOTH
-def test_the_same_logits_with_the_file_and_without(tales: Path, quantize: Any) -> None:
+def test_the_same_logits_with_the_file_and_without(tales: Path, cache: Path, quantize: Any) -> None:
     before = logits(tales, quantize)
     kept = keep_quantized(str(tales), quantize)
-    assert (kept.file.parent, kept.nbytes) == (tales / "gptcli", kept.file.stat().st_size)
+    assert (kept.file.parent.parent, kept.nbytes) == (cache / "quantized", kept.file.stat().st_size)
     assert kept.nbytes < 0.51 * kept.model_nbytes == 0.51 * (tales / "model.safetensors").stat().st_size
     assert np.array_equal(logits(tales, quantize), before)
     # And it is really the file that was read.
@@ -86,50 +111,268 @@ def test_what_is_kept_is_the_rounded_matrix(tales: Path) -> None:
         assert np.allclose(kept[name] * kept[f"{name}.scale"][:, None], exact, rtol=1e-6, atol=0)
 
 
-def test_other_weights_are_not_served_from_it(tales: Path) -> None:
-    change_kept(keep_quantized(str(tales), "int8").file, zero_embedding)
+def test_other_weights_of_the_same_size_and_date(tales: Path) -> None:
+    """As nix, tar, ``cp -p`` and ``rsync -t`` make them; in place, and by another file under the same name."""
     weights = tales / "model.safetensors"
-    os.utime(weights, ns=(1, 1))
-    assert not logits(tales, "int8").any()  # of another date, and the same by its hash
-    data = bytearray(weights.read_bytes())
-    data[-2:] = b"\x00\x3c"
-    weights.write_bytes(data)
+    before = os.stat(weights)
+    change_kept(keep_quantized(str(tales), "int8").file, zero_embedding)
+    assert not logits(tales, "int8").any()
+    negate_mlps(weights)
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (os.stat(weights).st_size, os.stat(weights).st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert logits(tales, "int8").any()
+    shutil.copy2(weights, tales / "other")
+    shutil.copyfile(bundled_folder() / "tales" / "model.safetensors", weights)
+    assert not logits(tales, "int8").any()
+    os.replace(tales / "other", weights)
     assert logits(tales, "int8").any()
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda file: file.write_bytes(file.read_bytes()[:-100]),
-        lambda file: file.write_bytes(b"not safetensors at all"),
-        lambda file: save_file(load_file(file), file, {"format": "1"}),
-        lambda file: save_file(load_file(file), file, {"format": "1", "files": "[{}]"}),
-        lambda file: save_file(load_file(file), file, {**read_header(file).metadata, "format": "0"}),
-    ],
-    ids=["cut short", "other bytes", "of no files", "of an unknown file", "of another format"],
-)
-def test_a_file_that_cannot_be_used_is_as_none(tales: Path, damage: Any) -> None:
+def test_one_weight_between_the_samples(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look is the same; ctime is not, and so all of it is hashed."""
+    monkeypatch.setattr(content, "_SETTLED_NS", 0)
+    change_kept(keep_quantized(str(tales), "int8").file, zero_embedding)
+    weights = tales / "model.safetensors"
+    before, looked = os.stat(weights), look(tales)
+    assert not logits(tales, "int8").any()
+    with weights.open("r+b") as file:
+        file.seek(before.st_size // 2 + 20_000)
+        file.write(b"\x00\x3c")
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert look(tales).digest == looked.digest
+    assert logits(tales, "int8").any()
+
+
+def look(folder: Path) -> content.Look:
+    header, blueprint = checkpoints.understand(str(folder))[1:]
+    return content.look_at(header, blueprint)
+
+
+def test_the_same_weights_in_another_place(tales: Path, tmp_path: Path) -> None:
+    change_kept(keep_quantized(str(tales), "int8").file, zero_embedding)
+    other = copy_of_tales(tmp_path / "other")
+    assert not logits(other, "int8").any()
+
+
+def test_the_same_file_read_another_way(tales: Path, tmp_path: Path) -> None:
+    """What a family makes of a file belongs to what is kept: here, square matrices that are not turned."""
+    header, blueprint = checkpoints.understand(str(tales))[1:]
+    from dataclasses import replace
+
+    parts = {
+        name: replace(part, how="as is") if name.endswith("attn.c_proj.weight") else part
+        for name, part in blueprint.tensors.items()
+    }
+    assert content.look_at(header, replace(blueprint, tensors=parts)).digest != look(tales).digest
+
+
+def test_what_a_model_brings_along_is_not_read(tales: Path) -> None:
+    """A folder's own quantised file, as an earlier gptcli wrote it, or as somebody else did."""
     before = logits(tales, "int8")
     file = keep_quantized(str(tales), "int8").file
     change_kept(file, zero_embedding)
-    damage(file)
+    (tales / "gptcli").mkdir()
+    file.rename(tales / "gptcli" / "model-int8.safetensors")
     assert np.array_equal(logits(tales, "int8"), before)
+    assert opened(tales, "int8").notes == ()
+
+
+BROKEN = {
+    "cut short": (lambda file: file.write_bytes(file.read_bytes()[:-100]), "is cut short"),
+    "other bytes": (lambda file: file.write_bytes(b"not safetensors at all"), "is not a safetensors file"),
+    "of no weights": (lambda file: save_file(load_file(file), file, {"format": "2"}), "is not what its name says"),
+    "of another format": (
+        lambda file: save_file(load_file(file), file, {**read_header(file).metadata, "format": "1"}),
+        "is not what its name says",
+    ),
+    "of other weights": (
+        lambda file: save_file(load_file(file), file, {**read_header(file).metadata, "content": "0" * 64}),
+        "is not what its name says",
+    ),
+    "nested metadata": (lambda file: file.write_bytes(nested()), "nested too deeply"),
+    "a bit": (lambda file: flip(file), "is damaged: its checksum does not fit"),
+    "names that are swapped": (lambda file: change_kept(file, swap, seal=False), "is damaged: its checksum"),
+    "NaN": (lambda file: change_kept(file, nan_scale), "scales of h.3.mlp.c_fc.weight are NaN or infinity"),
+    "a matrix less": (
+        lambda file: change_kept(file, lambda tensors: tensors.pop("h.0.attn.c_attn.weight")),
+        "does not fit its model (h.0.attn.c_attn.weight)",
+    ),
+    "another shape": (
+        lambda file: change_kept(file, lambda tensors: tensors.update({"wte.weight.scale": np.ones(7, np.float32)})),
+        "does not fit its model (wte.weight.scale)",
+    ),
+    "another dtype": (
+        lambda file: change_kept(
+            file, lambda tensors: tensors.update({"wte.weight": tensors["wte.weight"].view(np.uint8)})
+        ),
+        "does not fit its model (wte.weight)",
+    ),
+}
+
+
+def nested() -> bytes:
+    header = b'{"__metadata__":{"content":' + b"[" * 100_000 + b"}}"
+    return len(header).to_bytes(8, "little") + header
+
+
+def flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-1_000_000] ^= 4
+    file.write_bytes(data)
+
+
+def swap(tensors: dict[str, Any]) -> None:
+    first, second = "h.0.mlp.c_fc.weight", "h.1.mlp.c_fc.weight"
+    tensors[first], tensors[second] = tensors[second], tensors[first]
+
+
+def nan_scale(tensors: dict[str, Any]) -> None:
+    """One scale of one row: of float32, or of the halves behind the indices of 4 bits."""
+    name = "h.3.mlp.c_fc.weight"
+    if f"{name}.scale" in tensors:
+        tensors[f"{name}.scale"][5] = np.nan
+    else:
+        tensors[name][5, -2:] = (0x00, 0xFC)  # -infinity
+
+
+@BOTH
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_file_that_cannot_be_used_is_as_none_and_is_named(tales: Path, case: str, quantize: Any) -> None:
+    before = logits(tales, quantize)
+    file = keep_quantized(str(tales), quantize).file
+    damage, reason = BROKEN[case]
+    if case in ("another shape", "another dtype") and quantize == "int4":
+        assert "wte.weight.scale" in load_file(file)  # the embedding has 8 bits in any case
+    damage(file)
+    checkpoint = opened(tales, quantize)
+    assert np.array_equal(logits(tales, quantize), before)
+    [note] = checkpoint.notes
+    assert reason in note
+    assert note.startswith(str(file))
+    assert note.endswith(f": not used; 'gptcli models quantize {tales} {quantize}' writes it again")
+    keep_quantized(str(tales), quantize)
+    assert opened(tales, quantize).notes == ()
+
+
+def test_a_command_says_what_is_broken(tales: Path) -> None:
+    change_kept(keep_quantized(str(tales), "int8").file, nan_scale)
+    done = CliRunner().invoke(app, ["logits", "-m", str(tales), "--quantize", "int8", "The"])
+    assert done.exit_code == 0
+    assert "scales of h.3.mlp.c_fc.weight are NaN or infinity" in done.stderr
+
+
+def test_all_is_hashed_once(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never without something kept, and with it only when the system says that the file is another."""
+    hashed: list[str] = []
+    plain = content._hashed
+
+    def counted(look: content.Look) -> Any:
+        hashed.append(look.digest)
+        return plain(look)
+
+    monkeypatch.setattr(content, "_hashed", counted)
+    logits(tales, "int8")
+    assert not hashed
+    keep_quantized(str(tales), "int8")
+    assert len(hashed) == 1
+    # So new that it might change once more without ctime telling: nothing is recorded.
+    logits(tales, "int8")
+    assert len(hashed) == 2
+    monkeypatch.setattr(content, "_SETTLED_NS", 0)
+    for _ in range(3):
+        logits(tales, "int8")
+    assert len(hashed) == 3
+    (tales / "model.safetensors").touch()
+    logits(tales, "int8")
+    assert len(hashed) == 4
+    shutil.copyfile(bundled_folder() / "tales" / "model.safetensors", tales / "again")
+    os.replace(tales / "again", tales / "model.safetensors")
+    for _ in range(2):
+        logits(tales, "int8")
+    assert len(hashed) == 5
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        lambda tensors: tensors.pop("h.0.attn.c_attn.weight"),
-        lambda tensors: tensors.update({"wte.weight.scale": np.ones(7, np.float32)}),
-        lambda tensors: tensors.update({"wte.weight": tensors["wte.weight"].view(np.uint8)}),
-    ],
-    ids=["a matrix less", "another shape", "another dtype"],
+    "record", ["", "[" * 100_000, '{"content": "../../x"}', "null", '{"files": 7, "content": []}', "\xff", "{}"]
 )
-def test_a_file_that_does_not_fit_is_named(tales: Path, change: Any) -> None:
+def test_a_broken_record_is_as_none(tales: Path, cache: Path, record: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "_SETTLED_NS", 0)
+    change_kept(keep_quantized(str(tales), "int8").file, zero_embedding)
+    [file] = (cache / "seen").iterdir()
+    good = json.loads(file.read_text())
+    for broken in (record.encode("latin-1"), json.dumps(good | {"content": "../" * 21 + "x"}).encode()):
+        file.write_bytes(broken)
+        assert not logits(tales, "int8").any()  # hashed, and known again
+        assert json.loads(file.read_text()) == good
+    file.unlink()
+    file.mkdir()
+    assert not logits(tales, "int8").any()
+
+
+def test_a_cache_that_cannot_be_written(tales: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it holds is used; what it does not hold cannot be kept, and both are said in one line or none."""
+    monkeypatch.setattr(content, "_SETTLED_NS", 0)
+    change_kept(keep_quantized(str(tales), "int8").file, zero_embedding)
+    shutil.rmtree(cache / "seen")
+    (cache / "seen").write_text("a file where the folder should be")
+    checkpoint = opened(tales, "int8")
+    assert checkpoint.notes == ()
+    assert not logits(tales, "int8").any()
+    monkeypatch.setenv("GPTCLI_CACHE", str(cache / "seen"))
+    with pytest.raises(GptcliError, match=r"cannot make the folder .*GPTCLI_CACHE"):
+        keep_quantized(str(tales), "int8")
+    assert logits(tales, "int8").any()
+    assert remove_error(str(tales)).startswith("nothing is kept of")
+
+
+def remove_error(name: str) -> str:
+    with pytest.raises(InputError) as caught:
+        remove_quantized(name, None)
+    return str(caught.value)
+
+
+def test_weights_that_change_while_they_are_read(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another file under the same name: once before it is kept, once after it was found to be kept."""
+    weights = tales / "model.safetensors"
+
+    def replaced(*args: Any, **options: Any) -> Any:
+        shutil.copyfile(weights, tales / "new")
+        os.replace(tales / "new", weights)
+        return plain(*args, **options)
+
+    from gptcli.checkpoint import native
+
+    plain: Any = native._fill
+    monkeypatch.setattr(native, "_fill", replaced)
+    with pytest.raises(GptcliError, match=r"changed after it was opened: .*; try again"):
+        keep_quantized(str(tales), "int8")
+    assert run("models", "quantize", str(tales), "--remove", code=2).startswith("error: nothing is kept of")
+    monkeypatch.undo()
+    monkeypatch.setenv("GPTCLI_CACHE", str(tales / "cache"))
+    keep_quantized(str(tales), "int8")
+    monkeypatch.setattr(native, "_fill", replaced)
+    with pytest.raises(GptcliError, match=r"changed after it was opened: .*; try again"):
+        opened(tales, "int8")
+    monkeypatch.setattr(native, "_fill", plain)
+    plain = content._hashed
+    monkeypatch.setattr(content, "_hashed", replaced)
+    with pytest.raises(GptcliError, match=r"changed after it was opened: .*; try again"):
+        opened(tales, "int8")
+
+
+def test_a_kept_file_that_is_replaced_while_it_is_read(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = keep_quantized(str(tales), "int8").file
-    change_kept(file, change)
-    told = run("logits", "-m", str(tales), "--quantize", "int8", "The", code=1)
-    assert f"{file} does not fit its model (" in told
+    before, plain = logits(tales, "int8"), quantized._pieces
+
+    def replaced(tensors: Any) -> Any:
+        shutil.copyfile(file, tales / "new")
+        os.replace(tales / "new", file)
+        return plain(tensors)
+
+    monkeypatch.setattr(quantized, "_pieces", replaced)
+    checkpoint = opened(tales, "int8")
+    assert ["changed while it was read" in note for note in checkpoint.notes] == [True]
+    assert np.array_equal(logits(tales, "int8"), before)
 
 
 def test_shards_and_a_lone_file(tales: Path, tmp_path: Path) -> None:
@@ -138,21 +381,31 @@ def test_shards_and_a_lone_file(tales: Path, tmp_path: Path) -> None:
     parts = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
     for part, held in parts.items():
         save_file({name: tensors[name] for name in held}, tales / part)
-    before = logits(tales, "int4")
     (tales / "model.safetensors").rename(tmp_path / "lone.safetensors")
     places = {name: part for part, held in parts.items() for name in held}
     (tales / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
-    kept = keep_quantized(str(tales), "int4")
-    assert kept.file.name == "model-00001-of-00002-int4.safetensors"
-    assert np.array_equal(logits(tales, "int4"), before)
+    change_kept(keep_quantized(str(tales), "int4").file, zero_embedding)
+    assert not logits(tales, "int4").any()
+    # A shard is other weights too.
+    shard = tales / "model-00002-of-00002.safetensors"
+    negate_mlps(shard)
+    assert logits(tales, "int4").any()
     lone = keep_quantized(str(tmp_path / "lone.safetensors"), "int8", n_head=4)
-    assert lone.file == tmp_path / "gptcli" / "lone-int8.safetensors"
+    assert lone.nbytes == lone.file.stat().st_size > 17e6
+
+
+def test_what_a_killed_quantize_left_is_removed(tales: Path, tmp_path: Path, cache: Path) -> None:
+    """In the folder of other weights too: it may be what fills the disk."""
+    other = copy_of_tales(tmp_path / "other")
+    negate_mlps(other / "model.safetensors")
+    folders = [keep_quantized(str(model), "int4").file.parent for model in (tales, other)]
+    for folder in folders:
+        (folder / ".gptcli-unfinished-killed").write_bytes(b"x" * 1000)
+    keep_quantized(str(tales), "int4")
+    assert sorted(path.suffix for path in (cache / "quantized").glob("*/*")) == [".safetensors"] * 2
 
 
 def test_what_cannot_be_kept(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tales / "gptcli").write_text("a file where the folder should be")
-    with pytest.raises(GptcliError, match="cannot make the folder"):
-        keep_quantized(str(tales), "int8")
     monkeypatch.setenv("GPTCLI_NATIVE", "0")
     with pytest.raises(InputError, match="only the engine in C"):
         keep_quantized(str(tales), "int8")
@@ -169,19 +422,53 @@ def test_whoever_waits_long_is_told(tales: Path, monkeypatch: pytest.MonkeyPatch
     assert f"'gptcli models quantize {tales} int4' keeps that" in told("--quantize", "int4")
     keep_quantized(str(tales), "int4")
     assert told("--quantize", "int4") == told() == ""
-    weights = load_file(tales / "model.safetensors")
-    save_file({name: 2 * value for name, value in weights.items()}, tales / "model.safetensors")
-    assert (
-        f"model-int4.safetensors is not of these weights: 'gptcli models quantize {tales} int4' makes it anew"
-        in told("--quantize", "int4")
+    negate_mlps(tales / "model.safetensors")
+    (tales / "gptcli").mkdir()
+    old = tales / "gptcli" / "model-int4.safetensors"
+    old.touch()
+    assert f"keeps that for the next time ({old}, of an earlier gptcli, is not read: delete it)" in told(
+        "--quantize", "int4"
     )
 
 
-def test_the_command(tales: Path) -> None:
+def test_the_commands(tales: Path, cache: Path) -> None:
     done = json.loads(run("models", "quantize", str(tales), "int4", "--json"))
-    file = tales / "gptcli" / "model-int4.safetensors"
+    [file] = (cache / "quantized").glob("*/*-int4.safetensors")
     assert (done["file"], done["nbytes"], done["quantize"]) == (str(file), file.stat().st_size, "int4")
     shown = run("models", "quantize", str(tales))
     assert "int8, 17.8 MB beside 35.5 MB" in shown
-    assert shown.replace("\n", "").endswith("model-int8.safetensors")
     assert "is not one of 'int8', 'int4'" in run("models", "quantize", str(tales), "int2", code=2)
+
+    listed = json.loads(run("models", "list", "--json"))
+    assert listed["kept_folder"] == str(cache / "quantized")
+    assert [(kept["name"], kept["quantize"]) for kept in listed["kept"]] == [(str(tales), "int4"), (str(tales), "int8")]
+    assert (listed["kept"][0]["file"], listed["kept"][0]["nbytes"]) == (str(file), file.stat().st_size)
+    assert f"{file.parent.name}/{file.name}" in run("models", "list")
+    assert json.loads(run("models", "show", str(tales), "--json"))["kept"] == listed["kept"][::-1]
+    assert f"int4  {file.stat().st_size / 1e6:.1f} MB  {file}" in run("models", "show", str(tales))
+
+    assert str(file) in run("models", "quantize", str(tales), "int4", "--remove")
+    assert not file.exists()
+    assert [kept["quantize"] for kept in json.loads(run("models", "quantize", str(tales), "--remove", "--json"))] == [
+        "int8"
+    ]
+    assert list((cache / "quantized").iterdir()) == []
+    assert "nothing is kept of" in run("models", "quantize", str(tales), "--remove", code=2)
+    assert "Kept in" not in run("models", "list")
+
+
+def test_what_was_kept_of_the_weights_before_makes_way(tales: Path, tmp_path: Path) -> None:
+    """Of these weights, in this number of bits; and what is kept of other models stays."""
+    other = copy_of_tales(tmp_path / "other")
+    negate_mlps(other / "model.safetensors")
+    first = [keep_quantized(str(tales), "int8"), keep_quantized(str(tales), "int4"), keep_quantized(str(other), "int4")]
+    assert [kept.removed for kept in first] == [()] * 3
+    tensors = load_file(tales / "model.safetensors")
+    save_file({name: value * 2 for name, value in tensors.items()}, tales / "model.safetensors")
+    again = keep_quantized(str(tales), "int8")
+    assert [kept.file for kept in again.removed] == [first[0].file]
+    assert [kept.file.exists() for kept in (*first, again)] == [False, True, True, True]
+    # By name, of a model that is gone.
+    shutil.rmtree(tales)
+    assert {kept.file for kept in remove_quantized(str(tales), None)} == {first[1].file, again.file}
+    assert first[2].file.exists()

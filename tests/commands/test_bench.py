@@ -17,6 +17,7 @@ from gptcli.errors import InputError
 from gptcli.model.config import GPTConfig
 from gptcli.model.native import available
 from tests.conftest import Run
+from tests.toy_engine import ToyEngine
 
 # The bundled model: 6 layers of 12 C^2 weights, and the unembedding.
 WEIGHTS = 50257 * 256 + 6 * 12 * 256**2
@@ -92,6 +93,9 @@ def test_without_it_pytorch_is_measured(
     got = answer("--contexts", "4", "--device", "cpu", *options)
     vectors = 6 * 13 * 256 + 2 * 256  # biases and layer norms
     assert (got["engine"], got["weights"]) == ("PyTorch", weights)
+    why = "the engine in C is switched off (GPTCLI_NATIVE=0)"
+    assert got["why_not_c"] == why
+    assert why in run("--contexts", "4", "--device", "cpu", *options).stdout
     assert got["weight_bytes"] == itemsize * (WEIGHTS + vectors)
 
 
@@ -103,15 +107,14 @@ def test_an_embedding_that_is_not_the_unembedding_is_not_read_whole() -> None:
         GPT(GPTConfig(vocab_size=50, n_positions=16, n_embd=8, n_layer=1, n_head=1, tied=tied))
         for tied in (True, False)
     )
-    assert benchmark._about(TorchEngine(tied))["weight_bytes"] == benchmark._about(TorchEngine(apart))["weight_bytes"]
+    assert TorchEngine(tied).facts().weight_bytes == TorchEngine(apart).facts().weight_bytes
 
 
-class Slow:
+class Slow(ToyEngine):
     """An engine that takes at least ten milliseconds a step and keeps what it was asked."""
 
-    n_positions = 64
-
     def __init__(self) -> None:
+        super().__init__(np.eye(100), n_positions=64)
         self.length = self.capacity = 0
         self.asked: list[int] = []
 
@@ -124,12 +127,6 @@ class Slow:
         self.asked += ids
         self.length += 1
         return self._logits()
-
-    def refill(self, row: int, ids: Sequence[int]) -> None:
-        raise NotImplementedError
-
-    def select(self, rows: Sequence[int]) -> None:
-        raise NotImplementedError
 
     def _logits(self) -> NDArray[np.float32]:
         return np.eye(100, dtype=np.float32)[[self.length]]

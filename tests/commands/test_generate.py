@@ -20,13 +20,15 @@ from typer.testing import CliRunner, Result
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.checkpoint.source import bundled_folder
 from gptcli.cli import app
-from gptcli.generation.sampling import FILTER_ORDER
+from gptcli.model.native import available
+from gptcli.sampling.filters import FILTERS
 from gptcli.show.text import token_text
 from tests.conftest import Run, command
 from tests.gpt2_reference import random_gpt2
 from tests.show.test_pick import on_terminal
 
 TALES = bundled_folder() / "tales"
+ORDER = [each.name for each in FILTERS]
 
 
 def gptcli(*arguments: str, text: str | None = None, **options: Any) -> Result:
@@ -126,6 +128,15 @@ def test_stats_are_on_stderr_only() -> None:
         assert fact in done.stderr
 
 
+def test_stats_say_why_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("Once upon a time", "-n", "2", "--stats", "--device", "cpu")
+    assert "written by PyTorch" not in gptcli(*arguments).stderr or not available()
+    monkeypatch.setenv("GPTCLI_NATIVE", "0")
+    done = gptcli(*arguments)
+    assert "written by PyTorch: the engine in C is switched off (GPTCLI_NATIVE=0)" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_every_way_of_choosing_reaches_the_text(tales: Checkpoint) -> None:
     def ids(*arguments: str, n: int = 12) -> list[int]:
         made: list[int] = records("Once upon a time", "-n", str(n), "--seed", "5", *arguments)[0]["ids"]
@@ -183,9 +194,9 @@ def test_bytes_and_characters_that_stdout_cannot_hold(run_gptcli: Run) -> None:
 
 def test_help_lists_the_filters_in_their_order() -> None:
     shown = gptcli("--help", env={"COLUMNS": "120"}).stdout
-    places = [re.search(rf"--{name}\b", shown) for name in FILTER_ORDER]
+    places = [re.search(rf"--{name}\b", shown) for name in ORDER]
     starts = [place.start() for place in places if place is not None]
-    assert len(starts) == len(FILTER_ORDER)
+    assert len(starts) == len(ORDER)
     assert starts == sorted(starts)
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from gptcli.checkpoint.header import TensorInfo
 from gptcli.checkpoint.shards import read_header
 from gptcli.embedding import matrix as room
-from gptcli.embedding.matrix import Matrix, map_tensor
+from gptcli.embedding.matrix import Matrix, map_matrix
 from gptcli.embedding.metric import Metric
 from gptcli.embedding.vectors import scores
 from gptcli.errors import CheckpointError
@@ -21,7 +21,7 @@ from gptcli.errors import CheckpointError
 def test_every_float_type_reads_as_torch_does(dtype: torch.dtype, tmp_path: Path) -> None:
     stored = torch.randn(9, 4, generator=torch.Generator().manual_seed(0)).to(dtype)
     save_file({"before": torch.zeros(3), "wte": stored}, tmp_path / "m.safetensors")
-    matrix = map_tensor(read_header(tmp_path / "m.safetensors").tensors["wte"])
+    matrix = map_matrix(read_header(tmp_path / "m.safetensors").tensors["wte"])
     expected = stored.to(torch.float32).numpy()
     assert matrix.shape == (9, 4)
     assert np.array_equal(matrix.take([3, 0, 3]), expected[[3, 0, 3]])
@@ -58,7 +58,7 @@ def test_on_all_cores_as_on_one(threads: int, monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_no_embedding(tensor: torch.Tensor, fault: str, tmp_path: Path) -> None:
     save_file({"wte": tensor}, tmp_path / "m.safetensors")
     with pytest.raises(CheckpointError, match=fault):
-        map_tensor(read_header(tmp_path / "m.safetensors").tensors["wte"])
+        map_matrix(read_header(tmp_path / "m.safetensors").tensors["wte"])
 
 
 def test_an_embedding_of_gpt3s_size_takes_little_memory(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_an_embedding_of_gpt3s_size_takes_little_memory(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.seek((n - 1) * d * 2)
         file.write(np.full(d, 0.5, "<f2").tobytes())
-    matrix = map_tensor(TensorInfo("wte", "F16", (n, d), path, 0, n * d * 2))
+    matrix = map_matrix(TensorInfo("wte", "F16", (n, d), path, 0, n * d * 2))
     tracemalloc.start()
     found = scores(matrix, np.ones(d), Metric.cosine)
     _, peak = tracemalloc.get_traced_memory()

@@ -21,7 +21,7 @@ class Mutant:
         number: makes it again.
         seed: the healthy checkpoint's name.
         kind: the mutator.
-        files: by name.
+        files: by name, below the checkpoint's folder.
         links: name -> target, of symbolic links beside them.
     """
 
@@ -35,6 +35,7 @@ class Mutant:
         """Put it on the disk."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in self.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
         for name, target in self.links.items():
             (folder / name).unlink(missing_ok=True)

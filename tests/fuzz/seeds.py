@@ -2,7 +2,9 @@
 
 import copy
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,14 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from tokenizers import AddedToken
 
+from gptcli.checkpoint.kept import KINDS
+from gptcli.model.native import available
+from gptcli.quantization import keep_quantized
 from tests.checkpoint.zoo import CONFIGS, reference
 from tests.tokenizer.reference import save, split_first, trained
 
 VOCAB_SIZE = 300
+CACHE = "cache"  # in a seed's folder: what its user's cache holds
 LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
     r"\s+(?!\S)|\s+"
@@ -33,6 +39,7 @@ def write_seeds(folder: Path) -> list[Path]:
         ("opt", lambda place: _model(place, "opt as 350m", _vocab_and_merges)),
         ("openai-gpt", lambda place: _model(place, "openai-gpt", _word_tokenizer)),
         ("vectors", _vectors),
+        ("gpt2-kept", _with_kept),
     ]
     places = []
     for name, make in makers:
@@ -102,6 +109,29 @@ def _shards(place: Path) -> None:
         weight_map |= dict.fromkeys(held, shard)
     index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
     (place / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def _with_kept(place: Path) -> None:
+    """With its user's cache in a folder, which keeps its matrices in 8 and 4 bits where the engine in C is there."""
+    _model(place, "gpt2", _gpt2_tokenizer)
+    if available():
+        with using_cache(place / CACHE):
+            for quantize in KINDS:
+                keep_quantized(str(place), quantize)
+
+
+@contextmanager
+def using_cache(folder: Path) -> Iterator[None]:
+    """Have gptcli keep things there meanwhile."""
+    before = os.environ.get("GPTCLI_CACHE")
+    os.environ["GPTCLI_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["GPTCLI_CACHE"]
+        else:
+            os.environ["GPTCLI_CACHE"] = before
 
 
 def _without_config(place: Path) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.mutators import KINDS, make
+from gptcli.model.native import available
+from tests.checkpoint.test_quantized import change_kept, zero_embedding
+from tests.fuzz.mutators import KINDS, Mutant, make
 from tests.fuzz.runner import Tally, fuzz
-from tests.fuzz.seeds import write_seeds
-from tests.fuzz.worker import MEGABYTES, read_seeds
+from tests.fuzz.seeds import CACHE, write_seeds
+from tests.fuzz.worker import MEGABYTES, Finding, _write_kept, read_seeds
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
 COUNT = 5_200
@@ -36,10 +38,23 @@ def test_every_mutant_ends_in_a_clear_error_or_a_load(tmp_path: Path) -> None:
 def test_a_number_makes_the_same_mutant_again(tmp_path: Path) -> None:
     write_seeds(tmp_path)
     seeds = read_seeds(tmp_path)
-    assert len(seeds) == 10
+    assert len(seeds) == 11
     for number in range(50):
         assert make(number, seeds) == make(number, seeds)
     assert len({repr(make(number, seeds)) for number in range(200)}) == 200
+
+
+@pytest.mark.skipif(not available(), reason="the engine in C was not built")
+def test_what_is_kept_of_a_seed_is_read_and_compared(tmp_path: Path) -> None:
+    """Numbers that are other than those of the weights, with a seal that fits, are what the fuzzer is there to find."""
+    write_seeds(tmp_path / "seeds")
+    folder = tmp_path / "copy"
+    Mutant(0, "", "", read_seeds(tmp_path / "seeds")["gpt2-kept"], {}).write(folder)
+    _write_kept(folder)
+    for file in folder.glob(f"{CACHE}/*/*/*.safetensors"):
+        change_kept(file, zero_embedding)
+    with pytest.raises(Finding, match="int8: other numbers from the cache"):
+        _write_kept(folder)
 
 
 def limited(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":

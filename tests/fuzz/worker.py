@@ -6,6 +6,7 @@ limits, so that nothing that hangs or eats can talk its way out: 10 seconds of p
 """
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -17,24 +18,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 
 from gptcli.checkpoint.description import describe
 from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.kept import KINDS
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.checkpoint.shards import read_header
 from gptcli.checkpoint.source import find
 from gptcli.embedding.load import open_embedding
 from gptcli.errors import GptcliError
 from gptcli.generation.loop import Limits
-from gptcli.generation.sampling import Sampling
 from gptcli.generation.writing import Request, Writing
+from gptcli.sampling.settings import Sampling
 from gptcli.show.models import draw_description
 from gptcli.show.text import visible
 from gptcli.tokenizer import Tokenizer, tokenizer_for
 from gptcli.tokenizer.listing import tokenize_text
 from tests.fuzz.mutators import Files, make
+from tests.fuzz.seeds import CACHE, using_cache
 
 SECONDS = 10
 MEGABYTES = 500
@@ -50,6 +54,7 @@ def main() -> None:
     """Serve numbers until stdin ends."""
     seeds, scratch = read_seeds(Path(sys.argv[1])), Path(sys.argv[2])
     torch.set_num_threads(1)
+    os.environ["GPTCLI_CACHE"] = str(scratch / "no-cache")
     examine(scratch)  # what is imported on first use is imported before memory is measured
     for line in sys.stdin:
         mutant = make(int(line), seeds)
@@ -63,7 +68,7 @@ def main() -> None:
 def examine_within_limits(folder: Path) -> dict[str, Any]:
     """As ``examine``; the process ends by SIGPROF where it takes too long, and gets a MemoryError for too much."""
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
-    _limit_memory(sum(path.stat().st_size for path in folder.iterdir() if path.is_file() and not path.is_symlink()))
+    _limit_memory(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()))
     outcome = examine(folder)
     signal.setitimer(signal.ITIMER_PROF, 0)
     return outcome
@@ -72,7 +77,9 @@ def examine_within_limits(folder: Path) -> dict[str, Any]:
 def read_seeds(folder: Path) -> dict[str, Files]:
     """What ``write_seeds`` wrote."""
     return {
-        place.name: {path.name: path.read_bytes() for path in sorted(place.iterdir())}
+        place.name: {
+            path.relative_to(place).as_posix(): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()
+        }
         for place in sorted(folder.iterdir())
     }
 
@@ -91,7 +98,8 @@ def examine(folder: Path) -> dict[str, Any]:
         what went wrong, a traceback perhaps.
     """
     opened = refused = 0
-    for way in (_describe, _tokenize, _write, _look_up):
+    ways = (_describe, _tokenize, _write, _look_up, *((_write_kept,) if (folder / CACHE).is_dir() else ()))
+    for way in ways:
         try:
             way(folder)
             opened += 1
@@ -194,6 +202,27 @@ def _write(folder: Path) -> None:
         pass
     for completion in writing.completions:
         writing.record(completion)
+
+
+def _write_kept(folder: Path) -> None:
+    """Run it in 8 and 4 bits with what its user's cache holds: the numbers are those without, or both are refused."""
+    refused: list[GptcliError] = []
+    for quantize in KINDS:
+        answers: list[Any] = []
+        for cache in (CACHE, "no-cache"):
+            with using_cache(folder / cache):
+                try:
+                    engine = open_checkpoint(str(folder), device="cpu", quantize=quantize, to="run").engine
+                    answers.append(engine.prefill([[1, 2, 3]], 4))
+                except GptcliError as error:
+                    answers.append(error)
+        kept, plain = answers
+        if isinstance(kept, GptcliError) and isinstance(plain, GptcliError):
+            refused.append(kept)
+        elif isinstance(kept, GptcliError) or not np.array_equal(kept, plain, equal_nan=True):
+            raise Finding(f"{quantize}: other numbers from the cache: {str(kept)[:300]}, without {str(plain)[:300]}")
+    if refused:
+        raise refused[0]
 
 
 def _look_up(folder: Path) -> None:

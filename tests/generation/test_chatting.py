@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gptcli.errors import InputError
 from gptcli.generation.chatting import Chat
-from gptcli.generation.sampling import Sampling
 from gptcli.generation.turns import Format, Turn, format_for
+from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import AddedToken, Tokenizer, gpt2_tokenizer
 from tests.toy_engine import ToyEngine, random_table
 
@@ -210,7 +210,13 @@ def test_a_turn_that_the_model_cannot_read_leaves_no_trace() -> None:
 def test_against_a_prompt_written_by_hand(tales: Any) -> None:
     tokenizer = gpt2_tokenizer()
     made = Chat(
-        tales.engine, tokenizer, Format(), Sampling(0.8, top_k=40), seed=7, n_vocab=tales.n_vocab, max_new_tokens=20
+        tales.engine,
+        tokenizer,
+        Format(),
+        Sampling(temperature=0.8, top_k=40),
+        seed=7,
+        n_vocab=tales.n_vocab,
+        max_new_tokens=20,
     )
     list(made.ask("Who are you?"))
     from gptcli.generation.loop import Limits
@@ -218,7 +224,7 @@ def test_against_a_prompt_written_by_hand(tales: Any) -> None:
 
     prompt = f"{made.system}\n\nUser: Who are you?\nAssistant:"
     stops = ("\nUser:", "\nAssistant:")
-    request = Request([prompt], Sampling(0.8, top_k=40), Limits(20, ()), seed=7, stops=stops)
+    request = Request([prompt], Sampling(temperature=0.8, top_k=40), Limits(20, ()), seed=7, stops=stops)
     writing = Writing(tales.engine, tokenizer, request, n_vocab=tales.n_vocab)
     list(writing)
     written = writing.completions[0]

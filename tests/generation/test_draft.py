@@ -15,10 +15,10 @@ from gptcli.errors import InputError
 from gptcli.generation.draft import Draft
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.generation.replaying import read_record, replayed
-from gptcli.generation.sampling import Sampling
 from gptcli.model.config import GPTConfig
 from gptcli.model.native import library
 from gptcli.model.torch_engine import TorchEngine
+from gptcli.sampling.settings import Sampling
 from gptcli.show.console import json_ready
 from gptcli.tokenizer import gpt2_tokenizer
 from tests.test_native import in_c, random_model
@@ -31,13 +31,17 @@ TABLE = random_table(300, seed=4)
 def draft(n: int = 40, *, n_positions: int = 12, prompt: Sequence[int] = (5, 6, 7), **options: Any) -> Draft:
     limits = Limits(n, options.pop("eos", ()), options.pop("overflow", "slide"))
     engine = options.pop("engine", None) or ToyEngine(TABLE, n_positions)
-    sampling = options.pop("sampling", Sampling(0.9, top_k=50))
+    sampling = options.pop("sampling", Sampling(temperature=0.9, top_k=50))
     return Draft(engine, GPT2, "p", list(prompt), sampling, limits, n_vocab=300, **({"seed": 3} | options))
 
 
 def generated(n: int, n_positions: int = 12) -> list[int]:
     (sample,) = new_samples([[5, 6, 7]])
-    list(generate(ToyEngine(TABLE, n_positions), [sample], Sampling(0.9, top_k=50), Limits(n), seed=3, n_vocab=300))
+    list(
+        generate(
+            ToyEngine(TABLE, n_positions), [sample], Sampling(temperature=0.9, top_k=50), Limits(n), seed=3, n_vocab=300
+        )
+    )
     return sample.ids
 
 
@@ -124,20 +128,6 @@ def test_a_text_with_mistakes_taken_back_is_the_text_without_to_the_last_bit(
     assert texts[0] == texts[1]
 
 
-def test_an_engine_that_cannot_go_back_reads_again(engine: Any) -> None:
-    """Such as that of several processes."""
-    texts = []
-    for detours in ([3, 0, 5], [0, 0, 0]):
-        only = SimpleNamespace(
-            n_positions=24, prefill=engine.prefill, step=engine.step, refill=engine.refill, select=engine.select
-        )
-        made = draft(engine=only)
-        made._n_vocab = 97
-        mistaken(made, [1, 2, 3], detours)
-        texts.append((made.sample, made.steps, made._logits.tobytes()))
-    assert texts[0] == texts[1]
-
-
 def test_typed_text_becomes_tokens() -> None:
     made = draft(n=3)
     made.type("1\n2\n")
@@ -181,7 +171,7 @@ def repeated(value: Any, **options: Any) -> Draft:
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.one_of(st.none(), st.integers(0, 299)), max_size=30), st.integers(0, 2**64 - 1))
 def test_a_record_writes_the_same_text_again(choices: list[int | None], seed: int) -> None:
-    biased = Sampling(1.3, top_p=0.9, logit_bias={3: -np.inf, 4: 1.5}, repetition_penalty=1.1)
+    biased = Sampling(temperature=1.3, top_p=0.9, logit_bias={3: -np.inf, 4: 1.5}, repetition_penalty=1.1)
     made = draft(sampling=biased, seed=seed)
     for choice in choices:
         if choice is None:

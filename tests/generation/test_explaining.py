@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptcli.checkpoint.open import Checkpoint
-from gptcli.generation.explaining import Cut, Explainer, explain, offer
+from gptcli.generation.explaining import Explainer, explain
 from gptcli.generation.loop import Limits, Sample, Step, generate, new_samples
-from gptcli.generation.sampling import Kept, Sampling
 from gptcli.generation.writing import Request, Writing
+from gptcli.probability.choice import Cut, offer
+from gptcli.sampling.settings import Kept, Sampling
 from gptcli.tokenizer import gpt2_tokenizer
 from tests.toy_engine import ToyEngine, random_table
 
@@ -64,7 +65,7 @@ def test_filters_that_look_back_see_what_stood_before_the_token() -> None:
     st.floats(0, 3),
 )
 def test_nothing_is_lost(values: list[float], k: int, p: float, min_p: float, temperature: float) -> None:
-    logits, sampling = np.array(values), Sampling(temperature, top_k=k, top_p=p, min_p=min_p)
+    logits, sampling = np.array(values), Sampling(temperature=temperature, top_k=k, top_p=p, min_p=min_p)
     offered = offer(logits, GPT2, sampling, [], top=len(values))
     assert sum(cut.count for cut in offered.cuts) + offered.odds.kept == len(values)
     assert all(cut.count > 0 for cut in offered.cuts)
@@ -76,7 +77,7 @@ def test_nothing_is_lost(values: list[float], k: int, p: float, min_p: float, te
 
 
 def test_every_token_of_a_real_text(tales: Checkpoint, tales_reference: Any) -> None:
-    sampling = Sampling(0.8, top_k=40)
+    sampling = Sampling(temperature=0.8, top_k=40)
     (sample,) = new_samples([tales.tokenizer.encode("Once upon a time there was a")])
     steps = generate(tales.engine, [sample], sampling, Limits(12), seed=1, n_vocab=tales.n_vocab)
     explained = [explain(each, tales.tokenizer, sampling, top=10) for each in steps]

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import GptcliError, InputError
-from gptcli.generation.loop import Limits, Overflow, Sample, Step, generate, new_samples
-from gptcli.generation.sampling import Sampling, log_softmax
+from gptcli.generation.loop import Limits, Overflow, Sample, generate, new_samples
 from gptcli.model.torch_engine import TorchEngine
+from gptcli.sampling.settings import Sampling
+from gptcli.sampling.softmax import log_softmax
 from tests.gpt2_reference import load_folder, random_gpt2
 from tests.toy_engine import ToyEngine, chain, random_table
 
@@ -57,7 +58,7 @@ def test_a_sample_is_the_same_alone_and_in_any_batch(seed: int, prompts: list[li
         assert alone.finish_reason == sample.finish_reason
 
 
-@pytest.mark.parametrize("sampling", [PLAIN, Sampling(temperature=0), Sampling(0.8, top_k=5)])
+@pytest.mark.parametrize("sampling", [PLAIN, Sampling(temperature=0), Sampling(temperature=0.8, top_k=5)])
 def test_the_text_is_the_same_without_log_probabilities(sampling: Sampling) -> None:
     samples = [new_samples([[1]], 3, scored=scored) for scored in (True, False)]
     for made in samples:
@@ -77,7 +78,7 @@ def test_fewer_tokens_are_the_start_of_more() -> None:
 
 
 def test_bundled_model_writes_the_same_alone_in_a_batch_and_streaming(tales: Checkpoint) -> None:
-    sampling = Sampling(0.8, top_k=40)
+    sampling = Sampling(temperature=0.8, top_k=40)
     prompts = [
         tales.tokenizer.encode(text) for text in ("Once upon a time", "The", "A long, long prompt about an owl:")
     ]
@@ -95,14 +96,14 @@ THREADS = """
 import json, torch
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.generation.loop import Limits, generate, new_samples
-from gptcli.generation.sampling import Sampling
+from gptcli.sampling.settings import Sampling
 tales = open_checkpoint("tales", device="cpu")
 for threads in (1, 2):
     torch.set_num_threads(threads)
     texts = []
     for seed in range(12):
         samples = new_samples([tales.tokenizer.encode("Once upon a time there was a")])
-        list(generate(tales.engine, samples, Sampling(0.8, top_k=40), Limits(10), seed=seed))
+        list(generate(tales.engine, samples, Sampling(temperature=0.8, top_k=40), Limits(10), seed=seed))
         texts.append(samples[0].ids)
     print(json.dumps([torch.get_num_threads(), texts]))
 """
@@ -140,12 +141,13 @@ def test_samples_that_end_leave_the_batch_and_the_others_go_on() -> None:
 
 
 def test_the_caller_may_stop_a_sample() -> None:
-    def after_three(step: Step) -> bool:
-        assert step.sample.ids[-1] == step.token
-        return len(step.sample.ids) == 3
-
     made = new_samples([[1], [2]])
-    steps = list(generate(ToyEngine(random_table(9)), made, PLAIN, Limits(9), seed=1, stopped=after_three))
+    steps = []
+    for step in generate(ToyEngine(random_table(9)), made, PLAIN, Limits(9), seed=1):
+        assert step.sample.ids[-1] == step.token
+        if len(step.sample.ids) == 3:
+            step.sample.finish_reason = "stop"
+        steps.append(step)
     assert [(len(sample.ids), sample.finish_reason) for sample in made] == [(3, "stop")] * 2
     assert [step.sample.prompt for step in steps] == [0, 1] * 3
 
@@ -204,7 +206,16 @@ def test_padding_is_never_chosen() -> None:
 
 def test_logprobs_are_those_of_the_model_whatever_the_filters(gpt2_folder: Path) -> None:
     model = load_folder(gpt2_folder)
-    sampling = Sampling(0.5, 10, 0.9, 0.01, 0.9, 1.5, 2, {3: 2.0})
+    sampling = Sampling(
+        temperature=0.5,
+        top_k=10,
+        top_p=0.9,
+        min_p=0.01,
+        typical_p=0.9,
+        repetition_penalty=1.5,
+        no_repeat_ngram=2,
+        logit_bias={3: 2.0},
+    )
     made = write([[5, 6, 7], [1]], sampling=sampling, engine=TorchEngine(model), n=10, samples=2)
     for sample in made:
         with torch.inference_mode():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gptcli.generation.draft import Draft
 from gptcli.generation.loop import Limits
 from gptcli.generation.picking import DEFAULT_RUN, Picker
-from gptcli.generation.sampling import Sampling
+from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import gpt2_tokenizer
 from tests.toy_engine import ToyEngine, random_table
 

@@ -9,8 +9,8 @@ import pytest
 from gptcli.checkpoint.open import Checkpoint
 from gptcli.errors import InputError
 from gptcli.generation.loop import Limits
-from gptcli.generation.sampling import Sampling
 from gptcli.generation.writing import Request, Writing, prompt_ids, with_logit_bias
+from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import AddedToken, Tokenizer, gpt2_tokenizer
 from tests.toy_engine import ToyEngine, random_table
 
@@ -19,7 +19,7 @@ BYTES = {bytes([byte]): byte for byte in range(256)}
 
 
 def written(tales: Checkpoint, prompts: Sequence[str], n: int = 30, **options: Any) -> Writing:
-    sampling = options.pop("sampling", Sampling(0.8, top_k=40))
+    sampling = options.pop("sampling", Sampling(temperature=0.8, top_k=40))
     limits = Limits(n, options.pop("eos", tales.eos_ids))
     made = Writing(
         tales.engine, tales.tokenizer, Request(prompts, sampling, limits, **({"seed": 1} | options)), n_vocab=50257
@@ -48,7 +48,9 @@ def test_what_the_tokenizer_itself_puts_before_a_prompt() -> None:
 
 
 def test_logit_bias_by_text() -> None:
-    made = with_logit_bias(Sampling(0.5), GPT2, [" the=+5", "==2", " a=-inf", "!=-1.5e2", " the=3", "<|endoftext|>=1"])
+    made = with_logit_bias(
+        Sampling(temperature=0.5), GPT2, [" the=+5", "==2", " a=-inf", "!=-1.5e2", " the=3", "<|endoftext|>=1"]
+    )
     assert made.logit_bias == {262: 3.0, 28: 2.0, 257: -math.inf, 0: -150.0, 50256: 1.0}
     assert made.temperature == 0.5
 
@@ -71,9 +73,9 @@ def test_biases_that_cannot_be_are_refused(entry: str, said: str) -> None:
 
 
 def test_a_bias_reaches_the_text(tales: Checkpoint) -> None:
-    sampling = with_logit_bias(Sampling(0.8), tales.tokenizer, [" dragon=+1e40"])
+    sampling = with_logit_bias(Sampling(temperature=0.8), tales.tokenizer, [" dragon=+1e40"])
     assert written(tales, ["A"], n=3, sampling=sampling).completions[0].stream.text == " dragon dragon dragon"
-    forbidden = with_logit_bias(Sampling(0), tales.tokenizer, [" upon=-inf"])
+    forbidden = with_logit_bias(Sampling(temperature=0), tales.tokenizer, [" upon=-inf"])
     assert not written(tales, ["Once"], n=3, sampling=forbidden).completions[0].stream.text.startswith(" upon")
 
 
@@ -93,7 +95,7 @@ def test_the_text_is_that_of_the_new_ids(tales: Checkpoint) -> None:
 
 
 def test_end_of_text_ends_and_is_not_shown_unless_ignored(tales: Checkpoint) -> None:
-    sampling = Sampling(0, logit_bias={50256: 1e6})
+    sampling = Sampling(temperature=0, logit_bias={50256: 1e6})
     ended = written(tales, ["A"], n=3, sampling=sampling).completions[0]
     assert (ended.stream.text, ended.sample.ids, ended.finish_reason) == ("", [50256], "eos")
     ignored = written(tales, ["A"], n=3, sampling=sampling, eos=()).completions[0]

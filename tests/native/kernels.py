@@ -54,7 +54,7 @@ PROTOTYPES: dict[str, Any] = {
     "split_activations": (None, _int, _int, _pointer, _pointer),
     "int_gemm_pack": (None, _matrix, _int, _int, _pointer),
     "int_microkernel": (None, _matrix, _pointer, _pointer, _pointer, _pointer),
-    "quantize_activations": (None, _pointer, _int, _pointer, _pointer),
+    "quantize_activations": (_int, _pointer, _int, _pointer, _pointer),
     "quantize_row": (None, _matrix, _int, _pointer),
     "dequantize_row": (None, _matrix, _int, _int, _int, _pointer),
     "layer_norm": (None, _pointer, _pointer, _pointer, _float, _int, _pointer),

@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from gptcli.generation.explaining import Explanation, explain
+from gptcli.generation.explaining import explain
 from gptcli.generation.loop import Sample, Step
-from gptcli.generation.sampling import Kept, Sampling
+from gptcli.probability.choice import Explanation
+from gptcli.sampling.settings import Kept, Sampling
 from gptcli.show import explain as pictures
 from gptcli.show.passage import Passage, short_percent
 from gptcli.show.pictures import colour
 from gptcli.tokenizer import gpt2_tokenizer
 
 GPT2 = gpt2_tokenizer()
-SAMPLING = Sampling(0.8, top_k=40)
+SAMPLING = Sampling(temperature=0.8, top_k=40)
 TABLE = np.random.default_rng(2).normal(0, 2, (8, 3000)).astype(np.float32)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from gptcli.generation.loop import Limits
-from gptcli.generation.sampling import Sampling
 from gptcli.generation.writing import Request, Writing
 from gptcli.memory import peak_memory
+from gptcli.sampling.settings import Sampling
 from gptcli.show import story
 from gptcli.tokenizer import Tokenizer
 from tests.toy_engine import ToyEngine, chain

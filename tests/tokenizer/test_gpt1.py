@@ -15,8 +15,8 @@ from transformers import OpenAIGPTTokenizer
 
 from gptcli.errors import CheckpointError, InputError
 from gptcli.generation.loop import Limits
-from gptcli.generation.sampling import Sampling
 from gptcli.generation.writing import Request, Writing
+from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import StreamDecoder, Tokenizer, encode_chunks, tokenizer_for
 from tests.tokenizer.reference import HARD_TEXT
 from tests.toy_engine import ToyEngine

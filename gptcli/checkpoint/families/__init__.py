@@ -161,7 +161,7 @@ def _check(blueprint: Blueprint, header: Header, source: Source) -> None:
         keys = ", ".join(part.keys)
         if name not in wanted:
             problems.append(f"surplus {keys}")
-        elif (found := made_shape(part, header)) != wanted[name]:
+        elif (found := made_shape(part, header, blueprint.config)) != wanted[name]:
             shape = list(found) if found is not None else [list(header.tensors[key].shape) for key in part.keys]
             problems.append(f"misshapen {keys}: {shape} where {list(wanted[name])} fits")
         problems += [

@@ -12,7 +12,7 @@ from gptcli.model.config import GPTConfig
 #   as is       the same tensor
 #   transposed  GPT-2's Conv1D keeps [in, out]; we keep torch's [out, in]
 #   stacked     several tensors on top of each other (separate q, k and v)
-#   regrouped   GPT-NeoX's rows, q, k, v for each head in turn -> all q, all k, all v
+#   regrouped   GPT-NeoX's rows, q, k, v for each head (of keys) in turn -> all q, all k, all v
 How = Literal["as is", "transposed", "stacked", "regrouped"]
 
 

@@ -44,7 +44,7 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
         activation=fields.activation("hidden_act", default="gelu"),
         layer_norm_epsilon=fields.number("layer_norm_eps", default=1e-5),
         positions="rotary",
-        rotary_dim=int(n_embd // n_head * share),
+        rotary_dim=int(GPTConfig(n_embd=n_embd, n_head=n_head).head_size * share),
         rotary_base=base,
         parallel_residual=fields.boolean("use_parallel_residual", default=True),
         qkv_bias=biased,

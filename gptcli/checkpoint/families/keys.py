@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from gptcli.checkpoint.families.blueprint import Blueprint, How, Part
 from gptcli.checkpoint.header import Header, TensorInfo
-from gptcli.errors import CheckpointError
+from gptcli.checkpoint.regular_file import opened
 from gptcli.model.config import GPTConfig
 
 # What DistributedDataParallel and torch.compile put before every key.
@@ -142,20 +142,26 @@ def _is_copy(one: TensorInfo, other: TensorInfo) -> bool:
 
 
 def _chunk(tensor: TensorInfo, place: int) -> bytes:
-    try:
-        with tensor.file.open("rb") as file:
-            file.seek(tensor.start + place)
-            return file.read(min(_CHUNK, tensor.nbytes - place))
-    except OSError as error:
-        raise CheckpointError(f"cannot read {tensor.file}: {error.strerror or error}") from error
+    with opened(tensor.file, tensor.version) as (file, _):
+        file.seek(tensor.start + place)
+        return file.read(min(_CHUNK, tensor.nbytes - place))
 
 
-def made_shape(part: Part, header: Header) -> tuple[int, ...] | None:
-    """The shape of a tensor of ours once it is made; None where what would be stacked does not fit together."""
+def made_shape(part: Part, header: Header, config: GPTConfig | None = None) -> tuple[int, ...] | None:
+    """The shape of a tensor of ours once it is made; None where what would be stacked does not fit together.
+
+    Args:
+        part: what it is made of.
+        header: of the file.
+        config: says how many rows each tensor of a stack has to have; None where that is not known yet.
+    """
     first, *others = (header.tensors[key].shape for key in part.keys)
     if part.how == "transposed":
         return first[::-1]
-    if part.how == "stacked":
-        fits = first and all(other == first for other in others)
-        return (first[0] * len(part.keys), *first[1:]) if fits else None
-    return first
+    if part.how != "stacked":
+        return first
+    if not all(shape and shape[1:] == first[1:] for shape in (first, *others)):
+        return None
+    rows = tuple(shape[0] for shape in (first, *others))
+    divided_otherwise = config is not None and sum(rows) == sum(config.qkv_widths) and rows != config.qkv_widths
+    return None if divided_otherwise else (sum(rows), *first[1:])

@@ -15,7 +15,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("dispatch.c", "pool.c", "store.c", "linear.c", "attention.c", "shortlist.c", "engine.c", "testing.c")
+_SOURCES = (
+    "dispatch.c",
+    "pool.c",
+    "store.c",
+    "linear.c",
+    "attention.c",
+    "shortlist.c",
+    "engine.c",
+    "bus_errors.c",
+    "testing.c",
+)
 _AMX_SOURCES = ("amx.c", "amx_int8.c", "amx_fixed.c")
 _FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-pthread", "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra")
 _X86 = {

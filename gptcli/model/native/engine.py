@@ -1,18 +1,23 @@
 """The C engine behind the ``Engine`` protocol: it keeps the weights; Python keeps the cache."""
 
 import ctypes
+import os
 from array import array
 from collections.abc import Sequence
 from copy import copy
 from threading import Lock
+from typing import ClassVar
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.errors import GptcliError
 from gptcli.memory import out_of_memory_in_c
+from gptcli.model.bounds import check_extend, check_prefill, check_refill, check_rewind, check_select, check_step
 from gptcli.model.config import GPTConfig
-from gptcli.model.native.library import BEST, Shape, address, library
+from gptcli.model.engine import EngineFacts
+from gptcli.model.native.library import BEST, Shape, address, kernels, library
 from gptcli.model.native.weights import (
     ACTIVATIONS,
     KIND_NAMES,
@@ -27,26 +32,39 @@ from gptcli.model.native.weights import (
 )
 from gptcli.threads import default_threads
 
-# Floats behind the cache that the kernels may read (and ignore).
-_SPARE = 64
+# Floats behind the cache that the kernels may read (and ignore), and the bytes of one.
+_SPARE, _FLOAT_BYTES = 64, 4
 
 
 class _Owner:
     """What all engines of the same weights hold, so that the last of them frees these, and one at a time reads."""
 
+    _all: ClassVar["WeakSet[_Owner]"] = WeakSet()
+
     def __init__(self, found: ctypes.CDLL, handle: int) -> None:
         self._library, self._handle = found, handle
         self.turn = Lock()
+        self._all.add(self)
+
+    @classmethod
+    def forked(cls) -> None:
+        """In a child: the thread whose turn it was when the process forked is not here to end it."""
+        for owner in list(cls._all):
+            owner.turn = Lock()
 
     def __del__(self) -> None:
         self._library.gptcli_free(self._handle)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Owner.forked)
 
 
 class NativeEngine:
     """A GPT-2 in C.
 
     Args:
-        config: a shape that ``supports`` knows.
+        config: a shape that it runs (see ``why_not``).
         threads: how many; None: one a core. All engines of a process share the first one's.
         level: which instruction set (see ``library``).
 
@@ -78,16 +96,28 @@ class NativeEngine:
         self._checked(-1 if not self._handle else 0)
         self._owner = _Owner(found, self._handle)
         self._cache, self._cache_at = np.empty(0, np.float32), 0
-        self._shape: tuple[int, ...] = ()
+        self._shape: tuple[int, ...] = ()  # layers, 2, rows, numbers of a row
+        self._capacity = 0
         self._lengths: list[int] = []
-        self._kept: Kind = "F32"
+        self._kinds: set[Kind] = set()  # of its matrices
         self.matrices: list[str] = []  # names of those that it has
 
-    def beside(self) -> "NativeEngine":
-        """Another engine with the same weights (see ``SharedEngine.beside``)."""
+    def new_session(self) -> "NativeEngine":
+        """Another engine with the same weights (see ``Engine.new_session``)."""
         made = copy(self)
         made._cache, made._cache_at, made._shape, made._lengths = np.empty(0, np.float32), 0, (), []
         return made
+
+    @property
+    def guessed(self) -> int | None:
+        """It does not guess."""
+        return None
+
+    def facts(self) -> EngineFacts:
+        """What it is (see ``Engine.facts``). It computes in float32, however it keeps its weights."""
+        weights = self._weights if len(self._kinds) == 1 or self._weights in ("int8", "int4") else "float32"
+        name = f"C ({kernels()})"
+        return EngineFacts(name, "cpu", "float32", weights, self.threads, self.bytes_per_step, _FLOAT_BYTES)
 
     def fill(self, name: str, stored: NDArray[np.generic], dtype: str, kind: Kind, transposed: bool = False) -> bool:
         """Give the engine one of its weights.
@@ -127,7 +157,7 @@ class NativeEngine:
         Raises:
             GptcliError: there is no memory.
         """
-        self._kept = max(self._kept, kind, key=KINDS.index)
+        self._kinds.add(kind)
         layer, slot = slot_of(name)
         where = (MATRICES.index(slot), layer, KINDS.index(kind), rows, columns)
         self._checked(self._library.gptcli_alloc_matrix(self._handle, *where))
@@ -161,48 +191,59 @@ class NativeEngine:
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
         config = self.config
-        self._shape = (config.n_layer, 2, len(rows), config.n_head * capacity * config.head_size)
+        check_prefill(rows, capacity, config.n_positions, config.vocab_size)
+        _, keys, _ = config.qkv_widths
+        self._capacity = capacity
+        self._make_cache((config.n_layer, 2, len(rows), capacity * keys))
         self._lengths = [0] * len(rows)
-        self._make_cache()
         return np.concatenate([self._prompt(row, ids, logits=True) for row, ids in enumerate(rows)])
 
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
+        check_step(ids, self._lengths, self._capacity, self.config.vocab_size)
         rows = range(len(ids))
         return self._read(ids, rows, [self._lengths[row] for row in rows], rows, prefill=False)
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
         """Forget one row and read these ids in its place (see ``Engine.refill``)."""
+        check_refill(row, ids, self._lengths, self._capacity, self.config.vocab_size)
         self._lengths[row] = 0
         self._prompt(row, ids, logits=False)
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep these rows of the batch (see ``Engine.select``)."""
+        check_select(rows, self._lengths)
         if list(rows) == list(range(len(self._lengths))):
             return
         kept = self._cache[:-_SPARE].reshape(self._shape)[:, :, list(rows)]
-        self._shape = kept.shape
-        self._make_cache()
+        lengths = [self._lengths[row] for row in rows]
+        self._make_cache(kept.shape)
         self._cache[:-_SPARE].reshape(self._shape)[...] = kept
-        self._lengths = [self._lengths[row] for row in rows]
+        self._lengths = lengths
 
     def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Read several tokens of a batch of one row: logits after each, [len(ids), V]."""
+        """Read several tokens of a batch of one row (see ``Engine.extend``)."""
+        check_extend(ids, self._lengths, self._capacity, self.config.vocab_size)
         start = self._lengths[0]
         return self._read(ids, [0] * len(ids), range(start, start + len(ids)), range(len(ids)), prefill=True)
 
     def rewind(self, count: int) -> None:
-        """Forget the latest tokens of a batch of one row."""
+        """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
+        check_rewind(count, self._lengths)
         self._lengths[0] -= count
 
-    def _make_cache(self) -> None:
-        """Room for the shape; the one there is where it fits, as new memory has to be cleared first."""
-        needed = int(np.prod(self._shape)) + _SPARE
+    def _make_cache(self, shape: tuple[int, ...]) -> None:
+        """Room for the shape; the one there is where it fits, as new memory has to be cleared first.
+
+        There are no rows before the caller says how long they are.
+        """
+        self._shape, self._lengths = shape, []
+        needed = int(np.prod(shape)) + _SPARE
         if self._cache.size != needed:
             try:
                 self._cache = np.empty(needed, np.float32)
             except MemoryError as error:
-                raise self._no_memory() from error
+                raise self.no_memory() from error
             self._cache_at = self._cache.ctypes.data
 
     def _prompt(self, row: int, ids: Sequence[int], *, logits: bool) -> NDArray[np.float32]:
@@ -218,11 +259,9 @@ class NativeEngine:
     def _read(
         self, ids: Sequence[int], rows: Sequence[int], positions: Sequence[int], wanted: Sequence[int], *, prefill: bool
     ) -> NDArray[np.float32]:
+        # C trusts these numbers: the callers have checked them.
         # One array, and no numpy but for the logits: after a step, all of Python has to come back into the caches.
         numbers = array("i", (*ids, *rows, *positions, *wanted))
-        capacity = self._shape[3] // self.config.n_embd
-        if max(positions) >= capacity:
-            raise IndexError(f"position {max(positions)} of a row that may grow to {capacity}")
         place, count, nbytes = numbers.buffer_info()[0], len(ids), numbers.itemsize * len(ids)
         logits = np.empty((len(wanted), self.config.vocab_size), np.float32)
         arguments = (
@@ -234,7 +273,7 @@ class NativeEngine:
             int(prefill),
             self._cache_at,
             self._shape[2],
-            capacity,
+            self._capacity,
             len(wanted),
             place + 3 * nbytes,
             address(logits.data) if len(wanted) else 0,
@@ -251,8 +290,15 @@ class NativeEngine:
 
     def _checked(self, result: int) -> None:
         if result:
-            raise self._no_memory()
+            raise self.no_memory()
 
-    def _no_memory(self) -> GptcliError:
-        rows, capacity = (self._shape[2], self._shape[3] // self.config.n_embd) if self._shape else (0, 0)
-        return out_of_memory_in_c(self.config, KIND_NAMES.get(self._kept, self._kept), rows, capacity)
+    def no_memory(self) -> GptcliError:
+        """The error where there is no memory for the weights, or the context."""
+        rows, capacity = (self._shape[2], self._capacity) if self._shape else (0, 0)
+        return out_of_memory_in_c(self.config, self._weights, rows, capacity)
+
+    @property
+    def _weights(self) -> str:
+        """How matrices are kept: of several kinds, that with the fewest bits."""
+        kind = max(self._kinds, key=KINDS.index, default="F32")
+        return KIND_NAMES.get(kind, kind)

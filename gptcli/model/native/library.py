@@ -126,6 +126,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_bytes", size, [pointer]),
         ("gptcli_bandwidth", ctypes.c_double, [number] * 3),
         ("gptcli_free", None, [pointer]),
+        ("gptcli_watch", number, [ctypes.c_char_p, ctypes.c_longlong, ctypes.c_char_p]),
         (
             "gptcli_read",
             number,

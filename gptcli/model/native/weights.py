@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.model.config import GPTConfig
+from gptcli.model.native.library import unavailable
 
 Kind = Literal["F32", "F16", "BF16", "int8", "int4"]
 """How weights are kept; arithmetic is float32 with all of them. int8: symmetric, one scale a row. int4: sixteen levels,
@@ -41,19 +42,28 @@ VECTORS: tuple[str, ...] = (
 )
 
 
-def supports(config: GPTConfig) -> bool:
-    """Whether the C engine knows this shape: GPT-2's, with or without biases, tied or not."""
-    return (
-        config.positions == "learned"
-        and config.norm == "pre"
-        and config.final_norm
-        and not config.parallel_residual
-        and config.activation in ACTIVATIONS
-        and not config.scale_by_layer
-        and not any(config.windows)
-        and config.embedding_width == config.n_embd
-        and config.n_layer > 0
-    )
+def why_not(config: GPTConfig) -> str | None:
+    """Why the engine in C cannot run this shape here, in a sentence without its full stop; None where it can.
+
+    It runs GPT-2's shape, with or without biases, tied or not.
+    """
+    unlike = {
+        f"{config.positions} positions": config.positions != "learned",
+        "norms behind the sub-layers": config.norm != "pre",
+        "RMS norms": config.norm_kind != "layer",
+        "no norm at the end": not config.final_norm,
+        "attention and MLP side by side": config.parallel_residual,
+        "key heads that queries share": config.kv_heads != config.n_head,
+        "heads that are not as wide together as the model": config.heads_width != config.n_embd,
+        "scores divided by the layer": config.scale_by_layer,
+        "local attention": any(config.windows),
+        "a gate in the MLP": config.gated,
+        f"the activation {config.activation}": config.activation not in ACTIVATIONS,
+        "a projected embedding": config.embedding_width != config.n_embd,
+        "no layers": config.n_layer == 0,
+    }
+    found = [what for what, there in unlike.items() if there]
+    return unavailable() or (f"the engine in C does not run models with {', '.join(found)}" if found else None)
 
 
 class Kept(NamedTuple):

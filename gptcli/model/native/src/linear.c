@@ -6,6 +6,8 @@
  * blocks of w are unpacked to float32 and multiplied in registers, so every kind of weights runs at one speed. linear_int_gemm, for
  * INT8 and INT4 with VNNI: the same in integers. amx.c has a fourth.
  */
+#include <math.h>
+
 #include "native.h"
 
 enum { KC = 768, GEMV_ROWS = 256 }; /* columns of a gemm block (whole INT4 groups); rows whose epilogue gemv does at once */
@@ -20,14 +22,18 @@ static size_t int_gemm_floats(int columns) {
 
 size_t packed_floats(const kernels *k, int m, int columns) {
     const size_t panels = k->gemm ? k->gemm_packed_floats(m, columns) : (size_t)round_up(m, MR_MAX) * columns;
-    const size_t quantized = quantized_floats(m, columns);
+    const size_t quantized = 2 * quantized_floats(m, columns);
     return panels > quantized ? panels : quantized;
 }
 
+/* The scratch of linear_gemv: sums, and activations with their residuals; and behind them the residual of one activation in float32,
+ * or its sums. */
+static size_t gemv_floats(int columns) { return (size_t)GEMV_MAX * GEMV_ROWS + 2 * quantized_floats(GEMV_MAX, columns); }
+
 size_t linear_scratch(const kernels *k, int m, int columns) {
     const size_t gemm = k->gemm && m > GEMV_MAX ? k->gemm_scratch_floats(m, columns) : (size_t)(KC + LINE_FLOATS) * NR_MAX;
-    const size_t gemv = (size_t)GEMV_MAX * GEMV_ROWS + quantized_floats(GEMV_MAX, columns);
-    const size_t int_gemm = k->int_microkernel ? int_gemm_floats(columns) : 0;
+    const size_t gemv = gemv_floats(columns) + (size_t)(columns > GEMV_ROWS ? columns : GEMV_ROWS);
+    const size_t int_gemm = k->int_microkernel ? int_gemm_floats(columns) + NR_MAX : 0; /* and a residual's sums */
     const size_t larger = gemm > gemv ? gemm : gemv;
     return larger > int_gemm ? larger : int_gemm;
 }
@@ -38,23 +44,54 @@ void linear_epilogue(const worker *me, const linear *job, const float *sums, siz
         me->k->epilogue(sums + m * stride, bias, last - first, job->epilogue, job->activation, job->y + m * job->stride + first);
 }
 
-/* The activations of an INT8 or INT4 matrix as int16, still to be computed. Where they are: up to GEMV_MAX of them in each thread's
- * scratch, more in the memory that all threads share. */
-static activations place_quantized(const worker *me, const linear *job, const float *x) {
-    const int own = job->m <= GEMV_MAX, columns = job->w->columns;
-    float *memory = own ? me->scratch + GEMV_MAX * GEMV_ROWS : job->packed;
-    const size_t q = (size_t)job->m * (size_t)(padded_columns(columns) / 2);
-    const size_t correction = (size_t)job->m * (size_t)correction_count(columns);
+/* Activations in 16 bits, and the residuals of those that have too few. */
+typedef struct { activations all, residual; } quantized;
+
+static activations place_activations(const linear *job, const float *x, float *memory) {
+    const size_t q = (size_t)job->m * (size_t)(padded_columns(job->w->columns) / 2);
+    const size_t correction = (size_t)job->m * (size_t)correction_count(job->w->columns);
     return (activations){.x = x, .q = (int16_t *)memory, .correction = (int32_t *)(memory + q), .scale = memory + q + correction};
 }
 
+/* Where the quantized activations of an INT8 or INT4 matrix are: up to GEMV_MAX of them in each thread's scratch, more in the memory
+ * that all threads share. */
+static quantized place_quantized(const worker *me, const linear *job, const float *x) {
+    float *memory = job->m <= GEMV_MAX ? me->scratch + GEMV_MAX * GEMV_ROWS : job->packed;
+    return (quantized){.all = place_activations(job, x, memory),
+                       .residual = place_activations(job, x, memory + quantized_floats(job->m, job->w->columns))};
+}
+
+static quantized quantized_from(quantized x, int m, int columns) {
+    return (quantized){.all = activations_from(x.all, m, columns), .residual = activations_from(x.residual, m, columns)};
+}
+
+/* Quantize what 16 bits leave of an activation, for gemv. */
+static void quantize_residual(const worker *me, const matrix *w, quantized one) {
+    float *left = me->scratch + gemv_floats(w->columns); /* [columns] */
+    for (int i = 0; i < w->columns; i++) left[i] = fmaf(-(float)one.all.q[i], one.all.scale[i / ACT_GROUP], one.all.x[i]);
+    me->k->quantize_activations(left, w->columns, one.residual.q, one.residual.scale);
+    if (me->k->split_activations) me->k->split_activations(w->kind, w->columns, one.residual.q, one.residual.correction);
+}
+
 /* Quantize activations first..last, and split them where gemv wants them split. */
-static void quantize(const worker *me, const linear *job, activations all, int first, int last, int for_gemv) {
-    const int columns = job->w->columns;
+static void quantize(const worker *me, const linear *job, quantized x, int first, int last, int for_gemv) {
+    const matrix *w = job->w;
     for (int m = first; m < last; m++) {
-        const activations one = activations_from(all, m, columns);
-        me->k->quantize_activations(one.x, columns, one.q, one.scale);
-        if (for_gemv && me->k->split_activations) me->k->split_activations(job->w->kind, columns, one.q, one.correction);
+        const quantized one = quantized_from(x, m, w->columns);
+        if (me->k->quantize_activations(one.all.x, w->columns, one.all.q, one.all.scale)) quantize_residual(me, w, one);
+        else *one.residual.scale = -1;
+        if (for_gemv && me->k->split_activations) me->k->split_activations(w->kind, w->columns, one.all.q, one.all.correction);
+    }
+}
+
+/* Add the products of rows first..last and the residuals to sums [m, stride]. `more` is scratch for last - first sums. */
+static void add_residuals(const worker *me, const matrix *w, int first, int last, activations residual, int m, float *sums,
+                          size_t stride, float *more) {
+    for (int i = 0; i < m; i++) {
+        const activations one = activations_from(residual, i, w->columns);
+        if (*one.scale < 0) continue;
+        me->k->gemv(w, first, last, one, 1, more - first, stride, (prefetch_range){.address = w->data, .bytes = 0});
+        for (int r = 0; r < last - first; r++) sums[i * stride + r] += more[r];
     }
 }
 
@@ -77,16 +114,20 @@ static prefetch_range rows_range(const matrix *w, int first, int last) {
 }
 
 /* gemv of rows first..last with all activations, GEMV_MAX at a time. `after`: what this thread reads afterwards. */
-static void gemv_rows(worker *me, const linear *job, activations all, int first, int last, prefetch_range after) {
+static void gemv_rows(worker *me, const linear *job, quantized x, int first, int last, prefetch_range after) {
+    const matrix *w = job->w;
     float *sums = me->scratch; /* [GEMV_MAX, GEMV_ROWS] */
+    float *more = me->scratch + gemv_floats(w->columns); /* [GEMV_ROWS] */
     for (int end; first < last; first = end) {
         end = last - first < GEMV_ROWS ? last : first + GEMV_ROWS;
-        const prefetch_range next = end < last ? rows_range(job->w, end, last) : after;
+        const prefetch_range next = end < last ? rows_range(w, end, last) : after;
         for (int m = 0; m < job->m; m += GEMV_MAX) {
             linear part = *job;
             part.m = job->m - m < GEMV_MAX ? job->m - m : GEMV_MAX;
             part.y += (size_t)m * job->stride;
-            me->k->gemv(job->w, first, end, activations_from(all, m, job->w->columns), part.m, sums - first, GEMV_ROWS, next);
+            me->k->gemv(w, first, end, activations_from(x.all, m, w->columns), part.m, sums - first, GEMV_ROWS, next);
+            if (w->kind >= INT8)
+                add_residuals(me, w, first, end, activations_from(x.residual, m, w->columns), part.m, sums, GEMV_ROWS, more);
             linear_epilogue(me, &part, sums, GEMV_ROWS, first, end);
         }
     }
@@ -94,11 +135,11 @@ static void gemv_rows(worker *me, const linear *job, activations all, int first,
 
 /* The activations of a gemv. Few: every thread norms and quantizes them all for itself, with its first chunk, which saves a phase or
  * two. */
-static activations gemv_activations(worker *me, const linear *job) {
+static quantized gemv_activations(worker *me, const linear *job) {
     const int integer = job->w->kind >= INT8;
     float *normed = me->scratch + job->normed_at;
     const float *x = job->x ? job->x : normed;
-    const activations all = integer ? place_quantized(me, job, x) : (activations){.x = x};
+    const quantized all = integer ? place_quantized(me, job, x) : (quantized){.all = {.x = x}};
     if (!me->fresh) return all;
     if (!job->x) norm_rows(me->k, &job->norm, 0, job->m, normed);
     if (integer && job->m <= GEMV_MAX) quantize(me, job, all, 0, job->m, 1);
@@ -173,14 +214,15 @@ static void linear_gemm(worker *me, const phase *p, range now, range next) {
 static void linear_int_gemm(worker *me, const phase *p, range now, range next) {
     const linear *job = &p->linear;
     const int nr = me->k->nr, mr = me->k->mr, columns = job->w->columns, first = now.first, last = now.last;
-    const activations all = place_quantized(me, job, job->x);
-    float *sums = me->scratch, *packed = sums + MR_MAX * NR_MAX;
+    const quantized all = place_quantized(me, job, job->x);
+    float *sums = me->scratch, *packed = sums + MR_MAX * NR_MAX, *more = sums + int_gemm_floats(columns);
     (void)next;
     me->k->int_gemm_pack(job->w, first, last - first, packed);
     for (int m = 0; m < job->m; m += mr) {
         const int from = m + mr <= job->m ? m : job->m - mr;
-        const activations block = activations_from(all, from, columns);
-        me->k->int_microkernel(job->w, packed, block.q, block.scale, sums);
+        const quantized block = quantized_from(all, from, columns);
+        me->k->int_microkernel(job->w, packed, block.all.q, block.all.scale, sums);
+        add_residuals(me, job->w, first, last, block.residual, mr, sums, (size_t)nr, more);
         linear part = *job;
         part.m = from + mr - m;
         part.y += (size_t)m * job->stride;
@@ -188,19 +230,53 @@ static void linear_int_gemm(worker *me, const phase *p, range now, range next) {
     }
 }
 
+/* Note whether 16 bits are too few for one of a prompt's activations. */
+static void find_outliers(worker *me, const phase *p, range now, range next) {
+    const int columns = p->linear.w->columns;
+    int16_t *q = (int16_t *)me->scratch;
+    float *scale = me->scratch + gemv_floats(columns);
+    (void)next;
+    for (int m = now.first; m < now.last; m++)
+        if (me->k->quantize_activations(p->linear.x + (size_t)m * columns, columns, q, scale))
+            atomic_store_explicit(p->linear.outliers, 1, memory_order_relaxed);
+}
+
+static void add_gemv(schedule *all, const linear *job) {
+    if (job->w->kind >= INT8 && job->m > GEMV_MAX) add_phase(all, quantize_for_gemv, job->m, 1, 0)->linear = *job;
+    add_phase(all, linear_gemv, job->w->rows, MIN_ROWS, 1)->linear = *job;
+}
+
+/* gemm without AMX. */
+static void add_gemm(schedule *all, const linear *job) {
+    const kernels *k = all->k;
+    const int integer = k->int_microkernel && job->w->kind >= INT8, panels = round_up(job->m, k->mr) / k->mr;
+    if (integer) add_phase(all, quantize_for_gemm, job->m, 1, 0)->linear = *job;
+    else add_phase(all, pack_activations, panels, 1, 0)->linear = *job;
+    add_phase(all, integer ? linear_int_gemm : linear_gemm, job->w->rows, k->nr, 0)->linear = *job;
+}
+
+/* The phases from number `first` on depend on an earlier one's result. */
+static void depend(schedule *all, int first, phase *condition, int wanted) {
+    for (int i = first; i < all->count; i++) all->phases[i].condition = condition, all->phases[i].wanted = wanted;
+}
+
+/* INT8 on AMX has no residuals: prompts that need some are multiplied as without AMX. */
+static void add_gemm_int8(schedule *all, const linear *job) {
+    phase *search = add_phase(all, find_outliers, job->m, 1, 0);
+    search->linear = *job;
+    search->linear.outliers = &search->result;
+    int first = all->count;
+    all->k->gemm(all, job);
+    depend(all, first, search, 0);
+    first = all->count;
+    add_gemm(all, job);
+    depend(all, first, search, 1);
+}
+
 void add_linear(schedule *all, const linear *job) {
     const kernels *k = all->k;
-    const int rows = job->w->rows, integer = job->w->kind >= INT8, panels = round_up(job->m, k->mr) / k->mr;
-    if (!job->prefill || job->m <= k->gemv_limit[job->w->kind]) {
-        if (integer && job->m > GEMV_MAX) add_phase(all, quantize_for_gemv, job->m, 1, 0)->linear = *job;
-        add_phase(all, linear_gemv, rows, MIN_ROWS, 1)->linear = *job;
-    } else if (k->gemm) {
-        k->gemm(all, job);
-    } else if (k->int_microkernel && integer) {
-        add_phase(all, quantize_for_gemm, job->m, 1, 0)->linear = *job;
-        add_phase(all, linear_int_gemm, rows, k->nr, 0)->linear = *job;
-    } else {
-        add_phase(all, pack_activations, panels, 1, 0)->linear = *job;
-        add_phase(all, linear_gemm, rows, k->nr, 0)->linear = *job;
-    }
+    if (!job->prefill || job->m <= k->gemv_limit[job->w->kind]) add_gemv(all, job);
+    else if (k->gemm && job->w->kind == INT8) add_gemm_int8(all, job);
+    else if (k->gemm) k->gemm(all, job);
+    else add_gemm(all, job);
 }

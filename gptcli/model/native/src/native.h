@@ -5,6 +5,7 @@
 #ifndef GPTCLI_NATIVE_H
 #define GPTCLI_NATIVE_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,12 +29,14 @@ enum { GROUP = 32, GROUP_BYTES = 18 };
 
 /* What INT8 and INT4 matrices are multiplied with: activations quantized to 16 bits, with a scale for each ACT_GROUP columns.
  * The products are exact integers and a quarter of the work of converting weights to float32. The error is about a hundredth of
- * that of the weights. */
+ * that of the weights. Where one number dwarfs the others of its group, which then get too few steps, the residual (what 16 bits
+ * leave) is quantized and multiplied too: that is as exact as float32. */
 enum { ACT_GROUP = 1024, ACT_MAX = 127 * 256 + 127 }; /* ACT_MAX: the largest number that two signed bytes hold */
 typedef struct {
     const float *x;      /* [m, columns] */
     int16_t *q;          /* [m, padded_columns(columns)], zero behind a row's end; or split into bytes (gemv_u8s8.h) */
-    float *scale;        /* [m, act_groups(columns)]: x is q * scale; NaN where one of the group's numbers is not finite */
+    float *scale;        /* [m, act_groups(columns)]: x is q * scale; NaN where one of the group's numbers is not finite. The first
+                          * of a residual is -1 where there is none */
     int32_t *correction; /* [m, correction_count(columns)]: the zero-point correction of the split form */
 } activations;
 static inline int padded_columns(int columns) { return round_up(columns, 128); }
@@ -100,8 +103,9 @@ typedef struct {
      * as fast. */
     void (*int_gemm_pack)(const matrix *w, int first, int count, float *packed);
     void (*int_microkernel)(const matrix *w, const float *packed, const int16_t *q, const float *scale, float *sums);
-    /* quantize.h: x [n] -> q [padded_columns(n)], scale [act_groups(n)]; and x [columns] -> row `index` of w. */
-    void (*quantize_activations)(const float *x, int n, int16_t *q, float *scale);
+    /* quantize.h: x [n] -> q [padded_columns(n)], scale [act_groups(n)], and 1 where 16 bits are too few, else 0; and x [columns] ->
+     * row `index` of w. */
+    int (*quantize_activations)(const float *x, int n, int16_t *q, float *scale);
     void (*quantize_row)(matrix *w, int index, const float *x);
     /* Columns from..from + count of a row as float32: out [count]. */
     void (*dequantize_row)(const matrix *w, int index, int from, int count, float *out);
@@ -177,11 +181,12 @@ struct linear {
     size_t normed_at;  /* where in the scratch, behind what linear_scratch says */
     float *y;          /* [m, stride] */
     size_t stride;
+    atomic_int *outliers; /* linear.c's: where it notes that an activation has too few bits */
     float *packed; /* packed_floats(m, columns) of shared scratch; used where there are more than GEMV_MAX activations */
     int m, prefill, epilogue, activation; /* prefill: of a prompt; otherwise each activation is a step of its own */
     const matrix *next; /* what the same threads read afterwards, or NULL */
 };
-enum { LINEAR_PHASES = 2 }; /* that add_linear adds at most */
+enum { LINEAR_PHASES = 5 }; /* that add_linear adds at most */
 void add_linear(schedule *all, const linear *job);
 size_t packed_floats(const kernels *k, int m, int columns);
 size_t linear_scratch(const kernels *k, int m, int columns);
@@ -202,13 +207,17 @@ typedef struct {
 void add_attention(schedule *all, const attention *job);
 size_t attention_scratch(int capacity, int size);
 
-/* One matrix product, one layer's attention, ...: n units of work in any order. A phase begins when the one before it is finished. */
+/* One matrix product, one layer's attention, ...: n units of work in any order. A phase begins when the one before it is finished.
+ * What an earlier phase found out may leave it out. */
 typedef struct phase phase;
 typedef void (*phase_work)(worker *me, const phase *p, range now, range next); /* a chunk; `next`: the thread's next one, if known */
 struct phase {
     phase_work run;
     int n, chunk; /* units of work, and how many are handed out at a time */
     int guided;   /* each thread begins with a share of its own; then chunks get smaller, down to `chunk` */
+    atomic_int result; /* 0 at first; its work may set it */
+    phase *condition;  /* NULL, or an earlier phase: without a result of `wanted` there, this one is left out */
+    int wanted;
     union {
         linear linear;
         attention attention;

@@ -193,10 +193,15 @@ range own_share(const worker *me, int n, int least) {
     return cut(me->thread * part, part, n);
 }
 
+/* Called when all phases before this one are finished. */
+static int is_left_out(const phase *p) {
+    return !p->n || (p->condition && atomic_load_explicit(&p->condition->result, memory_order_relaxed) != p->wanted);
+}
+
 /* Called by one thread: the caller, or who finished the last chunk of the phase before. */
 static void begin_phase(int index) {
     const uint64_t before = atomic_load_explicit(&handed_out, memory_order_relaxed);
-    while (index < plan->count && !plan->phases[index].n) index++;
+    while (index < plan->count && is_left_out(&plan->phases[index])) index++;
     const int over = index == plan->count;
     const phase *p = over ? &(const phase){.n = 0, .chunk = 1} : &plan->phases[index];
     check(!atomic_load(&unfinished));
@@ -340,6 +345,7 @@ static void run_alone(const schedule *s) {
     for (int i = 0; i < s->count; i++) {
         const phase *p = &s->phases[i];
         const int at_once = p->guided ? p->n : p->chunk;
+        if (is_left_out(p)) continue;
         take_up(&me, s);
         for (range now = cut(0, at_once, p->n), then; now.first < now.last; now = then, me.fresh = 0) {
             then = cut(now.last, at_once, p->n);

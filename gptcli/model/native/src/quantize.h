@@ -21,20 +21,25 @@ static float quantize_row_int8(const float *x, int n, int8_t *out) {
 }
 
 /* q = round(x / scale), where the largest magnitude of each ACT_GROUP columns becomes ACT_MAX. The scale is NaN where a number of
- * the group is not finite. */
-static void quantize_activations(const float *x, int n, int16_t *q, float *scale) {
+ * the group is not finite. Returns 1 where 16 bits are too few: in some group the other numbers are not all zero, and yet less than
+ * ENOUGH steps in the mean. */
+static int quantize_activations(const float *x, int n, int16_t *q, float *scale) {
+    enum { ENOUGH = 64 };
+    int too_few = 0;
     for (int start = 0; start < n; start += ACT_GROUP, x += ACT_GROUP, q += ACT_GROUP, scale++) {
         const int count = n - start < ACT_GROUP ? n - start : ACT_GROUP;
-        vec magnitudes = v_zero(), zero = v_zero();
-        float largest = 0, rest = 0; /* zero and rest: sums of 0 * x, NaN where a number is not finite */
+        vec magnitudes = v_zero(), zero = v_zero(), sum = v_zero();
+        float largest = 0, rest = 0, total = 0; /* zero and rest: sums of 0 * x, NaN where a number is not finite */
         int i = 0;
         for (; i + LANES <= count; i += LANES) {
-            const vec value = v_load(x + i);
-            magnitudes = v_max(magnitudes, v_max(value, v_sub(v_zero(), value)));
+            const vec value = v_load(x + i), magnitude = v_max(value, v_sub(v_zero(), value));
+            magnitudes = v_max(magnitudes, magnitude);
+            sum = v_add(sum, magnitude);
             zero = v_fma(value, v_zero(), zero);
         }
         for (; i < count; i++) {
             largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+            total += fabsf(x[i]);
             rest += x[i] * 0.0f;
         }
         const float other = v_reduce_max(magnitudes);
@@ -43,7 +48,10 @@ static void quantize_activations(const float *x, int n, int16_t *q, float *scale
         for (i = 0; i < count; i++) q[i] = (int16_t)(int32_t)nearbyintf(x[i] * inverse);
         for (; i < padded_columns(count); i++) q[i] = 0;
         *scale = largest / (float)ACT_MAX + v_reduce_add(zero) + rest;
+        total += v_reduce_add(sum) - largest; /* of the others */
+        too_few |= total > 0 && total < (float)(ENOUGH * (count - 1)) * *scale;
     }
+    return too_few;
 }
 
 /* The level of INT4_LEVELS nearest to each x * inverse (the upper one of two equally near), and its index if `index` is not NULL.

@@ -24,10 +24,14 @@ from transformers import (
 )
 
 from gptcli.errors import InputError
-from gptcli.generation import sampling
-from gptcli.generation.sampling import FILTER_ORDER, Kept, Logits, Sampling, draw, generator_for, log_softmax, softmax
+from gptcli.sampling import filters
+from gptcli.sampling.draw import draw, generator_for
+from gptcli.sampling.filters import FILTERS, Logits
+from gptcli.sampling.settings import Kept, Sampling
+from gptcli.sampling.softmax import log_softmax, softmax
 
 INF = math.inf
+ORDER = [each.name for each in FILTERS]
 
 
 def logits_of(*probabilities: float) -> Logits:
@@ -48,7 +52,7 @@ HAND = logits_of(0.10, 0.40, 0.05, 0.25, 0.15, 0.05)
     ("k", "left"), [(1, [1]), (2, [1, 3]), (3, [1, 3, 4]), (5, [0, 1, 2, 3, 4]), (6, [*range(6)]), (99, [*range(6)])]
 )
 def test_top_k_by_hand(k: int, left: list[int]) -> None:
-    assert kept(sampling.keep_top_k(HAND, k)) == left  # 2 and 5 tie: the lower id stays
+    assert kept(filters.keep_top_k(HAND, k)) == left  # 2 and 5 tie: the lower id stays
 
 
 # Sums from the top: 0.40, 0.65, 0.80, 0.90, 0.95, 1.00.
@@ -66,13 +70,13 @@ def test_top_k_by_hand(k: int, left: list[int]) -> None:
     ],
 )
 def test_top_p_by_hand(p: float, left: list[int]) -> None:
-    assert kept(sampling.keep_top_p(HAND, p)) == left
+    assert kept(filters.keep_top_p(HAND, p)) == left
 
 
 def test_top_p_keeps_the_set_that_just_reaches_p() -> None:
     quarters = np.zeros(4, dtype=np.float32)
-    assert kept(sampling.keep_top_p(quarters, 0.5)) == [0, 1]
-    assert kept(sampling.keep_top_p(quarters, 0.500001)) == [0, 1, 2]
+    assert kept(filters.keep_top_p(quarters, 0.5)) == [0, 1]
+    assert kept(filters.keep_top_p(quarters, 0.500001)) == [0, 1, 2]
 
 
 # Shares of the largest: 0.25, 1, 0.125, 0.625, 0.375, 0.125.
@@ -81,7 +85,7 @@ def test_top_p_keeps_the_set_that_just_reaches_p() -> None:
     [(0.12, [*range(6)]), (0.13, [0, 1, 3, 4]), (0.26, [1, 3, 4]), (0.38, [1, 3]), (0.63, [1]), (1.0, [1])],
 )
 def test_min_p_by_hand(p: float, left: list[int]) -> None:
-    assert kept(sampling.keep_min_p(HAND, p)) == left
+    assert kept(filters.keep_min_p(HAND, p)) == left
 
 
 # The entropy is 1.524 nats. Distances of the surprisals (2.303, 0.916, 2.996, 1.386, 1.897, 2.996) from it:
@@ -90,22 +94,22 @@ def test_min_p_by_hand(p: float, left: list[int]) -> None:
     ("p", "left"), [(0.2, [3]), (0.3, [3, 4]), (0.5, [1, 3, 4]), (0.85, [0, 1, 3, 4]), (0.92, [0, 1, 2, 3, 4])]
 )
 def test_typical_p_by_hand(p: float, left: list[int]) -> None:
-    assert kept(sampling.keep_typical_p(HAND, p)) == left
+    assert kept(filters.keep_typical_p(HAND, p)) == left
 
 
 def test_temperature_by_hand() -> None:
     # p^(1/T) / sum: at 0.5 the squares 0.04, 0.64 and 0.32^2 ... of 0.2, 0.8; at 2 the roots.
     two = logits_of(0.2, 0.8)
-    assert softmax(sampling.scale(two, 0.5)) == pytest.approx([0.04 / 0.68, 0.64 / 0.68], abs=1e-7)
-    assert softmax(sampling.scale(two, 2.0)) == pytest.approx([1 / 3, 2 / 3], abs=1e-7)
+    assert softmax(filters.scale(two, 0.5)) == pytest.approx([0.04 / 0.68, 0.64 / 0.68], abs=1e-7)
+    assert softmax(filters.scale(two, 2.0)) == pytest.approx([1 / 3, 2 / 3], abs=1e-7)
 
 
 def test_repetition_penalty_by_hand() -> None:
     logits = np.array([2.0, -2.0, 3.0, -3.0, 0.0], dtype=np.float32)
-    made = sampling.penalize_repetition(logits, [0, 1, 4, 0, 0], 2.0)  # once, however often it was seen
+    made = filters.penalize_repetition(logits, [0, 1, 4, 0, 0], 2.0)  # once, however often it was seen
     assert made.tolist() == [1.0, -4.0, 3.0, -3.0, 0.0]
     assert logits.tolist() == [2.0, -2.0, 3.0, -3.0, 0.0]
-    assert sampling.penalize_repetition(logits, [0, 1], 0.5).tolist() == [4.0, -1.0, 3.0, -3.0, 0.0]
+    assert filters.penalize_repetition(logits, [0, 1], 0.5).tolist() == [4.0, -1.0, 3.0, -3.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -123,14 +127,14 @@ def test_repetition_penalty_by_hand() -> None:
     ],
 )
 def test_no_repeat_ngram_by_hand(seen: list[int], n: int, banned: list[int]) -> None:
-    assert kept(sampling.forbid_ngrams(np.zeros(6, dtype=np.float32), seen, n)) == [
+    assert kept(filters.forbid_ngrams(np.zeros(6, dtype=np.float32), seen, n)) == [
         token for token in range(6) if token not in banned
     ]
 
 
 def test_logit_bias_by_hand() -> None:
     logits = np.array([0.0, 1.0, 2.0], dtype=np.float32)
-    assert sampling.add_bias(logits, {0: 5.0, 2: -INF}).tolist() == [5.0, 1.0, -INF]
+    assert filters.add_bias(logits, {0: 5.0, 2: -INF}).tolist() == [5.0, 1.0, -INF]
     assert logits.tolist() == [0.0, 1.0, 2.0]
 
 
@@ -150,7 +154,7 @@ def test_all_filters_by_hand() -> None:
         min_p=0.004,  # 256 / 65536 = 0.0039: 4 and 8 go
     )
     assert kept(choice.filter(logits, [8, 7, 8])) == [0, 5, 6]
-    assert [name for name, _ in choice.filters([])] == [name for name in FILTER_ORDER if name != "typical-p"]
+    assert [name for name, _ in choice.filters([])] == [name for name in ORDER if name != "typical-p"]
     weights = [65536, 1024, 4096]
     assert softmax(choice.filter(logits, [8, 7, 8]))[[0, 5, 6]] == pytest.approx(
         [weight / sum(weights) for weight in weights], rel=1e-5
@@ -158,19 +162,25 @@ def test_all_filters_by_hand() -> None:
 
 
 def test_filters_apply_in_the_documented_order() -> None:
-    everything = Sampling(0.5, 5, 0.9, 0.1, 0.9, 1.5, 2, {0: 1.0})
-    assert tuple(name for name, _ in everything.filters([])) == FILTER_ORDER
-    assert sampling.__doc__ is not None
-    documented = sampling.__doc__.split("transformers:")[1].replace("no-repeat n-gram", "no-repeat-ngram")
-    assert tuple(word.strip().replace(" ", "-") for word in documented.split(","))[:-1] == FILTER_ORDER
+    everything = Sampling(
+        temperature=0.5,
+        top_k=5,
+        top_p=0.9,
+        min_p=0.1,
+        typical_p=0.9,
+        repetition_penalty=1.5,
+        no_repeat_ngram=2,
+        logit_bias={0: 1.0},
+    )
+    assert [name for name, _ in everything.filters([])] == ORDER
     assert Sampling().filters([1, 2]) == []
 
 
 # Against transformers
 
 WARPERS: dict[str, tuple[Sampling, Callable[[], Any]]] = {
-    "temperature 0.3": (Sampling(0.3), lambda: TemperatureLogitsWarper(0.3)),
-    "temperature 3": (Sampling(3.0), lambda: TemperatureLogitsWarper(3.0)),
+    "temperature 0.3": (Sampling(temperature=0.3), lambda: TemperatureLogitsWarper(0.3)),
+    "temperature 3": (Sampling(temperature=3.0), lambda: TemperatureLogitsWarper(3.0)),
     "top-k 1": (Sampling(top_k=1), lambda: TopKLogitsWarper(1)),
     "top-k 40": (Sampling(top_k=40), lambda: TopKLogitsWarper(40)),
     "top-p 0.1": (Sampling(top_p=0.1), lambda: TopPLogitsWarper(0.1)),
@@ -185,7 +195,9 @@ WARPERS: dict[str, tuple[Sampling, Callable[[], Any]]] = {
     "n-gram 2": (Sampling(no_repeat_ngram=2), lambda: NoRepeatNGramLogitsProcessor(2)),
     "n-gram 3": (Sampling(no_repeat_ngram=3), lambda: NoRepeatNGramLogitsProcessor(3)),
     "all": (
-        Sampling(0.8, 60, 0.9, 0.01, 0.95, 1.2, 2),
+        Sampling(
+            temperature=0.8, top_k=60, top_p=0.9, min_p=0.01, typical_p=0.95, repetition_penalty=1.2, no_repeat_ngram=2
+        ),
         lambda: LogitsProcessorList(
             [
                 RepetitionPenaltyLogitsProcessor(1.2),
@@ -257,9 +269,13 @@ def test_something_is_always_left_and_can_be_drawn(logits: Logits, choice: Sampl
 @given(ANY_LOGITS, ANY_SAMPLING)
 @settings(max_examples=200, deadline=None)
 def test_what_is_kept_keeps_its_order(logits: Logits, choice: Sampling) -> None:
-    filtered = Sampling(choice.temperature, choice.top_k, choice.top_p, choice.min_p, choice.typical_p).filter(
-        logits, []
-    )
+    filtered = Sampling(
+        temperature=choice.temperature,
+        top_k=choice.top_k,
+        top_p=choice.top_p,
+        min_p=choice.min_p,
+        typical_p=choice.typical_p,
+    ).filter(logits, [])
     left = kept(filtered)
     a, b = logits[left][:, None], filtered[left][:, None]
     assert not ((a < a.T) & (b > b.T)).any()
@@ -276,25 +292,27 @@ def test_exactly_k_remain_the_largest_and_of_equals_the_lowest_ids(logits: Logit
         # No temperature, however extreme, changes which are the largest.
         moderate = np.clip(np.round(logits, 3), -50, 50)
         wanted = sorted(range(moderate.size), key=lambda token: (-moderate[token], token))[:k]
-        assert kept(Sampling(temperature, top_k=k).filter(moderate, [])) == sorted(wanted)
+        assert kept(Sampling(temperature=temperature, top_k=k).filter(moderate, [])) == sorted(wanted)
 
 
 def test_extreme_temperatures() -> None:
     logits = np.array([1.0, 3.0, 2.0, 2.9999], dtype=np.float32)
-    assert softmax(Sampling(1e-40).filter(logits, [])).tolist() == [0, 1, 0, 0]
-    assert kept(Sampling(0).filter(logits, [])) == [1]
-    assert softmax(Sampling(1e40).filter(logits, [])).tolist() == [0.25] * 4
+    assert softmax(Sampling(temperature=1e-40).filter(logits, [])).tolist() == [0, 1, 0, 0]
+    assert kept(Sampling(temperature=0).filter(logits, [])) == [1]
+    assert softmax(Sampling(temperature=1e40).filter(logits, [])).tolist() == [0.25] * 4
     equal = np.array([1.0, 1.0], dtype=np.float32)
-    assert kept(Sampling(0).filter(equal, [])) == [0]
-    assert softmax(Sampling(1e-40).filter(equal, [])).tolist() == [0.5, 0.5]
+    assert kept(Sampling(temperature=0).filter(equal, [])) == [0]
+    assert softmax(Sampling(temperature=1e-40).filter(equal, [])).tolist() == [0.5, 0.5]
 
 
 def test_forbidding_everything_leaves_nothing_and_says_nothing() -> None:
     """Without a warning of numpy's, which would land on stderr (here they are errors)."""
     logits = np.zeros(3, dtype=np.float32)
-    choice = Sampling(0.5, 2, 0.5, 0.5, 0.5, 1.5, 1)
+    choice = Sampling(
+        temperature=0.5, top_k=2, top_p=0.5, min_p=0.5, typical_p=0.5, repetition_penalty=1.5, no_repeat_ngram=1
+    )
     assert kept(choice.filter(logits, [0, 1, 2])) == []
-    assert kept(Sampling(0, no_repeat_ngram=1).filter(logits, [0, 1, 2])) == []
+    assert kept(Sampling(temperature=0, no_repeat_ngram=1).filter(logits, [0, 1, 2])) == []
 
 
 @pytest.mark.parametrize(
@@ -330,8 +348,8 @@ def chi_squared(counts: NDArray[np.int64], probabilities: NDArray[np.float64]) -
     [
         (Sampling(), [0.10, 0.40, 0.05, 0.25, 0.15, 0.05]),
         (Sampling(top_k=3), [0, 0.5, 0, 0.3125, 0.1875, 0]),
-        (Sampling(2.0), (np.sqrt([0.10, 0.40, 0.05, 0.25, 0.15, 0.05])).tolist()),
-        (Sampling(0.5, top_p=0.7), [0, 0.16, 0, 0.0625, 0, 0]),
+        (Sampling(temperature=2.0), (np.sqrt([0.10, 0.40, 0.05, 0.25, 0.15, 0.05])).tolist()),
+        (Sampling(temperature=0.5, top_p=0.7), [0, 0.16, 0, 0.0625, 0, 0]),
     ],
     ids=["plain", "top-k", "hot", "cold top-p"],
 )
@@ -359,7 +377,7 @@ def test_20_000_draws_follow_the_exact_distribution(choice: Sampling, exact: lis
 def test_a_draw_takes_one_number_whatever_is_left() -> None:
     many, one = generator_for(3, 0), generator_for(3, 0)
     draw(Kept.of(HAND), many)
-    draw(Kept.of(sampling.keep_top_k(HAND, 1)), one)
+    draw(Kept.of(filters.keep_top_k(HAND, 1)), one)
     assert many.random() == one.random()
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from gptcli.errors import GptcliError
-from gptcli.generation import shortlist as module
-from gptcli.generation.sampling import Kept, Sampling, draw, generator_for
-from gptcli.generation.shortlist import shortlist
+from gptcli.sampling import shortlist as module
+from gptcli.sampling.draw import draw, generator_for
+from gptcli.sampling.settings import Kept, Sampling
+from gptcli.sampling.shortlist import shortlist
 
 WAYS = ["as built", "without C"]
 # Few different numbers, so that many are equal; and numbers so near to one another that dividing makes them equal.
@@ -83,7 +84,7 @@ def test_what_is_kept_and_drawn_is_what_the_filters_leave(
     logits[seed % logits.size] = max(logits[seed % logits.size], np.float32(-4))  # one at least is finite
     sampling = Sampling(temperature=temperature, top_k=top_k)
     whole = Kept.of(sampling.filter(logits, []))
-    kept = sampling.keep(logits, list, shortlist(logits, sampling.few).ids)
+    kept = sampling.keep(logits, list, shortlist(logits, sampling.shortlist_size).ids)
     assert kept.ids.tolist() == whole.ids.tolist()
     assert kept.logits.dtype == whole.logits.dtype
     assert kept.logits.tobytes() == whole.logits.tobytes()
@@ -98,8 +99,8 @@ def test_what_is_kept_and_drawn_is_what_the_filters_leave(
      Sampling()],
 )  # fmt: skip
 def test_where_all_logits_count_all_are_looked_at(sampling: Sampling) -> None:
-    assert sampling.few == 0
+    assert sampling.shortlist_size == 0
     logits = np.random.default_rng(0).normal(0, 2, 50).astype(np.float32)
     whole = Kept.of(sampling.filter(logits, [3, 4, 3]))
-    kept = sampling.keep(logits, lambda: [3, 4, 3], shortlist(logits, sampling.few).ids)
+    kept = sampling.keep(logits, lambda: [3, 4, 3], shortlist(logits, sampling.shortlist_size).ids)
     assert kept.ids.tolist() == whole.ids.tolist()

@@ -15,7 +15,7 @@ from gptcli.errors import OverflowedError
 from gptcli.model.native.library import address, library
 
 if TYPE_CHECKING:
-    from gptcli.generation.sampling import Logits
+    from gptcli.sampling.filters import Logits
 
 # Longer lists are made by numpy: in C each find is put in its place by moving what is smaller.
 _LONGEST = 512

@@ -1,0 +1,181 @@
+"""What is asked of a hub's API, and what of its answers is believed.
+
+Answers are read as bytes and parsed here, within bounds and by the rules for files: no key twice, no endless nesting,
+nothing of another type than it should be. What is not used is not looked at: a repository's card may hold anything.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from gptcli import __version__
+from gptcli.checkpoint.hub_client import client
+from gptcli.checkpoint.hub_guard import COMMIT, MAX_SIZE, install, refused
+from gptcli.checkpoint.hub_watch import Watch
+from gptcli.checkpoint.json_text import parse_json
+from gptcli.checkpoint.names import HubName
+from gptcli.checkpoint.strict import refuse_constant
+from gptcli.errors import CheckpointError, InputError
+from gptcli.show.text import clipped
+
+# The longest answer of the API: some 100,000 files, in bytes.
+_MAX_ANSWER = 20_000_000
+_CONVERTER = "SFconvertbot"  # the account under which the hub's own conversion service proposes its results
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a revision of a repository holds.
+
+    Attributes:
+        commit: which commit it is.
+        sizes: the names of its files, and their sizes in bytes where the hub tells; folders are left out.
+    """
+
+    commit: str
+    sizes: dict[str, int | None]
+
+
+def list_files(name: HubName) -> Listing:
+    """Ask for the files of a revision.
+
+    Raises:
+        GptcliError: it is no answer of a hub, or took too long.
+    """
+    path = f"{name.repo}/revision/{quote(name.revision, safe='')}"
+    return read_listing(ask(path, {"blobs": "True"}, f"the list of files of {name}"), name.revision)
+
+
+def read_listing(text: bytes, revision: str) -> Listing:
+    """A hub's answer about a revision.
+
+    Raises:
+        GptcliError: it is none.
+    """
+    answer = parse_answer(text)
+    commit, siblings = answer.get("sha"), answer.get("siblings")
+    if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+        raise refused("it gives no commit")
+    if COMMIT.fullmatch(revision) and revision != commit:
+        raise refused("it gives another commit than it was asked for")
+    if not isinstance(siblings, list | None):
+        raise refused("it gives no list of files")
+    sizes: dict[str, int | None] = {}
+    for sibling in siblings or []:
+        file = sibling.get("rfilename") if isinstance(sibling, dict) else None
+        if not isinstance(file, str):
+            raise refused("it lists a file without a name")
+        if file in sizes:
+            raise refused(f"it lists {clipped(file, 60)!r} twice")
+        nbytes = sibling.get("size")
+        if nbytes is not None and (type(nbytes) is not int or not 0 <= nbytes <= MAX_SIZE):
+            raise refused(f"it lists {clipped(file, 60)!r} with an impossible size")
+        if is_plain(file):
+            sizes[file] = nbytes
+    return Listing(commit, sizes)
+
+
+def is_plain(file: str) -> bool:
+    """Whether a name is that of a file in the repository's own folder."""
+    return 0 < len(file) <= 255 and file not in (".", "..") and file.isprintable() and not set(file) & set("/\\:")
+
+
+def proposal(name: HubName) -> int | None:
+    """The number of the pull request in which the hub's conversion service proposes safetensors, if there is one.
+
+    Raises:
+        GptcliError: it is no answer of a hub, or took too long.
+    """
+    text = ask(f"{name.repo}/discussions", {"author": _CONVERTER, "p": "0"}, f"the discussions of {name.repo}")
+    discussions = parse_answer(text).get("discussions")
+    numbers = [
+        found["num"]
+        for found in (discussions if isinstance(discussions, list) else [])
+        if isinstance(found, dict)
+        and found.get("isPullRequest") is True
+        and found.get("status") in ("open", "merged")
+        and type(found.get("num")) is int
+        and 0 < found["num"] < 10**6
+    ]
+    return max(numbers, default=None)
+
+
+def ask(path: str, parameters: dict[str, str], what: str) -> bytes:
+    """The body of an answer of the API about a model.
+
+    Args:
+        path: what follows ``/api/models/``.
+        parameters: of the query.
+        what: what is asked for, for errors.
+
+    Raises:
+        GptcliError: it is no answer of a hub, is too large, or took too long. What the client raises for an HTTP
+            status comes as it is.
+    """
+    hub, headers = client(), request_headers()
+    url = f"{hub.constants.ENDPOINT}/api/models/{path}"
+    with (
+        Watch(what, _MAX_ANSWER),
+        hub.get_session().stream("GET", url, params=parameters, headers=headers) as response,
+    ):
+        hub.utils.hf_raise_for_status(response)
+        return read_body(response)
+
+
+def request_headers() -> dict[str, str]:
+    """The headers of every request: who asks, and the user's token if there is one.
+
+    The client's own function would ask the hub which tools that run programs there are, look for them in the
+    environment as the answer says, and report what it found.
+
+    Raises:
+        InputError: the token is none.
+    """
+    install()
+    with Watch("the token", _MAX_ANSWER):  # some tokens are renewed now and then
+        token = client().utils.get_token_to_send(None)
+    headers = {"User-Agent": f"gptcli/{__version__}"}
+    if token is None:
+        return headers
+    if not (token.isascii() and token.isprintable()):
+        raise InputError(
+            "the token for the hub holds characters that none has: look at HF_TOKEN, or run 'hf auth login'"
+        )
+    return headers | {"Authorization": f"Bearer {token}"}
+
+
+def parse_answer(text: bytes) -> dict[str, Any]:
+    """The JSON object that an answer holds.
+
+    Raises:
+        GptcliError: it holds none, or would take too much memory.
+    """
+    try:
+        answer = parse_json(
+            text, "its answer", "", object_pairs_hook=_once, parse_int=_integer, parse_constant=refuse_constant
+        )
+    except CheckpointError as error:
+        raise refused(str(error)) from error
+    if not isinstance(answer, dict):
+        raise refused("its answer is not a JSON object")
+    return answer
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return made
+
+
+def _integer(digits: str) -> int | float:
+    """A number of any card; Python's own parser takes quadratic time for one without end."""
+    return int(digits) if len(digits) <= 20 else float("inf")
+
+
+def read_body(response: Any) -> bytes:
+    """A body, in one piece of memory however small the parts are in which it came."""
+    text = bytearray()
+    for part in response.iter_bytes():
+        text += part
+    return bytes(text)

@@ -1,0 +1,92 @@
+"""One model from a hub into the cache: what is asked of the hub, and in which order."""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from gptcli.checkpoint.header import Header
+from gptcli.checkpoint.hub import CONFIG, INDEX, SMALL_FILES, WEIGHTS, cache_folder, repo_folder
+from gptcli.checkpoint.hub_answers import list_files
+from gptcli.checkpoint.hub_errors import not_usable
+from gptcli.checkpoint.hub_file import HubFile, check_room, publish
+from gptcli.checkpoint.hub_headers import read_headers
+from gptcli.checkpoint.names import HubName
+from gptcli.checkpoint.shards import join_shards, read_shard_names
+from gptcli.checkpoint.strict import listed
+from gptcli.errors import CheckpointError
+from gptcli.show.console import notice
+from gptcli.show.text import size
+
+_SHARD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.safetensors")
+# More shards than any checkpoint has.
+_MOST_SHARDS = 1_000
+
+
+class Download:
+    """One model on its way from the hub to the cache.
+
+    Files are fetched by commit, so that they belong together whatever is pushed meanwhile; only when all are there does
+    the cache learn that the revision means this commit. What broke off in between is gone on with the next time.
+    """
+
+    def __init__(self, name: HubName) -> None:
+        self.name = name
+        self.listing = list_files(name)
+        self.sizes = self.listing.sizes
+        self.folder = repo_folder(name.repo)
+        self.snapshot = self.folder / "snapshots" / self.listing.commit
+        self.sharded = WEIGHTS not in self.sizes and INDEX in self.sizes
+
+    def run(self) -> Path:
+        """Fetch what is missing, smallest files first; returns the snapshot's folder."""
+        weights = self._small(SMALL_FILES)
+        self._announce(weights)
+        for file in weights:
+            self._get(file, large=True)
+        publish(self.name, self.listing.commit, self.folder)
+        return self.snapshot
+
+    def look(self, files: Collection[str]) -> tuple[Path, Header]:
+        """Fetch these files, and read the headers of the weights where they are."""
+        weights = self._small(files)
+        notice(f"reading the header{'s' if len(weights) > 1 else ''} of {self.name} on the hub")
+        headers = read_headers(self.name, self.listing, weights, self.snapshot)
+        if self.sharded:
+            return self.snapshot / INDEX, join_shards(self.snapshot / INDEX, headers)
+        return self.snapshot / WEIGHTS, headers[0]
+
+    def _small(self, files: Collection[str]) -> list[str]:
+        """Fetch small files, and the index where there is one; returns the names of the weights."""
+        index = [INDEX] if self.sharded else []
+        if CONFIG not in self.sizes or not (self.sharded or WEIGHTS in self.sizes):
+            raise not_usable(self.name, self.sizes)
+        for small in [*(small for small in files if small in self.sizes), *index]:
+            self._get(small)
+        return self._shards() if self.sharded else [WEIGHTS]
+
+    def _shards(self) -> list[str]:
+        """The names of the shards that the index gives."""
+        index = self.snapshot / INDEX
+        shards = read_shard_names(index)
+        strange = [shard for shard in shards if not _SHARD.fullmatch(shard)]
+        if strange:
+            raise CheckpointError(f"{index} names a shard that is no .safetensors file: {strange[0]!r:.80}")
+        if len(shards) > _MOST_SHARDS:
+            raise CheckpointError(f"{index} names {len(shards):,} shards: no checkpoint has so many")
+        absent = [shard for shard in shards if shard not in self.sizes]
+        if absent:
+            raise CheckpointError(f"{self.name} lacks {len(absent)} of {len(shards)} shards: {listed(absent)}")
+        return shards
+
+    def _announce(self, weights: list[str]) -> None:
+        """Say what is coming, or refuse it where the disk has no room."""
+        missing = [file for file in weights if not (self.snapshot / file).is_file()]
+        if not missing:
+            return
+        total = sum(self.sizes[file] or 0 for file in missing)
+        check_room(self.name, total, self.folder)
+        files = "1 file" if len(missing) == 1 else f"{len(missing)} files"
+        notice(f"downloading {self.name} ({size(total)} in {files}) to {cache_folder()}")
+
+    def _get(self, file: str, *, large: bool = False) -> None:
+        HubFile(self.name, self.listing.commit, file, self.sizes[file], self.folder, large=large).fetch()

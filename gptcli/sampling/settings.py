@@ -1,0 +1,137 @@
+"""How the next token is chosen: a value for each filter of the table, and what they leave of a step's logits."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, make_dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptcli.errors import InputError
+from gptcli.sampling.filters import FILTERS, GREEDY, Filter, Logits, scale
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the filters leave of a step's logits.
+
+    Attributes:
+        ids: of the tokens that may be drawn, ascending.
+        logits: theirs, as the filters made them.
+    """
+
+    ids: NDArray[np.int64]
+    logits: Logits
+
+    @classmethod
+    def of(cls, filtered: Logits) -> "Kept":
+        """What is not cut of filtered logits [V]."""
+        ids = np.flatnonzero(filtered > -np.inf)
+        return cls(ids, filtered[ids])
+
+
+def _in_order() -> list[Filter]:
+    """The filters in the order in which they apply; greedy comes right before top-k, in whose place it stands."""
+    place = next(index for index, each in enumerate(FILTERS) if each.name == "top-k")
+    return [*FILTERS[:place], GREEDY, *FILTERS[place:]]
+
+
+_Settings: Any = make_dataclass(
+    "_Settings",
+    [
+        (each.field, Any, field(default_factory=dict) if each.neutral is None else field(default=each.neutral))
+        for each in FILTERS
+    ],
+    frozen=True,
+    kw_only=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(_Settings):  # type: ignore[misc]  # its fields are those of the table
+    """How to choose the next token: a field for each entry of ``FILTERS``, by name.
+
+    The defaults change nothing: plain sampling from the model. ``logit_bias`` maps ids to what is added to their
+    logits; temperature 0 takes the largest logit (greedy). The fields are read only.
+    """
+
+    def __post_init__(self) -> None:
+        """Refuse what is no setting.
+
+        Raises:
+            InputError: says which one, and its range.
+        """
+        for each in FILTERS:
+            value = getattr(self, each.field)
+            if not each.holds(value):
+                raise InputError(f"--{each.name} {value}: it must be {each.range}")
+
+    def changed(self, **values: Any) -> "Sampling":
+        """The same with other values in some of its fields.
+
+        Raises:
+            InputError: one is out of range.
+        """
+        return replace(self, **values)
+
+    def filters(self, seen: Sequence[int]) -> list[tuple[str, Callable[[Logits], Logits]]]:
+        """The filters that are switched on, by name, in the documented order.
+
+        Args:
+            seen: the ids so far, prompt included, which the repetition rules look back at.
+        """
+        return [(each.name, partial(_apply, each, value, seen)) for each, value in self._on]
+
+    def filter(self, logits: Logits, seen: Sequence[int]) -> Logits:
+        """Apply every filter that is switched on: [V] -> [V] with -inf for what is cut.
+
+        A bias or the n-gram rule may cut everything; all others leave at least one token.
+        """
+        for _, apply in self.filters(seen):
+            logits = apply(logits)
+            if logits.max() == -np.inf:
+                break
+        return logits
+
+    @cached_property
+    def shortlist_size(self) -> int:
+        """How many of the largest logits decide what ``keep`` gives; 0: all do."""
+        if any(each.largest is None for each, _ in self._on):
+            return 0
+        size = min((each.largest(value) for each, value in self._on if each.largest is not None), default=math.inf)
+        return 0 if size == math.inf else int(size)
+
+    def keep(self, logits: Logits, seen: Callable[[], Sequence[int]], largest: NDArray[np.int64]) -> Kept:
+        """What ``filter`` leaves, without the rest where ``shortlist_size`` logits decide.
+
+        Args:
+            logits: of one step, [V].
+            seen: gives the ids so far, where they are needed.
+            largest: the ids of the ``shortlist_size`` largest logits, from the largest down; of equal ones the lowest
+                first.
+        """
+        size = self.shortlist_size
+        if 0 < size <= largest.size:
+            values = logits[largest]
+            if size == 1:
+                return Kept(largest, values)
+            last = size - 1
+            if self.temperature not in (0, 1):
+                values = scale(values, self.temperature)
+            if values[last - 1] > values[last] or self.temperature == 1:
+                order = np.argsort(largest[:last])
+                order = order[values[order] > -np.inf]
+                return Kept(largest[order], values[order])
+        return Kept.of(self.filter(logits, seen()))
+
+    @cached_property
+    def _on(self) -> list[tuple[Filter, Any]]:
+        """The filters that are switched on, in their order, with the values in force."""
+        found = [(each, each.value(self)) for each in _in_order()]
+        return [(each, value) for each, value in found if value is not None]
+
+
+def _apply(each: Filter, value: Any, seen: Sequence[int], logits: Logits) -> Logits:
+    return each.apply(logits, value, seen)
