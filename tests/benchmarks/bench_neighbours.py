@@ -122,7 +122,7 @@ def _tasks() -> dict[str, Callable[[], float]]:
     """What is timed, each in milliseconds."""
     from gptcli.checkpoint.open import open_checkpoint
     from gptcli.generation.loop import Limits, generate, new_samples
-    from gptcli.generation.sampling import Sampling
+    from gptcli.sampling.settings import Sampling
 
     checkpoint = open_checkpoint("tales", device="cpu", to="run")
     short = checkpoint.tokenizer.encode("Once upon a time there was a")
