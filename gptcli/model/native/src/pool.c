@@ -40,11 +40,13 @@ static int size;    /* threads, the caller's among them */
 static pid_t owner; /* the process in which the threads live: a fork has none of them */
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 
-/* The present phase. `handed_out` is its number, in the upper half, and how much of its work is handed out; NO_JOB behind the
- * last phase. All else is written before it, by the one thread that begins the phase: once the caller sees NO_JOB, no other
- * thread writes here, and the next job may begin. */
-enum { NO_JOB = INT_MAX };
-static _Alignas(LINE) _Atomic uint64_t handed_out = NO_JOB;
+/* The present phase. `handed_out` is its number, in the upper half, and how much of its work is handed out; NOTHING_LEFT behind
+ * the last phase. What else describes a phase is written by the one thread that begins it, while the number is odd: first the
+ * number changes, then the description, then the number again. Whoever saw a part of the next description therefore does not
+ * find the number that it saw before, and is handed nothing (a sequence lock). Once the caller sees the end, no other thread
+ * writes here, and the next job may begin. */
+enum { NOTHING_LEFT = INT_MAX };
+static _Alignas(LINE) _Atomic uint64_t handed_out = NOTHING_LEFT;
 static _Alignas(LINE) atomic_int unfinished;
 static _Alignas(LINE) atomic_int units, chunk, share; /* of the work; handed out at once; a thread's own at first, or 0 */
 static atomic_int active; /* threads that work on it */
@@ -59,7 +61,9 @@ static struct {
 static _Alignas(LINE) atomic_int sleepers[HELPERS + 1];
 
 static uint32_t number_of(uint64_t state) { return (uint32_t)(state >> 32); }
-static int is_over(uint64_t state) { return (uint32_t)state == NO_JOB; }
+static int is_changing(uint64_t state) { return number_of(state) & 1; }
+static int is_over(uint64_t state) { return (uint32_t)state == NOTHING_LEFT && !is_changing(state); }
+static uint64_t state_of(uint32_t number, int next) { return (uint64_t)number << 32 | (uint32_t)next; }
 static uint64_t look(void) { return atomic_load_explicit(&handed_out, memory_order_acquire); }
 
 /* --- checks ------------------------------------------------------------------------------------------------------------ */
@@ -161,16 +165,18 @@ static int64_t now_ns(void) {
     return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
 }
 
-/* Until the phase of this number is over. */
+static int is_next(uint64_t state, uint32_t number) { return number_of(state) != number && !is_changing(state); }
+
+/* Until there is another phase than the one of this number. */
 static void wait_for_next(uint32_t number, int who) {
     const int64_t start = now_ns();
     do
         for (int looks = 0; looks < LOOKS; looks++) {
-            if (number_of(look()) != number) return;
+            if (is_next(look(), number)) return;
             relax();
         }
     while (now_ns() - start < (is_over(look()) ? IDLE_SPIN_NS : SPIN_NS));
-    while (number_of(look()) == number) sleep_while(number, who);
+    for (uint64_t state = look(); !is_next(state, number); state = look()) sleep_while(number_of(state), who);
 }
 
 /* --- phases ------------------------------------------------------------------------------------------------------------ */
@@ -195,32 +201,31 @@ range own_share(const worker *me, int n, int least) {
 
 /* Called by one thread: the caller, or who finished the last chunk of the phase before. */
 static void begin_phase(int index) {
-    const uint64_t before = atomic_load_explicit(&handed_out, memory_order_relaxed);
+    const uint32_t number = number_of(look()) + 1;
     while (index < plan->count && !plan->phases[index].n) index++;
-    const int over = index == plan->count;
+    const int over = index == plan->count, threads = atomic_load_explicit(&active, memory_order_relaxed);
     const phase *p = over ? &(const phase){.n = 0, .chunk = 1} : &plan->phases[index];
-    check(!atomic_load(&unfinished));
+    const int part = p->guided ? guided_chunk(p->n, p->chunk, threads) : 0, chunks = (p->n + p->chunk - 1) / p->chunk;
+    const int start = over ? NOTHING_LEFT : cut(0, threads * part, p->n).last;
+    check(number & 1 && !atomic_load(&unfinished));
+    atomic_store(&handed_out, state_of(number, NOTHING_LEFT));
     present = index;
-    const int threads = atomic_load_explicit(&active, memory_order_relaxed);
-    const int part = p->guided ? guided_chunk(p->n, p->chunk, threads) : 0;
-    const int start = over ? NO_JOB : cut(0, threads * part, p->n).last;
     atomic_store_explicit(&unfinished, p->n, memory_order_relaxed);
-    atomic_store_explicit(&units, p->n, memory_order_relaxed);
-    atomic_store_explicit(&chunk, p->chunk, memory_order_relaxed);
-    atomic_store_explicit(&share, part, memory_order_relaxed);
-    const int chunks = (p->n + p->chunk - 1) / p->chunk;
-    atomic_store(&handed_out, (uint64_t)(number_of(before) + 1) << 32 | (uint32_t)start);
+    atomic_store_explicit(&units, p->n, memory_order_release);
+    atomic_store_explicit(&chunk, p->chunk, memory_order_release);
+    atomic_store_explicit(&share, part, memory_order_release);
+    delay();
+    atomic_store(&handed_out, state_of(number + 1, start));
     if (chunks > 1) wake(HELPERS, chunks - 1);
     if (chunks > 1 || over) wake(CALLER, 1);
 }
 
 /* The share of thread `of`, unless somebody has it already. Numbers only grow here: a thread that comes late takes no later
- * phase's share, and the one who finds its number there tries again. A phase that still goes on after its share was taken went
- * on when its size was read; one that is over had none left. */
+ * phase's share, and the one who finds its number there tries again. */
 static int take_share(const worker *me, int of, range *to) {
-    const int part = atomic_load_explicit(&share, memory_order_relaxed);
+    const int part = atomic_load_explicit(&share, memory_order_acquire);
     uint32_t latest = atomic_load_explicit(&own[of].phase, memory_order_relaxed);
-    *to = cut(of * part, part, atomic_load_explicit(&units, memory_order_relaxed));
+    *to = cut(of * part, part, atomic_load_explicit(&units, memory_order_acquire));
     do {
         if ((int32_t)(latest - me->number) >= 0) return 0;
         check_before(me);
@@ -229,14 +234,14 @@ static int take_share(const worker *me, int of, range *to) {
     return to->first < to->last && number_of(look()) == me->number;
 }
 
-/* Hand the thread a chunk of the phase whose number it has: 1, or 0 when all of that phase is handed out. A phase is not over
- * before all of its chunks are finished, so what was read of it before a chunk was handed out was still true then. */
+/* Hand the thread a chunk of the phase whose number it has: 1, or 0 when all of that phase is handed out. From then on that phase
+ * stays until the thread has finished. */
 static int next_chunk(const worker *me, range *to) {
-    const int guided = atomic_load_explicit(&share, memory_order_relaxed) > 0;
+    const int guided = atomic_load_explicit(&share, memory_order_acquire) > 0;
     if (guided && take_share(me, me->thread, to)) return 1;
     for (uint64_t state = look();;) {
-        const int n = atomic_load_explicit(&units, memory_order_relaxed), next = (int)(uint32_t)state;
-        const int least = atomic_load_explicit(&chunk, memory_order_relaxed);
+        const int n = atomic_load_explicit(&units, memory_order_acquire), next = (int)(uint32_t)state;
+        const int least = atomic_load_explicit(&chunk, memory_order_acquire);
         if (number_of(state) != me->number) return 0;
         if (next >= n) break;
         *to = cut(next, guided ? guided_chunk(n - next, least, me->threads) : least, n);
@@ -278,7 +283,8 @@ static void take_part(worker *me, int who) {
     const uint64_t state = look();
     me->number = number_of(state);
     me->threads = atomic_load_explicit(&active, memory_order_relaxed);
-    if (next_chunk(me, &now)) {
+    if (!is_changing(state) && next_chunk(me, &now)) {
+        check(number_of(look()) == me->number);
         take_up(me, plan);
         const int finished = run_chunks(me, &plan->phases[present], now);
         if (atomic_fetch_sub_explicit(&unfinished, finished, memory_order_acq_rel) == finished) begin_phase(present + 1);
@@ -314,7 +320,7 @@ int pool_start(int threads) {
     if (!size) {
         owner = getpid();
         /* Perhaps there was a job when the process forked. */
-        atomic_store(&handed_out, (uint64_t)(number_of(look()) + 1) << 32 | NO_JOB);
+        atomic_store(&handed_out, state_of((number_of(look()) | 1) + 1, NOTHING_LEFT));
         atomic_store(&unfinished, 0);
         atomic_store(&sleepers[CALLER], 0);
         atomic_store(&sleepers[HELPERS], 0);
