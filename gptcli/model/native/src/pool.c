@@ -40,15 +40,16 @@ static int size;    /* threads, the caller's among them */
 static pid_t owner; /* the process in which the threads live: a fork has none of them */
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 
-/* The present phase. `handed_out` is its number, in the upper half, and how much of its work is handed out; NOTHING_LEFT behind
- * the last phase. What else describes a phase is written by the one thread that begins it, while the number is odd: first the
- * number changes, then the description, then the number again. Whoever saw a part of the next description therefore does not
- * find the number that it saw before, and is handed nothing (a sequence lock). Once the caller sees the end, no other thread
- * writes here, and the next job may begin. */
+/* The present phase: its number, in the upper half of `handed_out`, and how much of its work is handed out; NOTHING_LEFT behind
+ * the last phase. How its work is cut stands in one of two places in turn, written before the number by the one thread that
+ * begins the phase: whoever reads there what the phase after the next has written does not find its own number any more, and is
+ * handed nothing. Once the caller sees the end, no other thread writes here, and the next job may begin. */
 enum { NOTHING_LEFT = INT_MAX };
-static _Alignas(LINE) _Atomic uint64_t handed_out = NOTHING_LEFT;
-static _Alignas(LINE) atomic_int unfinished;
-static _Alignas(LINE) atomic_int units, chunk, share; /* of the work; handed out at once; a thread's own at first, or 0 */
+static struct {
+    _Alignas(LINE) _Atomic uint64_t handed_out;
+    struct { atomic_int units, chunk, share; } cut[2]; /* of the work; handed out at once; a thread's own at first, or 0 */
+} present_phase = {.handed_out = NOTHING_LEFT};
+static _Alignas(LINE) atomic_int unfinished; /* units of work */
 static atomic_int active; /* threads that work on it */
 static const schedule *plan; /* these two: for threads that hold a chunk */
 static int present;
@@ -61,10 +62,24 @@ static struct {
 static _Alignas(LINE) atomic_int sleepers[HELPERS + 1];
 
 static uint32_t number_of(uint64_t state) { return (uint32_t)(state >> 32); }
-static int is_changing(uint64_t state) { return number_of(state) & 1; }
-static int is_over(uint64_t state) { return (uint32_t)state == NOTHING_LEFT && !is_changing(state); }
+static int is_over(uint64_t state) { return (uint32_t)state == NOTHING_LEFT; }
 static uint64_t state_of(uint32_t number, int next) { return (uint64_t)number << 32 | (uint32_t)next; }
-static uint64_t look(void) { return atomic_load_explicit(&handed_out, memory_order_acquire); }
+static uint64_t look(void) { return atomic_load_explicit(&present_phase.handed_out, memory_order_acquire); }
+
+/* How the work of a phase is cut. */
+typedef struct { int units, chunk, share; } cutting;
+
+static void write_cutting(uint32_t number, cutting how) {
+    atomic_store_explicit(&present_phase.cut[number & 1].units, how.units, memory_order_release);
+    atomic_store_explicit(&present_phase.cut[number & 1].chunk, how.chunk, memory_order_release);
+    atomic_store_explicit(&present_phase.cut[number & 1].share, how.share, memory_order_release);
+}
+
+static cutting read_cutting(uint32_t number) {
+    return (cutting){atomic_load_explicit(&present_phase.cut[number & 1].units, memory_order_acquire),
+                     atomic_load_explicit(&present_phase.cut[number & 1].chunk, memory_order_acquire),
+                     atomic_load_explicit(&present_phase.cut[number & 1].share, memory_order_acquire)};
+}
 
 /* --- checks ------------------------------------------------------------------------------------------------------------ */
 
@@ -116,12 +131,12 @@ static void check_before(const worker *me) {
 #ifdef __linux__
 /* The upper half of handed_out. */
 static uint32_t *number_word(void) {
-    return (uint32_t *)(void *)&handed_out + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+    return (uint32_t *)(void *)&present_phase.handed_out + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 }
 
 static void sleep_while(uint32_t number, int who) {
     atomic_fetch_add(&sleepers[who], 1);
-    if (number_of(atomic_load(&handed_out)) == number)
+    if (number_of(atomic_load(&present_phase.handed_out)) == number)
         syscall(SYS_futex, number_word(), FUTEX_WAIT_BITSET_PRIVATE, number, NULL, NULL, who);
     atomic_fetch_sub(&sleepers[who], 1);
 }
@@ -138,7 +153,7 @@ static pthread_cond_t bell[HELPERS + 1] = {PTHREAD_COND_INITIALIZER, PTHREAD_CON
 static void sleep_while(uint32_t number, int who) {
     pthread_mutex_lock(&door);
     atomic_fetch_add(&sleepers[who], 1);
-    while (number_of(atomic_load(&handed_out)) == number) pthread_cond_wait(&bell[who], &door);
+    while (number_of(atomic_load(&present_phase.handed_out)) == number) pthread_cond_wait(&bell[who], &door);
     atomic_fetch_sub(&sleepers[who], 1);
     pthread_mutex_unlock(&door);
 }
@@ -165,18 +180,16 @@ static int64_t now_ns(void) {
     return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
 }
 
-static int is_next(uint64_t state, uint32_t number) { return number_of(state) != number && !is_changing(state); }
-
-/* Until there is another phase than the one of this number. */
+/* Until the phase of this number is over. */
 static void wait_for_next(uint32_t number, int who) {
     const int64_t start = now_ns();
     do
         for (int looks = 0; looks < LOOKS; looks++) {
-            if (is_next(look(), number)) return;
+            if (number_of(look()) != number) return;
             relax();
         }
     while (now_ns() - start < (is_over(look()) ? IDLE_SPIN_NS : SPIN_NS));
-    for (uint64_t state = look(); !is_next(state, number); state = look()) sleep_while(number_of(state), who);
+    while (number_of(look()) == number) sleep_while(number, who);
 }
 
 /* --- phases ------------------------------------------------------------------------------------------------------------ */
@@ -205,17 +218,13 @@ static void begin_phase(int index) {
     while (index < plan->count && !plan->phases[index].n) index++;
     const int over = index == plan->count, threads = atomic_load_explicit(&active, memory_order_relaxed);
     const phase *p = over ? &(const phase){.n = 0, .chunk = 1} : &plan->phases[index];
-    const int part = p->guided ? guided_chunk(p->n, p->chunk, threads) : 0, chunks = (p->n + p->chunk - 1) / p->chunk;
-    const int start = over ? NOTHING_LEFT : cut(0, threads * part, p->n).last;
-    check(number & 1 && !atomic_load(&unfinished));
-    atomic_store(&handed_out, state_of(number, NOTHING_LEFT));
+    const int share = p->guided ? guided_chunk(p->n, p->chunk, threads) : 0, chunks = (p->n + p->chunk - 1) / p->chunk;
+    check(!atomic_load(&unfinished));
     present = index;
     atomic_store_explicit(&unfinished, p->n, memory_order_relaxed);
-    atomic_store_explicit(&units, p->n, memory_order_release);
-    atomic_store_explicit(&chunk, p->chunk, memory_order_release);
-    atomic_store_explicit(&share, part, memory_order_release);
+    write_cutting(number, (cutting){p->n, p->chunk, share});
     delay();
-    atomic_store(&handed_out, state_of(number + 1, start));
+    atomic_store(&present_phase.handed_out, state_of(number, over ? NOTHING_LEFT : cut(0, threads * share, p->n).last));
     if (chunks > 1) wake(HELPERS, chunks - 1);
     if (chunks > 1 || over) wake(CALLER, 1);
 }
@@ -223,9 +232,9 @@ static void begin_phase(int index) {
 /* The share of thread `of`, unless somebody has it already. Numbers only grow here: a thread that comes late takes no later
  * phase's share, and the one who finds its number there tries again. */
 static int take_share(const worker *me, int of, range *to) {
-    const int part = atomic_load_explicit(&share, memory_order_acquire);
+    const cutting how = read_cutting(me->number);
     uint32_t latest = atomic_load_explicit(&own[of].phase, memory_order_relaxed);
-    *to = cut(of * part, part, atomic_load_explicit(&units, memory_order_acquire));
+    *to = cut(of * how.share, how.share, how.units);
     do {
         if ((int32_t)(latest - me->number) >= 0) return 0;
         check_before(me);
@@ -237,17 +246,18 @@ static int take_share(const worker *me, int of, range *to) {
 /* Hand the thread a chunk of the phase whose number it has: 1, or 0 when all of that phase is handed out. From then on that phase
  * stays until the thread has finished. */
 static int next_chunk(const worker *me, range *to) {
-    const int guided = atomic_load_explicit(&share, memory_order_acquire) > 0;
+    const cutting how = read_cutting(me->number);
+    const int guided = how.share > 0;
     if (guided && take_share(me, me->thread, to)) return 1;
     for (uint64_t state = look();;) {
-        const int n = atomic_load_explicit(&units, memory_order_acquire), next = (int)(uint32_t)state;
-        const int least = atomic_load_explicit(&chunk, memory_order_acquire);
+        const int next = (int)(uint32_t)state;
         if (number_of(state) != me->number) return 0;
-        if (next >= n) break;
-        *to = cut(next, guided ? guided_chunk(n - next, least, me->threads) : least, n);
+        if (next >= how.units) break;
+        *to = cut(next, guided ? guided_chunk(how.units - next, how.chunk, me->threads) : how.chunk, how.units);
         check_before(me);
-        if (atomic_compare_exchange_weak_explicit(&handed_out, &state, state + (uint32_t)(to->last - to->first),
-                                                  memory_order_acq_rel, memory_order_acquire))
+        if (atomic_compare_exchange_weak_explicit(&present_phase.handed_out, &state,
+                                                  state + (uint32_t)(to->last - to->first), memory_order_acq_rel,
+                                                  memory_order_acquire))
             return 1;
     }
     for (int other = 1; guided && other < me->threads; other++)
@@ -283,7 +293,7 @@ static void take_part(worker *me, int who) {
     const uint64_t state = look();
     me->number = number_of(state);
     me->threads = atomic_load_explicit(&active, memory_order_relaxed);
-    if (!is_changing(state) && next_chunk(me, &now)) {
+    if (next_chunk(me, &now)) {
         check(number_of(look()) == me->number);
         take_up(me, plan);
         const int finished = run_chunks(me, &plan->phases[present], now);
@@ -320,7 +330,9 @@ int pool_start(int threads) {
     if (!size) {
         owner = getpid();
         /* Perhaps there was a job when the process forked. */
-        atomic_store(&handed_out, state_of((number_of(look()) | 1) + 1, NOTHING_LEFT));
+        const uint32_t number = number_of(look()) + 1;
+        write_cutting(number, (cutting){0, 1, 0});
+        atomic_store(&present_phase.handed_out, state_of(number, NOTHING_LEFT));
         atomic_store(&unfinished, 0);
         atomic_store(&sleepers[CALLER], 0);
         atomic_store(&sleepers[HELPERS], 0);
