@@ -180,15 +180,17 @@ static int64_t now_ns(void) {
     return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
 }
 
-/* Until the phase of this number is over. */
+/* Until the phase of this number is over. Most waits are short: the clock is not asked before some looks. */
 static void wait_for_next(uint32_t number, int who) {
-    const int64_t start = now_ns();
-    do
+    int64_t start = 0, now = 0;
+    while (now - start < (is_over(look()) ? IDLE_SPIN_NS : SPIN_NS)) {
         for (int looks = 0; looks < LOOKS; looks++) {
             if (number_of(look()) != number) return;
             relax();
         }
-    while (now_ns() - start < (is_over(look()) ? IDLE_SPIN_NS : SPIN_NS));
+        now = now_ns();
+        if (!start) start = now;
+    }
     while (number_of(look()) == number) sleep_while(number, who);
 }
 
@@ -295,8 +297,10 @@ static void take_part(worker *me, int who) {
     me->threads = atomic_load_explicit(&active, memory_order_relaxed);
     if (next_chunk(me, &now)) {
         check(number_of(look()) == me->number);
+        const phase *p = &plan->phases[present];
         take_up(me, plan);
-        const int finished = run_chunks(me, &plan->phases[present], now);
+        for (size_t at = 0; at < sizeof *p; at += LINE) __builtin_prefetch((const char *)(p + 1) + at); /* the next one's */
+        const int finished = run_chunks(me, p, now);
         if (atomic_fetch_sub_explicit(&unfinished, finished, memory_order_acq_rel) == finished) begin_phase(present + 1);
     } else if (who == HELPERS || !is_over(state)) {
         wait_for_next(me->number, who);
