@@ -1,6 +1,7 @@
 """The threads of the engine in C, in a build that checks itself and whose threads can be stopped and delayed."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,30 @@ said += [work(other, 0) == digest for _ in range(3)]
 print(json.dumps(said))
 """
 
+# Children are born in the middle of a job, and start threads of their own.
+FORKED = """
+import os, time, warnings
+warnings.simplefilter("ignore")
+made, ended = model(0, "F32"), []
+expected = work(made, 0)
+def call():
+    while not ended: made.prefill([[1, 2, 3] * 30], 100)
+caller = threading.Thread(target=call)
+caller.start()
+codes = []
+for _ in range(12):
+    time.sleep(0.003)
+    child = os.fork()
+    if not child:
+        found.gptcli_check_delays(50)
+        mine = model(0, "F32")
+        os._exit(0 if mine.threads == THREADS and [work(mine, 0) for _ in range(2)] == [expected] * 2 else 3)
+    codes.append(os.waitpid(child, 0)[1])
+ended.append(True)
+caller.join()
+print(json.dumps([codes, work(made, 0) == expected]))
+"""
+
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -126,3 +151,8 @@ def test_a_thread_without_a_chunk_is_not_waited_for(checked: Path, child_environ
     threads, stood, stands, same, *later = run(STOPPED, checked, 2, child_environment)
     assert (threads, stood, stands, same) == (2, 1, 1, True)
     assert later == [1, True, True, True]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_that_is_forked_from_a_job_begins_without_one(checked: Path, child_environment: Environment) -> None:
+    assert run(FORKED, checked, 3, child_environment) == [[0] * 12, True]

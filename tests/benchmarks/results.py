@@ -115,7 +115,7 @@ def neighbours_section(found: Sequence[Shared]) -> str:
     """What busy neighbours cost, by the threads asked for."""
     asked = list(dict.fromkeys(threads for shared in found for _, threads in shared.milliseconds))
     lines = ["### Busy neighbours", "", "Milliseconds, by the number of threads asked for.", ""]
-    lines.append(f"| busy programs | what | library | {' | '.join(map(str, asked))} | slowest / best |")
+    lines.append(f"| busy programs | what | library | {' | '.join(map(str, asked))} | slowest of several / best |")
     lines.append("| --- " * (4 + len(asked)) + "|")
     for shared in found:
         for library in shared.libraries():

@@ -1,6 +1,6 @@
 /* Threads that stay alive between steps, and the work that is handed out to them in chunks.
  *
- * A schedule is a list of phases, one after another. A phase is over when its last chunk is finished, and whoever finishes
+ * A schedule is a list of phases, one after another. A phase is over when its last chunk is finished, and the thread that finishes
  * that chunk begins the next phase: no thread is waited for unless it holds a chunk. A thread that comes late finds the phase
  * that is present then. Until it holds a chunk it reads nothing but the variables of this file, so that a job's memory is the
  * caller's again as soon as the job is done.
@@ -40,13 +40,16 @@ static int size;    /* threads, the caller's among them */
 static pid_t owner; /* the process in which the threads live: a fork has none of them */
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 
-/* The present phase. `handed_out` is its number, in the upper half, and how much of its work is handed out; NO_JOB behind the
- * last phase. All else is written before it, by the one thread that begins the phase: once the caller sees NO_JOB, no other
- * thread writes here, and the next job may begin. */
-enum { NO_JOB = INT_MAX };
-static _Alignas(LINE) _Atomic uint64_t handed_out = NO_JOB;
-static _Alignas(LINE) atomic_int unfinished;
-static _Alignas(LINE) atomic_int units, chunk, share; /* of the work; handed out at once; a thread's own at first, or 0 */
+/* The present phase: its number, in the upper half of `handed_out`, and how much of its work is handed out; NOTHING_LEFT behind
+ * the last phase. How its work is cut stands in one of two places in turn, written before the number by the one thread that
+ * begins the phase: whoever reads there what the phase after the next has written does not find its own number any more, and is
+ * handed nothing. Once the caller sees the end, no other thread writes here, and the next job may begin. */
+enum { NOTHING_LEFT = INT_MAX };
+static struct {
+    _Alignas(LINE) _Atomic uint64_t handed_out;
+    struct { atomic_int units, chunk, share; } cut[2]; /* of the work; handed out at once; a thread's own at first, or 0 */
+} present_phase = {.handed_out = NOTHING_LEFT};
+static _Alignas(LINE) atomic_int unfinished; /* units of work */
 static atomic_int active; /* threads that work on it */
 static const schedule *plan; /* these two: for threads that hold a chunk */
 static int present;
@@ -59,8 +62,24 @@ static struct {
 static _Alignas(LINE) atomic_int sleepers[HELPERS + 1];
 
 static uint32_t number_of(uint64_t state) { return (uint32_t)(state >> 32); }
-static int is_over(uint64_t state) { return (uint32_t)state == NO_JOB; }
-static uint64_t look(void) { return atomic_load_explicit(&handed_out, memory_order_acquire); }
+static int is_over(uint64_t state) { return (uint32_t)state == NOTHING_LEFT; }
+static uint64_t state_of(uint32_t number, int next) { return (uint64_t)number << 32 | (uint32_t)next; }
+static uint64_t look(void) { return atomic_load_explicit(&present_phase.handed_out, memory_order_acquire); }
+
+/* How the work of a phase is cut. */
+typedef struct { int units, chunk, share; } cutting;
+
+static void write_cutting(uint32_t number, cutting how) {
+    atomic_store_explicit(&present_phase.cut[number & 1].units, how.units, memory_order_release);
+    atomic_store_explicit(&present_phase.cut[number & 1].chunk, how.chunk, memory_order_release);
+    atomic_store_explicit(&present_phase.cut[number & 1].share, how.share, memory_order_release);
+}
+
+static cutting read_cutting(uint32_t number) {
+    return (cutting){atomic_load_explicit(&present_phase.cut[number & 1].units, memory_order_acquire),
+                     atomic_load_explicit(&present_phase.cut[number & 1].chunk, memory_order_acquire),
+                     atomic_load_explicit(&present_phase.cut[number & 1].share, memory_order_acquire)};
+}
 
 /* --- checks ------------------------------------------------------------------------------------------------------------ */
 
@@ -112,12 +131,12 @@ static void check_before(const worker *me) {
 #ifdef __linux__
 /* The upper half of handed_out. */
 static uint32_t *number_word(void) {
-    return (uint32_t *)(void *)&handed_out + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+    return (uint32_t *)(void *)&present_phase.handed_out + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 }
 
 static void sleep_while(uint32_t number, int who) {
     atomic_fetch_add(&sleepers[who], 1);
-    if (number_of(atomic_load(&handed_out)) == number)
+    if (number_of(atomic_load(&present_phase.handed_out)) == number)
         syscall(SYS_futex, number_word(), FUTEX_WAIT_BITSET_PRIVATE, number, NULL, NULL, who);
     atomic_fetch_sub(&sleepers[who], 1);
 }
@@ -134,7 +153,7 @@ static pthread_cond_t bell[HELPERS + 1] = {PTHREAD_COND_INITIALIZER, PTHREAD_CON
 static void sleep_while(uint32_t number, int who) {
     pthread_mutex_lock(&door);
     atomic_fetch_add(&sleepers[who], 1);
-    while (number_of(atomic_load(&handed_out)) == number) pthread_cond_wait(&bell[who], &door);
+    while (number_of(atomic_load(&present_phase.handed_out)) == number) pthread_cond_wait(&bell[who], &door);
     atomic_fetch_sub(&sleepers[who], 1);
     pthread_mutex_unlock(&door);
 }
@@ -161,15 +180,17 @@ static int64_t now_ns(void) {
     return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
 }
 
-/* Until the phase of this number is over. */
+/* Until the phase of this number is over. Most waits are short: the clock is not asked before some looks. */
 static void wait_for_next(uint32_t number, int who) {
-    const int64_t start = now_ns();
-    do
+    int64_t start = 0, now = 0;
+    while (now - start < (is_over(look()) ? IDLE_SPIN_NS : SPIN_NS)) {
         for (int looks = 0; looks < LOOKS; looks++) {
             if (number_of(look()) != number) return;
             relax();
         }
-    while (now_ns() - start < (is_over(look()) ? IDLE_SPIN_NS : SPIN_NS));
+        now = now_ns();
+        if (!start) start = now;
+    }
     while (number_of(look()) == number) sleep_while(number, who);
 }
 
@@ -200,32 +221,27 @@ static int is_left_out(const phase *p) {
 
 /* Called by one thread: the caller, or who finished the last chunk of the phase before. */
 static void begin_phase(int index) {
-    const uint64_t before = atomic_load_explicit(&handed_out, memory_order_relaxed);
+    const uint32_t number = number_of(look()) + 1;
     while (index < plan->count && is_left_out(&plan->phases[index])) index++;
-    const int over = index == plan->count;
+    const int over = index == plan->count, threads = atomic_load_explicit(&active, memory_order_relaxed);
     const phase *p = over ? &(const phase){.n = 0, .chunk = 1} : &plan->phases[index];
+    const int share = p->guided ? guided_chunk(p->n, p->chunk, threads) : 0, chunks = (p->n + p->chunk - 1) / p->chunk;
     check(!atomic_load(&unfinished));
     present = index;
-    const int threads = atomic_load_explicit(&active, memory_order_relaxed);
-    const int part = p->guided ? guided_chunk(p->n, p->chunk, threads) : 0;
-    const int start = over ? NO_JOB : cut(0, threads * part, p->n).last;
     atomic_store_explicit(&unfinished, p->n, memory_order_relaxed);
-    atomic_store_explicit(&units, p->n, memory_order_relaxed);
-    atomic_store_explicit(&chunk, p->chunk, memory_order_relaxed);
-    atomic_store_explicit(&share, part, memory_order_relaxed);
-    const int chunks = (p->n + p->chunk - 1) / p->chunk;
-    atomic_store(&handed_out, (uint64_t)(number_of(before) + 1) << 32 | (uint32_t)start);
+    write_cutting(number, (cutting){p->n, p->chunk, share});
+    delay();
+    atomic_store(&present_phase.handed_out, state_of(number, over ? NOTHING_LEFT : cut(0, threads * share, p->n).last));
     if (chunks > 1) wake(HELPERS, chunks - 1);
     if (chunks > 1 || over) wake(CALLER, 1);
 }
 
 /* The share of thread `of`, unless somebody has it already. Numbers only grow here: a thread that comes late takes no later
- * phase's share, and the one who finds its number there tries again. A phase that still goes on after its share was taken went
- * on when its size was read; one that is over had none left. */
+ * phase's share, and the one who finds its number there tries again. */
 static int take_share(const worker *me, int of, range *to) {
-    const int part = atomic_load_explicit(&share, memory_order_relaxed);
+    const cutting how = read_cutting(me->number);
     uint32_t latest = atomic_load_explicit(&own[of].phase, memory_order_relaxed);
-    *to = cut(of * part, part, atomic_load_explicit(&units, memory_order_relaxed));
+    *to = cut(of * how.share, how.share, how.units);
     do {
         if ((int32_t)(latest - me->number) >= 0) return 0;
         check_before(me);
@@ -234,20 +250,21 @@ static int take_share(const worker *me, int of, range *to) {
     return to->first < to->last && number_of(look()) == me->number;
 }
 
-/* Hand the thread a chunk of the phase whose number it has: 1, or 0 when all of that phase is handed out. A phase is not over
- * before all of its chunks are finished, so what was read of it before a chunk was handed out was still true then. */
+/* Hand the thread a chunk of the phase whose number it has: 1, or 0 when all of that phase is handed out. From then on that phase
+ * stays until the thread has finished. */
 static int next_chunk(const worker *me, range *to) {
-    const int guided = atomic_load_explicit(&share, memory_order_relaxed) > 0;
+    const cutting how = read_cutting(me->number);
+    const int guided = how.share > 0;
     if (guided && take_share(me, me->thread, to)) return 1;
     for (uint64_t state = look();;) {
-        const int n = atomic_load_explicit(&units, memory_order_relaxed), next = (int)(uint32_t)state;
-        const int least = atomic_load_explicit(&chunk, memory_order_relaxed);
+        const int next = (int)(uint32_t)state;
         if (number_of(state) != me->number) return 0;
-        if (next >= n) break;
-        *to = cut(next, guided ? guided_chunk(n - next, least, me->threads) : least, n);
+        if (next >= how.units) break;
+        *to = cut(next, guided ? guided_chunk(how.units - next, how.chunk, me->threads) : how.chunk, how.units);
         check_before(me);
-        if (atomic_compare_exchange_weak_explicit(&handed_out, &state, state + (uint32_t)(to->last - to->first),
-                                                  memory_order_acq_rel, memory_order_acquire))
+        if (atomic_compare_exchange_weak_explicit(&present_phase.handed_out, &state,
+                                                  state + (uint32_t)(to->last - to->first), memory_order_acq_rel,
+                                                  memory_order_acquire))
             return 1;
     }
     for (int other = 1; guided && other < me->threads; other++)
@@ -284,8 +301,11 @@ static void take_part(worker *me, int who) {
     me->number = number_of(state);
     me->threads = atomic_load_explicit(&active, memory_order_relaxed);
     if (next_chunk(me, &now)) {
+        check(number_of(look()) == me->number);
+        const phase *p = &plan->phases[present];
         take_up(me, plan);
-        const int finished = run_chunks(me, &plan->phases[present], now);
+        for (size_t at = 0; at < sizeof *p; at += LINE) __builtin_prefetch((const char *)(p + 1) + at); /* the next one's */
+        const int finished = run_chunks(me, p, now);
         if (atomic_fetch_sub_explicit(&unfinished, finished, memory_order_acq_rel) == finished) begin_phase(present + 1);
     } else if (who == HELPERS || !is_over(state)) {
         wait_for_next(me->number, who);
@@ -319,7 +339,9 @@ int pool_start(int threads) {
     if (!size) {
         owner = getpid();
         /* Perhaps there was a job when the process forked. */
-        atomic_store(&handed_out, (uint64_t)(number_of(look()) + 1) << 32 | NO_JOB);
+        const uint32_t number = number_of(look()) + 1;
+        write_cutting(number, (cutting){0, 1, 0});
+        atomic_store(&present_phase.handed_out, state_of(number, NOTHING_LEFT));
         atomic_store(&unfinished, 0);
         atomic_store(&sleepers[CALLER], 0);
         atomic_store(&sleepers[HELPERS], 0);
