@@ -37,7 +37,7 @@ completions: setup
 wheel: setup
 	$(BIN)/python -m build
 
-# Beside the peers, on a quiet machine: ONLY=tales,gpt2,gpt2-medium,gpt2-xl,startup,growth PEERS=their-environment RUNS=7
+# Beside the peers, on a quiet machine: ONLY=tales,gpt2,gpt2-medium,gpt2-xl,startup,growth,neighbours PEERS=their-environment RUNS=7
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(PEERS),--peers $(PEERS)) $(if $(RUNS),--runs $(RUNS)) $(if $(OUT),--out $(OUT))
 

@@ -80,7 +80,9 @@ class OpenCheckpoint:
         """
         if self._model is None:
             from gptcli.checkpoint.weights.torch_loader import load_gpt
+            from gptcli.system.threads import limit_torch_threads
 
+            limit_torch_threads()
             if not self._handed_out:
                 self._engine = None  # the weights are not kept twice while one will do
             with self._timed():

@@ -28,6 +28,7 @@ def _facts() -> dict[str, str]:
 
     from gptcli.checkpoint.hub.models import cache_folder
     from gptcli.checkpoint.weights.torch_loader import choose_device, choose_dtype
+    from gptcli.system.threads import default_threads
 
     device = choose_device("auto")
     dtype = str(choose_dtype("auto", device)).removeprefix("torch.")
@@ -39,7 +40,7 @@ def _facts() -> dict[str, str]:
         **{name: _installed(name) for name in _PACKAGES},
         "device": device.type if device.type == "cpu" else f"{device.type} ({_device_name(device.type)})",
         "dtype": dtype,
-        "threads": str(torch.get_num_threads()),
+        "threads": str(default_threads()),
         "native": _native(),
         "models": str(cache_folder()),
     }

@@ -20,6 +20,7 @@ from gptcli.errors import InputError
 from gptcli.model.engine import Engine, EngineFacts
 from gptcli.model.native import library
 from gptcli.system.peak_memory import peak_memory
+from gptcli.system.threads import usable_processors
 
 CONTEXTS = (16, 256, 1000)
 PROMPTS = (32, 512)
@@ -112,9 +113,9 @@ def use_threads(count: int | None) -> None:
     Raises:
         InputError: there are not so many processors.
     """
-    processors = os.cpu_count() or 1
+    processors = usable_processors()
     if count is not None and count > processors:
-        raise InputError(f"--threads {count}: this machine has {processors} processors")
+        raise InputError(f"--threads {count}: more than the processors that this process may use ({processors})")
     if count is not None:
         os.environ["OMP_NUM_THREADS"] = str(count)
 

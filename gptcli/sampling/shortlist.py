@@ -53,7 +53,7 @@ def shortlist(logits: "Logits", count: int, *, normalize: bool = True) -> Shortl
     if found is not None and suits:
         ids, values, log_sum = (ctypes.c_int * count)(), (ctypes.c_float * count)(), ctypes.c_double()
         where = ctypes.byref(log_sum) if normalize else None
-        if found.gptcli_offer(address(logits.data), logits.size, count, ids, values, where):
+        if found.gptcli_shortlist(address(logits.data), logits.size, count, ids, values, where):
             raise OverflowedError()
         return Shortlist(np.array(ids[:], np.int64), log_sum.value if normalize else None)
     if not -np.inf < logits.max() < np.inf:

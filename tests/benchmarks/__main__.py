@@ -1,7 +1,8 @@
 """Everything that is measured beside the peers, in one run: ``make bench``, or ``python -m tests.benchmarks``.
 
     make bench                                  all of it: under half an hour on two cores
-    make bench ONLY=tales,gpt2                  some of it: tales, gpt2, gpt2-medium, gpt2-xl, startup, growth
+    make bench ONLY=tales,gpt2                  some of it: tales, gpt2, gpt2-medium, gpt2-xl, startup, growth,
+                                                neighbours
     make bench ONLY=gpt2-xl RUNS=3              it takes 6 minutes a run
     make bench PEERS=/somewhere/venv            the peers' environment; made where it is not there
 
@@ -14,12 +15,12 @@ from pathlib import Path
 
 from gptcli.measuring.speed import use_threads
 from gptcli.system.threads import default_threads
-from tests.benchmarks import bench_decode, bench_growth, bench_startup, results
+from tests.benchmarks import bench_decode, bench_growth, bench_neighbours, bench_startup, results
 from tests.benchmarks.environment import HERE, install, missing, say
 from tests.benchmarks.machine import Watch, facts, processor
 
 MODELS = ("tales", "gpt2", "gpt2-medium", "gpt2-xl")
-MORE = ("startup", "growth")
+MORE = ("startup", "growth", "neighbours")
 DEFAULT = ("tales", "gpt2", "gpt2-medium", *MORE)
 # So that all of it stays under half an hour on two cores. What is asked for by name gets all of its runs.
 RUNS_AT_MOST = {"gpt2-medium": 3}
@@ -33,8 +34,10 @@ def main() -> None:
     threads = default_threads()
     watch = Watch()
     watch.wait()
-    install(given.peers)
-    without = missing(given.peers)
+    without = {}
+    if set(only) != {"neighbours"}:
+        install(given.peers)
+        without = missing(given.peers)
     for name, reason in without.items():
         say(f"without {name}: {reason}")
     common = {"runs": given.runs, "threads": threads, "watch": watch}
@@ -46,6 +49,9 @@ def main() -> None:
         parts.append(results.startup_section(bench_startup.measure(given.peers, list(without), **common)))
     if "growth" in only:
         parts.append(results.growth_section(*bench_growth.measure(given.peers, runs=given.runs, watch=watch)))
+    if "neighbours" in only:
+        found_shared = bench_neighbours.measure(given.former, runs=given.runs, watch=watch)
+        parts.append(results.neighbours_section(found_shared))
     command = f"make bench ONLY={','.join(only)}" if given.only else "make bench"
     now = datetime.datetime.now(datetime.timezone.utc)
     about = facts() | {"date": f"{now:%Y-%m-%d}", "command": f"`{command}`, {_told(given.runs, runs)}"}
@@ -71,6 +77,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, default=HERE / ".peers", help="the peers' environment")
     parser.add_argument("--runs", type=int, default=7, help="of each measurement")
     parser.add_argument("--threads", type=int, help="of every program; one a core")
+    parser.add_argument("--former", type=Path, help="neighbours: the folder of a libgptcli.so to compare with")
     parser.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
     return parser.parse_args()
 

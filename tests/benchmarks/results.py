@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.benchmarks.bench_decode import PROMPT, WEIGHTS, Measured, Subject
 from tests.benchmarks.bench_growth import Compared
+from tests.benchmarks.bench_neighbours import Shared
 from tests.benchmarks.bench_startup import Timed
 
 INTRODUCTION = """\
@@ -106,6 +107,20 @@ def growth_section(found: Sequence[Compared], benches: Sequence[dict[str, Any]])
             shown = f"{_digits(rate['median'])} ({_digits(rate['low'])} – {_digits(rate['high'])})"
             cells = [bench["weights"], f"{row['context']:,}", shown, f"{row['fraction']:.2f}"]
             cells += [f"{bench['load_s']:.2f} s", f"{(bench['peak_memory'] or 0) / 1e6:,.0f} MB"]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def neighbours_section(found: Sequence[Shared]) -> str:
+    """What busy neighbours cost, by the threads asked for."""
+    asked = list(dict.fromkeys(threads for shared in found for _, threads in shared.milliseconds))
+    lines = ["### Busy neighbours", "", "Milliseconds, by the number of threads asked for.", ""]
+    lines.append(f"| busy programs | what | library | {' | '.join(map(str, asked))} | slowest of several / best |")
+    lines.append("| --- " * (4 + len(asked)) + "|")
+    for shared in found:
+        for library in shared.libraries():
+            times = [spread(shared.milliseconds[library, threads]) for threads in asked]
+            cells = [str(shared.neighbours), shared.task, library, *times, f"{shared.worst(library):.2f}"]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

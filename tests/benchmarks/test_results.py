@@ -10,6 +10,7 @@ import pytest
 from tests.benchmarks import results
 from tests.benchmarks.bench_decode import Measured, Subject
 from tests.benchmarks.bench_growth import Compared
+from tests.benchmarks.bench_neighbours import Shared
 from tests.benchmarks.bench_startup import Timed, run
 from tests.benchmarks.machine import Watch, facts, processor
 
@@ -112,3 +113,18 @@ def test_what_is_not_there_to_measure_is_one_line(child_environment: dict[str, s
     )
     assert done.returncode == 2
     assert "no gpt5 here" in done.stderr
+
+
+def test_neighbours_say_what_the_worst_number_of_threads_costs() -> None:
+    times = {
+        ("present", 1): [2.0, 2.0],
+        ("present", 16): [1.0, 1.0],
+        ("former", 1): [2.0, 2.0],
+        ("former", 16): [9.0, 9.0],
+    }
+    text = results.neighbours_section([Shared(1, "a token", times)])
+    assert "| busy programs | what | library | 1 | 16 | slowest of several / best |" in text
+    present, former = text.splitlines()[-2:]
+    assert present.startswith("| 1 | a token | present | 2.00")
+    assert present.endswith("| 1.00 |")
+    assert former.endswith("| 4.50 |")

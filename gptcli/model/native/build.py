@@ -26,8 +26,18 @@ WHY_NOT = "build_failure.txt"
 """Beside the library's place: why a wheel was made without it."""
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("pool.c", "store.c", "product.c", "attention.c", "choose.c", "engine.c", "bus_errors.c")
-_TILES = ("amx.c", "amx_int8.c", "amx_fixed.c")
+_SOURCES = (
+    "dispatch.c",
+    "pool.c",
+    "store.c",
+    "linear.c",
+    "attention.c",
+    "shortlist.c",
+    "engine.c",
+    "bus_errors.c",
+    "testing.c",
+)
+_AMX_SOURCES = ("amx.c", "amx_int8.c", "amx_fixed.c")
 _FLAGS = ("-O3", "-std=gnu11", "-Wall", "-Wextra", "-fPIC", "-pthread", "-fno-math-errno", "-fno-trapping-math")
 _X86 = {
     "avx2": ("-mavx2", "-mfma", "-mf16c"),
@@ -36,6 +46,8 @@ _X86 = {
 # Newer than some compilers.
 _VNNI = {"avx2_vnni": (*_X86["avx2"], "-mavxvnni"), "avx512_vnni": (*_X86["avx512"], "-mavx512vnni")}
 _AMX = (*_X86["avx512"], "-mamx-tile", "-mamx-int8")
+# Plain C alone, with pool.c's assertions and the functions by which tests stop and delay its threads.
+_CHECKED = ("-O1", "-DGPTCLI_CHECK", "-DGPTCLI_PLAIN")
 
 
 class NoCompilerError(Exception):
@@ -95,8 +107,12 @@ def target() -> Target:
     return Target(system, oldest if "." in oldest else f"{oldest}.0", machine)
 
 
-def build(folder: Path = _FOLDER) -> Path:
+def build(folder: Path = _FOLDER, *, checked: bool = False) -> Path:
     """Compile the library into a folder.
+
+    Args:
+        folder: made where it is not there.
+        checked: for tests of the threads: it checks itself, and knows no instruction sets.
 
     Returns:
         The library's path.
@@ -111,7 +127,7 @@ def build(folder: Path = _FOLDER) -> Path:
     library = folder / ("libgptcli.dylib" if machine.system == "macosx" else "libgptcli.so")
     with tempfile.TemporaryDirectory() as work:
         made = Path(work) / library.name
-        objects = _objects(compiler, Path(work), machine)
+        objects = _objects(compiler, Path(work), machine, checked=checked)
         linked = ["-shared", "-pthread", "-o", str(made), *map(str, objects), "-lm"]
         _run([*compiler, *_given("CFLAGS"), *linked, *_given("LDFLAGS")])
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,19 +150,21 @@ def _given(name: str) -> list[str]:
     return shlex.split(os.environ.get(name, ""))
 
 
-def _objects(compiler: list[str], work: Path, machine: Target) -> list[Path]:
+def _objects(compiler: list[str], work: Path, machine: Target, *, checked: bool) -> list[Path]:
     """Every source compiled, the kernels once for each instruction set that the machine and the compiler know."""
+    x86, checks = machine.x86 and not checked, _CHECKED if checked else ()
     copies = [_Job("kernels.c", name, flags) for name, flags in _VNNI.items()]
-    vnni = _if_known(compiler, work, copies) if machine.x86 else []
+    vnni = _if_known(compiler, work, copies) if x86 else []
     known = ["-DGPTCLI_VNNI"] if vnni else []
-    products = [_Job(source, flags=(*_AMX, *known)) for source in _TILES]
-    tiles = _if_known(compiler, work, products) if machine.x86 and machine.system == "linux" else []
-    known += ["-DGPTCLI_AMX"] if tiles else []
-    jobs = [_Job("kernels.c", name, flags) for name, flags in _X86.items()] if machine.x86 else []
+    products = [_Job(source, flags=(*_AMX, *known)) for source in _AMX_SOURCES]
+    amx = _if_known(compiler, work, products) if x86 and machine.system == "linux" else []
+    known += ["-DGPTCLI_AMX"] if amx else []
+    jobs = [_Job("kernels.c", name, flags) for name, flags in _X86.items()] if x86 else []
     # NEON belongs to every 64-bit ARM: there, the plain copy is made of it.
-    jobs.append(_Job("kernels.c", "plain", name="neon" if machine.machine in ("aarch64", "arm64") else "plain"))
-    jobs += [_Job(source, flags=known) for source in _SOURCES]
-    return [*tiles, *vnni, *_compiled(compiler, work, jobs)]
+    plain = "neon" if machine.machine in ("aarch64", "arm64") else "plain"
+    jobs.append(_Job("kernels.c", "plain", checks, plain))
+    jobs += [_Job(source, flags=(*known, *checks)) for source in _SOURCES]
+    return [*amx, *vnni, *_compiled(compiler, work, jobs)]
 
 
 class _Job(NamedTuple):

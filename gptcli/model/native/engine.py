@@ -17,7 +17,7 @@ from gptcli.model.bounds import check_extend, check_prefill, check_refill, check
 from gptcli.model.config import GPTConfig
 from gptcli.model.engine import EngineFacts
 from gptcli.model.memory import free_memory, out_of_memory_in_c
-from gptcli.model.native.library import BEST, address, kernels, library
+from gptcli.model.native.library import BEST, Shape, address, kernels, library
 from gptcli.model.native.weights import (
     ACTIVATIONS,
     KIND_NAMES,
@@ -81,13 +81,18 @@ class NativeEngine:
         found = library()
         assert found is not None, "ask available() first"
         self._library, self.config = found, config
-        activation = ACTIVATIONS.index(config.activation)
-        shape = (config.n_layer, config.n_embd, config.n_head, config.mlp_width, config.vocab_size, config.n_positions)
-        numbers = np.array([*shape, activation], np.int32)
-        scale = config.head_size**-0.5 if config.scale_attention else 1.0
-        self._handle = found.gptcli_new(
-            numbers.ctypes.data, config.layer_norm_epsilon, scale, threads or default_threads(), level
+        shape = Shape(
+            n_layer=config.n_layer,
+            n_embd=config.n_embd,
+            n_head=config.n_head,
+            mlp_width=config.mlp_width,
+            vocab_size=config.vocab_size,
+            n_positions=config.n_positions,
+            activation=ACTIVATIONS.index(config.activation),
+            layer_norm_epsilon=config.layer_norm_epsilon,
+            attention_scale=config.head_size**-0.5 if config.scale_attention else 1.0,
         )
+        self._handle = found.gptcli_new(ctypes.byref(shape), threads or default_threads(), level)
         self._checked(-1 if not self._handle else 0)
         self._owner = _Owner(found, self._handle)
         self._cache, self._cache_at = np.empty(0, np.float32), 0
@@ -138,13 +143,12 @@ class NativeEngine:
             rows, columns = reversed(stored.shape) if transposed else stored.shape
             self.make_room(name, kind, rows, columns)
             where = (MATRICES.index(slot), layer, stored.ctypes.data, source, int(transposed))
-            self._checked(self._library.gptcli_matrix(self._handle, *where))
+            self._checked(self._library.gptcli_fill_matrix(self._handle, *where))
         else:
             skipped = self.config.position_offset if slot == "wpe.weight" else 0
             vector = np.ascontiguousarray(as_float32(stored, dtype)[skipped:])
-            self._checked(
-                self._library.gptcli_vector(self._handle, VECTORS.index(slot), layer, vector.ctypes.data, vector.size)
-            )
+            numbers = (VECTORS.index(slot), layer, vector.ctypes.data, vector.size)
+            self._checked(self._library.gptcli_fill_vector(self._handle, *numbers))
         return True
 
     def make_room(self, name: str, kind: Kind, rows: int, columns: int) -> Kept:
@@ -156,7 +160,7 @@ class NativeEngine:
         self._kinds.add(kind)
         layer, slot = slot_of(name)
         where = (MATRICES.index(slot), layer, KINDS.index(kind), rows, columns)
-        self._checked(self._library.gptcli_room(self._handle, *where))
+        self._checked(self._library.gptcli_alloc_matrix(self._handle, *where))
         self.matrices.append(name)
         return self.kept(name)
 
@@ -165,7 +169,7 @@ class NativeEngine:
         layer, slot = slot_of(name)
         numbers, scales, about = ctypes.c_void_p(), ctypes.c_void_p(), (ctypes.c_int * 2)()
         found = map(ctypes.addressof, (numbers, scales, about))
-        self._library.gptcli_kept(self._handle, MATRICES.index(slot), layer, *found)
+        self._library.gptcli_matrix_view(self._handle, MATRICES.index(slot), layer, *found)
         rows, row_bytes = about
         return Kept(view(numbers, np.uint8, rows, row_bytes), view(scales, np.float32, rows) if scales.value else None)
 
@@ -206,7 +210,7 @@ class NativeEngine:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
         check_step(ids, self._lengths, self._capacity, self.config.vocab_size)
         rows = range(len(ids))
-        return self._read(ids, rows, [self._lengths[row] for row in rows], rows)
+        return self._read(ids, rows, [self._lengths[row] for row in rows], rows, prefill=False)
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
         """Forget one row and read these ids in its place (see ``Engine.refill``)."""
@@ -229,7 +233,7 @@ class NativeEngine:
         """Read several tokens of a batch of one row (see ``Engine.extend``)."""
         check_extend(ids, self._lengths, self._capacity, self.config.vocab_size)
         start = self._lengths[0]
-        return self._read(ids, [0] * len(ids), range(start, start + len(ids)), range(len(ids)))
+        return self._read(ids, [0] * len(ids), range(start, start + len(ids)), range(len(ids)), prefill=True)
 
     def rewind(self, count: int) -> None:
         """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
@@ -257,11 +261,11 @@ class NativeEngine:
             piece = ids[start : start + self._PIECE]
             last = start + len(piece) == len(ids)
             wanted = [len(piece) - 1] if logits and last else []
-            read = self._read(piece, [row] * len(piece), range(start, start + len(piece)), wanted)
+            read = self._read(piece, [row] * len(piece), range(start, start + len(piece)), wanted, prefill=True)
         return read
 
     def _read(
-        self, ids: Sequence[int], rows: Sequence[int], positions: Sequence[int], wanted: Sequence[int]
+        self, ids: Sequence[int], rows: Sequence[int], positions: Sequence[int], wanted: Sequence[int], *, prefill: bool
     ) -> NDArray[np.float32]:
         # C trusts these numbers: the callers have checked them.
         # One array, and no numpy but for the logits: after a step, all of Python has to come back into the caches.
@@ -274,6 +278,7 @@ class NativeEngine:
             place,
             place + nbytes,
             place + 2 * nbytes,
+            int(prefill),
             self._cache_at,
             self._shape[2],
             self._capacity,

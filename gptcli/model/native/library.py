@@ -1,4 +1,4 @@
-"""The compiled library, and what its functions take."""
+"""The compiled library: whether it fits this Python, and what its functions take."""
 
 import ctypes
 import functools
@@ -8,19 +8,36 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 NAMES = ("libgptcli.so", "libgptcli.dylib")
+# Of the interface, as in native.h: raised with every change of a structure, an enum or a function's arguments.
+ABI_VERSION = 1
 # The best instruction set there is; 4: no AMX; 3: AVX-512 without VNNI; 2: AVX2 with VNNI, 1: without; 0: plain C.
 BEST = 5
 
 
+class Shape(ctypes.Structure):
+    """A model's shape as the library takes it (``gptcli_shape`` in native.h): ``GPTConfig``'s fields, by name."""
+
+    _fields_ = (
+        ("n_layer", ctypes.c_int),
+        ("n_embd", ctypes.c_int),
+        ("n_head", ctypes.c_int),
+        ("mlp_width", ctypes.c_int),
+        ("vocab_size", ctypes.c_int),
+        ("n_positions", ctypes.c_int),
+        ("activation", ctypes.c_int),
+        ("layer_norm_epsilon", ctypes.c_float),
+        ("attention_scale", ctypes.c_float),
+    )
+
+
+class UnfitError(Exception):
+    """The library does not fit this Python: says why."""
+
+
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The library, or None where it was not built or does not load here."""
-    for name in NAMES:
-        try:
-            return _declared(ctypes.CDLL(str(_FOLDER / name)))
-        except (OSError, AttributeError):
-            continue
-    return None
+    """The library, or None where it was not built or does not fit here (see ``unavailable``)."""
+    return _open()[0]
 
 
 def available() -> bool:
@@ -34,7 +51,7 @@ def unavailable() -> str | None:
         return "the engine in C is switched off (GPTCLI_NATIVE=0)"
     found = kernels()
     if found is None:
-        return f"the engine in C {_why_no_library()}"
+        return _open()[1]
     if found == "plain":
         return "this processor has neither AVX2 nor NEON, and torch is faster than the engine in plain C"
     return None
@@ -49,23 +66,6 @@ def kernels(level: int = BEST) -> str | None:
     return None if found is None else str(found.gptcli_kernels(level).decode())
 
 
-def _why_no_library() -> str:
-    from gptcli.model.native.build import WHY_NOT
-
-    for path in (_FOLDER / name for name in NAMES):
-        if not path.is_file():
-            continue
-        try:
-            _declared(ctypes.CDLL(str(path)))
-        except (OSError, AttributeError) as error:
-            return f"does not load: {path}: {error}"
-    with suppress(OSError, UnicodeError):
-        path = _FOLDER / WHY_NOT
-        first = path.read_text(encoding="utf-8").splitlines()[0]
-        return f"was not built: {first} (all of it: {path})"
-    return "was not built: python -m gptcli.model.native.build"
-
-
 def address(numbers: memoryview) -> int:
     """Where the numbers of an array (its ``data``) lie: contiguous and writable ones, and not none.
 
@@ -74,24 +74,67 @@ def address(numbers: memoryview) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(numbers))
 
 
+def open_library(path: Path) -> ctypes.CDLL:
+    """Load a library and say what its functions take and give.
+
+    Raises:
+        UnfitError: it does not load here, or is of another version than this Python.
+    """
+    try:
+        found = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise UnfitError(f"the engine in C does not load here: {error}") from error
+    try:
+        version, size = found.gptcli_abi_version, found.gptcli_struct_size
+        size.restype = ctypes.c_size_t
+        fits = (version(), size()) == (ABI_VERSION, ctypes.sizeof(Shape))
+        if fits:
+            return _declared(found)
+    except AttributeError:
+        pass  # older than the check, or a function of it is missing
+    raise UnfitError(f"{path} is of another version of gptcli; 'python -m gptcli.model.native.build' builds it again")
+
+
+def _open() -> tuple[ctypes.CDLL | None, str]:
+    """The library, or why there is none, in a sentence without its full stop."""
+    from gptcli.model.native.build import WHY_NOT
+
+    why = ""
+    for path in (path for name in NAMES if (path := _FOLDER / name).exists()):
+        try:
+            return open_library(path), ""
+        except UnfitError as error:
+            why = str(error)
+    if why:
+        return None, why
+    why, path = "'python -m gptcli.model.native.build' builds it", _FOLDER / WHY_NOT
+    with suppress(OSError, UnicodeError, IndexError):
+        why = f"{path.read_text(encoding='utf-8').splitlines()[0]} (all of it: {path})"
+    return None, f"the engine in C was not built: {why}"
+
+
 def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
-    """Say what each function takes and gives; an older library that lacks one is no library."""
+    """Say what each function takes and gives."""
     pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
     for name, result, arguments in (
         ("gptcli_kernels", ctypes.c_char_p, [number]),
-        ("gptcli_new", pointer, [pointer, ctypes.c_float, ctypes.c_float, number, number]),
+        ("gptcli_new", pointer, [ctypes.POINTER(Shape), number, number]),
         ("gptcli_threads", number, [pointer]),
-        ("gptcli_room", number, [pointer, *[number] * 5]),
-        ("gptcli_matrix", number, [pointer, number, number, pointer, number, number]),
-        ("gptcli_kept", None, [pointer, number, number, pointer, pointer, pointer]),
-        ("gptcli_vector", number, [pointer, number, number, pointer, size]),
+        ("gptcli_alloc_matrix", number, [pointer, *[number] * 5]),
+        ("gptcli_fill_matrix", number, [pointer, number, number, pointer, number, number]),
+        ("gptcli_matrix_view", None, [pointer, number, number, pointer, pointer, pointer]),
+        ("gptcli_fill_vector", number, [pointer, number, number, pointer, size]),
         ("gptcli_finite", number, [pointer, size, number]),
-        ("gptcli_offer", number, [pointer, number, number, pointer, pointer, pointer]),
+        ("gptcli_shortlist", number, [pointer, number, number, pointer, pointer, pointer]),
         ("gptcli_bytes", size, [pointer]),
         ("gptcli_bandwidth", ctypes.c_double, [number] * 3),
         ("gptcli_free", None, [pointer]),
         ("gptcli_watch", number, [ctypes.c_char_p, ctypes.c_longlong, ctypes.c_char_p]),
-        ("gptcli_read", number, [pointer, number, *[pointer] * 4, *[number] * 3, pointer, pointer, number, number]),
+        (
+            "gptcli_read",
+            number,
+            [pointer, number, *[pointer] * 3, number, pointer, *[number] * 3, *[pointer] * 2, *[number] * 2],
+        ),
     ):
         function = getattr(found, name)
         function.restype, function.argtypes = result, arguments

@@ -1,74 +1,81 @@
-/* Prompts on processors with AMX (Intel, from Sapphire Rapids on): linear layers as products of tiles of bytes, whose sums are
- * exact whole numbers.
+/* gemm for prompts on processors with AMX (Intel, from Sapphire Rapids on): linear layers as products of tiles of bytes, whose sums
+ * are exact integers.
  *
- * What is multiplied is a multiple of a step that some columns of a row share (a run), in one to three bytes; the forms say how
- * (amx_int8.c, amx_fixed.c). A tile of weights is 16 rows of 64 columns, one of activations 64 columns of 16 activations, four
- * columns side by side.
+ * Shapes (see `linear` in native.h): w [rows, columns] of any kind, x [m, columns], y [m, stride].
+ *
+ * Weights and activations are integers of one to three bytes times a scale that a group of columns of a row shares. How they are
+ * made and multiplied depends on the kind of weights: see int_gemm_format in amx.h, amx_int8.c and amx_fixed.c.
  */
 #include <cpuid.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "amx.h"
 
-/* Bands of rows that a thread takes at most, and their rows. */
-enum { BANDS = 6, ACROSS = BANDS * BAND };
+/* Panels of weights that a thread takes at most, and their rows. */
+enum { PANELS = 6, CHUNK_ROWS = PANELS * PANEL_ROWS };
 
-static const whole_form *const forms[] = {
-    [FLOAT32] = &whole_fixed, [FLOAT16] = &whole_fixed, [BFLOAT16] = &whole_fixed,
-    [INT8] = &whole_int8,     [INT4] = &whole_fixed_of_two,
+static const int_gemm_format *const formats[] = {
+    [FLOAT32] = &format_fixed3, [FLOAT16] = &format_fixed3, [BFLOAT16] = &format_fixed3,
+    [INT8] = &format_int8,      [INT4] = &format_fixed2,
 };
 
-/* --- rooms ------------------------------------------------------------------------------------------------------------- */
+/* --- sizes ------------------------------------------------------------------------------------------------------------- */
 
 static inline size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-/* The next place where a vector may lie. */
-static void *aligned(void *place) { return (void *)(((uintptr_t)place + 63) & ~(uintptr_t)63); }
+/* The next address that is aligned for vectors. */
+static void *aligned(void *address) { return (void *)(((uintptr_t)address + 63) & ~(uintptr_t)63); }
 
-/* The steps of 64 columns of a row, and its runs. */
-static inline int depths(int columns) { return padded(columns, DEPTH) / DEPTH; }
-static inline int runs(const whole_form *form, int columns) { return padded(depths(columns), form->run) / form->run; }
-/* An activation's bytes before tiles are made, some apart from a power of two, where their places would collide. */
-static inline size_t line_bytes(const whole_form *form, int columns) {
-    return (size_t)depths(columns) * form->active_bytes * DEPTH + DEPTH;
+/* The steps of 64 columns of a row, and its scale groups. */
+static inline int k_steps(int columns) { return round_up(columns, TILE_COLUMNS) / TILE_COLUMNS; }
+static inline int scale_groups(const int_gemm_format *format, int columns) {
+    return round_up(k_steps(columns), format->group_steps) / format->group_steps;
+}
+/* The stride of activations before they become tiles, in bytes: no power of two, whose cache sets collide. */
+static inline size_t line_bytes(const int_gemm_format *format, int columns) {
+    return (size_t)k_steps(columns) * format->activation_bytes * TILE_COLUMNS + TILE_COLUMNS;
 }
 
-static size_t packed_of(const whole_form *form, int m, int columns) {
-    const size_t blocks = (size_t)padded(m, EDGE) / EDGE, tiles = blocks * depths(columns) * form->active_bytes * TILE;
-    return tiles / sizeof(float) + blocks * EDGE * runs(form, columns) + 16;
+static size_t packed_floats_of(const int_gemm_format *format, int m, int columns) {
+    const size_t blocks = (size_t)round_up(m, TILE_ROWS) / TILE_ROWS;
+    const size_t tiles = blocks * k_steps(columns) * format->activation_bytes * TILE_BYTES;
+    return tiles / sizeof(float) + blocks * TILE_ROWS * scale_groups(format, columns) + 16;
 }
 
-static size_t scratch_of(const whole_form *form, int m, int columns) {
-    const size_t bytes = (size_t)ACROSS * depths(columns) * DEPTH * form->weight_bytes, lines = EDGE * line_bytes(form, columns);
-    const size_t sums = (size_t)padded(m, EDGE) * ACROSS + (size_t)ACROSS * runs(form, columns) + EDGE * ACROSS;
-    const size_t products = (size_t)padded(columns, DEPTH) + sums + bytes / sizeof(float) + 16;
+static size_t scratch_floats_of(const int_gemm_format *format, int m, int columns) {
+    const size_t bytes = (size_t)CHUNK_ROWS * k_steps(columns) * TILE_COLUMNS * format->weight_bytes;
+    const size_t lines = TILE_ROWS * line_bytes(format, columns);
+    const size_t scales = (size_t)CHUNK_ROWS * scale_groups(format, columns);
+    const size_t sums = (size_t)round_up(m, TILE_ROWS) * CHUNK_ROWS + scales + TILE_ROWS * CHUNK_ROWS;
+    const size_t products = (size_t)round_up(columns, TILE_COLUMNS) + sums + bytes / sizeof(float) + 16;
     return larger(products, lines / sizeof(float) + 16);
 }
 
-/* Rooms for a matrix of any kind. */
-static size_t packed_room(int m, int columns) {
+/* The sizes that matrices of every kind need at most. */
+static size_t amx_packed_floats(int m, int columns) {
     size_t most = 0;
-    for (int kind = FLOAT32; kind <= INT4; kind++) most = larger(most, packed_of(forms[kind], m, columns));
+    for (int kind = FLOAT32; kind <= INT4; kind++) most = larger(most, packed_floats_of(formats[kind], m, columns));
     return most;
 }
 
-static size_t scratch_room(int m, int columns) {
+static size_t amx_scratch_floats(int m, int columns) {
     size_t most = 0;
-    for (int kind = FLOAT32; kind <= INT4; kind++) most = larger(most, scratch_of(forms[kind], m, columns));
+    for (int kind = FLOAT32; kind <= INT4; kind++) most = larger(most, scratch_floats_of(formats[kind], m, columns));
     return most;
 }
 
 /* --- packing ----------------------------------------------------------------------------------------------------------- */
 
-/* Turn 16 x 16 numbers of 32 bits. */
-static void turn(__m512i x[EDGE]) {
-    __m512i y[EDGE];
-    for (int i = 0; i < EDGE; i += 2) {
+/* Transpose 16 x 16 numbers of 32 bits. */
+static void transpose_16x16(__m512i x[TILE_ROWS]) {
+    __m512i y[TILE_ROWS];
+    for (int i = 0; i < TILE_ROWS; i += 2) {
         y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
         y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
     }
-    for (int i = 0; i < EDGE; i += 4)
+    for (int i = 0; i < TILE_ROWS; i += 4)
         for (int j = 0; j < 2; j++) {
             x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + j + 2]);
             x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + j + 2]);
@@ -85,166 +92,192 @@ static void turn(__m512i x[EDGE]) {
     memcpy(x, y, sizeof y);
 }
 
-/* Activations as tiles, [m / EDGE][step][byte], and what one is worth in each run, [m / EDGE][run][EDGE]. */
-static void pack_activations(worker *me, const linear *job, const whole_form *form, int8_t *tiles, float *worth) {
-    const int columns = job->w->columns, all = depths(columns) * form->active_bytes, parts = runs(form, columns);
-    const size_t line = line_bytes(form, columns);
-    int8_t *lines = aligned(me->scratch); /* [EDGE][step][byte][64], a line each */
-    tickets *counter = me->phase++;
-    for (int at, end; take(counter, padded(job->m, EDGE) / EDGE, 1, &at, &end);) {
-        for (int i = 0; i < EDGE; i++) {
-            float *own = worth + (size_t)at * parts * EDGE + i;
-            if (at * EDGE + i < job->m) {
-                form->activation(me, job->x + (size_t)(at * EDGE + i) * columns, columns, lines + i * line, own);
+/* Activations as tiles, [m / 16][step][byte], and their scales, [m / 16][group][16]; zero where there is no activation. */
+static void pack_tiles(worker *me, const linear *job, const int_gemm_format *format, range now, int8_t *tiles, float *scale) {
+    const int columns = job->w->columns, all = k_steps(columns) * format->activation_bytes, groups = scale_groups(format, columns);
+    const size_t line = line_bytes(format, columns);
+    int8_t *lines = aligned(me->scratch); /* [TILE_ROWS][line] of [step][byte][64] */
+    for (int at = now.first; at < now.last; at++) {
+        for (int i = 0; i < TILE_ROWS; i++) {
+            float *own = scale + (size_t)at * groups * TILE_ROWS + i;
+            if (at * TILE_ROWS + i < job->m) {
+                format->pack_activation(me, job->x + (size_t)(at * TILE_ROWS + i) * columns, columns, lines + i * line, own);
             } else {
                 memset(lines + i * line, 0, line);
-                for (int part = 0; part < parts; part++) own[part * EDGE] = 0;
+                for (int group = 0; group < groups; group++) own[group * TILE_ROWS] = 0;
             }
         }
-        int8_t *to = tiles + (size_t)at * all * TILE;
-        for (int tile = 0; tile < all; tile++, to += TILE) {
-            __m512i rows[EDGE];
-            for (int i = 0; i < EDGE; i++) rows[i] = _mm512_load_si512(lines + i * line + tile * DEPTH);
-            turn(rows);
-            for (int i = 0; i < EDGE; i++) _mm512_store_si512(to + i * DEPTH, rows[i]);
+        int8_t *to = tiles + (size_t)at * all * TILE_BYTES;
+        for (int tile = 0; tile < all; tile++, to += TILE_BYTES) {
+            __m512i rows[TILE_ROWS];
+            for (int i = 0; i < TILE_ROWS; i++) rows[i] = _mm512_load_si512(lines + i * line + tile * TILE_COLUMNS);
+            transpose_16x16(rows);
+            for (int i = 0; i < TILE_ROWS; i++) _mm512_store_si512(to + i * TILE_COLUMNS, rows[i]);
         }
     }
 }
 
-/* Up to BAND rows of the matrix as tiles, [step][tile][byte], and what they are worth, [run][BAND]; zero where there is nothing. */
-static void pack_weights(const worker *me, const matrix *w, const whole_form *form, int first, int count, int8_t *to, float *worth,
-                         float *line) {
-    const size_t tile = (size_t)form->weight_bytes * TILE;
-    for (int i = 0; i < BAND; i++) {
-        int8_t *place = to + i / EDGE * tile + (size_t)(i % EDGE) * DEPTH;
+/* Pack a panel: `count` rows of the matrix as tiles, [step][tile][byte], and their scales, [group][PANEL_ROWS]; zero where there is
+ * no row. */
+static void pack_weights(const worker *me, const matrix *w, const int_gemm_format *format, int first, int count, int8_t *to,
+                         float *scale, float *line) {
+    const size_t tile = (size_t)format->weight_bytes * TILE_BYTES;
+    for (int i = 0; i < PANEL_ROWS; i++) {
+        int8_t *row = to + i / TILE_ROWS * tile + (size_t)(i % TILE_ROWS) * TILE_COLUMNS;
         if (i < count) {
-            form->weights(me, w, first + i, line, place, SIDE * tile, worth + i);
+            format->pack_weight_row(me, w, first + i, line, row, PANEL_TILES * tile, scale + i);
             continue;
         }
-        for (int step = 0; step < depths(w->columns); step++, place += SIDE * tile)
-            for (int byte = 0; byte < form->weight_bytes; byte++)
-                _mm512_store_si512(place + byte * TILE, _mm512_setzero_si512());
-        for (int part = 0; part < runs(form, w->columns); part++) worth[part * BAND + i] = 0;
+        for (int step = 0; step < k_steps(w->columns); step++, row += PANEL_TILES * tile)
+            for (int byte = 0; byte < format->weight_bytes; byte++)
+                _mm512_store_si512(row + byte * TILE_BYTES, _mm512_setzero_si512());
+        for (int group = 0; group < scale_groups(format, w->columns); group++) scale[group * PANEL_ROWS + i] = 0;
     }
 }
 
 /* --- products ---------------------------------------------------------------------------------------------------------- */
 
-/* Eight full tiles. */
+/* Tell the processor: eight full tiles. */
 static void configure(void) {
     struct __attribute__((packed)) {
         uint8_t palette, start, reserved[14];
         uint16_t bytes[16];
         uint8_t rows[16];
     } all = {.palette = 1};
-    for (int tile = 0; tile < 8; tile++) all.bytes[tile] = DEPTH, all.rows[tile] = EDGE;
+    for (int tile = 0; tile < 8; tile++) all.bytes[tile] = TILE_COLUMNS, all.rows[tile] = TILE_ROWS;
     _tile_loadconfig(&all);
 }
 
-/* Sums of a band as the rest wants them: [activation][ACROSS rows]; 8-bit weights get their scale. */
-static void put(const matrix *w, int first, int count, const float *sums, float *value) {
-    for (int tile = 0; tile < SIDE; tile++) {
-        __m512i rows[EDGE];
-        for (int i = 0; i < EDGE; i++) {
-            const int row = tile * EDGE + i;
-            __m512 read = _mm512_loadu_ps(sums + (size_t)tile * SQUARE + i * EDGE);
+/* Transpose the sums of a panel: rows [activation][CHUNK_ROWS]. Here INT8 weights get their scale. */
+static void panel_to_rows(const matrix *w, int first, int count, const float *sums, float *value) {
+    for (int tile = 0; tile < PANEL_TILES; tile++) {
+        __m512i rows[TILE_ROWS];
+        for (int i = 0; i < TILE_ROWS; i++) {
+            const int row = tile * TILE_ROWS + i;
+            __m512 read = _mm512_loadu_ps(sums + (size_t)tile * TILE_SUMS + i * TILE_ROWS);
             if (w->kind == INT8) read = _mm512_mul_ps(read, _mm512_set1_ps(row < count ? w->scale[first + row] : 0.0f));
             rows[i] = _mm512_castps_si512(read);
         }
-        turn(rows);
-        for (int i = 0; i < EDGE; i++) _mm512_storeu_si512(value + i * ACROSS + tile * EDGE, rows[i]);
+        transpose_16x16(rows);
+        for (int i = 0; i < TILE_ROWS; i++) _mm512_storeu_si512(value + i * CHUNK_ROWS + tile * TILE_ROWS, rows[i]);
     }
 }
 
-/* Bands of rows first..last are done, and their sums [band][m / EDGE][tile][EDGE rows][EDGE activations], bands band_sums apart, go
- * where they belong: all of an activation's at once, as its next band lies far from its last in y. `value` is room for EDGE x
- * ACROSS. */
-static void finish_bands(worker *me, const linear *job, int first, int last, const float *sums, size_t band_sums,
+/* The epilogue of rows first..last, whose sums are [panel][m / 16][tile][16 rows][16 activations], panels panel_sums apart. All rows of
+ * an activation are written at once, as the next activation is far away in y. `value` is scratch for TILE_ROWS x CHUNK_ROWS. */
+static void epilogue_panels(worker *me, const linear *job, int first, int last, const float *sums, size_t panel_sums,
                          float *value) {
-    for (int m = 0; m < job->m; m += EDGE, sums += EDGE * BAND) {
-        for (int done = 0; first + done < last; done += BAND)
-            put(job->w, first + done, last - first - done, sums + done / BAND * band_sums, value + done);
+    for (int m = 0; m < job->m; m += TILE_ROWS, sums += TILE_ROWS * PANEL_ROWS) {
+        for (int done = 0; first + done < last; done += PANEL_ROWS)
+            panel_to_rows(job->w, first + done, last - first - done, sums + done / PANEL_ROWS * panel_sums, value + done);
         linear part = *job;
-        part.m = job->m - m < EDGE ? job->m - m : EDGE;
+        part.m = job->m - m < TILE_ROWS ? job->m - m : TILE_ROWS;
         part.y += (size_t)m * job->stride;
-        finish_part(me, &part, value, ACROSS, first, last);
+        linear_epilogue(me, &part, value, CHUNK_ROWS, first, last);
     }
 }
 
-/* The rows that a thread takes at once: as many for everyone, who may be slower for a while, and no more than ACROSS. */
-static int share(const worker *me, int rows) {
-    const int turns = 2 * me->threads, chunks = (rows + turns * ACROSS - 1) / (turns * ACROSS) * turns;
-    return padded((rows + chunks - 1) / chunks, BAND);
+/* The rows of a chunk: about two equal chunks a thread, as some may be slower for a while; at most CHUNK_ROWS. */
+static int chunk_rows(int threads, int rows) {
+    const int turns = 2 * threads, chunks = (rows + turns * CHUNK_ROWS - 1) / (turns * CHUNK_ROWS) * turns;
+    return round_up((rows + chunks - 1) / chunks, PANEL_ROWS);
 }
 
-static void together(worker *me, const linear *job) {
-    const matrix *w = job->w;
-    const whole_form *form = forms[w->kind];
-    const int all = depths(w->columns), blocks = padded(job->m, EDGE) / EDGE, parts = runs(form, w->columns);
-    const size_t step_bytes = (size_t)form->active_bytes * TILE, band_step = (size_t)SIDE * form->weight_bytes * TILE;
-    const size_t band_sums = (size_t)blocks * SIDE * SQUARE, band_weights = all * band_step;
+/* The scales of the activations are behind their tiles. */
+static float *scales_of(const linear *job, const int_gemm_format *format, int8_t *tiles) {
+    const size_t blocks = (size_t)round_up(job->m, TILE_ROWS) / TILE_ROWS;
+    return (float *)(tiles + blocks * k_steps(job->w->columns) * format->activation_bytes * TILE_BYTES);
+}
+
+static void pack_activations(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    const int_gemm_format *format = formats[job->w->kind];
     int8_t *tiles = aligned(job->packed);
-    float *worth = (float *)(tiles + (size_t)blocks * all * step_bytes);
-    float *line = me->scratch, *value = line + padded(w->columns, DEPTH), *sums = value + EDGE * ACROSS;
-    float *rows = sums + BANDS * band_sums; /* what weights are worth: [band][run][BAND] */
-    int8_t *weights = aligned(rows + (size_t)parts * ACROSS);
-    pack_activations(me, job, form, tiles, worth);
-    meet();
-    tickets *counter = me->phase++;
+    (void)next;
+    pack_tiles(me, job, format, now, tiles, scales_of(job, format, tiles));
+}
+
+static void multiply(worker *me, const phase *p, range now, range next_chunk) {
+    const linear *job = &p->linear;
+    const matrix *w = job->w;
+    const int_gemm_format *format = formats[w->kind];
+    const int all = k_steps(w->columns), blocks = round_up(job->m, TILE_ROWS) / TILE_ROWS, groups = scale_groups(format, w->columns);
+    const size_t step_bytes = (size_t)format->activation_bytes * TILE_BYTES;
+    const size_t panel_step = (size_t)PANEL_TILES * format->weight_bytes * TILE_BYTES;
+    const size_t panel_sums = (size_t)blocks * PANEL_TILES * TILE_SUMS, panel_weights = all * panel_step;
+    int8_t *tiles = aligned(job->packed);
+    const float *scale = scales_of(job, format, tiles);
+    float *line = me->scratch, *value = line + round_up(w->columns, TILE_COLUMNS), *sums = value + TILE_ROWS * CHUNK_ROWS;
+    float *row_scales = sums + PANELS * panel_sums; /* [panel][group][PANEL_ROWS] */
+    int8_t *weights = aligned(row_scales + (size_t)groups * CHUNK_ROWS);
+    const int first = now.first, last = now.last;
+    (void)next_chunk;
     configure();
-    for (int first, last; take(counter, w->rows, share(me, w->rows), &first, &last);) {
-        const int bands = padded(last - first, BAND) / BAND, asks = bands * form->passes;
-        const int lines = (form->active_bytes * EDGE + asks - 1) / asks;
-        for (int band = 0; band < bands; band++) {
-            const int row = first + band * BAND;
-            pack_weights(me, w, form, row, last - row < BAND ? last - row : BAND, weights + band * band_weights,
-                         rows + (size_t)band * parts * BAND, line);
-        }
-        /* The activations of a run lie in the first cache while they meet all bands, whose weights lie in the second. */
-        for (int part = 0; part < parts; part++)
-            for (int at = 0; at < blocks; at++) {
-                const int k = part * form->run, steps = all - k < form->run ? all - k : form->run;
-                const int8_t *x = tiles + ((size_t)at * all + k) * step_bytes;
-                const int8_t *then = at + 1 < blocks ? x + all * step_bytes : tiles + (k + form->run) * step_bytes;
-                for (int band = 0; band < bands; band++)
-                    form->product(weights + band * band_weights + k * band_step, x, steps,
-                                  worth + ((size_t)at * parts + part) * EDGE, rows + ((size_t)band * parts + part) * BAND,
-                                  part > 0, sums + band * band_sums + (size_t)at * SIDE * SQUARE,
-                                  (onward_tiles){then + (size_t)band * form->passes * steps * lines * 64, lines});
-            }
-        finish_bands(me, job, first, last, sums, band_sums, value);
+    const int panels = round_up(last - first, PANEL_ROWS) / PANEL_ROWS, calls = panels * format->passes;
+    const int lines = (format->activation_bytes * TILE_ROWS + calls - 1) / calls;
+    for (int panel = 0; panel < panels; panel++) {
+        const int row = first + panel * PANEL_ROWS;
+        pack_weights(me, w, format, row, last - row < PANEL_ROWS ? last - row : PANEL_ROWS, weights + panel * panel_weights,
+                     row_scales + (size_t)panel * groups * PANEL_ROWS, line);
     }
+    /* The activations of a scale group stay in L1 while they are multiplied with all panels, whose weights stay in L2. */
+    for (int group = 0; group < groups; group++)
+        for (int at = 0; at < blocks; at++) {
+            const int k = group * format->group_steps, steps = all - k < format->group_steps ? all - k : format->group_steps;
+            const int8_t *x = tiles + ((size_t)at * all + k) * step_bytes;
+            const int8_t *next = at + 1 < blocks ? x + all * step_bytes : tiles + (k + format->group_steps) * step_bytes;
+            for (int panel = 0; panel < panels; panel++)
+                format->microkernel(weights + panel * panel_weights + k * panel_step, x, steps,
+                                    scale + ((size_t)at * groups + group) * TILE_ROWS,
+                                    row_scales + ((size_t)panel * groups + group) * PANEL_ROWS, group > 0,
+                                    sums + panel * panel_sums + (size_t)at * PANEL_TILES * TILE_SUMS,
+                                    (prefetch_lines){next + (size_t)panel * format->passes * steps * lines * 64, lines});
+        }
+    epilogue_panels(me, job, first, last, sums, panel_sums, value);
     _tile_release();
 }
 
-/* --- whether it is there ----------------------------------------------------------------------------------------------- */
+static void gemm_amx(schedule *all, const linear *job) {
+    add_phase(all, pack_activations, round_up(job->m, TILE_ROWS) / TILE_ROWS, 1, 0)->linear = *job;
+    add_phase(all, multiply, job->w->rows, chunk_rows(all->threads, job->w->rows), 0)->linear = *job;
+}
+
+/* --- detection ---------------------------------------------------------------------------------------------------------- */
 
 /* The processor has AMX for bytes, the system keeps its registers, and lets this process use them. */
-static int allowed(void) {
+static int amx_allowed(void) {
+#ifdef GPTCLI_AMX_EMULATED
+    return 1; /* tests/native/amx_emulation.h */
+#else
     unsigned a, b, c, d, low, high;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 24 & 1) || !(d >> 25 & 1)) return 0;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     enum { ASK = 0x1023, TILE_DATA = 18 }; /* arch_prctl: ARCH_REQ_XCOMP_PERM */
     return (low >> 17 & 3) == 3 && syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
+#endif
+}
+
+static kernels amx;
+static int found;
+
+static void set_up(void) {
+    const int gemv_limit[] = {[FLOAT32] = 24, [FLOAT16] = 24, [BFLOAT16] = 24, [INT8] = GEMV_MAX, [INT4] = 20}; /* on GPT-2 small */
+#ifdef GPTCLI_VNNI
+    amx = kernels_avx512_vnni; /* every processor with AMX has it */
+#else
+    amx = kernels_avx512;
+#endif
+    amx.name = "avx512 and amx";
+    amx.gemm = gemm_amx;
+    amx.gemm_packed_floats = amx_packed_floats;
+    amx.gemm_scratch_floats = amx_scratch_floats;
+    memcpy(amx.gemv_limit, gemv_limit, sizeof gemv_limit);
+    found = amx_allowed();
 }
 
 const kernels *kernels_amx(void) {
-    static int known = -1;
-    static kernels with;
-    const int few[] = {24, 24, 24, MOST, 20}; /* measured on GPT-2 small */
-    if (known < 0) {
-#ifdef GPTCLI_VNNI
-        with = kernels_avx512_vnni; /* every processor with AMX has it */
-#else
-        with = kernels_avx512;
-#endif
-        with.name = "avx512 and amx";
-        with.together = together;
-        with.together_packed = packed_room;
-        with.together_scratch = scratch_room;
-        memcpy(with.few, few, sizeof few);
-        known = allowed();
-    }
-    return known ? &with : NULL;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_up);
+    return found ? &amx : NULL;
 }

@@ -1,4 +1,9 @@
-/* What the files for AMX share: the shape of a tile, and how bytes are multiplied. */
+/* What the files for AMX share: the shape of a tile, and the formats in which bytes are multiplied.
+ *
+ * Shapes: a tile of weights is 16 rows of 64 columns (bytes); a tile of activations is 64 columns of 16 activations, stored as
+ * [column / 4][activation][4]; a tile of sums is 16 rows x 16 activations of int32. A panel is two tiles of weights: 32 rows. A
+ * step is 64 columns; a scale group is `group_steps` steps, whose numbers share a scale and whose sums stay integers.
+ */
 #ifndef GPTCLI_AMX_H
 #define GPTCLI_AMX_H
 
@@ -7,37 +12,37 @@
 
 #include "native.h"
 
-/* Rows of a tile, its columns, and its bytes; tiles of weights at once, their rows; and the sums of one. */
-enum { EDGE = 16, DEPTH = 64, TILE = EDGE * DEPTH, SIDE = 2, BAND = SIDE * EDGE, SQUARE = EDGE * EDGE };
+enum { TILE_ROWS = 16, TILE_COLUMNS = 64, TILE_BYTES = TILE_ROWS * TILE_COLUMNS, TILE_SUMS = TILE_ROWS * TILE_ROWS };
+enum { PANEL_TILES = 2, PANEL_ROWS = PANEL_TILES * TILE_ROWS };
 
-/* Bring some lines into the second cache. A prompt's activations lie in the third, and each block of them is asked for while the
- * one before is multiplied: every product asks for a part, and every step of it for some lines. */
-static inline void ask(const void *place, int lines) {
-    for (int line = 0; line < lines; line++) _mm_prefetch((const char *)place + 64 * line, _MM_HINT_T1);
+/* Prefetch cache lines into L2. A prompt's activations lie in L3. Each block of them is prefetched while the one before is
+ * multiplied: every microkernel call takes a part, and every step of it a few lines. */
+static inline void prefetch_l2(const void *address, int lines) {
+    for (int line = 0; line < lines; line++) _mm_prefetch((const char *)address + 64 * line, _MM_HINT_T1);
 }
 
-/* Where the activations lie that come next: a product asks for so many lines of them in each step. */
+/* The activations that come next: a microkernel prefetches so many lines from there in each step. */
 typedef struct {
-    const int8_t *place;
+    const int8_t *address;
     int lines;
-} onward_tiles;
+} prefetch_lines;
 
-/* How weights and activations are multiplied. */
+/* How weights and activations become bytes and are multiplied. */
 typedef struct {
-    int run;                        /* steps of 64 columns over which sums stay whole numbers */
-    int weight_bytes, active_bytes; /* of one number */
-    int passes;                     /* how often a product goes through the steps */
-    /* One activation as bytes [step][byte][64], and what it is worth in each run, EDGE apart. */
-    void (*activation)(const worker *me, const float *x, int columns, int8_t *to, float *worth);
-    /* One row of weights as bytes [step][byte], TILE apart and steps `apart`; what it is worth in each run, BAND apart. `line`
-     * is room for a row. */
-    void (*weights)(const worker *me, const matrix *w, int row, float *line, int8_t *to, size_t apart, float *worth);
-    /* One run of two tiles of rows times one of activations, stored in or added to sums [tile][EDGE rows][EDGE activations];
-     * `worth` of the activations, `rows` of the rows. */
-    void (*product)(const int8_t *w, const int8_t *x, int steps, const float *worth, const float *rows, int add, float *sums,
-                    onward_tiles then);
-} whole_form;
+    int group_steps;                    /* steps of a scale group */
+    int weight_bytes, activation_bytes; /* bytes of one number */
+    int passes;                         /* how often the microkernel goes through the steps */
+    /* x [columns] -> to [step][byte][64]; its scale in each group, TILE_ROWS floats apart. */
+    void (*pack_activation)(const worker *me, const float *x, int columns, int8_t *to, float *scale);
+    /* One row of w -> its row of the tiles to [step][byte], the bytes TILE_BYTES and the steps step_stride apart; its scale in each
+     * group, PANEL_ROWS floats apart. `line` is scratch for a row in float32. */
+    void (*pack_weight_row)(const worker *me, const matrix *w, int row, float *line, int8_t *to, size_t step_stride, float *scale);
+    /* One scale group of a panel of weights times a tile of activations: sums [tile][row][activation], stored or added. `scale` of
+     * the activations [16], row_scales [PANEL_ROWS]. */
+    void (*microkernel)(const int8_t *w, const int8_t *x, int steps, const float *scale, const float *row_scales, int add,
+                        float *sums, prefetch_lines next);
+} int_gemm_format;
 
-extern const whole_form whole_int8, whole_fixed, whole_fixed_of_two;
+extern const int_gemm_format format_int8, format_fixed3, format_fixed2;
 
 #endif

@@ -1,72 +1,80 @@
-/* 8-bit weights on AMX: a byte each, and activations in two.
+/* INT8 weights on AMX: a byte for each weight, two for each activation. Shapes: see int_gemm_format in amx.h.
  *
- * Activations are those of a step, in 16 bits (see SPAN): 256 times a signed byte and an unsigned one, so that two products of
- * bytes make one, and their sums are exact up to the end of a span.
+ * Activations are quantized to 16 bits as for gemv (see ACT_GROUP): 256 times a signed byte plus an unsigned one. Two products of
+ * bytes make one of numbers, and the sums of a scale group are exact.
  */
 #include "amx.h"
 
-enum { RUN = SPAN / DEPTH };
+enum { GROUP_STEPS = ACT_GROUP / TILE_COLUMNS };
 
-static void activation(const worker *me, const float *x, int columns, int8_t *to, float *worth) {
-    float step[1];
-    int16_t whole[SPAN];
-    for (int from = 0; from < columns; from += SPAN, x += SPAN, worth += EDGE) {
-        const int count = columns - from < SPAN ? columns - from : SPAN;
-        me->k->shorten(x, count, whole, step);
-        *worth = *step;
-        for (int k = 0; k < count; k += DEPTH, to += 2 * DEPTH) {
-            const __m512i a = _mm512_loadu_si512(whole + k), b = _mm512_loadu_si512(whole + k + DEPTH / 2);
+static void pack_activation(const worker *me, const float *x, int columns, int8_t *to, float *scale) {
+    float group_scale[1];
+    int16_t q[ACT_GROUP];
+    for (int from = 0; from < columns; from += ACT_GROUP, x += ACT_GROUP, scale += TILE_ROWS) {
+        const int count = columns - from < ACT_GROUP ? columns - from : ACT_GROUP;
+        me->k->quantize_activations(x, count, q, group_scale);
+        *scale = *group_scale;
+        for (int k = 0; k < count; k += TILE_COLUMNS, to += 2 * TILE_COLUMNS) {
+            const __m512i a = _mm512_loadu_si512(q + k), b = _mm512_loadu_si512(q + k + TILE_COLUMNS / 2);
             const __m256i high[] = {_mm512_cvtepi16_epi8(_mm512_srai_epi16(a, 8)), _mm512_cvtepi16_epi8(_mm512_srai_epi16(b, 8))};
             const __m256i low[] = {_mm512_cvtepi16_epi8(a), _mm512_cvtepi16_epi8(b)};
             memcpy(to, high, sizeof high);
-            memcpy(to + DEPTH, low, sizeof low);
+            memcpy(to + TILE_COLUMNS, low, sizeof low);
         }
     }
 }
 
-/* Their scales come in at the end (see put). */
-static void weights(const worker *me, const matrix *w, int row, float *line, int8_t *to, size_t apart, float *worth) {
-    (void)me, (void)line, (void)worth;
+/* The scales of the rows are applied at the end (see panel_to_rows). */
+static void pack_weight_row(const worker *me, const matrix *w, int row, float *line, int8_t *to, size_t step_stride, float *scale) {
+    (void)me, (void)line, (void)scale;
     const int8_t *from = (const int8_t *)w->data + (size_t)row * w->row_bytes;
-    for (int k = 0; k < w->columns; k += DEPTH, to += apart) {
+    for (int k = 0; k < w->columns; k += TILE_COLUMNS, to += step_stride) {
         const int left = w->columns - k;
-        const __mmask64 there = left >= DEPTH ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1;
-        _mm512_store_si512(to, _mm512_maskz_loadu_epi8(there, from + k));
+        const __mmask64 mask = left >= TILE_COLUMNS ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1;
+        _mm512_store_si512(to, _mm512_maskz_loadu_epi8(mask, from + k));
     }
 }
 
-static void product(const int8_t *w, const int8_t *x, int steps, const float *worth, const float *rows, int add, float *sums,
-                    onward_tiles then) {
-    (void)rows;
-    _Alignas(64) int32_t whole[2 * SIDE][SQUARE]; /* of each tile of rows with the high bytes, and with the low ones */
+static void microkernel(const int8_t *w, const int8_t *x, int steps, const float *scale, const float *row_scales, int add,
+                        float *sums, prefetch_lines next) {
+    (void)row_scales;
+    _Alignas(64) int32_t products[2 * PANEL_TILES][TILE_SUMS]; /* of each tile of weights: with the high bytes, with the low ones */
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (int step = 0; step < steps; step++, w += SIDE * TILE, x += 2 * TILE, then.place += then.lines * 64) {
-        ask(then.place, then.lines);
-        _tile_loadd(4, w, DEPTH);
-        _tile_loadd(6, x, DEPTH);
+    for (int step = 0; step < steps; step++, w += PANEL_TILES * TILE_BYTES, x += 2 * TILE_BYTES, next.address += next.lines * 64) {
+        prefetch_l2(next.address, next.lines);
+        _tile_loadd(4, w, TILE_COLUMNS);
+        _tile_loadd(6, x, TILE_COLUMNS);
         _tile_dpbssd(0, 4, 6);
-        _tile_loadd(7, x + TILE, DEPTH);
+        _tile_loadd(7, x + TILE_BYTES, TILE_COLUMNS);
         _tile_dpbsud(1, 4, 7);
-        _tile_loadd(5, w + TILE, DEPTH);
+        _tile_loadd(5, w + TILE_BYTES, TILE_COLUMNS);
         _tile_dpbssd(2, 5, 6);
         _tile_dpbsud(3, 5, 7);
     }
-    _tile_stored(0, whole[0], DEPTH);
-    _tile_stored(1, whole[1], DEPTH);
-    _tile_stored(2, whole[2], DEPTH);
-    _tile_stored(3, whole[3], DEPTH);
-    const __m512 one = _mm512_loadu_ps(worth), high = _mm512_set1_ps(256.0f);
-    for (int tile = 0; tile < SIDE; tile++)
-        for (int i = 0; i < SQUARE; i += EDGE) {
-            const __m512 upper = _mm512_cvtepi32_ps(_mm512_load_si512(whole[2 * tile] + i));
-            const __m512 lower = _mm512_cvtepi32_ps(_mm512_load_si512(whole[2 * tile + 1] + i));
-            const __m512 value = _mm512_mul_ps(_mm512_fmadd_ps(upper, high, lower), one);
-            float *to = sums + tile * SQUARE + i;
+    _tile_stored(0, products[0], TILE_COLUMNS);
+    _tile_stored(1, products[1], TILE_COLUMNS);
+    _tile_stored(2, products[2], TILE_COLUMNS);
+    _tile_stored(3, products[3], TILE_COLUMNS);
+    const __m512 act_scale = _mm512_loadu_ps(scale), high = _mm512_set1_ps(256.0f);
+    for (int tile = 0; tile < PANEL_TILES; tile++)
+        for (int i = 0; i < TILE_SUMS; i += TILE_ROWS) {
+            const __m512 upper = _mm512_cvtepi32_ps(_mm512_load_si512(products[2 * tile] + i));
+            const __m512 lower = _mm512_cvtepi32_ps(_mm512_load_si512(products[2 * tile + 1] + i));
+            const __m512 value = _mm512_mul_ps(_mm512_fmadd_ps(upper, high, lower), act_scale);
+            float *to = sums + tile * TILE_SUMS + i;
             _mm512_storeu_ps(to, add ? _mm512_add_ps(_mm512_loadu_ps(to), value) : value);
         }
 }
 
-const whole_form whole_int8 = {RUN, 1, 2, 1, activation, weights, product};
+const int_gemm_format format_int8 = {
+    .group_steps = GROUP_STEPS,
+    .weight_bytes = 1,
+    .activation_bytes = 2,
+    .passes = 1,
+    .pack_activation = pack_activation,
+    .pack_weight_row = pack_weight_row,
+    .microkernel = microkernel,
+};

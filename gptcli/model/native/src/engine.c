@@ -20,9 +20,12 @@ typedef struct {
     block *blocks;
     float *space; /* of the latest shapes */
     size_t space_floats;
-    tickets *counters;
-    int counter_count;
+    phase *phases; /* of the latest call */
+    int phase_count; /* room for those of the longest */
 } gpt;
+
+/* The most phases of a block, and of all else: embedding, the last norm, the logits. */
+enum { BLOCK_PHASES = 4 * LINEAR_PHASES + 3, OTHER_PHASES = LINEAR_PHASES + 2 };
 
 /* What Python may fill; the numbers are part of the interface (engine.py has the same). */
 enum { EMBEDDING, UNEMBEDDING, QKV, ATTENTION, UP, DOWN };
@@ -30,61 +33,21 @@ enum {
     POSITION, LN_F, LN_F_BIAS, UNEMBEDDING_BIAS, LN_1, LN_1_BIAS, LN_2, LN_2_BIAS, QKV_BIAS, ATTENTION_BIAS, UP_BIAS, DOWN_BIAS
 };
 
-#if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
-/* Two features whose names __builtin_cpu_supports does not know in clang before 19. */
-static int has_f16c(void) {
-    unsigned a, b, c, d;
-    return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
-}
-
-#ifdef GPTCLI_VNNI
-static int has_avxvnni(void) {
-    unsigned a, b, c, d;
-    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
-}
-#endif
-#endif
-
-const kernels *kernels_for(int level) {
-#if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
-    __builtin_cpu_init();
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
-    int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-#ifdef GPTCLI_AMX
-    if (level >= 5 && avx512 && kernels_amx()) return kernels_amx();
-#endif
-#ifdef GPTCLI_VNNI
-    if (level >= 4 && avx512 && __builtin_cpu_supports("avx512vnni")) return &kernels_avx512_vnni;
-#endif
-    if (level >= 3 && avx512) return &kernels_avx512;
-#ifdef GPTCLI_VNNI
-    if (level >= 2 && avx2 && has_avxvnni()) return &kernels_avx2_vnni;
-#endif
-    if (level >= 1 && avx2) return &kernels_avx2;
-#endif
-    (void)level;
-    return &kernels_plain;
-}
-
-const char *gptcli_kernels(int level) { return kernels_for(level)->name; }
-
-/* Shapes in the order of the structure. `level`: 5 takes the best instruction set there is, 4 no AMX, 3 at most AVX-512 without
- * VNNI, 2 AVX2 with it, 1 AVX2 without, 0 plain C. */
-void *gptcli_new(const int *shape, float epsilon, float scale, int threads, int level) {
+/* An engine without weights; NULL when there is no memory. `level`: see gptcli_kernels. */
+void *gptcli_new(const gptcli_shape *shape, int threads, int level) {
     gpt *g = calloc(1, sizeof *g);
     if (!g) return NULL;
-    g->layers = shape[0], g->width = shape[1], g->heads = shape[2], g->hidden = shape[3];
-    g->vocabulary = shape[4], g->positions = shape[5], g->activation = shape[6];
-    g->epsilon = epsilon, g->scale = scale;
+    g->layers = shape->n_layer, g->width = shape->n_embd, g->heads = shape->n_head, g->hidden = shape->mlp_width;
+    g->vocabulary = shape->vocab_size, g->positions = shape->n_positions, g->activation = shape->activation;
+    g->epsilon = shape->layer_norm_epsilon, g->scale = shape->attention_scale;
     g->threads = pool_start(threads);
     g->k = kernels_for(level);
-    g->counter_count = 24 * g->layers + 24;
+    g->phase_count = BLOCK_PHASES * g->layers + OTHER_PHASES;
     g->blocks = calloc((size_t)g->layers + 1, sizeof *g->blocks);
-    g->counters = calloc((size_t)g->counter_count, sizeof *g->counters);
-    if (g->blocks && g->counters) return g;
+    g->phases = calloc((size_t)g->phase_count, sizeof *g->phases);
+    if (g->blocks && g->phases) return g;
     free(g->blocks);
-    free(g->counters);
+    free(g->phases);
     free(g);
     return NULL;
 }
@@ -104,25 +67,25 @@ static float **vector_at(gpt *g, int which, int layer) {
     return all[which];
 }
 
-/* Room for a matrix, its numbers still unknown: 0, or -1: no memory. */
-int gptcli_room(void *engine, int which, int layer, int kind, int rows, int columns) {
-    return matrix_room(matrix_at(engine, which, layer), kind, rows, columns);
+/* Memory for a matrix, not yet filled: 0, or -1: no memory. */
+int gptcli_alloc_matrix(void *engine, int which, int layer, int kind, int rows, int columns) {
+    return matrix_alloc(matrix_at(engine, which, layer), kind, rows, columns);
 }
 
 /* Fill it from a checkpoint's numbers: 0, or -1: no memory. */
-int gptcli_matrix(void *engine, int which, int layer, const void *source, int source_kind, int transposed) {
+int gptcli_fill_matrix(void *engine, int which, int layer, const void *source, int source_kind, int transposed) {
     return matrix_fill(((gpt *)engine)->k, matrix_at(engine, which, layer), source, source_kind, transposed);
 }
 
-/* A matrix as it is kept, valid as long as the engine: where its numbers and its scales lie (NULL: it has none of its own),
- * and {rows, bytes of a row}. */
-void gptcli_kept(void *engine, int which, int layer, void **numbers, float **scales, int *about) {
+/* A matrix as it is stored, valid as long as the engine: its numbers, its scales (NULL where it has none of its own), and {rows,
+ * bytes of a row}. */
+void gptcli_matrix_view(void *engine, int which, int layer, void **numbers, float **scales, int *about) {
     const matrix *w = matrix_at(engine, which, layer);
     *numbers = w->data, *scales = w->scale;
     about[0] = w->rows, about[1] = (int)w->row_bytes;
 }
 
-int gptcli_vector(void *engine, int which, int layer, const float *source, size_t n) {
+int gptcli_fill_vector(void *engine, int which, int layer, const float *source, size_t n) {
     float **place = vector_at(engine, which, layer);
     *place = malloc(n * sizeof **place);
     if (!*place) return -1;
@@ -166,7 +129,7 @@ void gptcli_free(void *engine) {
     matrix_free(&g->unembedding);
     huge_free(g->space);
     free(g->blocks);
-    free(g->counters);
+    free(g->phases);
     free(g);
 }
 
@@ -174,78 +137,94 @@ void gptcli_free(void *engine) {
 typedef struct {
     gpt *g;
     const int *ids, *rows, *positions, *wanted;
-    int m, wanted_count, capacity, together; /* together: one row's tokens, one position after another */
+    int m, wanted_count, capacity, prefill; /* prefill: all tokens are of one row, at consecutive positions */
     int first, last; /* stages: see gptcli_read */
     size_t layer_floats;
     float *cache, *logits;
-    float *x, *normed, *wide, *packed; /* [m, C], [m, C], [m, max(3C, hidden)], see product.c */
+    float *x, *normed, *wide, *packed; /* [m, C], [m, C], [m, max(3C, hidden)], see linear.c */
     float *scratch;
-    size_t scratch_floats;
+    size_t scratch_floats, normed_at; /* normed_at: where in it a thread's own normed activations are */
 } call;
 
-/* Norm the streams that a linear layer reads. Few: every thread does them all for itself, which saves a meeting. */
-static const float *normed(worker *me, const call *c, const float *x, const int *of, int m, const float *w, const float *b) {
-    const gpt *g = c->g;
-    const int own = m <= MOST;
-    float *out = own ? me->scratch + linear_scratch(g->k, m, g->width) : c->normed;
-    tickets *counter = me->phase++;
-    for (int first = 0, last = m; own || take(counter, m, 4, &first, &last);) {
-        for (int i = first; i < last; i++)
-            g->k->norm(x + (size_t)(of ? of[i] : i) * g->width, w, b, g->epsilon, g->width, out + (size_t)i * g->width);
-        if (own) return out;
+void norm_rows(const kernels *k, const normalization *job, int first, int last, float *out) {
+    for (int i = first; i < last; i++)
+        k->layer_norm(job->x + (size_t)(job->rows ? job->rows[i] : i) * job->width, job->weight, job->bias, job->epsilon,
+                      job->width, out + (size_t)i * job->width);
+}
+
+static void norm_chunk(worker *me, const phase *p, range now, range next) {
+    (void)next;
+    norm_rows(me->k, &p->norm, now.first, now.last, p->norm.out);
+}
+
+/* A linear layer of the normed residual stream, or of those rows of it. Few: every thread norms them all for itself, which saves a
+ * phase. */
+static void add_normed(schedule *all, const call *c, const int *rows, const float *weight, const float *bias, linear job) {
+    const normalization norm = {.x = c->x, .weight = weight, .bias = bias, .rows = rows, .out = c->normed,
+                             .epsilon = c->g->epsilon, .width = c->g->width};
+    if (job.m > GEMV_MAX) {
+        add_phase(all, norm_chunk, job.m, 4, 0)->norm = norm;
+        job.x = c->normed;
+    } else {
+        job.norm = norm;
+        job.normed_at = c->normed_at;
     }
-    meet();
-    return out;
+    add_linear(all, &job);
 }
 
-static void embed(worker *me, const call *c) {
+static void embed(worker *me, const phase *p, range now, range next) {
+    const call *c = p->other;
     const gpt *g = c->g;
-    tickets *counter = me->phase++;
-    for (int first, last; take(counter, c->m, 4, &first, &last);)
-        for (int m = first; m < last; m++) {
-            float *x = c->x + (size_t)m * g->width;
-            const float *position = g->position + (size_t)c->positions[m] * g->width;
-            g->k->row(&g->embedding, c->ids[m], 0, g->width, x);
-            for (int i = 0; i < g->width; i++) x[i] += position[i];
-        }
-    meet();
+    (void)next;
+    for (int m = now.first; m < now.last; m++) {
+        float *x = c->x + (size_t)m * g->width;
+        const float *position = g->position + (size_t)c->positions[m] * g->width;
+        me->k->dequantize_row(&g->embedding, c->ids[m], 0, g->width, x);
+        for (int i = 0; i < g->width; i++) x[i] += position[i];
+    }
 }
 
-static void one_block(worker *me, const call *c, int layer) {
+static linear layer_of(const call *c, const matrix *w, const float *bias, const float *x, float *y, int epilogue,
+                       const matrix *next) {
+    return (linear){.w = w, .bias = bias, .x = x, .y = y, .stride = (size_t)w->rows, .packed = c->packed, .m = c->m,
+                    .prefill = c->prefill, .epilogue = epilogue, .activation = c->g->activation, .next = next};
+}
+
+static void add_block(schedule *all, const call *c, int layer) {
     const gpt *g = c->g;
     const block *b = &g->blocks[layer];
-    const int C = g->width, m = c->m;
     float *cache = c->cache + 2 * (size_t)layer * c->layer_floats, *mixed = c->normed;
-    const float *read = normed(me, c, c->x, NULL, m, b->ln_1, b->ln_1_bias);
-    linear_run(me, &(linear){&b->qkv, b->qkv_bias, read, c->wide, 3 * (size_t)C, c->packed, m, c->together, STORE, 0,
-                          &b->attention});
-    meet();
-    attention_run(me, &(attention){c->wide, mixed, cache, cache + c->layer_floats, c->rows, c->positions, m, g->heads,
-                                   C / g->heads, c->capacity, c->together, g->scale});
-    meet();
-    linear_run(me, &(linear){&b->attention, b->attention_bias, mixed, c->x, (size_t)C, c->packed, m, c->together, ADD, 0,
-                          &b->up});
-    meet();
-    read = normed(me, c, c->x, NULL, m, b->ln_2, b->ln_2_bias);
-    linear_run(me, &(linear){&b->up, b->up_bias, read, c->wide, (size_t)g->hidden, c->packed, m, c->together,
-                          ACTIVATE, g->activation, &b->down});
-    meet();
-    linear_run(me, &(linear){&b->down, b->down_bias, c->wide, c->x, (size_t)C, c->packed, m, c->together, ADD, 0,
-                          layer + 1 < g->layers ? &b[1].qkv : output_of(g)});
-    meet();
+    const matrix *after = layer + 1 < g->layers ? &b[1].qkv : output_of(g);
+    const linear qkv = layer_of(c, &b->qkv, b->qkv_bias, NULL, c->wide, STORE, &b->attention);
+    const linear project = layer_of(c, &b->attention, b->attention_bias, mixed, c->x, ADD, &b->up);
+    const linear up = layer_of(c, &b->up, b->up_bias, NULL, c->wide, ACTIVATE, &b->down);
+    const linear down = layer_of(c, &b->down, b->down_bias, c->wide, c->x, ADD, after);
+    add_normed(all, c, NULL, b->ln_1, b->ln_1_bias, qkv);
+    add_attention(all, &(attention){.qkv = c->wide, .out = mixed, .keys = cache, .values = cache + c->layer_floats,
+                                    .rows = c->rows, .positions = c->positions, .m = c->m, .heads = g->heads,
+                                    .head_size = g->width / g->heads, .capacity = c->capacity, .prefill = c->prefill,
+                                    .scale = g->scale});
+    add_linear(all, &project);
+    add_normed(all, c, NULL, b->ln_2, b->ln_2_bias, up);
+    add_linear(all, &down);
 }
 
-static void read_tokens(void *context, int thread, int threads) {
-    const call *c = context;
+static void add_logits(schedule *all, const call *c) {
+    const gpt *g = c->g;
+    linear output = layer_of(c, output_of(g), g->unembedding_bias, NULL, c->logits, STORE, &g->blocks->qkv);
+    output.m = c->wanted_count;
+    add_normed(all, c, c->wanted, g->ln_f, g->ln_f_bias, output);
+}
+
+/* Everything that a call does, in order. */
+static void read_tokens(const call *c) {
     gpt *g = c->g;
-    worker me = {g->k, g->counters, c->scratch + (size_t)thread * c->scratch_floats, thread, threads};
-    if (c->first == 0) embed(&me, c);
-    for (int layer = c->first; layer < c->last && layer < g->layers; layer++) one_block(&me, c, layer);
-    if (c->last <= g->layers || !c->wanted_count) return;
-    const float *last = normed(&me, c, c->x, c->wanted, c->wanted_count, g->ln_f, g->ln_f_bias);
-    const matrix *out = output_of(g);
-    linear_run(&me, &(linear){out, g->unembedding_bias, last, c->logits, (size_t)g->vocabulary, c->packed,
-                              c->wanted_count, c->together, STORE, 0, &g->blocks->qkv});
+    schedule all = {.k = g->k, .scratch = c->scratch, .scratch_floats = c->scratch_floats, .threads = g->threads,
+                    .phases = g->phases, .room = g->phase_count};
+    if (c->first == 0) add_phase(&all, embed, c->m, 4, 0)->other = (void *)c;
+    for (int layer = c->first; layer < c->last && layer < g->layers; layer++) add_block(&all, c, layer);
+    if (c->last > g->layers && c->wanted_count) add_logits(&all, c);
+    pool_run(&all);
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -255,11 +234,12 @@ static size_t lined(size_t floats) { return (floats + 15) / 16 * 16; } /* what f
 static int lay_out(call *c) {
     gpt *g = c->g;
     const size_t m = (size_t)c->m, C = (size_t)g->width, widest = larger(3 * C, (size_t)g->hidden);
-    const size_t packed = c->m > MOST ? packed_floats(g->k, c->m, (int)larger(C, (size_t)g->hidden)) : 0;
+    const size_t packed = c->m > GEMV_MAX ? packed_floats(g->k, c->m, (int)larger(C, (size_t)g->hidden)) : 0;
     /* The last norm and the unembedding may be of few tokens where the layers are of many: room for both ways. */
-    const size_t linear = larger(linear_scratch(g->k, c->m, (int)widest), linear_scratch(g->k, MOST, (int)widest));
-    const size_t own = linear + MOST * C, shared = lined(m * (2 * C + widest) + packed);
-    c->scratch_floats = lined(larger(own, attention_scratch(c->capacity, g->width / g->heads)) + SPARE);
+    const size_t linear = larger(linear_scratch(g->k, c->m, (int)widest), linear_scratch(g->k, GEMV_MAX, (int)widest));
+    const size_t own = linear + GEMV_MAX * C, shared = lined(m * (2 * C + widest) + packed);
+    c->normed_at = linear;
+    c->scratch_floats = lined(larger(own, attention_scratch(c->capacity, g->width / g->heads)) + OVERREAD);
     const size_t needed = shared + c->scratch_floats * (size_t)g->threads;
     if (needed > g->space_floats) {
         huge_free(g->space);
@@ -276,18 +256,18 @@ static int lay_out(call *c) {
 }
 
 /* Read m tokens: ids, the row of the batch that each belongs to, and its position there. Their keys and values go into
- * cache, [layers][2][batch][heads][capacity][D] and SPARE floats more. Logits [wanted_count, V] are those after the
- * tokens whose indices `wanted` lists. Returns 0, or -1 when there is no memory.
+ * cache, [layers][2][batch][heads][capacity][D] and OVERREAD floats more. Logits [wanted_count, V] are those after the
+ * tokens whose indices `wanted` lists. `prefill`: all tokens are of one row, at consecutive positions, so that gemm may take them;
+ * otherwise each is a step of its own. Returns 0, or -1 when there is no memory.
  * Of the stages (a layer each, and the logits) those from `first` to before `last` are done: all at once, or in several calls
  * that say the same otherwise, so that the caller can stop in between. */
-int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, float *cache, int batch,
+int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill, float *cache, int batch,
                 int capacity, int wanted_count, const int *wanted, float *logits, int first, int last) {
     gpt *g = engine;
     call c = {.g = g, .ids = ids, .rows = rows, .positions = positions, .wanted = wanted, .m = m, .wanted_count = wanted_count,
-              .capacity = capacity, .together = rows[0] == rows[m - 1], .first = first, .last = last,
+              .capacity = capacity, .prefill = prefill, .first = first, .last = last,
               .layer_floats = (size_t)batch * g->width * capacity, .cache = cache, .logits = logits};
     if (lay_out(&c)) return -1;
-    memset(g->counters, 0, (size_t)g->counter_count * sizeof *g->counters);
-    pool_run(read_tokens, &c);
+    read_tokens(&c);
     return 0;
 }

@@ -1,6 +1,15 @@
-/* The inner loops, compiled once for each instruction set with KERNELS naming the table that they go into: those of a step in
- * rows.h, and here what a prompt and the rest of a layer need. Prompts are bound by arithmetic: `tile` keeps a block of the
- * product in registers (Goto and van de Geijn 2008).
+/* The kernels: every inner loop, written once over simd.h's vectors and compiled once for each instruction set, with KERNELS
+ * naming the table they go into (see `kernels` in native.h, which gives the shapes of all arguments).
+ *
+ *   gemv.h       matrix times a few activations: decoding, bound by memory
+ *   this file    the float32 gemm microkernel, which keeps a block of the product in registers (Goto and van de Geijn 2008), and
+ *                the rest of a layer: layer norm, epilogue, softmax, attention
+ *   int_gemm.h   the integer gemm microkernel
+ *   quantize.h   numbers to fewer bits
+ *   shortlist.h  top k and the normalizer of logits
+ *
+ * To add a kernel: one function here for all instruction sets, one entry in the table at the end of this file, in native.h and in
+ * dispatch.c's list, and one naive reference in tests/native/reference.py, which its test compares with every copy.
  */
 #include <math.h>
 
@@ -9,113 +18,111 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-#include "choose.h"
-#include "round.h"
-#include "rows.h"
+#include "shortlist.h"
+#include "quantize.h"
+#include "gemv.h"
 
-INLINE void row_of(const matrix *w, int index, int from, int count, float *out, const int kind) {
-    const char *place = (const char *)w->data + (size_t)index * w->row_bytes;
+INLINE void dequantize_row_of(const matrix *w, int index, int from, int count, float *out, const int kind) {
+    const char *row = (const char *)w->data + (size_t)index * w->row_bytes;
     vec scale = v_set(kind == INT8 ? w->scale[index] : 1.0f);
     int k = 0;
     for (; k + LANES <= count; k += LANES) {
-        vec read = weights(place, from + k, kind);
-        v_store(out + k, kind == INT8 ? v_mul(read, scale) : read);
+        vec weights = load_weights(row, from + k, kind);
+        v_store(out + k, kind == INT8 ? v_mul(weights, scale) : weights);
     }
-    for (; k < count; k++) out[k] = weight(place, from + k, kind) * (kind == INT8 ? w->scale[index] : 1.0f);
+    for (; k < count; k++) out[k] = load_weight(row, from + k, kind) * (kind == INT8 ? w->scale[index] : 1.0f);
 }
 
-static void row(const matrix *w, int index, int from, int count, float *out) {
+static void dequantize_row(const matrix *w, int index, int from, int count, float *out) {
     switch (w->kind) {
-        case FLOAT32: row_of(w, index, from, count, out, FLOAT32); return;
-        case FLOAT16: row_of(w, index, from, count, out, FLOAT16); return;
-        case BFLOAT16: row_of(w, index, from, count, out, BFLOAT16); return;
-        case INT8: row_of(w, index, from, count, out, INT8); return;
+        case FLOAT32: dequantize_row_of(w, index, from, count, out, FLOAT32); return;
+        case FLOAT16: dequantize_row_of(w, index, from, count, out, FLOAT16); return;
+        case BFLOAT16: dequantize_row_of(w, index, from, count, out, BFLOAT16); return;
+        case INT8: dequantize_row_of(w, index, from, count, out, INT8); return;
     }
-    const uint8_t *place = (const uint8_t *)w->data + (size_t)index * w->row_bytes;
-    const uint16_t *half = (const uint16_t *)(place + w->columns / 2) + from / GROUP;
+    const uint8_t *row = (const uint8_t *)w->data + (size_t)index * w->row_bytes;
+    const uint16_t *half = (const uint16_t *)(row + w->columns / 2) + from / GROUP;
     for (int k = 0; k < count; k += GROUP) { /* from and count are whole groups */
-        const float scale = float_of_half(half[k / GROUP]);
-        int16_t level[GROUP];
-        levels_of(place + (from + k) / 2, level);
-        for (int i = 0; i < GROUP; i++) out[k + i] = (float)level[i] * scale;
+        const float scale = f16_to_f32(half[k / GROUP]);
+        int16_t values[GROUP];
+        decode_int4_group(row + (from + k) / 2, values);
+        for (int i = 0; i < GROUP; i++) out[k + i] = (float)values[i] * scale;
     }
 }
 
+/* The microkernel's block: MR activations times NR rows of weights, VECTORS vectors wide. */
 #if LANES == 16
-enum { TALL = 12, VECTORS = 2 };
+enum { MR = 12, VECTORS = 2 };
 #elif LANES == 8
-enum { TALL = 6, VECTORS = 2 };
+enum { MR = 6, VECTORS = 2 };
 #else
-enum { TALL = 4, VECTORS = 4 };
+enum { MR = 4, VECTORS = 4 };
 #endif
-enum { WIDE = VECTORS * LANES };
-/* A matrix has to be packed for tiles, which a short prompt does not repay: measured on GPT-2 small. */
-enum { FEW = LANES == 16 ? 48 : LANES == 1 ? 8 : 24 };
-#ifdef VNNI
-enum { FEW_INT8 = 72, FEW_INT4 = 28 };
+enum { NR = VECTORS * LANES };
+
+/* gemm packs the matrix first, which a short prompt does not repay: up to so many tokens use gemv. Measured on GPT-2 small. */
+enum { GEMV_LIMIT = LANES == 16 ? 48 : LANES == 1 ? 8 : 24 };
+#ifdef HAVE_VNNI
+enum { GEMV_LIMIT_INT8 = 72, GEMV_LIMIT_INT4 = 28 };
 #else
-enum { FEW_INT8 = 2 * FEW, FEW_INT4 = 2 * FEW };
+enum { GEMV_LIMIT_INT8 = 2 * GEMV_LIMIT, GEMV_LIMIT_INT4 = 2 * GEMV_LIMIT };
 #endif
 
-INLINE void tile_of(int k, const float *a, const size_t next, const size_t down, const float *b, size_t b_stride, float *c,
-                    size_t c_stride, int m, int n, int add) {
-    vec sum[TALL][VECTORS];
+/* Element (i, k) of `a` is a[i * row_stride + k * column_stride]. */
+INLINE void microkernel_of(int k, const float *a, const size_t column_stride, const size_t row_stride, const float *b,
+                           size_t b_stride, float *c, size_t c_stride, int m, int n, int add) {
+    vec sum[MR][VECTORS];
 #pragma GCC unroll 16
-    for (int i = 0; i < TALL; i++)
+    for (int i = 0; i < MR; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++) sum[i][j] = v_zero();
-    for (; k > 0; k--, a += next, b += b_stride) {
+    for (; k > 0; k--, a += column_stride, b += b_stride) {
         vec right[VECTORS];
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++) right[j] = v_load(b + j * LANES);
 #pragma GCC unroll 16
-        for (int i = 0; i < TALL; i++) {
-            vec left = v_set(a[i * down]);
+        for (int i = 0; i < MR; i++) {
+            vec left = v_set(a[i * row_stride]);
 #pragma GCC unroll 4
             for (int j = 0; j < VECTORS; j++) sum[i][j] = v_fma(left, right[j], sum[i][j]);
         }
     }
-    float part[TALL * WIDE];
-    const int whole = m == TALL && n == WIDE;
-    float *out = whole ? c : part;
-    const size_t stride = whole ? c_stride : WIDE;
+    float part[MR * NR]; /* at the edges of c, where a full block would be too large */
+    const int full = m == MR && n == NR;
+    float *out = full ? c : part;
+    const size_t stride = full ? c_stride : NR;
 #pragma GCC unroll 16
-    for (int i = 0; i < TALL; i++)
+    for (int i = 0; i < MR; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++) {
             float *to = out + i * stride + j * LANES;
-            v_store(to, whole && add ? v_add(v_load(to), sum[i][j]) : sum[i][j]);
+            v_store(to, full && add ? v_add(v_load(to), sum[i][j]) : sum[i][j]);
         }
-    if (whole) return;
+    if (full) return;
     for (int i = 0; i < m; i++)
-        for (int j = 0; j < n; j++) c[i * c_stride + j] = part[i * WIDE + j] + (add ? c[i * c_stride + j] : 0.0f);
+        for (int j = 0; j < n; j++) c[i * c_stride + j] = part[i * NR + j] + (add ? c[i * c_stride + j] : 0.0f);
 }
 
-static void tile(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n, int add) {
-    tile_of(k, a, TALL, 1, b, b_stride, c, c_stride, m, n, add);
+static void microkernel(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n, int add) {
+    microkernel_of(k, a, MR, 1, b, b_stride, c, c_stride, m, n, add);
 }
 
-static void tile_rows(int k, const float *a, size_t a_stride, const float *b, size_t b_stride, float *c, size_t c_stride, int m,
-                      int n) {
-    tile_of(k, a, 1, a_stride, b, b_stride, c, c_stride, m, n, 0);
+static void microkernel_unpacked(int k, const float *a, size_t a_stride, const float *b, size_t b_stride, float *c,
+                                 size_t c_stride, int m, int n) {
+    microkernel_of(k, a, 1, a_stride, b, b_stride, c, c_stride, m, n, 0);
 }
 
-#ifdef VNNI
-#include "whole.h"
-#define WHOLE whole_pack, whole_tile
-#define DIGITS digits
-#else
-#define WHOLE NULL, NULL
-#define DIGITS NULL
+#ifdef HAVE_VNNI
+#include "int_gemm.h"
 #endif
 
-static void norm(const float *x, const float *scale, const float *bias, float epsilon, int n, float *out) {
+static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon, int n, float *out) {
     vec sum = v_zero();
     int i = 0;
     float rest = 0;
     for (; i + LANES <= n; i += LANES) sum = v_add(sum, v_load(x + i));
     for (; i < n; i++) rest += x[i];
-    const float mean = (v_sum(sum) + rest) / (float)n;
+    const float mean = (v_reduce_add(sum) + rest) / (float)n;
     sum = v_zero();
     rest = 0;
     for (i = 0; i + LANES <= n; i += LANES) {
@@ -123,8 +130,8 @@ static void norm(const float *x, const float *scale, const float *bias, float ep
         sum = v_fma(centred, centred, sum);
     }
     for (; i < n; i++) rest += (x[i] - mean) * (x[i] - mean);
-    const float factor = 1.0f / sqrtf((v_sum(sum) + rest) / (float)n + epsilon);
-    for (i = 0; i < n; i++) out[i] = (x[i] - mean) * factor * (scale ? scale[i] : 1.0f) + (bias ? bias[i] : 0.0f);
+    const float factor = 1.0f / sqrtf((v_reduce_add(sum) + rest) / (float)n + epsilon);
+    for (i = 0; i < n; i++) out[i] = (x[i] - mean) * factor * (weight ? weight[i] : 1.0f) + (bias ? bias[i] : 0.0f);
 }
 
 /* x * (1 + tanh u) / 2 = x / (1 + exp(-2u)), u = sqrt(2 / pi) (x + 0.044715 x^3) (Hendrycks and Gimpel 2016). */
@@ -134,14 +141,14 @@ INLINE vec gelu_tanh(vec x) {
     return v_div(x, v_add(v_set(1.0f), v_exp(twice)));
 }
 
-INLINE vec finished(vec x, vec bias, vec before, const int how, const int activation) {
-    x = v_add(x, bias);
-    if (how == ACTIVATE) return activation == RELU ? v_max(x, v_zero()) : gelu_tanh(x);
-    return how == ADD ? v_add(before, x) : x;
+INLINE vec epilogue_of(vec sums, vec bias, vec old, const int mode, const int activation) {
+    const vec x = v_add(sums, bias);
+    if (mode == ACTIVATE) return activation == RELU ? v_max(x, v_zero()) : gelu_tanh(x);
+    return mode == ADD ? v_add(old, x) : x;
 }
 
-static void finish(const float *sums, const float *bias, int n, int how, int activation, float *to) {
-    if (how == ACTIVATE && activation == GELU) {
+static void epilogue(const float *sums, const float *bias, int n, int mode, int activation, float *to) {
+    if (mode == ACTIVATE && activation == GELU) {
         for (int i = 0; i < n; i++) {
             const float x = sums[i] + (bias ? bias[i] : 0.0f);
             to[i] = 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
@@ -150,22 +157,22 @@ static void finish(const float *sums, const float *bias, int n, int how, int act
     }
     int i = 0;
     for (; i + LANES <= n; i += LANES)
-        v_store(to + i, finished(v_load(sums + i), bias ? v_load(bias + i) : v_zero(), v_load(to + i), how, activation));
+        v_store(to + i, epilogue_of(v_load(sums + i), bias ? v_load(bias + i) : v_zero(), v_load(to + i), mode, activation));
     if (i >= n) return;
     const size_t left = (size_t)(n - i) * sizeof *to;
-    float end[3][LANES] = {{0}};
+    float end[3][LANES] = {{0}}; /* the last vector, padded with zeros */
     memcpy(end[0], sums + i, left);
     if (bias) memcpy(end[1], bias + i, left);
     memcpy(end[2], to + i, left);
-    v_store(end[0], finished(v_load(end[0]), v_load(end[1]), v_load(end[2]), how, activation));
+    v_store(end[0], epilogue_of(v_load(end[0]), v_load(end[1]), v_load(end[2]), mode, activation));
     memcpy(to + i, end[0], left);
 }
 
-static float softmax(float *x, int n) {
-    vec most = v_set(x[0]);
+static float softmax_numerators(float *x, int n) {
+    vec maxima = v_set(x[0]);
     int i = 0;
-    for (; i + LANES <= n; i += LANES) most = v_max(most, v_load(x + i));
-    float largest = v_largest(most);
+    for (; i + LANES <= n; i += LANES) maxima = v_max(maxima, v_load(x + i));
+    float largest = v_reduce_max(maxima);
     for (; i < n; i++) largest = x[i] > largest ? x[i] : largest;
     vec sum = v_zero();
     float rest = 0;
@@ -180,14 +187,14 @@ static float softmax(float *x, int n) {
         v_store(end, v_exp(v_sub(v_load(end), v_set(largest))));
         for (int j = 0; i < n; i++, j++) rest += x[i] = end[j];
     }
-    return v_sum(sum) + rest;
+    return v_reduce_add(sum) + rest;
 }
 
-/* N keys at once, `apart` from one another; each is summed in the same order however many there are. */
-INLINE void scores_of(const float *q, const float *keys, const int N, size_t apart, int d, float scale, float *out) {
-    const float by[4] = {scale, scale, scale, scale};
+/* N keys at once, `apart` keys from one another. Each product is summed in the same order however many there are. */
+INLINE void attention_scores_of(const float *q, const float *keys, const int N, size_t apart, int d, float scale, float *out) {
+    const float factors[4] = {scale, scale, scale, scale};
     vec sums[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
-    float found[4], rest[4] = {0};
+    float reduced[4], rest[4] = {0};
     int i = 0;
     for (; i + LANES <= d; i += LANES) {
         const vec one = v_load(q + i);
@@ -195,20 +202,21 @@ INLINE void scores_of(const float *q, const float *keys, const int N, size_t apa
     }
     for (; i < d; i++)
         for (int j = 0; j < N; j++) rest[j] += q[i] * keys[j * apart * d + i];
-    v_sums(sums, by, found);
-    for (int j = 0; j < N; j++) out[j * apart] = found[j] + rest[j] * scale;
+    v_reduce_add4(sums, factors, reduced);
+    for (int j = 0; j < N; j++) out[j * apart] = reduced[j] + rest[j] * scale;
 }
 
-static void scores(const float *q, const float *keys, int count, int d, float scale, float *out) {
+static void attention_scores(const float *q, const float *keys, int count, int d, float scale, float *out) {
     const int apart = count / 4;
     for (int s = 0; s < apart; s++) {
-        for (int j = 0; j < 4; j++) fetch((const char *)(keys + (size_t)(s + j * apart) * d) + AHEAD, d * (int)sizeof *keys);
-        scores_of(q, keys + (size_t)s * d, 4, apart, d, scale, out + s);
+        for (int j = 0; j < 4; j++)
+            prefetch((const char *)(keys + (size_t)(s + j * apart) * d) + PREFETCH_MIN, d * (int)sizeof *keys);
+        attention_scores_of(q, keys + (size_t)s * d, 4, apart, d, scale, out + s);
     }
-    for (int s = 4 * apart; s < count; s++) scores_of(q, keys + (size_t)s * d, 1, 1, d, scale, out + s);
+    for (int s = 4 * apart; s < count; s++) attention_scores_of(q, keys + (size_t)s * d, 1, 1, d, scale, out + s);
 }
 
-static void mix(const float *p, const float *values, int count, int d, float factor, float *out) {
+static void attention_mix(const float *p, const float *values, int count, int d, float factor, float *out) {
     const int apart = count / 4;
     int i = 0;
     for (; i + 4 * LANES <= d; i += 4 * LANES) {
@@ -216,7 +224,7 @@ static void mix(const float *p, const float *values, int count, int d, float fac
         for (int s = 0; s < apart; s++)
             for (int j = 0; j < 4; j++) {
                 const float *value = values + (size_t)(s + j * apart) * d + i;
-                fetch((const char *)value + AHEAD, 4 * LANES * (int)sizeof *value);
+                prefetch((const char *)value + PREFETCH_MIN, 4 * LANES * (int)sizeof *value);
                 for (int u = 0; u < 4; u++) sum[u] = v_fma(v_set(p[s + j * apart]), v_load(value + u * LANES), sum[u]);
             }
         for (int s = 4 * apart; s < count; s++)
@@ -230,23 +238,48 @@ static void mix(const float *p, const float *values, int count, int d, float fac
     }
 }
 
-/* Four vectors at once: side by side, or each in a quarter of its own. */
-INLINE float sum_of(const float *x, size_t n, const int how) {
-    const size_t apart = how == QUARTERS ? n / 4 : LANES, step = how == QUARTERS ? LANES : 4 * LANES;
+/* Four vectors at once: next to each other, or one from each quarter of the memory. */
+INLINE float sum_of(const float *x, size_t n, const int mode) {
+    const size_t apart = mode == READ_QUARTERS ? n / 4 : LANES, step = mode == READ_QUARTERS ? LANES : 4 * LANES;
     vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    const int distance = mode == READ_QUARTERS ? PREFETCH_MIN : PREFETCH_MAX;
     for (size_t i = 0; i < n / 4 / LANES; i++, x += step)
         for (int u = 0; u < 4; u++) {
-            if (how) fetch((const char *)(x + u * apart) + (how == QUARTERS ? AHEAD : FURTHEST), LANES * (int)sizeof *x);
+            if (mode) prefetch((const char *)(x + u * apart) + distance, LANES * (int)sizeof *x);
             sum[u] = v_add(sum[u], v_load(x + u * apart));
         }
-    return v_sum(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])));
+    return v_reduce_add(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])));
 }
 
-static float sum(const float *x, size_t n, int how) {
-    return how == QUARTERS ? sum_of(x, n, QUARTERS) : how ? sum_of(x, n, EARLY) : sum_of(x, n, PLAIN);
+static float sum(const float *x, size_t n, int mode) {
+    if (mode == READ_QUARTERS) return sum_of(x, n, READ_QUARTERS);
+    return mode == READ_PREFETCH ? sum_of(x, n, READ_PREFETCH) : sum_of(x, n, READ_PLAIN);
 }
 
+/* The table of kernels: one entry a kernel, by name. Each has a naive reference in tests/native/reference.py. */
 const kernels KERNELS = {
-    NAME, rows, shorten, DIGITS, row, tile, tile_rows, WHOLE, TALL, WIDE, {FEW, FEW, FEW, FEW_INT8, FEW_INT4}, norm, finish,
-    softmax, scores, mix, keep, largest_of, exp_sum, sum, NULL, NULL, NULL,
+    .name = NAME,
+    .mr = MR,
+    .nr = NR,
+    .gemv_limit = {[FLOAT32] = GEMV_LIMIT, [FLOAT16] = GEMV_LIMIT, [BFLOAT16] = GEMV_LIMIT, [INT8] = GEMV_LIMIT_INT8,
+                   [INT4] = GEMV_LIMIT_INT4},
+    .gemv = gemv,
+    .microkernel = microkernel,
+    .microkernel_unpacked = microkernel_unpacked,
+#ifdef HAVE_VNNI
+    .split_activations = split_activations,
+    .int_gemm_pack = int_gemm_pack,
+    .int_microkernel = int_microkernel,
+#endif
+    .quantize_activations = quantize_activations,
+    .quantize_row = quantize_row,
+    .dequantize_row = dequantize_row,
+    .layer_norm = layer_norm,
+    .epilogue = epilogue,
+    .softmax_numerators = softmax_numerators,
+    .attention_scores = attention_scores,
+    .attention_mix = attention_mix,
+    .top_k = top_k,
+    .exp_sum = exp_sum,
+    .sum = sum,
 };

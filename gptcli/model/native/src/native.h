@@ -1,43 +1,53 @@
-/* What the files of this library tell one another. Python sees only functions whose names start with gptcli_.
+/* What the files of this library share. Python sees only functions whose names start with gptcli_.
  *
  * Shapes as in gpt.py: M tokens computed at once, C width, H heads, D head size, V vocabulary.
  */
 #ifndef GPTCLI_NATIVE_H
 #define GPTCLI_NATIVE_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* The next multiple. */
-static inline int padded(int n, int to) { return (n + to - 1) / to * to; }
+/* What Python hands in, filled by name; GPTConfig's fields. library.py has the same structure, and compares ABI_VERSION and the
+ * size when it loads the library. Raise ABI_VERSION with every change of this structure, of an enum whose numbers Python uses, or
+ * of a function's arguments. */
+enum { ABI_VERSION = 1 };
+typedef struct {
+    int n_layer, n_embd, n_head, mlp_width, vocab_size, n_positions, activation;
+    float layer_norm_epsilon, attention_scale;
+} gptcli_shape;
 
-/* How a matrix is kept. The first three hold numbers as a checkpoint has them; all arithmetic is float32.
- * INT8: one scale a row. INT4: groups of GROUP numbers, 16 bytes of indices into LEVELS each; the low half of byte i is number
- * i, the high half number i + 16. Behind a row's groups come their scales in half precision. */
+/* The next multiple of `multiple`. */
+static inline int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+/* How a matrix is stored. The first three hold numbers as a checkpoint has them; all arithmetic is float32.
+ * INT8: symmetric, one scale a row. INT4: groups of GROUP numbers, 16 bytes of indices into INT4_LEVELS each; the low half of
+ * byte i is number i, the high half number i + 16. The scales of a row, in half precision, lie behind its groups. */
 enum kind { FLOAT32, FLOAT16, BFLOAT16, INT8, INT4 };
 enum { GROUP = 32, GROUP_BYTES = 18 };
 
-/* What INT8 and INT4 matrices are multiplied with: activations in 16 bits, SPAN columns with a step of their own. Their
- * products with the weights are whole numbers, and a quarter as much work as conversion to float32; what is lost is some
- * hundredth of what the weights lost. Where one number is so much larger than the others that they would get too few steps, what
- * 16 bits leave is multiplied as well, in 16 more: that is as exact as float32. */
-enum { SPAN = 1024, LONGEST = 127 * 256 + 127 }; /* LONGEST: of numbers that two signed bytes make up */
+/* What INT8 and INT4 matrices are multiplied with: activations quantized to 16 bits, with a scale for each ACT_GROUP columns.
+ * The products are exact integers and a quarter of the work of converting weights to float32. The error is about a hundredth of
+ * that of the weights. Where one number dwarfs the others of its group, which then get too few steps, the residual (what 16 bits
+ * leave) is quantized and multiplied too: that is as exact as float32. */
+enum { ACT_GROUP = 1024, ACT_MAX = 127 * 256 + 127 }; /* ACT_MAX: the largest number that two signed bytes hold */
 typedef struct {
-    const float *x;     /* [m, columns] */
-    int16_t *whole;     /* [m, short_columns(columns)], zero behind a row's end */
-    float *step;        /* [m, spans(columns)]: x is whole * step; NaN where one of its numbers is not finite; the first is -1
-                         * where there is nothing (see shortened in product.c) */
-    int32_t *less;      /* [m, lesser(columns)]: see digits.h, which turns `whole` into something else */
+    const float *x;      /* [m, columns] */
+    int16_t *q;          /* [m, padded_columns(columns)], zero behind a row's end; or split into bytes (gemv_u8s8.h) */
+    float *scale;        /* [m, act_groups(columns)]: x is q * scale; NaN where one of the group's numbers is not finite. The first
+                          * of a residual is -1 where there is none */
+    int32_t *correction; /* [m, correction_count(columns)]: the zero-point correction of the split form */
 } activations;
-static inline int short_columns(int columns) { return padded(columns, 128); }
-static inline int spans(int columns) { return padded(columns, SPAN) / SPAN; }
-static inline int lesser(int columns) { return short_columns(columns) / 8; }
-/* Room for `whole`, `less` and `step` of m activations, in floats. */
-static inline size_t short_floats(int m, int columns) {
-    return (size_t)m * (size_t)(short_columns(columns) / 2 + lesser(columns) + padded(spans(columns), 16));
+static inline int padded_columns(int columns) { return round_up(columns, 128); }
+static inline int act_groups(int columns) { return round_up(columns, ACT_GROUP) / ACT_GROUP; }
+static inline int correction_count(int columns) { return padded_columns(columns) / 8; }
+/* The size of `q`, `correction` and `scale` of m activations, in floats. */
+static inline size_t quantized_floats(int m, int columns) {
+    return (size_t)m * (size_t)(padded_columns(columns) / 2 + correction_count(columns) + round_up(act_groups(columns), 16));
 }
 enum activation { GELU_TANH, GELU, RELU };
-enum finish { STORE, ADD, ACTIVATE }; /* what becomes of a linear layer's sums */
+enum epilogue { STORE, ADD, ACTIVATE }; /* what is done with a linear layer's sums: y = sums, y += sums, y = activation(sums) */
 
 typedef struct {
     void *data;
@@ -52,67 +62,81 @@ typedef struct {
     float *qkv_bias, *attention_bias, *up_bias, *down_bias;
 } block;
 
-/* The activations from the m-th on. */
-static inline activations from_place(activations all, int m, int columns) {
-    if (all.whole) {
-        all.whole += (size_t)m * short_columns(columns);
-        all.step += (size_t)m * spans(columns);
-        all.less += (size_t)m * lesser(columns);
+/* The activations from number m on. */
+static inline activations activations_from(activations all, int m, int columns) {
+    if (all.q) {
+        all.q += (size_t)m * padded_columns(columns);
+        all.scale += (size_t)m * act_groups(columns);
+        all.correction += (size_t)m * correction_count(columns);
     }
     all.x += (size_t)m * columns;
     return all;
 }
 
-/* What is read next, so that it can be asked for early: memory answers late. */
-typedef struct { const char *place; size_t bytes; } onward;
+/* Memory that is read next and can be prefetched. */
+typedef struct { const char *address; size_t bytes; } prefetch_range;
 
-/* How memory is read to see what it gives: each way is the fastest somewhere. */
-enum { PLAIN, EARLY, QUARTERS, READINGS };
+/* How `sum` reads memory to measure its bandwidth; which is fastest depends on the machine. */
+enum { READ_PLAIN, READ_PREFETCH, READ_QUARTERS, READ_MODES };
 
 typedef struct worker worker;
 typedef struct linear linear;
+typedef struct schedule schedule;
 
-/* The kernels, compiled once for each instruction set. */
+/* The kernels, compiled once for each instruction set (kernels.c). Entries that are NULL do not exist for an instruction set. */
 typedef struct {
     const char *name;
-    /* y[m * stride + r] = x[m] . row r for rows first..last and up to MOST activations. INT8 and INT4 take `whole`, and the
-     * others `x`. */
-    void (*rows)(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, onward then);
-    int (*shorten)(const float *x, int n, int16_t *whole, float *step); /* round.h: one activation in 16 bits; 1: too few */
-    /* digits.h: as `rows` takes it with INT8 or INT4; NULL: as it is. */
-    void (*digits)(int kind, int columns, int16_t *whole, int32_t *less);
-    /* One row of a matrix as float32. */
-    void (*row)(const matrix *w, int row, int from, int count, float *out);
-    /* c[m][n] (+)= a packed [k][TALL] x b [k][WIDE], row stride of b in floats; m rows and n columns of c are written. */
-    void (*tile)(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n, int add);
-    /* The same with TALL rows of `a` as they lie, a stride apart; c is not added to. */
-    void (*tile_rows)(int k, const float *a, size_t a_stride, const float *b, size_t b_stride, float *c, size_t c_stride, int m,
-                      int n);
-    /* whole.h: the same in whole numbers, for INT8 and INT4; NULL where float32 is as fast. */
-    void (*whole_pack)(const matrix *w, int first, int count, float *to);
-    void (*whole_tile)(const matrix *w, const float *packed, const int16_t *a, const float *step, float *sums);
-    int tall, wide;
-    int few[INT4 + 1]; /* for each kind of weights: up to so many tokens of a prompt go through `rows` */
-    void (*norm)(const float *x, const float *weight, const float *bias, float epsilon, int n, float *out);
-    /* n sums of a linear layer, with their bias or NULL: to = sums, to += sums or to = activation(sums); it may be their place. */
-    void (*finish)(const float *sums, const float *bias, int n, int how, int activation, float *to);
-    float (*softmax)(float *x, int n); /* in place, not divided; returns the sum */
-    /* out[s] = q . keys[s] * scale, and out = sum of p[s] values[s], both over rows of d floats. */
-    void (*scores)(const float *q, const float *keys, int count, int d, float scale, float *out);
-    void (*mix)(const float *p, const float *values, int count, int d, float factor, float *out);
-    void (*keep)(matrix *w, int row, const float *x); /* round.h: a row of a matrix, rounded to its kind */
-    /* choose.h: the k largest and their places, -1 where one is NaN; and the sum of exp(x - largest). */
-    int (*largest)(const float *x, int n, int k, int *places, float *values);
+    int mr, nr; /* the microkernels' block: activations and rows of weights */
+    int gemv_limit[INT4 + 1]; /* for each kind of weights: a prompt of up to so many tokens uses gemv */
+
+    /* y[i * stride + r] = x[i] . row r, for rows first..last and i < m <= GEMV_MAX. INT8 and INT4 take x.q (split, where there is
+     * split_activations) and x.scale, the others x.x. */
+    void (*gemv)(const matrix *w, int first, int last, activations x, int m, float *y, size_t stride, prefetch_range next);
+    /* c[m, n] (+)= a b, a packed as [k][mr], b [k][nr] with rows b_stride floats apart; m <= mr and n <= nr of c are written. */
+    void (*microkernel)(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n, int add);
+    /* c[m, n] = a b, a [mr][k] with rows a_stride floats apart. */
+    void (*microkernel_unpacked)(int k, const float *a, size_t a_stride, const float *b, size_t b_stride, float *c,
+                                 size_t c_stride, int m, int n);
+    /* gemv_u8s8.h: q [padded_columns(columns)] as gemv takes it, and its zero-point correction. NULL: gemv takes q as it is. */
+    void (*split_activations)(int kind, int columns, int16_t *q, int32_t *correction);
+    /* int_gemm.h: up to nr rows of an INT8 or INT4 matrix, packed; and mr activations times them, sums [mr, nr]. NULL: float32 is
+     * as fast. */
+    void (*int_gemm_pack)(const matrix *w, int first, int count, float *packed);
+    void (*int_microkernel)(const matrix *w, const float *packed, const int16_t *q, const float *scale, float *sums);
+    /* quantize.h: x [n] -> q [padded_columns(n)], scale [act_groups(n)], and 1 where 16 bits are too few, else 0; and x [columns] ->
+     * row `index` of w. */
+    int (*quantize_activations)(const float *x, int n, int16_t *q, float *scale);
+    void (*quantize_row)(matrix *w, int index, const float *x);
+    /* Columns from..from + count of a row as float32: out [count]. */
+    void (*dequantize_row)(const matrix *w, int index, int from, int count, float *out);
+    /* out [n] = (x [n] - mean) / sqrt(variance + epsilon) * weight [n] + bias [n]; weight and bias may be NULL. */
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon, int n, float *out);
+    /* `mode` (see enum epilogue) on n sums with their bias [n] or NULL: to [n]. `to` may be `sums`. */
+    void (*epilogue)(const float *sums, const float *bias, int n, int mode, int activation, float *to);
+    /* x [n] becomes exp(x - max x); returns the sum of these. */
+    float (*softmax_numerators)(float *x, int n);
+    /* out[s] = q [d] . keys[s] [d] * scale, for s < count. */
+    void (*attention_scores)(const float *q, const float *keys, int count, int d, float scale, float *out);
+    /* out [d] = factor * the sum of p[s] * values[s] [d], for s < count. */
+    void (*attention_mix)(const float *p, const float *values, int count, int d, float factor, float *out);
+    /* shortlist.h: the k largest of x [n] and their indices, from the largest down; -1 where one is NaN. And the sum of
+     * exp(x - largest). */
+    int (*top_k)(const float *x, int n, int k, int *indices, float *values);
     double (*exp_sum)(const float *x, int n, float largest);
-    float (*sum)(const float *x, size_t n, int how); /* of many numbers, whole quarters of vectors, for the time it takes */
-    /* A prompt's product, and the rooms that it needs in floats; NULL: the ones in product.c. */
-    void (*together)(worker *me, const linear *job);
-    size_t (*together_packed)(int m, int columns), (*together_scratch)(int m, int columns);
+    /* The sum of n numbers (whole quarters of vectors), for the time that reading them takes. */
+    float (*sum)(const float *x, size_t n, int mode);
+
+    /* The phases of a prompt's product, and the sizes of its packed activations and of its scratch, in floats. NULL: those of
+     * linear.c. */
+    void (*gemm)(schedule *all, const linear *job);
+    size_t (*gemm_packed_floats)(int m, int columns), (*gemm_scratch_floats)(int m, int columns);
 } kernels;
 
-enum { MOST = 8, TALLEST = 12, WIDEST = 32, SPARE = 64 }; /* SPARE: floats that may be read behind the cache */
+/* GEMV_MAX: activations that gemv takes. MR_MAX, NR_MAX: of all instruction sets. OVERREAD: floats behind the cache that may be
+ * read. */
+enum { GEMV_MAX = 8, MR_MAX = 12, NR_MAX = 32, OVERREAD = 64 };
 
-/* engine.c: the best that the machine has, up to a level (see gptcli_new). */
+/* dispatch.c: the best that the machine has, up to a level. */
 const kernels *kernels_for(int level);
 
 extern const kernels kernels_plain;
@@ -126,66 +150,104 @@ extern const kernels kernels_avx2_vnni, kernels_avx512_vnni;
 /* amx.c, where the compiler knows it; NULL where the machine has no AMX. */
 const kernels *kernels_amx(void);
 
-/* pool.c: threads that stay. `work` runs once in every thread; inside it, `meet` waits for all of them. */
-typedef void (*job)(void *context, int thread, int threads);
-int pool_start(int threads);
-void pool_run(job work, void *context);
-void meet(void);
-/* Chunks of 0..n handed out to whoever comes first: 1 and a range, or 0 when there is nothing left. The counter must be
- * 0 at the start. */
-typedef struct { int next; } tickets;
-int take(tickets *counter, int n, int chunk, int *first, int *last);
-/* The same with large chunks first and ever smaller ones, down to `least`: memory is read in long stretches, and yet all are
- * ready at about one time (guided self-scheduling, Polychronopoulos and Kuck 1987). */
-int take_fewer(tickets *counter, int n, int least, int *first, int *last);
-/* A thread's own chunk, to begin with; what take_fewer hands out lies behind those of all threads, from where this returns. */
-int own_chunk(int thread, int n, int least, int *first, int *last);
+/* pool.c: threads that stay, and work that is handed out to them in chunks. */
+typedef struct { int first, last; } range; /* from `first` to before `last` */
 
-/* What one thread knows while a step runs: every thread goes through the same phases in the same order. */
+/* What one thread knows while it works on a phase. */
 struct worker {
     const kernels *k;
-    tickets *phase; /* the next unused counter */
-    float *scratch; /* this thread's own, of the size that scratch_floats says */
+    float *scratch; /* this thread's own, of the schedule's scratch_floats */
     int thread, threads;
+    int fresh;       /* 1 with the thread's first chunk of a phase: what it made in its scratch before is another phase's */
+    uint32_t number; /* pool.c's: of the phase */
 };
 
-/* product.c: y = x w^T + bias for m activations, shared out among the threads; nobody may read y before `meet`. */
+/* engine.c: layer normalization of m rows of x, or of those `rows`: out [m, width]. */
+typedef struct {
+    const float *x, *weight, *bias;
+    const int *rows; /* [m] or NULL */
+    float *out;
+    float epsilon;
+    int width;
+} normalization;
+void norm_rows(const kernels *k, const normalization *job, int first, int last, float *out);
+
+/* linear.c: y = epilogue(x w^T + bias) for m activations. */
 struct linear {
     const matrix *w;
     const float *bias; /* [rows] or NULL */
-    const float *x;    /* [m, columns] */
+    const float *x;    /* [m, columns]; NULL: each thread computes it from `norm`, up to GEMV_MAX rows, in its own scratch */
+    normalization norm;
+    size_t normed_at;  /* where in the scratch, behind what linear_scratch says */
     float *y;          /* [m, stride] */
     size_t stride;
-    float *packed; /* room for packed_floats(m, columns), shared; used where there are more than MOST */
-    int m, together, finish, activation; /* together: a prompt's; else each activation is a step's */
-    const matrix *next; /* what the same threads read after it, or NULL */
+    atomic_int *outliers; /* linear.c's: where it notes that an activation has too few bits */
+    float *packed; /* packed_floats(m, columns) of shared scratch; used where there are more than GEMV_MAX activations */
+    int m, prefill, epilogue, activation; /* prefill: of a prompt; otherwise each activation is a step of its own */
+    const matrix *next; /* what the same threads read afterwards, or NULL */
 };
-void linear_run(worker *me, const linear *job);
+enum { LINEAR_PHASES = 5 }; /* that add_linear adds at most */
+void add_linear(schedule *all, const linear *job);
 size_t packed_floats(const kernels *k, int m, int columns);
 size_t linear_scratch(const kernels *k, int m, int columns);
-/* Bias, activation or residual for columns first..last of y: their sums are [m, stride]. */
-void finish_part(const worker *me, const linear *job, const float *sums, size_t stride, int first, int last);
-/* `count` numbers of each of n rows, `stride` apart, times a factor, as a tile reads them: [count][wide]; zero where no row is. */
-void panel_of(const float *from, size_t stride, int n, int count, float factor, float *to, int wide);
+/* The epilogue of columns first..last of y, whose sums are [m, stride]. */
+void linear_epilogue(const worker *me, const linear *job, const float *sums, size_t stride, int first, int last);
+/* Pack a panel, transposed: to[k * width + j] = from[j * stride + k] * factor for k < count and j < n; zero for n <= j < width. */
+void pack_panel(const float *from, size_t stride, int n, int count, float factor, float *to, int width);
 
-/* attention.c: the heads of one layer, for tokens whose queries, keys and values stand side by side in qkv. */
+/* attention.c: the heads of one layer, for m tokens. A row of qkv is query, key and value, each [C]. */
 typedef struct {
     const float *qkv; /* [m, 3C] */
     float *out;       /* [m, C] */
     float *keys, *values; /* of this layer: [row, H, capacity, D] */
     const int *rows, *positions; /* [m] */
-    int m, heads, size, capacity, together; /* together: one row, one position after another */
+    int m, heads, head_size, capacity, prefill; /* prefill: one row, at consecutive positions */
     float scale;
 } attention;
-void attention_run(worker *me, const attention *job);
+void add_attention(schedule *all, const attention *job);
 size_t attention_scratch(int capacity, int size);
 
-/* store.c: whether all numbers are finite, and matrices from a checkpoint's numbers. */
+/* One matrix product, one layer's attention, ...: n units of work in any order. A phase begins when the one before it is finished.
+ * What an earlier phase found out may leave it out. */
+typedef struct phase phase;
+typedef void (*phase_work)(worker *me, const phase *p, range now, range next); /* a chunk; `next`: the thread's next one, if known */
+struct phase {
+    phase_work run;
+    int n, chunk; /* units of work, and how many are handed out at a time */
+    int guided;   /* each thread begins with a share of its own; then chunks get smaller, down to `chunk` */
+    atomic_int result; /* 0 at first; its work may set it */
+    phase *condition;  /* NULL, or an earlier phase: without a result of `wanted` there, this one is left out */
+    int wanted;
+    union {
+        linear linear;
+        attention attention;
+        normalization norm;
+        void *other;
+    };
+};
+
+/* Phases, one after another. The memory is the caller's. */
+struct schedule {
+    const kernels *k;
+    float *scratch; /* [threads, scratch_floats], or NULL */
+    size_t scratch_floats;
+    int threads, count, room; /* threads of the pool; phases, and how many there may be */
+    phase *phases;
+};
+phase *add_phase(schedule *all, phase_work run, int n, int chunk, int guided);
+int pool_start(int threads);
+int pool_threads(void);
+void pool_run(const schedule *s);
+void run_phase(phase *one);
+/* The share of n units that the thread begins with in a guided phase. */
+range own_share(const worker *me, int n, int least);
+
+/* store.c: memory, whether all numbers are finite, and matrices from a checkpoint's numbers. */
 void *huge_alloc(size_t bytes);
 void huge_free(void *data);
 double memory_bandwidth(const kernels *k, int megabytes, int times);
 int all_finite(const void *source, size_t n, int kind);
-int matrix_room(matrix *w, int kind, int rows, int columns);
+int matrix_alloc(matrix *w, int kind, int rows, int columns);
 int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind, int transposed);
 void matrix_free(matrix *w);
 

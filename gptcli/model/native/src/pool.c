@@ -1,15 +1,27 @@
-/* Threads that stay alive between steps, and the barrier at which they meet.
+/* Threads that stay alive between steps, and the work that is handed out to them in chunks.
  *
- * A step of a small model takes less than a millisecond and has dozens of barriers, so threads wait for one another by
- * looking, not by sleeping; when nothing comes for a while they give their turn away, and then sleep.
+ * A schedule is a list of phases, one after another. A phase is over when its last chunk is finished, and the thread that finishes
+ * that chunk begins the next phase: no thread is waited for unless it holds a chunk. A thread that comes late finds the phase
+ * that is present then. Until it holds a chunk it reads nothing but the variables of this file, so that a job's memory is the
+ * caller's again as soon as the job is done.
+ *
+ * A step of a small model takes about a millisecond and has dozens of phases, so threads wait for the next one by looking
+ * for a while, as waking them takes longer. They do not look for long: where other programs run too, the thread that holds
+ * the chunk may need this very processor.
  */
+#define _GNU_SOURCE
+#include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "native.h"
+
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
 
 #if defined(__x86_64__)
 #define relax() __builtin_ia32_pause()
@@ -19,43 +31,148 @@
 #define relax() ((void)0)
 #endif
 
-/* A millisecond of looking, then turns given away, then sleep. Looks are no measure of time: a pause takes 3 cycles on one
- * processor and 140 on another, and whoever falls asleep between two tokens takes long to wake. */
-enum { LOOKS = 1000, LOOKING_NS = 1000000, TURNS = 200 };
+enum { LOOKS = 64, SPIN_NS = 50000, IDLE_SPIN_NS = 1000000, MOST_THREADS = 1024, LINE = 64 };
 
-static int size; /* threads, the caller's among them */
+/* Who sleeps: the thread that called pool_run, or the others. */
+enum { CALLER = 1, HELPERS = 2 };
+
+static int size;    /* threads, the caller's among them */
 static pid_t owner; /* the process in which the threads live: a fork has none of them */
-static job current;
-static void *context_of;
-static atomic_int round_number, arrived, generation;
-static atomic_int sleepers;
-static pthread_mutex_t door = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t bell = PTHREAD_COND_INITIALIZER;
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 
-/* A fork may happen while another thread holds a lock, and with threads asleep that the child does not have. */
-static void in_the_child(void) {
+/* The present phase: its number, in the upper half of `handed_out`, and how much of its work is handed out; NOTHING_LEFT behind
+ * the last phase. How its work is cut stands in one of two places in turn, written before the number by the one thread that
+ * begins the phase: whoever reads there what the phase after the next has written does not find its own number any more, and is
+ * handed nothing. Once the caller sees the end, no other thread writes here, and the next job may begin. */
+enum { NOTHING_LEFT = INT_MAX };
+static struct {
+    _Alignas(LINE) _Atomic uint64_t handed_out;
+    struct { atomic_int units, chunk, share; } cut[2]; /* of the work; handed out at once; a thread's own at first, or 0 */
+} present_phase = {.handed_out = NOTHING_LEFT};
+static _Alignas(LINE) atomic_int unfinished; /* units of work */
+static atomic_int active; /* threads that work on it */
+static const schedule *plan; /* these two: for threads that hold a chunk */
+static int present;
+
+/* The latest phase in which a thread's own share was handed out: to itself, or to another when all else was. */
+static struct {
+    _Alignas(LINE) _Atomic uint32_t phase;
+} own[MOST_THREADS];
+
+static _Alignas(LINE) atomic_int sleepers[HELPERS + 1];
+
+static uint32_t number_of(uint64_t state) { return (uint32_t)(state >> 32); }
+static int is_over(uint64_t state) { return (uint32_t)state == NOTHING_LEFT; }
+static uint64_t state_of(uint32_t number, int next) { return (uint64_t)number << 32 | (uint32_t)next; }
+static uint64_t look(void) { return atomic_load_explicit(&present_phase.handed_out, memory_order_acquire); }
+
+/* How the work of a phase is cut. */
+typedef struct { int units, chunk, share; } cutting;
+
+static void write_cutting(uint32_t number, cutting how) {
+    atomic_store_explicit(&present_phase.cut[number & 1].units, how.units, memory_order_release);
+    atomic_store_explicit(&present_phase.cut[number & 1].chunk, how.chunk, memory_order_release);
+    atomic_store_explicit(&present_phase.cut[number & 1].share, how.share, memory_order_release);
+}
+
+static cutting read_cutting(uint32_t number) {
+    return (cutting){atomic_load_explicit(&present_phase.cut[number & 1].units, memory_order_acquire),
+                     atomic_load_explicit(&present_phase.cut[number & 1].chunk, memory_order_acquire),
+                     atomic_load_explicit(&present_phase.cut[number & 1].share, memory_order_acquire)};
+}
+
+/* --- checks ------------------------------------------------------------------------------------------------------------ */
+
+#ifdef GPTCLI_CHECK
+#include <stdio.h>
+#include <stdlib.h>
+
+#define check(condition)                                                                     \
+    do {                                                                                     \
+        if (!(condition)) {                                                                  \
+            fprintf(stderr, "gptcli: %s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                         \
+        }                                                                                    \
+    } while (0)
+
+static atomic_int held_thread = -1, held, delays;
+
+/* For tests: the thread of this number stops before it is handed its next chunk, until another number (or -1) is given. */
+void gptcli_check_hold(int thread) { atomic_store(&held_thread, thread); }
+/* Whether it has stopped. */
+int gptcli_check_held(void) { return atomic_load(&held); }
+/* For tests: one time in so many, a thread sleeps before it is handed a chunk, and while it holds one; 0: never. */
+void gptcli_check_delays(int one_in) { atomic_store(&delays, one_in); }
+
+static void delay(void) {
+    static _Thread_local uint32_t state;
+    if (!state) state = (uint32_t)(uintptr_t)&state | 1;
+    state = state * 1664525u + 1013904223u;
+    const int one_in = atomic_load_explicit(&delays, memory_order_relaxed);
+    if (one_in && (state >> 16) % (uint32_t)one_in == 0) usleep(state % 300);
+}
+
+static void check_before(const worker *me) {
+    if (atomic_load(&held_thread) == me->thread) {
+        atomic_store(&held, 1);
+        while (atomic_load(&held_thread) == me->thread) usleep(100);
+        atomic_store(&held, 0);
+    }
+    delay();
+}
+#else
+#define check(condition) ((void)0)
+#define check_before(me) ((void)0)
+#define delay() ((void)0)
+#endif
+
+/* --- sleep ------------------------------------------------------------------------------------------------------------- */
+
+#ifdef __linux__
+/* The upper half of handed_out. */
+static uint32_t *number_word(void) {
+    return (uint32_t *)(void *)&present_phase.handed_out + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+}
+
+static void sleep_while(uint32_t number, int who) {
+    atomic_fetch_add(&sleepers[who], 1);
+    if (number_of(atomic_load(&present_phase.handed_out)) == number)
+        syscall(SYS_futex, number_word(), FUTEX_WAIT_BITSET_PRIVATE, number, NULL, NULL, who);
+    atomic_fetch_sub(&sleepers[who], 1);
+}
+
+static void wake(int who, int count) {
+    if (atomic_load(&sleepers[who])) syscall(SYS_futex, number_word(), FUTEX_WAKE_BITSET_PRIVATE, count, NULL, NULL, who);
+}
+
+static void forget_sleepers(void) {}
+#else
+static pthread_mutex_t door = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t bell[HELPERS + 1] = {PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER};
+
+static void sleep_while(uint32_t number, int who) {
+    pthread_mutex_lock(&door);
+    atomic_fetch_add(&sleepers[who], 1);
+    while (number_of(atomic_load(&present_phase.handed_out)) == number) pthread_cond_wait(&bell[who], &door);
+    atomic_fetch_sub(&sleepers[who], 1);
+    pthread_mutex_unlock(&door);
+}
+
+static void wake(int who, int count) {
+    (void)count;
+    if (!atomic_load(&sleepers[who])) return;
+    pthread_mutex_lock(&door);
+    pthread_cond_broadcast(&bell[who]);
+    pthread_mutex_unlock(&door);
+}
+
+static void forget_sleepers(void) {
     static const pthread_mutex_t open = PTHREAD_MUTEX_INITIALIZER;
     static const pthread_cond_t silent = PTHREAD_COND_INITIALIZER;
-    door = one_caller = open;
-    bell = silent;
+    door = open;
+    bell[CALLER] = bell[HELPERS] = silent;
 }
-
-static void watch_forks(void) { pthread_atfork(NULL, NULL, in_the_child); }
-
-void meet(void) {
-    if (size == 1) return;
-    int mine = atomic_load_explicit(&generation, memory_order_acquire);
-    if (atomic_fetch_add_explicit(&arrived, 1, memory_order_acq_rel) == size - 1) {
-        atomic_store_explicit(&arrived, 0, memory_order_relaxed);
-        atomic_fetch_add_explicit(&generation, 1, memory_order_release);
-        return;
-    }
-    for (int looks = 0; atomic_load_explicit(&generation, memory_order_acquire) == mine; looks++) {
-        if (looks < 20 * LOOKS) relax();
-        else sched_yield();
-    }
-}
+#endif
 
 static int64_t now_ns(void) {
     struct timespec now;
@@ -63,33 +180,154 @@ static int64_t now_ns(void) {
     return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
 }
 
-static void wait_for_round(int seen) {
-    for (int64_t end = now_ns() + LOOKING_NS; now_ns() < end;)
+/* Until the phase of this number is over. Most waits are short: the clock is not asked before some looks. */
+static void wait_for_next(uint32_t number, int who) {
+    int64_t start = 0, now = 0;
+    while (now - start < (is_over(look()) ? IDLE_SPIN_NS : SPIN_NS)) {
         for (int looks = 0; looks < LOOKS; looks++) {
-            if (atomic_load_explicit(&round_number, memory_order_acquire) != seen) return;
+            if (number_of(look()) != number) return;
             relax();
         }
-    for (int turns = 0; turns < TURNS; turns++) {
-        if (atomic_load_explicit(&round_number, memory_order_acquire) != seen) return;
-        sched_yield();
+        now = now_ns();
+        if (!start) start = now;
     }
-    pthread_mutex_lock(&door);
-    atomic_fetch_add(&sleepers, 1);
-    while (atomic_load(&round_number) == seen) pthread_cond_wait(&bell, &door);
-    atomic_fetch_sub(&sleepers, 1);
-    pthread_mutex_unlock(&door);
+    while (number_of(look()) == number) sleep_while(number, who);
 }
 
-static void *live(void *number) {
-    int thread = (int)(intptr_t)number, seen = 0;
-    for (;;) {
-        wait_for_round(seen);
-        seen++;
-        current(context_of, thread, size);
-        meet();
+/* --- phases ------------------------------------------------------------------------------------------------------------ */
+
+/* What is handed out at once when so much is left, at least `least`. Large chunks first and ever smaller ones: memory is read
+ * in long stretches, and yet all threads are ready at about one time (guided self-scheduling, Polychronopoulos and Kuck
+ * 1987). */
+static int guided_chunk(int left, int least, int threads) {
+    const int part = left / (2 * threads);
+    return part > least ? part / least * least : least;
+}
+
+static range cut(int first, int count, int n) {
+    const int from = first < n ? first : n;
+    return (range){from, count < n - from ? from + count : n};
+}
+
+range own_share(const worker *me, int n, int least) {
+    const int part = guided_chunk(n, least, me->threads);
+    return cut(me->thread * part, part, n);
+}
+
+/* Called when all phases before this one are finished. */
+static int is_left_out(const phase *p) {
+    return !p->n || (p->condition && atomic_load_explicit(&p->condition->result, memory_order_relaxed) != p->wanted);
+}
+
+/* Called by one thread: the caller, or who finished the last chunk of the phase before. */
+static void begin_phase(int index) {
+    const uint32_t number = number_of(look()) + 1;
+    while (index < plan->count && is_left_out(&plan->phases[index])) index++;
+    const int over = index == plan->count, threads = atomic_load_explicit(&active, memory_order_relaxed);
+    const phase *p = over ? &(const phase){.n = 0, .chunk = 1} : &plan->phases[index];
+    const int share = p->guided ? guided_chunk(p->n, p->chunk, threads) : 0, chunks = (p->n + p->chunk - 1) / p->chunk;
+    check(!atomic_load(&unfinished));
+    present = index;
+    atomic_store_explicit(&unfinished, p->n, memory_order_relaxed);
+    write_cutting(number, (cutting){p->n, p->chunk, share});
+    delay();
+    atomic_store(&present_phase.handed_out, state_of(number, over ? NOTHING_LEFT : cut(0, threads * share, p->n).last));
+    if (chunks > 1) wake(HELPERS, chunks - 1);
+    if (chunks > 1 || over) wake(CALLER, 1);
+}
+
+/* The share of thread `of`, unless somebody has it already. Numbers only grow here: a thread that comes late takes no later
+ * phase's share, and the one who finds its number there tries again. */
+static int take_share(const worker *me, int of, range *to) {
+    const cutting how = read_cutting(me->number);
+    uint32_t latest = atomic_load_explicit(&own[of].phase, memory_order_relaxed);
+    *to = cut(of * how.share, how.share, how.units);
+    do {
+        if ((int32_t)(latest - me->number) >= 0) return 0;
+        check_before(me);
+    } while (!atomic_compare_exchange_weak_explicit(&own[of].phase, &latest, me->number, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    return to->first < to->last && number_of(look()) == me->number;
+}
+
+/* Hand the thread a chunk of the phase whose number it has: 1, or 0 when all of that phase is handed out. From then on that phase
+ * stays until the thread has finished. */
+static int next_chunk(const worker *me, range *to) {
+    const cutting how = read_cutting(me->number);
+    const int guided = how.share > 0;
+    if (guided && take_share(me, me->thread, to)) return 1;
+    for (uint64_t state = look();;) {
+        const int next = (int)(uint32_t)state;
+        if (number_of(state) != me->number) return 0;
+        if (next >= how.units) break;
+        *to = cut(next, guided ? guided_chunk(how.units - next, how.chunk, me->threads) : how.chunk, how.units);
+        check_before(me);
+        if (atomic_compare_exchange_weak_explicit(&present_phase.handed_out, &state,
+                                                  state + (uint32_t)(to->last - to->first), memory_order_acq_rel,
+                                                  memory_order_acquire))
+            return 1;
     }
+    for (int other = 1; guided && other < me->threads; other++)
+        if (take_share(me, (me->thread + other) % me->threads, to)) return 1;
+    return 0;
+}
+
+/* This chunk, and then what else is handed out; returns how much work that was. In guided phases the next chunk is known while
+ * one is worked on, so that its numbers can be asked for early. */
+static int run_chunks(worker *me, const phase *p, range now) {
+    for (int finished = 0;;) {
+        range then = {0, 0};
+        int more = p->guided && next_chunk(me, &then);
+        delay();
+        p->run(me, p, now, then);
+        finished += now.last - now.first;
+        me->fresh = 0;
+        if (!p->guided) more = next_chunk(me, &then);
+        if (!more) return finished;
+        now = then;
+    }
+}
+
+static void take_up(worker *me, const schedule *s) {
+    me->k = s->k;
+    me->scratch = s->scratch ? s->scratch + (size_t)me->thread * s->scratch_floats : NULL;
+    me->fresh = 1;
+}
+
+/* Work on the present phase, and wait for the next one. */
+static void take_part(worker *me, int who) {
+    range now;
+    const uint64_t state = look();
+    me->number = number_of(state);
+    me->threads = atomic_load_explicit(&active, memory_order_relaxed);
+    if (next_chunk(me, &now)) {
+        check(number_of(look()) == me->number);
+        const phase *p = &plan->phases[present];
+        take_up(me, plan);
+        for (size_t at = 0; at < sizeof *p; at += LINE) __builtin_prefetch((const char *)(p + 1) + at); /* the next one's */
+        const int finished = run_chunks(me, p, now);
+        if (atomic_fetch_sub_explicit(&unfinished, finished, memory_order_acq_rel) == finished) begin_phase(present + 1);
+    } else if (who == HELPERS || !is_over(state)) {
+        wait_for_next(me->number, who);
+    }
+}
+
+static void *help(void *number) {
+    worker me = {.thread = (int)(intptr_t)number};
+    for (;;) take_part(&me, HELPERS);
     return NULL;
 }
+
+/* --- the pool ---------------------------------------------------------------------------------------------------------- */
+
+/* A fork may happen while another thread holds a lock, and with threads asleep that the child does not have. */
+static void in_the_child(void) {
+    static const pthread_mutex_t open = PTHREAD_MUTEX_INITIALIZER;
+    one_caller = open;
+    forget_sleepers();
+}
+
+static void watch_forks(void) { pthread_atfork(NULL, NULL, in_the_child); }
 
 /* The pool's threads are the process's: the first caller starts them, and later ones get what there is. Returns the number
  * that run. */
@@ -100,67 +338,69 @@ int pool_start(int threads) {
     if (size && owner != getpid()) size = 0; /* after a fork */
     if (!size) {
         owner = getpid();
-        atomic_store(&round_number, 0);
-        atomic_store(&arrived, 0);
-        atomic_store(&sleepers, 0);
+        /* Perhaps there was a job when the process forked. */
+        const uint32_t number = number_of(look()) + 1;
+        write_cutting(number, (cutting){0, 1, 0});
+        atomic_store(&present_phase.handed_out, state_of(number, NOTHING_LEFT));
+        atomic_store(&unfinished, 0);
+        atomic_store(&sleepers[CALLER], 0);
+        atomic_store(&sleepers[HELPERS], 0);
         size = 1;
         pthread_attr_t attributes;
         pthread_attr_init(&attributes);
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-        for (int thread = 1; thread < threads; thread++) {
+        for (int thread = 1; thread < threads && thread < MOST_THREADS; thread++) {
             pthread_t made;
-            if (pthread_create(&made, &attributes, live, (void *)(intptr_t)thread)) break;
+            if (pthread_create(&made, &attributes, help, (void *)(intptr_t)thread)) break;
             size++;
         }
         pthread_attr_destroy(&attributes);
     }
-    int running = size;
+    const int started = size;
     pthread_mutex_unlock(&one_caller);
-    return running;
+    return started;
 }
 
-void pool_run(job work, void *context) {
+/* All phases in the caller's thread. */
+static void run_alone(const schedule *s) {
+    worker me = {.threads = 1};
+    for (int i = 0; i < s->count; i++) {
+        const phase *p = &s->phases[i];
+        const int at_once = p->guided ? p->n : p->chunk;
+        if (is_left_out(p)) continue;
+        take_up(&me, s);
+        for (range now = cut(0, at_once, p->n), then; now.first < now.last; now = then, me.fresh = 0) {
+            then = cut(now.last, at_once, p->n);
+            p->run(&me, p, now, then);
+        }
+    }
+}
+
+void pool_run(const schedule *s) {
+    worker me = {.thread = 0};
     pthread_mutex_lock(&one_caller); /* two engines in two threads of one program take turns */
     if (owner != getpid()) size = 1; /* a fork has none of the threads */
-    current = work;
-    context_of = context;
-    atomic_fetch_add(&round_number, 1);
-    if (atomic_load(&sleepers)) {
-        pthread_mutex_lock(&door);
-        pthread_cond_broadcast(&bell);
-        pthread_mutex_unlock(&door);
+    if (size == 1) {
+        run_alone(s);
+    } else {
+        plan = s;
+        atomic_store_explicit(&active, size, memory_order_relaxed);
+        begin_phase(0);
+        while (!is_over(look())) take_part(&me, CALLER);
+        check(!atomic_load(&unfinished));
     }
-    work(context, 0, size);
-    meet();
     pthread_mutex_unlock(&one_caller);
 }
 
-static int chunk_of(int n, int least) {
-    const int chunk = n / (2 * size);
-    return chunk > least ? chunk / least * least : least;
-}
+void run_phase(phase *one) { pool_run(&(schedule){.phases = one, .count = 1}); }
 
-int own_chunk(int thread, int n, int least, int *first, int *last) {
-    const int chunk = chunk_of(n, least), all = size * chunk < n ? size * chunk : n;
-    *first = thread * chunk < n ? thread * chunk : n;
-    *last = *first + chunk < n ? *first + chunk : n;
-    return all;
-}
+/* Threads that work on a schedule, at the most. */
+int pool_threads(void) { return size > 1 ? size : 1; }
 
-int take_fewer(tickets *counter, int n, int least, int *first, int *last) {
-    int at = __atomic_load_n(&counter->next, __ATOMIC_RELAXED), share;
-    do {
-        if (at >= n) return 0;
-        share = chunk_of(n - at, least);
-    } while (!__atomic_compare_exchange_n(&counter->next, &at, at + share, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    *first = at;
-    *last = at + share < n ? at + share : n;
-    return 1;
-}
-
-int take(tickets *counter, int n, int chunk, int *first, int *last) {
-    *first = __atomic_fetch_add(&counter->next, chunk, __ATOMIC_RELAXED);
-    if (*first >= n) return 0;
-    *last = *first + chunk < n ? *first + chunk : n;
-    return 1;
+/* What it works on is the caller's to fill in. */
+phase *add_phase(schedule *all, phase_work run, int n, int chunk_units, int guided) {
+    check(all->count < all->room);
+    phase *made = &all->phases[all->count++];
+    *made = (phase){.run = run, .n = n, .chunk = chunk_units, .guided = guided};
+    return made;
 }

@@ -1,5 +1,10 @@
-/* Matrices made from a checkpoint's numbers: turned so that a row is what one output needs, and quantised where asked. */
+/* Memory for the engine, and matrices made from a checkpoint's numbers: transposed so that a row is what one output needs, and
+ * quantized where asked.
+ *
+ * Shapes: a source is [rows, columns] like its matrix, or [columns, rows] where it is `transposed`.
+ */
 #define _GNU_SOURCE
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,12 +15,12 @@
 enum { HUGE_PAGE = 2 << 20 };
 static const int NUMBER_BYTES[] = {4, 2, 2, 1}; /* by kind, up to INT8 */
 
-/* Memory in 2 MB pages where the system gives them: a step walks through all weights, and small pages cost it a look-up
+/* Memory in 2 MB pages where the system gives them: a step reads all weights, and small pages would cost it a page-table look-up
  * every 4 KB. The caller frees it with huge_free. */
 void *huge_alloc(size_t bytes) {
-    size_t whole = (bytes + SPARE * sizeof(float) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    size_t whole = (bytes + OVERREAD * sizeof(float) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     void *data = NULL;
-    if (bytes < HUGE_PAGE / 4) return calloc(1, bytes + SPARE * sizeof(float));
+    if (bytes < HUGE_PAGE / 4) return calloc(1, bytes + OVERREAD * sizeof(float));
     if (posix_memalign(&data, HUGE_PAGE, whole)) return NULL;
 #ifdef MADV_HUGEPAGE
     madvise(data, whole, MADV_HUGEPAGE);
@@ -28,16 +33,14 @@ void huge_free(void *data) { free(data); }
 typedef struct {
     const kernels *k;
     const float *data;
-    int megabytes, how;
-    tickets counter;
+    int mode;
 } reading;
 
-static void read_all(void *context, int thread, int threads) {
-    (void)thread, (void)threads;
-    reading *r = context;
+static void read_chunk(worker *me, const phase *p, range now, range next) {
+    const reading *r = p->other;
     const size_t megabyte = (1 << 20) / sizeof *r->data;
-    for (int first, last; take_fewer(&r->counter, r->megabytes, 1, &first, &last);)
-        r->k->sum(r->data + first * megabyte, (last - first) * megabyte, r->how);
+    (void)me, (void)next;
+    r->k->sum(r->data + now.first * megabyte, (now.last - now.first) * megabyte, r->mode);
 }
 
 double memory_bandwidth(const kernels *k, int megabytes, int times) {
@@ -47,10 +50,10 @@ double memory_bandwidth(const kernels *k, int megabytes, int times) {
     if (!data) return 0;
     memset(data, 1, bytes);
     for (int i = 0; i < times; i++) {
-        reading r = {k, data, megabytes, i % READINGS, {0}};
+        reading r = {k, data, i % READ_MODES};
         struct timespec start, end;
         clock_gettime(CLOCK_MONOTONIC, &start);
-        pool_run(read_all, &r);
+        run_phase(&(phase){.run = read_chunk, .n = megabytes, .chunk = 1, .guided = 1, .other = &r});
         clock_gettime(CLOCK_MONOTONIC, &end);
         const double seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
         if ((double)bytes / seconds > best) best = (double)bytes / seconds;
@@ -62,114 +65,111 @@ double memory_bandwidth(const kernels *k, int megabytes, int times) {
 typedef struct {
     const void *source;
     size_t n;
-    int kind, found;
-    tickets counter;
+    int kind;
+    atomic_int found;
 } search;
 
+enum { SEARCH_CHUNK = 1 << 16 }; /* numbers at a time */
+
 /* Infinities and NaN are the numbers whose exponent is all ones. */
-static void look(void *context, int thread, int threads) {
-    (void)thread, (void)threads;
-    search *s = context;
-    enum { CHUNK = 1 << 16 };
-    const int chunks = (int)((s->n + CHUNK - 1) / CHUNK);
-    for (int chunk, end; take(&s->counter, chunks, 1, &chunk, &end);) {
-        const size_t first = (size_t)chunk * CHUNK, last = first + CHUNK < s->n ? first + CHUNK : s->n;
-        uint32_t found = 0;
-        if (s->kind == FLOAT32)
-            for (size_t i = first; i < last; i++)
-                found |= (((const uint32_t *)s->source)[i] & 0x7f800000u) == 0x7f800000u;
-        else {
-            const uint16_t mask = s->kind == FLOAT16 ? 0x7c00 : 0x7f80;
-            uint16_t any = 0; /* as wide as the numbers, so that as many as possible are looked at together */
-            for (size_t i = first; i < last; i++) any |= (((const uint16_t *)s->source)[i] & mask) == mask;
-            found = any;
-        }
-        if (found) s->found = 1;
+static void find_nonfinite(worker *me, const phase *p, range now, range next) {
+    search *s = p->other;
+    const size_t first = (size_t)now.first * SEARCH_CHUNK, last = first + SEARCH_CHUNK < s->n ? first + SEARCH_CHUNK : s->n;
+    uint32_t found = 0;
+    (void)me, (void)next;
+    if (s->kind == FLOAT32)
+        for (size_t i = first; i < last; i++) found |= (((const uint32_t *)s->source)[i] & 0x7f800000u) == 0x7f800000u;
+    else {
+        const uint16_t mask = s->kind == FLOAT16 ? 0x7c00 : 0x7f80;
+        uint16_t any = 0; /* as wide as the numbers: compilers then test as many as possible in one instruction */
+        for (size_t i = first; i < last; i++) any |= (((const uint16_t *)s->source)[i] & mask) == mask;
+        found = any;
     }
+    if (found) atomic_store_explicit(&s->found, 1, memory_order_relaxed);
 }
 
 int all_finite(const void *source, size_t n, int kind) {
-    search s = {source, n, kind, 0, {0}};
-    pool_run(look, &s);
-    return !s.found;
+    search s = {.source = source, .n = n, .kind = kind};
+    const int chunks = (int)((n + SEARCH_CHUNK - 1) / SEARCH_CHUNK);
+    run_phase(&(phase){.run = find_nonfinite, .n = chunks, .chunk = 1, .other = &s});
+    return !atomic_load_explicit(&s.found, memory_order_relaxed);
 }
 
 typedef struct {
     const kernels *k;
-    matrix *w, source; /* the source: [rows, columns] as `w`, or turned */
-    int transposed, failed;
-    tickets counter;
+    matrix *w, source; /* the source: [rows, columns] as `w`, or transposed */
+    int transposed;
 } filling;
 
-enum { LINE = 64 }; /* bytes of a cache line */
+enum { CACHE_LINE = 64 }; /* bytes */
 
-/* Columns first.. of the source as rows, `next` bytes apart, a cache line of each of the source's rows at a time. */
-static inline void turn_sized(const matrix *source, int first, int count, char *to, size_t next, const int size) {
+/* Columns first..first + count of the source as rows, `stride` bytes apart, a cache line of each of the source's rows at a time. */
+static inline void transpose_sized(const matrix *source, int first, int count, char *to, size_t stride, const int size) {
     const char *from = (const char *)source->data + (size_t)first * size;
-    for (int k = 0; k < source->rows; k += LINE / size)
+    for (int k = 0; k < source->rows; k += CACHE_LINE / size)
         for (int r = 0; r < count; r++)
-            for (int i = k; i < k + LINE / size && i < source->rows; i++)
-                memcpy(to + r * next + (size_t)i * size, from + i * source->row_bytes + (size_t)r * size, size);
+            for (int i = k; i < k + CACHE_LINE / size && i < source->rows; i++)
+                memcpy(to + r * stride + (size_t)i * size, from + i * source->row_bytes + (size_t)r * size, size);
 }
 
-static void turn(const matrix *source, int first, int count, char *to, size_t next) {
-    if (source->kind == FLOAT32) turn_sized(source, first, count, to, next, 4);
-    else turn_sized(source, first, count, to, next, 2);
+static void transpose(const matrix *source, int first, int count, char *to, size_t stride) {
+    if (source->kind == FLOAT32) transpose_sized(source, first, count, to, stride, 4);
+    else transpose_sized(source, first, count, to, stride, 2);
 }
 
-/* Rows that are kept as the source has them. */
+/* Rows of a matrix of the source's kind. */
 static void copy_rows(const filling *f, int first, int count) {
     char *to = (char *)f->w->data + first * f->w->row_bytes;
-    if (f->transposed) turn(&f->source, first, count, to, f->w->row_bytes);
+    if (f->transposed) transpose(&f->source, first, count, to, f->w->row_bytes);
     else memcpy(to, (const char *)f->source.data + first * f->w->row_bytes, count * f->w->row_bytes);
 }
 
-/* Rows that are kept otherwise, by way of float32. `x`: room for one row; `turned`: for `count` rows in the source's kind. */
-static void convert_rows(const filling *f, int first, int count, float *x, char *turned) {
+/* Rows of a matrix of another kind, by way of float32. Scratch: x for one row, `transposed` for `count` rows of the source. */
+static void convert_rows(const filling *f, int first, int count, float *x, char *transposed) {
     matrix rows = f->source;
     if (f->transposed) {
-        rows = (matrix){turned, NULL, count, f->w->columns, f->source.kind, (size_t)f->w->columns * NUMBER_BYTES[f->source.kind]};
-        turn(&f->source, first, count, turned, rows.row_bytes);
+        rows.data = transposed, rows.rows = count, rows.columns = f->w->columns;
+        rows.row_bytes = (size_t)f->w->columns * NUMBER_BYTES[f->source.kind];
+        transpose(&f->source, first, count, transposed, rows.row_bytes);
     }
     for (int r = 0; r < count; r++) {
-        f->k->row(&rows, f->transposed ? r : first + r, 0, f->w->columns, x);
-        f->k->keep(f->w, first + r, x);
+        f->k->dequantize_row(&rows, f->transposed ? r : first + r, 0, f->w->columns, x);
+        f->k->quantize_row(f->w, first + r, x);
     }
 }
 
-static void fill(void *context, int thread, int threads) {
-    (void)thread, (void)threads;
-    filling *f = context;
-    const int at_once = LINE / NUMBER_BYTES[f->source.kind];
-    float *x = malloc(f->w->columns * (LINE + sizeof *x));
-    if (!x) {
-        f->failed = 1;
-        return;
-    }
-    for (int first, last; take(&f->counter, f->w->rows, at_once, &first, &last);) {
-        if (f->source.kind == f->w->kind) copy_rows(f, first, last - first);
-        else convert_rows(f, first, last - first, x, (char *)(x + f->w->columns));
-    }
-    free(x);
+static void fill(worker *me, const phase *p, range now, range next) {
+    const filling *f = p->other;
+    (void)next;
+    if (f->source.kind == f->w->kind) copy_rows(f, now.first, now.last - now.first);
+    else convert_rows(f, now.first, now.last - now.first, me->scratch, (char *)(me->scratch + f->w->columns));
 }
 
-/* Room for a matrix of some kind, its numbers still unknown. Returns 0, or -1 when there is no memory. */
-int matrix_room(matrix *w, int kind, int rows, int columns) {
+/* Memory for a matrix of some kind, not yet filled. Returns 0, or -1 when there is no memory. */
+int matrix_alloc(matrix *w, int kind, int rows, int columns) {
     if (kind == INT4 && columns % GROUP) kind = INT8;
     *w = (matrix){.rows = rows, .columns = columns, .kind = kind};
     w->row_bytes = kind == INT4 ? (size_t)columns / GROUP * GROUP_BYTES : (size_t)columns * NUMBER_BYTES[kind];
-    w->data = huge_alloc(w->row_bytes * (size_t)rows); /* with room behind it: vectors may reach over the end */
+    w->data = huge_alloc(w->row_bytes * (size_t)rows); /* it has OVERREAD floats behind it: vectors may reach over the end */
     if (kind == INT8) w->scale = malloc((size_t)rows * sizeof(float));
     return !w->data || (kind == INT8 && !w->scale) ? -1 : 0;
 }
 
-/* Fill such room with numbers [rows, columns], or [columns, rows] where `transposed`. Returns 0, or -1 when there is no memory. */
+/* Fill a matrix with the numbers of a source. Returns 0, or -1 when there is no memory. */
 int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind, int transposed) {
     const int rows = transposed ? w->columns : w->rows, columns = transposed ? w->rows : w->columns;
     const size_t row_bytes = (size_t)columns * NUMBER_BYTES[source_kind];
-    filling f = {k, w, {(void *)source, NULL, rows, columns, source_kind, row_bytes}, transposed, 0, {0}};
-    pool_run(fill, &f);
-    return f.failed ? -1 : 0;
+    filling f = {.k = k, .w = w, .transposed = transposed,
+                 .source = {.data = (void *)source, .rows = rows, .columns = columns, .kind = source_kind, .row_bytes = row_bytes}};
+    phase job = {.run = fill, .n = w->rows, .chunk = CACHE_LINE / NUMBER_BYTES[source_kind], .other = &f};
+    schedule all = {.phases = &job, .count = 1, .threads = pool_threads()};
+    /* A row in float32, and CACHE_LINE bytes of each column. */
+    all.scratch_floats = (size_t)w->columns * (CACHE_LINE / sizeof(float) + 1);
+    all.scratch = malloc(all.scratch_floats * sizeof(float) * (size_t)all.threads);
+    if (!all.scratch) return -1;
+    pool_run(&all);
+    free(all.scratch);
+    return 0;
 }
 
 void matrix_free(matrix *w) {

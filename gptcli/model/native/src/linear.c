@@ -1,0 +1,282 @@
+/* Linear layers: y = epilogue(x w^T + bias).
+ *
+ * Shapes (see `linear` in native.h): w [rows, columns] of any kind, bias [rows] or NULL, x [m, columns], y [m, stride].
+ *
+ * Three ways. linear_gemv, for a few activations: each row of w is read once for all of them. linear_gemm, for a long prompt:
+ * blocks of w are unpacked to float32 and multiplied in registers, so every kind of weights runs at one speed. linear_int_gemm, for
+ * INT8 and INT4 with VNNI: the same in integers. amx.c has a fourth.
+ */
+#include <math.h>
+
+#include "native.h"
+
+enum { KC = 768, GEMV_ROWS = 256 }; /* columns of a gemm block (whole INT4 groups); rows whose epilogue gemv does at once */
+/* Columns that are transposed at once, and the stride of their rows: no power of two, whose cache sets collide. */
+enum { PANEL_COLUMNS = 64, LINE_FLOATS = PANEL_COLUMNS + 16 };
+enum { MIN_ROWS = 16 }; /* the smallest chunk of rows that a thread gets at the end of a gemv */
+
+/* The scratch of linear_int_gemm: packed rows and the sums of a block, in floats. */
+static size_t int_gemm_floats(int columns) {
+    return (size_t)(padded_columns(columns) / 2 + padded_columns(columns) / GROUP + 1 + MR_MAX) * NR_MAX;
+}
+
+size_t packed_floats(const kernels *k, int m, int columns) {
+    const size_t panels = k->gemm ? k->gemm_packed_floats(m, columns) : (size_t)round_up(m, MR_MAX) * columns;
+    const size_t quantized = 2 * quantized_floats(m, columns);
+    return panels > quantized ? panels : quantized;
+}
+
+/* The scratch of linear_gemv: sums, and activations with their residuals; and behind them the residual of one activation in float32,
+ * or its sums. */
+static size_t gemv_floats(int columns) { return (size_t)GEMV_MAX * GEMV_ROWS + 2 * quantized_floats(GEMV_MAX, columns); }
+
+size_t linear_scratch(const kernels *k, int m, int columns) {
+    const size_t gemm = k->gemm && m > GEMV_MAX ? k->gemm_scratch_floats(m, columns) : (size_t)(KC + LINE_FLOATS) * NR_MAX;
+    const size_t gemv = gemv_floats(columns) + (size_t)(columns > GEMV_ROWS ? columns : GEMV_ROWS);
+    const size_t int_gemm = k->int_microkernel ? int_gemm_floats(columns) + NR_MAX : 0; /* and a residual's sums */
+    const size_t larger = gemm > gemv ? gemm : gemv;
+    return larger > int_gemm ? larger : int_gemm;
+}
+
+void linear_epilogue(const worker *me, const linear *job, const float *sums, size_t stride, int first, int last) {
+    const float *bias = job->bias ? job->bias + first : NULL;
+    for (int m = 0; m < job->m; m++)
+        me->k->epilogue(sums + m * stride, bias, last - first, job->epilogue, job->activation, job->y + m * job->stride + first);
+}
+
+/* Activations in 16 bits, and the residuals of those that have too few. */
+typedef struct { activations all, residual; } quantized;
+
+static activations place_activations(const linear *job, const float *x, float *memory) {
+    const size_t q = (size_t)job->m * (size_t)(padded_columns(job->w->columns) / 2);
+    const size_t correction = (size_t)job->m * (size_t)correction_count(job->w->columns);
+    return (activations){.x = x, .q = (int16_t *)memory, .correction = (int32_t *)(memory + q), .scale = memory + q + correction};
+}
+
+/* Where the quantized activations of an INT8 or INT4 matrix are: up to GEMV_MAX of them in each thread's scratch, more in the memory
+ * that all threads share. */
+static quantized place_quantized(const worker *me, const linear *job, const float *x) {
+    float *memory = job->m <= GEMV_MAX ? me->scratch + GEMV_MAX * GEMV_ROWS : job->packed;
+    return (quantized){.all = place_activations(job, x, memory),
+                       .residual = place_activations(job, x, memory + quantized_floats(job->m, job->w->columns))};
+}
+
+static quantized quantized_from(quantized x, int m, int columns) {
+    return (quantized){.all = activations_from(x.all, m, columns), .residual = activations_from(x.residual, m, columns)};
+}
+
+/* Quantize what 16 bits leave of an activation, for gemv. */
+static void quantize_residual(const worker *me, const matrix *w, quantized one) {
+    float *left = me->scratch + gemv_floats(w->columns); /* [columns] */
+    for (int i = 0; i < w->columns; i++) left[i] = fmaf(-(float)one.all.q[i], one.all.scale[i / ACT_GROUP], one.all.x[i]);
+    me->k->quantize_activations(left, w->columns, one.residual.q, one.residual.scale);
+    if (me->k->split_activations) me->k->split_activations(w->kind, w->columns, one.residual.q, one.residual.correction);
+}
+
+/* Quantize activations first..last, and split them where gemv wants them split. */
+static void quantize(const worker *me, const linear *job, quantized x, int first, int last, int for_gemv) {
+    const matrix *w = job->w;
+    for (int m = first; m < last; m++) {
+        const quantized one = quantized_from(x, m, w->columns);
+        if (me->k->quantize_activations(one.all.x, w->columns, one.all.q, one.all.scale)) quantize_residual(me, w, one);
+        else *one.residual.scale = -1;
+        if (for_gemv && me->k->split_activations) me->k->split_activations(w->kind, w->columns, one.all.q, one.all.correction);
+    }
+}
+
+/* Add the products of rows first..last and the residuals to sums [m, stride]. `more` is scratch for last - first sums. */
+static void add_residuals(const worker *me, const matrix *w, int first, int last, activations residual, int m, float *sums,
+                          size_t stride, float *more) {
+    for (int i = 0; i < m; i++) {
+        const activations one = activations_from(residual, i, w->columns);
+        if (*one.scale < 0) continue;
+        me->k->gemv(w, first, last, one, 1, more - first, stride, (prefetch_range){.address = w->data, .bytes = 0});
+        for (int r = 0; r < last - first; r++) sums[i * stride + r] += more[r];
+    }
+}
+
+static void quantize_for_gemm(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    (void)next;
+    quantize(me, job, place_quantized(me, job, job->x), now.first, now.last, 0);
+}
+
+static void quantize_for_gemv(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    (void)next;
+    quantize(me, job, place_quantized(me, job, job->x), now.first, now.last, 1);
+}
+
+/* The memory of the first rows of first..last. */
+static prefetch_range rows_range(const matrix *w, int first, int last) {
+    const int count = last - first < GEMV_ROWS ? last - first : GEMV_ROWS;
+    return (prefetch_range){(const char *)w->data + (size_t)first * w->row_bytes, count * w->row_bytes};
+}
+
+/* gemv of rows first..last with all activations, GEMV_MAX at a time. `after`: what this thread reads afterwards. */
+static void gemv_rows(worker *me, const linear *job, quantized x, int first, int last, prefetch_range after) {
+    const matrix *w = job->w;
+    float *sums = me->scratch; /* [GEMV_MAX, GEMV_ROWS] */
+    float *more = me->scratch + gemv_floats(w->columns); /* [GEMV_ROWS] */
+    for (int end; first < last; first = end) {
+        end = last - first < GEMV_ROWS ? last : first + GEMV_ROWS;
+        const prefetch_range next = end < last ? rows_range(w, end, last) : after;
+        for (int m = 0; m < job->m; m += GEMV_MAX) {
+            linear part = *job;
+            part.m = job->m - m < GEMV_MAX ? job->m - m : GEMV_MAX;
+            part.y += (size_t)m * job->stride;
+            me->k->gemv(w, first, end, activations_from(x.all, m, w->columns), part.m, sums - first, GEMV_ROWS, next);
+            if (w->kind >= INT8)
+                add_residuals(me, w, first, end, activations_from(x.residual, m, w->columns), part.m, sums, GEMV_ROWS, more);
+            linear_epilogue(me, &part, sums, GEMV_ROWS, first, end);
+        }
+    }
+}
+
+/* The activations of a gemv. Few: every thread norms and quantizes them all for itself, with its first chunk, which saves a phase or
+ * two. */
+static quantized gemv_activations(worker *me, const linear *job) {
+    const int integer = job->w->kind >= INT8;
+    float *normed = me->scratch + job->normed_at;
+    const float *x = job->x ? job->x : normed;
+    const quantized all = integer ? place_quantized(me, job, x) : (quantized){.all = {.x = x}};
+    if (!me->fresh) return all;
+    if (!job->x) norm_rows(me->k, &job->norm, 0, job->m, normed);
+    if (integer && job->m <= GEMV_MAX) quantize(me, job, all, 0, job->m, 1);
+    return all;
+}
+
+static void linear_gemv(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    prefetch_range after = rows_range(job->w, now.last, now.last);
+    if (next.first < next.last) {
+        after = rows_range(job->w, next.first, next.last);
+    } else if (job->next) {
+        const range share = own_share(me, job->next->rows, MIN_ROWS);
+        after = rows_range(job->next, share.first, share.last);
+    }
+    gemv_rows(me, job, gemv_activations(me, job), now.first, now.last, after);
+}
+
+void pack_panel(const float *from, size_t stride, int n, int count, float factor, float *to, int width) {
+    for (int k = 0; k < count; k++) {
+        for (int j = 0; j < n; j++) to[k * width + j] = from[j * stride + k] * factor;
+        for (int j = n; j < width; j++) to[k * width + j] = 0.0f;
+    }
+}
+
+/* Pack the activations: blocks of KC columns, in each of them panels of mr activations, [column][mr]. */
+static void pack_activations(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    const int mr = me->k->mr, columns = job->w->columns, panels = p->n;
+    (void)next;
+    for (int panel = now.first; panel < now.last; panel++)
+        for (int block = 0; block < columns; block += KC) {
+            const int kc = columns - block < KC ? columns - block : KC, m = panel * mr;
+            float *to = job->packed + (size_t)block * panels * mr + (size_t)panel * kc * mr;
+            pack_panel(job->x + (size_t)m * columns + block, columns, job->m - m < mr ? job->m - m : mr, kc, 1.0f, to, mr);
+        }
+}
+
+/* Pack kc columns of up to nr rows of the matrix: to [column][nr], and behind it the scratch for that. */
+static void pack_weights(worker *me, const linear *job, int first, int n, int block, int kc, float *to) {
+    const int nr = me->k->nr;
+    float *unpacked = to + (size_t)KC * nr; /* a few columns of all rows, which stay in the L1 cache */
+    for (int from = 0; from < kc; from += PANEL_COLUMNS) {
+        const int count = kc - from < PANEL_COLUMNS ? kc - from : PANEL_COLUMNS;
+        for (int j = 0; j < n; j++) me->k->dequantize_row(job->w, first + j, block + from, count, unpacked + j * LINE_FLOATS);
+        pack_panel(unpacked, LINE_FLOATS, n, count, 1.0f, to + (size_t)from * nr, nr);
+    }
+}
+
+static void linear_gemm(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    const int nr = me->k->nr, mr = me->k->mr, columns = job->w->columns, first = now.first, last = now.last;
+    const int panels = round_up(job->m, mr) / mr;
+    (void)next;
+    for (int block = 0; block < columns; block += KC) {
+        const int kc = columns - block < KC ? columns - block : KC;
+        pack_weights(me, job, first, last - first, block, kc, me->scratch);
+        for (int panel = 0; panel < panels; panel++) {
+            const int m = panel * mr, count = job->m - m < mr ? job->m - m : mr;
+            const float *left = job->packed + (size_t)block * panels * mr + (size_t)panel * kc * mr;
+            me->k->microkernel(kc, left, me->scratch, nr, job->y + m * job->stride + first, job->stride, count, last - first,
+                               block > 0 || job->epilogue == ADD);
+        }
+    }
+    linear rest = *job;
+    if (job->epilogue == ADD) rest.epilogue = STORE; /* the sums are in y already: only the bias is left */
+    linear_epilogue(me, &rest, job->y + first, job->stride, first, last);
+}
+
+/* INT8 and INT4 matrices times quantized activations. There are at least mr of these: the last block starts early and computes some
+ * of them again. */
+static void linear_int_gemm(worker *me, const phase *p, range now, range next) {
+    const linear *job = &p->linear;
+    const int nr = me->k->nr, mr = me->k->mr, columns = job->w->columns, first = now.first, last = now.last;
+    const quantized all = place_quantized(me, job, job->x);
+    float *sums = me->scratch, *packed = sums + MR_MAX * NR_MAX, *more = sums + int_gemm_floats(columns);
+    (void)next;
+    me->k->int_gemm_pack(job->w, first, last - first, packed);
+    for (int m = 0; m < job->m; m += mr) {
+        const int from = m + mr <= job->m ? m : job->m - mr;
+        const quantized block = quantized_from(all, from, columns);
+        me->k->int_microkernel(job->w, packed, block.all.q, block.all.scale, sums);
+        add_residuals(me, job->w, first, last, block.residual, mr, sums, (size_t)nr, more);
+        linear part = *job;
+        part.m = from + mr - m;
+        part.y += (size_t)m * job->stride;
+        linear_epilogue(me, &part, sums + (m - from) * nr, nr, first, last);
+    }
+}
+
+/* Note whether 16 bits are too few for one of a prompt's activations. */
+static void find_outliers(worker *me, const phase *p, range now, range next) {
+    const int columns = p->linear.w->columns;
+    int16_t *q = (int16_t *)me->scratch;
+    float *scale = me->scratch + gemv_floats(columns);
+    (void)next;
+    for (int m = now.first; m < now.last; m++)
+        if (me->k->quantize_activations(p->linear.x + (size_t)m * columns, columns, q, scale))
+            atomic_store_explicit(p->linear.outliers, 1, memory_order_relaxed);
+}
+
+static void add_gemv(schedule *all, const linear *job) {
+    if (job->w->kind >= INT8 && job->m > GEMV_MAX) add_phase(all, quantize_for_gemv, job->m, 1, 0)->linear = *job;
+    add_phase(all, linear_gemv, job->w->rows, MIN_ROWS, 1)->linear = *job;
+}
+
+/* gemm without AMX. */
+static void add_gemm(schedule *all, const linear *job) {
+    const kernels *k = all->k;
+    const int integer = k->int_microkernel && job->w->kind >= INT8, panels = round_up(job->m, k->mr) / k->mr;
+    if (integer) add_phase(all, quantize_for_gemm, job->m, 1, 0)->linear = *job;
+    else add_phase(all, pack_activations, panels, 1, 0)->linear = *job;
+    add_phase(all, integer ? linear_int_gemm : linear_gemm, job->w->rows, k->nr, 0)->linear = *job;
+}
+
+/* The phases from number `first` on depend on an earlier one's result. */
+static void depend(schedule *all, int first, phase *condition, int wanted) {
+    for (int i = first; i < all->count; i++) all->phases[i].condition = condition, all->phases[i].wanted = wanted;
+}
+
+/* INT8 on AMX has no residuals: prompts that need some are multiplied as without AMX. */
+static void add_gemm_int8(schedule *all, const linear *job) {
+    phase *search = add_phase(all, find_outliers, job->m, 1, 0);
+    search->linear = *job;
+    search->linear.outliers = &search->result;
+    int first = all->count;
+    all->k->gemm(all, job);
+    depend(all, first, search, 0);
+    first = all->count;
+    add_gemm(all, job);
+    depend(all, first, search, 1);
+}
+
+void add_linear(schedule *all, const linear *job) {
+    const kernels *k = all->k;
+    if (!job->prefill || job->m <= k->gemv_limit[job->w->kind]) add_gemv(all, job);
+    else if (k->gemm && job->w->kind == INT8) add_gemm_int8(all, job);
+    else if (k->gemm) k->gemm(all, job);
+    else add_gemm(all, job);
+}

@@ -1,0 +1,419 @@
+"""Every kernel of every instruction set against its naive reference: exact for integers, else within some roundings."""
+
+import ctypes
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gptcli.model.native import library
+from tests.native import reference
+from tests.native.kernels import KINDS, PROTOTYPES, Kernels, PrefetchRange, Quantized, Stored, at, kernel_names, roomy
+
+pytestmark = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
+LEVELS = sorted({library.kernels(level): level for level in range(library.BEST + 1)}.values())
+WITH_VNNI = [level for level in LEVELS if "vnni" in str(library.kernels(level))]
+# Roundings of float32 that sums of some hundred products may differ by, of the sum of their magnitudes.
+NEAR = 4e-7
+Array = NDArray[Any]
+
+
+def drawn(seed: int, *shape: int) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def assert_near(found: Array, expected: Array, magnitudes: Array, *, within: float = NEAR) -> None:
+    """No farther from each other than a share of what was added up."""
+    worst = np.abs(found - expected) / np.maximum(magnitudes, 1e-30)
+    assert worst.max() <= within, f"{worst.max():.2g} at {np.unravel_index(worst.argmax(), worst.shape)}"
+
+
+def nothing() -> PrefetchRange:
+    """What is prefetched: nothing that is read."""
+    return PrefetchRange(at(np.zeros(64)), 0)
+
+
+def test_every_kernel_has_a_reference() -> None:
+    names = kernel_names(library.library())  # type: ignore[arg-type]
+    assert sorted(names) == sorted(PROTOTYPES)
+    assert [name for name in names if not callable(getattr(reference, name, None))] == []
+    tests = {name for name in globals() if name.startswith("test_")}
+    assert [name for name in names if f"test_{name}" not in tests] == []
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("columns", [32, 96, 1056, 2112, 7, 77, 1500])
+def test_gemv(columns: int, kind: str, level: int) -> None:
+    if kind == "int4" and columns % reference.GROUP:
+        pytest.skip("rows of whole groups only")
+    kernels = Kernels(level)
+    weights = Stored.of(kernels, kind, drawn(1, 13, columns))
+    worth = weights.values(kernels)
+    for m in (1, 2, 3, 4, 5, 8):
+        x = Quantized(kernels, kind, drawn(m, m, columns))
+        y = np.full((m, 17), 99, np.float32)
+        kernels.gemv(weights.c, 2, 13, x.c, m, at(y), 17, nothing())
+        assert_near(y[:, 2:13], reference.gemv(worth, x.values)[:, 2:], np.abs(x.values) @ np.abs(worth.T[:, 2:]))
+        assert (np.delete(y, range(2, 13), axis=1) == 99).all()
+
+
+def whole_numbers(seed: int, rows: int, columns: int, kind: str) -> tuple[Array, Array]:
+    """Weights of a scale of 1, and activations of one: sums that float32 holds exactly."""
+    generator = np.random.default_rng(seed)
+    x = generator.integers(-200, 201, (7, columns)).astype(np.float32)
+    x[:, 3] = reference.ACT_MAX
+    weights = generator.integers(-127, 128, (rows, columns)).astype(np.float32)
+    weights[:, 0] = 127
+    return weights, x
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("columns", [64, 77, 300])
+def test_gemv_of_whole_numbers_is_exact(columns: int, level: int) -> None:
+    kernels = Kernels(level)
+    weights, x = whole_numbers(5, 9, columns, "int8")
+    stored = Stored.of(kernels, "int8", weights)
+    assert (stored.values(kernels) == weights).all()
+    for m in (1, 3, 7):
+        active = Quantized(kernels, "int8", x[:m])
+        y = np.zeros((m, 9), np.float32)
+        kernels.gemv(stored.c, 0, 9, active.c, m, at(y), 9, nothing())
+        assert (y == reference.gemv(weights, x[:m])).all()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_largest_integers_do_not_overflow(level: int) -> None:
+    kernels, columns = Kernels(level), 1024
+    weights = Stored.of(kernels, "int8", np.full((kernels.nr, columns), -127, np.float32))
+    x = np.full((kernels.mr, columns), reference.ACT_MAX, np.float32)
+    expected = np.float32(-127.0 * reference.ACT_MAX * columns)
+    active, y = Quantized(kernels, "int8", x[:4]), np.zeros((4, kernels.nr), np.float32)
+    kernels.gemv(weights.c, 0, kernels.nr, active.c, 4, at(y), kernels.nr, nothing())
+    np.testing.assert_allclose(y, expected, rtol=NEAR)
+    if kernels.int_microkernel is not None:
+        whole, sums = Quantized(kernels, "int8", x, for_gemv=False), np.zeros((kernels.mr, kernels.nr), np.float32)
+        room = packed(kernels, weights, 0, kernels.nr)
+        kernels.int_microkernel(weights.c, at(room), at(whole.q), at(whole.scale), at(sums))
+        np.testing.assert_allclose(sums, expected, rtol=NEAR)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_gemv_is_the_same_alone_and_with_others(level: int) -> None:
+    kernels = Kernels(level)
+    for kind in KINDS:
+        weights, x = Stored.of(kernels, kind, drawn(1, 16, 1056)), drawn(2, 8, 1056)
+        together, alone = np.zeros((8, 16), np.float32), np.zeros((8, 16), np.float32)
+        batch = Quantized(kernels, kind, x)
+        kernels.gemv(weights.c, 0, 16, batch.c, 8, at(together), 16, nothing())
+        for row in range(8):
+            one = Quantized(kernels, kind, x[row : row + 1])
+            kernels.gemv(weights.c, 0, 16, one.c, 1, at(alone[row]), 16, nothing())
+        assert together.tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("k", [1, 7, 300])
+def test_microkernel(k: int, level: int) -> None:
+    kernels = Kernels(level)
+    a, b = drawn(1, k, kernels.mr), roomy(drawn(2, k, kernels.nr + 3))
+    left, right = a.T, b[:, : kernels.nr]
+    expected, magnitudes = reference.microkernel(left, right), np.abs(left) @ np.abs(right)
+    for m, n, add in (
+        (kernels.mr, kernels.nr, 0),
+        (kernels.mr, kernels.nr, 1),
+        (kernels.mr - 1, kernels.nr, 1),
+        (1, 3, 0),
+    ):
+        c = np.full((kernels.mr, kernels.nr + 5), 2.0, np.float32)
+        kernels.microkernel(k, at(roomy(a)), at(b), kernels.nr + 3, at(c), kernels.nr + 5, m, n, add)
+        assert_near(c[:m, :n], expected[:m, :n] + 2.0 * add, magnitudes[:m, :n] + 2)
+        c[:m, :n] = 2.0
+        assert (c == 2.0).all()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("k", [1, 7, 300])
+def test_microkernel_unpacked(k: int, level: int) -> None:
+    kernels = Kernels(level)
+    a, b = roomy(drawn(1, kernels.mr, k + 4)), roomy(drawn(2, k, kernels.nr))
+    expected = reference.microkernel_unpacked(a[:, :k], b)
+    for m, n in ((kernels.mr, kernels.nr), (2, kernels.nr - 1)):
+        c = np.full((kernels.mr, kernels.nr), 7.0, np.float32)
+        kernels.microkernel_unpacked(k, at(a), k + 4, at(b), kernels.nr, at(c), kernels.nr, m, n)
+        assert_near(c[:m, :n], expected[:m, :n], (np.abs(a[:, :k]) @ np.abs(b))[:m, :n])
+        c[:m, :n] = 7.0
+        assert (c == 7.0).all()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 15, 128, 1024, 1500, 2112])
+def test_quantize_activations(n: int, level: int) -> None:
+    kernels = Kernels(level)
+    padded, groups = -(-n // 128) * 128, -(-n // reference.ACT_GROUP)
+    for x in (drawn(n, n) * 1e3, drawn(n, n) * 1e-3, np.zeros(n, np.float32)):
+        q, scale = np.full(padded, 9, np.int16), np.zeros(groups, np.float32)
+        kernels.quantize_activations(at(roomy(x)), n, at(q), at(scale))
+        expected = reference.quantize_activations(x)
+        assert (q[:n] == expected[0]).all()
+        assert (q[n:] == 0).all()
+        assert (scale == expected[1]).all()
+    for broken in (math.nan, math.inf, -math.inf):
+        x = drawn(n, n)
+        x[-1] = broken
+        kernels.quantize_activations(at(roomy(x)), n, at(q), at(scale))
+        assert list(np.isnan(scale)) == [False] * (groups - 1) + [True]
+
+
+@pytest.mark.parametrize("level", WITH_VNNI)
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+@pytest.mark.parametrize("columns", [128, 1024, 1152, 2176])
+def test_split_activations(columns: int, kind: str, level: int) -> None:
+    kernels = Kernels(level)
+    generator, width = np.random.default_rng(columns), 4 * kernels.lanes
+    numbers = generator.integers(-reference.ACT_MAX, reference.ACT_MAX + 1, columns).astype(np.int16)
+    numbers[:5] = -reference.ACT_MAX, reference.ACT_MAX, 127, 128, -129
+    q, correction = roomy(numbers, np.int16), np.zeros(columns // 8, np.int32)
+    kernels.split_activations(KINDS.index(kind), columns, at(q), at(correction))
+    expected, sums = reference.split_activations(kind, numbers, width)
+    assert (q.view(np.int8).reshape(-1, 2, width) == expected).all()
+    assert (correction.reshape(-1, kernels.lanes)[: len(sums)].sum(1) == sums).all()
+
+
+def packed(kernels: Kernels, weights: Stored, first: int, count: int) -> Array:
+    padded = -(-weights.shape[1] // 128) * 128
+    room = np.full((padded // 2 + padded // reference.GROUP + 1) * kernels.nr, 99, np.float32)
+    kernels.int_gemm_pack(weights.c, first, count, at(room))
+    return room
+
+
+@pytest.mark.parametrize("level", WITH_VNNI)
+@pytest.mark.parametrize("columns", [64, 77, 300])
+def test_int_gemm_pack(columns: int, level: int) -> None:
+    kernels = Kernels(level)
+    weights, _ = whole_numbers(2, kernels.nr + 4, columns, "int8")
+    stored, padded = Stored.of(kernels, "int8", weights * 0.5), -(-columns // 128) * 128
+    for first, count in ((0, kernels.nr), (3, 5)):
+        room = packed(kernels, stored, first, count)
+        expected = reference.int_gemm_pack(weights[first : first + count], kernels.nr, padded)
+        cells = padded // 2 * kernels.nr
+        assert (room[:cells].view(np.int16).reshape(expected.shape) == expected).all()
+        assert room[cells : cells + kernels.nr].tolist() == [0.5] * count + [0.0] * (kernels.nr - count)
+
+
+@pytest.mark.parametrize("level", WITH_VNNI)
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+@pytest.mark.parametrize("columns", [32, 96, 1056, 2112, 77, 1500])
+def test_int_microkernel(columns: int, kind: str, level: int) -> None:
+    if kind == "int4" and columns % reference.GROUP:
+        pytest.skip("rows of whole groups only")
+    kernels = Kernels(level)
+    weights = Stored.of(kernels, kind, drawn(1, kernels.nr, columns))
+    x = Quantized(kernels, kind, drawn(2, kernels.mr, columns), for_gemv=False)
+    sums, worth = np.full((kernels.mr, kernels.nr), 99, np.float32), weights.values(kernels)
+    kernels.int_microkernel(weights.c, at(packed(kernels, weights, 0, kernels.nr)), at(x.q), at(x.scale), at(sums))
+    assert_near(sums, reference.int_microkernel(worth, x.values), np.abs(x.values) @ np.abs(worth.T))
+
+
+@pytest.mark.parametrize("level", WITH_VNNI)
+def test_int_microkernel_of_whole_numbers_is_exact(level: int) -> None:
+    kernels = Kernels(level)
+    weights, x = whole_numbers(7, kernels.nr, 300, "int8")
+    stored, active = (
+        Stored.of(kernels, "int8", weights),
+        Quantized(kernels, "int8", np.resize(x, (kernels.mr, 300)), for_gemv=False),
+    )
+    sums = np.zeros((kernels.mr, kernels.nr), np.float32)
+    kernels.int_microkernel(
+        stored.c, at(packed(kernels, stored, 0, kernels.nr)), at(active.q), at(active.scale), at(sums)
+    )
+    assert (sums == reference.int_microkernel(weights, active.values)).all()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_quantize_row(kind: str, level: int) -> None:
+    kernels = Kernels(level)
+    for columns in (32, 96, 320) if kind == "int4" else (1, 15, 96, 301):
+        x = drawn(columns, 3, columns) * np.float32(10.0) ** np.arange(-1, 2, dtype=np.float32)[:, None]
+        found = Stored.of(kernels, kind, x).values(kernels)
+        for row in range(3):
+            expected = reference.quantize_row(kind, x[row])
+            if kind == "int4":  # of two scales that lose as much either may be taken: the loss is what counts
+                lost = [np.square(worth - x[row]).sum() for worth in (found[row], expected)]
+                assert lost[0] == pytest.approx(lost[1], rel=2e-3)
+            else:
+                np.testing.assert_allclose(found[row], expected, rtol=2e-7 if kind == "int8" else 0)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_dequantize_row(kind: str, level: int) -> None:
+    """Parts of a row, against numpy's reading of the stored bytes."""
+    kernels = Kernels(level)
+    stored = Stored.of(kernels, kind, drawn(3, 4, 96))
+    dtypes = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "int8": np.int8}
+    if kind == "int4":
+        indices = stored.data[:, :48].reshape(4, 3, 16)
+        levels = reference.INT4_LEVELS[np.concatenate([indices & 15, indices >> 4], axis=2)]
+        worth = levels * stored.data[:, 48:].view(np.float16).astype(np.float64)[:, :, None]
+    else:
+        worth = stored.data.view(dtypes[kind]).astype(np.float64)
+        if kind == "BF16":
+            worth = (stored.data.view(np.uint16).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+        if kind == "int8":
+            worth *= stored.scale.astype(np.float64)[:, None]
+    worth = worth.reshape(4, 96).astype(np.float32)
+    for row, start, count in ((0, 0, 96), (3, 32, 64), (2, 64, 32)):
+        out = np.full(count + 1, 99, np.float32)
+        kernels.dequantize_row(stored.c, row, start, count, at(out))
+        assert out[:-1].tobytes() == reference.dequantize_row(worth, row, start, count).tobytes()
+        assert out[-1] == 99
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 5, 64, 77])
+def test_layer_norm(n: int, level: int) -> None:
+    kernels, x = Kernels(level), drawn(n, n) * 3 + 5
+    for weight, bias in ((drawn(1, n), drawn(2, n)), (None, None), (drawn(1, n), None)):
+        out = np.zeros(n, np.float32)
+        kernels.layer_norm(at(x), at(weight), at(bias), 1e-5, n, at(out))
+        np.testing.assert_allclose(out, reference.layer_norm(x, weight, bias, 1e-5), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 5, 64, 77])
+def test_epilogue(n: int, level: int) -> None:
+    kernels, sums, old = Kernels(level), drawn(n, n) * 3, drawn(9, n)
+    for mode, activation in (
+        ("store", "relu"),
+        ("add", "relu"),
+        *(("activate", one) for one in ("gelu_new", "gelu", "relu")),
+    ):
+        numbers = ("store", "add", "activate").index(mode), ("gelu_new", "gelu", "relu").index(activation)
+        for bias in (drawn(3, n), None):
+            expected = reference.epilogue(sums, bias, mode, activation, old)
+            to, in_place = old.copy(), sums.copy()
+            kernels.epilogue(at(sums), at(bias), n, *numbers, at(to))
+            np.testing.assert_allclose(to, expected, rtol=1e-5, atol=1e-6)
+            if mode != "add":
+                kernels.epilogue(at(in_place), at(bias), n, *numbers, at(in_place))
+                assert in_place.tobytes() == to.tobytes()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 5, 64, 77])
+def test_softmax_numerators(n: int, level: int) -> None:
+    x = drawn(n, n) * 4
+    found = x.copy()
+    total = Kernels(level).softmax_numerators(at(found), n)
+    expected = reference.softmax_numerators(x)
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+    assert total == pytest.approx(expected.sum(), rel=2e-6)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(("count", "d"), [(1, 64), (7, 22), (40, 80), (13, 5)])
+def test_attention_scores(count: int, d: int, level: int) -> None:
+    q, keys, out = drawn(1, d), roomy(drawn(2, count, d)), np.zeros(count, np.float32)
+    Kernels(level).attention_scores(at(roomy(q)), at(keys), count, d, 0.125, at(out))
+    assert_near(out, reference.attention_scores(q, keys, 0.125), np.abs(keys) @ np.abs(q) * 0.125)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(("count", "d"), [(1, 64), (7, 22), (40, 80), (13, 5)])
+def test_attention_mix(count: int, d: int, level: int) -> None:
+    p, values, out = np.abs(drawn(1, count)), roomy(drawn(2, count, d)), np.zeros(d, np.float32)
+    Kernels(level).attention_mix(at(p), at(values), count, d, 0.3, at(out))
+    assert_near(out, reference.attention_mix(p, values, 0.3), p @ np.abs(values) * 0.3)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 31, 33, 1000])
+def test_top_k(n: int, level: int) -> None:
+    kernels = Kernels(level)
+    for x in (drawn(n, n), np.round(drawn(n, n)), np.arange(n, dtype=np.float32)):
+        k = min(n, 20)
+        indices, values = np.zeros(k, np.int32), np.zeros(k, np.float32)
+        assert kernels.top_k(at(x), n, k, at(indices), at(values)) == 0
+        assert (indices == reference.top_k(x, k)).all()
+        assert (values == x[indices]).all()
+    x[-1] = math.nan
+    assert kernels.top_k(at(x), n, k, at(indices), at(values)) == -1
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 15, 16, 1000])
+def test_exp_sum(n: int, level: int) -> None:
+    x = drawn(n, n) * 30
+    found = Kernels(level).exp_sum(at(x), n, float(x.max()))
+    assert found == pytest.approx(reference.exp_sum(x, float(x.max())), rel=1e-13)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_sum(mode: int, level: int) -> None:
+    x = roomy(np.random.default_rng(1).integers(-99, 99, 1024))
+    assert Kernels(level).sum(at(x), 1024, mode) == reference.sum(x)
+
+
+def linear(
+    kernels: Kernels, kind: str, w: Array, bias: Array, x: Array, *, prefill: int, mode: int, old: Array
+) -> Array:
+    y, kinds = old.copy(), KINDS.index(kind)
+    where = [at(array) for array in (w, bias, x, y)]
+    shape, how = (w.shape[0], w.shape[1]), (x.shape[0], prefill, mode, 2)
+    assert kernels.library.gptcli_test_linear(kernels.level, kinds, *shape, *where[:3], *how, where[3]) == 0
+    return y
+
+
+def check_linear(kernels: Kernels, kind: str, rows: int, columns: int) -> None:
+    """All ways that a layer is computed, against its product, bias and residual or activation."""
+    w, bias = drawn(1, rows, columns), drawn(2, rows)
+    stored = Stored.of(kernels, kind, w).values(kernels).astype(np.float64)
+    for m, prefill in ((1, 0), (5, 0), (13, 0), (9, 1), (30, 1), (61, 1), (121, 1)):
+        x, old = drawn(m, m, columns), drawn(3, m, rows)
+        sums = reference.gemv(stored, x) + bias
+        products = np.abs(x) @ np.abs(stored.T)
+        # int8 and int4 meet activations of 16 bits: half a step of each. AMX has two bytes for 4-bit weights as well.
+        step = np.abs(x).max(1)[:, None] * np.abs(stored).sum(1) + np.abs(x).sum(1)[:, None] * np.abs(stored).max(1)
+        allowed = NEAR * (products + np.abs(old) + np.abs(bias)) + (step * 2.0**-16 if kind.startswith("int") else 0)
+        for mode, expected in enumerate((sums, old + sums, np.maximum(sums, 0))):
+            y = linear(kernels, kind, w, bias, x, prefill=prefill, mode=mode, old=old)
+            assert_near(y, expected, allowed, within=1.0)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("rows", "columns"), [(37, 96), (77, 1056), (50, 45)])
+def test_linear(rows: int, columns: int, kind: str, level: int) -> None:
+    if kind == "int4" and columns % reference.GROUP:
+        pytest.skip("rows of whole groups only")
+    check_linear(Kernels(level), kind, rows, columns)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(("heads", "size"), [(3, 22), (2, 64)])
+@pytest.mark.parametrize(("m", "prefill"), [(1, 0), (4, 0), (5, 1), (40, 1)])
+def test_attention(m: int, prefill: int, heads: int, size: int, level: int) -> None:
+    """Some tokens behind a past of 3, of one row or of several."""
+    capacity, past = 50, 3
+    rows = np.ones(m, np.int32) if prefill else np.arange(m, dtype=np.int32)
+    positions = (past + np.arange(m) if prefill else np.full(m, past)).astype(np.int32)
+    qkv, out = drawn(1, m, 3, heads, size), np.zeros((m, heads, size), np.float32)
+    caches = [roomy(drawn(seed, max(m, 2), heads, capacity, size)) for seed in (2, 3)]
+    keys, values = (cache.copy() for cache in caches)
+    for token in range(m):
+        keys[rows[token], :, positions[token]], values[rows[token], :, positions[token]] = qkv[token, 1], qkv[token, 2]
+    where = [at(array) for array in (qkv, rows, positions, *caches, out)]
+    shape = (m, heads, size, capacity, prefill, ctypes.c_float(0.25))
+    assert library.library().gptcli_test_attention(level, *where[:3], *shape, *where[3:]) == 0  # type: ignore[union-attr]
+    assert caches[0].tobytes() == keys.tobytes()
+    assert caches[1].tobytes() == values.tobytes()
+    for token in range(m):
+        for head in range(heads):
+            seen = (rows[token], head, slice(positions[token] + 1))
+            expected = reference.attention(qkv[token, 0, head], keys[seen], values[seen], 0.25)
+            np.testing.assert_allclose(out[token, head], expected, rtol=1e-5, atol=2e-6)

@@ -1,0 +1,49 @@
+"""The C compiles without a warning, with every compiler that is here."""
+
+import ctypes
+import platform
+import shutil
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from gptcli.model.native import build as building
+from gptcli.model.native import library
+
+X86 = platform.machine() in ("x86_64", "AMD64")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "aarch64-linux-gnu-gcc"])
+def test_no_warnings(compiler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler} here")
+    monkeypatch.setenv("CC", f"{compiler} -Werror")
+    if compiler.startswith("aarch64"):
+        monkeypatch.setattr(sysconfig, "get_platform", lambda: "linux-aarch64")
+        assert building.build(tmp_path).is_file()  # for another processor: it cannot be opened here
+        return
+    found = library.open_library(building.build(tmp_path))
+    # Files that a compiler refuses are left out where it is old; these know all of them.
+    assert not X86 or [hasattr(found, name) for name in ("kernels_amx", "kernels_avx512_vnni")] == [True, True]
+
+
+def test_a_warning_would_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warnings are on, so that -Werror means something."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "careless.c").write_text("int careless(int unused) { return 0; }\n")
+    monkeypatch.setattr(building, "_FOLDER", tmp_path)
+    compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    if compiler is None:
+        pytest.skip("no compiler here")
+    with pytest.raises(building.NoCompilerError, match="unused"):
+        building._compiled([compiler, "-Werror"], tmp_path, [building._Job("careless.c")])
+
+
+@pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
+def test_the_library_here_is_of_this_version() -> None:
+    found = library.library()
+    assert found is not None
+    assert found.gptcli_abi_version() == library.ABI_VERSION
+    assert found.gptcli_struct_size() == ctypes.sizeof(library.Shape)
