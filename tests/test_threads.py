@@ -140,10 +140,11 @@ def test_hardware_threads_count_where_they_are_asked_for(monkeypatch: pytest.Mon
 SHOWN = """
 import os, torch
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.system.threads import default_threads
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 torch.set_num_threads(3)
-checkpoint = open_checkpoint("tales", device="cpu", to="both")
+checkpoint = open_checkpoint("tales", Placement("cpu"), inside=False)
 checkpoint.model
 print(default_threads(), torch.get_num_threads(), getattr(checkpoint.engine, "threads", 1))
 """

@@ -10,15 +10,19 @@
 #include <stdlib.h>
 
 /* The library's interface, as far as it is used here (library.py has all of it). */
-void *gptcli_new(const int *shape, float epsilon, float scale, int threads, int level);
-int gptcli_room(void *engine, int which, int layer, int kind, int rows, int columns);
-int gptcli_matrix(void *engine, int which, int layer, const void *source, int source_kind, int transposed);
-void gptcli_kept(void *engine, int which, int layer, void **numbers, float **scales, int *about);
-int gptcli_vector(void *engine, int which, int layer, const float *source, size_t n);
+typedef struct {
+    int layers, width, heads, hidden, vocabulary, positions, activation;
+    float epsilon, scale;
+} shape;
+void *gptcli_new(const shape *shape, int threads, int level);
+int gptcli_alloc_matrix(void *engine, int which, int layer, int kind, int rows, int columns);
+int gptcli_fill_matrix(void *engine, int which, int layer, const void *source, int source_kind, int transposed);
+void gptcli_matrix_view(void *engine, int which, int layer, void **numbers, float **scales, int *about);
+int gptcli_fill_vector(void *engine, int which, int layer, const float *source, size_t n);
 int gptcli_finite(const void *source, size_t n, int kind);
-int gptcli_offer(const float *logits, int n, int k, int *places, float *values, double *log_sum);
-int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, float *cache, int batch, int capacity,
-                int wanted_count, const int *wanted, float *logits, int first, int last);
+int gptcli_shortlist(const float *logits, int n, int k, int *places, float *values, double *log_sum);
+int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill, float *cache, int batch,
+                int capacity, int wanted_count, const int *wanted, float *logits, int first, int last);
 const char *gptcli_kernels(int level);
 void gptcli_free(void *engine);
 
@@ -41,10 +45,6 @@ enum {
 static const char *const KIND_NAMES[] = {"float32", "float16", "bfloat16", "int8", "int4"};
 static const char *const ACTIVATIONS[] = {"gelu_new", "gelu", "relu"};
 enum { BEST = 5, THREADS = 2, CAPACITY = 70, VOCABULARY = 97 };
-
-typedef struct {
-    int layers, width, heads, hidden, vocabulary, positions, activation;
-} shape;
 
 static void fail(const char *what) {
     fprintf(stderr, "%s failed\n", what);
@@ -84,19 +84,21 @@ static void print(const char *name, const float *x, size_t n) {
 static void matrix(void *engine, int which, int layer, int kind, int rows, int columns) {
     float *source = numbers((size_t)rows * columns, 0, 1.0f / sqrtf((float)columns));
     if (kind == INT4 && columns % 32) kind = INT8; /* as quantize.py does */
-    if (gptcli_room(engine, which, layer, kind, rows, columns)) fail("gptcli_room");
-    if (gptcli_matrix(engine, which, layer, source, FLOAT32, layer % 2)) fail("gptcli_matrix");
+    if (gptcli_alloc_matrix(engine, which, layer, kind, rows, columns)) fail("gptcli_alloc_matrix");
+    if (gptcli_fill_matrix(engine, which, layer, source, FLOAT32, layer % 2)) fail("gptcli_fill_matrix");
     free(source);
 }
 
 static void vector(void *engine, int which, int layer, int n, float middle) {
     float *source = numbers((size_t)n, middle, 0.2f);
-    if (gptcli_vector(engine, which, layer, source, (size_t)n)) fail("gptcli_vector");
+    if (gptcli_fill_vector(engine, which, layer, source, (size_t)n)) fail("gptcli_fill_vector");
     free(source);
 }
 
 static void *model(const shape *s, int kind) {
-    void *engine = gptcli_new(&s->layers, 1e-5f, 1.0f / sqrtf((float)(s->width / s->heads)), THREADS, BEST);
+    shape whole = *s;
+    whole.epsilon = 1e-5f, whole.scale = 1.0f / sqrtf((float)(s->width / s->heads));
+    void *engine = gptcli_new(&whole, THREADS, BEST);
     if (!engine) fail("gptcli_new");
     state = 2463534242u; /* the same weights in every kind */
     matrix(engine, EMBEDDING, 0, kind == INT4 ? INT8 : kind, s->vocabulary, s->width);
@@ -127,7 +129,7 @@ static void runs(const char *name, void *engine, const shape *s, int length, int
             ids[i] = (int)(drawn() % VOCABULARY), rows[i] = row, positions[i] = i;
         }
         wanted[0] = length - 1;
-        if (gptcli_read(engine, length, ids, rows, positions, cache, batch, CAPACITY, 1, wanted, logits, 0, s->layers + 1))
+        if (gptcli_read(engine, length, ids, rows, positions, 1, cache, batch, CAPACITY, 1, wanted, logits, 0, s->layers + 1))
             fail("gptcli_read");
         snprintf(label, sizeof label, "%s/prompt-of-%d/row-%d", name, length, row);
         print(label, logits, VOCABULARY);
@@ -135,7 +137,7 @@ static void runs(const char *name, void *engine, const shape *s, int length, int
     for (int step = 0; step < STEPS; step++) {
         for (int row = 0; row < batch; row++)
             ids[row] = (int)(drawn() % VOCABULARY), rows[row] = wanted[row] = row, positions[row] = length + step;
-        if (gptcli_read(engine, batch, ids, rows, positions, cache, batch, CAPACITY, batch, wanted, logits, 0, s->layers + 1))
+        if (gptcli_read(engine, batch, ids, rows, positions, 0, cache, batch, CAPACITY, batch, wanted, logits, 0, s->layers + 1))
             fail("gptcli_read");
         snprintf(label, sizeof label, "%s/step-%d-of-%d-rows-after-%d", name, step, batch, length);
         print(label, logits, (size_t)batch * VOCABULARY);
@@ -147,19 +149,19 @@ static void runs(const char *name, void *engine, const shape *s, int length, int
 /* Rounded matrices, byte for byte, and the scales of INT8: of odd and of even rows, as they lie and turned. */
 static void rounded(void) {
     static const int shapes[][2] = {{5, 45}, {7, 64}, {1, 1}};
-    const shape s = {1, 64, 4, 64, VOCABULARY, CAPACITY, 0};
+    const shape s = {1, 64, 4, 64, VOCABULARY, CAPACITY, 0, 1e-5f, 1};
     for (int kind = FLOAT32; kind <= INT8; kind++)
         for (int i = 0; i < 3; i++)
             for (int turned = 0; turned < 2; turned++) {
                 const int rows = shapes[i][0], columns = shapes[i][1];
-                void *engine = gptcli_new(&s.layers, 1e-5f, 1, THREADS, BEST), *kept;
+                void *engine = gptcli_new(&s, THREADS, BEST), *kept;
                 float *source, *scales;
                 int about[2];
                 state = 88172645u;
                 source = numbers((size_t)rows * columns, 0, 1);
-                if (gptcli_room(engine, UP, 0, kind, rows, columns)) fail("gptcli_room");
-                if (gptcli_matrix(engine, UP, 0, source, FLOAT32, turned)) fail("gptcli_matrix");
-                gptcli_kept(engine, UP, 0, &kept, &scales, about);
+                if (gptcli_alloc_matrix(engine, UP, 0, kind, rows, columns)) fail("gptcli_alloc_matrix");
+                if (gptcli_fill_matrix(engine, UP, 0, source, FLOAT32, turned)) fail("gptcli_fill_matrix");
+                gptcli_matrix_view(engine, UP, 0, &kept, &scales, about);
                 printf("bytes/%s/%d-%d-%d", KIND_NAMES[kind], rows, columns, turned);
                 for (int row = 0; row < rows; row++)
                     for (int at = 0; at < columns * (kind == FLOAT32 ? 4 : kind == INT8 ? 1 : 2); at++)
@@ -179,21 +181,21 @@ static void offers(void) {
     double log_sum;
     state = 362436069u;
     float *logits = numbers(N, 0, 3);
-    if (gptcli_offer(logits, N, K, places, values, &log_sum)) fail("gptcli_offer");
+    if (gptcli_shortlist(logits, N, K, places, values, &log_sum)) fail("gptcli_shortlist");
     print("largest", values, K);
     printf("places");
     for (int i = 0; i < K; i++) printf(" %d", places[i]);
     printf("\nlog-sum %.12g\n", log_sum);
     logits[N - 1] = NAN;
-    printf("broken %d %d\n", gptcli_finite(logits, N, FLOAT32), gptcli_offer(logits, N, K, places, values, &log_sum));
+    printf("broken %d %d\n", gptcli_finite(logits, N, FLOAT32), gptcli_shortlist(logits, N, K, places, values, &log_sum));
     free(logits);
 }
 
 int main(void) {
     static const shape shapes[] = {
-        {2, 64, 4, 256, VOCABULARY, CAPACITY, 0},  /* as GPT-2 */
-        {3, 66, 3, 77, VOCABULARY, CAPACITY, 1},   /* what no vector divides */
-        {1, 32, 1, 2080, VOCABULARY, CAPACITY, 2}, /* rows of several spans; one wide head */
+        {2, 64, 4, 256, VOCABULARY, CAPACITY, 0, 0, 0},  /* as GPT-2 */
+        {3, 66, 3, 77, VOCABULARY, CAPACITY, 1, 0, 0},   /* what no vector divides */
+        {1, 32, 1, 2080, VOCABULARY, CAPACITY, 2, 0, 0}, /* rows of several spans; one wide head */
     };
     fprintf(stderr, "%s\n", gptcli_kernels(BEST));
     for (int kind = 0; kind < KINDS; kind++)

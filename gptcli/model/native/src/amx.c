@@ -94,7 +94,8 @@ static void transpose_16x16(__m512i x[TILE_ROWS]) {
 
 /* Activations as tiles, [m / 16][step][byte], and their scales, [m / 16][group][16]; zero where there is no activation. */
 static void pack_tiles(worker *me, const linear *job, const int_gemm_format *format, range now, int8_t *tiles, float *scale) {
-    const int columns = job->w->columns, all = k_steps(columns) * format->activation_bytes, groups = scale_groups(format, columns);
+    const int columns = job->w->columns, all = k_steps(columns) * format->activation_bytes,
+              groups = scale_groups(format, columns);
     const size_t line = line_bytes(format, columns);
     int8_t *lines = aligned(me->scratch); /* [TILE_ROWS][line] of [step][byte][64] */
     for (int at = now.first; at < now.last; at++) {
@@ -166,7 +167,7 @@ static void panel_to_rows(const matrix *w, int first, int count, const float *su
 /* The epilogue of rows first..last, whose sums are [panel][m / 16][tile][16 rows][16 activations], panels panel_sums apart. All rows of
  * an activation are written at once, as the next activation is far away in y. `value` is scratch for TILE_ROWS x CHUNK_ROWS. */
 static void epilogue_panels(worker *me, const linear *job, int first, int last, const float *sums, size_t panel_sums,
-                         float *value) {
+                            float *value) {
     for (int m = 0; m < job->m; m += TILE_ROWS, sums += TILE_ROWS * PANEL_ROWS) {
         for (int done = 0; first + done < last; done += PANEL_ROWS)
             panel_to_rows(job->w, first + done, last - first - done, sums + done / PANEL_ROWS * panel_sums, value + done);
@@ -201,7 +202,8 @@ static void multiply(worker *me, const phase *p, range now, range next_chunk) {
     const linear *job = &p->linear;
     const matrix *w = job->w;
     const int_gemm_format *format = formats[w->kind];
-    const int all = k_steps(w->columns), blocks = round_up(job->m, TILE_ROWS) / TILE_ROWS, groups = scale_groups(format, w->columns);
+    const int all = k_steps(w->columns), blocks = round_up(job->m, TILE_ROWS) / TILE_ROWS,
+              groups = scale_groups(format, w->columns);
     const size_t step_bytes = (size_t)format->activation_bytes * TILE_BYTES;
     const size_t panel_step = (size_t)PANEL_TILES * format->weight_bytes * TILE_BYTES;
     const size_t panel_sums = (size_t)blocks * PANEL_TILES * TILE_SUMS, panel_weights = all * panel_step;
@@ -262,7 +264,8 @@ static kernels amx;
 static int found;
 
 static void set_up(void) {
-    const int gemv_limit[] = {[FLOAT32] = 24, [FLOAT16] = 24, [BFLOAT16] = 24, [INT8] = GEMV_MAX, [INT4] = 20}; /* on GPT-2 small */
+    const int gemv_limit[] = {
+        [FLOAT32] = 24, [FLOAT16] = 24, [BFLOAT16] = 24, [INT8] = GEMV_MAX, [INT4] = 20}; /* on GPT-2 small */
 #ifdef GPTCLI_VNNI
     amx = kernels_avx512_vnni; /* every processor with AMX has it */
 #else

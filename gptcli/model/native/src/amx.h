@@ -36,7 +36,8 @@ typedef struct {
     void (*pack_activation)(const worker *me, const float *x, int columns, int8_t *to, float *scale);
     /* One row of w -> its row of the tiles to [step][byte], the bytes TILE_BYTES and the steps step_stride apart; its scale in each
      * group, PANEL_ROWS floats apart. `line` is scratch for a row in float32. */
-    void (*pack_weight_row)(const worker *me, const matrix *w, int row, float *line, int8_t *to, size_t step_stride, float *scale);
+    void (*pack_weight_row)(const worker *me, const matrix *w, int row, float *line, int8_t *to, size_t step_stride,
+                            float *scale);
     /* One scale group of a panel of weights times a tile of activations: sums [tile][row][activation], stored or added. `scale` of
      * the activations [16], row_scales [PANEL_ROWS]. */
     void (*microkernel)(const int8_t *w, const int8_t *x, int steps, const float *scale, const float *row_scales, int add,

@@ -41,7 +41,8 @@ INLINE float quantization_factor(const float *x, int count, float *scale) {
 /* The first `left` of 64 numbers times a factor, as three bytes each: out [byte][64], highest byte first. */
 INLINE void split_bytes(const float *x, int left, float factor, __m512i out[MAX_BYTES]) {
     const __m512i carry = _mm512_set1_epi32(0x8080); /* makes the two lower bytes signed */
-    const __m512i by_byte = _mm512_set4_epi32(0x0f0b0703, 0x0e0a0602, 0x0d090501, 0x0c080400); /* four of each byte, lowest first */
+    const __m512i by_byte = _mm512_set4_epi32(0x0f0b0703, 0x0e0a0602, 0x0d090501,
+                                              0x0c080400); /* four of each byte, lowest first */
     __m512i x4[4];
     for (int i = 0; i < 4; i++) {
         const __m512 value = _mm512_mul_ps(_mm512_maskz_loadu_ps(lane_mask(left - 16 * i), x + 16 * i), _mm512_set1_ps(factor));
@@ -141,12 +142,12 @@ INLINE void fixed_microkernel(const int8_t *w, const int8_t *x, int steps, const
 }
 
 /* A panel of weights. */
-#define MICROKERNEL(name, bytes)                                                                                                    \
-    static void name(const int8_t *w, const int8_t *x, int steps, const float *scale, const float *row_scales, int add, float *sums, \
-                     prefetch_lines next) {                                                                                         \
-        for (int tile = 0; tile < PANEL_TILES; tile++, next.address += steps * next.lines * 64)                                      \
-            fixed_microkernel(w + tile * bytes * TILE_BYTES, x, steps, bytes, scale, row_scales + tile * TILE_ROWS, add,             \
-                              sums + tile * TILE_SUMS, next);                                                                       \
+#define MICROKERNEL(name, bytes) \
+    static void name(const int8_t *w, const int8_t *x, int steps, const float *scale, const float *row_scales, int add, \
+                     float *sums, prefetch_lines next) { \
+        for (int tile = 0; tile < PANEL_TILES; tile++, next.address += steps * next.lines * 64) \
+            fixed_microkernel(w + tile * bytes * TILE_BYTES, x, steps, bytes, scale, row_scales + tile * TILE_ROWS, add, \
+                              sums + tile * TILE_SUMS, next); \
     }
 MICROKERNEL(microkernel3, 3)
 MICROKERNEL(microkernel2, 2)

@@ -25,7 +25,8 @@ static void pack_activation(const worker *me, const float *x, int columns, int8_
 }
 
 /* The scales of the rows are applied at the end (see panel_to_rows). */
-static void pack_weight_row(const worker *me, const matrix *w, int row, float *line, int8_t *to, size_t step_stride, float *scale) {
+static void pack_weight_row(const worker *me, const matrix *w, int row, float *line, int8_t *to, size_t step_stride,
+                            float *scale) {
     (void)me, (void)line, (void)scale;
     const int8_t *from = (const int8_t *)w->data + (size_t)row * w->row_bytes;
     for (int k = 0; k < w->columns; k += TILE_COLUMNS, to += step_stride) {
@@ -38,12 +39,14 @@ static void pack_weight_row(const worker *me, const matrix *w, int row, float *l
 static void microkernel(const int8_t *w, const int8_t *x, int steps, const float *scale, const float *row_scales, int add,
                         float *sums, prefetch_lines next) {
     (void)row_scales;
-    _Alignas(64) int32_t products[2 * PANEL_TILES][TILE_SUMS]; /* of each tile of weights: with the high bytes, with the low ones */
+    _Alignas(64)
+        int32_t products[2 * PANEL_TILES][TILE_SUMS]; /* of each tile of weights: with the high bytes, with the low ones */
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (int step = 0; step < steps; step++, w += PANEL_TILES * TILE_BYTES, x += 2 * TILE_BYTES, next.address += next.lines * 64) {
+    for (int step = 0; step < steps;
+         step++, w += PANEL_TILES * TILE_BYTES, x += 2 * TILE_BYTES, next.address += next.lines * 64) {
         prefetch_l2(next.address, next.lines);
         _tile_loadd(4, w, TILE_COLUMNS);
         _tile_loadd(6, x, TILE_COLUMNS);

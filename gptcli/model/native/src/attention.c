@@ -67,8 +67,9 @@ static void attend_prefill(worker *me, const attention *job, int head) {
             memset(row + visible, 0, (size_t)(seen - visible) * sizeof *row);
         }
         for (int d = 0; d < head_size; d += nr)
-            me->k->microkernel_unpacked(seen, p, p_stride, values + d, head_size, job->out + m * width + (size_t)head * head_size + d,
-                                        width, count, head_size - d < nr ? head_size - d : nr);
+            me->k->microkernel_unpacked(seen, p, p_stride, values + d, head_size,
+                                        job->out + m * width + (size_t)head * head_size + d, width, count,
+                                        head_size - d < nr ? head_size - d : nr);
         for (int i = 0; i < count; i++) {
             float *out = job->out + (m + i) * width + (size_t)head * head_size;
             for (int d = 0; d < head_size; d++) out[d] *= factor[i];
@@ -86,6 +87,4 @@ static void attention_heads(worker *me, const phase *p, range now, range next) {
     }
 }
 
-void add_attention(schedule *all, const attention *job) {
-    add_phase(all, attention_heads, job->heads, 1, 0)->attention = *job;
-}
+void add_attention(schedule *all, const attention *job) { add_phase(all, attention_heads, job->heads, 1, 0)->attention = *job; }

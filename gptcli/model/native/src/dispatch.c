@@ -56,9 +56,22 @@ static const struct {
     const char *name;
     size_t offset;
 } entries[] = {
-    ENTRY(gemv), ENTRY(microkernel), ENTRY(microkernel_unpacked), ENTRY(split_activations), ENTRY(int_gemm_pack),
-    ENTRY(int_microkernel), ENTRY(quantize_activations), ENTRY(quantize_row), ENTRY(dequantize_row), ENTRY(layer_norm),
-    ENTRY(epilogue), ENTRY(softmax_numerators), ENTRY(attention_scores), ENTRY(attention_mix), ENTRY(top_k), ENTRY(exp_sum),
+    ENTRY(gemv),
+    ENTRY(microkernel),
+    ENTRY(microkernel_unpacked),
+    ENTRY(split_activations),
+    ENTRY(int_gemm_pack),
+    ENTRY(int_microkernel),
+    ENTRY(quantize_activations),
+    ENTRY(quantize_row),
+    ENTRY(dequantize_row),
+    ENTRY(layer_norm),
+    ENTRY(epilogue),
+    ENTRY(softmax_numerators),
+    ENTRY(attention_scores),
+    ENTRY(attention_mix),
+    ENTRY(top_k),
+    ENTRY(exp_sum),
     ENTRY(sum),
 };
 enum { ENTRIES = sizeof entries / sizeof *entries };
@@ -70,7 +83,8 @@ const char *gptcli_kernel_name(int number) { return number >= 0 && number < ENTR
 void *gptcli_kernel(int level, const char *name) {
     void *address = NULL;
     for (int i = 0; i < ENTRIES; i++)
-        if (!strcmp(entries[i].name, name)) memcpy(&address, (const char *)kernels_for(level) + entries[i].offset, sizeof address);
+        if (!strcmp(entries[i].name, name))
+            memcpy(&address, (const char *)kernels_for(level) + entries[i].offset, sizeof address);
     return address;
 }
 

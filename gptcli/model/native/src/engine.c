@@ -30,7 +30,18 @@ enum { BLOCK_PHASES = 4 * LINEAR_PHASES + 3, OTHER_PHASES = LINEAR_PHASES + 2 };
 /* What Python may fill; the numbers are part of the interface (engine.py has the same). */
 enum { EMBEDDING, UNEMBEDDING, QKV, ATTENTION, UP, DOWN };
 enum {
-    POSITION, LN_F, LN_F_BIAS, UNEMBEDDING_BIAS, LN_1, LN_1_BIAS, LN_2, LN_2_BIAS, QKV_BIAS, ATTENTION_BIAS, UP_BIAS, DOWN_BIAS
+    POSITION,
+    LN_F,
+    LN_F_BIAS,
+    UNEMBEDDING_BIAS,
+    LN_1,
+    LN_1_BIAS,
+    LN_2,
+    LN_2_BIAS,
+    QKV_BIAS,
+    ATTENTION_BIAS,
+    UP_BIAS,
+    DOWN_BIAS
 };
 
 /* An engine without weights; NULL when there is no memory. `level`: see gptcli_kernels. */
@@ -62,7 +73,7 @@ static matrix *matrix_at(gpt *g, int which, int layer) {
 
 static float **vector_at(gpt *g, int which, int layer) {
     block *b = &g->blocks[layer];
-    float **all[] = {&g->position, &g->ln_f,  &g->ln_f_bias, &g->unembedding_bias, &b->ln_1,    &b->ln_1_bias,
+    float **all[] = {&g->position, &g->ln_f,      &g->ln_f_bias, &g->unembedding_bias, &b->ln_1,    &b->ln_1_bias,
                      &b->ln_2,     &b->ln_2_bias, &b->qkv_bias,  &b->attention_bias,   &b->up_bias, &b->down_bias};
     return all[which];
 }
@@ -160,8 +171,13 @@ static void norm_chunk(worker *me, const phase *p, range now, range next) {
 /* A linear layer of the normed residual stream, or of those rows of it. Few: every thread norms them all for itself, which saves a
  * phase. */
 static void add_normed(schedule *all, const call *c, const int *rows, const float *weight, const float *bias, linear job) {
-    const normalization norm = {.x = c->x, .weight = weight, .bias = bias, .rows = rows, .out = c->normed,
-                             .epsilon = c->g->epsilon, .width = c->g->width};
+    const normalization norm = {.x = c->x,
+                                .weight = weight,
+                                .bias = bias,
+                                .rows = rows,
+                                .out = c->normed,
+                                .epsilon = c->g->epsilon,
+                                .width = c->g->width};
     if (job.m > GEMV_MAX) {
         add_phase(all, norm_chunk, job.m, 4, 0)->norm = norm;
         job.x = c->normed;
@@ -186,8 +202,17 @@ static void embed(worker *me, const phase *p, range now, range next) {
 
 static linear layer_of(const call *c, const matrix *w, const float *bias, const float *x, float *y, int epilogue,
                        const matrix *next) {
-    return (linear){.w = w, .bias = bias, .x = x, .y = y, .stride = (size_t)w->rows, .packed = c->packed, .m = c->m,
-                    .prefill = c->prefill, .epilogue = epilogue, .activation = c->g->activation, .next = next};
+    return (linear){.w = w,
+                    .bias = bias,
+                    .x = x,
+                    .y = y,
+                    .stride = (size_t)w->rows,
+                    .packed = c->packed,
+                    .m = c->m,
+                    .prefill = c->prefill,
+                    .epilogue = epilogue,
+                    .activation = c->g->activation,
+                    .next = next};
 }
 
 static void add_block(schedule *all, const call *c, int layer) {
@@ -200,9 +225,17 @@ static void add_block(schedule *all, const call *c, int layer) {
     const linear up = layer_of(c, &b->up, b->up_bias, NULL, c->wide, ACTIVATE, &b->down);
     const linear down = layer_of(c, &b->down, b->down_bias, c->wide, c->x, ADD, after);
     add_normed(all, c, NULL, b->ln_1, b->ln_1_bias, qkv);
-    add_attention(all, &(attention){.qkv = c->wide, .out = mixed, .keys = cache, .values = cache + c->layer_floats,
-                                    .rows = c->rows, .positions = c->positions, .m = c->m, .heads = g->heads,
-                                    .head_size = g->width / g->heads, .capacity = c->capacity, .prefill = c->prefill,
+    add_attention(all, &(attention){.qkv = c->wide,
+                                    .out = mixed,
+                                    .keys = cache,
+                                    .values = cache + c->layer_floats,
+                                    .rows = c->rows,
+                                    .positions = c->positions,
+                                    .m = c->m,
+                                    .heads = g->heads,
+                                    .head_size = g->width / g->heads,
+                                    .capacity = c->capacity,
+                                    .prefill = c->prefill,
                                     .scale = g->scale});
     add_linear(all, &project);
     add_normed(all, c, NULL, b->ln_2, b->ln_2_bias, up);
@@ -219,8 +252,12 @@ static void add_logits(schedule *all, const call *c) {
 /* Everything that a call does, in order. */
 static void read_tokens(const call *c) {
     gpt *g = c->g;
-    schedule all = {.k = g->k, .scratch = c->scratch, .scratch_floats = c->scratch_floats, .threads = g->threads,
-                    .phases = g->phases, .room = g->phase_count};
+    schedule all = {.k = g->k,
+                    .scratch = c->scratch,
+                    .scratch_floats = c->scratch_floats,
+                    .threads = g->threads,
+                    .phases = g->phases,
+                    .room = g->phase_count};
     if (c->first == 0) add_phase(&all, embed, c->m, 4, 0)->other = (void *)c;
     for (int layer = c->first; layer < c->last && layer < g->layers; layer++) add_block(&all, c, layer);
     if (c->last > g->layers && c->wanted_count) add_logits(&all, c);
@@ -264,9 +301,20 @@ static int lay_out(call *c) {
 int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill, float *cache, int batch,
                 int capacity, int wanted_count, const int *wanted, float *logits, int first, int last) {
     gpt *g = engine;
-    call c = {.g = g, .ids = ids, .rows = rows, .positions = positions, .wanted = wanted, .m = m, .wanted_count = wanted_count,
-              .capacity = capacity, .prefill = prefill, .first = first, .last = last,
-              .layer_floats = (size_t)batch * g->width * capacity, .cache = cache, .logits = logits};
+    call c = {.g = g,
+              .ids = ids,
+              .rows = rows,
+              .positions = positions,
+              .wanted = wanted,
+              .m = m,
+              .wanted_count = wanted_count,
+              .capacity = capacity,
+              .prefill = prefill,
+              .first = first,
+              .last = last,
+              .layer_floats = (size_t)batch * g->width * capacity,
+              .cache = cache,
+              .logits = logits};
     if (lay_out(&c)) return -1;
     read_tokens(&c);
     return 0;

@@ -23,7 +23,10 @@ INLINE void prefetch(const char *address, const int bytes) {
 /* R rows are read at once, each from a stream of its own: stream r is at row `row + r * row_step` and has `remaining` rows left.
  * Hardware prefetches too, but only within a page of 4 KB, and in several pages at once. `distance` is how many bytes ahead the
  * loops prefetch: whole rows, unless rows are long. */
-typedef struct { int row, row_step, remaining; size_t distance; } row_streams;
+typedef struct {
+    int row, row_step, remaining;
+    size_t distance;
+} row_streams;
 
 /* Where each stream reads, and where it prefetches: behind the end of a stream, in `next`. */
 INLINE void stream_pointers(const matrix *w, row_streams at, const int R, prefetch_range next, const char *rows[4],
@@ -58,7 +61,8 @@ INLINE float load_weight(const void *row, int k, const int kind) {
 
 /* Add up the lanes of sums[r * M + m] and multiply by the factor of row r: out[m * stride + r * row_step]. Four at a time, each
  * in the same order wherever it stands. */
-INLINE void store_sums(const vec sums[8], const int R, const int M, const float *factors, float *out, size_t stride, int row_step) {
+INLINE void store_sums(const vec sums[8], const int R, const int M, const float *factors, float *out, size_t stride,
+                       int row_step) {
     for (int i = 0; i < R * M; i += 4) {
         vec four[4];
         float factor[4], reduced[4];
@@ -150,8 +154,8 @@ INLINE void gemv_int(const matrix *w, row_streams at, activations x, float *y, s
 enum { GEMV_M = LANES == 16 ? 4 : 2 };
 
 /* R rows times activations from..from + M. */
-INLINE void gemv_block(const matrix *w, row_streams at, const int R, activations x, int from, const int M, float *y, size_t stride,
-                       prefetch_range next, const int kind) {
+INLINE void gemv_block(const matrix *w, row_streams at, const int R, activations x, int from, const int M, float *y,
+                       size_t stride, prefetch_range next, const int kind) {
     x = activations_from(x, from, w->columns);
     y += (size_t)from * stride;
     if (kind >= INT8) gemv_int(w, at, x, y, stride, next, kind, R, M);

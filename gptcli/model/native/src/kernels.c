@@ -103,7 +103,8 @@ INLINE void microkernel_of(int k, const float *a, const size_t column_stride, co
         for (int j = 0; j < n; j++) c[i * c_stride + j] = part[i * NR + j] + (add ? c[i * c_stride + j] : 0.0f);
 }
 
-static void microkernel(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n, int add) {
+static void microkernel(int k, const float *a, const float *b, size_t b_stride, float *c, size_t c_stride, int m, int n,
+                        int add) {
     microkernel_of(k, a, MR, 1, b, b_stride, c, c_stride, m, n, add);
 }
 
@@ -261,7 +262,10 @@ const kernels KERNELS = {
     .name = NAME,
     .mr = MR,
     .nr = NR,
-    .gemv_limit = {[FLOAT32] = GEMV_LIMIT, [FLOAT16] = GEMV_LIMIT, [BFLOAT16] = GEMV_LIMIT, [INT8] = GEMV_LIMIT_INT8,
+    .gemv_limit = {[FLOAT32] = GEMV_LIMIT,
+                   [FLOAT16] = GEMV_LIMIT,
+                   [BFLOAT16] = GEMV_LIMIT,
+                   [INT8] = GEMV_LIMIT_INT8,
                    [INT4] = GEMV_LIMIT_INT4},
     .gemv = gemv,
     .microkernel = microkernel,

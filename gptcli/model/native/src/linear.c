@@ -45,7 +45,9 @@ void linear_epilogue(const worker *me, const linear *job, const float *sums, siz
 }
 
 /* Activations in 16 bits, and the residuals of those that have too few. */
-typedef struct { activations all, residual; } quantized;
+typedef struct {
+    activations all, residual;
+} quantized;
 
 static activations place_activations(const linear *job, const float *x, float *memory) {
     const size_t q = (size_t)job->m * (size_t)(padded_columns(job->w->columns) / 2);

@@ -35,7 +35,7 @@ enum { ACT_GROUP = 1024, ACT_MAX = 127 * 256 + 127 }; /* ACT_MAX: the largest nu
 typedef struct {
     const float *x;      /* [m, columns] */
     int16_t *q;          /* [m, padded_columns(columns)], zero behind a row's end; or split into bytes (gemv_u8s8.h) */
-    float *scale;        /* [m, act_groups(columns)]: x is q * scale; NaN where one of the group's numbers is not finite. The first
+    float *scale; /* [m, act_groups(columns)]: x is q * scale; NaN where one of the group's numbers is not finite. The first
                           * of a residual is -1 where there is none */
     int32_t *correction; /* [m, correction_count(columns)]: the zero-point correction of the split form */
 } activations;
@@ -58,7 +58,7 @@ typedef struct {
 
 typedef struct {
     matrix qkv, attention, up, down;
-    float *ln_1, *ln_1_bias, *ln_2, *ln_2_bias;                 /* [C] */
+    float *ln_1, *ln_1_bias, *ln_2, *ln_2_bias; /* [C] */
     float *qkv_bias, *attention_bias, *up_bias, *down_bias;
 } block;
 
@@ -74,7 +74,10 @@ static inline activations activations_from(activations all, int m, int columns) 
 }
 
 /* Memory that is read next and can be prefetched. */
-typedef struct { const char *address; size_t bytes; } prefetch_range;
+typedef struct {
+    const char *address;
+    size_t bytes;
+} prefetch_range;
 
 /* How `sum` reads memory to measure its bandwidth; which is fastest depends on the machine. */
 enum { READ_PLAIN, READ_PREFETCH, READ_QUARTERS, READ_MODES };
@@ -151,14 +154,16 @@ extern const kernels kernels_avx2_vnni, kernels_avx512_vnni;
 const kernels *kernels_amx(void);
 
 /* pool.c: threads that stay, and work that is handed out to them in chunks. */
-typedef struct { int first, last; } range; /* from `first` to before `last` */
+typedef struct {
+    int first, last;
+} range; /* from `first` to before `last` */
 
 /* What one thread knows while it works on a phase. */
 struct worker {
     const kernels *k;
     float *scratch; /* this thread's own, of the schedule's scratch_floats */
     int thread, threads;
-    int fresh;       /* 1 with the thread's first chunk of a phase: what it made in its scratch before is another phase's */
+    int fresh; /* 1 with the thread's first chunk of a phase: what it made in its scratch before is another phase's */
     uint32_t number; /* pool.c's: of the phase */
 };
 
@@ -176,10 +181,10 @@ void norm_rows(const kernels *k, const normalization *job, int first, int last, 
 struct linear {
     const matrix *w;
     const float *bias; /* [rows] or NULL */
-    const float *x;    /* [m, columns]; NULL: each thread computes it from `norm`, up to GEMV_MAX rows, in its own scratch */
+    const float *x; /* [m, columns]; NULL: each thread computes it from `norm`, up to GEMV_MAX rows, in its own scratch */
     normalization norm;
-    size_t normed_at;  /* where in the scratch, behind what linear_scratch says */
-    float *y;          /* [m, stride] */
+    size_t normed_at; /* where in the scratch, behind what linear_scratch says */
+    float *y; /* [m, stride] */
     size_t stride;
     atomic_int *outliers; /* linear.c's: where it notes that an activation has too few bits */
     float *packed; /* packed_floats(m, columns) of shared scratch; used where there are more than GEMV_MAX activations */
@@ -198,7 +203,7 @@ void pack_panel(const float *from, size_t stride, int n, int count, float factor
 /* attention.c: the heads of one layer, for m tokens. A row of qkv is query, key and value, each [C]. */
 typedef struct {
     const float *qkv; /* [m, 3C] */
-    float *out;       /* [m, C] */
+    float *out; /* [m, C] */
     float *keys, *values; /* of this layer: [row, H, capacity, D] */
     const int *rows, *positions; /* [m] */
     int m, heads, head_size, capacity, prefill; /* prefill: one row, at consecutive positions */
@@ -210,13 +215,14 @@ size_t attention_scratch(int capacity, int size);
 /* One matrix product, one layer's attention, ...: n units of work in any order. A phase begins when the one before it is finished.
  * What an earlier phase found out may leave it out. */
 typedef struct phase phase;
-typedef void (*phase_work)(worker *me, const phase *p, range now, range next); /* a chunk; `next`: the thread's next one, if known */
+typedef void (*phase_work)(worker *me, const phase *p, range now,
+                           range next); /* a chunk; `next`: the thread's next one, if known */
 struct phase {
     phase_work run;
     int n, chunk; /* units of work, and how many are handed out at a time */
-    int guided;   /* each thread begins with a share of its own; then chunks get smaller, down to `chunk` */
+    int guided; /* each thread begins with a share of its own; then chunks get smaller, down to `chunk` */
     atomic_int result; /* 0 at first; its work may set it */
-    phase *condition;  /* NULL, or an earlier phase: without a result of `wanted` there, this one is left out */
+    phase *condition; /* NULL, or an earlier phase: without a result of `wanted` there, this one is left out */
     int wanted;
     union {
         linear linear;

@@ -47,7 +47,9 @@ static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 enum { NOTHING_LEFT = INT_MAX };
 static struct {
     _Alignas(LINE) _Atomic uint64_t handed_out;
-    struct { atomic_int units, chunk, share; } cut[2]; /* of the work; handed out at once; a thread's own at first, or 0 */
+    struct {
+        atomic_int units, chunk, share;
+    } cut[2]; /* of the work; handed out at once; a thread's own at first, or 0 */
 } present_phase = {.handed_out = NOTHING_LEFT};
 static _Alignas(LINE) atomic_int unfinished; /* units of work */
 static atomic_int active; /* threads that work on it */
@@ -67,7 +69,9 @@ static uint64_t state_of(uint32_t number, int next) { return (uint64_t)number <<
 static uint64_t look(void) { return atomic_load_explicit(&present_phase.handed_out, memory_order_acquire); }
 
 /* How the work of a phase is cut. */
-typedef struct { int units, chunk, share; } cutting;
+typedef struct {
+    int units, chunk, share;
+} cutting;
 
 static void write_cutting(uint32_t number, cutting how) {
     atomic_store_explicit(&present_phase.cut[number & 1].units, how.units, memory_order_release);
@@ -87,12 +91,12 @@ static cutting read_cutting(uint32_t number) {
 #include <stdio.h>
 #include <stdlib.h>
 
-#define check(condition)                                                                     \
-    do {                                                                                     \
-        if (!(condition)) {                                                                  \
+#define check(condition) \
+    do { \
+        if (!(condition)) { \
             fprintf(stderr, "gptcli: %s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            abort();                                                                         \
-        }                                                                                    \
+            abort(); \
+        } \
     } while (0)
 
 static atomic_int held_thread = -1, held, delays;
@@ -245,8 +249,8 @@ static int take_share(const worker *me, int of, range *to) {
     do {
         if ((int32_t)(latest - me->number) >= 0) return 0;
         check_before(me);
-    } while (!atomic_compare_exchange_weak_explicit(&own[of].phase, &latest, me->number, memory_order_acq_rel,
-                                                    memory_order_relaxed));
+    } while (
+        !atomic_compare_exchange_weak_explicit(&own[of].phase, &latest, me->number, memory_order_acq_rel, memory_order_relaxed));
     return to->first < to->last && number_of(look()) == me->number;
 }
 
@@ -262,9 +266,8 @@ static int next_chunk(const worker *me, range *to) {
         if (next >= how.units) break;
         *to = cut(next, guided ? guided_chunk(how.units - next, how.chunk, me->threads) : how.chunk, how.units);
         check_before(me);
-        if (atomic_compare_exchange_weak_explicit(&present_phase.handed_out, &state,
-                                                  state + (uint32_t)(to->last - to->first), memory_order_acq_rel,
-                                                  memory_order_acquire))
+        if (atomic_compare_exchange_weak_explicit(&present_phase.handed_out, &state, state + (uint32_t)(to->last - to->first),
+                                                  memory_order_acq_rel, memory_order_acquire))
             return 1;
     }
     for (int other = 1; guided && other < me->threads; other++)

@@ -278,7 +278,9 @@ static inline void v_store_f16(uint16_t *p, vec x) { *p = f32_to_f16(x); }
 static inline vec v_load_bf16(const uint16_t *p) { return bf16_to_f32(*p); }
 static inline vec v_load_i8(const int8_t *p) { return (float)*p; }
 typedef int64_t i32vec;
-typedef struct { int16_t first, second; } i16vec;
+typedef struct {
+    int16_t first, second;
+} i16vec;
 static inline i32vec i32_zero(void) { return 0; }
 static inline i16vec i16_load(const int16_t *p) { return (i16vec){p[0], p[1]}; }
 static inline i16vec i16_load_i8(const int8_t *p) { return (i16vec){p[0], p[1]}; }

@@ -159,8 +159,11 @@ int matrix_alloc(matrix *w, int kind, int rows, int columns) {
 int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind, int transposed) {
     const int rows = transposed ? w->columns : w->rows, columns = transposed ? w->rows : w->columns;
     const size_t row_bytes = (size_t)columns * NUMBER_BYTES[source_kind];
-    filling f = {.k = k, .w = w, .transposed = transposed,
-                 .source = {.data = (void *)source, .rows = rows, .columns = columns, .kind = source_kind, .row_bytes = row_bytes}};
+    filling f = {
+        .k = k,
+        .w = w,
+        .transposed = transposed,
+        .source = {.data = (void *)source, .rows = rows, .columns = columns, .kind = source_kind, .row_bytes = row_bytes}};
     phase job = {.run = fill, .n = w->rows, .chunk = CACHE_LINE / NUMBER_BYTES[source_kind], .other = &f};
     schedule all = {.phases = &job, .count = 1, .threads = pool_threads()};
     /* A row in float32, and CACHE_LINE bytes of each column. */

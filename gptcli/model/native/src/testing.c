@@ -25,8 +25,16 @@ int gptcli_test_linear(int level, int kind, int rows, int columns, const float *
     matrix stored = {0};
     float *packed = huge_alloc(packed_floats(k, m, columns) * sizeof(float));
     int failed = !packed || matrix_alloc(&stored, kind, rows, columns) || matrix_fill(k, &stored, w, FLOAT32, 0);
-    const linear job = {.w = &stored, .bias = bias, .x = x, .y = y, .stride = (size_t)rows, .packed = packed, .m = m,
-                        .prefill = prefill, .epilogue = epilogue, .activation = activation};
+    const linear job = {.w = &stored,
+                        .bias = bias,
+                        .x = x,
+                        .y = y,
+                        .stride = (size_t)rows,
+                        .packed = packed,
+                        .m = m,
+                        .prefill = prefill,
+                        .epilogue = epilogue,
+                        .activation = activation};
     failed = failed || run(k, linear_scratch(k, m, columns), &job, NULL);
     matrix_free(&stored);
     huge_free(packed);
@@ -37,7 +45,17 @@ int gptcli_test_linear(int level, int kind, int rows, int columns, const float *
  * OVERREAD floats behind each. Returns 0, or -1 when there is no memory. */
 int gptcli_test_attention(int level, const float *qkv, const int *rows, const int *positions, int m, int heads, int head_size,
                           int capacity, int prefill, float scale, float *keys, float *values, float *out) {
-    const attention job = {.qkv = qkv, .out = out, .keys = keys, .values = values, .rows = rows, .positions = positions, .m = m,
-                           .heads = heads, .head_size = head_size, .capacity = capacity, .prefill = prefill, .scale = scale};
+    const attention job = {.qkv = qkv,
+                           .out = out,
+                           .keys = keys,
+                           .values = values,
+                           .rows = rows,
+                           .positions = positions,
+                           .m = m,
+                           .heads = heads,
+                           .head_size = head_size,
+                           .capacity = capacity,
+                           .prefill = prefill,
+                           .scale = scale};
     return run(kernels_for(level), attention_scratch(capacity, head_size), NULL, &job);
 }
