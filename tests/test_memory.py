@@ -58,3 +58,43 @@ def test_more_samples_than_memory_holds_are_written_one_after_the_other(
     assert process.returncode == 0
     peak = next(int(line.split()[1]) for line in held.splitlines() if line.startswith("VmHWM"))
     assert peak < 600_000  # kB
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "text", "most"),
+    [
+        (["generate", "-n", "1"], "word " * 12_000_000, 200),
+        (["chat", "-n", "1"], "word " * 4_000_000, 300),
+        (["neighbors"], "a" * 60_000_000, 150),
+        (["similarity", "--json"], "king " * 20_000, 200),
+        (["similarity", "--json"], "king " * 2_000, 400),
+        (["map"], "\n".join(f"{word}" for word in ["king", "queen"] * 10_000), 200),
+        (["tokenize", "--json"], "The king and the queen. " * 400_000, 150),
+        (["tokenize", "--decode"], "464 " * 5_000_000, 150),
+        (["lens", "--json", "dog " * 500], "", 900),
+        (["logits", "--top", "50257", "king"], "", 300),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
+)
+def test_the_memory_of_a_whole_process_is_bounded(
+    child_environment: dict[str, str], tmp_path: Path, arguments: list[str], text: str, most: int
+) -> None:
+    """In megabytes, and well below what each of these took while its input or its answer was held as a whole."""
+    script = (
+        "import sys\nfrom gptcli.cli.app import app\ntry:\n    app()\nexcept SystemExit:\n    pass\n"
+        "from gptcli.system.peak_memory import peak_memory\nprint(peak_memory(), file=sys.stderr)"
+    )
+    given = tmp_path / "input"
+    given.write_text(text)
+    with given.open() as stdin:
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=child_environment,
+            timeout=120,
+            check=True,
+        )
+    assert int(done.stderr.split()[-1]) < most * 1_000_000

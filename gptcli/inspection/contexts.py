@@ -131,13 +131,17 @@ def compare_contexts(
             have the largest cosine similarity.
 
     Raises:
-        InputError: fewer than two texts or too many, or one without a marked word, whose mark cuts through a token,
-            or that is longer than the model's context.
+        InputError: fewer than two texts, too many of them or of neighbours, or one without a marked word, whose mark
+            cuts through a token, or that is longer than the model's context.
     """
     if len(texts) < 2:
         raise InputError('--in-context compares two texts or more: "a fashion [model]" "a machine learning [model]"')
     if len(texts) > _MOST_TEXTS:
         raise InputError(f"--in-context compares each text with each: {len(texts):,} are more than {_MOST_TEXTS}")
+    places = len(texts) * (checkpoint.blueprint.config.n_layer + 1)
+    if (listed := places * min(neighbors, checkpoint.n_vocab)) > _MOST_NEAR:
+        fitting = max(_MOST_NEAR // places, 1)
+        raise InputError(f"--neighbors {neighbors:,} lists {listed:,} tokens: give {fitting:,} at most, or fewer texts")
     located = [_locate(checkpoint, read_mark(text)) for text in texts]
     contexts = tuple(context for context, _ in located)
     vectors = np.stack([marked_vectors(checkpoint.model, ids) for _, ids in located])  # [contexts, L + 1, C]
@@ -206,14 +210,7 @@ def nearest_tokens(
         count: how many for each.
         unembedding: by logit, through the final norm; else by the cosine similarity with the token's embedding, as it
             enters the residual stream.
-
-    Raises:
-        InputError: these are too many to be listed.
     """
-    listed = vectors.shape[0] * vectors.shape[1] * min(count, checkpoint.n_vocab)
-    if listed > _MOST_NEAR:
-        fitting = _MOST_NEAR // (vectors.shape[0] * vectors.shape[1])
-        raise InputError(f"--neighbors {count:,} lists {listed:,} tokens: give {fitting:,} at most, or fewer texts")
     return tuple(_near_each(checkpoint, of_context, count, unembedding=unembedding) for of_context in vectors)
 
 

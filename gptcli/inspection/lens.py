@@ -18,6 +18,9 @@ from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import watched_ids
 from gptcli.probability.reading import rank_of
 
+# Positions that are unembedded at a time: 64 x 50,257 numbers of eight bytes are 26 MB, and there are several of them.
+_ROWS = 64
+
 
 @dataclass(frozen=True)
 class Guess:
@@ -111,11 +114,13 @@ def lens(
     text = checkpoint.tokenizer.token_bytes
     stages, last = [], []
     for layer, sublayer, stream in streams(run, checkpoint.model, sublayers=sublayers):
-        logprobs = stage_logprobs(checkpoint.model, stream, checkpoint.n_vocab)
-        best, token = logprobs.max(-1)
-        guesses = [
-            Guess(int(each), text(int(each)), float(p)) for each, p in zip(token, best.exp().tolist(), strict=True)
-        ]
+        guesses: list[Guess] = []
+        for some in torch.split(stream, _ROWS):
+            logprobs = stage_logprobs(checkpoint.model, some, checkpoint.n_vocab)
+            best, token = logprobs.max(-1)
+            guesses += [
+                Guess(int(each), text(int(each)), float(p)) for each, p in zip(token, best.exp().tolist(), strict=True)
+            ]
         stages.append(Stage(layer, sublayer, guesses))
         last.append(logprobs[-1].numpy().copy())
     answer = stages[-1].guesses[-1].id

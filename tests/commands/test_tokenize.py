@@ -286,4 +286,4 @@ def test_the_tokens_of_a_long_text_are_made_one_by_one(run_gptcli: Run) -> None:
 def test_merges_are_shown_of_no_more_than_can_be_looked_at(run_gptcli: Run) -> None:
     done = run_gptcli("tokenize", "--merges", input=b"word " * 250_000)
     assert done.returncode == 2
-    assert b"up to 1,000,000 characters" in done.stderr
+    assert b"of 1,000,000 characters of input at most" in done.stderr

@@ -61,6 +61,6 @@ def test_another_version(source: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_none_and_a_broken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert said(tmp_path, monkeypatch) .startswith("the engine in C was not built: ")
+    assert said(tmp_path, monkeypatch).startswith("the engine in C was not built: ")
     (tmp_path / NAME).write_bytes(b"no library")
     assert said(tmp_path, monkeypatch).startswith("the engine in C does not load here: ")

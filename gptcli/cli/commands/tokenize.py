@@ -2,7 +2,7 @@
 
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from gptcli.cli.option_groups import with_epilog
 from gptcli.cli.options import DEFAULT_MODEL, JsonOption, ModelOption, SaveOption, TimeoutOption
 from gptcli.errors import InputError
 from gptcli.show.terminal.console import present, print_json, stdout_console, stdout_is_terminal
+from gptcli.system.text_file import MOST_TEXT
 from gptcli.text import visible
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _show_merges(
     from gptcli.show.tokenize import merge_steps_picture
     from gptcli.tokenizer.merges import first_different
 
-    text = _joined(chunks)
+    text = "".join(_at_most(chunks, _MOST_MERGED, "--merges looks into a text"))
     present(
         tokenizer.merges(text, special=special),
         lambda: merge_steps_picture(
@@ -152,14 +153,14 @@ def _show_merges(
     )
 
 
-def _joined(chunks: Iterable[str]) -> str:
-    """All of a text that is short enough to look at the making of its tokens."""
-    text = ""
+def _at_most(chunks: Iterable[str], most: int, what: str) -> Iterator[str]:
+    """A text that is not longer than so many characters; ``what`` needs all of it at once."""
+    length = 0
     for chunk in chunks:
-        text += chunk
-        if len(text) > _MOST_MERGED:
-            raise InputError(f"--merges looks into texts of up to {_MOST_MERGED:,} characters: cut it first (head -c)")
-    return text
+        length += len(chunk)
+        if length > most:
+            raise InputError(f"{what}, of {most:,} characters of input at most: cut it first (head -c)")
+        yield chunk
 
 
 def _print_ids(tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool) -> None:
@@ -200,7 +201,9 @@ def _print_decoded(tokenizer: "Tokenizer", chunks: Iterable[str], as_json: bool)
 
     if as_json:
         ids = array("Q")
-        for some in parse_ids(chunks):
+        for some in parse_ids(
+            _at_most(chunks, MOST_TEXT, "--decode --json makes one text (without --json it streams)")
+        ):
             ids.extend(some)
         print_json({"text": tokenizer.decode_bytes(ids), "ids": iter(ids)})
     else:

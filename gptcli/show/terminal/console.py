@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
 # Lines of a saved picture: larger ones are none that a browser or an editor opens.
-_MOST_LINES = {".svg": 2_000, ".html": 50_000, ".txt": 500_000}
+_MOST_LINES = {".svg": 2_000, ".html": 20_000, ".txt": 500_000}
 # Pieces of a picture that are written at once.
 _SEGMENTS = 500
 SAVE_SUFFIXES = (".svg", ".html", ".txt")
