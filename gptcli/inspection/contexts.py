@@ -138,7 +138,7 @@ def compare_contexts(
         raise InputError('--in-context compares two texts or more: "a fashion [model]" "a machine learning [model]"')
     if len(texts) > _MOST_TEXTS:
         raise InputError(f"--in-context compares each text with each: {len(texts):,} are more than {_MOST_TEXTS}")
-    places = len(texts) * (checkpoint.blueprint.config.n_layer + 1)
+    places = len(texts) * (checkpoint.config.n_layer + 1)
     if (listed := places * min(neighbors, checkpoint.n_vocab)) > _MOST_NEAR:
         fitting = max(_MOST_NEAR // places, 1)
         raise InputError(f"--neighbors {neighbors:,} lists {listed:,} tokens: give {fitting:,} at most, or fewer texts")
