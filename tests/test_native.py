@@ -23,7 +23,7 @@ from gptcli.model.gpt import GPT
 from gptcli.model.native import library
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.weights import Kind, why_not
-from gptcli.model.quantize import LEVELS, dequantized, kind_of
+from gptcli.model.quantize import LEVELS, fake_quantize, kind_of
 from gptcli.model.torch_engine import TorchEngine
 from tests.checkpoint.zoo import CONFIGS, reference, understand
 from tests.held_out import held_out_ids, perplexity
@@ -88,7 +88,7 @@ def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
     for name, weight in rounded.named_parameters():
         if weight.dim() == 2 and name != "wpe.weight":
             if kind in ("int8", "int4"):
-                kept = dequantized(weight.numpy(), kind_of(name, kind))
+                kept = fake_quantize(weight.numpy(), kind_of(name, kind))
                 weight.copy_(torch.from_numpy(kept))
             else:
                 weight.copy_(weight.to(torch.float16 if kind == "F16" else torch.bfloat16).float())
@@ -142,7 +142,7 @@ def test_long_rows_have_several_steps(kind: Any, hidden: int, level: int) -> Non
     model, rounded = random_model(config), random_model(config)
     for name, weight in rounded.named_parameters():
         if weight.dim() == 2 and name != "wpe.weight" and kind != "F32":
-            weight.copy_(torch.from_numpy(dequantized(weight.numpy(), kind_of(name, kind))))
+            weight.copy_(torch.from_numpy(fake_quantize(weight.numpy(), kind_of(name, kind))))
     steps = np.random.default_rng(1).integers(0, 97, (6, 11)).tolist()
     most = {"F32": 1e-4, "int8": 5e-4, "int4": 2e-2}[kind]
     for rows in (1, 11):
@@ -169,7 +169,7 @@ def test_weights_that_are_a_million_times_larger(kind: Any, hidden: int, lost: t
     rounded = copy.deepcopy(model)
     for name, weight in rounded.named_parameters():
         if weight.dim() == 2 and name != "wpe.weight":
-            weight.copy_(torch.from_numpy(dequantized(weight.numpy(), kind_of(name, kind))))
+            weight.copy_(torch.from_numpy(fake_quantize(weight.numpy(), kind_of(name, kind))))
     ids = generator.integers(0, 97, 40).tolist()
     exact, expected = (copy.deepcopy(of).double()(torch.tensor([ids]))[0].numpy() for of in (model, rounded))
     largest = np.abs(expected).max()
@@ -463,7 +463,7 @@ def test_it_says_which_shapes_it_does_not_know(fields: dict[str, Any], said: str
 def test_quantized_rows_stay_near(seed: int, kind: Any) -> None:
     generator = np.random.default_rng(seed)
     matrix = (generator.standard_normal((5, 64)) * 10.0 ** generator.integers(-4, 4)).astype(np.float32)
-    error = np.abs(dequantized(matrix, kind) - matrix).max(axis=1)
+    error = np.abs(fake_quantize(matrix, kind) - matrix).max(axis=1)
     largest = np.abs(matrix).max(axis=1)
     # int8: half a step. int4: what lies beyond the last level on the side where the largest weight is not.
     allowed = 0.5 / 127 if kind == "int8" else 1 - float(LEVELS[-1]) / 151 + 0.03
@@ -473,7 +473,7 @@ def test_quantized_rows_stay_near(seed: int, kind: Any) -> None:
 def test_quantized_zeros_are_zeros() -> None:
     kinds: tuple[Any, ...] = ("int8", "int4")
     for kind in kinds:
-        assert not dequantized(np.zeros((2, 64), np.float32), kind).any()
+        assert not fake_quantize(np.zeros((2, 64), np.float32), kind).any()
 
 
 @pytest.mark.slow

@@ -266,4 +266,4 @@ def test_ranks(environment: dict[str, str], size: int, rank: int, monkeypatch: p
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert (ranks.world_size(), ranks.rank(), ranks.follows()) == (size, rank, rank > 0)
+    assert (ranks.world_size(), ranks.rank(), ranks.is_worker()) == (size, rank, rank > 0)

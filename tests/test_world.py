@@ -557,14 +557,14 @@ def test_memory_that_ends_anywhere_else_is_one_line(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_bug_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gptcli.model.memory import explained
+    from gptcli.model.memory import explain_out_of_memory
     from gptcli.model.native.library import available
 
-    with pytest.raises(RuntimeError, match="shapes"), explained(GPTConfig(), "cpu", "float32"):
+    with pytest.raises(RuntimeError, match="shapes"), explain_out_of_memory(GPTConfig(), "cpu", "float32"):
         raise RuntimeError("shapes do not fit")
     said = r"on cuda.*--device cpu.*fewer texts"
     for to_run in (False, True):
-        needs = explained(GPTConfig(), "cuda", "bfloat16", rows=3, capacity=9, to_run=to_run)
+        needs = explain_out_of_memory(GPTConfig(), "cuda", "bfloat16", rows=3, capacity=9, to_run=to_run)
         with pytest.raises(GptcliError, match=said) as caught, needs:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         # Only commands that have the option, and only where the engine in C would take over: torch saves nothing by it.

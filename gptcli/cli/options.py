@@ -155,7 +155,7 @@ def exclusive(**flags: bool) -> str | None:
     return chosen[0] if chosen else None
 
 
-def belongs(owner: str, *, given: bool, **parts: object) -> None:
+def require_owner(owner: str, *, given: bool, **parts: object) -> None:
     """Options that mean something only beside another one.
 
     Args:
@@ -171,7 +171,7 @@ def belongs(owner: str, *, given: bool, **parts: object) -> None:
         raise InputError(f"--{lost.replace('_', '-')} goes with {owner}, which is not there")
 
 
-def excludes(owner: str, *, given: bool, **others: object) -> None:
+def forbid_together(owner: str, *, given: bool, **others: object) -> None:
     """Options that make no sense beside another one.
 
     Args:
@@ -197,7 +197,7 @@ def at_most(option: str, given: Sequence[object] | None, most: int) -> None:
         raise InputError(f"{option} is given {len(given):,} times: {most:,} are the most")
 
 
-def typed(context: typer.Context, name: str) -> bool:
+def given_on_command_line(context: typer.Context, name: str) -> bool:
     """Whether an option was given on the command line, and not by the environment or as its default."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"

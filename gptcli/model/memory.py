@@ -16,7 +16,7 @@ _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "int4": 0.5 + 2 
 
 
 @contextmanager
-def explained(
+def explain_out_of_memory(
     config: GPTConfig, device: str, dtype: str, *, rows: int = 0, capacity: int = 0, to_run: bool = False
 ) -> Iterator[None]:
     """Turn running out of memory into an error that says what was needed and what would need less.

@@ -323,7 +323,7 @@ def join(device: torch.device) -> Group:
         InputError: there are fewer GPUs than processes, or the device is one that cannot be shared.
         GptcliError: the others cannot be reached.
     """
-    if ranks.follows():
+    if ranks.is_worker():
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # while it loads: end at once, wherever it is
     if device.type == "mps":
         raise InputError("--device mps: one machine has one; with torchrun use --device cpu")

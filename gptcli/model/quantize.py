@@ -31,7 +31,7 @@ def kind_of(name: str, quantize: Literal["int8", "int4"]) -> Literal["int8", "in
     return "int8" if name in ("wte.weight", "lm_head.weight") or ".attn." in name else quantize
 
 
-def dequantized(matrix: NDArray[np.float32], kind: Literal["int8", "int4"]) -> NDArray[np.float32]:
+def fake_quantize(matrix: NDArray[np.float32], kind: Literal["int8", "int4"]) -> NDArray[np.float32]:
     """What a matrix [rows, columns] becomes in 8 or 4 bits; rows that are not whole groups have 8 bits."""
     if kind == "int8" or matrix.shape[1] % GROUP:
         return _int8(matrix)

@@ -18,7 +18,7 @@ def local_rank() -> int:
     return _number("LOCAL_RANK", rank())
 
 
-def follows() -> bool:
+def is_worker() -> bool:
     """Whether this process only computes what the first one asks for, and reads and prints nothing itself."""
     return rank() > 0
 

@@ -10,7 +10,7 @@ from gptcli.model.bounds import check_extend, check_prefill, check_refill, check
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.engine import EngineFacts
 from gptcli.model.gpt import GPT
-from gptcli.model.memory import explained, free_memory
+from gptcli.model.memory import explain_out_of_memory, free_memory
 from gptcli.model.native.weights import why_not
 
 
@@ -73,7 +73,9 @@ class TorchEngine:
         check_prefill(rows, capacity, self.n_positions, self.model.config.vocab_size)
         weight = self.model.wte.weight
         dtype = str(weight.dtype).removeprefix("torch.")
-        with explained(self.model.config, weight.device.type, dtype, rows=len(rows), capacity=capacity, to_run=True):
+        with explain_out_of_memory(
+            self.model.config, weight.device.type, dtype, rows=len(rows), capacity=capacity, to_run=True
+        ):
             self._cache = None  # before the memory of the next one is taken
             cache = self._new_cache(len(rows), capacity)
             logits = self._read(rows, cache)

@@ -23,7 +23,7 @@ from gptcli.cli.app import app
 from gptcli.errors import GptcliError, InputError
 from gptcli.measuring.quantization import keep_quantized, remove_quantized
 from gptcli.model.native import library
-from gptcli.model.quantize import dequantized
+from gptcli.model.quantize import fake_quantize
 from gptcli.system.bundled import bundled_folder
 
 pytestmark = pytest.mark.skipif(not library.available(), reason="the engine in C was not built")
@@ -111,7 +111,7 @@ def test_what_is_kept_is_the_rounded_matrix(tales: Path) -> None:
     assert len(matrices) == 1 + 4 * 6
     for name in ("wte.weight", "h.5.mlp.c_fc.weight"):
         weight = model[name].astype(np.float32)
-        exact = dequantized(weight if name.startswith("wte") else weight.T, "int8")
+        exact = fake_quantize(weight if name.startswith("wte") else weight.T, "int8")
         assert kept[name].dtype == np.int8
         assert np.allclose(kept[name] * kept[f"{name}.scale"][:, None], exact, rtol=1e-6, atol=0)
 

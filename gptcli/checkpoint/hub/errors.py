@@ -18,7 +18,7 @@ _HUB = "https://huggingface.co"
 
 
 @contextmanager
-def explained(name: HubName) -> Iterator[None]:
+def explain_hub_errors(name: HubName) -> Iterator[None]:
     """Turn whatever the hub's client raises into an error of ours.
 
     Raises:

@@ -83,9 +83,9 @@ def fetch(name: HubName, *, refresh: bool = False) -> Path:
     if not refresh and (cached := cached_snapshot(name)) is not None:
         return cached
     from gptcli.checkpoint.hub.download import Download
-    from gptcli.checkpoint.hub.errors import explained
+    from gptcli.checkpoint.hub.errors import explain_hub_errors
 
-    with explained(name):
+    with explain_hub_errors(name):
         return Download(name).run()
 
 
@@ -97,7 +97,7 @@ def look(name: HubName, files: Collection[str]) -> tuple[Path, Header]:
         ModelNotFound, CheckpointError, GptcliError: as for ``fetch``.
     """
     from gptcli.checkpoint.hub.download import Download
-    from gptcli.checkpoint.hub.errors import explained
+    from gptcli.checkpoint.hub.errors import explain_hub_errors
 
-    with explained(name):
+    with explain_hub_errors(name):
         return Download(name).look(files)

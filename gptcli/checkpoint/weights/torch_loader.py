@@ -16,8 +16,8 @@ from gptcli.checkpoint.weights.slices import Files
 from gptcli.errors import InputError
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
-from gptcli.model.memory import explained
-from gptcli.model.quantize import dequantized, kind_of
+from gptcli.model.memory import explain_out_of_memory
+from gptcli.model.quantize import fake_quantize, kind_of
 
 
 def choose_device(name: str) -> torch.device:
@@ -87,7 +87,10 @@ def load_gpt(
         group.shard(model)
     wanted = model.state_dict()
     name_of_dtype = str(dtype).removeprefix("torch.")
-    with torch.inference_mode(False), explained(blueprint.config, device.type, name_of_dtype, to_run=to_run):
+    with (
+        torch.inference_mode(False),
+        explain_out_of_memory(blueprint.config, device.type, name_of_dtype, to_run=to_run),
+    ):
         config, files = blueprint.config, Files(header, dtype, blueprint.config.qkv_widths)
         weights: dict[str, Tensor] = {}
         for name, part in blueprint.tensors.items():
@@ -96,7 +99,7 @@ def load_gpt(
             weights[name] = _make(part, stored, config).to(device=device, dtype=dtype)
             _check_finite(name, part, stored, weights[name])
             if quantize != "none" and name.endswith("weight") and weights[name].dim() == 2 and name != "wpe.weight":
-                rounded = dequantized(weights[name].float().cpu().numpy(), kind_of(name, quantize))
+                rounded = fake_quantize(weights[name].float().cpu().numpy(), kind_of(name, quantize))
                 weights[name] = torch.from_numpy(rounded).to(device=device, dtype=dtype)
     header.check_unchanged()
     if group is not None:

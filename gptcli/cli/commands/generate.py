@@ -109,9 +109,9 @@ def generate(
     save: options.SaveOption = None,
 ) -> None:
     """Continue a text, token by token, as the model would."""
-    from gptcli.model.ranks import follows
+    from gptcli.model.ranks import is_worker
 
-    if follows():  # one of torchrun's processes, but not the one that reads and prints
+    if is_worker():  # one of torchrun's processes, but not the one that reads and prints
         from gptcli.checkpoint.distributed import follow
 
         return follow(run.model, run.placement(), run.n_head)
@@ -122,14 +122,16 @@ def generate(
     # Before the model is loaded: a mistake in an option should be told at once.
     output = options.exclusive(json=as_json, jsonl=jsonl)
     others = {"explain": explain, "jsonl": jsonl, "stop": stop, "stats": stats, "num_samples": num_samples > 1}
-    options.excludes("--pick", given=pick, **others)
+    options.forbid_together("--pick", given=pick, **others)
     chosen = {name: value != getattr(SamplingOptions, name) for name, value in vars(choosing).items()}
-    options.excludes("--replay", given=replay is not None, **others, pick=pick, prompts_file=prompts_file, **chosen)
+    options.forbid_together(
+        "--replay", given=replay is not None, **others, pick=pick, prompts_file=prompts_file, **chosen
+    )
     if replay is not None and prompt:
         raise InputError("--replay repeats what the file holds, so there is no PROMPT to give")
-    options.belongs("--explain", given=explain, explain_top=explain_top)
+    options.require_owner("--explain", given=explain, explain_top=explain_top)
     options.at_most("--stop", stop, options.MOST_TEXTS)
-    options.belongs("--explain or --pick", given=explain or pick or replay is not None, save=save)
+    options.require_owner("--explain or --pick", given=explain or pick or replay is not None, save=save)
     sampling = choosing.sampling()
     seed = seed_or_drawn(choosing.seed)
     if pick:

@@ -52,7 +52,7 @@ def logits(
     options.at_most("--watch", watch, options.MOST_TEXTS)
     temperatures = options.number_list(temperature, "--temperature")
     chosen = {"temperature": temperatures != [1.0], "top_k": top_k > 0, "top_p": top_p < 1, "min_p": min_p > 0}
-    options.excludes("--all-positions", given=all_positions, **chosen, watch=watch, top=top != _TOP)
+    options.forbid_together("--all-positions", given=all_positions, **chosen, watch=watch, top=top != _TOP)
 
     from gptcli.sampling.settings import Sampling
 

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from gptcli.cli.options import DEFAULT_MODEL, JsonOption, ModelOption, NHeadOption, SaveOption, TimeoutOption, typed
+from gptcli.cli.options import (
+    DEFAULT_MODEL,
+    JsonOption,
+    ModelOption,
+    NHeadOption,
+    SaveOption,
+    TimeoutOption,
+    given_on_command_line,
+)
 from gptcli.errors import InputError
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notice
@@ -47,7 +55,7 @@ def params(
     from gptcli.counting.parameters import count_parameters
     from gptcli.show.scoreboard import draw
 
-    if name is not None and typed(context, "model"):
+    if name is not None and given_on_command_line(context, "model"):
         raise InputError(f"two models, {clipped(name)} and {clipped(model)}: name one")
     answer = count_parameters(name or model, n_head)
     for note in answer.notes:

@@ -64,7 +64,7 @@ def trace(
     if config is not None:
         from gptcli.counting.tracing import trace_config
 
-        options.excludes("--config", given=True, model=options.typed(context, "model"))
+        options.forbid_together("--config", given=True, model=options.given_on_command_line(context, "model"))
         if prompt is not None:
             raise InputError("--config runs nothing, so there is no PROMPT to give; --tokens says how long it is")
         answer, notes = trace_config(config, tokens, layer=layer, head=head, n_head=run.n_head)
