@@ -1,6 +1,6 @@
 """Text made safe to look at.
 
-Prompts, tokens, vocabularies, file names and metadata come from strangers. On a terminal they must be seen and never
+Prompts, tokens, vocabularies, file names and metadata are untrusted. On a terminal they must be seen and never
 obeyed: control characters, escape sequences and characters that reorder the line are written out as escapes.
 """
 
@@ -80,7 +80,7 @@ def _cut(text: str, start: str) -> str:
 def shortened(message: str, limit: int = MESSAGE) -> str:
     """A message that is no longer than ``limit``: words that never end are cut in their middle, then all of it.
 
-    Whoever makes a message cuts what it quotes (``clipped``); this is for what nobody thought of. The beginning says
+    A message cuts what it quotes (``clipped``); this is for what nobody thought of. The beginning says
     what is wrong and the end what to try, so both stay.
     """
     if len(message) <= limit:

@@ -159,7 +159,7 @@ def test_ragged_batches_equal_single_rows(gpt2_folder: Path, monkeypatch: pytest
         got = engine.step([row[length + more] for row, length in zip(rows, lengths, strict=True)])
         expected = np.stack([alone(row[: length + more + 1]) for row, length in zip(rows, lengths, strict=True)])
         assert np.abs(got - expected).max() < 1e-5
-    # Fewer rows, another order, one of them twice; then one read anew.
+    # Fewer rows, another order, one of them twice; then one read again.
     chosen = [5, 2, 2]
     engine.select(chosen)
     engine.refill(1, [3, 1, 4])

@@ -24,7 +24,7 @@ def test_its_file_is_the_one_described() -> None:
 
 
 def test_its_recipe_is_the_one_described() -> None:
-    """Whoever changes it looks at what the README says of how the model was trained."""
+    """A change of it is a reason to look at what the README says of how the model was trained."""
     recipe = sorted((ROOT / "weights" / "training").glob("*.py"), key=lambda path: path.name)
     assert hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest() in README
 

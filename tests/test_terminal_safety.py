@@ -1,4 +1,4 @@
-"""Text from strangers on a real terminal (pyte, an emulator): it is seen, never obeyed, and never markup.
+"""Untrusted text on a real terminal (pyte, an emulator): it is seen, never obeyed, and never markup.
 
 One process runs all commands on one pseudo-terminal; what each prints is fed to a screen of its own.
 """
@@ -264,7 +264,7 @@ def test_chat_through_a_pipe(tmp_path: Path, child_environment: dict[str, str]) 
 
 
 def test_the_tour_under_every_key(tmp_path: Path, child_environment: dict[str, str]) -> None:
-    """Nothing of a stranger's comes into the tour but keys: an attack, typed, is not echoed, and q leaves."""
+    """Nothing untrusted comes into the tour but keys: an attack, typed, is not echoed, and q leaves."""
     attacked = child_environment | {"GPTCLI_MODEL": ATTACK.replace("\udc80\ud800", "")}
     typed = ATTACK.replace("\udc80\ud800", "").replace("q", "").replace("\r", "")
     listed, pointless = show([["tour", "--list"], ["tour", "--stop", ATTACK]], tmp_path, attacked)

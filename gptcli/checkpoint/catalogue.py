@@ -48,7 +48,7 @@ class Catalogue:
 
     Attributes:
         bundled: the models that come with gptcli.
-        cached: the models in the hub's cache that are whole, whoever put them there.
+        cached: the models in the hub's cache that are whole, no matter who put them there.
         cache: the folder of that cache.
         short_names: the short names, and what they stand for.
         kept: what ``models quantize`` keeps, of whichever models.

@@ -65,7 +65,7 @@ class ErrorBoundary(TyperGroup):
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
-            # Whoever leaves it out (it is large) still has what runs in C or without a model.
+            # Users that leave it out (it is large) still have what runs in C or without a model.
             code = _say("torch is not installed, and this needs it: pip install torch", 1)
         except (MemoryError, RuntimeError, SystemError, OSError, ImportError) as error:
             message = limit_reached(error) or _about_a_file(error)

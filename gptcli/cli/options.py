@@ -156,7 +156,7 @@ def exclusive(**flags: bool) -> str | None:
 
 
 def require_owner(owner: str, *, given: bool, **parts: object) -> None:
-    """Options that mean something only beside another one.
+    """Options that mean something only together with another one.
 
     Args:
         owner: that other one (or several), as it is written.
@@ -172,7 +172,7 @@ def require_owner(owner: str, *, given: bool, **parts: object) -> None:
 
 
 def forbid_together(owner: str, *, given: bool, **others: object) -> None:
-    """Options that make no sense beside another one.
+    """Options that make no sense together with another one.
 
     Args:
         owner: that other one, as it is written.
@@ -180,7 +180,7 @@ def forbid_together(owner: str, *, given: bool, **others: object) -> None:
         others: the options; false where they are not there.
 
     Raises:
-        InputError: one of them is there beside it.
+        InputError: one of them is there too.
     """
     clashing = next((name for name, value in others.items() if value), None)
     if given and clashing is not None:

@@ -89,7 +89,7 @@ EvaluateOption = Annotated[
 
 
 def no_words_with_evaluate(words: list[str] | None, file: Path) -> None:
-    """Refuse a question beside a test set.
+    """Refuse a question together with a test set.
 
     Raises:
         InputError: there are words too.

@@ -33,7 +33,7 @@ class Step:
     """One step of the run.
 
     Attributes:
-        name: what happens, such as ``query``; ``block`` for a whole layer, ``other heads`` beside an opened one.
+        name: what happens, such as ``query``; ``block`` for a whole layer, ``other heads`` next to an opened one.
         layer: which block, from 1; None outside the blocks.
         head: which head, from 1; None for all of them.
         shape: of the data behind the step.

@@ -7,7 +7,7 @@ The grammar::
     factor  = { "+" | "-" } ( "(" sum ")" | number | word | quoted )
 
 Whatever it is made of, the meaning is a sum of words, each times a number: that is what ``parse`` returns. A number
-scales the words beside it (``2*big``, ``(king + queen)/2``); anywhere else it is the word of that name (``1990-1980``).
+scales the words next to it (``2*big``, ``(king + queen)/2``); elsewhere it is the word of that name (``1990-1980``).
 Words end at a space, an operator or a parenthesis; quotes, double or single, hold what has those inside
 (``"new-york"``). An apostrophe inside a word belongs to it (``o'brien``).
 """

@@ -75,7 +75,7 @@ def principal_directions(centred: Doubles, count: int, total: float) -> Doubles:
     Args:
         centred: points whose mean is zero.
         count: how many directions; those that would have no variance are zeros.
-        total: the sum of squares beside which no variance is told.
+        total: the sum of squares below which no variance is told.
     """
     directions = np.zeros((max(count, 0), centred.shape[1]))
     _, spreads, found = np.linalg.svd(centred, full_matrices=False)

@@ -20,7 +20,7 @@ from gptcli.model.gpt import GPT
 Kind = Literal["previous token", "first token", "same token", "induction"]
 
 # A head has the name of what it does with this share of its attention or more. Where it stands is a convention: heads
-# are a continuum, and the scores are shown beside the names.
+# are a continuum, and the scores are shown next to the names.
 THRESHOLD = 0.4
 # Tokens that are repeated, where the context holds them twice.
 REPEATED = 50

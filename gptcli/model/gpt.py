@@ -42,7 +42,7 @@ class Attend(nn.Module):
     """Scaled dot-product attention (Vaswani et al. 2017, equation 1), in one fused kernel.
 
     It has no weights. It is a module so that a hook can see what goes in; the kernel never stores the attention
-    pattern, and whoever wants to see it computes it from the queries and keys.
+    pattern, and callers that want to see it compute it from the queries and keys.
     """
 
     def __init__(self, config: GPTConfig, layer: int) -> None:

@@ -29,7 +29,7 @@ def draw(answer: "Attention") -> "RenderableType":
 
 @dataclass(frozen=True)
 class HeadGrid:
-    """A small map a head, as many beside each other as fit, under the tokens that they are about."""
+    """A small map a head, as many in a row as fit, under the tokens that they are about."""
 
     answer: "Attention"
 

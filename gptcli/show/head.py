@@ -22,7 +22,7 @@ _SHORTEST_CLIPPED = 5  # columns of "·qu…"; below that a number says more
 
 @dataclass(frozen=True)
 class LargeHead:
-    """One head, with figures on the colours and the tokens beside them."""
+    """One head, with figures on the colours and the tokens next to them."""
 
     answer: "Attention"
 

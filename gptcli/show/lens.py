@@ -89,7 +89,7 @@ def _track_listing(lens: "Lens", track: "Track") -> Listing:
 
 
 def stage_name(stage: "Stage") -> str:
-    """How a stage is called beside a row."""
+    """How a stage is called at a row."""
     if stage.sublayer == "embedding":
         return "embed"
     sublayers = {"attention": " attn", "block": ""}

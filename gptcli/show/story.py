@@ -62,7 +62,7 @@ def _write_some(pieces: Iterator[Piece], writer: Writer) -> None:
 
 
 def _tell_slid(writing: Writing) -> None:
-    """What is to be said beside the text waits until its end: on a terminal it would cut a line in two."""
+    """What is to be said in addition to the text waits until its end: on a terminal it would cut a line in two."""
     if writing.slid or any(completion.sample.slid for completion in writing.completions):
         notice(
             f"the text outgrew the context of {writing.n_positions:,} tokens: the model went on with its newest "

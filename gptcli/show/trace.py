@@ -86,7 +86,7 @@ class TokenStrip:
 class Steps:
     """One line a step: what happens, the shape of the data behind it, its parameters, and a few numbers.
 
-    Weights and remarks stand beside the step where there is room, else below it; so do shapes.
+    Weights and remarks stand next to the step where there is room, else below it; so do shapes.
     """
 
     trace: "Trace"
@@ -104,7 +104,7 @@ class Steps:
         )
         widths = [max(map(len, column)) for column in columns]
         used = sum(widths) + 3 * len(_GAP)
-        below = sum(widths) + 2 * len(_GAP) > options.max_width  # too narrow for the shapes beside the steps
+        below = sum(widths) + 2 * len(_GAP) > options.max_width  # too narrow for the shapes next to the steps
         few = min(max((options.max_width - used) // _NUMBER, 0), _FEW) if self.trace.tokens is not None else 0
         used += few * _NUMBER
         beside = used + max(line.extra for line in lines) <= options.max_width

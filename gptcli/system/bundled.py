@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def bundled_folder() -> Path:
-    """The folder of the checkpoints that come with gptcli: inside the wheel, or beside the package in a checkout."""
+    """The folder of the checkpoints that come with gptcli: inside the wheel, or next to the package in a checkout."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "_weights"
     return inside if inside.is_dir() else package.parent / "weights"

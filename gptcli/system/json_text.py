@@ -1,4 +1,4 @@
-"""JSON of strangers: what it would take in memory is judged from its text before it is parsed."""
+"""Untrusted JSON: the memory that it would take is bounded before it is parsed."""
 
 import json
 from pathlib import Path

@@ -4,7 +4,7 @@ import errno
 import sys
 from collections.abc import Iterator
 
-# What torch says beside its OutOfMemoryError (which only GPUs raise), and what the system's loader says of libraries.
+# What torch says besides its OutOfMemoryError (which only GPUs raise), and what the system's loader says of libraries.
 _NO_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",

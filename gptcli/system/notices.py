@@ -9,12 +9,12 @@ _MOST_NOTICES = 20
 
 
 def notice(message: str) -> None:
-    """Tell the user something beside the answer: one plain line on stderr."""
+    """Tell the user something in addition to the answer: one plain line on stderr."""
     print(visible(message), file=sys.stderr, flush=True)
 
 
 def notices(messages: Sequence[str]) -> None:
-    """Tell the user several things beside the answer; of very many the first few, and how many more there are."""
+    """Tell the user several things in addition to the answer; of very many the first few, and how many are left."""
     for message in messages[:_MOST_NOTICES]:
         notice(shortened(message))
     if len(messages) > _MOST_NOTICES:

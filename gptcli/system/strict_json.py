@@ -1,4 +1,4 @@
-"""What headers and indexes have in common: JSON that is read strictly, and names of strangers in messages."""
+"""What headers and indexes have in common: untrusted JSON, read strictly, and untrusted names in messages."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 # Unicode's White_Space, as the engine of Hugging Face's tokenizers has it. Python's own strip() takes U+001C to U+001F
 # as well.
 _WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-# What Unicode's word characters are made of, beside joiners and circled letters. Python's \w takes all numbers as well.
+# What Unicode's word characters are made of, but joiners and circled letters. Python's \w takes all numbers as well.
 _CIRCLED = (
     ("\u24b6", "\u24e9"),
     ("\U0001f130", "\U0001f149"),

@@ -27,7 +27,7 @@ _LONG_RUN = 100_000
 LONG_PIECE = 2_000
 # The first few texts of so many bytes are encoded without waiting for tiktoken to sort through all ranks.
 _SHORT_TEXT, _SHORT_TEXTS = 160, 8
-# Seconds that a stranger's regular expression may take over one stretch of text: some never come to an end.
+# Seconds that an untrusted regular expression may take over one stretch of text: some never come to an end.
 _PATIENCE = 2.0
 # Bytes of a piece whose merges are kept for the next time: those of a long one take megabytes.
 _USUAL_PIECE = 100

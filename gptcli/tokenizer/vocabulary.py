@@ -165,7 +165,7 @@ def _end_as(
 ) -> bool:
     """Whether the bytes of two tokens, alone and with the merges below ``limit``, end as these two tokens.
 
-    Undoes the merges beside the boundary, the last one first; at no moment may there have been a merge across it.
+    Undoes the merges next to the boundary, the last one first; at no moment may there have been a merge across it.
     """
     while True:
         if rank_of_pair.get((left, right), limit) < limit:

@@ -217,7 +217,7 @@ class _HubHandler(_Handler):
             "X-Repo-Commit": commit,
             "X-Linked-Etag": f'"{digest}"',
             "X-Linked-Size": str(len(data)),
-            # The hub's own protocol, which is not spoken here: whoever takes this up is lost.
+            # The hub's own protocol, which is not spoken here: a client that takes this up is lost.
             "X-Xet-Hash": digest,
             "X-Xet-Refresh-Route": f"{self.hub.url}/api/models/xet-read-token/{commit}",
             "Link": f'<{self.hub.url}/api/models/xet-read-token/{commit}>; rel="xet-auth"',

@@ -177,7 +177,7 @@ def test_a_file_that_arrives_with_other_bytes_is_refused(hub: Hub) -> None:
 
 
 def test_the_client_is_left_as_it_is_for_others_in_this_process(hub: Hub) -> None:
-    """What is checked for gptcli is not checked for whoever else uses the client."""
+    """What is checked for gptcli is not checked for others that use the client."""
     hub.add(REPO, MODEL)
     find(REPO)
     answer = get_session().head(f"{hub.url}/{REPO}/resolve/main/model.safetensors", follow_redirects=False)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.fuzz.mutators import PATTERNS, PLACES
 from tests.fuzz.values import NUMBERS, TEXTS
 
-# json.dumps writes NaN, infinities and lone surrogates as strangers do.
+# json.dumps writes NaN, infinities and lone surrogates as untrusted files may.
 scalars = st.none() | st.booleans() | st.sampled_from(NUMBERS) | st.sampled_from(TEXTS) | st.integers() | st.text()
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)

@@ -1,4 +1,4 @@
-"""Text from strangers is seen and never obeyed."""
+"""Untrusted text is seen and never obeyed."""
 
 import unicodedata
 

@@ -4,7 +4,7 @@ The format (https://huggingface.co/docs/safetensors): eight bytes with the heade
 one JSON object ``{"name": {"dtype": ..., "shape": [...], "data_offsets": [start, end]}, "__metadata__": {...}}``; then
 the tensors' bytes, back to back. Checkpoints of several files are joined in ``shards``.
 
-Files come from strangers, so everything that the format demands is checked before anyone relies on it, and sizes are
+Files are untrusted, so everything that the format demands is checked before anyone relies on it, and sizes are
 judged against the file's length before memory is taken.
 """
 

@@ -1,6 +1,6 @@
 """A checkpoint of one file or of several: large ones are cut into shards, with an index that says which holds what.
 
-An index comes from strangers as a header does: what it names must be there, inside its folder, and once.
+An index is untrusted, as a header is: what it names must be there, inside its folder, and once.
 """
 
 import os

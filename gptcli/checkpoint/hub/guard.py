@@ -28,7 +28,7 @@ from gptcli.text import clipped, size
 
 
 def install() -> None:
-    """See to it that the client's requests pass through here, whoever made the factory of its HTTP client."""
+    """See to it that the client's requests pass through here, no matter who made the factory of its HTTP client."""
     client()
     module = import_module("huggingface_hub.utils._http")  # there is a way to set the factory, and none to read it
     if not isinstance(module._GLOBAL_CLIENT_FACTORY, _Factory):

@@ -4,7 +4,7 @@ Size and date do not tell: ``cp -p``, ``rsync -t``, tar, conda and nix keep or n
 same shape have the same size. So a start compares the header and samples spread over the data, which takes
 milliseconds, and needs the hash of everything only where these are known. What was hashed is recorded in the user's
 cache with what the system says of the file: the hash is taken from there as long as inode, size, date and ``ctime`` are
-the same, and whoever changes a file, or puts another in its place, cannot set ``ctime`` back.
+the same, and a program that changes a file, or puts another in its place, cannot set ``ctime`` back.
 """
 
 import hashlib

@@ -80,7 +80,7 @@ def path_of(look: Look, content: str, quantize: "Quantize") -> Path:
 
 
 def old_path(header: Header, quantize: "Quantize") -> Path:
-    """Where earlier versions kept them: in the model's folder, which is the business of whoever made it. Never read."""
+    """Where earlier versions kept them: in the model's folder, which belongs to its maker. Never read."""
     first = header.files[0]
     return first.parent / "gptcli" / f"{first.stem}-{quantize}.safetensors"
 

@@ -27,7 +27,7 @@ TOP = 12
 class Draft:
     """A text in the making.
 
-    Each place of the text has a random number of its own, whoever chooses there: a token that is drawn depends on the
+    Each place of the text has a random number of its own, however one chooses: a token that is drawn depends on the
     seed and on what stands before it alone, and with nothing but drawn tokens the text is that of ``generate``.
 
     Args:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 WHY_NOT = "build_failure.txt"
-"""Beside the library's place: why a wheel was made without it."""
+"""Next to the library's place: why a wheel was made without it."""
 
 _FOLDER = Path(__file__).parent
 _SOURCES = (

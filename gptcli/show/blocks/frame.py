@@ -1,4 +1,4 @@
-"""A text while it grows, with what may come next beside it or below it, never taller than the terminal."""
+"""A text while it grows, with what may come next at its side or below it, never taller than the terminal."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from gptcli.probability.choice import Explanation
 
-# From this width on, the candidates stand beside the text; they take half of it, but no more than they need.
+# From this width on, the candidates stand next to the text; they take half of it, but no more than they need.
 _BESIDE, _TABLE = 120, 84
 # Lines that the text keeps where the terminal is low.
 _LEAST_LINES = 3

@@ -22,7 +22,7 @@ class Narrowing:
 
     Attributes:
         make: draws some of the parts side by side.
-        parts: each has columns of its own in the table; what finds no room beside the others comes below them.
+        parts: each has columns of its own in the table; what finds no room next to the others comes below them.
         spare: headings of the columns that go first, in this order.
     """
 
@@ -37,7 +37,7 @@ class Narrowing:
             whole = [self.make(self.parts[start : start + across]) for start in range(0, len(self.parts), across)]
             for spared in range(len(self.spare) + 1):
                 without = self.spare[:spared]
-                if across > 1 and BARS in without:  # rather fewer parts beside each other
+                if across > 1 and BARS in without:  # rather fewer parts next to each other
                     break
                 blocks = [block.without(without) for block in whole]
                 if all(_fits(block, console, options) for block in blocks):

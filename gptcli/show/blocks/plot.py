@@ -45,7 +45,7 @@ class Dot:
 class Scatter:
     """Points on a plane, to the same scale in both directions.
 
-    Labels that find no room beside their marker are left out, those of the last points first, and counted.
+    Labels that find no room next to their marker are left out, those of the last points first, and counted.
 
     Attributes:
         dots: the points; where two fall into one cell the first is seen.

@@ -42,7 +42,7 @@ def data_element(name: str, data: Any) -> str:
 
 
 def own_file(name: str) -> str:
-    """A style or script that lies beside this module."""
+    """A style or script in this folder."""
     return files("gptcli.show.html").joinpath(name).read_text(encoding="utf-8")
 
 

@@ -57,7 +57,7 @@ def _data(answer: "WordMap") -> dict[str, Any]:
 
 
 def _table(answer: "WordMap") -> str:
-    """The coordinates for whoever cannot see the map, or wants them all."""
+    """The coordinates for readers who cannot see the map, or want them all."""
     heads = "".join(f'<th scope="col" class="figure">{text(axis_name(axis))}</th>' for axis in answer.axes)
     rows = "".join(
         f'<tr><th scope="row">{text(label(point.label))}</th>'

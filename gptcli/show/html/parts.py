@@ -80,7 +80,7 @@ class Grid:
         cells: [rows][columns]; None leaves a field empty.
         heading: names a cell; ``{row}``, ``{column}`` and ``{label}`` stand for those.
         large: wide fields, for labels on them; without, several maps stand side by side.
-        spread: ``row`` or ``column``: what goes together, so that it is shown as a text on colours beside the numbers.
+        spread: ``row`` or ``column``: what goes together, so that it is shown as a text on colours next to the numbers.
     """
 
     title: str

@@ -1,5 +1,5 @@
 /* A file that is mapped and becomes shorter: the system sends SIGBUS to the thread that reads what is gone, and there is no
- * way back. The handler says which file it was, and ends the process with 1; other causes it names, and leaves to whoever
+ * way back. The handler says which file it was, and ends the process with 1; other causes it names, and leaves to those who
  * had the signal before.
  *
  * Only what a handler may call is called: stat, strlen, write, sigaction, raise, _exit (POSIX, signal-safety(7)).

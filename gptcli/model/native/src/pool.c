@@ -42,7 +42,7 @@ static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 
 /* The present phase: its number, in the upper half of `handed_out`, and how much of its work is handed out; NOTHING_LEFT behind
  * the last phase. How its work is cut stands in one of two places in turn, written before the number by the one thread that
- * begins the phase: whoever reads there what the phase after the next has written does not find its own number any more, and is
+ * begins the phase: a thread that reads there what the phase after the next has written does not find its own number any more, and is
  * handed nothing. Once the caller sees the end, no other thread writes here, and the next job may begin. */
 enum { NOTHING_LEFT = INT_MAX };
 static struct {
