@@ -211,7 +211,7 @@ STAGES = {
     "prefill": _ENGINES + "room.TorchEngine.prefill = other.NativeEngine.prefill = strike",
     "decode": _ENGINES + "room.TorchEngine.step = other.NativeEngine.step = other.NativeEngine.extend = strike",
     "tokenize": "from gptcli.tokenizer import bpe as room; room.Tokenizer.encode = strike",
-    "draw": "from gptcli.show import console as room; room.stdout_console = strike",
+    "draw": "from gptcli.show.terminal import console as room; room.stdout_console = strike",
 }
 
 

@@ -25,6 +25,7 @@ import json, resource, sys
 import torch
 from gptcli.checkpoint.families import read_blueprint
 from gptcli.checkpoint.files.shards import read_header
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.checkpoint.source import find
 from gptcli.model.config import GPTConfig
@@ -72,7 +73,7 @@ def test_conversion_takes_no_more_than_the_model(tmp_path: Path) -> None:
 def test_loading_imports_no_compiler() -> None:
     """It would take seconds, whenever a model is opened."""
     code = (
-        "import sys; from gptcli.checkpoint.open import open_checkpoint; open_checkpoint('tales', device='cpu'); "
+        "import sys; from gptcli.checkpoint.open import open_checkpoint; open_checkpoint('tales'); "
         "print(sorted({'torch._dynamo', 'torch._inductor', 'sympy', 'torch.distributed.tensor'} "
         "& set(sys.modules)))"
     )

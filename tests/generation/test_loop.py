@@ -97,9 +97,10 @@ def test_bundled_model_writes_the_same_alone_in_a_batch_and_streaming(tales: Ope
 THREADS = """
 import json, torch
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.sampling.settings import Sampling
-tales = open_checkpoint("tales", device="cpu")
+tales = open_checkpoint("tales", Placement("cpu"))
 for threads in (1, 2):
     torch.set_num_threads(threads)
     texts = []

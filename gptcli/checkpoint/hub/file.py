@@ -228,5 +228,8 @@ def publish(name: HubName, commit: str, folder: Path) -> None:
     """Let the cache know which commit a revision means."""
     if name.revision != commit:
         reference = folder / "refs" / name.revision
+        with contextlib.suppress(OSError):
+            if reference.read_bytes() == commit.encode():
+                return  # a cache that is only to be read knows it already
         reference.parent.mkdir(parents=True, exist_ok=True)
         write_whole(reference, commit)
