@@ -3,7 +3,6 @@
 import ctypes
 import platform
 import shutil
-import sysconfig
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,11 @@ X86 = platform.machine() in ("x86_64", "AMD64")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compiler", ["gcc", "clang", "aarch64-linux-gnu-gcc"])
-def test_no_warnings(compiler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which(compiler) is None:
-        pytest.skip(f"no {compiler} here")
-    monkeypatch.setenv("CC", f"{compiler} -Werror")
-    if compiler.startswith("aarch64"):
-        monkeypatch.setattr(sysconfig, "get_platform", lambda: "linux-aarch64")
-        assert building.build(tmp_path).is_file()  # for another processor: it cannot be opened here
-        return
+def test_clang_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CI compiles with gcc, for x86 and for ARM, with -Werror in any case."""
+    if shutil.which("clang") is None:
+        pytest.skip("no clang here")
+    monkeypatch.setenv("CC", "clang -Werror")
     found = library.open_library(building.build(tmp_path))
     # Files that a compiler refuses are left out where it is old; these know all of them.
     assert not X86 or [hasattr(found, name) for name in ("kernels_amx", "kernels_avx512_vnni")] == [True, True]
