@@ -176,8 +176,10 @@ def _one_head(config: GPTConfig, steps: Sequence[Step], head: int) -> Iterator[S
             yield replace(step, head=head, shape=step.shape[1:], weights=weights, parameters=own)
             continue
         if step.name == "output" and config.n_head > 1:
-            beside = (step.shape[0], config.heads_width - config.head_size)
-            yield Step("other heads", step.layer, None, beside, (), others, f"{config.n_head - 1:,}, side by side")
+            others_shape = (step.shape[0], config.heads_width - config.head_size)
+            yield Step(
+                "other heads", step.layer, None, others_shape, (), others, f"{config.n_head - 1:,}, side by side"
+            )
         yield step
 
 

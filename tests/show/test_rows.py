@@ -1,4 +1,4 @@
-"""The house table beside Rich's own: the same picture, character by character, written row by row."""
+"""Our own table and Rich's: the same picture, character by character, written row by row."""
 
 import io
 from collections.abc import Iterator
