@@ -470,12 +470,12 @@ def test_ctrl_c_keeps_what_was_written(child_environment: dict[str, str]) -> Non
 def test_ctrl_c_while_the_model_loads(child_environment: dict[str, str]) -> None:
     script = (
         "import os, signal, sys, time\n"
-        "from gptcli.checkpoint.weights import native_loader as native\n"
+        "from gptcli.checkpoint.open import OpenCheckpoint\n"
         "from gptcli.cli.app import main\n"
         "def slow(*_, **__):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    time.sleep(60)\n"
-        "native.load_native = slow\n"
+        "OpenCheckpoint.load_engine = slow\n"
         "sys.argv = ['gptcli', 'generate', 'A']\n"
         "main()\n"
     )
