@@ -21,7 +21,7 @@ from gptcli.model.torch_engine import TorchEngine
 from gptcli.sampling.settings import Sampling
 from gptcli.show.terminal.console import json_text
 from gptcli.tokenizer import gpt2_tokenizer
-from tests.test_native import in_c, random_model
+from tests.native.test_engine import in_c, random_model
 from tests.toy_engine import ToyEngine, random_table
 
 GPT2 = gpt2_tokenizer()
