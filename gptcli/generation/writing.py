@@ -10,7 +10,7 @@ from typing import Any
 
 from gptcli.errors import InputError
 from gptcli.generation.clock import Clock
-from gptcli.generation.loop import Limits, Sample, Step, each_sample, generate, window
+from gptcli.generation.loop import ChosenToken, Limits, Sample, each_sample, generate, window
 from gptcli.generation.streaming import TextStream
 from gptcli.model.engine import Engine, rows_at_once
 from gptcli.sampling.settings import Sampling
@@ -70,7 +70,7 @@ class Piece:
     """A token, and the text that became certain with it (possibly none yet)."""
 
     completion: Completion
-    step: Step
+    step: ChosenToken
     text: str
 
 
@@ -189,7 +189,7 @@ class Writing:
         }
 
 
-def text_of(step: Step, stream: TextStream) -> str:
+def text_of(step: ChosenToken, stream: TextStream) -> str:
     """The text that becomes certain with a step: nothing of an end-of-text token, and a stop text ends the sample."""
     if step.sample.finish_reason == "eos":
         return ""
