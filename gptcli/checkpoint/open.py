@@ -138,11 +138,10 @@ class OpenCheckpoint:
         if quantize == "none" or self.load_s < _LONG_S or self._model is not None or self._broken:
             return odd
 
-        from gptcli.checkpoint.weights.kept import find as find_kept
-        from gptcli.checkpoint.weights.kept import old_path
+        from gptcli.checkpoint.weights.kept import old_path, open_if_current
 
         with suppress(CheckpointError):  # it changes while this is looked at
-            if find_kept(self.what.header, self.what.blueprint, quantize) is not None:
+            if open_if_current(self.what.header, self.what.blueprint, quantize) is not None:
                 return odd
         advice = f"{command} keeps that for the next time"
         if (old := old_path(self.what.header, quantize)).is_file():

@@ -16,7 +16,7 @@ from gptcli.system.regular_file import readable
 from gptcli.tokenizer.files import tokenizer_for
 
 # Of a fact: it stands in a file; it is counted from one; it is concluded from something else.
-How = Literal["read", "counted", "inferred"]
+Basis = Literal["read", "counted", "inferred"]
 # What is done to a tensor of the file on its way into ours (see families.blueprint.How): without a change but for the
 # name it is "renamed"; "skipped" ones are buffers, or repeat another tensor; "unused" ones belong to no GPT here.
 Done = Literal["as is", "renamed", "transposed", "stacked", "regrouped", "skipped", "unused"]
@@ -34,7 +34,7 @@ class Known:
         source: from which file, or from what.
     """
 
-    how: How
+    how: Basis
     source: str
 
 

@@ -29,7 +29,7 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class Step:
+class TraceStep:
     """One step of the run.
 
     Attributes:
@@ -53,7 +53,7 @@ class Step:
     numbers: tuple[float, ...] = ()
 
 
-def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int | None = None) -> list[Step]:
+def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int | None = None) -> list[TraceStep]:
     """The steps of a run over so many tokens.
 
     Args:
@@ -68,11 +68,11 @@ def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int |
     _check(config, n_tokens, layer, head)
     shapes = parameter_shapes(config)
     T, C, E = n_tokens, config.n_embd, config.embedding_width
-    steps = [Step("tokens", None, None, (T,), (), 0), *_embedding(config, shapes, T)]
+    steps = [TraceStep("tokens", None, None, (T,), (), 0), *_embedding(config, shapes, T)]
     for number in range(1, config.n_layer + 1):
         opened = _block(config, shapes, T, number)
         if number != layer:
-            steps.append(Step("block", number, None, (T, C), (), sum(step.parameters for step in opened)))
+            steps.append(TraceStep("block", number, None, (T, C), (), sum(step.parameters for step in opened)))
         else:
             steps += opened if head is None else _one_head(config, opened, head)
     if config.final_norm:
@@ -83,7 +83,7 @@ def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int |
     if config.tied:
         unembedding = (Weight("wte.weight", shapes["wte.weight"], counted=False), *unembedding)
     steps.append(_step("unembedding", None, (T, config.vocab_size), unembedding, "tied" if config.tied else ""))
-    return [*steps, Step("probabilities", None, None, (T, config.vocab_size), (), 0, "softmax")]
+    return [*steps, TraceStep("probabilities", None, None, (T, config.vocab_size), (), 0, "softmax")]
 
 
 def _check(config: GPTConfig, n_tokens: int, layer: int | None, head: int | None) -> None:
@@ -97,17 +97,17 @@ def _check(config: GPTConfig, n_tokens: int, layer: int | None, head: int | None
         raise InputError(f"--head {head}: it must be from 1 to {config.n_head:,}, the heads of a layer")
 
 
-def _embedding(config: GPTConfig, shapes: dict[str, Shape], T: int) -> Iterator[Step]:
+def _embedding(config: GPTConfig, shapes: dict[str, Shape], T: int) -> Iterator[TraceStep]:
     yield _step("token embedding", None, (T, config.embedding_width), _take(shapes, "wte"), "a row for each token")
     if config.embedding_width != config.n_embd:
         yield _step("projection in", None, (T, config.n_embd), _take(shapes, "project_in"))
     if config.positions == "learned":
         yield _step("+ position", None, (T, config.n_embd), _take(shapes, "wpe"), "a row for each place")
     elif config.positions == "sinusoidal":
-        yield Step("+ position", None, None, (T, config.n_embd), (), 0, "fixed sines")
+        yield TraceStep("+ position", None, None, (T, config.n_embd), (), 0, "fixed sines")
 
 
-def _block(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> list[Step]:
+def _block(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> list[TraceStep]:
     """A block's steps, all heads together."""
     stream, inside = (T, config.n_embd), f"h.{number - 1}"
     attention = list(_attention(config, shapes, T, number))
@@ -115,28 +115,28 @@ def _block(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> 
     first = _norm(shapes, f"{inside}.ln_1", "norm 1", stream, number)
     second = _norm(shapes, f"{inside}.ln_2", "norm 2", stream, number)
     if config.parallel_residual:
-        both = Step("+ residual", number, None, stream, (), 0, "stream + attention + MLP")
+        both = TraceStep("+ residual", number, None, stream, (), 0, "stream + attention + MLP")
         return [first, *attention, *([] if config.shared_norm else [second]), *mlp, both]
-    after_attention = Step("+ residual 1", number, None, stream, (), 0, "stream + attention")
-    after_mlp = Step("+ residual 2", number, None, stream, (), 0, "stream + MLP")
+    after_attention = TraceStep("+ residual 1", number, None, stream, (), 0, "stream + attention")
+    after_mlp = TraceStep("+ residual 2", number, None, stream, (), 0, "stream + MLP")
     if config.norm == "post":
         return [*attention, after_attention, first, *mlp, after_mlp, second]
     return [first, *attention, after_attention, second, *mlp, after_mlp]
 
 
-def _attention(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[Step]:
+def _attention(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
     heads, square = (config.n_head, T, config.head_size), (config.n_head, T, T)
     matrices = _take(shapes, f"h.{number - 1}.attn.c_attn")
     for name, rows in zip(("query", "key", "value"), config.qkv_widths, strict=True):
         own = tuple(replace(weight, shape=(rows, *weight.shape[1:])) for weight in matrices)
         yield _step(name, number, (rows // config.head_size, T, config.head_size), own)
     if config.positions == "rotary":
-        yield Step("rotated", number, None, heads, (), 0, "queries and keys, by their places")
+        yield TraceStep("rotated", number, None, heads, (), 0, "queries and keys, by their places")
     divisor = _divisor(config, number)
-    yield Step("scores", number, None, square, (), 0, f"query · key{divisor}")
-    yield Step("mask", number, None, square, (), 0, _hidden(T, config.window(number - 1)))
-    yield Step("softmax", number, None, square, (), 0, "each row sums to 1")
-    yield Step("weighted values", number, None, heads, (), 0, "pattern · value")
+    yield TraceStep("scores", number, None, square, (), 0, f"query · key{divisor}")
+    yield TraceStep("mask", number, None, square, (), 0, _hidden(T, config.window(number - 1)))
+    yield TraceStep("softmax", number, None, square, (), 0, "each row sums to 1")
+    yield TraceStep("weighted values", number, None, heads, (), 0, "pattern · value")
     yield _step("output", number, (T, config.n_embd), _take(shapes, f"h.{number - 1}.attn.c_proj"))
 
 
@@ -153,19 +153,19 @@ def _hidden(T: int, window: int | None) -> str:
     return f"the future{behind}: {T * T - seen:,} of {T * T:,} cells"
 
 
-def _mlp(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[Step]:
+def _mlp(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
     wide = (T, config.mlp_width)
     up = _step("up", number, wide, _take(shapes, f"h.{number - 1}.mlp.c_fc"))
-    activation = Step("activation", number, None, wide, (), 0, config.activation)
+    activation = TraceStep("activation", number, None, wide, (), 0, config.activation)
     if config.gated:
         yield _step("gate", number, wide, _take(shapes, f"h.{number - 1}.mlp.c_gate"))
-        yield from (activation, up, Step("gated", number, None, wide, (), 0, "activation × up"))
+        yield from (activation, up, TraceStep("gated", number, None, wide, (), 0, "activation × up"))
     else:
         yield from (up, activation)
     yield _step("down", number, (T, config.n_embd), _take(shapes, f"h.{number - 1}.mlp.c_proj"))
 
 
-def _one_head(config: GPTConfig, steps: Sequence[Step], head: int) -> Iterator[Step]:
+def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Iterator[TraceStep]:
     """The same with one head in place of all, and what the others have in a step of its own."""
     others = 0
     for step in steps:
@@ -177,18 +177,18 @@ def _one_head(config: GPTConfig, steps: Sequence[Step], head: int) -> Iterator[S
             continue
         if step.name == "output" and config.n_head > 1:
             others_shape = (step.shape[0], config.heads_width - config.head_size)
-            yield Step(
+            yield TraceStep(
                 "other heads", step.layer, None, others_shape, (), others, f"{config.n_head - 1:,}, side by side"
             )
         yield step
 
 
-def _norm(shapes: dict[str, Shape], module: str, name: str, shape: Shape, number: int | None) -> Step:
+def _norm(shapes: dict[str, Shape], module: str, name: str, shape: Shape, number: int | None) -> TraceStep:
     return _step(name, number, shape, _take(shapes, module))
 
 
-def _step(name: str, layer: int | None, shape: Shape, weights: tuple[Weight, ...], detail: str = "") -> Step:
-    return Step(name, layer, None, shape, weights, _count(weights), detail)
+def _step(name: str, layer: int | None, shape: Shape, weights: tuple[Weight, ...], detail: str = "") -> TraceStep:
+    return TraceStep(name, layer, None, shape, weights, _count(weights), detail)
 
 
 def _count(weights: Sequence[Weight]) -> int:

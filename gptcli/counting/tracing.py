@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gptcli.counting.parameters import count_parameters
-from gptcli.counting.steps import Step, walk
+from gptcli.counting.steps import TraceStep, walk
 from gptcli.errors import InputError
 from gptcli.model.config import GPTConfig
 
@@ -28,7 +28,7 @@ class Trace:
     config: GPTConfig
     parameters: int
     n_tokens: int
-    steps: list[Step]
+    steps: list[TraceStep]
     ids: list[int] | None = None
     tokens: list[bytes] | None = None
     next_token: bytes | None = None

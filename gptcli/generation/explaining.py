@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from gptcli.generation.loop import Step
+from gptcli.generation.loop import ChosenToken
 from gptcli.generation.writing import Completion, Piece, Writing
 from gptcli.probability.choice import Explanation, offer
 from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import Tokenizer
 
 
-def explain(step: Step, tokenizer: Tokenizer, sampling: Sampling, *, top: int) -> Explanation:
+def explain(step: ChosenToken, tokenizer: Tokenizer, sampling: Sampling, *, top: int) -> Explanation:
     """What a step was choosing from.
 
     Args:
@@ -20,10 +20,10 @@ def explain(step: Step, tokenizer: Tokenizer, sampling: Sampling, *, top: int) -
     index = len(step.sample.ids) - 1
     seen = step.sample.prompt_ids + step.sample.ids[:index]
     offered = offer(step.logits, tokenizer, sampling, seen, top=top, watch=[step.token])
-    (chosen,) = offered.odds.watched
-    listed = chosen in offered.odds.candidates
-    odds = replace(offered.odds, watched=[]) if listed else offered.odds
-    return Explanation(index, chosen, odds, offered.cuts)
+    (chosen,) = offered.distribution.watched
+    listed = chosen in offered.distribution.candidates
+    distribution = replace(offered.distribution, watched=[]) if listed else offered.distribution
+    return Explanation(index, chosen, distribution, offered.cuts)
 
 
 class Explainer:

@@ -12,7 +12,7 @@ import numpy as np
 
 from gptcli.errors import InputError
 from gptcli.model.engine import Engine
-from gptcli.sampling.draw import draw, generator_for
+from gptcli.sampling.draw import draw_token, generator_for
 from gptcli.sampling.filters import Logits
 from gptcli.sampling.settings import Kept, Sampling
 from gptcli.sampling.shortlist import shortlist
@@ -53,7 +53,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Step:
+class ChosenToken:
     """One chosen token.
 
     Attributes:
@@ -116,7 +116,7 @@ def generate(
     *,
     seed: int,
     n_vocab: int | None = None,
-) -> Iterator[Step]:
+) -> Iterator[ChosenToken]:
     """Continue the samples, all in one batch, one token each at a time.
 
     A sample ends early where the caller sets its ``finish_reason`` between two steps.
@@ -130,7 +130,7 @@ def generate(
         n_vocab: ids from here on are padding of the embedding and never chosen; None: there is none.
 
     Yields:
-        A ``Step`` for each token, samples in turn.
+        A ``ChosenToken`` for each token, samples in turn.
 
     Raises:
         InputError: a prompt is empty, or longer than the context and ``overflow`` is ``stop``; or the filters leave no
@@ -188,7 +188,7 @@ def window(ids: list[int], n_positions: int, overflow: Overflow) -> list[int]:
     return ids[-max(n_positions // 2, 1) :]
 
 
-def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = None) -> Step:
+def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = None) -> ChosenToken:
     """Add one token to a row's sample.
 
     Args:
@@ -206,15 +206,15 @@ def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = Non
     kept = sampling.keep(logits, lambda: sample.all_ids, listed.ids)
     if not kept.ids.size:
         raise InputError("the filters leave no token to choose: loosen --no-repeat-ngram or --logit-bias")
-    drawn = draw(kept, row.generator)
+    drawn = draw_token(kept, row.generator)
     token = drawn if token is None else token
     sample.ids.append(token)
     if listed.log_sum is not None:
         sample.logprobs.append(float(logits[token]) - listed.log_sum)
-    return Step(sample, logits, kept, token)
+    return ChosenToken(sample, logits, kept, token)
 
 
-def finish_reason(step: Step, row: Row, n_positions: int, limits: Limits) -> FinishReason | None:
+def finish_reason(step: ChosenToken, row: Row, n_positions: int, limits: Limits) -> FinishReason | None:
     """Why a sample ends with the token that was just added, or None where it goes on."""
     if step.token in limits.eos_ids:
         return "eos"

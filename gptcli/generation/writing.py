@@ -3,21 +3,19 @@
 Joins the tokenizer, the engine and the generation loop. It decides nothing about how a text is shown.
 """
 
-import math
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
 from gptcli.errors import InputError
-from gptcli.generation.loop import Limits, Sample, Step, each_sample, generate, window
+from gptcli.generation.clock import Clock
+from gptcli.generation.loop import ChosenToken, Limits, Sample, each_sample, generate, window
 from gptcli.generation.streaming import TextStream
 from gptcli.model.engine import Engine, rows_at_once
 from gptcli.sampling.settings import Sampling
-from gptcli.text import quoted
 from gptcli.tokenizer import Tokenizer
-from gptcli.tokenizer.prompt import prompt_ids, quoted_tokens
+from gptcli.tokenizer.prompt import prompt_ids
 
 
 @dataclass(frozen=True)
@@ -72,37 +70,8 @@ class Piece:
     """A token, and the text that became certain with it (possibly none yet)."""
 
     completion: Completion
-    step: Step
+    step: ChosenToken
     text: str
-
-
-@dataclass
-class Clock:
-    """When things happened, in seconds of a monotonic clock."""
-
-    load_s: float = 0.0
-    started: float = field(default_factory=time.perf_counter)
-    first_token: float | None = None
-    last_token: float | None = None
-    tokens: int = 0
-
-    def tick(self) -> None:
-        """Count one token."""
-        self.last_token = time.perf_counter()
-        self.first_token = self.first_token or self.last_token
-        self.tokens += 1
-
-    def timings(self) -> dict[str, float | None]:
-        """Seconds to load, to the first token, and in all; and tokens per second, of all samples together."""
-        if self.first_token is None or self.last_token is None:
-            return {"load_s": self.load_s, "first_token_s": None, "total_s": None, "tokens_per_s": None}
-        total = self.last_token - self.started
-        return {
-            "load_s": self.load_s,
-            "first_token_s": self.first_token - self.started,
-            "total_s": total,
-            "tokens_per_s": self.tokens / total,
-        }
 
 
 class Writing:
@@ -172,7 +141,7 @@ class Writing:
 
     def batches(self) -> Iterator[Iterator[Piece]]:
         """Write some texts after the others; ``completions`` are those that come next."""
-        self.clock.started = time.perf_counter()
+        self.clock.start()
         following = self.completions
         while following:
             self.completions = following
@@ -220,7 +189,7 @@ class Writing:
         }
 
 
-def text_of(step: Step, stream: TextStream) -> str:
+def text_of(step: ChosenToken, stream: TextStream) -> str:
     """The text that becomes certain with a step: nothing of an end-of-text token, and a stop text ends the sample."""
     if step.sample.finish_reason == "eos":
         return ""
@@ -233,34 +202,3 @@ def text_of(step: Step, stream: TextStream) -> str:
 def _completion(prompt: str, sample: Sample, tokenizer: Tokenizer, stops: Sequence[str]) -> Completion:
     lead = "" if not prompt or prompt[-1].isspace() else tokenizer.word_gap
     return Completion(prompt, sample, TextStream(tokenizer, stops, lead))
-
-
-def with_logit_bias(sampling: Sampling, tokenizer: Tokenizer, entries: Sequence[str]) -> Sampling:
-    """Add ``TEXT=+5`` entries to a sampling: the id of TEXT, which must be one token, and what to add to its logit.
-
-    Raises:
-        InputError: an entry has no number, or its text is not one token.
-    """
-    biases = dict(sampling.logit_bias)
-    for entry in entries:
-        text, _, number = entry.rpartition("=")
-        bias = _bias(number)
-        if not text or bias is None:
-            raise InputError(f"--logit-bias {quoted(entry)}: write TEXT=NUMBER, such as ' dragon=+5' or ' dragon=-inf'")
-        ids = tokenizer.encode(text, special=True)
-        if len(ids) != 1:
-            raise InputError(
-                f"--logit-bias {quoted(entry)}: the text is {len(ids):,} tokens ({quoted_tokens(tokenizer, ids)}), and "
-                "has to be one"
-            )
-        biases[ids[0]] = bias
-    return sampling.changed(logit_bias=biases)
-
-
-def _bias(number: str) -> float | None:
-    """A finite number or -inf, which forbids a token."""
-    try:
-        bias = float(number)
-    except ValueError:
-        return None
-    return bias if bias < math.inf else None

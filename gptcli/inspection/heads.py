@@ -17,7 +17,7 @@ from torch import Tensor
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
 
-Kind = Literal["previous token", "first token", "same token", "induction"]
+HeadKind = Literal["previous token", "first token", "same token", "induction"]
 
 # A head has the name of what it does with this share of its attention or more. Where it stands is a convention: heads
 # are a continuum, and the scores are shown next to the names.
@@ -43,9 +43,9 @@ class HeadLabel:
         induction: on the position behind the earlier one with the same token; over the second round.
     """
 
-    kind: Kind | None
+    kind: HeadKind | None
     score: float
-    nearest: Kind
+    nearest: HeadKind
     previous_token: float
     first_token: float
     same_token: float
@@ -101,6 +101,6 @@ def labels(pattern: Tensor) -> list[HeadLabel]:
 
 
 def _label(scores: Sequence[float]) -> HeadLabel:
-    kinds: tuple[Kind, ...] = ("previous token", "first token", "same token", "induction")
+    kinds: tuple[HeadKind, ...] = ("previous token", "first token", "same token", "induction")
     score, nearest = max(zip(scores, kinds, strict=True), key=lambda pair: pair[0])
     return HeadLabel(nearest if score >= THRESHOLD else None, score, nearest, *scores)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gptcli.checkpoint.open import OpenCheckpoint
-from gptcli.counting.steps import Step, walk
+from gptcli.counting.steps import TraceStep, walk
 from gptcli.counting.tally import tally
 from gptcli.counting.tracing import Trace
 from gptcli.inspection.lens import finite
@@ -54,7 +54,7 @@ def trace(checkpoint: OpenCheckpoint, prompt: str, *, layer: int | None = None, 
     )
 
 
-def _few(row: Tensor | None, step: Step) -> tuple[float, ...]:
+def _few(row: Tensor | None, step: TraceStep) -> tuple[float, ...]:
     if row is None:
         return ()
     few = row[-_FEW:] if step.name in ("tokens", "scores", "mask", "softmax") else row[:_FEW]
@@ -97,7 +97,7 @@ _INSIDE: dict[str, _Reader] = {
 }
 
 
-def _data(step: Step, run: Record, outside: dict[str, Tensor], model: GPT, head: int) -> Tensor | None:
+def _data(step: TraceStep, run: Record, outside: dict[str, Tensor], model: GPT, head: int) -> Tensor | None:
     """The last token's row behind a step; None where there is no one row."""
     if step.layer is None:
         return outside[step.name]
@@ -112,7 +112,7 @@ def _data(step: Step, run: Record, outside: dict[str, Tensor], model: GPT, head:
 
 
 @torch.inference_mode()
-def _before_rotation(step: Step, seen: LayerRecord, model: GPT, head: int) -> Tensor:
+def _before_rotation(step: TraceStep, seen: LayerRecord, model: GPT, head: int) -> Tensor:
     """Queries and keys as they come out of their matrices; what the run wrote down may be rotated."""
     assert step.layer is not None
     if model.config.positions != "rotary":
@@ -123,7 +123,7 @@ def _before_rotation(step: Step, seen: LayerRecord, model: GPT, head: int) -> Te
 
 
 @torch.inference_mode()
-def _gate(step: Step, seen: LayerRecord, model: GPT) -> Tensor:
+def _gate(step: TraceStep, seen: LayerRecord, model: GPT) -> Tensor:
     """What an MLP's gate gives, and the activation of that; without a gate the activation is what is read next."""
     assert step.layer is not None
     if seen.gate is None:

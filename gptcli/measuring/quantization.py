@@ -77,25 +77,25 @@ def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -
         GptcliError: it cannot be opened, changes meanwhile, or the file cannot be written.
     """
     from gptcli.checkpoint.read import understand
-    from gptcli.checkpoint.weights.content import changed, look_at
+    from gptcli.checkpoint.weights.content import changed, fingerprint_of
     from gptcli.checkpoint.weights.kept import described, list_kept, remove_kept
     from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
-    from gptcli.checkpoint.weights.quantized_file import save
+    from gptcli.checkpoint.weights.quantized_file import write
 
     source, header, blueprint = understand(name, n_head)
-    look = look_at(header, blueprint)
+    fingerprint = fingerprint_of(header, blueprint)
     if understand(name, n_head)[1:] != (header, blueprint):
-        raise changed(look)  # between its header and the look
+        raise changed(fingerprint)  # after its header was read
     placement = Placement(device="cpu", quantize=quantize)
     reason = why_not_native(blueprint, header, placement)
     if reason is not None:
         raise InputError(f"{source.name}: only the engine in C computes in 8 and 4 bits: {reason}")
     engine = load_native(blueprint, header, placement, ignore_cache=True)
-    file = save(engine, header, look, quantize, source.name)
+    file = write(engine, header, fingerprint, quantize, source.name)
     place = described(source.name, header)["weights"]
     others = [kept for kept in list_kept() if (kept.weights, kept.quantize) == (place, quantize) and kept.file != file]
     remove_kept(others)
-    nbytes = sum(state.size for state in look.states)
+    nbytes = sum(state.size for state in fingerprint.states)
     return Keeping(name, quantize, file, file.stat().st_size, nbytes, tuple(others))
 
 

@@ -30,11 +30,11 @@ class Offer:
     """What may come next: the odds, and what each filter that cuts took away.
 
     Attributes:
-        odds: the most probable tokens, those that filters cut among them.
+        distribution: the most probable tokens, those that filters cut among them.
         cuts: in the order of the filters.
     """
 
-    odds: Distribution
+    distribution: Distribution
     cuts: list[Cut]
 
 
@@ -45,13 +45,13 @@ class Explanation:
     Attributes:
         index: its place among the tokens that were added, from 0.
         chosen: the token.
-        odds: what it was chosen from; ``watched`` holds the chosen one where it is not among the candidates.
+        distribution: what it was chosen from; ``watched`` holds the chosen one where it is not among the candidates.
         cuts: what each filter took away.
     """
 
     index: int
     chosen: Candidate
-    odds: Distribution
+    distribution: Distribution
     cuts: list[Cut]
 
 

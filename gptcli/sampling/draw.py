@@ -10,7 +10,7 @@ from gptcli.sampling.softmax import softmax
 from gptcli.text import clipped
 
 
-def draw(kept: Kept, generator: np.random.Generator) -> int:
+def draw_token(kept: Kept, generator: np.random.Generator) -> int:
     """One token from the distribution that the kept logits describe, by inverting the cumulative sum.
 
     Uses exactly one uniform number of the generator, also when only one token is left, so that the draws of a sample

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.heat import heat_map
 from gptcli.show.blocks.pictures import bar, colour, table
-from gptcli.show.html.parts import Cell, Grid, Legend, Listing, Part
+from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def frozen_scale(attribution: "Attribution") -> str:
     return f"With the scale of {attribution.frozen} held as in this run, a logit is a sum."
 
 
-def page_parts(attribution: "Attribution", top: int) -> list[Part]:
+def page_parts(attribution: "Attribution", top: int) -> list[PagePart]:
     """The same for a page: a list of the largest parts, and a map of the heads."""
     parts = sorted(attribution.contributions, key=lambda part: -abs(part.logit))
     most = max((abs(part.logit) for part in parts), default=0.0) or 1.0

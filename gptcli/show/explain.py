@@ -41,8 +41,8 @@ def moment(step: "Explanation", most: int | None = None) -> "RenderableType":
         f" {token_text(chosen.token)} ", style="not dim bold"
     )
     head.append(f"  {percent(chosen.model_probability)} from the model, rank {chosen.rank:,}")
-    facts = Text(f"{what_was_cut(step.cuts)}\n{summary(step.odds)}", style="dim")
-    return Group(head, Candidates(step.odds, most=most, mark=chosen.id), facts)
+    facts = Text(f"{what_was_cut(step.cuts)}\n{summary(step.distribution)}", style="dim")
+    return Group(head, Candidates(step.distribution, most=most, mark=chosen.id), facts)
 
 
 def frame(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
@@ -50,7 +50,7 @@ def frame(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
     from rich.console import Group
 
     newest = steps[-1]
-    return Frame(prompt, steps, lambda most: Group(legend(), moment(newest, most)), len(newest.odds.candidates))
+    return Frame(prompt, steps, lambda most: Group(legend(), moment(newest, most)), len(newest.distribution.candidates))
 
 
 def draw(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
@@ -97,7 +97,8 @@ def row(step: "Explanation", width: int) -> str:
     figures = (f"{chosen.logit:.3f}", probability, percent(chosen.model_probability), f"{chosen.rank:,}")
     line = _fields(f"{step.index + 1:,}", token_text(chosen.token), *figures)
     listed = [
-        f"{token_text(each.token)} {each.cut_by or short_percent(each.probability)}" for each in step.odds.candidates
+        f"{token_text(each.token)} {each.cut_by or short_percent(each.probability)}"
+        for each in step.distribution.candidates
     ]
     for place, candidate in enumerate(listed):
         left = len(listed) - place - 1

@@ -32,16 +32,16 @@ def draw_page(texts: "Sequence[tuple[str, list[Explanation]]]") -> str:
 def _cell(step: "Explanation") -> Cell:
     from gptcli.show.explain import what_was_cut
 
-    chosen, odds = step.chosen, step.odds
+    chosen, distribution = step.chosen, step.distribution
     numbers = (
         percent(chosen.model_probability),
         percent(chosen.probability),
         f"{chosen.rank:,}",
         f"{chosen.logit:.3f}",
-        f"{odds.entropy_bits:.3f} bits",
+        f"{distribution.entropy_bits:.3f} bits",
         what_was_cut(step.cuts).removeprefix("cut: "),
     )
-    listed = odds.candidates + odds.watched
+    listed = distribution.candidates + distribution.watched
     most = max(candidate.probability for candidate in listed) or 1.0
     listed = listed[:_MOST_CHOICES]
     choices = [

@@ -10,7 +10,7 @@ from gptcli.show.blocks.heat import TextLegend
 from gptcli.show.blocks.narrow import BARS, Narrowing
 from gptcli.show.blocks.pictures import Bar, colour, table, text_colour
 from gptcli.show.html.page import page
-from gptcli.show.html.parts import Cell, Grid, Legend, Listing, Part
+from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
 from gptcli.show.logits import percent
 from gptcli.text import token_text
 
@@ -71,7 +71,7 @@ def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> 
         large=True,
         legend=_SCALE,
     )
-    parts: list[Part] = [grid, *(_track_listing(lens, track) for track in lens.tracks if lens.asked)]
+    parts: list[PagePart] = [grid, *(_track_listing(lens, track) for track in lens.tracks if lens.asked)]
     for attribution in attributions:
         parts += page_parts(attribution, top)
     facts = [verdict(lens), *(frozen_scale(each) for each in attributions[:1] if each.frozen is not None)]

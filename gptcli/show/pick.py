@@ -98,19 +98,19 @@ def _run(picker: Picker, live: "Live") -> None:
 
 def picture(picker: Picker) -> "RenderableType":
     """The text, the candidates, and what the keys do."""
-    odds = picker.offer.odds
+    distribution = picker.offer.distribution
 
     def now(most: int) -> "RenderableType":
         from rich.console import Group
         from rich.text import Text
 
         start = max(picker.selected - most + 1, 0)
-        selected = None if picker.draft.finished else odds.candidates[picker.selected].id
-        kept = f"{odds.kept:,} kept · entropy {odds.entropy_bits:.2f} bits"
+        selected = None if picker.draft.finished else distribution.candidates[picker.selected].id
+        kept = f"{distribution.kept:,} kept · entropy {distribution.entropy_bits:.2f} bits"
         facts = Text(f"{what_was_cut(picker.offer.cuts)} · {kept}", "dim")
-        return Group(Candidates(odds, start=start, most=most, selected=selected), facts, *_asked(picker))
+        return Group(Candidates(distribution, start=start, most=most, selected=selected), facts, *_asked(picker))
 
-    return Frame(picker.draft.prompt, picker.draft.steps, now, len(odds.candidates))
+    return Frame(picker.draft.prompt, picker.draft.steps, now, len(distribution.candidates))
 
 
 def _asked(picker: Picker) -> "list[Text]":

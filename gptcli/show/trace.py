@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.text import Text
 
-    from gptcli.counting.steps import Step
+    from gptcli.counting.steps import TraceStep
     from gptcli.counting.tracing import Trace
 
 WEIGHTS = "#2277cc"
@@ -148,7 +148,7 @@ class _Line(NamedTuple):
     parameters: str
     data: str
     weights: str
-    step: "Step"
+    step: "TraceStep"
 
     @property
     def extra(self) -> int:
@@ -156,7 +156,7 @@ class _Line(NamedTuple):
         return len(self.weights) + (len(_GAP) if self.weights and self.step.detail else 0) + len(self.step.detail)
 
 
-def _line(step: "Step", alike: int) -> _Line:
+def _line(step: "TraceStep", alike: int) -> _Line:
     if step.name == "block":
         name = f"block {step.layer}" if alike == 1 else f"⋮ {alike:,} more, alike"
     else:
@@ -167,7 +167,7 @@ def _line(step: "Step", alike: int) -> _Line:
     return _Line(name, parameters, f"[{_product(step.shape)}]", weights, step)
 
 
-def _folded(steps: "Sequence[Step]") -> "Iterator[tuple[Step, int]]":
+def _folded(steps: "Sequence[TraceStep]") -> "Iterator[tuple[TraceStep, int]]":
     """Each step and how many it stands for: blocks that differ in nothing but their number become three lines."""
     for _, group in groupby(steps, key=lambda step: replace(step, layer=None) if step.name == "block" else step):
         alike = list(group)
@@ -183,7 +183,7 @@ def _product(shape: "Sequence[int]") -> str:
     return " × ".join(f"{number:,}" for number in shape)
 
 
-def _numbers(step: "Step", few: int) -> str:
+def _numbers(step: "TraceStep", few: int) -> str:
     """As many numbers as fit, with dots on the side where more would follow."""
     if not step.numbers or not few:
         return ""

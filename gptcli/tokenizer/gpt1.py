@@ -12,7 +12,7 @@ from typing import Any
 from gptcli.errors import CheckpointError, InputError
 from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.bpe import Tokenizer
-from gptcli.tokenizer.merges import PieceMerges, Step, merge_pairs, steps_shown
+from gptcli.tokenizer.merges import MergeStep, PieceMerges, merge_pairs, steps_shown
 from gptcli.tokenizer.words import Cleaning, cut_words
 
 END_OF_WORD = "</w>"
@@ -73,7 +73,7 @@ class WordTokenizer(Tokenizer):
             raise InputError(f"the vocabulary of {self.name} has no token for the character {_plain(token)!r}")
         return number
 
-    def _merge(self, word: str) -> tuple[list[Step], list[str]]:
+    def _merge(self, word: str) -> tuple[list[MergeStep], list[str]]:
         return merge_pairs([*word[:-1], word[-1] + END_OF_WORD], self._priority)
 
     def merges(self, text: str, *, special: bool = False) -> Iterator[PieceMerges]:

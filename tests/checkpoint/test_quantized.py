@@ -134,23 +134,23 @@ def test_other_weights_of_the_same_size_and_date(tales: Path) -> None:
 
 
 def test_one_weight_between_the_samples(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The look is the same; ctime is not, and so all of it is hashed."""
+    """The fingerprint is the same; ctime is not, and so all of it is hashed."""
     monkeypatch.setattr(content, "_SETTLED_NS", 0)
     change_kept(keep_quantized(str(tales), "int8").file, zero_embedding)
     weights = tales / "model.safetensors"
-    before, looked = os.stat(weights), look(tales)
+    before, unchanged = os.stat(weights), fingerprint(tales)
     assert not logits(tales, "int8").any()
     with weights.open("r+b") as file:
         file.seek(before.st_size // 2 + 20_000)
         file.write(b"\x00\x3c")
     os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert look(tales).digest == looked.digest
+    assert fingerprint(tales).digest == unchanged.digest
     assert logits(tales, "int8").any()
 
 
-def look(folder: Path) -> content.Look:
+def fingerprint(folder: Path) -> content.Fingerprint:
     header, blueprint = understand(str(folder))[1:]
-    return content.look_at(header, blueprint)
+    return content.fingerprint_of(header, blueprint)
 
 
 def test_the_same_weights_in_another_place(tales: Path, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_the_same_file_read_another_way(tales: Path, tmp_path: Path) -> None:
         name: replace(part, how="as is") if name.endswith("attn.c_proj.weight") else part
         for name, part in blueprint.tensors.items()
     }
-    assert content.look_at(header, replace(blueprint, tensors=parts)).digest != look(tales).digest
+    assert content.fingerprint_of(header, replace(blueprint, tensors=parts)).digest != fingerprint(tales).digest
 
 
 def test_what_a_model_brings_along_is_not_read(tales: Path) -> None:
@@ -271,9 +271,9 @@ def test_all_is_hashed_once(tales: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     hashed: list[str] = []
     plain = content._hashed
 
-    def counted(look: content.Look) -> Any:
-        hashed.append(look.digest)
-        return plain(look)
+    def counted(seen: content.Fingerprint) -> Any:
+        hashed.append(seen.digest)
+        return plain(seen)
 
     monkeypatch.setattr(content, "_hashed", counted)
     logits(tales, "int8")

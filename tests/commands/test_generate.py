@@ -231,7 +231,7 @@ def test_explain_as_json_changes_nothing_else() -> None:
     steps = explained.pop("steps")
     assert {**plain, "timings": None} == {**explained, "timings": None}
     assert [step["chosen"]["id"] for step in steps] == plain["ids"]
-    assert {len(step["odds"]["candidates"]) for step in steps} == {3}
+    assert {len(step["distribution"]["candidates"]) for step in steps} == {3}
     assert {(cut["filter"], cut["count"]) for step in steps for cut in step["cuts"]} == {("top-k", 50257 - 40)}
     lines = [
         json.loads(line) for line in gptcli(*TEXT, "--explain", "--explain-top", "3", "--jsonl").stdout.splitlines()

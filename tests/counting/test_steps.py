@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptcli.counting.steps import Step, walk
+from gptcli.counting.steps import TraceStep, walk
 from gptcli.counting.tally import tally
 from gptcli.errors import InputError
 from gptcli.model.config import PRESETS, GPTConfig
@@ -49,7 +49,7 @@ def test_opened_blocks_name_each_parameter(config: GPTConfig) -> None:
     assert named == {name: prod(shape) for name, shape in parameter_shapes(config).items()}
 
 
-def opened(config: GPTConfig, head: int | None = None) -> list[Step]:
+def opened(config: GPTConfig, head: int | None = None) -> list[TraceStep]:
     return [step for step in walk(config, 4, 1, head) if step.layer == 1]
 
 

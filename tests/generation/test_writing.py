@@ -8,8 +8,9 @@ import pytest
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
+from gptcli.generation.logit_bias import with_logit_bias
 from gptcli.generation.loop import Limits
-from gptcli.generation.writing import Request, Writing, with_logit_bias
+from gptcli.generation.writing import Request, Writing
 from gptcli.model.engine import rows_at_once
 from gptcli.model.lookup import with_lookup
 from gptcli.sampling.settings import Sampling

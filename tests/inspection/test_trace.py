@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from gptcli.counting.steps import Step, walk
+from gptcli.counting.steps import TraceStep, walk
 from gptcli.counting.tally import tally
 from gptcli.inspection import trace as tracing
 from gptcli.inspection.record import record
@@ -51,7 +51,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         return model, theirs(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
 
 
-def numbers(steps: list[Step], name: str) -> tuple[float, ...]:
+def numbers(steps: list[TraceStep], name: str) -> tuple[float, ...]:
     return next(step.numbers for step in steps if step.name == name)
 
 

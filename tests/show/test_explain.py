@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from gptcli.generation.explaining import explain
-from gptcli.generation.loop import Sample, Step
+from gptcli.generation.loop import ChosenToken, Sample
 from gptcli.probability.choice import Explanation
 from gptcli.sampling.settings import Kept, Sampling
 from gptcli.show import explain as pictures
@@ -33,7 +33,7 @@ def steps(ids: Sequence[int], top: int = 10, sampling: Sampling = SAMPLING) -> l
         logits = TABLE[place % len(TABLE)]
         sample.ids.append(token)
         kept = Kept.of(sampling.filter(logits, [1]))
-        made.append(explain(Step(sample, logits, kept, token), GPT2, sampling, top=top))
+        made.append(explain(ChosenToken(sample, logits, kept, token), GPT2, sampling, top=top))
     return made
 
 

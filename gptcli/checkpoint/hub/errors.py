@@ -32,10 +32,10 @@ def explain_hub_errors(name: HubName) -> Iterator[None]:
         try:
             yield
         except (*failures, OverflowError, RecursionError) as error:
-            raise explain(error, name) from error
+            raise error_to_show(error, name) from error
 
 
-def explain(error: BaseException, name: HubName) -> GptcliError:
+def error_to_show(error: BaseException, name: HubName) -> GptcliError:
     """The error to show for one that the client raised."""
     errors = client().errors
     if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gptcli.checkpoint.families import Blueprint
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.files.shards import read_header
-from gptcli.checkpoint.weights.content import Look, content_of, look_at
+from gptcli.checkpoint.weights.content import Fingerprint, content_of, fingerprint_of
 from gptcli.errors import CheckpointError, GptcliError
 from gptcli.system.cache_folder import cache_folder
 from gptcli.system.regular_file import Version, version_of
@@ -34,19 +34,19 @@ class BrokenKeptError(CheckpointError):
 
 
 @dataclass(frozen=True)
-class Kept:
+class OpenKeptFile:
     """Matrices that are kept of a checkpoint.
 
     Attributes:
         header: of the file that holds them.
         state: what the system said of that file before its header was read.
-        look: the checkpoint's files when they were found to be those that these are of.
+        fingerprint: of the checkpoint's files when they were found to be those that these are of.
         content: the hash of the checkpoint.
     """
 
     header: Header
     state: Version
-    look: Look
+    fingerprint: Fingerprint
     content: str
 
 
@@ -74,9 +74,9 @@ def kept_folder() -> Path:
     return cache_folder() / "quantized"
 
 
-def path_of(look: Look, content: str, quantize: "Quantize") -> Path:
+def path_of(fingerprint: Fingerprint, content: str, quantize: "Quantize") -> Path:
     """Where a checkpoint's matrices are kept, or would be."""
-    return _folder_of(look) / f"{content[:16]}-{quantize}.safetensors"
+    return _folder_of(fingerprint) / f"{content[:16]}-{quantize}.safetensors"
 
 
 def old_path(header: Header, quantize: "Quantize") -> Path:
@@ -85,7 +85,7 @@ def old_path(header: Header, quantize: "Quantize") -> Path:
     return first.parent / "gptcli" / f"{first.stem}-{quantize}.safetensors"
 
 
-def find(header: Header, blueprint: Blueprint, quantize: "Quantize") -> Kept | None:
+def open_if_current(header: Header, blueprint: Blueprint, quantize: "Quantize") -> OpenKeptFile | None:
     """What is kept of exactly these weights; None where nothing is.
 
     Args:
@@ -97,15 +97,15 @@ def find(header: Header, blueprint: Blueprint, quantize: "Quantize") -> Kept | N
         BrokenKeptError: what is kept is broken.
         CheckpointError: the checkpoint's files cannot be read, or change while they are.
     """
-    look = look_at(header, blueprint)
+    fingerprint = fingerprint_of(header, blueprint)
     try:
-        if not any(_folder_of(look).glob(f"*-{quantize}.safetensors")):
+        if not any(_folder_of(fingerprint).glob(f"*-{quantize}.safetensors")):
             return None
     except (GptcliError, OSError):  # no home folder, or not ours to read
         return None
-    content = content_of(look)
-    path = path_of(look, content, quantize)
-    return _read(path, look, content, quantize) if path.is_file() else None
+    content = content_of(fingerprint)
+    path = path_of(fingerprint, content, quantize)
+    return _read(path, fingerprint, content, quantize) if path.is_file() else None
 
 
 def list_kept() -> list[KeptFile]:
@@ -123,10 +123,10 @@ def kept_of(header: Header, blueprint: Blueprint) -> list[KeptFile]:
     Raises:
         CheckpointError: the checkpoint's files cannot be read.
     """
-    look = look_at(header, blueprint)
-    if not any(kept.file.parent == _folder_of(look) for kept in list_kept()):
+    fingerprint = fingerprint_of(header, blueprint)
+    if not any(kept.file.parent == _folder_of(fingerprint) for kept in list_kept()):
         return []
-    paths = [path_of(look, content_of(look), quantize) for quantize in KINDS]
+    paths = [path_of(fingerprint, content_of(fingerprint), quantize) for quantize in KINDS]
     return [about for path in paths if path.is_file() and (about := _about(path))]
 
 
@@ -150,11 +150,11 @@ def described(name: str, header: Header) -> dict[str, str]:
     return {"model": visible(name, keep=""), "weights": visible(os.path.abspath(header.files[0]), keep="")}
 
 
-def _folder_of(look: Look) -> Path:
-    return kept_folder() / look.digest[:16]
+def _folder_of(fingerprint: Fingerprint) -> Path:
+    return kept_folder() / fingerprint.digest[:16]
 
 
-def _read(path: Path, look: Look, content: str, quantize: "Quantize") -> Kept:
+def _read(path: Path, fingerprint: Fingerprint, content: str, quantize: "Quantize") -> OpenKeptFile:
     try:
         state = version_of(path)
         header = read_header(path)
@@ -163,7 +163,7 @@ def _read(path: Path, look: Look, content: str, quantize: "Quantize") -> Kept:
     says = [header.metadata.get(key) for key in ("format", "content", "quantize")]
     if says != [FORMAT, content, quantize]:
         raise BrokenKeptError(f"{path} is not what its name says")
-    return Kept(header, state, look, content)
+    return OpenKeptFile(header, state, fingerprint, content)
 
 
 def _about(path: Path) -> KeptFile | None:

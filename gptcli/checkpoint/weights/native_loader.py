@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header, TensorInfo
 from gptcli.checkpoint.files.mapped import map_tensor
-from gptcli.checkpoint.weights.content import Look, changed
+from gptcli.checkpoint.weights.content import Fingerprint, changed
 from gptcli.checkpoint.weights.faults import not_finite, too_large
-from gptcli.checkpoint.weights.kept import BrokenKeptError, find
+from gptcli.checkpoint.weights.kept import BrokenKeptError, open_if_current
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
@@ -76,11 +76,11 @@ def load_native(
     if quantize != "none" and not ignore_cache:
         found = _from_kept(blueprint, header, quantize, kinds, notes)
         if found is not None:
-            engine, look = found
+            engine, fingerprint = found
             vectors = {name: infos for name, infos in parts.items() if not is_matrix(name)}
             _fill_all(engine, blueprint, vectors, kinds)
-            if not look.unchanged():
-                raise changed(look)
+            if not fingerprint.unchanged():
+                raise changed(fingerprint)
             return engine
     engine = NativeEngine(blueprint.config)
     _fill_all(engine, blueprint, parts, kinds)
@@ -95,22 +95,22 @@ def _parts(blueprint: Blueprint, header: Header) -> dict[str, list[TensorInfo]]:
 
 def _from_kept(
     blueprint: Blueprint, header: Header, quantize: Quantize, kinds: dict[str, Kind], notes: list[str] | None
-) -> tuple[NativeEngine, Look] | None:
-    """An engine with the matrices that are kept of exactly these weights, and the look that found them to be."""
-    from gptcli.checkpoint.weights.quantized_file import fill
+) -> tuple[NativeEngine, Fingerprint] | None:
+    """An engine with the matrices that are kept of exactly these weights, and the fingerprint of these."""
+    from gptcli.checkpoint.weights.quantized_file import load_into
 
     try:
-        kept = find(header, blueprint, quantize)
+        kept = open_if_current(header, blueprint, quantize)
         if kept is None:
             return None
         engine = NativeEngine(blueprint.config)
         matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
-        fill(engine, kept, matrices, parameter_shapes(blueprint.config))
+        load_into(engine, kept, matrices, parameter_shapes(blueprint.config))
     except BrokenKeptError as error:
         if notes is not None:
             notes.append(str(error))
         return None
-    return engine, kept.look
+    return engine, kept.fingerprint
 
 
 def _fill_all(

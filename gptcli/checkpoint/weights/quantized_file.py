@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.checkpoint.files.header import Header
-from gptcli.checkpoint.weights.content import Look, changed, content_of, make_folder
-from gptcli.checkpoint.weights.kept import FORMAT, BrokenKeptError, Kept, described, path_of
+from gptcli.checkpoint.weights.content import Fingerprint, changed, content_of, make_folder
+from gptcli.checkpoint.weights.kept import FORMAT, BrokenKeptError, OpenKeptFile, described, path_of
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
-from gptcli.model.native.weights import Kept as Matrix
-from gptcli.model.native.weights import Kind
+from gptcli.model.native.weights import Kind, StoredMatrix
 from gptcli.system.regular_file import version_of
 from gptcli.system.whole_file import remove_unfinished, write_whole
 
@@ -40,12 +39,14 @@ class _Piece(NamedTuple):
     memory: memoryview
 
 
-def fill(engine: NativeEngine, kept: Kept, kinds: Mapping[str, Kind], shapes: Mapping[str, Sequence[int]]) -> None:
+def load_into(
+    engine: NativeEngine, kept: OpenKeptFile, kinds: Mapping[str, Kind], shapes: Mapping[str, Sequence[int]]
+) -> None:
     """Give the engine its matrices as they are kept.
 
     Args:
         engine: has none of them yet; of no use where this fails.
-        kept: what ``kept.find`` found.
+        kept: what ``kept.open_if_current`` found.
         kinds: how each is kept, by name.
         shapes: [rows, columns] of each.
 
@@ -70,13 +71,13 @@ def fill(engine: NativeEngine, kept: Kept, kinds: Mapping[str, Kind], shapes: Ma
             raise BrokenKeptError(f"{file}: scales of {name} are NaN or infinity")
 
 
-def save(engine: NativeEngine, header: Header, look: Look, quantize: Quantize, name: str) -> Path:
+def write(engine: NativeEngine, header: Header, fingerprint: Fingerprint, quantize: Quantize, name: str) -> Path:
     """Keep an engine's matrices; returns the file.
 
     Args:
         engine: filled from the checkpoint.
         header: of the checkpoint.
-        look: at the checkpoint's files, from before the engine was filled.
+        fingerprint: of the checkpoint's files, from before the engine was filled.
         quantize: how the engine keeps them.
         name: of the model, for people.
 
@@ -86,9 +87,9 @@ def save(engine: NativeEngine, header: Header, look: Look, quantize: Quantize, n
     """
     from safetensors.numpy import save as to_bytes
 
-    content = content_of(look)
-    if not look.unchanged():
-        raise changed(look)
+    content = content_of(fingerprint)
+    if not fingerprint.unchanged():
+        raise changed(fingerprint)
     tensors: dict[str, NDArray[Any]] = {}
     for matrix in engine.matrices:
         tensors |= _tensors(matrix, engine.kept(matrix))
@@ -96,7 +97,7 @@ def save(engine: NativeEngine, header: Header, look: Look, quantize: Quantize, n
     with ThreadPoolExecutor(engine.threads) as threads:
         sums = list(threads.map(lambda piece: zlib.crc32(piece.memory), _pieces(tensors)))
     metadata |= {"seal": _seal(metadata, tensors, sums), **described(name, header)}
-    path = path_of(look, content, quantize)
+    path = path_of(fingerprint, content, quantize)
     make_folder(path.parent)
     for folder in path.parent.parent.iterdir():
         remove_unfinished(folder)  # of killed writers, which may be what fills the disk
@@ -104,7 +105,7 @@ def save(engine: NativeEngine, header: Header, look: Look, quantize: Quantize, n
     return path
 
 
-def _tensors(name: str, matrix: Matrix) -> dict[str, NDArray[Any]]:
+def _tensors(name: str, matrix: StoredMatrix) -> dict[str, NDArray[Any]]:
     """A matrix's arrays under the names that they have in the file: views of the engine's memory."""
     if matrix.scales is None:
         return {name: matrix.numbers}
@@ -124,7 +125,7 @@ def _pieces(tensors: Mapping[str, NDArray[Any]]) -> list[_Piece]:
     return pieces
 
 
-def _read(kept: Kept, piece: _Piece) -> int:
+def _read(kept: OpenKeptFile, piece: _Piece) -> int:
     """Read a piece to its place in memory, and return its checksum."""
     info, place = kept.header.tensors[piece.name], piece.memory
     try:
@@ -149,7 +150,7 @@ def _seal(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]], sums
     return hashlib.sha256(json.dumps([says, shapes, sums]).encode()).hexdigest()
 
 
-def _finite(matrix: Matrix, columns: int) -> bool:
+def _finite(matrix: StoredMatrix, columns: int) -> bool:
     """Whether the scales of a matrix are all numbers: one a row, or in float16 behind the indices of each row."""
     if matrix.scales is not None:
         return bool(np.isfinite(matrix.scales).all())

@@ -83,7 +83,7 @@ def chat(
     from gptcli.checkpoint.source import find
     from gptcli.generation.chat.conversation import Chat
     from gptcli.generation.chat.turns import format_for
-    from gptcli.generation.writing import with_logit_bias
+    from gptcli.generation.logit_bias import with_logit_bias
 
     opened = run.open()
     talk = Chat(

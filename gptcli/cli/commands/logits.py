@@ -60,15 +60,15 @@ def logits(
 
     from gptcli.probability import next_token
     from gptcli.probability.distribution import words_cut
-    from gptcli.show import logits as odds
+    from gptcli.show import logits as pictures
 
     checkpoint = run.open()
     if all_positions:
         positions = next_token.all_positions(checkpoint, text)
-        present(positions, lambda: odds.draw_positions(positions), as_json=json, save=save)
+        present(positions, lambda: pictures.draw_positions(positions), as_json=json, save=save)
     else:
         answer = next_token.next_token(
             checkpoint, text, sampling, temperatures=temperatures, top=top, watch=watch or []
         )
         notices(words_cut(checkpoint.tokenizer, watch or [], text))
-        present(answer, lambda: odds.draw_next(answer), as_json=json, save=save)
+        present(answer, lambda: pictures.draw_next(answer), as_json=json, save=save)

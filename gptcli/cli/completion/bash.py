@@ -88,7 +88,7 @@ def _case(command: Command) -> str:
     lines = [f"        {shlex.quote(' '.join(command.words))})"]
     spelled = [name for option in command.options for name in option.names]
     lines.append(f'            options="{" ".join(spelled)}"')
-    valued = [option for option in command.options if option.kind != "flag"]
+    valued = [option for option in command.options if option.completes != "flag"]
     rest = _rest(command)
     if valued:
         lines.append('            case "$prev" in')
@@ -111,6 +111,6 @@ def _rest(command: Command) -> str:
 
 def _offer(parameter: Parameter) -> str:
     words = f"_gptcli_words {' '.join(map(shlex.quote, parameter.values))}; " if parameter.values else ""
-    if parameter.kind == "models":
+    if parameter.completes == "models":
         return words + "_gptcli_models; "
-    return words + ("_gptcli_files; " if parameter.kind == "files" else "")
+    return words + ("_gptcli_files; " if parameter.completes == "files" else "")

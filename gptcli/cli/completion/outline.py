@@ -17,7 +17,7 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 # What may stand in a value's place, for a shell to complete: models, files, or something that only the user knows.
-Kind = Literal["flag", "models", "files", "text"]
+Completes = Literal["flag", "models", "files", "text"]
 # What a model is called in the help, as an option and as an argument of "models".
 _MODELS = ("MODEL", "NAME|FOLDER|FILE")
 # Options whose values are a short list that is no Enum, because others may be there as well.
@@ -32,7 +32,7 @@ class Parameter:
         names: of an option, as typed (``-m``, ``--model``), short ones first; empty for an argument.
         metavar: what stands for its value; "" for a flag.
         help: what it does, on one line.
-        kind: what its value is.
+        completes: what a shell offers for its value.
         values: the values it may have, where they can be listed.
         repeatable: whether it may be given more than once.
         required: whether it must be given.
@@ -43,7 +43,7 @@ class Parameter:
     names: tuple[str, ...]
     metavar: str
     help: str
-    kind: Kind
+    completes: Completes
     values: tuple[str, ...]
     repeatable: bool
     required: bool
@@ -154,7 +154,7 @@ def _parameter(
         names=names,
         metavar="|".join(values) or metavar,
         help=" ".join((info.help or "").split()),
-        kind=_kind(kind, metavar, names, words),
+        completes=_completes(kind, metavar, names, words),
         values=values or _listed(names, metavar, words),
         repeatable=repeatable,
         required=default is inspect.Parameter.empty,
@@ -183,7 +183,7 @@ def _names(name: str, kind: Any, info: OptionInfo) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda each: each.startswith("--")))
 
 
-def _kind(kind: Any, metavar: str, names: tuple[str, ...], words: tuple[str, ...]) -> Kind:
+def _completes(kind: Any, metavar: str, names: tuple[str, ...], words: tuple[str, ...]) -> Completes:
     if kind is bool:
         return "flag"
     if metavar in _MODELS or (words[:1] == ("models",) and metavar == "NAME" and not names):

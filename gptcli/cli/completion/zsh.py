@@ -80,11 +80,11 @@ def _lines(specs: list[str], indent: int = 8) -> str:
 
 def _option(option: Parameter) -> list[str]:
     """The specifications of an option, one a spelling; each shuts out the others unless it may be repeated."""
-    action = "" if option.kind == "flag" else f":{_escaped(option.metavar)}:{_action(option)}"
+    action = "" if option.completes == "flag" else f":{_escaped(option.metavar)}:{_action(option)}"
     others = "*" if option.repeatable else f"({' '.join(option.names)})"
     if option.names[-1] in ("--help", "--version"):
         others = "(- *)"
-    ends = {name: "" if option.kind == "flag" else "=" if name.startswith("--") else "+" for name in option.names}
+    ends = {name: "" if option.completes == "flag" else "=" if name.startswith("--") else "+" for name in option.names}
     return [f"{others}{name}{ends[name]}[{_escaped(option.help)}]{action}" for name in option.names]
 
 
@@ -94,14 +94,14 @@ def _argument(place: int, argument: Parameter) -> str:
 
 
 def _action(parameter: Parameter) -> str:
-    if parameter.kind == "models":
+    if parameter.completes == "models":
         values = f"compadd {' '.join(parameter.values)}"
         return (
             f'{{ _alternative "sizes:size:{values}" "models:model:_gptcli_models" }}'
             if parameter.values
             else "_gptcli_models"
         )
-    if parameter.kind == "files":
+    if parameter.completes == "files":
         return "_files"
     # An empty list for what only the user knows: a plain space would show a message in place of the options.
     return f"({' '.join(parameter.values) or ' '})"

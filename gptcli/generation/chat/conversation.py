@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 
 from gptcli.errors import InputError
-from gptcli.generation.chat.turns import Format, Part, Prompt, Role, Turn
+from gptcli.generation.chat.turns import Format, Prompt, PromptPart, Role, Turn
 from gptcli.generation.loop import Limits, Sample, generate
 from gptcli.generation.streaming import TextStream
 from gptcli.generation.writing import text_of
@@ -132,24 +132,24 @@ class Chat:
             yield text_of(step, stream)
         yield stream.finish()
 
-    def _excess(self, parts: list[Part]) -> int:
+    def _excess(self, parts: list[PromptPart]) -> int:
         """By how many tokens a prompt is too long."""
         return sum(len(part.ids) for part in parts) - self._room
 
-    def _parts(self, turns: list[Turn]) -> list[Part]:
+    def _parts(self, turns: list[Turn]) -> list[PromptPart]:
         """A prompt of the scene, these turns and the cue."""
         prefix = self._tokenizer.prefix_ids
-        parts = [Part("system", self._tokenizer.decode(prefix), tuple(prefix))] if prefix else []
+        parts = [PromptPart("system", self._tokenizer.decode(prefix), tuple(prefix))] if prefix else []
         if self.system:
             parts += self._said([Turn("system", self.system)], None)
         parts += self._said(turns, "system" if self.system else None)
         if self.layout.cue:
             last: Role | None = turns[-1].role if turns else "system" if self.system else None
             text = self.layout.between(last) + self.layout.cue
-            parts.append(Part("cue", text, self._encode(text)))
+            parts.append(PromptPart("cue", text, self._encode(text)))
         return parts
 
-    def _said(self, turns: list[Turn], before: Role | None) -> list[Part]:
+    def _said(self, turns: list[Turn], before: Role | None) -> list[PromptPart]:
         """The parts of some turns, of which the first comes after ``before``."""
         parts = []
         for turn in turns:
@@ -159,7 +159,7 @@ class Chat:
                 assert self._tokenizer.eos_id is not None, "looked at when the chat began"
                 text += self._tokenizer.decode([self._tokenizer.eos_id])
                 ids = (*ids, self._tokenizer.eos_id)
-            parts.append(Part(turn.role, text, ids))
+            parts.append(PromptPart(turn.role, text, ids))
             before = turn.role
         return parts
 

@@ -103,7 +103,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Part:
+class PromptPart:
     """A piece of the prompt.
 
     Attributes:
@@ -130,7 +130,7 @@ class Prompt:
         n_positions: the context length.
     """
 
-    parts: list[Part]
+    parts: list[PromptPart]
     n_positions: int
 
     @property

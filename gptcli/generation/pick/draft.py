@@ -17,7 +17,7 @@ from gptcli.tokenizer import Tokenizer
 from gptcli.tokenizer.prompt import known
 
 # Who chose a token: somebody from the list, somebody by typing it, or the sampler.
-How = Literal["picked", "typed", "drawn"]
+Origin = Literal["picked", "typed", "drawn"]
 
 
 # As many candidates as a person can look through at each token.
@@ -44,7 +44,7 @@ class Draft:
     Attributes:
         tokenizer, prompt, limits, seed: as given.
         sample: the tokens.
-        hows: who chose each of them.
+        origins: who chose each of them.
         steps: what each was chosen from.
 
     Raises:
@@ -68,7 +68,7 @@ class Draft:
         self._engine, self._sampling, self._n_vocab, self._top = engine, sampling, n_vocab, top
         read = window(prompt_ids, engine.n_positions, limits.overflow)
         self.sample = Sample(0, 0, list(prompt_ids), slid=int(len(prompt_ids) > len(read)))
-        self.hows: list[How] = []
+        self.origins: list[Origin] = []
         self.steps: list[Explanation] = []
         self._window, self._slid = len(read), self.sample.slid
         self._row = Row(self.sample, generator_for(seed, 0), len(read))
@@ -94,7 +94,7 @@ class Draft:
         """What may come next."""
         return offer(self._logits, self.tokenizer, self._sampling, self.sample.all_ids, top=self._top)
 
-    def draw(self) -> None:
+    def draw_token(self) -> None:
         """Let the sampler add a token.
 
         Raises:
@@ -116,13 +116,13 @@ class Draft:
             if not self.finished:
                 self._add("typed", token)
 
-    def put(self, how: How, token: int) -> None:
+    def put(self, how: Origin, token: int) -> None:
         """Add a token as a record has it: one that was drawn is drawn again, and may come out as another."""
         self._add(how, None if how == "drawn" else token)
 
     def undo(self) -> None:
         """Take the newest token back, and its random number with it."""
-        self.hows.pop()
+        self.origins.pop()
         self.steps.pop()
         self.sample.ids.pop()
         self.sample.logprobs.pop()
@@ -155,12 +155,12 @@ class Draft:
         newest: Logits = logits[0]
         return newest
 
-    def _add(self, how: How, token: int | None) -> None:
+    def _add(self, how: Origin, token: int | None) -> None:
         assert not self.finished, "nothing can follow the end of a text"
         step = choose(self._row, self._logits, self._sampling, token)
         self._before.append((self._row.used, self.sample.slid))
         self.steps.append(explain(step, self.tokenizer, self._sampling, top=self._top))
-        self.hows.append(how)
+        self.origins.append(how)
         self.sample.finish_reason = finish_reason(step, self._row, self._engine.n_positions, self.limits)
         if not self.finished:
             self._logits = read_newest(self._engine, [self._row])[0][: self._n_vocab]
@@ -184,7 +184,7 @@ class Draft:
             "model": model,
             "sampling": asdict(self._sampling),
             "overflow": self.limits.overflow,
-            "hows": self.hows,
+            "origins": self.origins,
             "steps": self.steps,
         }
 

@@ -66,14 +66,14 @@ class Picker:
     def work(self) -> None:
         """Draw one of the pending tokens."""
         self.pending -= 1
-        self._attempt(self.draft.draw)
+        self._attempt(self.draft.draw_token)
 
     def stop(self) -> None:
         """Draw no more."""
         self.pending = 0
 
     def _choose(self, key: str) -> None:
-        count = len(self.offer.odds.candidates)
+        count = len(self.offer.distribution.candidates)
         if key.isdecimal() and key.isascii():
             self._number(key, count)
             return
@@ -88,9 +88,9 @@ class Picker:
         elif self.draft.finished:
             self._renew()  # says again what is possible
         elif key == "enter":
-            self._attempt(lambda: self.draft.pick(self.offer.odds.candidates[self.selected].id))
+            self._attempt(lambda: self.draft.pick(self.offer.distribution.candidates[self.selected].id))
         elif key == " ":
-            self._attempt(self.draft.draw)
+            self._attempt(self.draft.draw_token)
         elif key in ("t", "r"):
             self.mode = "type" if key == "t" else "count"
 
@@ -103,7 +103,7 @@ class Picker:
             self.entry = ""
 
     def _undo(self) -> None:
-        if not self.draft.hows:
+        if not self.draft.origins:
             self.message = "there is nothing to take back"
             return
         self.draft.undo()

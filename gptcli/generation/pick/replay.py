@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.generation.loop import Limits
-from gptcli.generation.pick.draft import Draft, How
+from gptcli.generation.pick.draft import Draft, Origin
 from gptcli.sampling.settings import Sampling
 from gptcli.text import clipped, quoted
 
@@ -25,7 +25,7 @@ class Recorded:
     Attributes:
         prompt, prompt_ids: what stands in front.
         ids: the tokens that were added.
-        hows: who chose each of them.
+        origins: who chose each of them.
         finish_reason: why it ended.
         seed: of the draws.
         model: which model it was.
@@ -36,7 +36,7 @@ class Recorded:
     prompt: str
     prompt_ids: list[int]
     ids: list[int]
-    hows: list[How]
+    origins: list[Origin]
     finish_reason: str
     seed: int
     model: str
@@ -64,7 +64,7 @@ def read_record(text: str, place: str) -> Recorded:
         "prompt": isinstance(record.get("prompt"), str),
         "prompt_ids": _are_ids(record.get("prompt_ids")),
         "ids": _are_ids(record.get("ids")),
-        "hows": isinstance(record.get("hows"), list) and all(how in get_args(How) for how in record["hows"]),
+        "origins": isinstance(record.get("origins"), list) and all(each in _ORIGINS for each in record["origins"]),
         "finish_reason": isinstance(record.get("finish_reason"), str),
         "seed": _is_id(record.get("seed")) and record["seed"] < 2**64,
         "model": isinstance(record.get("model"), str),
@@ -74,8 +74,8 @@ def read_record(text: str, place: str) -> Recorded:
     for name, right in checks.items():
         if not right:
             raise _wrong(place, f"{name!r} {'is missing' if name not in record else 'is not as --pick writes it'}")
-    if len(record["hows"]) != len(record["ids"]):
-        raise _wrong(place, "'hows' and 'ids' are of different lengths")
+    if len(record["origins"]) != len(record["ids"]):
+        raise _wrong(place, "'origins' and 'ids' are of different lengths")
     sampling = _sampling(record["sampling"], place)
     taken = {name: record[name] for name in checks if name != "sampling"}
     return Recorded(**taken, sampling=sampling)
@@ -108,7 +108,7 @@ def replayed(recorded: Recorded, checkpoint: OpenCheckpoint, place: str) -> Draf
         seed=recorded.seed,
         n_vocab=n_vocab,
     )
-    for number, (how, token) in enumerate(zip(recorded.hows, recorded.ids, strict=True), start=1):
+    for number, (how, token) in enumerate(zip(recorded.origins, recorded.ids, strict=True), start=1):
         if draft.finished:
             raise InputError(f"{place}: the text ends after {number - 1:,} tokens, and the record has more: {_ADVICE}")
         draft.put(how, token)
@@ -120,6 +120,7 @@ def replayed(recorded: Recorded, checkpoint: OpenCheckpoint, place: str) -> Draf
     return draft
 
 
+_ORIGINS = get_args(Origin)
 _ADVICE = "is this the model, the device and the precision that it was written with?"
 
 

@@ -66,7 +66,7 @@ def why_not(config: GPTConfig) -> str | None:
     return unavailable() or (f"the engine in C does not run models with {', '.join(found)}" if found else None)
 
 
-class Kept(NamedTuple):
+class StoredMatrix(NamedTuple):
     """A matrix as the engine keeps it: views of its memory, good for as long as the engine lives.
 
     Attributes:
