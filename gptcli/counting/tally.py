@@ -15,7 +15,7 @@ from gptcli.model.config import GPTConfig
 WEIGHT_BITS = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}
 # Precisions in which keys and values are cached; quantized models cache in one of these too.
 CACHE_BITS = {"float32": 32, "bfloat16": 16}
-_FIXED_POSITIONS = {"sinusoidal": "fixed sines", "rotary": "rotary angles"}
+_FIXED_POSITIONS = {"sinusoidal": "fixed sines", "rotary": "rotary angles", "alibi": "slopes on the scores"}
 _MLP_NAMES = {"c_gate": "Gate", "c_fc": "Up", "c_proj": "Down"}
 _NORM_NAMES = {"layer": "layer norms", "rms": "RMS norms"}
 

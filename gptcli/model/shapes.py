@@ -3,6 +3,7 @@
 from gptcli.model.config import GPTConfig
 
 Shape = tuple[int, ...]
+_NORMS = ("ln_1", "ln_1_out", "ln_2", "ln_2_out")
 
 
 def parameter_shapes(config: GPTConfig) -> dict[str, Shape]:
@@ -14,6 +15,8 @@ def parameter_shapes(config: GPTConfig) -> dict[str, Shape]:
     if config.embedding_width != C:
         shapes["project_in.weight"] = (C, config.embedding_width)
         shapes["project_out.weight"] = (config.embedding_width, C)
+    if config.embedding_norm:
+        shapes |= _norm("ln_0", config)
     block = _block_shapes(config)
     for layer in range(config.n_layer):
         shapes |= {f"h.{layer}.{name}": shape for name, shape in block.items()}
@@ -28,14 +31,17 @@ def parameter_shapes(config: GPTConfig) -> dict[str, Shape]:
 
 def _block_shapes(config: GPTConfig) -> dict[str, Shape]:
     C = config.n_embd
-    shapes = _norm("ln_1", config)
-    shapes |= _with_bias("attn.c_attn", (sum(config.qkv_widths), C), config.qkv_bias)
-    shapes |= _with_bias("attn.c_proj", (C, config.heads_width), config.attention_bias)
-    if not config.shared_norm:
-        shapes |= _norm("ln_2", config)
+    attention = _with_bias("attn.c_attn", (sum(config.qkv_widths), C), config.qkv_bias)
+    for name, shape in config.qk_norm_shapes.items() if config.norm_weight else ():
+        attention[f"attn.{name}.weight"] = shape
+        if config.qk_norm_bias:
+            attention[f"attn.{name}.bias"] = shape
+    attention |= _with_bias("attn.c_proj", (C, config.heads_width), config.attention_bias)
+    mlp: dict[str, Shape] = {}
     for name, shape in config.mlp_shapes.items():
-        shapes |= _with_bias(f"mlp.{name}", shape, config.mlp_bias)
-    return shapes
+        mlp |= _with_bias(f"mlp.{name}", shape, config.mlp_bias)
+    norms = {name: _norm(name, config) if name in config.block_norms else {} for name in _NORMS}
+    return {**norms["ln_1"], **attention, **norms["ln_1_out"], **norms["ln_2"], **mlp, **norms["ln_2_out"]}
 
 
 def _norm(module: str, config: GPTConfig) -> dict[str, Shape]:

@@ -18,6 +18,7 @@ from gptcli.errors import CheckpointError
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
+from gptcli.model.rotary import Rotary
 from gptcli.sampling.settings import Sampling
 from tests.checkpoint.zoo import open_folder, reference, rewrite, understand
 
@@ -232,7 +233,7 @@ OWN = {
     "gpt2": GPTConfig(vocab_size=61, n_positions=40, n_embd=24, n_layer=2, n_head=3),
     "everything": GPTConfig(
         vocab_size=61, n_positions=40, n_embd=24, n_layer=3, n_head=2, n_inner=7, activation="mish",
-        layer_norm_epsilon=1e-3, positions="rotary", rotary_dim=6, rotary_base=77.0, rotary_interleaved=True,
+        layer_norm_epsilon=1e-3, positions="rotary", rotary_dim=6, rotary=(Rotary(base=77.0),), rotary_interleaved=True,
         parallel_residual=True, shared_norm=True, scale_attention=False, scale_by_layer=True, windows=(None, 3, 5),
         qkv_bias=False, attention_bias=False, mlp_bias=False, norm_bias=False, norm_weight=False, tied=False,
         unembedding_bias=True, token_width=11,
