@@ -172,7 +172,7 @@ complete -c gptcli -n '__gptcli_at \'lens\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -s h -l help -d 'Show this message and exit.'
 
-complete -c gptcli -n '__gptcli_at \'trace\'' -l layer -x -d 'Open this block, from 1.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l layer -x -d 'Open this layer, from 1.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l head -x -d 'Open one head of it, from 1.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l config -x -d 'Shapes only: a size such as gpt3, or a config.json.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l tokens -x -d 'With --config: read so many.'

@@ -66,6 +66,13 @@ def quoted_few(texts: Iterable[str], count: int, most: int = 8) -> str:
     return " ".join(quoted(text, 40) for text in islice(texts, most)) + more
 
 
+def listed(names: Iterable[str], limit: int = 5) -> str:
+    """The first few names, clipped, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(clipped(name, 80) for name in names[:limit]) + more
+
+
 def _start(text: str, limit: int) -> str:
     """As much of a text as is no longer than ``limit`` once it is visible."""
     start = text[:limit]

@@ -1,7 +1,7 @@
-"""The steps that data takes through a GPT, in order, from its configuration alone: shapes and parameters, no torch.
+"""The steps that data takes through a GPT, in order: shapes and parameters, from its configuration alone (no torch).
 
-The parameters of each step come from ``model.shapes``, and each of them belongs to exactly one step: however far the
-blocks are opened, the steps' counts sum to the model's.
+The parameters of each step come from ``model.shapes``. Each parameter belongs to exactly one step, so the counts sum to
+the model's, whichever layer and head are opened.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,11 +33,11 @@ class TraceStep:
     """One step of the run.
 
     Attributes:
-        name: what happens, such as ``query``; ``block`` for a whole layer, ``other heads`` next to an opened one.
-        layer: which block, from 1; None outside the blocks.
+        name: what happens, such as ``query``; ``layer`` for a whole one, ``other heads`` next to an opened one.
+        layer: which one, from 1; None outside the layers.
         head: which head, from 1; None for all of them.
         shape: of the data behind the step.
-        weights: what it reads; empty for ``block`` and ``other heads``, whose parts are not named one by one.
+        weights: what it reads; empty for ``layer`` and ``other heads``, whose parts are not named one by one.
         parameters: how many parameters that is, each counted in one step only.
         detail: what there is to say about it: the activation's name, how many cells a mask hides.
         numbers: a few of the data's real numbers; empty without a run.
@@ -59,7 +59,7 @@ def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int |
     Args:
         config: of the GPT.
         n_tokens: how many tokens are read; from 1 to the context length.
-        layer: the block to open, from 1; None leaves all folded.
+        layer: the layer to open, from 1; None leaves all folded.
         head: the head to open in it, from 1; None shows all heads together.
 
     Raises:
@@ -70,9 +70,9 @@ def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int |
     T, C, E = n_tokens, config.n_embd, config.embedding_width
     steps = [TraceStep("tokens", None, None, (T,), (), 0), *_embedding(config, shapes, T)]
     for number in range(1, config.n_layer + 1):
-        opened = _block(config, shapes, T, number)
+        opened = _layer(config, shapes, T, number)
         if number != layer:
-            steps.append(TraceStep("block", number, None, (T, C), (), sum(step.parameters for step in opened)))
+            steps.append(TraceStep("layer", number, None, (T, C), (), sum(step.parameters for step in opened)))
         else:
             steps += opened if head is None else _one_head(config, opened, head)
     if config.final_norm:
@@ -102,13 +102,13 @@ def _embedding(config: GPTConfig, shapes: dict[str, Shape], T: int) -> Iterator[
     if config.embedding_width != config.n_embd:
         yield _step("projection in", None, (T, config.n_embd), _take(shapes, "project_in"))
     if config.positions == "learned":
-        yield _step("+ position", None, (T, config.n_embd), _take(shapes, "wpe"), "a row for each place")
+        yield _step("+ position", None, (T, config.n_embd), _take(shapes, "wpe"), "a row for each position")
     elif config.positions == "sinusoidal":
         yield TraceStep("+ position", None, None, (T, config.n_embd), (), 0, "fixed sines")
 
 
-def _block(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> list[TraceStep]:
-    """A block's steps, all heads together."""
+def _layer(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> list[TraceStep]:
+    """The steps of a layer, all heads together."""
     stream, inside = (T, config.n_embd), f"h.{number - 1}"
     attention = list(_attention(config, shapes, T, number))
     mlp = list(_mlp(config, shapes, T, number))
@@ -131,7 +131,7 @@ def _attention(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int)
         own = tuple(replace(weight, shape=(rows, *weight.shape[1:])) for weight in matrices)
         yield _step(name, number, (rows // config.head_size, T, config.head_size), own)
     if config.positions == "rotary":
-        yield TraceStep("rotated", number, None, heads, (), 0, "queries and keys, by their places")
+        yield TraceStep("rotated", number, None, heads, (), 0, "queries and keys, by their positions")
     divisor = _divisor(config, number)
     yield TraceStep("scores", number, None, square, (), 0, f"query · key{divisor}")
     yield TraceStep("mask", number, None, square, (), 0, _hidden(T, config.window(number - 1)))

@@ -28,9 +28,9 @@ class Matrices:
         name: the kind.
         n_rows: rows of one matrix (of one head's part, where there are heads).
         n_columns: columns of one matrix.
-        n_heads: heads of a block; None for a kind that has no heads.
-        n_layers: blocks; None for a kind that stands outside them.
-        n_matrices: how many matrices that makes. The output parts of a block's heads are one matrix side by side.
+        n_heads: heads of a layer; None for a kind that has no heads.
+        n_layers: layers; None for a kind that stands outside them.
+        n_matrices: how many matrices that makes. The output parts of a layer's heads are one matrix, side by side.
         count: parameters of them all.
         share: ``count`` as a fraction of the scoreboard's total.
     """
@@ -79,7 +79,7 @@ class Tally:
         scoreboard: the weight matrices by kind.
         scoreboard_total: their sum, as the video counts.
         n_matrices: how many matrices these are.
-        sums: what one head (where each has keys of its own), one block's attention, all attention and all MLPs come to,
+        sums: what one head (where each has keys of its own), one layer's attention, all attention and all MLPs come to,
             weights alone.
         corrections: what leads from the scoreboard's total to ``parameters``.
         parameters: the exact number, each counted once.
@@ -154,16 +154,16 @@ def _sums(config: GPTConfig) -> Iterator[Term]:
     attention = sum(config.qkv_widths) + config.heads_width  # rows of queries, keys, values; columns of the output
     if config.kv_heads == heads:
         yield Term("one attention head", _product(4, config.head_size, width), attention // heads * width)
-        yield Term("one attention block", f"× {_product(heads)} heads", attention * width)
+        yield Term("attention of one layer", f"× {_product(heads)} heads", attention * width)
     else:
-        yield Term("one attention block", _product(attention, width), attention * width)
-    yield Term("all attention", f"× {_product(layers)} blocks", attention * width * layers)
+        yield Term("attention of one layer", _product(attention, width), attention * width)
+    yield Term("all attention", f"× {_product(layers)} layers", attention * width * layers)
     yield Term("one MLP", _product(len(config.mlp_shapes), config.mlp_width, width), _mlp(config))
-    yield Term("all MLPs", f"× {_product(layers)} blocks", _mlp(config) * layers)
+    yield Term("all MLPs", f"× {_product(layers)} layers", _mlp(config) * layers)
 
 
 def _mlp(config: GPTConfig) -> int:
-    """The weights of one block's MLP."""
+    """The weights of one layer's MLP."""
     return sum(rows * columns for rows, columns in config.mlp_shapes.values())
 
 

@@ -48,7 +48,7 @@ def trace_config(
     Args:
         name: a preset such as ``gpt3``, a config.json, or what names a checkpoint elsewhere.
         n_tokens: how many tokens are read; a full context unless told.
-        layer: the block to open, from 1.
+        layer: the layer to open, from 1.
         head: the head to open in it, from 1.
         n_head: attention heads, for a file without a config.json.
 

@@ -223,7 +223,7 @@ def finish_reason(step: ChosenToken, row: Row, n_positions: int, limits: Limits)
 
 
 def read_newest(engine: Engine, rows: list[Row]) -> Logits:
-    """Have the engine read each row's newest token, after making room where a row is full."""
+    """Have the engine read each row's newest token, after dropping half of the context where a row is full."""
     for index, row in enumerate(rows):
         if row.used == engine.n_positions:
             half = max(engine.n_positions // 2, 1)

@@ -89,7 +89,7 @@ class Writing:
 
     Attributes:
         completions: those at hand, by prompt, then by sample; they grow as the iteration goes on, keep what they have
-            when it is left early, and make room for the next when all of them are done.
+            when it is left early, and give way to the next when all of them are done.
         prompt_tokens: how many tokens all prompts have.
         slid: whether a text outgrew the context, of those that are done.
         clock: when things happened.

@@ -36,8 +36,8 @@ class Stage:
     """The lens at one place of the model.
 
     Attributes:
-        layer: how many blocks the stream has been through; 0 is the embedding.
-        sublayer: ``attention`` between a block's attention and its MLP, ``block`` behind both, ``embedding``.
+        layer: how many layers the stream has been through; 0 is the embedding.
+        sublayer: ``attention`` between a layer's attention and its MLP, ``layer`` after both, ``embedding``.
         guesses: one a position.
     """
 
@@ -148,14 +148,14 @@ def lens(
 def streams(run: Record, model: GPT, *, sublayers: bool = False) -> Iterator[tuple[int, str, Tensor]]:
     """The residual stream at each stage: layer, sublayer, [T, C].
 
-    Between attention and MLP stands what the MLP's sublayer starts from: the block's input plus attention's output,
+    Between attention and MLP stands what the MLP's sublayer starts from: the layer's input plus attention's output,
     and the norm behind it where the model norms afterwards.
     """
     yield 0, "embedding", run.embedded
     for number, layer in enumerate(run.layers, start=1):
         if sublayers:
             yield number, "attention", layer.mlp_in if model.config.post_norm else layer.before + layer.attention
-        yield number, "block", layer.after
+        yield number, "layer", layer.after
 
 
 def finite(logits: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ def trace(checkpoint: OpenCheckpoint, prompt: str, *, layer: int | None = None, 
     Args:
         checkpoint: whose model reads.
         prompt: what it reads.
-        layer: the block to open, from 1; None leaves all folded.
+        layer: the layer to open, from 1; None leaves all folded.
         head: the head to open in it, from 1. Without, the numbers of a step that has heads are those of the first.
 
     Returns:
@@ -63,7 +63,7 @@ def _few(row: Tensor | None, step: TraceStep) -> tuple[float, ...]:
 
 @torch.inference_mode()
 def _outside(model: GPT, run: Record, n_vocab: int) -> dict[str, Tensor]:
-    """The last token's row behind each step outside the blocks: step -> numbers."""
+    """The last token's row behind each step outside the layers: step -> numbers."""
     config, end = model.config, (run.layers[-1].after if run.layers else run.embedded)[-1]
     word = model.wte.weight[run.ids[-1]]
     normed = model.ln_f(end)
@@ -77,9 +77,9 @@ def _outside(model: GPT, run: Record, n_vocab: int) -> dict[str, Tensor]:
 
 
 _Reader = Callable[[LayerRecord, GPT, int], Tensor]
-# Step of a block -> the last token's row behind it; the number is the head's place.
+# Step of a layer -> the last token's row after it. The number is the head, from 0.
 _INSIDE: dict[str, _Reader] = {
-    "block": lambda seen, model, head: seen.after[-1],
+    "layer": lambda seen, model, head: seen.after[-1],
     "norm 1": lambda seen, model, head: (seen.mlp_in if model.config.post_norm else seen.normed)[-1],
     "value": lambda seen, model, head: seen.v[head, -1],
     "scores": lambda seen, model, head: seen.q[head, -1].float() @ seen.k[head].float().T * seen.scale,
@@ -101,14 +101,14 @@ def _data(step: TraceStep, run: Record, outside: dict[str, Tensor], model: GPT, 
     """The last token's row behind a step; None where there is no one row."""
     if step.layer is None:
         return outside[step.name]
-    seen, place = run.layers[step.layer - 1], head - 1
+    seen, index = run.layers[step.layer - 1], head - 1
     if step.name in ("query", "key"):
-        return _before_rotation(step, seen, model, place)
+        return _before_rotation(step, seen, model, index)
     if step.name in ("gate", "activation"):
         return _gate(step, seen, model)
     if step.name == "rotated":
-        return seen.q[place, -1]
-    return None if step.name == "other heads" else _INSIDE[step.name](seen, model, place)
+        return seen.q[index, -1]
+    return None if step.name == "other heads" else _INSIDE[step.name](seen, model, index)
 
 
 @torch.inference_mode()

@@ -124,11 +124,11 @@ def contexts_for(wanted: Sequence[int] | None, n_positions: int) -> list[int]:
     """The context lengths to measure at: the ones asked for, or those of ``CONTEXTS`` that the model has.
 
     Raises:
-        InputError: one of them leaves no room for the steps.
+        InputError: the context after one of them is too short for the steps.
     """
     longest = n_positions - _FEWEST
     if longest < 1:
-        raise InputError(f"a context of {n_positions} leaves no room to measure steps: it takes {_FEWEST + 1} at least")
+        raise InputError(f"a context of {n_positions} is too short to measure steps: it takes {_FEWEST + 1} at least")
     for context in wanted or ():
         if not 1 <= context <= longest:
             raise InputError(
@@ -192,7 +192,7 @@ def decode_rate(engine: Engine, ids: Sequence[int], context: int) -> Rate:
     Args:
         engine: the model.
         ids: a prompt, at least as long as ``context``.
-        context: tokens, at least 1, and no more than leaves room for seven steps.
+        context: tokens before the steps: at least 1, and seven less than the context at most.
     """
     most = min(_MOST, engine.n_positions - context, 2 * context if context > _FEWEST else _MOST)
     start = max(context - most // 2, 1)

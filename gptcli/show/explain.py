@@ -69,7 +69,7 @@ def draw_listed(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType"
 
 
 def _listed(steps: "Sequence[Explanation]") -> Narrowing:
-    made = table(">place", "token", ">probability", ">model", ">rank", BARS)
+    made = table(">position", "token", ">probability", ">model", ">rank", BARS)
     for step in steps:
         chosen = step.chosen
         made.add_row(
@@ -80,12 +80,12 @@ def _listed(steps: "Sequence[Explanation]") -> Narrowing:
             f"{chosen.rank:,}",
             Bar(chosen.model_probability),
         )
-    return narrowing(made, "place", "rank", "model", BARS)
+    return narrowing(made, "position", "rank", "model", BARS)
 
 
 def row_heading() -> str:
     """What stands above ``row``."""
-    return _fields("place", "token", "logit", "probability", "model", "rank") + "  candidates"
+    return _fields("position", "token", "logit", "probability", "model", "rank") + "  candidates"
 
 
 def row(step: "Explanation", width: int) -> str:
@@ -100,8 +100,8 @@ def row(step: "Explanation", width: int) -> str:
         f"{token_text(each.token)} {each.cut_by or short_percent(each.probability)}"
         for each in step.distribution.candidates
     ]
-    for place, candidate in enumerate(listed):
-        left = len(listed) - place - 1
+    for number, candidate in enumerate(listed, start=1):
+        left = len(listed) - number
         reserve = cell_len(f"  +{left}") if left else 0
         if cell_len(line) + 2 + cell_len(candidate) + reserve > width:
             return f"{line}  +{left + 1}"
@@ -109,9 +109,9 @@ def row(step: "Explanation", width: int) -> str:
     return line
 
 
-def _fields(place: str, token: str, *figures: str) -> str:
+def _fields(position: str, token: str, *figures: str) -> str:
     from rich.cells import cell_len
 
     padded = token + " " * (_TOKEN - cell_len(token))
     columns = "".join(f" {figure:>{width - 1}}" for figure, width in zip(figures, _FIGURES, strict=True))
-    return f"{place:>5}  {padded}{columns}"
+    return f"{position:>8}  {padded}{columns}"

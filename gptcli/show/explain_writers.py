@@ -124,7 +124,7 @@ class LiveWriter(_InOrder):
         self._drawn = 0.0
 
     def begin(self) -> None:
-        """Make room for the moving picture."""
+        """Clear space for the live display."""
         super().begin()
         self._open.enter_context(typed_ahead())  # what a terminal echoes would shift the picture
         self._open.enter_context(self._live)

@@ -45,8 +45,8 @@ def _map(answer: "Attention", width: int) -> "Iterator[RenderableType]":
     head, length, rows_look = answer.heads[0], len(answer.tokens), answer.rows == "queries"
     tokens = [token_text(token) for token in answer.tokens]
     names = [f"{place + 1} {_clipped(token, _LONGEST_LABEL)}" for place, token in enumerate(tokens)]
-    room = width - max(map(_cells, names)) - 1
-    fitting = max(room // _narrowest(answer), 1)
+    available = width - max(map(_cells, names)) - 1
+    fitting = max(available // _narrowest(answer), 1)
     sums = answer.quantity == "weights" and rows_look and 3 <= fitting < length
     columns = kept(length, fitting - sums, first=rows_look)
     # The row of a query whose columns are all cut says nothing; a key is looked at by later ones.
@@ -55,8 +55,8 @@ def _map(answer: "Attention", width: int) -> "Iterator[RenderableType]":
     if sums:
         for row, figures in zip(rows, values, strict=True):
             figures.insert(1, math.fsum(head.values[row][1 : columns[1]]) if row else -math.inf)
-    texts = _texts(values, room // len(values[0]) - 2, answer.quantity)
-    cell = max(room // len(values[0]) - 2, *(len(text) for row in texts for text in row))
+    texts = _texts(values, available // len(values[0]) - 2, answer.quantity)
+    cell = max(available // len(values[0]) - 2, *(len(text) for row in texts for text in row))
     labels = [tokens[column] for column in columns]
     if cell < _SHORTEST_CLIPPED and any(_cells(label) > cell for label in labels):
         labels = [f"{column + 1}" for column in columns]  # the rows say which tokens these are

@@ -92,7 +92,7 @@ def stage_name(stage: "Stage") -> str:
     """How a stage is called at a row."""
     if stage.sublayer == "embedding":
         return "embed"
-    sublayers = {"attention": " attn", "block": ""}
+    sublayers = {"attention": " attn", "layer": ""}
     return f"{stage.layer}{sublayers[stage.sublayer]}"
 
 

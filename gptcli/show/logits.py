@@ -61,7 +61,7 @@ class Candidates:
     selected: int | None = None
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """Draw as many columns as there is room for."""
+        """Draw as many columns as fit."""
         yield narrowing(self._table(), "id", "logit", "model", BARS)
 
     def _table(self) -> "Rows":

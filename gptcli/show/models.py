@@ -82,7 +82,7 @@ def _short_names(catalogue: "Catalogue") -> "RenderableType":
 
 @dataclass(frozen=True)
 class _Facts:
-    """One line a fact; where it is known from stands next to it if there is room."""
+    """One line a fact; its source stands next to it where that fits."""
 
     about: "Description"
 

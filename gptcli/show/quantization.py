@@ -26,14 +26,16 @@ def draw_quantized(effects: "Sequence[Quantized]") -> "Rows":
 
 
 def draw_keeping(keeping: "Keeping") -> "Text":
-    """What was written, and where it lies; and what made way for it."""
+    """What was written and where, and what was removed for it."""
     from rich.text import Text
 
     line = Text(visible(keeping.name, keep=""), style="bold")
-    line.append(f"  {keeping.quantize}, {size(keeping.nbytes)} beside {size(keeping.model_nbytes)}\n", style="not bold")
+    line.append(
+        f"  {keeping.quantize}, {size(keeping.nbytes)} (the weights: {size(keeping.model_nbytes)})\n", style="not bold"
+    )
     line.append(visible(str(keeping.file), keep=""), style="not bold dim")
     for other in keeping.removed:
-        line.append(f"\nremoved {_kept_text(other)}, of what lay there before", style="not bold dim")
+        line.append(f"\nremoved {_kept_text(other)}, of other weights at the same path", style="not bold dim")
     return line
 
 

@@ -60,7 +60,7 @@ def _shape(config: "GPTConfig") -> str:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A table of names, how each count comes about, and counts; then a share and a bar, where there is room.
+    """A table of names, how each count comes about, and counts; then a share and a bar, where they fit.
 
     Attributes:
         title: stands over the names.

@@ -26,7 +26,7 @@ DATA = "#b86200"
 _GAP = "  "
 _NUMBER = 8  # columns of a number and a space
 _FEW = 4
-# Blocks that are all alike are shown one by one up to this many.
+# Layers that are all alike are shown one by one up to this many.
 _ALIKE = 4
 _TOKENS_SHOWN = 60
 # Steps whose numbers are the last of their row: the nearest tokens.
@@ -52,7 +52,7 @@ def _headline(trace: "Trace") -> "Text":
     from rich.text import Text
 
     config = trace.config
-    shape = f"{config.n_layer:,} blocks of {config.n_head:,} heads, width {config.n_embd:,}"
+    shape = f"{config.n_layer:,} layers of {config.n_head:,} heads, width {config.n_embd:,}"
     tokens = f"{trace.n_tokens:,} token{'' if trace.n_tokens == 1 else 's'}"
     return Text(visible(trace.model, keep=""), style="bold").append(f"  {tokens} through {shape}", style="not bold")
 
@@ -86,7 +86,7 @@ class TokenStrip:
 class Steps:
     """One line a step: what happens, the shape of the data behind it, its parameters, and a few numbers.
 
-    Weights and remarks stand next to the step where there is room, else below it; so do shapes.
+    Weights and remarks stand next to the step where they fit, else below it; so do shapes.
     """
 
     trace: "Trace"
@@ -107,13 +107,13 @@ class Steps:
         below = sum(widths) + 2 * len(_GAP) > options.max_width  # too narrow for the shapes next to the steps
         few = min(max((options.max_width - used) // _NUMBER, 0), _FEW) if self.trace.tokens is not None else 0
         used += few * _NUMBER
-        beside = used + max(line.extra for line in lines) <= options.max_width
+        fits = used + max(line.extra for line in lines) <= options.max_width
         yield self._head(widths[:2] if below else widths, few)
         opened = None
         for line in lines:
-            if line.step.layer not in (None, opened) and line.step.name != "block":
+            if line.step.layer not in (None, opened) and line.step.name != "layer":
                 opened = line.step.layer
-                yield Text(f"block {opened}, opened", style="bold")
+                yield Text(f"layer {opened}, opened", style="bold")
             text = Text(no_wrap=True, overflow="ellipsis")
             text.append(line.name.ljust(widths[0]) + _GAP, style="" if line.name.startswith(" ") else "bold")
             text.append(line.parameters.rjust(widths[1]) + _GAP, style=WEIGHTS)
@@ -121,7 +121,7 @@ class Steps:
                 text.rstrip()
             text.append(f"\n    {line.data}" if below else line.data.ljust(widths[2]) + _GAP, style=DATA)
             text.append(_numbers(line.step, few).ljust(few * _NUMBER), style=DATA)
-            if line.extra and not beside and (line.weights or used + line.extra > options.max_width):
+            if line.extra and not fits and (line.weights or used + line.extra > options.max_width):
                 text.append("\n    ")
             text.append(line.weights, style=WEIGHTS).append(_GAP if line.weights else "")
             text.append(line.step.detail, style="dim")
@@ -157,8 +157,8 @@ class _Line(NamedTuple):
 
 
 def _line(step: "TraceStep", alike: int) -> _Line:
-    if step.name == "block":
-        name = f"block {step.layer}" if alike == 1 else f"⋮ {alike:,} more, alike"
+    if step.name == "layer":
+        name = f"layer {step.layer}" if alike == 1 else f"⋮ {alike:,} more, alike"
     else:
         name = ("  " if step.layer is not None else "") + step.name
         name += f", head {step.head}" if step.head is not None and step.weights else ""
@@ -168,8 +168,8 @@ def _line(step: "TraceStep", alike: int) -> _Line:
 
 
 def _folded(steps: "Sequence[TraceStep]") -> "Iterator[tuple[TraceStep, int]]":
-    """Each step and how many it stands for: blocks that differ in nothing but their number become three lines."""
-    for _, group in groupby(steps, key=lambda step: replace(step, layer=None) if step.name == "block" else step):
+    """Each step and how many it stands for: layers that differ in nothing but their number become three lines."""
+    for _, group in groupby(steps, key=lambda step: replace(step, layer=None) if step.name == "layer" else step):
         alike = list(group)
         if len(alike) <= _ALIKE:
             yield from ((step, 1) for step in alike)

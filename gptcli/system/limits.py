@@ -4,7 +4,7 @@ import errno
 import sys
 from collections.abc import Iterator
 
-# What torch says besides its OutOfMemoryError (which only GPUs raise), and what the system's loader says of libraries.
+# Messages of torch for lack of memory (its OutOfMemoryError is for GPUs only), and of the system's loader of libraries.
 _NO_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",

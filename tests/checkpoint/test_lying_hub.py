@@ -349,7 +349,7 @@ LIES: dict[str, tuple[str, Any, str]] = {
     ),
     "no part": (RANGE, status(416), "refuses .HTTP 416"),
     "header nested deeply": (RANGE, file_of(b'{"a":' + DEEP), "the header is not valid JSON: nested too deeply"),
-    "header with a key twice": (RANGE, file_of(TWICE), "the header is not valid JSON: the key 'a' stands there twice"),
+    "header with a key twice": (RANGE, file_of(TWICE), "the header is not valid JSON: the key 'a' appears twice"),
     "header of half characters": (
         RANGE,
         file_of(b'{"\\ud800":{"dtype":"F32","shape":[40],"data_offsets":[0,160]}}'),

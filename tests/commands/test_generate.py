@@ -209,7 +209,7 @@ def test_explain_in_a_pipe_is_a_row_a_token(tales: OpenCheckpoint) -> None:
     (record,) = records(*TEXT)
     lines = gptcli(*TEXT, "--explain", env={"COLUMNS": "200"}).stdout.splitlines()
     assert lines[0] == "Once upon a time there was a ▁"
-    assert lines[1].split()[:2] == ["place", "token"]
+    assert lines[1].split()[:2] == ["position", "token"]
     assert [line.split()[0] for line in lines[2:]] == ["1", "2", "3", "4", "5", "6"]
     for line, token, logprob in zip(lines[2:], record["ids"], record["logprobs"], strict=True):
         assert line.split()[1] == token_text(tales.tokenizer.token_bytes(token))

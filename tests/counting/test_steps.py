@@ -33,7 +33,7 @@ def test_however_it_is_opened_the_counts_sum_to_the_model(config: GPTConfig, dat
     assert sum(step.parameters for step in steps) == sum(prod(shape) for shape in parameter_shapes(config).values())
     for step in steps:
         counted = sum(prod(weight.shape) for weight in step.weights if weight.counted)
-        assert step.parameters == counted or step.name in ("block", "other heads")
+        assert step.parameters == counted or step.name in ("layer", "other heads")
 
 
 @settings(max_examples=100)

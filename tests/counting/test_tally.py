@@ -40,7 +40,7 @@ def test_gpt3_s_attention_is_as_the_video_says() -> None:
     sums = {term.name: term.count for term in tally(PRESETS["gpt3"]).sums}
     assert sums == {
         "one attention head": 6_291_456,
-        "one attention block": 603_979_776,
+        "attention of one layer": 603_979_776,
         "all attention": 57_982_058_496,
         "one MLP": 1_207_959_552,
         "all MLPs": 115_964_116_992,

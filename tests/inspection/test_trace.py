@@ -68,7 +68,7 @@ def test_blocks_and_odds_are_transformers(pair: tuple[GPT, Any]) -> None:
     model, said = pair
     got = traced(model)
     for step in got.steps:
-        if step.name == "block" and step.layer is not None and step.layer < model.config.n_layer:
+        if step.name == "layer" and step.layer is not None and step.layer < model.config.n_layer:
             assert step.numbers == pytest.approx(said.hidden_states[step.layer][0, -1, :4].tolist(), abs=1e-4)
     probabilities = said.logits[0, -1].softmax(-1)
     assert numbers(got.steps, "unembedding") == pytest.approx(said.logits[0, -1, :4].tolist(), abs=1e-4)

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from gptcli.errors import CheckpointError
+from gptcli.system.json_text import MAX_U64, parse_object
 from gptcli.system.regular_file import Version, check_unchanged, opened
-from gptcli.system.strict_json import MAX_U64, parse_object, short
+from gptcli.text import clipped
 
 # The format's own limit, in bytes.
 MAX_HEADER_BYTES = 100_000_000
@@ -183,7 +184,7 @@ def _metadata(value: Any, path: Path) -> dict[str, str]:
 
 
 def _tensor(name: str, entry: Any, path: Path, data_start: int, version: Version | None) -> TensorInfo:
-    where = f"{path}: tensor '{short(name)}'"
+    where = f"{path}: tensor '{clipped(name, 80)}'"
     if not isinstance(entry, dict):
         raise CheckpointError(f"{where} is not described by a JSON object")
     dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
@@ -219,12 +220,12 @@ def _check_layout(tensors: list[TensorInfo], path: Path, data_start: int, size: 
     for tensor in tensors:
         if tensor.start != reached:
             fault = "leaves a hole before it" if tensor.start > reached else "overlaps the tensor before it"
-            raise CheckpointError(f"{path}: tensor '{short(tensor.name)}' {fault}")
+            raise CheckpointError(f"{path}: tensor '{clipped(tensor.name, 80)}' {fault}")
         reached = tensor.end
         if reached > size:
             raise CheckpointError(
-                f"{path} is cut short: tensor '{short(tensor.name)}' ends at byte {reached:,} of a file of {size:,}; "
-                "fetch the file again"
+                f"{path} is cut short: tensor '{clipped(tensor.name, 80)}' ends at byte {reached:,} of a file of "
+                f"{size:,}; fetch the file again"
             )
     if reached != size:
         raise CheckpointError(f"{path} has {size - reached:,} bytes after its last tensor")

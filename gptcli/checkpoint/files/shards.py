@@ -10,8 +10,8 @@ from pathlib import Path
 
 from gptcli.checkpoint.files.header import Header, TensorInfo, read_file
 from gptcli.errors import CheckpointError
-from gptcli.system.json_text import read_bytes
-from gptcli.system.strict_json import listed, parse_object, short
+from gptcli.system.json_text import parse_object, read_bytes
+from gptcli.text import clipped, listed
 
 
 def read_header(path: Path) -> Header:
@@ -56,7 +56,7 @@ def join_shards(index: Path, shards: Sequence[Header]) -> Header:
         if twice:
             first = min(twice)
             places = f"{tensors[first].file.name} and in {shard.tensors[first].file.name}"
-            raise CheckpointError(f"{index}: tensor '{short(first)}' lies in {places}")
+            raise CheckpointError(f"{index}: tensor '{clipped(first, 80)}' lies in {places}")
         tensors.update(shard.tensors)
         metadata = shard.metadata | metadata
     absent = [key for key, name in _weight_map(index).items() if key not in tensors or tensors[key].file.name != name]
@@ -73,7 +73,7 @@ def _weight_map(path: Path) -> dict[str, str]:
         # Both separators count on every system, so that an index is equally good everywhere.
         if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:\0"):
             raise CheckpointError(
-                f"{path}: tensor '{short(key)}' lies in {reprlib.repr(name)}, which is not a plain file name"
+                f"{path}: tensor '{clipped(key, 80)}' lies in {reprlib.repr(name)}, which is not a plain file name"
             )
     return weight_map
 

@@ -15,8 +15,7 @@ from gptcli.checkpoint.hub.guard import install
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.checkpoint.hub.watch import Watch
 from gptcli.errors import CheckpointError, InputError
-from gptcli.system.json_text import parse_json
-from gptcli.system.strict_json import refuse_constant
+from gptcli.system.json_text import parse_json, refuse_constant
 from gptcli.text import clipped
 
 # The longest answer of the API: some 100,000 files, in bytes.
@@ -169,7 +168,7 @@ def parse_answer(text: bytes) -> dict[str, Any]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise ValueError("a key stands there twice")
+        raise ValueError("a key appears twice")
     return made
 
 

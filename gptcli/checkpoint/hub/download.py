@@ -14,8 +14,7 @@ from gptcli.checkpoint.hub.models import CONFIG, INDEX, SMALL_FILES, WEIGHTS, ca
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.errors import CheckpointError
 from gptcli.system.notices import notice
-from gptcli.system.strict_json import listed
-from gptcli.text import size
+from gptcli.text import listed, size
 
 _SHARD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.safetensors")
 # More shards than any checkpoint has.
@@ -79,7 +78,7 @@ class Download:
         return shards
 
     def _announce(self, weights: list[str]) -> None:
-        """Say what is coming, or refuse it where the disk has no room."""
+        """Say what is coming, or refuse it where it does not fit on the disk."""
         missing = [file for file in weights if not (self.snapshot / file).is_file()]
         if not missing:
             return

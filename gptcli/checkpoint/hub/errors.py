@@ -147,8 +147,8 @@ def _by_kind(error: BaseException, name: HubName) -> GptcliError:
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return GptcliError(
-            f"the disk of {constants.HF_HUB_CACHE} is full: make room, or set HF_HOME to a folder on another disk; "
-            f"then {AGAIN}"
+            f"the disk of {constants.HF_HUB_CACHE} is full: free some space, or set HF_HOME to a folder on another "
+            f"disk; then {AGAIN}"
         )
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return GptcliError(f"{constants.HF_HUB_CACHE} cannot be written ({error}): set HF_HOME to a folder that can be")

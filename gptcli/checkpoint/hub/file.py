@@ -58,7 +58,7 @@ class HubFile:
         """Bring it here, unless it is.
 
         Raises:
-            GptcliError: the hub sends something else than it announced, stalls, or there is no room. What the client
+            GptcliError: the hub sends something else than it announced, stalls, or the disk is full. What the client
                 raises for an HTTP status or the network comes as it is.
         """
         if self.path.exists():
@@ -206,7 +206,7 @@ class _Hashed:
 
 
 def check_room(name: HubName, nbytes: int, folder: Path) -> None:
-    """Refuse what the disk has no room for.
+    """Refuse a file that does not fit on the disk.
 
     Args:
         name: the model.
@@ -214,13 +214,13 @@ def check_room(name: HubName, nbytes: int, folder: Path) -> None:
         folder: of the cache; it is there.
 
     Raises:
-        GptcliError: there is no room.
+        GptcliError: it does not fit.
     """
     free = shutil.disk_usage(folder).free
     if nbytes + _SPARE_BYTES > free:
         raise GptcliError(
-            f"{name} needs {size(nbytes)} and the disk of {folder.parent} has {size(free)} free: make room, or set "
-            "HF_HOME to a folder on another disk"
+            f"{name} needs {size(nbytes)} and the disk of {folder.parent} has {size(free)} free: free some space, or "
+            "set HF_HOME to a folder on another disk"
         )
 
 

@@ -107,7 +107,7 @@ class Draft:
         self._add("picked", token)
 
     def type(self, text: str) -> None:
-        """Add the tokens of a text, as many as there is room for.
+        """Add the tokens of a text, as many as may still follow.
 
         Raises:
             InputError: the model lacks one of them, or the tokenizer cannot write the text.

@@ -63,13 +63,13 @@ class Frame:
         )
         return grid
 
-    def _candidates(self, console: "Console", options: "ConsoleOptions", room: int) -> "tuple[RenderableType, int]":
-        """As many candidates as there is room for, and the lines that they take."""
+    def _candidates(self, console: "Console", options: "ConsoleOptions", lines: int) -> "tuple[RenderableType, int]":
+        """As many candidates as fit, and the lines that they take."""
         made = self.now(self.listed)
         taken = len(console.render_lines(made, options))
-        if taken <= room:
+        if taken <= lines:
             return made, taken
-        most = max(self.listed - (taken - room), 1)
+        most = max(self.listed - (taken - lines), 1)
         return self.now(most), taken - (self.listed - most)
 
 

@@ -18,11 +18,11 @@ _SHORTEST_BAR = 2
 
 @dataclass(frozen=True)
 class Narrowing:
-    """A table with as many columns as there is room for; it says which ones it left out.
+    """A table with as many columns as fit; it names those that it leaves out.
 
     Attributes:
         make: draws some of the parts side by side.
-        parts: each has columns of its own in the table; what finds no room next to the others comes below them.
+        parts: each has columns of its own in the table; those that do not fit next to the others come below them.
         spare: headings of the columns that go first, in this order.
     """
 
@@ -58,12 +58,12 @@ def _told(blocks: "list[Rows]", whole: "Rows", without: Sequence[str]) -> "list[
     """The blocks, of which the last one says which columns are missing."""
     headings = [column.header for column in whole.columns]
     if missing := [name.strip() or "bars" for name in without if name in headings]:
-        blocks[-1].caption, blocks[-1].caption_justify = f"no room for {', '.join(missing)}", "left"
+        blocks[-1].caption, blocks[-1].caption_justify = f"not shown: {', '.join(missing)}", "left"
     return blocks
 
 
 def _fits(made: "Rows", console: "Console", options: "ConsoleOptions") -> bool:
-    """Whether a table has room for its columns, with its bars as short as they may be."""
+    """Whether a table's columns fit, with its bars as short as they may be."""
     bars = sum(column.header == BARS for column in made.columns)
     most = made.__rich_measure__(console, options.update(width=1000)).maximum
     return most - bars * (LONGEST_BAR - _SHORTEST_BAR) <= options.max_width

@@ -35,7 +35,7 @@ class Passage:
     lines: int | None = None
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """Draw it as wide as there is room."""
+        """Draw it as wide as the terminal."""
         from rich.segment import Segment
 
         if self.lines is None:

@@ -45,7 +45,7 @@ class Dot:
 class Scatter:
     """Points on a plane, to the same scale in both directions.
 
-    Labels that find no room next to their marker are left out, those of the last points first, and counted.
+    Labels that do not fit next to their marker are left out, those of the last points first, and counted.
 
     Attributes:
         dots: the points; where two fall into one cell the first is seen.
@@ -61,7 +61,7 @@ class Scatter:
     hint: str = ""
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Draw it as wide as there is room, and as high as it needs."""
+        """Draw it as wide as the terminal, and as high as it needs."""
         from rich.text import Text
 
         canvas, cells = self._laid_out(max(options.max_width - 2, 1))
@@ -79,7 +79,7 @@ class Scatter:
         yield Text("└" + "─" * canvas.columns, style="dim", no_wrap=True)
         yield Text(f"{self.x_name} →", style="dim", no_wrap=True, overflow="ellipsis", justify="right")
         if left_out:
-            yield Text(f"{left_out} of {len(self.dots)} labels left out for want of room{self.hint}")
+            yield Text(f"{left_out} of {len(self.dots)} labels left out for lack of space{self.hint}")
 
     def _laid_out(self, columns: int) -> tuple[Canvas, list[tuple[int, int]]]:
         """An empty canvas, and the dot on it where each point lies."""
@@ -113,7 +113,7 @@ def _draw_arrow(canvas: Canvas, start: tuple[int, int], end: tuple[int, int], st
 
 
 def _label(canvas: Canvas, column: int, row: int, dot: Dot) -> bool:
-    """Write a label where it touches no other text, and crosses the fewest lines; False where there is no room."""
+    """Write a label where it touches no other text and crosses the fewest lines; False where it fits nowhere."""
     from rich.cells import cell_len
 
     width = cell_len(dot.label)
@@ -158,7 +158,7 @@ class LinePlot:
     y_name: str
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Draw it as wide as there is room."""
+        """Draw it as wide as the terminal."""
         from rich.cells import cell_len
         from rich.text import Text
 
