@@ -247,6 +247,7 @@ def assert_told(done: Any, file: Path) -> None:
     assert done.stderr == f"error: {file} was cut short by another program while it was being read: try again\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [pytest.param("", marks=needs_library), WITHOUT_LIBRARY])
 def test_truncated_while_torch_generates(before: str, folder: Path, child_environment: dict[str, str]) -> None:
     file = folder / "model.safetensors"
@@ -274,6 +275,7 @@ def test_truncated_while_words_are_looked_up(name: str, tmp_path: Path, child_en
     assert_told(run_script(before, folder / name, *words, environment=child_environment), folder / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [pytest.param("", marks=needs_library), WITHOUT_LIBRARY])
 def test_a_bus_error_of_another_cause_is_named_and_left(
     before: str, folder: Path, child_environment: dict[str, str]

@@ -25,6 +25,7 @@ from gptcli.measuring.quantization import keep_quantized, remove_quantized
 from gptcli.model.native import library
 from gptcli.model.quantize import fake_quantize
 from gptcli.system.bundled import bundled_folder
+from tests.made import made
 
 pytestmark = pytest.mark.skipif(not library.available(), reason="the engine in C was not built")
 IDS = [7454, 2402, 257, 640, 11, 612, 373]
@@ -42,6 +43,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tales(tmp_path: Path) -> Path:
     """A copy of the bundled model."""
     return copy_of_tales(tmp_path / "tales")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A small random model of GPT-2's vocabulary, for what is tried in many ways."""
+    shape = {"vocab_size": 50_257, "n_embd": 32, "n_layer": 4, "n_head": 2, "n_inner": 128}
+    return made(tmp_path / "small", **shape)
 
 
 def copy_of_tales(folder: Path) -> Path:
@@ -222,7 +230,7 @@ def nested() -> bytes:
 
 def flip(file: Path) -> None:
     data = bytearray(file.read_bytes())
-    data[-1_000_000] ^= 4
+    data[-len(data) // 10] ^= 4
     file.write_bytes(data)
 
 
@@ -242,21 +250,21 @@ def nan_scale(tensors: dict[str, Any]) -> None:
 
 @BOTH
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_file_that_cannot_be_used_is_as_none_and_is_named(tales: Path, case: str, quantize: Any) -> None:
-    before = logits(tales, quantize)
-    file = keep_quantized(str(tales), quantize).file
+def test_a_file_that_cannot_be_used_is_as_none_and_is_named(small: Path, case: str, quantize: Any) -> None:
+    before = logits(small, quantize)
+    file = keep_quantized(str(small), quantize).file
     damage, reason = BROKEN[case]
     if case in ("another shape", "another dtype") and quantize == "int4":
         assert "wte.weight.scale" in load_file(file)  # the embedding has 8 bits in any case
     damage(file)
-    checkpoint = opened(tales, quantize)
-    assert np.array_equal(logits(tales, quantize), before)
+    checkpoint = opened(small, quantize)
+    assert np.array_equal(logits(small, quantize), before)
     [note] = checkpoint.notes
     assert reason in note
     assert note.startswith(str(file))
-    assert note.endswith(f": not used; 'gptcli models quantize {tales} {quantize}' writes it again")
-    keep_quantized(str(tales), quantize)
-    assert opened(tales, quantize).notes == ()
+    assert note.endswith(f": not used; 'gptcli models quantize {small} {quantize}' writes it again")
+    keep_quantized(str(small), quantize)
+    assert opened(small, quantize).notes == ()
 
 
 def test_a_command_says_what_is_broken(tales: Path) -> None:
@@ -300,18 +308,18 @@ def test_all_is_hashed_once(tales: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     "record", ["", "[" * 100_000, '{"content": "../../x"}', "null", '{"files": 7, "content": []}', "\xff", "{}"]
 )
-def test_a_broken_record_is_as_none(tales: Path, cache: Path, record: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_record_is_as_none(small: Path, cache: Path, record: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "_SETTLED_NS", 0)
-    change_kept(keep_quantized(str(tales), "int8").file, zero_embedding)
+    change_kept(keep_quantized(str(small), "int8").file, zero_embedding)
     [file] = (cache / "seen").iterdir()
     good = json.loads(file.read_text())
     for broken in (record.encode("latin-1"), json.dumps(good | {"content": "../" * 21 + "x"}).encode()):
         file.write_bytes(broken)
-        assert not logits(tales, "int8").any()  # hashed, and known again
+        assert not logits(small, "int8").any()  # hashed, and known again
         assert json.loads(file.read_text()) == good
     file.unlink()
     file.mkdir()
-    assert not logits(tales, "int8").any()
+    assert not logits(small, "int8").any()
 
 
 def test_a_cache_that_cannot_be_written(tales: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,7 @@ def test_stats_say_why_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_every_way_of_choosing_reaches_the_text(tales: OpenCheckpoint) -> None:
     def ids(*arguments: str, n: int = 12) -> list[int]:
         made: list[int] = records("Once upon a time", "-n", str(n), "--seed", "5", *arguments)[0]["ids"]
