@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gptcli.model.gpt import GPT, repeat_heads
+from gptcli.model.attention import Attend, repeat_heads
+from gptcli.model.gpt import GPT
 from gptcli.probability.reading import check_fits
 
 
@@ -22,6 +23,8 @@ class LayerRecord:
         q, k, v: queries, keys and values, [H, T, D]; queries and keys rotated where the model rotates them. Keys and
             values that several query heads share stand there once for each.
         scale: what the scores q k^T are multiplied with.
+        cap: c, where scores s become c tanh(s / c); None where they do not.
+        bias: what is added to the scores by position, [H, T, T]; None where nothing is.
         seen: True where a query (row) may look at a key (column), [T, T].
         heads: what each head gathered, before the output projection, [H, T, D].
         attention: what attention adds to the residual stream, [T, C].
@@ -39,6 +42,8 @@ class LayerRecord:
     k: Tensor = field(init=False)
     v: Tensor = field(init=False)
     scale: float = field(init=False)
+    cap: float | None = field(init=False)
+    bias: Tensor | None = field(init=False)
     seen: Tensor = field(init=False)
     heads: Tensor = field(init=False)
     attention: Tensor = field(init=False)
@@ -50,9 +55,17 @@ class LayerRecord:
     after: Tensor = field(init=False)
 
     @property
+    def compared(self) -> Tensor:
+        """The scores without the mask, [H, T, T] in float32."""
+        scores = self.q.float() @ self.k.float().mT * self.scale
+        if self.cap is not None:
+            scores = torch.tanh(scores / self.cap) * self.cap
+        return scores if self.bias is None else scores + self.bias
+
+    @property
     def scores(self) -> Tensor:
         """What stands before the softmax, [H, T, T] in float32; -inf where the mask is."""
-        scores = self.q.float() @ self.k.float().mT * self.scale
+        scores = self.compared
         return scores.masked_fill(~self.seen, -torch.inf)
 
     @property
@@ -118,10 +131,14 @@ def _watching(block: nn.Module, layer: LayerRecord) -> Iterator[None]:
         q, k, v, mask = inputs
         layer.q, layer.heads = q[0], mixed[0]
         layer.k, layer.v = repeat_heads(k[0], len(layer.q)), repeat_heads(v[0], len(layer.q))
-        layer.scale = float(module.scale)  # type: ignore[arg-type]
+        assert isinstance(module, Attend)
+        layer.scale, layer.cap, layer.bias = module.scale, module.cap, None
         length = q.shape[2]
         plain = torch.ones(length, length, dtype=torch.bool, device=q.device).tril()
         layer.seen = plain if mask is None else mask[0, 0]
+        if mask is not None and mask.dtype != torch.bool:
+            layer.seen = mask[0, 0] > -torch.inf
+            layer.bias = mask[0].float().masked_fill(~layer.seen, 0)
 
     handles = [
         block.register_forward_hook(_pair(layer, "before", "after")),

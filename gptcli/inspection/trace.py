@@ -12,7 +12,8 @@ from gptcli.counting.tally import tally
 from gptcli.counting.tracing import Trace
 from gptcli.inspection.lens import finite
 from gptcli.inspection.record import LayerRecord, Record, record
-from gptcli.model.gpt import GPT, repeat_heads, split_heads
+from gptcli.model.attention import Attention, repeat_heads
+from gptcli.model.gpt import GPT
 
 # Numbers that are kept of each step.
 _FEW = 4
@@ -82,7 +83,7 @@ _INSIDE: dict[str, _Reader] = {
     "layer": lambda seen, model, head: seen.after[-1],
     "norm 1": lambda seen, model, head: (seen.mlp_in if model.config.post_norm else seen.normed)[-1],
     "value": lambda seen, model, head: seen.v[head, -1],
-    "scores": lambda seen, model, head: seen.q[head, -1].float() @ seen.k[head].float().T * seen.scale,
+    "scores": lambda seen, model, head: seen.compared[head, -1],
     "mask": lambda seen, model, head: seen.scores[head, -1],
     "softmax": lambda seen, model, head: seen.pattern[head, -1],
     "weighted values": lambda seen, model, head: seen.heads[head, -1],
@@ -117,8 +118,9 @@ def _before_rotation(step: TraceStep, seen: LayerRecord, model: GPT, head: int) 
     assert step.layer is not None
     if model.config.positions != "rotary":
         return (seen.q if step.name == "query" else seen.k)[head, -1]
-    matrices = model.h[step.layer - 1].get_submodule("attn.c_attn")
-    q, k, _ = split_heads(matrices(seen.normed[-1:].unsqueeze(0)), model.config)  # [1, H or K, 1, D]
+    attention = model.h[step.layer - 1].get_submodule("attn")
+    assert isinstance(attention, Attention)
+    q, k, _ = attention.project(seen.normed[-1:].unsqueeze(0))  # [1, H or K, 1, D]
     return repeat_heads(q if step.name == "query" else k, model.config.n_head)[0, head, 0]
 
 

@@ -238,6 +238,19 @@ OWN = {
         qkv_bias=False, attention_bias=False, mlp_bias=False, norm_bias=False, norm_weight=False, tied=False,
         unembedding_bias=True, token_width=11,
     ),
+    "tables and factors": GPTConfig(
+        vocab_size=61, n_positions=40, n_embd=24, n_layer=2, n_head=2, n_kv_head=1, head_width=8, norm_kind="rms",
+        norm_plus_one=True, norm_bias=False, gated=True, positions="rotary", rotary_dim=4, rotary_layers=(1, None),
+        rotary=(Rotary(kind="llama3", factor=8.0, original=16),
+                Rotary(kind="longrope", original=9, short_factors=(1.0, 2.0), long_factors=(3.0, 4.5))),
+        query_growth=0.2, query_growth_every=5, norm="sandwich", qk_norm="each head", qkv_clip=3.0,
+        attention_scale=0.3, attention_cap=20.0, residual_scale=0.5, embedding_scale=4.0, embedding_scale_rounded=True,
+        logit_scale=0.25, logit_cap=10.0,
+    ),
+    "slopes": GPTConfig(
+        vocab_size=61, n_positions=40, n_embd=24, n_layer=2, n_head=3, positions="alibi", alibi_slopes="mpt",
+        alibi_max=4.0, alibi_scaled=True, embedding_norm=True, qk_norm="whole", qk_norm_bias=True, norm="after",
+    ),
 }  # fmt: skip
 
 
