@@ -12,7 +12,8 @@ from gptcli.checkpoint.source import Source, find
 from gptcli.counting.tally import Memory, Tally, memory, tally
 from gptcli.counting.tensors import Stored, stored
 from gptcli.errors import CheckpointError, ModelNotFound
-from gptcli.model.config import PRESETS, GPTConfig
+from gptcli.model.config import GPTConfig
+from gptcli.model.presets import PRESETS
 from gptcli.system.bundled import bundled_names
 
 WORD_VECTORS = "word-vectors"

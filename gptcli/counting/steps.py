@@ -10,7 +10,13 @@ from math import prod
 
 from gptcli.errors import InputError
 from gptcli.model.config import GPTConfig
+from gptcli.model.experts import Experts
 from gptcli.model.shapes import Shape, parameter_shapes
+
+# What the steps of a layer's norms are called: before attention and MLP, and on what these two give.
+_NORM_STEPS = {"ln_1": "norm 1", "ln_1_out": "norm of attention", "ln_2": "norm 2", "ln_2_out": "norm of MLP"}
+
+_NORMED = {"head": "each head", "each head": "each head, with weights of its own", "whole": "all heads together"}
 
 
 @dataclass(frozen=True)
@@ -98,13 +104,18 @@ def _check(config: GPTConfig, n_tokens: int, layer: int | None, head: int | None
 
 
 def _embedding(config: GPTConfig, shapes: dict[str, Shape], T: int) -> Iterator[TraceStep]:
-    yield _step("token embedding", None, (T, config.embedding_width), _take(shapes, "wte"), "a row for each token")
+    scaled = "" if config.embedding_scale == 1 else f", × {config.embedding_scale:.4g}"
+    yield _step(
+        "token embedding", None, (T, config.embedding_width), _take(shapes, "wte"), f"a row for each token{scaled}"
+    )
     if config.embedding_width != config.n_embd:
         yield _step("projection in", None, (T, config.n_embd), _take(shapes, "project_in"))
     if config.positions == "learned":
         yield _step("+ position", None, (T, config.n_embd), _take(shapes, "wpe"), "a row for each position")
     elif config.positions == "sinusoidal":
         yield TraceStep("+ position", None, None, (T, config.n_embd), (), 0, "fixed sines")
+    if config.embedding_norm:
+        yield _norm(shapes, "ln_0", "norm of embedding", (T, config.n_embd), None)
 
 
 def _layer(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> list[TraceStep]:
@@ -112,16 +123,19 @@ def _layer(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> 
     stream, inside = (T, config.n_embd), f"h.{number - 1}"
     attention = list(_attention(config, shapes, T, number))
     mlp = list(_mlp(config, shapes, T, number))
-    first = _norm(shapes, f"{inside}.ln_1", "norm 1", stream, number)
-    second = _norm(shapes, f"{inside}.ln_2", "norm 2", stream, number)
+    norms: dict[str, list[TraceStep]] = {name: [] for name in _NORM_STEPS}
+    for name in config.block_norms:
+        norms[name] = [_norm(shapes, f"{inside}.{name}", _NORM_STEPS[name], stream, number)]
     if config.parallel_residual:
         both = TraceStep("+ residual", number, None, stream, (), 0, "stream + attention + MLP")
-        return [first, *attention, *([] if config.shared_norm else [second]), *mlp, both]
-    after_attention = TraceStep("+ residual 1", number, None, stream, (), 0, "stream + attention")
-    after_mlp = TraceStep("+ residual 2", number, None, stream, (), 0, "stream + MLP")
-    if config.norm == "post":
-        return [*attention, after_attention, first, *mlp, after_mlp, second]
-    return [first, *attention, after_attention, second, *mlp, after_mlp]
+        return [*norms["ln_1"], *attention, *norms["ln_2"], *mlp, both]
+    scaled = "" if config.residual_scale == 1 else f"{config.residual_scale:g} × "
+    after_attention = TraceStep("+ residual 1", number, None, stream, (), 0, f"stream + {scaled}attention")
+    after_mlp = TraceStep("+ residual 2", number, None, stream, (), 0, f"stream + {scaled}MLP")
+    if config.post_norm:
+        return [*attention, after_attention, *norms["ln_1"], *mlp, after_mlp, *norms["ln_2"]]
+    first = [*norms["ln_1"], *attention, *norms["ln_1_out"], after_attention]
+    return [*first, *norms["ln_2"], *mlp, *norms["ln_2_out"], after_mlp]
 
 
 def _attention(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
@@ -130,19 +144,28 @@ def _attention(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int)
     for name, rows in zip(("query", "key", "value"), config.qkv_widths, strict=True):
         own = tuple(replace(weight, shape=(rows, *weight.shape[1:])) for weight in matrices)
         yield _step(name, number, (rows // config.head_size, T, config.head_size), own)
-    if config.positions == "rotary":
+    for name in config.qk_norm_shapes:
+        what, rows = ("query", config.n_head) if name == "q_norm" else ("key", config.kv_heads)
+        weights = _take(shapes, f"h.{number - 1}.attn.{name}")
+        yield _step(f"norm of {what}", number, (rows, T, config.head_size), weights, _NORMED[config.qk_norm])
+    if config.rotary_table(number - 1) is not None:
         yield TraceStep("rotated", number, None, heads, (), 0, "queries and keys, by their positions")
-    divisor = _divisor(config, number)
-    yield TraceStep("scores", number, None, square, (), 0, f"query · key{divisor}")
+    yield TraceStep("scores", number, None, square, (), 0, f"query · key{_scaling(config, number)}")
     yield TraceStep("mask", number, None, square, (), 0, _hidden(T, config.window(number - 1)))
-    yield TraceStep("softmax", number, None, square, (), 0, "each row sums to 1")
+    sinks = (Weight(name, shapes[name]),) if (name := f"h.{number - 1}.attn.sinks") in shapes else ()
+    yield _step("softmax", number, square, sinks, "each row sums to 1" + (", its sink included" if sinks else ""))
     yield TraceStep("weighted values", number, None, heads, (), 0, "pattern · value")
     yield _step("output", number, (T, config.n_embd), _take(shapes, f"h.{number - 1}.attn.c_proj"))
 
 
-def _divisor(config: GPTConfig, number: int) -> str:
-    divisor = f" / √{config.head_size}" if config.scale_attention else ""
-    return f"{divisor} / {number}" if config.scale_by_layer else divisor
+def _scaling(config: GPTConfig, number: int) -> str:
+    if config.attention_scale is not None and config.scale_attention:
+        scaling = f" × {config.attention_scale:.4g}"
+    else:
+        scaling = f" / √{config.head_size}" if config.scale_attention else ""
+    scaling += f" / {number}" if config.scale_by_layer else ""
+    scaling += " + slope × distance" if config.positions == "alibi" else ""
+    return scaling if config.attention_cap is None else f"{scaling}, within ±{config.attention_cap:g}"
 
 
 def _hidden(T: int, window: int | None) -> str:
@@ -154,6 +177,9 @@ def _hidden(T: int, window: int | None) -> str:
 
 
 def _mlp(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
+    if config.experts is not None and config.experts.stand_in(number - 1):
+        yield from _experts(config, config.experts, shapes, T, number)
+        return
     wide = (T, config.mlp_width)
     up = _step("up", number, wide, _take(shapes, f"h.{number - 1}.mlp.c_fc"))
     activation = TraceStep("activation", number, None, wide, (), 0, config.activation)
@@ -165,12 +191,24 @@ def _mlp(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> It
     yield _step("down", number, (T, config.n_embd), _take(shapes, f"h.{number - 1}.mlp.c_proj"))
 
 
+def _experts(config: GPTConfig, experts: Experts, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
+    inside = f"h.{number - 1}.mlp"
+    chosen = f"{experts.active} of {experts.count} for each token"
+    yield _step("router", number, (T, experts.count), _take(shapes, f"{inside}.router"), chosen)
+    own = tuple(Weight(name, shape) for name, shape in shapes.items() if name.startswith(f"{inside}.experts."))
+    yield _step("experts", number, (T, experts.active, config.n_embd), own, f"MLPs {experts.width:,} wide")
+    shared = tuple(Weight(name, shape) for name, shape in shapes.items() if name.startswith(f"{inside}.shared"))
+    if shared:
+        yield _step("shared expert", number, (T, config.n_embd), shared, "for every token, times its gate")
+    yield TraceStep("mixed", number, None, (T, config.n_embd), (), 0, "their sum, weighted by the router")
+
+
 def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Iterator[TraceStep]:
     """The same with one head in place of all, and what the others have in a step of its own."""
     others = 0
     for step in steps:
-        if len(step.shape) == 3:  # heads stand first
-            weights = tuple(replace(each, shape=(config.head_size, *each.shape[1:])) for each in step.weights)
+        if len(step.shape) == 3 and step.name != "experts":  # heads stand first
+            weights = tuple(_of_one_head(config, each) for each in step.weights)
             own = _count(weights)
             others += step.parameters - own
             yield replace(step, head=head, shape=step.shape[1:], weights=weights, parameters=own)
@@ -181,6 +219,15 @@ def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Itera
                 "other heads", step.layer, None, others_shape, (), others, f"{config.n_head - 1:,}, side by side"
             )
         yield step
+
+
+def _of_one_head(config: GPTConfig, weight: Weight) -> Weight:
+    """One head's part of a parameter of all heads."""
+    if weight.name.endswith(".sinks"):
+        return replace(weight, shape=(1,))
+    if "_norm." in weight.name and config.qk_norm != "whole":
+        return replace(weight, shape=weight.shape[-1:])
+    return replace(weight, shape=(config.head_size, *weight.shape[1:]))
 
 
 def _norm(shapes: dict[str, Shape], module: str, name: str, shape: Shape, number: int | None) -> TraceStep:

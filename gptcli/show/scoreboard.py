@@ -29,7 +29,8 @@ def draw(answer: "ParameterCount") -> "RenderableType":
 
     parts: list[RenderableType] = [_headline(answer)]
     if answer.tally is not None:
-        parts += [_scoreboard(answer.tally), _sums(answer.tally), _exact(answer.tally)]
+        experts = answer.config is not None and answer.config.experts is not None
+        parts += [_scoreboard(answer.tally, experts), _sums(answer.tally), _exact(answer.tally)]
     if answer.stored is not None:
         parts.append(_tensors(answer.stored) if answer.tally is None else _files(answer.stored, answer.parameters))
     parts.append(_memory(answer.memory, answer.config))
@@ -81,7 +82,7 @@ class Ledger:
         from gptcli.show.blocks.rows import BARE, Rows
 
         wide = options.max_width >= _LEFT + _COUNT + _SHARE + 3 * _GAP + 1
-        name = max((cell_len(str(row[0])) for row in self.rows), default=0)
+        name = max(cell_len(self.title), *(cell_len(str(row[0])) for row in self.rows))
         long_names = name > _LEFT // 2 + _GAP * 3
         made = Rows(**BARE)
         made.add_column(f"\n{self.title}", overflow="fold", no_wrap=wide and not long_names)
@@ -97,14 +98,15 @@ class Ledger:
         yield made
 
 
-def _scoreboard(tally: "Tally") -> Ledger:
+def _scoreboard(tally: "Tally", experts: bool) -> Ledger:
     most = max(line.share for line in tally.scoreboard)
     rows: list[Sequence[RenderableType]] = [
         (line.name, how, f"{line.count:,}", _share(line.share), Bar(line.share / most))
         for line, how in zip(tally.scoreboard, _factors(tally.scoreboard), strict=True)
     ]
     rows.append((f"{tally.n_matrices:,} matrices", "", f"{tally.scoreboard_total:,}", "100%"))
-    return Ledger("Scoreboard", "rows × cols × heads × layers", rows, total=True)
+    how = "rows × cols × count × layers" if experts else "rows × cols × heads × layers"
+    return Ledger("Scoreboard", how, rows, total=True)
 
 
 def _factors(lines: Sequence["Matrices"]) -> list[str]:
@@ -136,6 +138,9 @@ def _sums(tally: "Tally") -> Ledger:
 def _exact(tally: "Tally") -> Ledger:
     rows = [(term.name, term.formula, f"{term.count:+,}".replace("-", "−")) for term in tally.corrections]
     rows.append(("parameters", "counted once", f"{tally.parameters:,}"))
+    if tally.active is not None:
+        share = f"{tally.active / tally.parameters:.1%} of them"
+        rows.insert(len(rows) - 1, ("at work on one token", share, f"{tally.active:,}"))
     return Ledger("Left out, or counted twice", "", rows, total=True)
 
 

@@ -49,7 +49,7 @@ def tales(tmp_path: Path) -> Path:
 def small(tmp_path: Path) -> Path:
     """A small random model of GPT-2's vocabulary, for what is tried in many ways."""
     shape = {"vocab_size": 50_257, "n_embd": 32, "n_layer": 4, "n_head": 2, "n_inner": 128}
-    return made(tmp_path / "small", **shape)
+    return made(tmp_path / "small", larger=None, **shape)
 
 
 def copy_of_tales(folder: Path) -> Path:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from gptcli.counting.steps import TraceStep, walk
 from gptcli.counting.tally import tally
 from gptcli.errors import InputError
-from gptcli.model.config import PRESETS, GPTConfig
+from gptcli.model.config import GPTConfig
+from gptcli.model.presets import PRESETS
 from gptcli.model.shapes import parameter_shapes
 from tests.counting.test_tally import configs
 

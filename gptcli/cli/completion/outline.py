@@ -194,7 +194,7 @@ def _completes(kind: Any, metavar: str, names: tuple[str, ...], words: tuple[str
 def _listed(names: tuple[str, ...], metavar: str, words: tuple[str, ...]) -> tuple[str, ...]:
     """Values that are no Enum: tiktoken's encodings, and the published sizes that ``params`` counts."""
     if words == ("params",) and metavar == "MODEL":
-        from gptcli.model.config import PRESETS
+        from gptcli.model.presets import PRESETS
 
         return tuple(PRESETS)
     return next((_LISTED[name] for name in names if name in _LISTED), ())
