@@ -11,7 +11,7 @@ from gptcli.checkpoint.chat_templates import DEFAULT
 from gptcli.errors import GptcliError, InputError
 from gptcli.generation.chat.conversation import Chat
 from gptcli.generation.chat.template import TemplateLayout
-from gptcli.generation.chat.thinking import split_thinking
+from gptcli.generation.chat.thinking import AnswerOnly, split_thinking
 from gptcli.show.terminal.console import (
     SAVE_SUFFIXES,
     check_save,
@@ -152,13 +152,10 @@ class Conversation:
 
     def _shown(self, text: str) -> Generator[tuple[str, bool], None, None]:
         """The answer in pieces, each with whether it is thinking; those that are hidden are empty."""
+        shown = AnswerOnly(begun=False, hide=self._hide_thinking).shown
         with closing(self._chat.answer(text)) as pieces:
-            behind = False  # right behind hidden thinking, whose white space goes with it
             for piece, thinking in pieces:
-                hidden = self._hide_thinking and thinking
-                shown = "" if hidden else piece.lstrip() if behind else piece
-                behind = hidden or (behind and not shown)
-                yield shown, thinking
+                yield shown(piece, thinking), thinking
 
     def _write(self, text: str, style: str | None = None) -> None:
         if self._as_json:

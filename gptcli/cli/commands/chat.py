@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.chat_options import ChatOptions
 from gptcli.cli.inputs import stdin_lines
 from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped
 
@@ -24,37 +25,6 @@ class Layout(str, Enum):
 @grouped
 def chat(
     context: typer.Context,
-    system: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            show_default="the template's own, or a helpful assistant",
-            help="What stands before the first turn.",
-            rich_help_panel=_SCENE,
-        ),
-    ] = None,
-    template: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            show_default="default",
-            help="Which of the model's chat templates.",
-            rich_help_panel=_SCENE,
-        ),
-    ] = None,
-    no_template: Annotated[
-        bool,
-        typer.Option("--no-template", help="A script, though the model has a template.", rich_help_panel=_SCENE),
-    ] = False,
-    thinking: Annotated[
-        bool | None,
-        typer.Option(
-            "--thinking/--no-thinking",
-            show_default="as the template has it",
-            help="Have the model think before it answers.",
-            rich_help_panel=_SCENE,
-        ),
-    ] = None,
     user: Annotated[
         str, typer.Option(metavar="NAME", help="Your name in the script.", rich_help_panel=_SCENE)
     ] = "User",
@@ -82,12 +52,9 @@ def chat(
         ),
     ] = None,
     *,
+    turns: ChatOptions,
     choosing: SamplingOptions,
     run: EngineOptions,
-    hide_thinking: Annotated[
-        bool,
-        typer.Option("--hide-thinking", help="Leave out what it thinks first.", rich_help_panel="Output"),
-    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One object an answer.", rich_help_panel="Output")] = False,
     save: Annotated[
         Path | None,
@@ -111,20 +78,17 @@ def chat(
     from gptcli.sampling.draw import seed_or_drawn
     from gptcli.show.chat import Conversation, check_file
 
-    options.forbid_together("--no-template", given=no_template, template=template, thinking=thinking is not None)
-    options.forbid_together("--format", given=layout is not Layout.auto, template=template)
+    turns.check(layout.value)
     sampling = choosing.sampling()
     seed = seed_or_drawn(choosing.seed)
     if save is not None:
         check_file("--save", save)
 
-    from gptcli.checkpoint.source import find
     from gptcli.generation.chat.conversation import Chat
-    from gptcli.generation.chat.layout import layout_for, starting_sampling
+    from gptcli.generation.chat.layout import starting_sampling
     from gptcli.generation.writing import with_logit_bias
 
-    kind = "script" if no_template and layout is Layout.auto else layout.value
-    made = layout_for(kind, find(run.model), template, user=user, assistant=assistant, thinking=thinking)
+    made = turns.layout(run.model, layout.value, user=user, assistant=assistant)
     opened = run.open()
     given = {name for name in vars(choosing) if options.given_on_command_line(context, name)}
     sampling = starting_sampling(sampling, given, opened.what.generation)
@@ -136,8 +100,8 @@ def chat(
         seed=seed,
         n_vocab=opened.n_vocab,
         eos_ids=opened.eos_ids,
-        system=system,
+        system=turns.system,
         max_new_tokens=max_new_tokens or made.usual_length,
     )
 
-    Conversation(talk, run.model, stdin_lines(), as_json=json, hide_thinking=hide_thinking).run(save)
+    Conversation(talk, run.model, stdin_lines(), as_json=json, hide_thinking=turns.hide_thinking).run(save)

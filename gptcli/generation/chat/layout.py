@@ -18,6 +18,7 @@ def layout_for(
     source: Source,
     template: str | None = None,
     *,
+    use_template: bool = True,
     user: str = "User",
     assistant: str = "Assistant",
     thinking: bool | None = None,
@@ -28,6 +29,7 @@ def layout_for(
         kind: what was asked for: ``auto``, ``script`` or ``eos``.
         source: where the model lies.
         template: which of its templates; None: the default.
+        use_template: whether templates count.
         user, assistant: who speaks.
         thinking: whether the model is to think before it answers; None leaves it to the template.
 
@@ -37,7 +39,7 @@ def layout_for(
         CheckpointError: a file with templates is broken.
     """
     script = format_for(kind, source.name, source.config, user=user, assistant=assistant)
-    templates = read_chat_templates(source.folder) if kind == "auto" else None
+    templates = read_chat_templates(source.folder) if use_template else None
     chosen = templates.choose(template) if templates is not None else None
     if templates is None or chosen is None:
         if thinking is not None:
@@ -50,7 +52,7 @@ def layout_for(
 
 
 def format_for(kind: str, name: str, config: Mapping[str, Any] | None, *, user: str, assistant: str) -> Format:
-    """The layout that was asked for; ``auto`` is the one that the model was trained on, else a script.
+    """The layout without a template; ``auto`` is the one that the model was trained on, else a script.
 
     Args:
         kind: what was asked for: ``auto``, ``script`` or ``eos``.

@@ -1,7 +1,5 @@
 """What a model thinks before it answers, between ``<think>`` and ``</think>``, told from the answer as both come."""
 
-from collections.abc import Iterable, Iterator
-
 BEGIN, END = "<think>", "</think>"
 
 
@@ -52,30 +50,37 @@ def _overlap(text: str) -> int:
     return next((length for length in range(len(END) - 1, 0, -1) if text.endswith(END[:length])), 0)
 
 
-def told_apart(pieces: Iterable[str], *, begun: bool = False) -> Iterator[tuple[str, bool]]:
-    """The pieces of a text with whether each is thinking."""
-    thinking = Thinking(begun=begun)
-    for piece in pieces:
-        yield from thinking.push(piece)
-    yield from thinking.finish()
+class AnswerOnly:
+    """What is shown of an answer that comes in pieces: without white space before it, and without the thinking.
 
+    Args:
+        begun: as for ``Thinking``.
+        hide: leave the thinking out.
+    """
 
-def without_thinking(pieces: Iterable[str], *, begun: bool = False) -> Iterator[str]:
-    """The pieces of the answer alone, without the white space that stands between it and the thinking."""
-    thought = answered = False
-    for text, thinking in told_apart(pieces, begun=begun):
-        thought = thought or thinking
-        if thinking:
-            continue
-        kept = text.lstrip() if thought and not answered else text
-        answered = answered or bool(kept)
-        if kept:
-            yield kept
+    def __init__(self, *, begun: bool, hide: bool) -> None:
+        self._thinking = Thinking(begun=begun)
+        self._hide = hide
+        self._at_start = True
+
+    def __call__(self, text: str, last: bool = False) -> str:
+        """A piece as it is shown; ``last`` says that none follows."""
+        pieces = self._thinking.push(text) + (self._thinking.finish() if last else [])
+        return "".join(self.shown(piece, thinking) for piece, thinking in pieces)
+
+    def shown(self, piece: str, thinking: bool) -> str:
+        """The same for a piece of which it is known whether it is thinking."""
+        if thinking and self._hide:
+            return ""
+        kept = piece.lstrip() if self._at_start else piece
+        self._at_start = self._at_start and not kept
+        return kept
 
 
 def split_thinking(text: str, *, begun: bool = False) -> tuple[str | None, str]:
     """What was thought, without its tags (None where nothing was), and the answer."""
-    pieces = list(told_apart([text], begun=begun))
+    cut = Thinking(begun=begun)
+    pieces = cut.push(text) + cut.finish()
     thoughts = "".join(piece for piece, thinking in pieces if thinking)
     answer = "".join(piece for piece, thinking in pieces if not thinking)
     if not thoughts and not begun:
