@@ -95,9 +95,9 @@ _gptcli() {
             esac
             ;;
         chat)
-            options="--user --assistant --format -n --max-new-tokens --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --timeout --quantize --json --save -h --help"
+            options="--system --template --no-template --thinking --no-thinking --hide-thinking --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --timeout --quantize --json --save -h --help"
             case "$prev" in
-                --user|--assistant|-n|--max-new-tokens|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--timeout) return ;;
+                --system|--template|--user|--assistant|-n|--max-new-tokens|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--timeout) return ;;
                 --format) _gptcli_words auto script eos; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gptcli.generation.chat.template import TemplateLayout
     from gptcli.generation.chat.turns import Format
 
-_PANEL = "Chat"
+PANEL = "Chat"
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class ChatOptions:
             metavar="TEXT",
             show_default="the template's own, or a helpful assistant",
             help="What stands before the first turn.",
-            rich_help_panel=_PANEL,
+            rich_help_panel=PANEL,
         ),
     ] = None
     template: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", show_default="default", help="Which of the model's chat templates.", rich_help_panel=_PANEL
+            metavar="NAME", show_default="default", help="Which of the model's chat templates.", rich_help_panel=PANEL
         ),
     ] = None
     no_template: Annotated[
         bool,
-        typer.Option("--no-template", help="A script, though the model has a template.", rich_help_panel=_PANEL),
+        typer.Option("--no-template", help="A script, though the model has a template.", rich_help_panel=PANEL),
     ] = False
     thinking: Annotated[
         bool | None,
@@ -47,12 +47,12 @@ class ChatOptions:
             "--thinking/--no-thinking",
             show_default="as the template has it",
             help="Have the model think before it answers.",
-            rich_help_panel=_PANEL,
+            rich_help_panel=PANEL,
         ),
     ] = None
     hide_thinking: Annotated[
         bool,
-        typer.Option("--hide-thinking", help="Leave out what it thinks first.", rich_help_panel=_PANEL),
+        typer.Option("--hide-thinking", help="Leave out what it thinks first.", rich_help_panel=PANEL),
     ] = False
 
     def check(self, kind: str = "auto") -> None:

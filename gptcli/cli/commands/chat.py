@@ -7,11 +7,9 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.chat_options import ChatOptions
+from gptcli.cli.chat_options import PANEL, ChatOptions
 from gptcli.cli.inputs import stdin_lines
 from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped
-
-_SCENE = "The scene"
 
 
 class Layout(str, Enum):
@@ -25,18 +23,17 @@ class Layout(str, Enum):
 @grouped
 def chat(
     context: typer.Context,
-    user: Annotated[
-        str, typer.Option(metavar="NAME", help="Your name in the script.", rich_help_panel=_SCENE)
-    ] = "User",
+    turns: ChatOptions,
+    user: Annotated[str, typer.Option(metavar="NAME", help="Your name in the script.", rich_help_panel=PANEL)] = "User",
     assistant: Annotated[
-        str, typer.Option(metavar="NAME", help="The model's name.", rich_help_panel=_SCENE)
+        str, typer.Option(metavar="NAME", help="The model's name.", rich_help_panel=PANEL)
     ] = "Assistant",
     layout: Annotated[
         Layout,
         typer.Option(
             "--format",
             help="Without a template: a script with names, or turns between end-of-text tokens (DialoGPT).",
-            rich_help_panel=_SCENE,
+            rich_help_panel=PANEL,
         ),
     ] = Layout.auto,
     max_new_tokens: Annotated[
@@ -52,7 +49,6 @@ def chat(
         ),
     ] = None,
     *,
-    turns: ChatOptions,
     choosing: SamplingOptions,
     run: EngineOptions,
     json: Annotated[bool, typer.Option("--json", help="One object an answer.", rich_help_panel="Output")] = False,
@@ -70,7 +66,7 @@ def chat(
     commands; /prompt shows all that the model sees.
 
     \b
-    gptcli chat -m smollm2-135m
+    gptcli chat -m HuggingFaceTB/SmolLM2-135M-Instruct
     gptcli chat -m gpt2-xl
     gptcli chat --system "A hungry wolf meets a pig." --user Pig --assistant Wolf
     echo "Where do you live?" | gptcli chat --seed 1

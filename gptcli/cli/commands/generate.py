@@ -34,7 +34,7 @@ Examples:
   gptcli generate "Lily saw a" -N 3 -t 1.2 --no-echo
   echo "The old wolf" | gptcli generate --stop "." -n 60
   gptcli generate "A bird" --json | jq .completion
-  gptcli generate --chat "What is the capital of France?" -m smollm2-135m
+  gptcli generate --chat "What is the capital of France?" -m HuggingFaceTB/SmolLM2-135M-Instruct
   gptcli generate --explain "Once upon a time"
   gptcli generate --pick "Once upon a time" --json > mine.json
   gptcli generate --replay mine.json
