@@ -28,6 +28,7 @@ class TextStream:
         tokenizer: Tokenizer,
         stops: Sequence[str] = (),
         lead: str = "",
+        *,
         cut: Callable[[str, bool], str] | None = None,
     ) -> None:
         self._decoder = StreamDecoder(tokenizer)

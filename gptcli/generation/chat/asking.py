@@ -47,7 +47,7 @@ def ask_each(
     def stream_for(prompt: Prompt) -> Callable[[], TextStream]:
         def new() -> TextStream:
             cut = AnswerOnly(begun=prompt.mid_thought, hide=hide_thinking)
-            return TextStream(tokenizer, (*layout.stops, *stops), tokenizer.word_gap, cut)
+            return TextStream(tokenizer, (*layout.stops, *stops), cut=cut)
 
         return new
 

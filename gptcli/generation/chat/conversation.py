@@ -98,10 +98,7 @@ class Chat:
             self.turns = before
             raise
         number = sum(turn.role == "assistant" for turn in before)
-        sample, stream = (
-            Sample(0, number, self.asked.ids),
-            TextStream(self._tokenizer, self.layout.stops, self._tokenizer.word_gap),
-        )
+        sample, stream = Sample(0, number, self.asked.ids), TextStream(self._tokenizer, self.layout.stops)
         try:
             yield from _trimmed(self._pieces(sample, stream))
         finally:

@@ -11,6 +11,7 @@ special token is made of nothing else; its occurrences are then marked as they s
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from itertools import accumulate, groupby
 
 _PLANES = range(0xF0000, 0x10FF00, 0x100)
 
@@ -52,3 +53,29 @@ class Marks:
             if piece:
                 typed = place % 2 == 1
                 yield "".join(self._back[each] for each in piece) if typed else piece, not typed
+
+
+def closed_parts(pieces: Iterable[tuple[str, bool]], tokens: Collection[str]) -> list[tuple[str, bool]]:
+    """A text in parts: no token may be read that touches a part with False, for this was typed.
+
+    Args:
+        pieces: the text, as ``Marks.reveal`` gives it.
+        tokens: the texts that must not be read in what is typed.
+    """
+    pieces = list(pieces)
+    text = "".join(piece for piece, _ in pieces)
+    ends = accumulate(len(piece) for piece, _ in pieces)
+    typed = [(end - len(piece), end) for end, (piece, trusted) in zip(ends, pieces, strict=True) if not trusted]
+    longest_first = sorted((token for token in tokens if token), key=len, reverse=True)
+    if not typed or not longest_first:
+        return [(text, True)]
+    search = re.compile("|".join(map(re.escape, longest_first)))
+    closed: set[int] = set()
+    place = 0
+    while match := search.search(text, place):
+        start, end = match.span()
+        touched = [range(max(start, one), min(end, two)) for one, two in typed if one < end and start < two]
+        closed.update(*touched)
+        place = start + 1 if touched else end
+    runs = groupby(range(len(text)), closed.__contains__)
+    return [("".join(text[place] for place in run), not shut) for shut, run in runs] if closed else [(text, True)]

@@ -7,12 +7,12 @@ want the first turn to be a question.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, ClassVar, Literal
 
 from gptcli.checkpoint.chat_templates import ChatTemplate
 from gptcli.errors import GptcliError, InputError
-from gptcli.generation.chat.marks import Marks
+from gptcli.generation.chat.marks import Marks, closed_parts
 from gptcli.generation.chat.renderer import Renderer
 from gptcli.generation.chat.thinking import BEGIN
 from gptcli.generation.chat.turns import Part, Prompt, Turn
@@ -152,7 +152,7 @@ class TemplatePrompts:
 
     def _encode(self, pieces: Sequence[tuple[str, bool]]) -> list[int]:
         """The ids of a prompt: as one text, but no token is read that touches what was typed."""
-        return encode_parts(self._tokenizer, pieces)
+        return encode_parts(self._tokenizer, closed_parts(pieces, self._steering))
 
     def _parts(self, ids: Sequence[int]) -> Iterator[Part]:
         """The prompt in pieces: each special token by itself, and the texts between them."""
@@ -171,21 +171,22 @@ class TemplatePrompts:
 
 
 def encode_parts(tokenizer: Tokenizer, parts: Sequence[tuple[str, bool]]) -> list[int]:
-    """The ids of a text in parts, as one text, where no special token is read that touches a part with False."""
-    text = "".join(part for part, _ in parts)
-    special = sorted((each for each in tokenizer.special_tokens if each), key=len, reverse=True)
-    if all(trusted for _, trusted in parts) or not special:
-        return tokenizer.encode(text, special=True)
-    typed, place = set(), 0
+    """The ids of a text in parts, where no added token is read that touches a part with False."""
+    text, closed, place = "".join(part for part, _ in parts), set(), 0
     for part, trusted in parts:
-        typed |= set() if trusted else set(range(place, place + len(part)))
+        closed |= set() if trusted else set(range(place, place + len(part)))
         place += len(part)
-    found = list(re.finditer("|".join(map(re.escape, special)), text))
-    if not any(typed & set(range(*match.span())) for match in found):
+    special = sorted((each for each in tokenizer.special_tokens if each), key=len, reverse=True)
+    if not closed or not special:
         return tokenizer.encode(text, special=True)
     ids, done = [], 0
-    for match in found:
-        if not typed & set(range(*match.span())):
-            ids += [*tokenizer.encode(text[done : match.start()]), tokenizer.special_tokens[match[0]]]
+    for match in re.finditer("|".join(map(re.escape, special)), text):
+        if not closed & set(range(*match.span())):
+            ids += [*_ordinary(tokenizer, text, closed, done, match.start()), tokenizer.special_tokens[match[0]]]
             done = match.end()
-    return ids + tokenizer.encode(text[done:])
+    return ids + _ordinary(tokenizer, text, closed, done, len(text))
+
+
+def _ordinary(tokenizer: Tokenizer, text: str, closed: set[int], start: int, end: int) -> list[int]:
+    cuts = [place + 1 for place in range(start, end - 1) if place in closed]
+    return [token for one, two in pairwise([start, *cuts, end]) for token in tokenizer.encode(text[one:two])]
