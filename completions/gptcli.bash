@@ -83,10 +83,10 @@ _gptcli() {
             esac
             ;;
         generate)
-            options="--prompts-file --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --timeout --quantize --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save -h --help"
+            options="--prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --timeout --quantize --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save -h --help"
             case "$prev" in
                 --prompts-file|--replay|--save) _gptcli_files; return ;;
-                -n|--max-new-tokens|--stop|-N|--num-samples|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--timeout|--lookup|--explain-top) return ;;
+                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--timeout|--lookup|--explain-top) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -95,9 +95,9 @@ _gptcli() {
             esac
             ;;
         chat)
-            options="--system --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --timeout --quantize --json --save -h --help"
+            options="--system --template --no-template --thinking --no-thinking --hide-thinking --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --device --dtype --timeout --quantize --json --save -h --help"
             case "$prev" in
-                --system|--user|--assistant|-n|--max-new-tokens|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--timeout) return ;;
+                --system|--template|--user|--assistant|-n|--max-new-tokens|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--timeout) return ;;
                 --format) _gptcli_words auto script eos; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
+from gptcli.checkpoint.generation_config import GenerationConfig, read_generation_config
 from gptcli.checkpoint.source import Source, find, no_weights
 from gptcli.model.config import GPTConfig
 from gptcli.tokenizer import Tokenizer, tokenizer_for
@@ -20,7 +21,8 @@ class Checkpoint:
         header: where its tensors lie.
         blueprint: what it is and how that is known.
         tokenizer: text <-> ids, as it was trained with.
-        eos_ids: ids that end a text.
+        eos_ids: ids that end a text: generation_config.json's, else config.json's, else the tokenizer's.
+        generation: what its generation_config.json says.
     """
 
     source: Source
@@ -28,6 +30,7 @@ class Checkpoint:
     blueprint: Blueprint
     tokenizer: Tokenizer
     eos_ids: tuple[int, ...]
+    generation: GenerationConfig
 
     @property
     def name(self) -> str:
@@ -82,5 +85,7 @@ def read_checkpoint(name: str, n_head: int | None = None) -> Checkpoint:
     """
     source, header, blueprint = understand(name, n_head)
     tokenizer = tokenizer_for(source.folder, blueprint.config.vocab_size)
+    generation = read_generation_config(source.folder)
     own_eos = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
-    return Checkpoint(source, header, blueprint, tokenizer, blueprint.eos_ids or own_eos)
+    eos_ids = generation.eos_ids or blueprint.eos_ids or own_eos
+    return Checkpoint(source, header, blueprint, tokenizer, eos_ids, generation)

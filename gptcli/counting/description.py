@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.hub.models import SMALL_FILES
 from gptcli.checkpoint.source import Source, find
 from gptcli.checkpoint.weights.kept import KeptFile, kept_of
+from gptcli.counting.chatting import chat_facts
 from gptcli.counting.tensors import stored
 from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
@@ -106,6 +107,8 @@ class Description:
         dtypes: elements by dtype.
         tokenizer: None where there is none, or none that can be read.
         eos_ids: the ids that end a text, as far as the configuration says.
+        sampling: the sampling that ``chat`` starts with, where generation_config.json says so.
+        chat_templates: names of its chat templates.
         files: those that gptcli would read.
         kept: its matrices in 8 and 4 bits, where they are kept.
         tensors: what becomes of each tensor, where that was asked for.
@@ -126,6 +129,8 @@ class Description:
     dtypes: dict[str, int]
     tokenizer: TokenizerFacts | None
     eos_ids: tuple[int, ...]
+    sampling: dict[str, Any]
+    chat_templates: tuple[str, ...]
     files: tuple[FileFacts, ...]
     kept: tuple[KeptFile, ...]
     tensors: tuple[TensorFacts, ...] | None
@@ -154,6 +159,8 @@ def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Des
     held = stored(header, blueprint.buffers if blueprint else ()) if header else None
     words = _is_word_vectors(source)
     known = _known(source, header, blueprint) | ({"tokenizer": tokenizer_known} if tokenizer_known else {})
+    talk = chat_facts(source.folder)
+    known |= {fact: Known("read", file) for fact, file in talk.sources.items()}
     return Description(
         name=name,
         folder=source.folder,
@@ -167,12 +174,14 @@ def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Des
         n_tensors=held.n_tensors if held else 0,
         dtypes=held.dtypes if held else {},
         tokenizer=tokenizer,
-        eos_ids=blueprint.eos_ids if blueprint else (),
+        eos_ids=talk.eos_ids or (blueprint.eos_ids if blueprint else ()),
+        sampling=dict(talk.sampling),
+        chat_templates=talk.chat_templates,
         files=_files(source, header),
         kept=_kept(source, header, blueprint),
         tensors=_tensors(header, blueprint, words) if keys and header else None,
         known=known,
-        notes=(*notes, *tokenizer_notes),
+        notes=(*notes, *tokenizer_notes, *talk.notes),
     )
 
 

@@ -1,6 +1,6 @@
 """From tokens to text while they come: whole characters only, and nothing that a stop text may take back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gptcli.tokenizer import StreamDecoder, Tokenizer
 
@@ -16,33 +16,44 @@ class TextStream:
         stops: texts that end the sample; they do not become part of it. None of them empty. Where several occur, the
             one that is complete first counts, and of those that end together the longest.
         lead: stands before the first token's text.
+        cut: what becomes of a piece before it is handed out: (text, whether it is the last) -> text.
 
     Attributes:
         text: all that was handed out.
         stopped: whether a stop text has come.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = (), lead: str = "") -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        stops: Sequence[str] = (),
+        lead: str = "",
+        *,
+        cut: Callable[[str, bool], str] | None = None,
+    ) -> None:
         self._decoder = StreamDecoder(tokenizer)
         self._stops = tuple(stops)
         self._held = ""
-        self._lead = lead
+        self._lead, self._cut = lead, cut
         self.text = ""
         self.stopped = False
 
     def push(self, token: int) -> str:
         """Add a token; returns the text that is now certain, which may be empty."""
         lead, self._lead = self._lead, ""
-        return self._release(lead + self._held + self._decoder.push(token))
+        return self._hand_out(self._release(lead + self._held + self._decoder.push(token)))
 
     def finish(self) -> str:
         """Say that no token follows; returns the rest, with U+FFFD for bytes that are no whole character."""
-        if self.stopped:
-            return ""
-        released = self._release(self._held + self._decoder.finish())
-        self.text += self._held
+        released = "" if self.stopped else self._release(self._held + self._decoder.finish())
         released, self._held = released + self._held, ""
-        return released
+        return self._hand_out(released, last=True)
+
+    def _hand_out(self, text: str, *, last: bool = False) -> str:
+        if self._cut is not None:
+            text = self._cut(text, last)
+        self.text += text
+        return text
 
     def _release(self, text: str) -> str:
         """Hand out what no stop text can reach, and keep the rest."""
@@ -53,7 +64,6 @@ class TextStream:
         self.stopped = bool(found)
         sure = min(found)[1] if found else len(text) - _overlap(text, self._stops)
         self._held = "" if self.stopped else text[sure:]
-        self.text += text[:sure]
         return text[:sure]
 
 

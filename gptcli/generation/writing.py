@@ -3,7 +3,7 @@
 Joins the tokenizer, the engine and the generation loop. It decides nothing about how a text is shown.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -19,6 +19,19 @@ from gptcli.tokenizer.prompt import prompt_ids
 
 
 @dataclass(frozen=True)
+class Questions:
+    """Prompts that a chat's layout makes of questions: what is written are the answers.
+
+    Attributes:
+        ids: what the model reads for each.
+        streams: for each, what makes the text of an answer.
+    """
+
+    ids: Sequence[list[int]]
+    streams: Sequence[Callable[[], TextStream]]
+
+
+@dataclass(frozen=True)
 class Request:
     """What is to be written.
 
@@ -31,6 +44,7 @@ class Request:
         stops: texts that end a continuation, and are left out of it.
         bos: put ``<|endoftext|>`` before each prompt.
         scored: keep the log-probabilities of what is chosen.
+        questions: the prompts as questions; None: they are continued as they are.
     """
 
     prompts: Sequence[str]
@@ -41,6 +55,7 @@ class Request:
     stops: Sequence[str] = ()
     bos: bool = False
     scored: bool = True
+    questions: Questions | None = None
 
 
 @dataclass
@@ -109,7 +124,10 @@ class Writing:
         self._engine, self._n_vocab = engine, n_vocab
         self.tokenizer, self.request = tokenizer, request
         self.n_positions = engine.n_positions
-        ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
+        if request.questions is None:
+            ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
+        else:
+            ids = list(request.questions.ids)
         # A prompt that does not fit should be told before anything is shown.
         longest = max(len(window(prompt, engine.n_positions, request.limits.overflow)) for prompt in ids)
         self.prompt_tokens, self.slid = sum(map(len, ids)), False
@@ -120,10 +138,7 @@ class Writing:
 
     def _next(self) -> list[Completion]:
         """As many of those that are left as can be written at once."""
-        return [
-            _completion(self.request.prompts[sample.prompt], sample, self.tokenizer, self.request.stops)
-            for sample in islice(self._waiting, self._at_once)
-        ]
+        return [_completion(self.request, sample, self.tokenizer) for sample in islice(self._waiting, self._at_once)]
 
     @property
     def guessed(self) -> int | None:
@@ -199,6 +214,9 @@ def text_of(step: ChosenToken, stream: TextStream) -> str:
     return text
 
 
-def _completion(prompt: str, sample: Sample, tokenizer: Tokenizer, stops: Sequence[str]) -> Completion:
+def _completion(request: Request, sample: Sample, tokenizer: Tokenizer) -> Completion:
+    prompt = request.prompts[sample.prompt]
+    if request.questions is not None:
+        return Completion(prompt, sample, request.questions.streams[sample.prompt]())
     lead = "" if not prompt or prompt[-1].isspace() else tokenizer.word_gap
-    return Completion(prompt, sample, TextStream(tokenizer, stops, lead))
+    return Completion(prompt, sample, TextStream(tokenizer, request.stops, lead))

@@ -1,6 +1,6 @@
 """The pictures of ``gptcli models``: the list of names, and the card of one checkpoint."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -118,10 +118,26 @@ def _facts(about: "Description", *, sources: bool) -> "Table":
         add(label, _tokenizer_text(about.tokenizer), "tokenizer")
     if about.eos_ids:
         add("ends a text", ", ".join(map(str, about.eos_ids)), "eos_ids")
+    if about.sampling:
+        add("chat starts with", sampling_text(about.sampling), "sampling")
+    if about.chat_templates:
+        add("chat template", _template_text(about.chat_templates), "chat_templates")
     add("files", "\n".join(map(_file_text, about.files)) or "none")
     if about.kept:
         add("kept", "\n".join(f"{one.quantize}  {size(one.nbytes)}  {visible(str(one.file))}" for one in about.kept))
     return made
+
+
+def sampling_text(sampling: Mapping[str, object]) -> str:
+    """Settings of a sampling as their options are called."""
+    return ", ".join(f"{name.replace('_', '-')} {_value(value)}" for name, value in sampling.items())
+
+
+def _template_text(names: Sequence[str], limit: int = 4) -> str:
+    if len(names) == 1:
+        return "yes" if names[0] == "default" else clipped(names[0], 40)
+    more = [f"and {len(names) - limit} more"] if len(names) > limit else []
+    return ", ".join([*(clipped(name, 40) for name in names[:limit]), *more])
 
 
 def _file_text(file: "FileFacts") -> str:

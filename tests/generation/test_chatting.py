@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gptcli.errors import InputError
 from gptcli.generation.chat.conversation import Chat
-from gptcli.generation.chat.turns import Format, Turn, format_for
+from gptcli.generation.chat.layout import format_for
+from gptcli.generation.chat.turns import Format, Turn
 from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import AddedToken, Tokenizer, gpt2_tokenizer
 from tests.toy_engine import ToyEngine, random_table
