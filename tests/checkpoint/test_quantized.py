@@ -48,8 +48,7 @@ def tales(tmp_path: Path) -> Path:
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A small random model of GPT-2's vocabulary, for what is tried in many ways."""
-    shape = {"vocab_size": 50_257, "n_embd": 32, "n_layer": 4, "n_head": 2, "n_inner": 128}
-    return made(tmp_path / "small", **shape)
+    return made(tmp_path / "small", vocab_size=50_257, n_embd=32, n_layer=4, n_inner=128)
 
 
 def copy_of_tales(folder: Path) -> Path:
@@ -124,6 +123,7 @@ def test_what_is_kept_is_the_rounded_matrix(tales: Path) -> None:
         assert np.allclose(kept[name] * kept[f"{name}.scale"][:, None], exact, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_other_weights_of_the_same_size_and_date(tales: Path) -> None:
     """As nix, tar, ``cp -p`` and ``rsync -t`` make them; in place, and by another file under the same name."""
     weights = tales / "model.safetensors"
@@ -274,6 +274,7 @@ def test_a_command_says_what_is_broken(tales: Path) -> None:
     assert "scales of h.3.mlp.c_fc.weight are NaN or infinity" in done.stderr
 
 
+@pytest.mark.slow
 def test_all_is_hashed_once(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never without something kept, and with it only when the system says that the file is another."""
     hashed: list[str] = []
@@ -388,6 +389,7 @@ def test_a_kept_file_that_is_replaced_while_it_is_read(tales: Path, monkeypatch:
     assert np.array_equal(logits(tales, "int8"), before)
 
 
+@pytest.mark.slow
 def test_shards_and_a_lone_file(tales: Path, tmp_path: Path) -> None:
     tensors = load_file(tales / "model.safetensors")
     names = sorted(tensors)
@@ -407,6 +409,7 @@ def test_shards_and_a_lone_file(tales: Path, tmp_path: Path) -> None:
     assert lone.nbytes == lone.file.stat().st_size > 17e6
 
 
+@pytest.mark.slow
 def test_what_a_killed_quantize_left_is_removed(tales: Path, tmp_path: Path, cache: Path) -> None:
     """In the folder of other weights too: it may be what fills the disk."""
     other = copy_of_tales(tmp_path / "other")
@@ -445,6 +448,7 @@ def test_whoever_waits_long_is_told(tales: Path, monkeypatch: pytest.MonkeyPatch
     )
 
 
+@pytest.mark.slow
 def test_the_commands(tales: Path, cache: Path) -> None:
     done = json.loads(run("models", "quantize", str(tales), "int4", "--json"))
     [file] = (cache / "quantized").glob("*/*-int4.safetensors")
@@ -471,6 +475,7 @@ def test_the_commands(tales: Path, cache: Path) -> None:
     assert "Kept in" not in run("models", "list")
 
 
+@pytest.mark.slow
 def test_what_was_kept_of_the_weights_before_makes_way(tales: Path, tmp_path: Path) -> None:
     """Of these weights, in this number of bits; and what is kept of other models stays."""
     other = copy_of_tales(tmp_path / "other")

@@ -107,6 +107,7 @@ def test_the_bundled_gpts_own_embedding(tales_embedding: Embedding, text: str, w
     assert (best.word, round(best.score, 2)) == (word, score)
 
 
+@pytest.mark.slow
 def test_the_query_is_left_out_or_ranked(tales_embedding: Embedding) -> None:
     answer = analogy(tales_embedding, parse("king-man+woman"), top=3)
     own = {5822, 582, 2415}

@@ -103,6 +103,7 @@ def test_save_knows_its_suffixes_and_leaves_nothing_behind(tmp_path: Path, monke
     assert (tmp_path / "old.txt").read_text() == "old"
 
 
+@pytest.mark.slow
 def test_a_long_picture_is_written_while_it_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)

@@ -59,6 +59,7 @@ def test_lone_surrogates_and_controls_become_escapes() -> None:
     assert "".join(json_pieces({"a": "\udcff\x9b\u202eé"}, indent=None)) == '{"a": "\\udcff\\u009b\\u202eé"}\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("indent", [None, 2])
 def test_a_long_answer_is_never_held_as_a_whole(indent: int | None) -> None:
     made = 0

@@ -86,6 +86,7 @@ def test_a_table_is_drawn_as_rich_draws_it(made: tuple[Rows, Table], width: int)
     assert wanted[0] == wanted[1]
 
 
+@pytest.mark.slow
 def test_the_first_rows_are_drawn_before_the_last() -> None:
     asked: list[int] = []
 
