@@ -48,8 +48,7 @@ def tales(tmp_path: Path) -> Path:
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A small random model of GPT-2's vocabulary, for what is tried in many ways."""
-    shape = {"vocab_size": 50_257, "n_embd": 32, "n_layer": 4, "n_head": 2, "n_inner": 128}
-    return made(tmp_path / "small", larger=None, **shape)
+    return made(tmp_path / "small", vocab_size=50_257, n_embd=32, n_layer=4, n_inner=128)
 
 
 def copy_of_tales(folder: Path) -> Path:
@@ -124,6 +123,7 @@ def test_what_is_kept_is_the_rounded_matrix(tales: Path) -> None:
         assert np.allclose(kept[name] * kept[f"{name}.scale"][:, None], exact, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_other_weights_of_the_same_size_and_date(tales: Path) -> None:
     """As nix, tar, ``cp -p`` and ``rsync -t`` make them; in place, and by another file under the same name."""
     weights = tales / "model.safetensors"
@@ -142,23 +142,23 @@ def test_other_weights_of_the_same_size_and_date(tales: Path) -> None:
 
 
 def test_one_weight_between_the_samples(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fingerprint is the same; ctime is not, and so all of it is hashed."""
+    """The look is the same; ctime is not, and so all of it is hashed."""
     monkeypatch.setattr(content, "_SETTLED_NS", 0)
     change_kept(keep_quantized(str(tales), "int8").file, zero_embedding)
     weights = tales / "model.safetensors"
-    before, unchanged = os.stat(weights), fingerprint(tales)
+    before, looked = os.stat(weights), look(tales)
     assert not logits(tales, "int8").any()
     with weights.open("r+b") as file:
         file.seek(before.st_size // 2 + 20_000)
         file.write(b"\x00\x3c")
     os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert fingerprint(tales).digest == unchanged.digest
+    assert look(tales).digest == looked.digest
     assert logits(tales, "int8").any()
 
 
-def fingerprint(folder: Path) -> content.Fingerprint:
+def look(folder: Path) -> content.Look:
     header, blueprint = understand(str(folder))[1:]
-    return content.fingerprint_of(header, blueprint)
+    return content.look_at(header, blueprint)
 
 
 def test_the_same_weights_in_another_place(tales: Path, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_the_same_file_read_another_way(tales: Path, tmp_path: Path) -> None:
         name: replace(part, how="as is") if name.endswith("attn.c_proj.weight") else part
         for name, part in blueprint.tensors.items()
     }
-    assert content.fingerprint_of(header, replace(blueprint, tensors=parts)).digest != fingerprint(tales).digest
+    assert content.look_at(header, replace(blueprint, tensors=parts)).digest != look(tales).digest
 
 
 def test_what_a_model_brings_along_is_not_read(tales: Path) -> None:
@@ -274,14 +274,15 @@ def test_a_command_says_what_is_broken(tales: Path) -> None:
     assert "scales of h.3.mlp.c_fc.weight are NaN or infinity" in done.stderr
 
 
+@pytest.mark.slow
 def test_all_is_hashed_once(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never without something kept, and with it only when the system says that the file is another."""
     hashed: list[str] = []
     plain = content._hashed
 
-    def counted(seen: content.Fingerprint) -> Any:
-        hashed.append(seen.digest)
-        return plain(seen)
+    def counted(look: content.Look) -> Any:
+        hashed.append(look.digest)
+        return plain(look)
 
     monkeypatch.setattr(content, "_hashed", counted)
     logits(tales, "int8")
@@ -388,6 +389,7 @@ def test_a_kept_file_that_is_replaced_while_it_is_read(tales: Path, monkeypatch:
     assert np.array_equal(logits(tales, "int8"), before)
 
 
+@pytest.mark.slow
 def test_shards_and_a_lone_file(tales: Path, tmp_path: Path) -> None:
     tensors = load_file(tales / "model.safetensors")
     names = sorted(tensors)
@@ -407,6 +409,7 @@ def test_shards_and_a_lone_file(tales: Path, tmp_path: Path) -> None:
     assert lone.nbytes == lone.file.stat().st_size > 17e6
 
 
+@pytest.mark.slow
 def test_what_a_killed_quantize_left_is_removed(tales: Path, tmp_path: Path, cache: Path) -> None:
     """In the folder of other weights too: it may be what fills the disk."""
     other = copy_of_tales(tmp_path / "other")
@@ -445,12 +448,13 @@ def test_whoever_waits_long_is_told(tales: Path, monkeypatch: pytest.MonkeyPatch
     )
 
 
+@pytest.mark.slow
 def test_the_commands(tales: Path, cache: Path) -> None:
     done = json.loads(run("models", "quantize", str(tales), "int4", "--json"))
     [file] = (cache / "quantized").glob("*/*-int4.safetensors")
     assert (done["file"], done["nbytes"], done["quantize"]) == (str(file), file.stat().st_size, "int4")
     shown = run("models", "quantize", str(tales))
-    assert "int8, 17.8 MB (the weights: 35.5 MB)" in shown
+    assert "int8, 17.8 MB beside 35.5 MB" in shown
     assert "is not one of 'int8', 'int4'" in run("models", "quantize", str(tales), "int2", code=2)
 
     listed = json.loads(run("models", "list", "--json"))
@@ -471,6 +475,7 @@ def test_the_commands(tales: Path, cache: Path) -> None:
     assert "Kept in" not in run("models", "list")
 
 
+@pytest.mark.slow
 def test_what_was_kept_of_the_weights_before_makes_way(tales: Path, tmp_path: Path) -> None:
     """Of these weights, in this number of bits; and what is kept of other models stays."""
     other = copy_of_tales(tmp_path / "other")

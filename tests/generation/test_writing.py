@@ -122,6 +122,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_shown() -> None:
     assert len(request(["1\n" * 6], overflow="slide").completions) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scored", [False, True])
 def test_written_a_few_at_a_time_the_texts_are_the_same(
     tales: OpenCheckpoint, monkeypatch: pytest.MonkeyPatch, scored: bool

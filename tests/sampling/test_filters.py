@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
-from scipy import stats
 from transformers import (
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -340,6 +339,8 @@ def test_what_is_no_setting_is_refused_by_name(field: str, values: list[Any]) ->
 
 def chi_squared(counts: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
     """p-value of the counts; what cannot happen must not have happened."""
+    from scipy import stats
+
     assert counts[probabilities == 0].sum() == 0
     possible = probabilities > 0
     return float(stats.chisquare(counts[possible], probabilities[possible] * counts.sum()).pvalue)

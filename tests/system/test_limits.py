@@ -77,6 +77,7 @@ def test_address_space_for_torch(megabytes: int, child_environment: Environment)
         assert "out of memory: torch cannot be loaded, as ulimit -v or -d allows" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits as POSIX has them")
 @pytest.mark.parametrize(
     "words", [["params", "tales"], ["tokenize", "A"], ["analogy", "king-man+woman"], ["generate", "A", "-n", "2"]]
