@@ -20,7 +20,18 @@ from gptcli.tokenizer.files import tokenizer_for
 Basis = Literal["read", "counted", "inferred"]
 # What is done to a tensor of the file on its way into ours (see families.blueprint.How): without a change but for the
 # name it is "renamed"; "skipped" ones are buffers, or repeat another tensor; "unused" ones belong to no GPT here.
-Done = Literal["as is", "renamed", "transposed", "stacked", "regrouped", "skipped", "unused"]
+Done = Literal[
+    "as is",
+    "renamed",
+    "transposed",
+    "stacked",
+    "regrouped",
+    "rows",
+    "first half",
+    "second half",
+    "skipped",
+    "unused",
+]
 WORD_VECTORS = "word-vectors"
 # What makes two GPTs of one kind different in size; the rest of a configuration makes them different in kind.
 _SIZES = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")

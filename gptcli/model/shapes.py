@@ -1,5 +1,7 @@
 """The names and shapes of a GPT's parameters, from its configuration alone: no torch, nothing allocated."""
 
+from collections.abc import Sequence
+
 from gptcli.model.config import GPTConfig
 
 Shape = tuple[int, ...]
@@ -26,6 +28,11 @@ def parameter_shapes(config: GPTConfig) -> dict[str, Shape]:
     if config.unembedding_bias:
         shapes["lm_head.bias"] = (config.vocab_size,)
     return shapes
+
+
+def is_matrix(name: str, shape: Sequence[int]) -> bool:
+    """Whether a parameter is multiplied with, and may be kept in few bits; positions and norms are not."""
+    return len(shape) == 2 and name != "wpe.weight" and not name.endswith(("q_norm.weight", "k_norm.weight"))
 
 
 def block_shapes(config: GPTConfig, layer: int) -> dict[str, Shape]:

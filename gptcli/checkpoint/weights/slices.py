@@ -78,6 +78,9 @@ def cut(stored: Tensor, part: Part, key: str, share: Share | None, qkv_widths: t
             has those three. None wants all.
         qkv_widths: rows of q, k and v, where our tensor has those three.
     """
+    if part.how in ("first half", "second half"):
+        half = stored.shape[0] // 2
+        stored = stored.narrow(0, half if part.how == "second half" else 0, half)
     if share is None:
         return stored
     dim, ranges = share

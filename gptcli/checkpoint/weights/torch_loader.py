@@ -18,6 +18,7 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.model.memory import explain_out_of_memory
 from gptcli.model.quantize import fake_quantize, kind_of
+from gptcli.model.shapes import is_matrix
 
 
 def choose_device(name: str) -> torch.device:
@@ -98,7 +99,7 @@ def load_gpt(
             stored = [files.read(part, key, share) for key in part.keys]
             weights[name] = _make(part, stored, config).to(device=device, dtype=dtype)
             _check_finite(name, part, stored, weights[name])
-            if quantize != "none" and name.endswith("weight") and weights[name].dim() == 2 and name != "wpe.weight":
+            if quantize != "none" and is_matrix(name, weights[name].shape):
                 rounded = fake_quantize(weights[name].float().cpu().numpy(), kind_of(name, quantize))
                 weights[name] = torch.from_numpy(rounded).to(device=device, dtype=dtype)
     header.check_unchanged()
@@ -124,6 +125,8 @@ def _make(part: Part, stored: list[Tensor], config: GPTConfig) -> Tensor:
         return stored[0].t()
     if part.how == "stacked":
         return torch.cat(stored)
+    if part.how == "rows":
+        return torch.stack(stored)
     if part.how == "regrouped":
         group = [width // config.kv_heads for width in config.qkv_widths]
         by_group = stored[0].reshape(-1, sum(group), *stored[0].shape[1:])  # [K, rows of q, k and v, ...]
