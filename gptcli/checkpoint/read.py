@@ -1,4 +1,4 @@
-"""From a name to what a checkpoint is: found and understood. Nothing is loaded."""
+"""From a name to a description of the checkpoint. No weights are loaded."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,13 +13,13 @@ from gptcli.tokenizer.prompt import prompt_ids
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint is.
+    """The description of a checkpoint.
 
     Attributes:
-        source: where it lies.
-        header: where its tensors lie.
-        blueprint: what it is and how that is known.
-        tokenizer: text <-> ids, as it was trained with.
+        source: its folder and files.
+        header: of its tensors.
+        blueprint: its configuration and how our tensors are made of its own.
+        tokenizer: text <-> ids.
         eos_ids: ids that end a text.
     """
 
@@ -31,7 +31,7 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """What the user called it."""
+        """The name that the user gave."""
         return self.source.name
 
     @property
@@ -55,7 +55,7 @@ class Checkpoint:
 
 
 def understand(name: str, n_head: int | None = None) -> tuple[Source, Header, Blueprint]:
-    """Where a checkpoint lies, what its weights are, and what it is; without its tokenizer.
+    """A checkpoint's source, header and blueprint, without its tokenizer.
 
     Args:
         name: a folder, a .safetensors file, a bundled or short name, or ``owner/name`` on the hub.

@@ -1,8 +1,8 @@
 """A GPT's parameters counted by category, from its configuration alone.
 
 First the scoreboard of 3Blue1Brown's chapters ("How might LLMs store facts", 2024): the weight matrices of a
-transformer, a key, query and value matrix for each head, embedding and unembedding apart. Then what that scoreboard
-leaves out (positions, biases, layer norms) or counts twice (a tied unembedding), down to the exact number.
+transformer, with a key, query and value matrix for each head, and embedding and unembedding counted separately. Then
+the corrections for what it leaves out (positions, biases, layer norms) or counts twice (a tied unembedding).
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gptcli.model.config import GPTConfig
 
 # Bits of one weight. Quantized weights are counted without their scales, which add a few per cent. "int4" is what
-# --quantize int4 keeps of a GPT: the MLPs in 4 bits, and all else in 8.
+# --quantize int4 does: the MLPs in 4 bits, and all other matrices in 8.
 WEIGHT_BITS = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}
 # Precisions in which keys and values are cached; quantized models cache in one of these too.
 CACHE_BITS = {"float32": 32, "bfloat16": 16}
@@ -26,7 +26,7 @@ class Matrices:
 
     Attributes:
         name: the kind.
-        n_rows: rows of one matrix (of one head's part, where there are heads).
+        n_rows: rows of one matrix (of one head's part, if it has heads).
         n_columns: columns of one matrix.
         n_heads: heads of a layer; None for a kind that has no heads.
         n_layers: layers; None for a kind that stands outside them.
@@ -47,7 +47,7 @@ class Matrices:
 
 @dataclass(frozen=True)
 class Term:
-    """A named number of parameters, and how it comes about; negative where it is taken away."""
+    """A named number of parameters with its formula; negative if it is subtracted."""
 
     name: str
     formula: str
@@ -79,9 +79,8 @@ class Tally:
         scoreboard: the weight matrices by kind.
         scoreboard_total: their sum, as the video counts.
         n_matrices: how many matrices these are.
-        sums: what one head (where each has keys of its own), one layer's attention, all attention and all MLPs come to,
-            weights alone.
-        corrections: what leads from the scoreboard's total to ``parameters``.
+        sums: weights of one head (if each has its own keys), of one layer's attention, of all attention and all MLPs.
+        corrections: from the scoreboard's total to ``parameters``.
         parameters: the exact number, each counted once.
     """
 
@@ -168,7 +167,7 @@ def _mlp(config: GPTConfig) -> int:
 
 
 def _corrections(config: GPTConfig) -> Iterator[Term]:
-    """From the scoreboard's total to the exact number; the position line stands there even when it is zero."""
+    """The terms from the scoreboard's total to the exact number; the positions are listed even if they are zero."""
     width, layers, token_width = config.n_embd, config.n_layer, config.embedding_width
     if config.positions == "learned":
         yield _times("positions", config.n_positions + config.position_offset, width)
@@ -187,7 +186,7 @@ def _corrections(config: GPTConfig) -> Iterator[Term]:
             yield _times(f"{_MLP_NAMES[name].lower()}-projection biases", rows, layers)
     norms = (1 if config.shared_norm else 2) * layers + config.final_norm
     if norms and config.norm_weight:
-        # Each norm has a scale and, unless told otherwise, a shift for every number of the residual stream.
+        # Each norm has a scale and, unless configured otherwise, a shift for every number of the residual stream.
         yield _times(_NORM_NAMES[config.norm_kind], *((norms, 2, width) if config.norm_bias else (norms, width)))
     if config.unembedding_bias:
         yield _times("unembedding biases", config.vocab_size)

@@ -1,4 +1,4 @@
-"""From tokens to text while they come: whole characters only, and nothing that a stop text may take back."""
+"""From tokens to text as they come: only whole characters, and nothing that may turn out to be a stop text."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,17 @@ from gptcli.tokenizer import StreamDecoder, Tokenizer
 class TextStream:
     """The text of one sample as it grows.
 
-    What could still turn out to be the start of a stop text is held back, so that nothing that was handed out has to
-    be taken back.
+    Text that may be the start of a stop text is held back until that is decided, so returned text never changes.
 
     Args:
         tokenizer: of the model.
-        stops: texts that end the sample; they do not become part of it. None of them empty. Where several occur, the
-            one that is complete first counts, and of those that end together the longest.
-        lead: stands before the first token's text.
+        stops: texts that end the sample and are not part of it; none is empty. If several occur, the one that is
+            complete first counts, and of those that end together the longest.
+        lead: text before the first token's.
 
     Attributes:
-        text: all that was handed out.
-        stopped: whether a stop text has come.
+        text: everything returned so far.
+        stopped: whether a stop text occurred.
     """
 
     def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = (), lead: str = "") -> None:
@@ -36,7 +35,7 @@ class TextStream:
         return self._release(lead + self._held + self._decoder.push(token))
 
     def finish(self) -> str:
-        """Say that no token follows; returns the rest, with U+FFFD for bytes that are no whole character."""
+        """End the stream; returns the rest, with U+FFFD for an incomplete character."""
         if self.stopped:
             return ""
         released = self._release(self._held + self._decoder.finish())
@@ -45,11 +44,11 @@ class TextStream:
         return released
 
     def _release(self, text: str) -> str:
-        """Hand out what no stop text can reach, and keep the rest."""
+        """Return the text that cannot be part of a stop text, and hold the rest."""
         if self.stopped:
             return ""
         # The stop text that was complete first: how the text is cut into tokens must not matter.
-        found = [(place + len(stop), place) for stop in self._stops if (place := text.find(stop)) >= 0]
+        found = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
         self.stopped = bool(found)
         sure = min(found)[1] if found else len(text) - _overlap(text, self._stops)
         self._held = "" if self.stopped else text[sure:]
