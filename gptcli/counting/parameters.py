@@ -31,8 +31,8 @@ class ParameterCount:
         config: the shape of the GPT; None for bare tensors.
         tally: the parameters by category; None for bare tensors.
         stored: the tensors of the files; None where there are none.
-        memory: that the parameters take.
-    notes: what was inferred, or did not fit.
+        memory: what the parameters take.
+        notes: what was inferred, or did not fit.
     """
 
     name: str

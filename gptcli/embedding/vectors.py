@@ -1,7 +1,7 @@
 """The geometry of embeddings: products and distances, nearest rows, and the arithmetic of analogies.
 
-This module knows vectors and row numbers; ``queries`` knows the words. Matrices are read in chunks, so one of a gigabyte
-takes a few megabytes of memory.
+This module knows vectors and row numbers; ``queries`` knows the words. Matrices are read in chunks, so that one of a
+gigabyte takes a few megabytes of memory.
 
 Cosine arithmetic follows gensim's ``KeyedVectors.most_similar`` (and word2vec's tool before it): vectors are normalised
 to length 1 before they are added. Dot products and distances are of the vectors as they are.
