@@ -21,7 +21,7 @@ _NORMED = {"head": "each head", "each head": "each head, with weights of its own
 
 @dataclass(frozen=True)
 class Weight:
-    """A parameter that a step reads: its name in the checkpoint, and the shape of the step's part of it.
+    """A parameter of a step: its name, and the shape of the step's part of it.
 
     Attributes:
         name: such as ``h.3.attn.c_attn.weight``, of which queries, keys and values take their rows.
@@ -39,13 +39,13 @@ class TraceStep:
     """One step of the run.
 
     Attributes:
-        name: what happens, such as ``query``; ``layer`` for a whole one, ``other heads`` next to an opened one.
+        name: such as ``query``; ``layer`` for a whole one, ``other heads`` next to an opened one.
         layer: which one, from 1; None outside the layers.
         head: which head, from 1; None for all of them.
-        shape: of the data behind the step.
-        weights: what it reads; empty for ``layer`` and ``other heads``, whose parts are not named one by one.
-        parameters: how many parameters that is, each counted in one step only.
-        detail: what there is to say about it: the activation's name, how many cells a mask hides.
+        shape: of the data after the step.
+        weights: its parameters; empty for ``layer`` and ``other heads``, which have too many to name.
+        parameters: their number; each is counted in one step only.
+        detail: a remark, such as the activation's name or how many cells a mask hides.
         numbers: a few of the data's real numbers; empty without a run.
     """
 
@@ -65,7 +65,7 @@ def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int |
     Args:
         config: of the GPT.
         n_tokens: how many tokens are read; from 1 to the context length.
-        layer: the layer to open, from 1; None leaves all folded.
+        layer: the layer to open, from 1; None folds all.
         head: the head to open in it, from 1; None shows all heads together.
 
     Raises:
@@ -169,7 +169,7 @@ def _scaling(config: GPTConfig, number: int) -> str:
 
 
 def _hidden(T: int, window: int | None) -> str:
-    """How many cells of a head's T × T the mask takes away: the future, and what is behind the window."""
+    """How many cells of a head's T × T the mask hides: the future, and positions before the window."""
     reach = T if window is None else min(window, T)
     seen = reach * (reach + 1) // 2 + (T - reach) * reach
     behind = "" if window is None or window >= T else f" and all but the latest {window:,}"
@@ -204,7 +204,7 @@ def _experts(config: GPTConfig, experts: Experts, shapes: dict[str, Shape], T: i
 
 
 def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Iterator[TraceStep]:
-    """The same with one head in place of all, and what the others have in a step of its own."""
+    """The same steps for one head, with a step that has the parameters of the others."""
     others = 0
     for step in steps:
         if len(step.shape) == 3 and step.name != "experts":  # heads stand first

@@ -1,8 +1,8 @@
 """A GPT's parameters counted by category, from its configuration alone.
 
 First the scoreboard of 3Blue1Brown's chapters ("How might LLMs store facts", 2024): the weight matrices of a
-transformer, a key, query and value matrix for each head, embedding and unembedding apart. Then what that scoreboard
-leaves out (positions, biases, layer norms) or counts twice (a tied unembedding), down to the exact number.
+transformer, with a key, query and value matrix for each head, and embedding and unembedding counted separately. Then
+the corrections for what it leaves out (positions, biases, layer norms) or counts twice (a tied unembedding).
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.shapes import Shape
 
 # Bits of one weight. Quantized weights are counted without their scales, which add a few per cent. "int4" is what
-# --quantize int4 keeps of a GPT: the MLPs in 4 bits, and all else in 8.
+# --quantize int4 does: the MLPs in 4 bits, and all other matrices in 8.
 WEIGHT_BITS = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}
 # Precisions in which keys and values are cached; quantized models cache in one of these too.
 CACHE_BITS = {"float32": 32, "bfloat16": 16}
@@ -35,7 +35,7 @@ class Matrices:
 
     Attributes:
         name: the kind.
-        n_rows: rows of one matrix (of one head's part, where there are heads).
+        n_rows: rows of one matrix (of one head's part, if it has heads).
         n_columns: columns of one matrix.
         n_heads: heads of a layer, or its experts; None for a kind that has neither.
         n_layers: layers; None for a kind that stands outside them.
@@ -56,7 +56,7 @@ class Matrices:
 
 @dataclass(frozen=True)
 class Term:
-    """A named number of parameters, and how it comes about; negative where it is taken away."""
+    """A named number of parameters with its formula; negative if it is subtracted."""
 
     name: str
     formula: str
@@ -88,9 +88,8 @@ class Tally:
         scoreboard: the weight matrices by kind.
         scoreboard_total: their sum, as the video counts.
         n_matrices: how many matrices these are.
-        sums: what one head (where each has keys of its own), one layer's attention, all attention and all MLPs come to,
-            weights alone.
-        corrections: what leads from the scoreboard's total to ``parameters``.
+        sums: weights of one head (if each has its own keys), of one layer's attention, of all attention and all MLPs.
+        corrections: from the scoreboard's total to ``parameters``.
         parameters: the exact number, each counted once.
         active: how many of these work on one token: all but the experts that it does not go through. None where there
             are no experts.
@@ -213,7 +212,7 @@ def _sums(config: GPTConfig) -> Iterator[Term]:
 
 
 def _corrections(config: GPTConfig) -> Iterator[Term]:
-    """From the scoreboard's total to the exact number; the position line stands there even when it is zero."""
+    """The terms from the scoreboard's total to the exact number; the positions are listed even if they are zero."""
     width, layers, token_width = config.n_embd, config.n_layer, config.embedding_width
     if config.positions == "learned":
         yield _times("positions", config.n_positions + config.position_offset, width)
@@ -238,7 +237,7 @@ def _corrections(config: GPTConfig) -> Iterator[Term]:
         yield _times("sinks", config.n_head, layers)
     norms = len(config.block_norms) * layers + config.final_norm + config.embedding_norm
     if norms and config.norm_weight:
-        # Each norm has a scale and, unless told otherwise, a shift for every number of the residual stream.
+        # Each norm has a scale and, unless configured otherwise, a shift for every number of the residual stream.
         yield _times(_NORM_NAMES[config.norm_kind], *((norms, 2, width) if config.norm_bias else (norms, width)))
     if config.qk_norm_shapes and config.norm_weight:
         numbers = sum(prod(shape) for shape in config.qk_norm_shapes.values())

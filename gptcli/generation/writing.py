@@ -1,6 +1,6 @@
 """Texts from a GPT: prompts in, continuations out, piece by piece.
 
-Joins the tokenizer, the engine and the generation loop. It decides nothing about how a text is shown.
+Joins the tokenizer, the engine and the generation loop. How a text is shown is decided elsewhere.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ class Questions:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be written.
+    """What to generate.
 
     Attributes:
         prompts: the texts to continue.
@@ -60,7 +60,7 @@ class Request:
 
 @dataclass
 class Completion:
-    """One continuation: the text of a ``Sample``, growing.
+    """One continuation: the text of a ``Sample`` while it grows.
 
     Attributes:
         prompt: the text it continues.
@@ -90,10 +90,10 @@ class Piece:
 
 
 class Writing:
-    """The continuations of a request. Iterate over it to have them written.
+    """The continuations of a request. Iterate over it to generate them.
 
-    They are written side by side, as many at a time as there is memory for; the others follow in their order. What a
-    continuation says does not depend on which others are written with it.
+    As many are generated at a time as fit into memory; the others follow in order. A continuation does not depend on
+    the others of its batch.
 
     Args:
         engine: the model.
@@ -103,11 +103,11 @@ class Writing:
         load_s: how long the model took to load, for the timings.
 
     Attributes:
-        completions: those at hand, by prompt, then by sample; they grow as the iteration goes on, keep what they have
-            when it is left early, and give way to the next when all of them are done.
+        completions: the current batch, by prompt, then by sample. They grow with the iteration, keep their text when it
+            is left early, and are replaced by the next batch when all are done.
         prompt_tokens: how many tokens all prompts have.
-        slid: whether a text outgrew the context, of those that are done.
-        clock: when things happened.
+        slid: whether a finished text outgrew the context.
+        clock: the timings.
         tokenizer, request: as given.
         n_positions: the context length.
 
@@ -142,20 +142,20 @@ class Writing:
 
     @property
     def guessed(self) -> int | None:
-        """Tokens that the engine had read before they were chosen; None where it does not guess."""
+        """Tokens that the engine guessed correctly in advance; None where it does not guess."""
         return self._engine.guessed
 
     @property
     def why_not_c(self) -> str | None:
-        """Why the engine in C does not write this, in a sentence without its full stop (see ``EngineFacts``)."""
+        """Why the engine in C is not used, as a sentence without a full stop (see ``EngineFacts``)."""
         return self._engine.facts().why_not_c
 
     def __iter__(self) -> Iterator[Piece]:
-        """Write; the last piece of a completion has all of its text out."""
+        """Generate the pieces; with the last piece of a completion its text is complete."""
         return chain.from_iterable(self.batches())
 
     def batches(self) -> Iterator[Iterator[Piece]]:
-        """Write some texts after the others; ``completions`` are those that come next."""
+        """The pieces batch by batch; ``completions`` are those of the next batch."""
         self.clock.start()
         following = self.completions
         while following:
@@ -183,7 +183,7 @@ class Writing:
             yield Piece(completion, step, text)
 
     def interrupt(self) -> None:
-        """Mark what is unfinished as stopped by the user."""
+        """Mark unfinished completions as stopped by the user."""
         for completion in self.completions:
             if completion.finish_reason is None:
                 completion.interrupted = True
@@ -205,7 +205,7 @@ class Writing:
 
 
 def text_of(step: ChosenToken, stream: TextStream) -> str:
-    """The text that becomes certain with a step: nothing of an end-of-text token, and a stop text ends the sample."""
+    """The text that becomes certain with a token: none for an end-of-text token. A stop text ends the sample."""
     if step.sample.finish_reason == "eos":
         return ""
     text = stream.push(step.token)

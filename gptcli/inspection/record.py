@@ -1,4 +1,4 @@
-"""One run of the model, with what passed its named points written down by hooks."""
+"""One run of the model, with the activations at named points recorded by hooks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,7 +15,7 @@ from gptcli.probability.reading import check_fits
 
 @dataclass
 class LayerRecord:
-    """What passed through one block. T positions, C width, H heads, D head size; in the model's dtype.
+    """The activations of one layer. T positions, C width, H heads, D head size; in the model's dtype.
 
     Attributes:
         before: the residual stream that the block reads, [T, C].
@@ -26,14 +26,14 @@ class LayerRecord:
         cap: c, where scores s become c tanh(s / c); None where they do not.
         bias: what is added to the scores by position, [H, T, T]; None where nothing is.
         seen: True where a query (row) may look at a key (column), [T, T].
-        heads: what each head gathered, before the output projection, [H, T, D].
-        attention: what attention adds to the residual stream, [T, C].
-        mlp_in: what the MLP reads, [T, C].
-        up: what the MLP's first layer gives, [T, 4C].
-        gate: what its gate gives before the activation, [T, 4C]; None where it has none.
-        activated: what its last layer reads, [T, 4C].
-        mlp: what the MLP adds to the residual stream, [T, C].
-        after: the residual stream behind the block, [T, C].
+        heads: output of each head, before the output projection, [H, T, D].
+        attention: attention's output, which is added to the stream, [T, C].
+        mlp_in: the MLP's input, [T, C].
+        up: output of the MLP's first matrix, [T, 4C].
+        gate: its gate before the activation, [T, 4C]; None without a gate.
+        activated: input of its last matrix, [T, 4C].
+        mlp: the MLP's output, which is added to the stream, [T, C].
+        after: the residual stream after the layer, [T, C].
     """
 
     before: Tensor = field(init=False)
@@ -76,12 +76,12 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class Record:
-    """What passed through the model while it read one text.
+    """The activations of the model for one text.
 
     Attributes:
         ids: the text's tokens.
-        embedded: the residual stream before the first block, [T, C].
-        layers: one entry a block.
+        embedded: the residual stream before the first layer, [T, C].
+        layers: one entry for each.
     """
 
     ids: list[int]
@@ -90,15 +90,15 @@ class Record:
 
     @property
     def stream(self) -> Tensor:
-        """The residual stream before the first block and behind each: [L + 1, T, C]; the last is unembedded."""
+        """The residual stream before the first layer and after each: [L + 1, T, C]."""
         return torch.stack([self.embedded, *(layer.after for layer in self.layers)])
 
 
 @torch.inference_mode()
 def record(model: GPT, ids: Sequence[int]) -> Record:
-    """Read a text once and write down what passes every named point.
+    """Run the model on a text and record the activations at every named point.
 
-    Everything is kept, some 20 T C numbers a layer: a reader of long texts wants ``probability.reading`` instead.
+    That is some 20 T C numbers for each layer; for long texts use ``probability.reading``.
 
     Args:
         model: in eval mode.
@@ -123,7 +123,7 @@ def token_batch(model: GPT, ids: Sequence[int]) -> Tensor:
 
 @contextmanager
 def _watching(block: nn.Module, layer: LayerRecord) -> Iterator[None]:
-    """Hooks on the named points of a block, for as long as the context lasts."""
+    """Hooks on the named points of a layer, inside the ``with``."""
     attn, mlp = block.get_submodule("attn"), block.get_submodule("mlp")
     attend = attn.get_submodule("attend")
 
@@ -158,7 +158,7 @@ def _watching(block: nn.Module, layer: LayerRecord) -> Iterator[None]:
 
 
 def _pair(layer: LayerRecord, into: str | None, out: str | None) -> Callable[[nn.Module, Any, Tensor], None]:
-    """A hook that writes down a module's first input and its output, without the batch's dimension."""
+    """A hook that records a module's first input and its output, without the batch dimension."""
 
     def saw(module: nn.Module, inputs: Any, output: Tensor) -> None:
         if into is not None:

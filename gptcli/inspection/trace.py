@@ -1,4 +1,4 @@
-"""A run, step by step, with a few of the numbers that each step left at the last token."""
+"""A run, step by step, with a few numbers of each step at the last token."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ from gptcli.inspection.record import LayerRecord, Record, record
 from gptcli.model.attention import Attention, repeat_heads
 from gptcli.model.gpt import GPT
 
-# Numbers that are kept of each step.
+# Numbers of each step.
 _FEW = 4
 
 
@@ -23,14 +23,14 @@ def trace(checkpoint: OpenCheckpoint, prompt: str, *, layer: int | None = None, 
     """Run a model over a prompt and follow the last token through it.
 
     Args:
-        checkpoint: whose model reads.
-        prompt: what it reads.
-        layer: the layer to open, from 1; None leaves all folded.
-        head: the head to open in it, from 1. Without, the numbers of a step that has heads are those of the first.
+        checkpoint: the model and its tokenizer.
+        prompt: the text.
+        layer: the layer to open, from 1; None folds all.
+        head: the head to open in it, from 1. By default a step with heads has the numbers of the first.
 
     Returns:
-        The steps, each with the first numbers of the last token's row; of scores, masks and patterns the row's last
-        ones: the nearest tokens behind it.
+        The steps, each with the first numbers of the last token's row; of scores, masks and patterns the last numbers,
+        which are for the nearest tokens.
 
     Raises:
         InputError: the prompt does not fit into the context, or there is no such layer or head.
@@ -64,7 +64,7 @@ def _few(row: Tensor | None, step: TraceStep) -> tuple[float, ...]:
 
 @torch.inference_mode()
 def _outside(model: GPT, run: Record, n_vocab: int) -> dict[str, Tensor]:
-    """The last token's row behind each step outside the layers: step -> numbers."""
+    """The last token's row after each step outside the layers: step -> numbers."""
     config, end = model.config, (run.layers[-1].after if run.layers else run.embedded)[-1]
     word = model.wte.weight[run.ids[-1]]
     normed = model.ln_f(end)
@@ -99,7 +99,7 @@ _INSIDE: dict[str, _Reader] = {
 
 
 def _data(step: TraceStep, run: Record, outside: dict[str, Tensor], model: GPT, head: int) -> Tensor | None:
-    """The last token's row behind a step; None where there is no one row."""
+    """The last token's row after a step; None if there is no single row."""
     if step.layer is None:
         return outside[step.name]
     seen, index = run.layers[step.layer - 1], head - 1
@@ -114,7 +114,7 @@ def _data(step: TraceStep, run: Record, outside: dict[str, Tensor], model: GPT, 
 
 @torch.inference_mode()
 def _before_rotation(step: TraceStep, seen: LayerRecord, model: GPT, head: int) -> Tensor:
-    """Queries and keys as they come out of their matrices; what the run wrote down may be rotated."""
+    """Queries and keys before rotation, computed again; the recorded ones may be rotated."""
     assert step.layer is not None
     if model.config.positions != "rotary":
         return (seen.q if step.name == "query" else seen.k)[head, -1]
@@ -126,7 +126,7 @@ def _before_rotation(step: TraceStep, seen: LayerRecord, model: GPT, head: int) 
 
 @torch.inference_mode()
 def _gate(step: TraceStep, seen: LayerRecord, model: GPT) -> Tensor:
-    """What an MLP's gate gives, and the activation of that; without a gate the activation is what is read next."""
+    """An MLP's gate, or its activation; without a gate the recorded activation."""
     assert step.layer is not None
     if seen.gate is None:
         return seen.activated[-1]

@@ -1,4 +1,4 @@
-"""The picture of ``gptcli similarity --in-context``: the contexts, how alike they stay, and what is near to them."""
+"""The picture of ``gptcli similarity --in-context``: the contexts, their similarity by layer, and nearest tokens."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def draw(answer: "ContextSimilarities") -> "RenderableType":
 
 
 def _listed(answer: "ContextSimilarities") -> "Text":
-    """Each context on a line of its own, its marked word in brackets and bold, and the token that stands for it."""
+    """Each context on a line, its marked word in brackets and bold, and the token that is compared."""
     from rich.text import Text
 
     lines = []

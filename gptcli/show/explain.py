@@ -1,4 +1,4 @@
-"""The pictures of ``gptcli generate --explain``: a text on the colours of its probabilities, and what it came from."""
+"""The pictures of ``gptcli generate --explain``: a text coloured by probability, and the candidates."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,14 +20,14 @@ _TOKEN, _FIGURES = 13, (8, 12, 9, 7)
 
 
 def what_was_cut(cuts: "Sequence[Cut]") -> str:
-    """One line about the filters: how many tokens each took away, and what the model had given them."""
+    """One line about the filters: how many tokens each cut, and their probability under the model."""
     if not cuts:
         return "nothing is cut"
     return "cut: " + " · ".join(f"{cut.filter} {cut.count:,} tokens ({percent(cut.probability)})" for cut in cuts)
 
 
 def moment(step: "Explanation", most: int | None = None) -> "RenderableType":
-    """The candidates at one token, an arrow at the one that was chosen.
+    """The candidates for one token, with an arrow at the chosen one.
 
     Args:
         step: the token.
@@ -46,7 +46,7 @@ def moment(step: "Explanation", most: int | None = None) -> "RenderableType":
 
 
 def frame(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
-    """A text while it grows, and the candidates at its newest token."""
+    """A text while it grows, and the candidates for its newest token."""
     from rich.console import Group
 
     newest = steps[-1]
@@ -54,7 +54,7 @@ def frame(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
 
 
 def draw(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
-    """A finished text, and the candidates at its last token."""
+    """A finished text, and the candidates for its last token."""
     from rich.console import Group
 
     passage = Passage(prompt, steps)
@@ -84,12 +84,12 @@ def _listed(steps: "Sequence[Explanation]") -> Narrowing:
 
 
 def row_heading() -> str:
-    """What stands above ``row``."""
+    """The heading of ``row``."""
     return _fields("position", "token", "logit", "probability", "model", "rank") + "  candidates"
 
 
 def row(step: "Explanation", width: int) -> str:
-    """One token on one line: its figures, and as many candidates as the width holds."""
+    """One token on one line: its figures, and as many candidates as fit into the width."""
     from rich.cells import cell_len
 
     chosen = step.chosen

@@ -1,4 +1,4 @@
-"""What 8 and 4 bits do to a model's logits, and where its matrices are kept in them."""
+"""The pictures of quantization: its effect on the logits, and the stored files."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def draw_quantized(effects: "Sequence[Quantized]") -> "Rows":
-    """One row for each way to keep the matrices."""
+    """One row for each quantization."""
     made = table("--quantize", ">read a token", ">largest logit difference", ">mean", ">same best token")
     for effect in effects:
         read = "" if effect.bytes_per_token is None else size(effect.bytes_per_token)
@@ -40,14 +40,14 @@ def draw_keeping(keeping: "Keeping") -> "Text":
 
 
 def draw_removed(removed: "Sequence[KeptFile]") -> "Text":
-    """What is gone, a line each."""
+    """The removed files, a line each."""
     from rich.text import Text
 
     return Text("\n").join(Text(f"removed {_kept_text(kept)}") for kept in removed)
 
 
 def draw_kept(kept: "Sequence[KeptFile]", folder: str) -> "RenderableType":
-    """One row for each file that is kept."""
+    """One row for each stored file."""
     made = table("model", "in", ">size", "file", title=f"Kept in 8 and 4 bits ({visible(folder, keep='')})")
     made.columns[-1].no_wrap, made.columns[-1].overflow = False, "fold"
     for one in kept:

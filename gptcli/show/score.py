@@ -1,4 +1,4 @@
-"""The picture of ``gptcli score``: the text on colours, its most surprising tokens, and the sums."""
+"""The picture of ``gptcli score``: the coloured text, its most surprising tokens, and the totals."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from gptcli.probability.scoring import Score, TokenScore
 
-# Surprisal at which the colours end: one in 65,536.
+# The surprisal at the end of the colour map: one in 65,536.
 _MOST_BITS = 16.0
 _LEGEND = Legend("surprisal", [(f"{bits}", bits / _MOST_BITS) for bits in range(0, int(_MOST_BITS) + 1, 4)], "bits")
 _COLUMNS = (">position", "token", ">probability", ">rank", ">bits")
 
 
 def draw(score: "Score", top: int) -> "RenderableType":
-    """The text with each token on the colour of its surprisal, then a table, then the sums."""
+    """The text coloured by surprisal, a table, and the totals."""
     from rich.console import Group
     from rich.text import Text
 
@@ -33,7 +33,7 @@ def draw(score: "Score", top: int) -> "RenderableType":
 
 
 def draw_page(score: "Score", top: int) -> str:
-    """The same as a page: pointing at a token shows its figures."""
+    """The page: pointing at a token shows its figures."""
     text = Strip("", ("probability", "rank", "surprisal"), _cells(score.tokens[:MOST_CELLS]), _LEGEND)
     cut = len(score.tokens) - len(text.cells)
     facts = [_sums(score), *([f"The first {MOST_CELLS:,} tokens; {cut:,} follow, which --json has."] if cut else [])]
@@ -59,7 +59,7 @@ def _cells(tokens: "Sequence[TokenScore]") -> list[Cell]:
 
 @dataclass(frozen=True)
 class _Coloured:
-    """Each token on the colour of its surprisal; without colour, above its bits. Lines break between tokens."""
+    """Each token coloured by its surprisal; without colour, with its bits below. Lines break between tokens."""
 
     score: "Score"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gptcli.counting.tensors import Stored, TensorGroup
     from gptcli.model.config import GPTConfig
 
-# Every table's counts end in the same column: a name and how the count comes about fill the first _LEFT columns.
+# Every table's counts end in the same column: name and formula fill the first _LEFT columns.
 _LEFT = 45
 _GAP = 2
 _COUNT = 15
@@ -24,7 +24,7 @@ _SHARE = 6
 
 
 def draw(answer: "ParameterCount") -> "RenderableType":
-    """The whole answer, for a terminal of 80 columns or more."""
+    """All tables, for a terminal of 80 columns or more."""
     from rich.console import Group
 
     parts: list[RenderableType] = [_headline(answer)]
@@ -61,13 +61,13 @@ def _shape(config: "GPTConfig") -> str:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A table of names, how each count comes about, and counts; then a share and a bar, where they fit.
+    """A table of names, formulas and counts; then a share and a bar, if they fit.
 
     Attributes:
-        title: stands over the names.
-        how: stands over how the counts come about.
-        rows: name, how, count, and perhaps a share and a bar.
-        total: whether the last row is one.
+        title: heading of the names.
+        how: heading of the formulas.
+        rows: name, formula, count, and optionally a share and a bar.
+        total: whether the last row is a total.
     """
 
     title: str
@@ -76,7 +76,7 @@ class Ledger:
     total: bool = False
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Lay it out for the width at hand: a count is never cut."""
+        """Lay it out for the terminal's width; a count is never clipped."""
         from rich.cells import cell_len
 
         from gptcli.show.blocks.rows import BARE, Rows
@@ -86,7 +86,7 @@ class Ledger:
         long_names = name > _LEFT // 2 + _GAP * 3
         made = Rows(**BARE)
         made.add_column(f"\n{self.title}", overflow="fold", no_wrap=wide and not long_names)
-        # Spaces, unlike a minimal width, give way where it gets narrow.
+        # Spaces, unlike a minimal width, shrink on a narrow terminal.
         made.add_column(f"\n{self.how.ljust(_LEFT - _GAP - name)}", overflow="fold", no_wrap=wide and not long_names)
         made.add_column("", justify="right", min_width=_COUNT, no_wrap=True)
         if wide:
@@ -110,7 +110,7 @@ def _scoreboard(tally: "Tally", experts: bool) -> Ledger:
 
 
 def _factors(lines: Sequence["Matrices"]) -> list[str]:
-    """``rows × columns × heads × layers`` of each line, every factor below its like, absent factors left out."""
+    """``rows × columns × heads × layers`` of each line, with equal factors aligned and absent ones left out."""
     factors = [
         [
             ("" if number is None else f"{number:,}")

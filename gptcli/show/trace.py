@@ -26,7 +26,7 @@ DATA = "#b86200"
 _GAP = "  "
 _NUMBER = 8  # columns of a number and a space
 _FEW = 4
-# Layers that are all alike are shown one by one up to this many.
+# Up to this many equal layers are shown one by one.
 _ALIKE = 4
 _TOKENS_SHOWN = 60
 # Steps whose numbers are the last of their row: the nearest tokens.
@@ -66,13 +66,13 @@ def _legend() -> "Text":
 
 @dataclass(frozen=True)
 class TokenStrip:
-    """The tokens that are read, with their ids; the latest ones of a long text."""
+    """The tokens with their ids; of a long text the latest."""
 
     tokens: "Sequence[bytes]"
     ids: "Sequence[int]"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Wrap them to the width at hand."""
+        """Wrap them to the terminal's width."""
         from rich.text import Text
 
         first = max(len(self.ids) - _TOKENS_SHOWN, 0)
@@ -84,15 +84,15 @@ class TokenStrip:
 
 @dataclass(frozen=True)
 class Steps:
-    """One line a step: what happens, the shape of the data behind it, its parameters, and a few numbers.
+    """One line for each step: its name, the shape of the data after it, its parameters, and a few numbers.
 
-    Weights and remarks stand next to the step where they fit, else below it; so do shapes.
+    Weights, remarks and shapes are next to the step if they fit, else below it.
     """
 
     trace: "Trace"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Lay it out for the width at hand; what does not fit is left out from the right, a count the last."""
+        """Lay it out for the terminal's width; what does not fit is left out from the right, counts last."""
         from rich.text import Text
 
         total = f"{self.trace.parameters:,}"
@@ -142,7 +142,7 @@ class Steps:
 
 
 class _Line(NamedTuple):
-    """What is said of a step, before it is laid out."""
+    """The texts for a step, before they are laid out."""
 
     name: str
     parameters: str
@@ -152,7 +152,7 @@ class _Line(NamedTuple):
 
     @property
     def extra(self) -> int:
-        """Columns that weights and remark take."""
+        """Columns of weights and remark."""
         return len(self.weights) + (len(_GAP) if self.weights and self.step.detail else 0) + len(self.step.detail)
 
 
@@ -168,7 +168,7 @@ def _line(step: "TraceStep", alike: int) -> _Line:
 
 
 def _folded(steps: "Sequence[TraceStep]") -> "Iterator[tuple[TraceStep, int]]":
-    """Each step and how many it stands for: layers that differ in nothing but their number become three lines."""
+    """Each step and how many it stands for: a run of layers that differ only in number becomes three lines."""
     for _, group in groupby(steps, key=lambda step: replace(step, layer=None) if step.name == "layer" else step):
         alike = list(group)
         if len(alike) <= _ALIKE:
@@ -184,7 +184,7 @@ def _product(shape: "Sequence[int]") -> str:
 
 
 def _numbers(step: "TraceStep", few: int) -> str:
-    """As many numbers as fit, with dots on the side where more would follow."""
+    """As many numbers as fit, with dots on the side of the others."""
     if not step.numbers or not few:
         return ""
     shown = step.numbers[-few:] if step.name in _TAILS else step.numbers[:few]

@@ -10,10 +10,10 @@ from gptcli.text import clipped, visible
 
 MAX_U64 = 2**64 - 1
 MAX_JSON_BYTES = 100_000_000
-# What parsed JSON may take, in bytes, over the size of its text. Large vocabularies (200,000 tokens and 450,000
+# Bytes of memory that parsed JSON may take in addition to its text. Large vocabularies (200,000 tokens and 450,000
 # merges) take about 250 MB; the text "[[],[],[]," takes thirty times its own size.
 _MAX_OVERHEAD = 350_000_000
-# Bytes of Python's objects, by the character that announces one: list, dict, string (two quotes), item, entry.
+# Bytes of Python's objects, by the character that begins one: list, dict, string (two quotes), item, entry.
 _COSTS = {b"[": 72, b"{": 240, b'"': 28, b",": 40, b":": 100}
 
 
@@ -21,9 +21,9 @@ def parse_json(text: bytes, path: Path | str, what: str, **options: Any) -> Any:
     """Parse JSON from a file, within bounds of memory and depth.
 
     Args:
-        text: what the file, or a part of it, holds.
-        path: the file, for errors; or what else it came from.
-        what: which part of it, for errors, such as ``the header``; may be empty.
+        text: of the file, or of a part of it.
+        path: the file or other source, for errors.
+        what: the part, for errors, such as ``the header``; may be empty.
         options: for ``json.loads``.
 
     Raises:
@@ -45,9 +45,9 @@ def parse_object(text: bytes, path: Path, what: str) -> dict[str, Any]:
     """Parse a JSON object strictly: every key once, and whole numbers from 0 to 2^64 - 1 only.
 
     Args:
-        text: what the file, or a part of it, holds.
+        text: of the file, or of a part of it.
         path: the file, for errors.
-        what: which part of it, for errors: ``header``.
+        what: the part, for errors, such as ``header``.
 
     Raises:
         CheckpointError: it is something else, or ``parse_json`` refuses it.
@@ -85,7 +85,7 @@ def refuse_constant(name: str) -> Any:
 
 
 def parsed_size(text: bytes) -> int:
-    """About how many bytes of memory it takes to parse some JSON; rather more than less."""
+    """An estimate of the memory that parsing some JSON takes, in bytes; rather too high than too low."""
     # A decoded text has as many bytes a character as its widest character needs.
     beyond = any(text.find(bytes([lead])) >= 0 for lead in range(0xF0, 0xF5))  # U+10000 and up
     width = 1 if text.isascii() else 4 if beyond else 2
@@ -105,7 +105,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """All of a small file; its size is looked at first.
+    """All bytes of a small file; its size is checked first.
 
     Raises:
         CheckpointError: it cannot be read, or has more than 100 MB.

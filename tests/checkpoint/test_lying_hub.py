@@ -291,7 +291,7 @@ LIES: dict[str, tuple[str, Any, str]] = {
     "list with a key twice": (
         API,
         body(b'{"sha":1,"sha":2}'),
-        NOT + "its answer is not valid JSON: a key stands there",
+        NOT + "its answer is not valid JSON: a key appears",
     ),
     "list in other bytes": (API, body(b'{"id":"\xff"}'), NOT + "its answer is not valid JSON"),
     "list in UTF-16": (API, body('{"id":1}'.encode("utf-16")), NOT + "its answer is not valid JSON"),
