@@ -15,34 +15,42 @@ class TextStream:
         tokenizer: of the model.
         stops: texts that end the sample; they do not become part of it. None of them empty. Where several occur, the
             one that is complete first counts, and of those that end together the longest.
-        lead: stands before the first token's text.
+        after: the ids before the first token, where their text is shown.
+        prompt: the text of those ids.
 
     Attributes:
         text: all that was handed out.
         stopped: whether a stop text has come.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = (), lead: str = "") -> None:
-        self._decoder = StreamDecoder(tokenizer)
+    def __init__(
+        self, tokenizer: Tokenizer, stops: Sequence[str] = (), after: Sequence[int] = (), prompt: str = ""
+    ) -> None:
+        self._decoder = StreamDecoder(tokenizer, after if prompt else ())
+        # Some tokenizers lose the space at the end of a prompt, and have it again before the next word.
+        self._spaced = prompt[-1:].isspace() and not tokenizer.decode(after[-1:])[-1:].isspace()
         self._stops = tuple(stops)
         self._held = ""
-        self._lead = lead
         self.text = ""
         self.stopped = False
 
     def push(self, token: int) -> str:
         """Add a token; returns the text that is now certain, which may be empty."""
-        lead, self._lead = self._lead, ""
-        return self._release(lead + self._held + self._decoder.push(token))
+        return self._release(self._held + self._decoded(self._decoder.push(token)))
 
     def finish(self) -> str:
         """Say that no token follows; returns the rest, with U+FFFD for bytes that are no whole character."""
         if self.stopped:
             return ""
-        released = self._release(self._held + self._decoder.finish())
+        released = self._release(self._held + self._decoded(self._decoder.finish()))
         self.text += self._held
         released, self._held = released + self._held, ""
         return released
+
+    def _decoded(self, text: str) -> str:
+        if text and self._spaced:
+            text, self._spaced = text.removeprefix(" "), False
+        return text
 
     def _release(self, text: str) -> str:
         """Hand out what no stop text can reach, and keep the rest."""

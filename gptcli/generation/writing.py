@@ -231,8 +231,7 @@ def text_of(step: Step, stream: TextStream) -> str:
 
 
 def _completion(prompt: str, sample: Sample, tokenizer: Tokenizer, stops: Sequence[str]) -> Completion:
-    lead = "" if not prompt or prompt[-1].isspace() else tokenizer.word_gap
-    return Completion(prompt, sample, TextStream(tokenizer, stops, lead))
+    return Completion(prompt, sample, TextStream(tokenizer, stops, sample.prompt_ids, prompt))
 
 
 def with_logit_bias(sampling: Sampling, tokenizer: Tokenizer, entries: Sequence[str]) -> Sampling:

@@ -112,7 +112,7 @@ class Chat:
         number = sum(turn.role == "assistant" for turn in before)
         sample, stream = (
             Sample(0, number, ids),
-            TextStream(self._tokenizer, self.layout.stops, self._tokenizer.word_gap),
+            TextStream(self._tokenizer, self.layout.stops),
         )
         try:
             yield from _trimmed(self._pieces(sample, stream))
