@@ -1,7 +1,7 @@
 """The pictures: bars and token strips, as Rich renderables on one colour map. (``heat`` has the maps.)
 
-Colours follow cividis (Nuñez et al. 2018): perceptually even, also for colour-blind readers. A coloured cell sets its text
-colour too, so that it is readable on light and dark terminals; without colour, characters show the values.
+Colours follow cividis (Nuñez et al. 2018): perceptually even, also for colour-blind readers. A coloured cell sets its
+text colour too, so that it is readable on light and dark terminals; without colour, characters show the values.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
