@@ -64,6 +64,7 @@ def test_a_line_of_a_chat_has_a_million() -> None:
     assert "line 2 of stdin has more than 1.00 MB" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -147,6 +147,7 @@ def on_a_terminal(environment: dict[str, str]) -> Iterator[Terminal]:
         os.close(ours)
 
 
+@pytest.mark.slow
 def test_keys_lead_on_back_and_out(child_environment: dict[str, str]) -> None:
     with on_a_terminal(child_environment) as terminal:
         terminal.wait_for("q leave")
