@@ -1,7 +1,7 @@
 """The pictures: bars and token strips, as Rich renderables on one colour map. (``heat`` has the maps.)
 
-Colours follow cividis (Nuñez et al. 2018): perceptually even, also for colour-blind readers. A coloured cell sets its text
-colour too, so that it is readable on light and dark terminals; without colour, characters show the values.
+Colours follow cividis (Nuñez et al. 2018): perceptually even, also for colour-blind readers. A coloured cell sets its
+text colour too, to be readable on light and dark terminals; without colour, characters show the values.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -75,7 +75,7 @@ class Bar:
         yield Text.assemble(*self.pieces(options.max_width))
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
-        """The same for a line of a table (``rows.Line``)."""
+        """The same for a line of a table (``row_lines.Line``)."""
         return [(bar(self.fraction, width), colour(0.75))]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
