@@ -125,8 +125,8 @@ class HeatMap:
             start = end
 
     def _columns(self) -> Iterator[tuple[str, list[float]]]:
-        for place, name in enumerate(self.columns):
-            yield name, [row[place] for row in self.values]
+        for index, name in enumerate(self.columns):
+            yield name, [row[index] for row in self.values]
 
 
 def _column_width(name: str, column: Sequence[float]) -> int:
