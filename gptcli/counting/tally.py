@@ -7,6 +7,7 @@ leaves out (positions, biases, layer norms) or counts twice (a tied unembedding)
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from gptcli.model.config import GPTConfig
 
@@ -185,10 +186,13 @@ def _corrections(config: GPTConfig) -> Iterator[Term]:
     if config.mlp_bias:
         for name, (rows, _) in config.mlp_shapes.items():
             yield _times(f"{_MLP_NAMES[name].lower()}-projection biases", rows, layers)
-    norms = (1 if config.shared_norm else 2) * layers + config.final_norm
+    norms = len(config.block_norms) * layers + config.final_norm + config.embedding_norm
     if norms and config.norm_weight:
         # Each norm has a scale and, unless told otherwise, a shift for every number of the residual stream.
         yield _times(_NORM_NAMES[config.norm_kind], *((norms, 2, width) if config.norm_bias else (norms, width)))
+    of_heads = sum(prod(shape) for shape in config.qk_norm_shapes.values())
+    if of_heads and config.norm_weight:
+        yield _times("query and key norms", *((2, of_heads) if config.qk_norm_bias else (of_heads,)), layers)
     if config.unembedding_bias:
         yield _times("unembedding biases", config.vocab_size)
     if config.tied:
