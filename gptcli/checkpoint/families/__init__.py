@@ -4,19 +4,31 @@ A family file says what its ``config.json`` and its keys mean. To add one, write
 """
 
 from gptcli.checkpoint.families import (
+    bloom,
+    cohere,
+    falcon,
     gemma,
     gpt2,
+    gpt_bigcode,
     gpt_neo,
     gpt_neox,
     gptj,
+    granite,
     llama,
     llms_from_scratch,
     mistral,
+    mpt,
     nanogpt,
+    olmo,
     openai_gpt,
     opt,
     own,
+    phi,
+    phi3,
     qwen,
+    smollm3,
+    stablelm,
+    starcoder2,
 )
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, Folder, Part
 from gptcli.checkpoint.families.fields import Fields
@@ -46,6 +58,21 @@ FAMILIES: tuple[Family, ...] = (
     gemma.GEMMA3,
     gemma.GEMMA2,
     gemma.GEMMA,
+    phi3.FAMILY,
+    phi.FAMILY,
+    smollm3.FAMILY,
+    olmo.OLMO,
+    olmo.OLMO2,
+    olmo.OLMO3,
+    granite.FAMILY,
+    stablelm.FAMILY,
+    starcoder2.FAMILY,
+    gpt_bigcode.FAMILY,
+    falcon.FAMILY,
+    bloom.FAMILY,
+    mpt.FAMILY,
+    cohere.COHERE,
+    cohere.COHERE2,
     own.FAMILY,
 )
 
