@@ -142,12 +142,12 @@ def test_an_answer_keeps_the_tokens_that_the_model_wrote(tokenizer: Tokenizer, r
         ("<think>x", (think, *tokenizer.encode("x")), 1),
         ("<think>x", tuple(tokenizer.encode("<") + tokenizer.encode("think>x")), 0),
     ):
-        made = chat("{{ messages[-1].content }}{# <think> #}", tokenizer, renderer)
+        made = chat("x{{ (messages[1] or messages[0]).content }}{# <think> #}", tokenizer, renderer)
         made.turns = [Turn("user", "hi"), Turn("assistant", text, ids)]
         assert made.prompt().ids.count(think) == count
     made = chat(CHATML, tokenizer, renderer)
     made.turns = [Turn("user", "hi"), Turn("assistant", "a <|im_end|> b", tuple(tokenizer.encode("a <|im_end|> b")))]
-    assert made.prompt().ids.count(end) == 3  # of the system text, the question and the answer
+    assert made.prompt().ids.count(end) == 4  # of the system text, the question, the answer, and the next question
 
 
 def test_private_characters_stay_what_they_are(reference: Any, tokenizer: Tokenizer, renderer: Renderer) -> None:

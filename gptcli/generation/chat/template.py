@@ -82,7 +82,7 @@ class TemplatePrompts:
 
         Args:
             system: the system text; None leaves it to the template.
-            turns: what was said; where that is nothing, an empty question stands for it.
+            turns: what was said; where no question is open, the next one stands there empty.
             room: tokens that the prompt may have.
             n_positions: the context length.
 
@@ -90,7 +90,7 @@ class TemplatePrompts:
             InputError: the template refuses this conversation, or its newest turn does not fit.
             CheckpointError: the template cannot be used.
         """
-        asked = turns or [Turn("user", "")]
+        asked = turns if turns and turns[-1].role == "user" else [*turns, Turn("user", "")]
         starts = [place for place, turn in enumerate(asked) if turn.role == "user"] or [0]
         made = {0: self._made(system, asked)}
         low, high = 0, len(starts) - 1  # the first start that fits is between these
@@ -99,6 +99,8 @@ class TemplatePrompts:
             made[middle] = made.get(middle) or self._made(system, asked[starts[middle] :])
             low, high = (low, middle) if len(made[middle][1]) <= room else (middle + 1, high)
         text, ids = made.get(low) or self._made(system, asked[starts[low] :])
+        if not ids and asked == turns:
+            raise InputError("the model's chat template makes an empty prompt (--no-template does without it)")
         if len(ids) > room:
             raise InputError(
                 f"the turn makes a prompt of {len(ids):,} tokens, and the context of {n_positions:,} has room for "
