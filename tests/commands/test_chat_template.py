@@ -242,7 +242,6 @@ def test_on_a_terminal(model: Path, child_environment: dict[str, str]) -> None:
         terminal.wait_for("User: ")
         terminal.send("Tell me a story\r")
         terminal.wait_for("Assistant: ")
-        terminal.wait_for("\x1b[2m")  # dimmed
         terminal.send("\x03")  # stops the answer
         terminal.wait_for("User: ")
         terminal.send("/system Be kind\r")
