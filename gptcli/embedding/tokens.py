@@ -10,7 +10,10 @@ from gptcli.text import clipped
 class Tokenizer(Protocol):
     """What we ask of a tokenizer; its ids are below ``n_vocab``, an embedding may have more rows."""
 
-    n_vocab: int
+    @property
+    def n_vocab(self) -> int:
+        """Every id is below this number."""
+        ...
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text."""

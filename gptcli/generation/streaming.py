@@ -15,7 +15,8 @@ class TextStream:
         tokenizer: of the model.
         stops: texts that end the sample; they do not become part of it. None of them empty. Where several occur, the
             one that is complete first counts, and of those that end together the longest.
-        lead: stands before the first token's text.
+        after: the ids before the first token, where their text is shown.
+        prompt: the text of those ids.
         cut: what becomes of a piece before it is handed out: (text, whether it is the last) -> text.
 
     Attributes:
@@ -27,25 +28,27 @@ class TextStream:
         self,
         tokenizer: Tokenizer,
         stops: Sequence[str] = (),
-        lead: str = "",
+        after: Sequence[int] = (),
+        prompt: str = "",
         *,
         cut: Callable[[str, bool], str] | None = None,
     ) -> None:
-        self._decoder = StreamDecoder(tokenizer)
+        self._decoder = StreamDecoder(tokenizer, after if prompt else ())
+        # Some tokenizers lose the space at the end of a prompt, and have it again before the next word.
+        self._spaced = prompt[-1:].isspace() and not tokenizer.decode(after[-1:])[-1:].isspace()
         self._stops = tuple(stops)
         self._held = ""
-        self._lead, self._cut = lead, cut
+        self._cut = cut
         self.text = ""
         self.stopped = False
 
     def push(self, token: int) -> str:
         """Add a token; returns the text that is now certain, which may be empty."""
-        lead, self._lead = self._lead, ""
-        return self._hand_out(self._release(lead + self._held + self._decoder.push(token)))
+        return self._hand_out(self._release(self._held + self._decoded(self._decoder.push(token))))
 
     def finish(self) -> str:
         """Say that no token follows; returns the rest, with U+FFFD for bytes that are no whole character."""
-        released = "" if self.stopped else self._release(self._held + self._decoder.finish())
+        released = "" if self.stopped else self._release(self._held + self._decoded(self._decoder.finish()))
         released, self._held = released + self._held, ""
         return self._hand_out(released, last=True)
 
@@ -53,6 +56,11 @@ class TextStream:
         if self._cut is not None:
             text = self._cut(text, last)
         self.text += text
+        return text
+
+    def _decoded(self, text: str) -> str:
+        if text and self._spaced:
+            text, self._spaced = text.removeprefix(" "), False
         return text
 
     def _release(self, text: str) -> str:

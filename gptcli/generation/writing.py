@@ -249,8 +249,7 @@ def _completion(request: Request, sample: Sample, tokenizer: Tokenizer) -> Compl
     prompt = request.prompts[sample.prompt]
     if request.questions is not None:
         return Completion(prompt, sample, request.questions.streams[sample.prompt]())
-    lead = "" if not prompt or prompt[-1].isspace() else tokenizer.word_gap
-    return Completion(prompt, sample, TextStream(tokenizer, request.stops, lead))
+    return Completion(prompt, sample, TextStream(tokenizer, request.stops, sample.prompt_ids, prompt))
 
 
 def with_logit_bias(sampling: Sampling, tokenizer: Tokenizer, entries: Sequence[str]) -> Sampling:

@@ -1,11 +1,14 @@
-"""Text to token ids and back: byte-level byte-pair encoding, without torch.
+"""Text to token ids and back, without torch.
 
-The byte-pair encoding itself is tiktoken's. Around it stand the files that checkpoints keep their vocabulary in
-(``files``), the vocabularies that have a name (``named``), and the decoder for ids that come one by one (``stream``).
+``base`` says what a tokenizer is. Two libraries do the work: tiktoken where byte pairs merge by rank (``bpe``), Hugging
+Face's tokenizers for whatever a tokenizer.json describes (``library``). Around them stand the files that checkpoints
+keep their vocabulary in (``files``), the vocabularies that have a name (``named``), and the decoder for ids that come
+one by one (``stream``).
 """
 
 from gptcli.tokenizer.added import AddedToken
-from gptcli.tokenizer.bpe import Tokenizer
+from gptcli.tokenizer.base import Declared, Spans, Tokenizer
+from gptcli.tokenizer.bpe import RankTokenizer
 from gptcli.tokenizer.chunks import decode_chunks, encode_chunks
 from gptcli.tokenizer.files import tokenizer_for
 from gptcli.tokenizer.merges import Merge, PieceMerges
@@ -14,8 +17,11 @@ from gptcli.tokenizer.stream import StreamDecoder
 
 __all__ = [
     "AddedToken",
+    "Declared",
     "Merge",
     "PieceMerges",
+    "RankTokenizer",
+    "Spans",
     "StreamDecoder",
     "Tokenizer",
     "decode_chunks",

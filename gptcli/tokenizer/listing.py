@@ -11,7 +11,7 @@ from typing import overload
 
 from gptcli.errors import InputError
 from gptcli.text import clipped
-from gptcli.tokenizer.bpe import Tokenizer
+from gptcli.tokenizer.base import Tokenizer
 from gptcli.tokenizer.chunks import encode_chunks
 
 # Characters of ids before the first of them are handed out: a mistake in fewer is found before anything is printed.

@@ -43,7 +43,7 @@ def tokenizer(reference: Any, tmp_path_factory: pytest.TempPathFactory) -> Token
     """The same file as gptcli reads it."""
     folder: Path = tmp_path_factory.mktemp("tokenizer")
     reference.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(f'{{"eos_token": "{EOS}"}}')
+    (folder / "tokenizer_config.json").write_text(f'{{"eos_token": "{EOS}", "bos_token": "{BOS}"}}')
     return tokenizer_for(folder, None)
 
 
@@ -58,7 +58,7 @@ def messages(system: str | None, talk: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def layout(template: str, renderer: Renderer, thinking: bool | None = None) -> TemplateLayout:
-    return TemplateLayout(ChatTemplate("default", template, "made.jinja"), ROLES, renderer, thinking=thinking)
+    return TemplateLayout(ChatTemplate("default", template, "made.jinja"), renderer, thinking=thinking)
 
 
 def chat(template: str, tokenizer: Tokenizer, renderer: Renderer, n_positions: int = 5000, **options: Any) -> Chat:

@@ -58,40 +58,14 @@ def test_a_prompt_that_a_template_wrote(width: int) -> None:
     assert isinstance(console.file, io.StringIO)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
     assert all(len(line) <= width for line in lines)
-    assert (
-        " ".join(lines).split()
-        == [
-            "✗",
-            "user:",
-            "old\\x1b[31m",
-            "✗",
-            "assistant:",
-            "older",
+    if width > 20:  # too narrow for a line to stay one
+        assert lines[:5] == [
+            "✗ user: old\\x1b[31m",
+            "✗ assistant: older",
+            "│ «<|im_start|>»user",
+            "│ say <|im_end|>«<|im_end|>»",
             "│",
-            "«<|im_start|>»user",
-            "│",
-            "say",
-            "<|im_end|>«<|im_end|>»",
-            "│",
-            "the",
-            "model",
-            "sees",
-            "6",
-            "tokens,",
-            "of",
-            "a",
-            "context",
-            "of",
-            "100;",
-            "3",
-            "have",
-            "fallen",
-            "out",
-            "(✗);",
-            "«…»",
-            "are",
-            "special",
-            "tokens",
         ]
-        or width == 20
-    )
+        assert " ".join(lines[5:]) == (
+            "the model sees 6 tokens, of a context of 100; 3 have fallen out (✗); «…» are special tokens"
+        )

@@ -7,6 +7,7 @@ from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.generation.explaining import explain
 from gptcli.generation.loop import Limits, Row, Sample, choose, finish_reason, read_newest, window
+from gptcli.generation.streaming import TextStream
 from gptcli.generation.writing import Request
 from gptcli.model.engine import Engine
 from gptcli.probability.choice import Explanation, Offer, offer
@@ -87,8 +88,8 @@ class Draft:
     def text(self) -> str:
         """What was added to the prompt; the token that ended the text is no part of it."""
         ids = self.sample.ids[:-1] if self.sample.finish_reason == "eos" else self.sample.ids
-        lead = "" if not self.prompt or self.prompt[-1].isspace() else self.tokenizer.word_gap
-        return lead + self.tokenizer.decode(ids) if ids else ""
+        stream = TextStream(self.tokenizer, (), self.sample.prompt_ids, self.prompt)
+        return "".join(map(stream.push, ids)) + stream.finish()
 
     def offer(self) -> Offer:
         """What may come next."""
