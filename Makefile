@@ -2,6 +2,8 @@
 .PHONY: setup run quick test lint format types completions wheel bench limits fuzz fuzz-coverage ci
 
 PYTHON ?= python3
+# pytest keeps the asserts that it has rewritten, and Python what it has compiled: half of what starting takes.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 
 $(BIN)/gptcli:
@@ -15,10 +17,10 @@ run: setup
 
 # After each edit: what takes under a minute on two cores, up to the first failure.
 quick: setup
-	$(BIN)/pytest -q -m "not slow" -x -n 2 --dist loadfile
+	$(BIN)/pytest -q -m "not slow" -x -n 2 --dist worksteal
 
 test: setup
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """What many tests share: the bundled model opened once, its twin in transformers, and a tiny random GPT-2."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -21,6 +22,9 @@ settings.register_profile(
     "gptcli", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("gptcli")
+
+# What is imported and collected lives to the end. To look through it for garbage again and again takes seconds.
+gc.disable()
 
 # Before torch is imported: the models are tiny, and threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -53,6 +57,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, of what the tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]

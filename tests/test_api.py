@@ -55,6 +55,7 @@ def test_writes_with_the_engine_of_the_command_and_keeps_no_weights_twice_for_no
     assert type(does_both.engine) is chosen
 
 
+@pytest.mark.slow
 def test_what_is_written_does_not_depend_on_having_looked_inside() -> None:
     fresh, looked = gptcli.load("tales", device="cpu"), gptcli.load("tales", device="cpu")
     looked.attention(TEXT)

@@ -8,8 +8,7 @@ from typing import Any
 from gptcli.errors import CheckpointError, InputError
 from gptcli.system.json_text import read_bytes, read_json_object
 from gptcli.system.regular_file import readable
-from gptcli.system.strict_json import listed
-from gptcli.text import clipped
+from gptcli.text import clipped, listed
 
 OWN_FILE, MORE, CONFIG = "chat_template.jinja", "additional_chat_templates", "tokenizer_config.json"
 DEFAULT = "default"

@@ -1,4 +1,4 @@
-"""A checkpoint opened by all the processes that torchrun started, each reading only its part of the files."""
+"""A checkpoint opened by all processes of torchrun, each of which reads only its part of the files."""
 
 from dataclasses import replace
 
@@ -10,10 +10,10 @@ from gptcli.model import ranks
 
 
 def open_shared(name: str, placement: Placement, n_head: int | None = None) -> OpenCheckpoint:
-    """Like ``open_checkpoint`` to run; under torchrun every process calls this, and each gets its part of the model.
+    """``open_checkpoint`` for running; under torchrun every process calls it and gets its part of the model.
 
     Args:
-        name, placement, n_head: see ``open_checkpoint``; the group is found out here.
+        name, placement, n_head: see ``open_checkpoint``; the group is set here.
 
     Raises:
         GptcliError: as ``open_checkpoint``; or the model does not divide by the processes, or one of them failed.
@@ -28,14 +28,14 @@ def open_shared(name: str, placement: Placement, n_head: int | None = None) -> O
 
     group = join(choose_device(placement.device))
     with group.agreement():
-        if group.leads:  # downloads where it has to; the others find it in the cache
+        if group.leads:  # downloads if needed; the others find it in the cache
             find(name)
     with group.agreement():
         return open_checkpoint(name, replace(placement, group=group), n_head)
 
 
 def follow(name: str, placement: Placement, n_head: int | None = None) -> None:
-    """Be one of the processes that only compute what the first asks for, until it ends."""
+    """Compute for the first process, until it ends."""
     opened = open_shared(name, placement, n_head)
     assert opened.placement.group is not None, "only a process after the first follows"
     opened.placement.group.follow(opened.model)

@@ -1,4 +1,4 @@
-"""From a name to what a checkpoint is: found and understood. Nothing is loaded."""
+"""From a name to a description of the checkpoint. No weights are loaded."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from gptcli.tokenizer.prompt import prompt_ids
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint is.
+    """The description of a checkpoint.
 
     Attributes:
         source: where it lies.
@@ -34,7 +34,7 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """What the user called it."""
+        """The name that the user gave."""
         return self.source.name
 
     @property
@@ -58,7 +58,7 @@ class Checkpoint:
 
 
 def understand(name: str, n_head: int | None = None) -> tuple[Source, Header, Blueprint]:
-    """Where a checkpoint lies, what its weights are, and what it is; without its tokenizer.
+    """A checkpoint's source, header and blueprint, without its tokenizer.
 
     Args:
         name: a folder, a .safetensors file, a bundled or short name, or ``owner/name`` on the hub.

@@ -115,7 +115,7 @@ STOPS = [Stop(number, *stop) for number, stop in enumerate(_STOPS, start=1)]
 
 
 def stops(number: int | None) -> list[Stop]:
-    """All stops, or the one of this number.
+    """All stops, or the one with this number.
 
     Raises:
         InputError: there is no such stop.

@@ -1,7 +1,7 @@
-"""The steps that data takes through a GPT, in order, from its configuration alone: shapes and parameters, no torch.
+"""The steps that data takes through a GPT, in order: shapes and parameters, from its configuration alone (no torch).
 
-The parameters of each step come from ``model.shapes``, and each of them belongs to exactly one step: however far the
-blocks are opened, the steps' counts sum to the model's.
+The parameters of each step come from ``model.shapes``. Each parameter belongs to exactly one step, so the counts sum to
+the model's, whichever layer and head are opened.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,18 @@ from math import prod
 
 from gptcli.errors import InputError
 from gptcli.model.config import GPTConfig
+from gptcli.model.experts import Experts
 from gptcli.model.shapes import Shape, parameter_shapes
+
+# What the steps of a layer's norms are called: before attention and MLP, and on what these two give.
+_NORM_STEPS = {"ln_1": "norm 1", "ln_1_out": "norm of attention", "ln_2": "norm 2", "ln_2_out": "norm of MLP"}
+
+_NORMED = {"head": "each head", "each head": "each head, with weights of its own", "whole": "all heads together"}
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A parameter that a step reads: its name in the checkpoint, and the shape of the step's part of it.
+    """A parameter of a step: its name, and the shape of the step's part of it.
 
     Attributes:
         name: such as ``h.3.attn.c_attn.weight``, of which queries, keys and values take their rows.
@@ -29,17 +35,17 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class Step:
+class TraceStep:
     """One step of the run.
 
     Attributes:
-        name: what happens, such as ``query``; ``block`` for a whole layer, ``other heads`` next to an opened one.
-        layer: which block, from 1; None outside the blocks.
+        name: such as ``query``; ``layer`` for a whole one, ``other heads`` next to an opened one.
+        layer: which one, from 1; None outside the layers.
         head: which head, from 1; None for all of them.
-        shape: of the data behind the step.
-        weights: what it reads; empty for ``block`` and ``other heads``, whose parts are not named one by one.
-        parameters: how many parameters that is, each counted in one step only.
-        detail: what there is to say about it: the activation's name, how many cells a mask hides.
+        shape: of the data after the step.
+        weights: its parameters; empty for ``layer`` and ``other heads``, which have too many to name.
+        parameters: their number; each is counted in one step only.
+        detail: a remark, such as the activation's name or how many cells a mask hides.
         numbers: a few of the data's real numbers; empty without a run.
     """
 
@@ -53,13 +59,13 @@ class Step:
     numbers: tuple[float, ...] = ()
 
 
-def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int | None = None) -> list[Step]:
+def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int | None = None) -> list[TraceStep]:
     """The steps of a run over so many tokens.
 
     Args:
         config: of the GPT.
         n_tokens: how many tokens are read; from 1 to the context length.
-        layer: the block to open, from 1; None leaves all folded.
+        layer: the layer to open, from 1; None folds all.
         head: the head to open in it, from 1; None shows all heads together.
 
     Raises:
@@ -68,11 +74,11 @@ def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int |
     _check(config, n_tokens, layer, head)
     shapes = parameter_shapes(config)
     T, C, E = n_tokens, config.n_embd, config.embedding_width
-    steps = [Step("tokens", None, None, (T,), (), 0), *_embedding(config, shapes, T)]
+    steps = [TraceStep("tokens", None, None, (T,), (), 0), *_embedding(config, shapes, T)]
     for number in range(1, config.n_layer + 1):
-        opened = _block(config, shapes, T, number)
+        opened = _layer(config, shapes, T, number)
         if number != layer:
-            steps.append(Step("block", number, None, (T, C), (), sum(step.parameters for step in opened)))
+            steps.append(TraceStep("layer", number, None, (T, C), (), sum(step.parameters for step in opened)))
         else:
             steps += opened if head is None else _one_head(config, opened, head)
     if config.final_norm:
@@ -83,7 +89,7 @@ def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int |
     if config.tied:
         unembedding = (Weight("wte.weight", shapes["wte.weight"], counted=False), *unembedding)
     steps.append(_step("unembedding", None, (T, config.vocab_size), unembedding, "tied" if config.tied else ""))
-    return [*steps, Step("probabilities", None, None, (T, config.vocab_size), (), 0, "softmax")]
+    return [*steps, TraceStep("probabilities", None, None, (T, config.vocab_size), (), 0, "softmax")]
 
 
 def _check(config: GPTConfig, n_tokens: int, layer: int | None, head: int | None) -> None:
@@ -97,98 +103,139 @@ def _check(config: GPTConfig, n_tokens: int, layer: int | None, head: int | None
         raise InputError(f"--head {head}: it must be from 1 to {config.n_head:,}, the heads of a layer")
 
 
-def _embedding(config: GPTConfig, shapes: dict[str, Shape], T: int) -> Iterator[Step]:
-    yield _step("token embedding", None, (T, config.embedding_width), _take(shapes, "wte"), "a row for each token")
+def _embedding(config: GPTConfig, shapes: dict[str, Shape], T: int) -> Iterator[TraceStep]:
+    scaled = "" if config.embedding_scale == 1 else f", × {config.embedding_scale:.4g}"
+    yield _step(
+        "token embedding", None, (T, config.embedding_width), _take(shapes, "wte"), f"a row for each token{scaled}"
+    )
     if config.embedding_width != config.n_embd:
         yield _step("projection in", None, (T, config.n_embd), _take(shapes, "project_in"))
     if config.positions == "learned":
-        yield _step("+ position", None, (T, config.n_embd), _take(shapes, "wpe"), "a row for each place")
+        yield _step("+ position", None, (T, config.n_embd), _take(shapes, "wpe"), "a row for each position")
     elif config.positions == "sinusoidal":
-        yield Step("+ position", None, None, (T, config.n_embd), (), 0, "fixed sines")
+        yield TraceStep("+ position", None, None, (T, config.n_embd), (), 0, "fixed sines")
+    if config.embedding_norm:
+        yield _norm(shapes, "ln_0", "norm of embedding", (T, config.n_embd), None)
 
 
-def _block(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> list[Step]:
-    """A block's steps, all heads together."""
+def _layer(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> list[TraceStep]:
+    """The steps of a layer, all heads together."""
     stream, inside = (T, config.n_embd), f"h.{number - 1}"
     attention = list(_attention(config, shapes, T, number))
     mlp = list(_mlp(config, shapes, T, number))
-    first = _norm(shapes, f"{inside}.ln_1", "norm 1", stream, number)
-    second = _norm(shapes, f"{inside}.ln_2", "norm 2", stream, number)
+    norms: dict[str, list[TraceStep]] = {name: [] for name in _NORM_STEPS}
+    for name in config.block_norms:
+        norms[name] = [_norm(shapes, f"{inside}.{name}", _NORM_STEPS[name], stream, number)]
     if config.parallel_residual:
-        both = Step("+ residual", number, None, stream, (), 0, "stream + attention + MLP")
-        return [first, *attention, *([] if config.shared_norm else [second]), *mlp, both]
-    after_attention = Step("+ residual 1", number, None, stream, (), 0, "stream + attention")
-    after_mlp = Step("+ residual 2", number, None, stream, (), 0, "stream + MLP")
-    if config.norm == "post":
-        return [*attention, after_attention, first, *mlp, after_mlp, second]
-    return [first, *attention, after_attention, second, *mlp, after_mlp]
+        both = TraceStep("+ residual", number, None, stream, (), 0, "stream + attention + MLP")
+        return [*norms["ln_1"], *attention, *norms["ln_2"], *mlp, both]
+    scaled = "" if config.residual_scale == 1 else f"{config.residual_scale:g} × "
+    after_attention = TraceStep("+ residual 1", number, None, stream, (), 0, f"stream + {scaled}attention")
+    after_mlp = TraceStep("+ residual 2", number, None, stream, (), 0, f"stream + {scaled}MLP")
+    if config.post_norm:
+        return [*attention, after_attention, *norms["ln_1"], *mlp, after_mlp, *norms["ln_2"]]
+    first = [*norms["ln_1"], *attention, *norms["ln_1_out"], after_attention]
+    return [*first, *norms["ln_2"], *mlp, *norms["ln_2_out"], after_mlp]
 
 
-def _attention(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[Step]:
+def _attention(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
     heads, square = (config.n_head, T, config.head_size), (config.n_head, T, T)
     matrices = _take(shapes, f"h.{number - 1}.attn.c_attn")
     for name, rows in zip(("query", "key", "value"), config.qkv_widths, strict=True):
         own = tuple(replace(weight, shape=(rows, *weight.shape[1:])) for weight in matrices)
         yield _step(name, number, (rows // config.head_size, T, config.head_size), own)
-    if config.positions == "rotary":
-        yield Step("rotated", number, None, heads, (), 0, "queries and keys, by their places")
-    divisor = _divisor(config, number)
-    yield Step("scores", number, None, square, (), 0, f"query · key{divisor}")
-    yield Step("mask", number, None, square, (), 0, _hidden(T, config.window(number - 1)))
-    yield Step("softmax", number, None, square, (), 0, "each row sums to 1")
-    yield Step("weighted values", number, None, heads, (), 0, "pattern · value")
+    for name in config.qk_norm_shapes:
+        what, rows = ("query", config.n_head) if name == "q_norm" else ("key", config.kv_heads)
+        weights = _take(shapes, f"h.{number - 1}.attn.{name}")
+        yield _step(f"norm of {what}", number, (rows, T, config.head_size), weights, _NORMED[config.qk_norm])
+    if config.rotary_table(number - 1) is not None:
+        yield TraceStep("rotated", number, None, heads, (), 0, "queries and keys, by their positions")
+    yield TraceStep("scores", number, None, square, (), 0, f"query · key{_scaling(config, number)}")
+    yield TraceStep("mask", number, None, square, (), 0, _hidden(T, config.window(number - 1)))
+    sinks = (Weight(name, shapes[name]),) if (name := f"h.{number - 1}.attn.sinks") in shapes else ()
+    yield _step("softmax", number, square, sinks, "each row sums to 1" + (", its sink included" if sinks else ""))
+    yield TraceStep("weighted values", number, None, heads, (), 0, "pattern · value")
     yield _step("output", number, (T, config.n_embd), _take(shapes, f"h.{number - 1}.attn.c_proj"))
 
 
-def _divisor(config: GPTConfig, number: int) -> str:
-    divisor = f" / √{config.head_size}" if config.scale_attention else ""
-    return f"{divisor} / {number}" if config.scale_by_layer else divisor
+def _scaling(config: GPTConfig, number: int) -> str:
+    if config.attention_scale is not None and config.scale_attention:
+        scaling = f" × {config.attention_scale:.4g}"
+    else:
+        scaling = f" / √{config.head_size}" if config.scale_attention else ""
+    scaling += f" / {number}" if config.scale_by_layer else ""
+    scaling += " + slope × distance" if config.positions == "alibi" else ""
+    return scaling if config.attention_cap is None else f"{scaling}, within ±{config.attention_cap:g}"
 
 
 def _hidden(T: int, window: int | None) -> str:
-    """How many cells of a head's T × T the mask takes away: the future, and what is behind the window."""
+    """How many cells of a head's T × T the mask hides: the future, and positions before the window."""
     reach = T if window is None else min(window, T)
     seen = reach * (reach + 1) // 2 + (T - reach) * reach
     behind = "" if window is None or window >= T else f" and all but the latest {window:,}"
     return f"the future{behind}: {T * T - seen:,} of {T * T:,} cells"
 
 
-def _mlp(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[Step]:
+def _mlp(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
+    if config.experts is not None and config.experts.stand_in(number - 1):
+        yield from _experts(config, config.experts, shapes, T, number)
+        return
     wide = (T, config.mlp_width)
     up = _step("up", number, wide, _take(shapes, f"h.{number - 1}.mlp.c_fc"))
-    activation = Step("activation", number, None, wide, (), 0, config.activation)
+    activation = TraceStep("activation", number, None, wide, (), 0, config.activation)
     if config.gated:
         yield _step("gate", number, wide, _take(shapes, f"h.{number - 1}.mlp.c_gate"))
-        yield from (activation, up, Step("gated", number, None, wide, (), 0, "activation × up"))
+        yield from (activation, up, TraceStep("gated", number, None, wide, (), 0, "activation × up"))
     else:
         yield from (up, activation)
     yield _step("down", number, (T, config.n_embd), _take(shapes, f"h.{number - 1}.mlp.c_proj"))
 
 
-def _one_head(config: GPTConfig, steps: Sequence[Step], head: int) -> Iterator[Step]:
-    """The same with one head in place of all, and what the others have in a step of its own."""
+def _experts(config: GPTConfig, experts: Experts, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
+    inside = f"h.{number - 1}.mlp"
+    chosen = f"{experts.active} of {experts.count} for each token"
+    yield _step("router", number, (T, experts.count), _take(shapes, f"{inside}.router"), chosen)
+    own = tuple(Weight(name, shape) for name, shape in shapes.items() if name.startswith(f"{inside}.experts."))
+    yield _step("experts", number, (T, experts.active, config.n_embd), own, f"MLPs {experts.width:,} wide")
+    shared = tuple(Weight(name, shape) for name, shape in shapes.items() if name.startswith(f"{inside}.shared"))
+    if shared:
+        yield _step("shared expert", number, (T, config.n_embd), shared, "for every token, times its gate")
+    yield TraceStep("mixed", number, None, (T, config.n_embd), (), 0, "their sum, weighted by the router")
+
+
+def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Iterator[TraceStep]:
+    """The same steps for one head, with a step that has the parameters of the others."""
     others = 0
     for step in steps:
-        if len(step.shape) == 3:  # heads stand first
-            weights = tuple(replace(each, shape=(config.head_size, *each.shape[1:])) for each in step.weights)
+        if len(step.shape) == 3 and step.name != "experts":  # heads stand first
+            weights = tuple(_of_one_head(config, each) for each in step.weights)
             own = _count(weights)
             others += step.parameters - own
             yield replace(step, head=head, shape=step.shape[1:], weights=weights, parameters=own)
             continue
         if step.name == "output" and config.n_head > 1:
             others_shape = (step.shape[0], config.heads_width - config.head_size)
-            yield Step(
+            yield TraceStep(
                 "other heads", step.layer, None, others_shape, (), others, f"{config.n_head - 1:,}, side by side"
             )
         yield step
 
 
-def _norm(shapes: dict[str, Shape], module: str, name: str, shape: Shape, number: int | None) -> Step:
+def _of_one_head(config: GPTConfig, weight: Weight) -> Weight:
+    """One head's part of a parameter of all heads."""
+    if weight.name.endswith(".sinks"):
+        return replace(weight, shape=(1,))
+    if "_norm." in weight.name and config.qk_norm != "whole":
+        return replace(weight, shape=weight.shape[-1:])
+    return replace(weight, shape=(config.head_size, *weight.shape[1:]))
+
+
+def _norm(shapes: dict[str, Shape], module: str, name: str, shape: Shape, number: int | None) -> TraceStep:
     return _step(name, number, shape, _take(shapes, module))
 
 
-def _step(name: str, layer: int | None, shape: Shape, weights: tuple[Weight, ...], detail: str = "") -> Step:
-    return Step(name, layer, None, shape, weights, _count(weights), detail)
+def _step(name: str, layer: int | None, shape: Shape, weights: tuple[Weight, ...], detail: str = "") -> TraceStep:
+    return TraceStep(name, layer, None, shape, weights, _count(weights), detail)
 
 
 def _count(weights: Sequence[Weight]) -> int:

@@ -1,4 +1,4 @@
-"""From tokens to text while they come: whole characters only, and nothing that a stop text may take back."""
+"""From tokens to text as they come: only whole characters, and nothing that may turn out to be a stop text."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,8 +8,7 @@ from gptcli.tokenizer import StreamDecoder, Tokenizer
 class TextStream:
     """The text of one sample as it grows.
 
-    What could still turn out to be the start of a stop text is held back, so that nothing that was handed out has to
-    be taken back.
+    Text that may be the start of a stop text is held back until that is decided, so returned text never changes.
 
     Args:
         tokenizer: of the model.
@@ -20,8 +19,8 @@ class TextStream:
         cut: what becomes of a piece before it is handed out: (text, whether it is the last) -> text.
 
     Attributes:
-        text: all that was handed out.
-        stopped: whether a stop text has come.
+        text: everything returned so far.
+        stopped: whether a stop text occurred.
     """
 
     def __init__(
@@ -64,11 +63,11 @@ class TextStream:
         return text
 
     def _release(self, text: str) -> str:
-        """Hand out what no stop text can reach, and keep the rest."""
+        """Return the text that cannot be part of a stop text, and hold the rest."""
         if self.stopped:
             return ""
         # The stop text that was complete first: how the text is cut into tokens must not matter.
-        found = [(place + len(stop), place) for stop in self._stops if (place := text.find(stop)) >= 0]
+        found = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
         self.stopped = bool(found)
         sure = min(found)[1] if found else len(text) - _overlap(text, self._stops)
         self._held = "" if self.stopped else text[sure:]

@@ -1,10 +1,10 @@
 """Direct logit attribution: what each part of the model adds to one token's logit (Elhage et al. 2021).
 
-The residual stream is a sum of what the parts wrote into it. With the scale of each layer norm on the way held at its
-value in this run, everything behind a part is linear, so that a logit is a sum as well, with one summand a part. A
-direction starts as the token's row of the unembedding and goes back through the model: a norm turns it, and the share
-of a part is the scalar product of what it wrote with the direction as it is there. Where norms stand behind the
-residual sums (GPT-1), a part is seen through all the norms behind it.
+The residual stream is the sum of what the parts add to it. If the scale of each layer norm is frozen at its value in
+this run, everything after a part is linear, so a logit is a sum of one term for each part. A direction starts as the
+token's row of the unembedding and goes back through the model. A norm transforms it, and the term of a part is the dot
+product of its output with the direction there. If norms come after the residual sums (GPT-1), a part's output passes
+through all later norms.
 """
 
 from collections.abc import Generator, Iterator
@@ -24,10 +24,10 @@ class Contribution:
 
     Attributes:
         kind: ``embedding``, ``position``, ``head``, ``attention bias``, ``mlp``, ``mlp bias``, ``final norm bias``,
-            ``unembedding bias``; where norms stand behind the sums also ``attention norm bias``, ``mlp norm bias``.
-        layer: which block, from 1; None outside the blocks.
-        head: which head, from 1; None for other parts.
-        logit: its summand.
+            ``unembedding bias``; where norms come after the sums, also ``attention norm bias``, ``mlp norm bias``.
+        layer: from 1; None outside the layers.
+        head: from 1; None for other parts.
+        logit: its term.
     """
 
     kind: str
@@ -38,15 +38,14 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Attribution:
-    """One token's logit after the last position, taken apart.
+    """One token's logit after the last position as a sum over the parts.
 
     Attributes:
         id, token: whose logit.
         logit: as the model computed it.
-        total: the sum of the contributions; what is missing was lost to rounding in the run.
+        total: the sum of the contributions; the difference is rounding in the run.
         contributions: in the model's order.
-        frozen: the norms whose scale was held at its value in the run: ``the final norm`` or ``every norm``; None
-            where the model has none on the way.
+        frozen: the norms whose scale was frozen: ``the final norm`` or ``every norm``; None where there is no norm.
     """
 
     id: int
@@ -67,13 +66,13 @@ class Attribution:
 
 @torch.inference_mode()
 def attribute(model: GPT, run: Record, token: int, data: bytes) -> Attribution:
-    """Take one token's logit after the last position apart; in float64, from what the run wrote down.
+    """Split one token's logit after the last position into its terms, in float64, from a recorded run.
 
     Args:
         model: that ran.
-        run: what it computed.
+        run: the record.
         token: whose logit.
-        data: the bytes that the token stands for.
+        data: the token's bytes.
     """
     parts = list(_walk_back(model, run, token))[::-1]
     frozen = (
@@ -84,12 +83,12 @@ def attribute(model: GPT, run: Record, token: int, data: bytes) -> Attribution:
 
 
 def _end(run: Record) -> Tensor:
-    """The residual stream of the last position behind the last block, [C]."""
+    """The residual stream of the last position after the last layer, [C]."""
     return (run.layers[-1].after if run.layers else run.embedded)[-1]
 
 
 def _walk_back(model: GPT, run: Record, token: int) -> Iterator[Contribution]:
-    """Each part's summand, from the unembedding back to the embedding."""
+    """The term of each part, from the unembedding back to the embedding."""
     config = model.config
     if config.unembedding_bias:
         yield Contribution("unembedding bias", None, None, float(model.lm_head.bias[token]))
@@ -111,14 +110,14 @@ def _walk_back(model: GPT, run: Record, token: int) -> Iterator[Contribution]:
     yield Contribution("embedding", None, None, _dot(word, direction))
 
 
-# Yields summands, and returns the direction in front of what it walked through.
+# Yields terms, and returns the direction before the parts it walked through.
 Walk = Generator[Contribution, None, Tensor]
 
 
 def _norm(config: GPTConfig, norm: nn.Module, x: Tensor, direction: Tensor, kind: str, layer: int | None) -> Walk:
-    """Through a norm, whose scale is held at what it is for ``x`` [C].
+    """Back through a norm, with its scale frozen at the value for ``x`` [C].
 
-    A layer norm is (x - mean) / deviation * weight + bias; an RMS norm takes no mean away and adds nothing.
+    A layer norm is (x - mean) / deviation * weight + bias; an RMS norm subtracts no mean and has no bias.
     """
     if config.norm_bias:
         yield Contribution(kind, layer, None, _dot(norm.get_parameter("bias"), direction))
@@ -130,14 +129,14 @@ def _norm(config: GPTConfig, norm: nn.Module, x: Tensor, direction: Tensor, kind
 
 
 def _pre_block(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Walk:
-    """What is added to the stream passes it unchanged: one behind the other, or both at once."""
+    """A layer with norms before its parts: the direction passes its residual sums unchanged."""
     yield from _mlp(block, layer, direction, number)
     yield from _attention(block, layer, direction, number)
     return direction
 
 
 def _post_block(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Walk:
-    """Norms stand on the stream itself, behind each sum."""
+    """A layer with norms on the stream itself, after each sum."""
     config, summed = block.config, (layer.mlp_in + layer.mlp)[-1]
     direction = yield from _norm(config, block.ln_2, summed, direction, "mlp norm bias", number)
     yield from _mlp(block, layer, direction, number)
@@ -155,7 +154,7 @@ def _mlp(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> It
 
 
 def _attention(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Iterator[Contribution]:
-    """The heads stand side by side in front of the output projection: [H, D] with [H, D]."""
+    """The heads are concatenated before the output projection: [H, D] with [H, D]."""
     out = block.attn.c_proj
     if out.bias is not None:
         yield Contribution("attention bias", number, None, _dot(out.bias, direction))
@@ -171,5 +170,5 @@ def _dot(part: Tensor, direction: Tensor) -> float:
 
 
 def _exact(tensor: Tensor) -> Tensor:
-    """In float64, which not every device has."""
+    """In float64 on the CPU: not every device has it."""
     return tensor.cpu().double()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gptcli.generation.chat.template import TemplateLayout
-from gptcli.generation.chat.turns import Format, Part, Prompt, Turn
+from gptcli.generation.chat.turns import Format, Prompt, PromptPart, Turn
 from gptcli.text import visible
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _count(prompt: Prompt) -> str:
     return count + (f"; {prompt.fallen:,} have fallen out ({_FALLEN})" if prompt.fallen else "")
 
 
-def _rendered(parts: Sequence[Part]) -> "Text":
+def _rendered(parts: Sequence[PromptPart]) -> "Text":
     """What a template wrote, its special tokens between marks."""
     from rich.text import Text
 

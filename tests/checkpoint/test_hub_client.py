@@ -27,6 +27,7 @@ AT_FIRST_REQUEST = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "value"), AT_IMPORT)
 def test_what_stops_the_import(run_gptcli: Run, name: str, value: str) -> None:
     done = run_gptcli("models", "list", env={name: value})
@@ -35,6 +36,7 @@ def test_what_stops_the_import(run_gptcli: Run, name: str, value: str) -> None:
     assert len(done.stderr) < 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "value"), AT_FIRST_REQUEST)
 def test_what_stops_the_first_request(run_gptcli: Run, name: str, value: str) -> None:
     done = run_gptcli(

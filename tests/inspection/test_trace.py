@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from gptcli.counting.steps import Step, walk
+from gptcli.counting.steps import TraceStep, walk
 from gptcli.counting.tally import tally
 from gptcli.inspection import trace as tracing
 from gptcli.inspection.record import record
@@ -51,7 +51,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         return model, theirs(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
 
 
-def numbers(steps: list[Step], name: str) -> tuple[float, ...]:
+def numbers(steps: list[TraceStep], name: str) -> tuple[float, ...]:
     return next(step.numbers for step in steps if step.name == name)
 
 
@@ -68,7 +68,7 @@ def test_blocks_and_odds_are_transformers(pair: tuple[GPT, Any]) -> None:
     model, said = pair
     got = traced(model)
     for step in got.steps:
-        if step.name == "block" and step.layer is not None and step.layer < model.config.n_layer:
+        if step.name == "layer" and step.layer is not None and step.layer < model.config.n_layer:
             assert step.numbers == pytest.approx(said.hidden_states[step.layer][0, -1, :4].tolist(), abs=1e-4)
     probabilities = said.logits[0, -1].softmax(-1)
     assert numbers(got.steps, "unembedding") == pytest.approx(said.logits[0, -1, :4].tolist(), abs=1e-4)

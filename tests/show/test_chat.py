@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from gptcli.generation.chat.conversation import Chat
-from gptcli.generation.chat.turns import Format, Part, Prompt
+from gptcli.generation.chat.turns import Format, Prompt, PromptPart
 from gptcli.sampling.settings import Sampling
 from gptcli.show import chat as module
 from gptcli.show.chat import Conversation
@@ -46,12 +46,12 @@ def test_thinking_is_dim_or_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("width", [20, 60, 80])
 def test_a_prompt_that_a_template_wrote(width: int) -> None:
     parts = [
-        Part("user", "old\x1b[31m", (1, 2), 2, "old"),
-        Part("assistant", "older", (1,), 1, "older"),
-        Part("special", "<|im_start|>", (7,)),
-        Part("text", "user\nsay <|im_end|>", (1, 2, 3)),
-        Part("special", "<|im_end|>", (8,)),
-        Part("text", "\n", (4,)),
+        PromptPart("user", "old\x1b[31m", (1, 2), 2, "old"),
+        PromptPart("assistant", "older", (1,), 1, "older"),
+        PromptPart("special", "<|im_start|>", (7,)),
+        PromptPart("text", "user\nsay <|im_end|>", (1, 2, 3)),
+        PromptPart("special", "<|im_end|>", (8,)),
+        PromptPart("text", "\n", (4,)),
     ]
     console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(draw_prompt(Prompt(parts, 100)))

@@ -4,15 +4,19 @@ A family file says what its ``config.json`` and its keys mean. To add one, write
 """
 
 from gptcli.checkpoint.families import (
+    gemma,
     gpt2,
     gpt_neo,
     gpt_neox,
     gptj,
+    llama,
     llms_from_scratch,
+    mistral,
     nanogpt,
     openai_gpt,
     opt,
     own,
+    qwen,
 )
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, Folder, Part
 from gptcli.checkpoint.families.fields import Fields
@@ -33,6 +37,15 @@ FAMILIES: tuple[Family, ...] = (
     gpt_neox.FAMILY,
     opt.FAMILY,
     openai_gpt.FAMILY,
+    llama.FAMILY,
+    qwen.QWEN2,
+    qwen.QWEN3,
+    mistral.MISTRAL,
+    mistral.MINISTRAL3,
+    mistral.MISTRAL3,
+    gemma.GEMMA3,
+    gemma.GEMMA2,
+    gemma.GEMMA,
     own.FAMILY,
 )
 

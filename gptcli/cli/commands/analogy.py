@@ -45,7 +45,7 @@ def analogy(
     gensim and word2vec every vector is brought to length 1 before it is added;
     --metric dot and euclidean take the vectors as they are.
 
-    A number scales the word beside it. Words with a space, a hyphen or another
+    A number scales the word next to it. Words with a space, a hyphen or another
     sign inside go in quotes. EXPR is read from stdin where it is - or piped in.
 
     --evaluate answers a file of questions: four words a line, a b c d, is d

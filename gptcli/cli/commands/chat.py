@@ -82,7 +82,7 @@ def chat(
 
     from gptcli.generation.chat.conversation import Chat
     from gptcli.generation.chat.layout import starting_sampling
-    from gptcli.generation.writing import with_logit_bias
+    from gptcli.generation.logit_bias import with_logit_bias
 
     made = turns.layout(run.model, layout.value, user=user, assistant=assistant)
     opened = run.open()

@@ -148,8 +148,9 @@ def generate(
         check_terminal()
     prompts = [] if replay is not None else prompts_argument(prompt or [], prompts_file)
 
+    from gptcli.generation.logit_bias import with_logit_bias
     from gptcli.generation.loop import Limits
-    from gptcli.generation.writing import Request, Writing, with_logit_bias
+    from gptcli.generation.writing import Request, Writing
     from gptcli.model.lookup import with_lookup
     from gptcli.show import story
 

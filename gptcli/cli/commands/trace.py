@@ -19,7 +19,7 @@ def trace(
     context: typer.Context,
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
     layer: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Open this block, from 1.", rich_help_panel=_STEPS)
+        int | None, typer.Option(metavar="N", min=1, help="Open this layer, from 1.", rich_help_panel=_STEPS)
     ] = None,
     head: Annotated[
         int | None, typer.Option(metavar="H", min=1, help="Open one head of it, from 1.", rich_help_panel=_STEPS)

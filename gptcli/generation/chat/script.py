@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gptcli.errors import InputError
-from gptcli.generation.chat.turns import Format, Part, Prompt, Role, Turn
+from gptcli.generation.chat.turns import Format, Prompt, PromptPart, Role, Turn
 from gptcli.tokenizer import Tokenizer
 from gptcli.tokenizer.prompt import known
 
@@ -71,20 +71,20 @@ class ScriptPrompts:
         """Ids that end an answer, in addition to those that end a text."""
         return ()
 
-    def _parts(self, system: str, turns: Sequence[Turn]) -> list[Part]:
+    def _parts(self, system: str, turns: Sequence[Turn]) -> list[PromptPart]:
         """A prompt of the scene, these turns and the cue."""
         prefix = self._tokenizer.prefix_ids
-        parts = [Part("system", self._tokenizer.decode(prefix), tuple(prefix))] if prefix else []
+        parts = [PromptPart("system", self._tokenizer.decode(prefix), tuple(prefix))] if prefix else []
         if system:
             parts += self._said([Turn("system", system)], None)
         parts += self._said(turns, "system" if system else None)
         if self._layout.cue:
             last: Role | None = turns[-1].role if turns else "system" if system else None
             text = self._layout.between(last) + self._layout.cue
-            parts.append(Part("cue", text, self._encode(text)))
+            parts.append(PromptPart("cue", text, self._encode(text)))
         return parts
 
-    def _said(self, turns: Sequence[Turn], before: Role | None) -> list[Part]:
+    def _said(self, turns: Sequence[Turn], before: Role | None) -> list[PromptPart]:
         """The parts of some turns, of which the first comes after ``before``."""
         parts = []
         for turn in turns:
@@ -94,7 +94,7 @@ class ScriptPrompts:
                 assert self._tokenizer.eos_id is not None, "looked at when the chat began"
                 text += self._tokenizer.decode([self._tokenizer.eos_id])
                 ids = (*ids, self._tokenizer.eos_id)
-            parts.append(Part(turn.role, text, ids))
+            parts.append(PromptPart(turn.role, text, ids))
             before = turn.role
         return parts
 
@@ -106,5 +106,5 @@ class ScriptPrompts:
         return self._encoded[text]
 
 
-def _tokens(parts: Sequence[Part]) -> int:
+def _tokens(parts: Sequence[PromptPart]) -> int:
     return sum(len(part.ids) for part in parts)

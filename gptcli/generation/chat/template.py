@@ -15,7 +15,7 @@ from gptcli.errors import GptcliError, InputError
 from gptcli.generation.chat.marks import Marks, spelled
 from gptcli.generation.chat.renderer import Renderer
 from gptcli.generation.chat.thinking import BEGIN
-from gptcli.generation.chat.turns import Part, Prompt, Turn
+from gptcli.generation.chat.turns import Prompt, PromptPart, Turn
 from gptcli.tokenizer import Tokenizer
 from gptcli.tokenizer.prompt import known
 
@@ -166,17 +166,17 @@ class TemplatePrompts:
             ids += self._tokenizer.encode_parts(parts)
         return ids
 
-    def _parts(self, ids: Sequence[int]) -> Iterator[Part]:
+    def _parts(self, ids: Sequence[int]) -> Iterator[PromptPart]:
         """The prompt in pieces: each special token by itself, and the texts between them."""
         special = set(self._steering.values())
         for steers, group in groupby(ids, special.__contains__):
             run = tuple(group)
             if steers:
-                yield from (Part("special", self._tokenizer.decode([token]), (token,)) for token in run)
+                yield from (PromptPart("special", self._tokenizer.decode([token]), (token,)) for token in run)
             else:
-                yield Part("text", self._tokenizer.decode(run), run)
+                yield PromptPart("text", self._tokenizer.decode(run), run)
 
-    def _forgotten(self, turn: Turn) -> Part:
+    def _forgotten(self, turn: Turn) -> PromptPart:
         """A turn that has fallen out."""
         ids = tuple(self._tokenizer.encode(turn.text))
-        return Part(turn.role, turn.text, ids, len(ids), turn.text)
+        return PromptPart(turn.role, turn.text, ids, len(ids), turn.text)

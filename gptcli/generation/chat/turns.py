@@ -102,7 +102,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Part:
+class PromptPart:
     """A piece of the prompt.
 
     Attributes:
@@ -131,7 +131,7 @@ class Prompt:
         mid_thought: whether it ends with ``<think>``, so that the answer begins inside.
     """
 
-    parts: list[Part]
+    parts: list[PromptPart]
     n_positions: int
     mid_thought: bool = False
 

@@ -1,7 +1,7 @@
 """The pictures: bars and token strips, as Rich renderables on one colour map. (``heat`` has the maps.)
 
-Colours follow cividis (Nuñez et al. 2018): even to the eye, also without red and green. Every coloured cell sets its
-text colour too, so that it reads on a light and on a dark terminal; without colour, characters carry the values.
+Colours follow cividis (Nuñez et al. 2018): perceptually even, also for colour-blind readers. A coloured cell sets its
+text colour too, so that it is readable on light and dark terminals; without colour, characters show the values.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -64,7 +64,7 @@ def bar(fraction: float, width: int) -> str:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar that fills what the terminal leaves it."""
+    """A bar that fills its column."""
 
     fraction: float
 
@@ -86,7 +86,7 @@ class Bar:
 
 
 def shade(fraction: float) -> str:
-    """One character that is the darker the larger the value: the colour map where there is no colour."""
+    """One character, darker for larger values: the colour map without colour."""
     return _SHADES[min(int(min(max(fraction, 0.0), 1.0) * len(_SHADES)), len(_SHADES) - 1)]
 
 

@@ -44,7 +44,7 @@ _OF_A_COLUMN = (
 
 
 class Line(Protocol):
-    """What a cell may hold besides text: a picture of one line, to the left of its column."""
+    """What a cell may hold in addition to text: a picture of one line, to the left of its column."""
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
         """The line, no wider than so many columns: texts and their styles."""
@@ -107,7 +107,7 @@ class Rows(Table):
         frame = list(Segment.split_lines(console.render(self._framed(self.widest), options.update(height=None))))
         widths = [probe.width for probe in self.widest]
         marked = [place for place, line in enumerate(frame) if any(_MARK in segment.text for segment in line)]
-        if len(marked) != 1 or 0 in widths:  # nothing to draw, or no room for a column
+        if len(marked) != 1 or 0 in widths:  # nothing to draw, or a column without width
             yield self._whole()
             return
         for line in frame[: marked[0]]:
@@ -256,7 +256,7 @@ def _filled(cells: Sequence[RenderableType], count: int) -> Sequence[RenderableT
 
 
 def text_width(cell: RenderableType) -> int:
-    """The columns that a text takes; anything else is as wide as it gets room."""
+    """The columns that a text takes; anything else takes what it is given."""
     if isinstance(cell, str):
         if cell.isascii() and cell.isprintable():
             return len(cell)
@@ -274,7 +274,7 @@ class _Probe:
 
     @classmethod
     def of(cls, cells: Sequence[RenderableType]) -> "_Probe":
-        """The widest text, and one of each kind of picture: those of a kind want the same room."""
+        """The widest text, and one of each kind of picture: those of a kind are equally wide."""
         pictures = {type(cell): cell for cell in cells if not isinstance(cell, (str, Text))}
         return cls([max(cells, key=text_width, default=""), *pictures.values()])
 

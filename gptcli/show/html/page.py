@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from gptcli.show.blocks.pictures import colour, text_colour
 from gptcli.show.html.document import data_element, document, own_file, text
-from gptcli.show.html.parts import Cell, Grid, Legend, Listing, Part, Strip
+from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart, Strip
 from gptcli.text import visible
 
 # Steps of the colour map: each is a CSS class, which is shorter than a colour on each cell.
@@ -16,7 +16,7 @@ _STEPS = 48
 _HOW = "Point at a {thing}, tap it, or move with Tab and the arrow keys. Enter keeps it, Escape lets go."
 
 
-def page(title: str, facts: Sequence[str], parts: Sequence[Part], *, thing: str = "token") -> str:
+def page(title: str, facts: Sequence[str], parts: Sequence[PagePart], *, thing: str = "token") -> str:
     """One HTML file.
 
     Args:
@@ -36,7 +36,7 @@ def page(title: str, facts: Sequence[str], parts: Sequence[Part], *, thing: str 
     return document(title, body, style=_colours() + own_file("page.css"), script=own_file("page.js"))
 
 
-def _figure(number: int, part: Part) -> str:
+def _figure(number: int, part: PagePart) -> str:
     head = f"<h2>{text(part.title)}</h2>" if part.title else ""
     if isinstance(part, Listing):
         return f'<figure>{head}<div class="scroll">{_listing(part)}</div></figure>'

@@ -108,4 +108,4 @@ class Listing:
     rows: Sequence[tuple[Sequence[str], float]]
 
 
-Part = Strip | Grid | Listing
+PagePart = Strip | Grid | Listing

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 # What JSON allows in a string as it is, although a terminal might obey it or nobody sees it: C1 controls, line
-# separators, characters that reorder the line or take no room; and lone surrogates, which no encoding has.
+# separators, characters that reorder the line or have no width; and lone surrogates, which no encoding has.
 _OBEYED = re.compile(
     "[\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )

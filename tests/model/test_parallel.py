@@ -19,7 +19,7 @@ from gptcli.model import ranks
 from gptcli.model.shapes import parameter_shapes
 from gptcli.model.torch_engine import TorchEngine
 from tests.checkpoint.zoo import open_folder, reference
-from tests.parallel_ranks import drive
+from tests.model.parallel_ranks import drive
 
 pytestmark = [
     pytest.mark.slow,
@@ -72,7 +72,7 @@ def torchrun(*arguments: str, size: int = 2, **options: Any) -> "subprocess.Pope
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
         start_new_session=True,
         **options,
     )
@@ -95,7 +95,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, config in CONFIGS.items():
         made[name] = tmp_path_factory.mktemp("checkpoint")
         reference(config).save_pretrained(made[name])
-    code, _, err = finish(torchrun("tests.parallel_ranks", *map(str, made.values())))
+    code, _, err = finish(torchrun("tests.model.parallel_ranks", *map(str, made.values())))
     assert code == 0, err
     return made
 
@@ -191,7 +191,7 @@ def by_hand(rank: int, port: int | str, *, say: float = 0.3, give_up: float = 1.
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)} | meeting,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])} | meeting,
         start_new_session=True,
     )
 

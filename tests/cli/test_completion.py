@@ -18,7 +18,7 @@ from gptcli.cli.completion.__main__ import main
 from gptcli.cli.completion.models import model_names
 from gptcli.cli.completion.outline import outline
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "completions"
 READY, MARK = "@ready@", "@line@"
 COMMANDS = {command.words[0] for command in outline(app).commands}

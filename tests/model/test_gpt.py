@@ -84,6 +84,7 @@ def test_every_field_matters(changed: str, fields: dict[str, Any], tmp_path: Pat
         assert worst(random_gpt2()(ids).logits, random_gpt2(**fields)(ids).logits) > 100 * TOLERANCE
 
 
+@pytest.mark.slow
 def test_bundled_model_equals_transformers_at_every_position(tales: OpenCheckpoint, tales_reference: Any) -> None:
     text = "Once upon a time there was a fox who said: 'naïve café, 12 + 7 = 19'. " * 40
     ids = torch.tensor([tales.tokenizer.encode(text)[: tales.model.config.n_positions]])

@@ -1,7 +1,7 @@
-"""What holds for every engine: rules that ``test_engines`` tries on each, in one process and in several.
+"""What holds for every engine: rules that test_engines tries on each, in one process and in several.
 
-Run by torchrun (``-m tests.engine_rules FOLDER...``) it tries them on the model in each folder, held by all of its
-processes, and the first writes into ``rules.json`` there what went wrong with each.
+Run by torchrun (``-m tests.model.engine_rules FOLDER...``) it tries them on the model in each folder, held by all of
+its processes, and the first writes into ``rules.json`` there what went wrong with each.
 """
 
 import json

@@ -14,7 +14,7 @@ from gptcli.system.bundled import bundled_folder
 from tests.held_out import held_out_ids, perplexity
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "weights" / "README.md").read_text()
 
 

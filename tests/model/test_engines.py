@@ -13,10 +13,10 @@ from gptcli.model.gpt import GPT
 from gptcli.model.lookup import LookupEngine
 from gptcli.model.native import library
 from gptcli.model.torch_engine import TorchEngine
-from tests.engine_rules import FIELDS, RULES, Told
 from tests.made import made
-from tests.test_native import in_c, random_model
-from tests.test_parallel import finish, torchrun
+from tests.model.engine_rules import FIELDS, RULES, Told
+from tests.model.test_parallel import finish, torchrun
+from tests.native.test_engine import in_c, random_model
 
 needs_c = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
 ENGINES = [
@@ -47,11 +47,12 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
     if not torch.distributed.is_available():
         pytest.skip("this torch has no torch.distributed")
     folders = {shape: made(tmp_path_factory.mktemp("engines") / shape, **fields) for shape, fields in FIELDS.items()}
-    code, _, err = finish(torchrun("tests.engine_rules", *map(os.fspath, folders.values())))
+    code, _, err = finish(torchrun("tests.model.engine_rules", *map(os.fspath, folders.values())))
     assert code == 0, err
     return {shape: json.loads(Path(folder / "rules.json").read_text()) for shape, folder in folders.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("shape", FIELDS)
 def test_several_processes(shape: str, rule: str, several: dict[str, dict[str, str | None]]) -> None:

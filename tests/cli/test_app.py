@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from gptcli import __version__
 from gptcli.cli.app import app
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
