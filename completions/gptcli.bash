@@ -161,11 +161,11 @@ _gptcli() {
         params)
             options="-m --model --n-head --timeout --json --save -h --help"
             case "$prev" in
-                -m|--model) _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3; _gptcli_models; return ;;
+                -m|--model) _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b; _gptcli_models; return ;;
                 --n-head|--timeout) return ;;
                 --save) _gptcli_files; return ;;
             esac
-            [[ $cur == -* ]] || { _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3; _gptcli_models; }
+            [[ $cur == -* ]] || { _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b; _gptcli_models; }
             ;;
         tokenize)
             options="--ids --decode --count --merges --truncate --special --encoding -m --model --timeout --json --save -h --help"
