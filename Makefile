@@ -2,8 +2,6 @@
 .PHONY: setup run quick test lint format types completions wheel bench limits fuzz fuzz-coverage ci
 
 PYTHON ?= python3
-# pytest keeps the asserts that it has rewritten, and Python what it has compiled: half of what starting takes.
-unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 
 $(BIN)/gptcli:

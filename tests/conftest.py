@@ -23,6 +23,11 @@ settings.register_profile(
 )
 settings.load_profile("gptcli")
 
+# Whatever the developer's shell says, compiled files are kept: the asserts that pytest rewrites take longer than all
+# imports, and each of hundreds of processes would compile the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # What is imported and collected lives to the end. To look through it for garbage again and again takes seconds.
 gc.disable()
 

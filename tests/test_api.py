@@ -118,6 +118,7 @@ def test_a_bad_setting_is_told_before_the_first_piece(gpt: gptcli.LoadedGPT, set
         gpt.stream("The king", **settings)
 
 
+@pytest.mark.slow
 def test_several_texts_may_be_under_way(gpt: gptcli.LoadedGPT) -> None:
     settings: Any = {"seed": 1, "max_new_tokens": 12}
     alone = [gpt.generate(text, **settings) for text in (TEXT, "The king")]

@@ -116,7 +116,7 @@ class SignedBar:
         yield Text.assemble(*self.pieces(options.max_width), no_wrap=True)
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
-        """The same for a line of a table (``rows.Line``)."""
+        """The same for a line of a table (``row_lines.Line``)."""
         half = max((min(width, _WIDEST) - 1) // 2, 1)
         # Unicode has no characters that fill from the right in eighths; halves are used.
         halves = max(round(-self.fraction * half * 2), 1) if self.fraction < 0 else 0

@@ -80,8 +80,8 @@ def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> 
 
 def _track_listing(lens: "Lens", track: "Track") -> Listing:
     rows = [
-        ((stage_name(stage), f"{rank:,}", percent(probability)), _closeness(track, place, lens.vocabulary))
-        for place, (stage, rank, probability) in enumerate(
+        ((stage_name(stage), f"{rank:,}", percent(probability)), _closeness(track, index, lens.vocabulary))
+        for index, (stage, rank, probability) in enumerate(
             zip(lens.stages, track.ranks, track.probabilities, strict=True)
         )
     ]
@@ -127,10 +127,10 @@ class LensGrid:
         grid.append("layer".ljust(margin), style="dim")
         for token in lens.tokens[first:]:
             grid.append(_clip(token_text(token), cell) + " ", style="bold")
-        for place, stage in enumerate(lens.stages):
+        for index, stage in enumerate(lens.stages):
             grid.append("\n" + stage_name(stage).rjust(margin - 1) + " ", style="dim")
             for guess, since in zip(stage.guesses[first:], lens.decided[first:], strict=True):
-                grid.append(_field(guess, cell), style=_style(guess, decided=place >= since)).append(" ")
+                grid.append(_field(guess, cell), style=_style(guess, decided=index >= since)).append(" ")
         grid.append("\n" + "since".ljust(margin), style="dim")
         for since in lens.decided[first:]:
             name = stage_name(lens.stages[since])
@@ -181,11 +181,11 @@ def _tracks(lens: "Lens", tracks: "Sequence[Track]") -> "Rows":
         made.add_column(f"rank of {token_text(track.token)}", justify="right", no_wrap=True)
         made.add_column("probability", justify="right", no_wrap=True)
         made.add_column(BARS)
-    for place, stage in enumerate(lens.stages):
+    for index, stage in enumerate(lens.stages):
         cells: list[RenderableType] = [stage_name(stage)]
         for track in tracks:
-            closeness = _closeness(track, place, lens.vocabulary)
-            cells += [f"{track.ranks[place]:,}", percent(track.probabilities[place]), Bar(closeness)]
+            closeness = _closeness(track, index, lens.vocabulary)
+            cells += [f"{track.ranks[index]:,}", percent(track.probabilities[index]), Bar(closeness)]
         made.add_row(*cells)
     return made
 

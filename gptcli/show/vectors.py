@@ -42,7 +42,7 @@ class SpanBar:
         yield Text.assemble(*self.pieces(options.max_width))
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
-        """The same for a line of a table (``rows.Line``)."""
+        """The same for a line of a table (``row_lines.Line``)."""
         width = min(width, _BAR)
         span = (self.high - self.low) or 1.0
         left = round(-self.low / span * (width - 1)) if self.low < 0 else 0
@@ -125,8 +125,8 @@ class HeatMap:
             start = end
 
     def _columns(self) -> Iterator[tuple[str, list[float]]]:
-        for place, name in enumerate(self.columns):
-            yield name, [row[place] for row in self.values]
+        for index, name in enumerate(self.columns):
+            yield name, [row[index] for row in self.values]
 
 
 def _column_width(name: str, column: Sequence[float]) -> int:

@@ -248,7 +248,7 @@ def nan_scale(tensors: dict[str, Any]) -> None:
         tensors[name][5, -2:] = (0x00, 0xFC)  # -infinity
 
 
-@BOTH
+@pytest.mark.parametrize("quantize", ["int8", pytest.param("int4", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_file_that_cannot_be_used_is_as_none_and_is_named(small: Path, case: str, quantize: Any) -> None:
     before = logits(small, quantize)
@@ -267,6 +267,7 @@ def test_a_file_that_cannot_be_used_is_as_none_and_is_named(small: Path, case: s
     assert opened(small, quantize).notes == ()
 
 
+@pytest.mark.slow
 def test_a_command_says_what_is_broken(tales: Path) -> None:
     change_kept(keep_quantized(str(tales), "int8").file, nan_scale)
     done = CliRunner().invoke(app, ["logits", "-m", str(tales), "--quantize", "int8", "The"])
@@ -323,6 +324,7 @@ def test_a_broken_record_is_as_none(small: Path, cache: Path, record: str, monke
     assert not logits(small, "int8").any()
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written(tales: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it holds is used; what it does not hold cannot be kept, and both are said in one line or none."""
     monkeypatch.setattr(content, "_SETTLED_NS", 0)
@@ -374,6 +376,7 @@ def test_weights_that_change_while_they_are_read(tales: Path, monkeypatch: pytes
         opened(tales, "int8")
 
 
+@pytest.mark.slow
 def test_a_kept_file_that_is_replaced_while_it_is_read(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = keep_quantized(str(tales), "int8").file
     before, plain = logits(tales, "int8"), quantized._pieces

@@ -106,6 +106,7 @@ def test_and_with_colour(tmp_path: Path) -> None:
     assert {"#2277cc", "#b86200"} <= {colour for colour in ("#2277cc", "#b86200") if colour in saved}
 
 
+@pytest.mark.slow
 def test_blocks_that_are_alike_are_counted_together() -> None:
     shown = run("--config", "gpt3").stdout
     assert "⋮ 94 more, alike" in shown

@@ -37,6 +37,7 @@ def test_however_it_is_opened_the_counts_sum_to_the_model(config: GPTConfig, dat
         assert step.parameters == counted or step.name in ("layer", "other heads")
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(configs())
 def test_opened_blocks_name_each_parameter(config: GPTConfig) -> None:

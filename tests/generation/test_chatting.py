@@ -156,6 +156,7 @@ def test_the_same_seed_gives_the_same_conversation_and_each_answer_its_own_draws
     assert made.turns == first
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.text("abc", min_size=1, max_size=60), min_size=1, max_size=12),
     st.integers(40, 300),

@@ -54,6 +54,7 @@ def test_every_part_is_there_in_order(run: tuple[GPT, Record, Any]) -> None:
     assert [len(row) for row in made.heads()] == [config.n_head] * config.n_layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpt2", "gpt2 untied", "gpt_neo", "gptj", "gpt_neox", "opt"])
 def test_a_head_is_what_it_writes(name: str, tmp_path: Any) -> None:
     """One head's output, normed by hand with the run's scale, against the unembedding."""

@@ -283,6 +283,7 @@ def test_what_is_kept_keeps_its_order(logits: Logits, choice: Sampling) -> None:
     assert ((a == a.T) <= (b == b.T)).all()
 
 
+@pytest.mark.slow
 @given(ANY_LOGITS, st.integers(1, 45), st.sampled_from([1.0, 1e-40, 0.1, 7.0, 1e40, 1e300]))
 @settings(max_examples=200)
 def test_exactly_k_remain_the_largest_and_of_equals_the_lowest_ids(logits: Logits, k: int, temperature: float) -> None:

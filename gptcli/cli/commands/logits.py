@@ -38,8 +38,9 @@ def logits(
 ) -> None:
     """Show what may come next: the most probable tokens, with their logits.
 
-    Several temperatures stand side by side; filters show what they keep and
-    what they cut. An entropy of 0 bits means that one token has all of the probability.
+    Several temperatures stand side by side; with filters, kept and cut
+    tokens are marked. An entropy of 0 bits means that one token has all of
+    the probability.
 
     \b
     gptcli logits "The king and the"

@@ -41,7 +41,7 @@ def zsh_script(app: Command) -> str:
 def _function(command: Command) -> str:
     specs = [spec for option in command.options for spec in _option(option)]
     if not command.commands:
-        specs += [_argument(place, argument) for place, argument in enumerate(command.arguments, 1)]
+        specs += [_argument(number, argument) for number, argument in enumerate(command.arguments, 1)]
         return f"{_name(command)}() {{\n    _arguments -s -S{_lines(specs)}\n}}\n"
     specs += ["1:command:->command", "*::argument:->argument"]
     table = _lines([f"{below.words[-1]}:{_escaped(below.summary)}" for below in command.commands], 12)
@@ -88,8 +88,8 @@ def _option(option: Parameter) -> list[str]:
     return [f"{others}{name}{ends[name]}[{_escaped(option.help)}]{action}" for name in option.names]
 
 
-def _argument(place: int, argument: Parameter) -> str:
-    start = "*" if argument.repeatable else str(place) if argument.required else f"{place}:"
+def _argument(number: int, argument: Parameter) -> str:
+    start = "*" if argument.repeatable else str(number) if argument.required else f"{number}:"
     return f"{start}:{_escaped(argument.metavar)}:{_action(argument)}"
 
 

@@ -117,10 +117,10 @@ class SmallMap:
             return
         drawn = Text(no_wrap=True, overflow="crop")
         empty: list[float | None] = [None] * max(map(len, rows), default=0)
-        for place in range(0, len(rows), 2):
-            lower = rows[place + 1] if place + 1 < len(rows) else empty
-            drawn.append("\n" if place else "")
-            for top, bottom in zip(rows[place], lower, strict=True):
+        for index in range(0, len(rows), 2):
+            lower = rows[index + 1] if index + 1 < len(rows) else empty
+            drawn.append("\n" if index else "")
+            for top, bottom in zip(rows[index], lower, strict=True):
                 drawn.append(*_half_blocks(top, bottom))
         yield drawn
 
@@ -214,7 +214,7 @@ def _on_one_line(label: str) -> str:
 
 
 def _fraction(value: float, low: float, high: float) -> float | None:
-    """A figure's place on the colour map; None for one that is not finite."""
+    """A figure's position on the colour map; None for one that is not finite."""
     return (value - low) / ((high - low) or 1.0) if math.isfinite(value) else None
 
 

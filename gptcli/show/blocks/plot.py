@@ -119,19 +119,19 @@ def _label(canvas: Canvas, column: int, row: int, dot: Dot) -> bool:
     width = cell_len(dot.label)
     right, left, middle = column + 2, column - 1 - width, column - width // 2
     places = [(right, row), (left, row), (middle, row - 1), (middle, row + 1)]
-    places += [(start, beside) for beside in (row - 1, row + 1) for start in (column + 1, column - width)]
+    places += [(start, line) for line in (row - 1, row + 1) for start in (column + 1, column - width)]
     # With a free cell on both sides, except where the canvas ends.
-    roomy = [
-        (start, beside)
-        for start, beside in places
-        if canvas.free(start, beside, width)
-        and (start == 0 or canvas.free(start - 1, beside, 1))
-        and (start + width == canvas.columns or canvas.free(start + width, beside, 1))
+    fitting = [
+        (start, line)
+        for start, line in places
+        if canvas.free(start, line, width)
+        and (start == 0 or canvas.free(start - 1, line, 1))
+        and (start + width == canvas.columns or canvas.free(start + width, line, 1))
     ]
-    if roomy:
-        start, beside = min(roomy, key=lambda place: canvas.crossed(place[0], place[1], width))
-        canvas.put(start, beside, dot.label, dot.style)
-    return bool(roomy)
+    if fitting:
+        start, line = min(fitting, key=lambda place: canvas.crossed(place[0], place[1], width))
+        canvas.put(start, line, dot.label, dot.style)
+    return bool(fitting)
 
 
 @dataclass(frozen=True)
