@@ -1,6 +1,5 @@
 """The chat templates in a checkpoint's folder: Jinja2 texts that lay out a conversation as the model was trained on."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ OWN_FILE, MORE, CONFIG = "chat_template.jinja", "additional_chat_templates", "to
 DEFAULT = "default"
 # The longest templates of real models have 20,000 characters.
 _MOST_BYTES, _MOST_TEMPLATES = 1_000_000, 100
-_ROLE = re.compile(r"[a-z][a-z_]{0,60}_token")
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,13 @@ class ChatTemplate:
 
 @dataclass(frozen=True)
 class ChatTemplates:
-    """The templates of a checkpoint, and what they may use.
+    """The templates of a checkpoint.
 
     Attributes:
         by_name: each under its name.
-        special_tokens: text of each special token that has a role, by the name of the role: ``bos_token``.
     """
 
     by_name: Mapping[str, ChatTemplate]
-    special_tokens: Mapping[str, str]
 
     def choose(self, name: str | None = None) -> ChatTemplate | None:
         """The template of a name; without one the default, or the only one. None where there is none at all.
@@ -79,7 +75,7 @@ def read_chat_templates(folder: Path) -> ChatTemplates:
     with readable(folder):
         config = read_json_object(folder / CONFIG) if (folder / CONFIG).is_file() else {}
         found = {each.name: each for each in (*_in_config(config, str(folder / CONFIG)), *_in_files(folder))}
-    return ChatTemplates(found, dict(_special_tokens(folder, config)))
+    return ChatTemplates(found)
 
 
 def _in_files(folder: Path) -> Iterator[ChatTemplate]:
@@ -120,14 +116,3 @@ def _template(name: str, text: str, place: str) -> ChatTemplate:
     if len(text.encode("utf-8", "surrogatepass")) > _MOST_BYTES:
         raise CheckpointError(f"{place}: the chat template has {len(text):,} characters: no model needs so many")
     return ChatTemplate(name, text, place)
-
-
-def _special_tokens(folder: Path, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The texts of the special tokens, by role; tokenizer_config.json wins over special_tokens_map.json."""
-    path = folder / "special_tokens_map.json"
-    with readable(folder):
-        declared = read_json_object(path) if path.is_file() else {}
-    for role, token in (declared | config).items():
-        text = token.get("content") if isinstance(token, dict) else token
-        if _ROLE.fullmatch(role) and isinstance(text, str):
-            yield role, text

@@ -54,20 +54,6 @@ def test_which_one_is_meant(tmp_path: Path) -> None:
         read_chat_templates(tmp_path).choose()
 
 
-def test_special_tokens_by_role(tmp_path: Path) -> None:
-    folder(
-        tmp_path,
-        special_tokens_map_json={"eos_token": "</s>", "pad_token": {"content": "<pad>", "lstrip": False}},
-        tokenizer_config_json={"eos_token": "<end>", "image_token": "<image>", "add_bos_token": True, "cls_token": None,
-                               "additional_special_tokens": ["x"], "__class___token": "y"},
-    )  # fmt: skip
-    assert read_chat_templates(tmp_path).special_tokens == {
-        "eos_token": "<end>",
-        "pad_token": "<pad>",
-        "image_token": "<image>",
-    }
-
-
 @pytest.mark.parametrize(
     ("files", "said"),
     [

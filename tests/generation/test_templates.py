@@ -43,7 +43,7 @@ def tokenizer(reference: Any, tmp_path_factory: pytest.TempPathFactory) -> Token
     """The same file as gptcli reads it."""
     folder: Path = tmp_path_factory.mktemp("tokenizer")
     reference.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(f'{{"eos_token": "{EOS}"}}')
+    (folder / "tokenizer_config.json").write_text(f'{{"eos_token": "{EOS}", "bos_token": "{BOS}"}}')
     return tokenizer_for(folder, None)
 
 
@@ -58,7 +58,7 @@ def messages(system: str | None, talk: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def layout(template: str, renderer: Renderer, thinking: bool | None = None) -> TemplateLayout:
-    return TemplateLayout(ChatTemplate("default", template, "made.jinja"), ROLES, renderer, thinking=thinking)
+    return TemplateLayout(ChatTemplate("default", template, "made.jinja"), renderer, thinking=thinking)
 
 
 def chat(template: str, tokenizer: Tokenizer, renderer: Renderer, n_positions: int = 5000, **options: Any) -> Chat:
@@ -142,12 +142,12 @@ def test_an_answer_keeps_the_tokens_that_the_model_wrote(tokenizer: Tokenizer, r
         ("<think>x", (think, *tokenizer.encode("x")), 1),
         ("<think>x", tuple(tokenizer.encode("<") + tokenizer.encode("think>x")), 0),
     ):
-        made = chat("{{ messages[-1].content }}{# <think> #}", tokenizer, renderer)
+        made = chat("x{{ (messages[1] or messages[0]).content }}{# <think> #}", tokenizer, renderer)
         made.turns = [Turn("user", "hi"), Turn("assistant", text, ids)]
         assert made.prompt().ids.count(think) == count
     made = chat(CHATML, tokenizer, renderer)
     made.turns = [Turn("user", "hi"), Turn("assistant", "a <|im_end|> b", tuple(tokenizer.encode("a <|im_end|> b")))]
-    assert made.prompt().ids.count(end) == 3  # of the system text, the question and the answer
+    assert made.prompt().ids.count(end) == 4  # of the system text, the question, the answer, and the next question
 
 
 def test_private_characters_stay_what_they_are(reference: Any, tokenizer: Tokenizer, renderer: Renderer) -> None:

@@ -45,7 +45,7 @@ def layout_for(
         if thinking is not None:
             raise InputError("--thinking: the model has no chat template that could ask for it")
         return script
-    layout = TemplateLayout(chosen, templates.special_tokens, Renderer(), user, assistant, thinking)
+    layout = TemplateLayout(chosen, Renderer(), user, assistant, thinking)
     if thinking is not None and not layout.can_switch_thinking:
         raise InputError("--thinking: the model's chat template does not ask whether to think first")
     return layout

@@ -10,8 +10,8 @@ special token is made of nothing else; its occurrences are then marked as they s
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
-from itertools import accumulate, groupby
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import accumulate
 
 _PLANES = range(0xF0000, 0x10FF00, 0x100)
 
@@ -55,27 +55,27 @@ class Marks:
                 yield "".join(self._back[each] for each in piece) if typed else piece, not typed
 
 
-def closed_parts(pieces: Iterable[tuple[str, bool]], tokens: Collection[str]) -> list[tuple[str, bool]]:
-    """A text in parts: no token may be read that touches a part with False, for this was typed.
+def spelled(pieces: Sequence[tuple[str, bool]], tokens: Collection[str]) -> set[int]:
+    """Where in a text typed characters spell a token, alone or together with others.
 
     Args:
         pieces: the text, as ``Marks.reveal`` gives it.
-        tokens: the texts that must not be read in what is typed.
+        tokens: the texts of the tokens.
+
+    Returns:
+        The places of these characters: no token may be read that touches one.
     """
-    pieces = list(pieces)
     text = "".join(piece for piece, _ in pieces)
     ends = accumulate(len(piece) for piece, _ in pieces)
     typed = [(end - len(piece), end) for end, (piece, trusted) in zip(ends, pieces, strict=True) if not trusted]
     longest_first = sorted((token for token in tokens if token), key=len, reverse=True)
-    if not typed or not longest_first:
-        return [(text, True)]
-    search = re.compile("|".join(map(re.escape, longest_first)))
     closed: set[int] = set()
-    place = 0
+    if not typed or not longest_first:
+        return closed
+    search, place = re.compile("|".join(map(re.escape, longest_first))), 0
     while match := search.search(text, place):
         start, end = match.span()
         touched = [range(max(start, one), min(end, two)) for one, two in typed if one < end and start < two]
         closed.update(*touched)
         place = start + 1 if touched else end
-    runs = groupby(range(len(text)), closed.__contains__)
-    return [("".join(text[place] for place in run), not shut) for shut, run in runs] if closed else [(text, True)]
+    return closed

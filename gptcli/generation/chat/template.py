@@ -5,14 +5,14 @@ want the first turn to be a question.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any, ClassVar, Literal
 
 from gptcli.checkpoint.chat_templates import ChatTemplate
 from gptcli.errors import GptcliError, InputError
-from gptcli.generation.chat.marks import Marks, closed_parts
+from gptcli.generation.chat.marks import Marks, spelled
 from gptcli.generation.chat.renderer import Renderer
 from gptcli.generation.chat.thinking import BEGIN
 from gptcli.generation.chat.turns import Prompt, PromptPart, Turn
@@ -29,7 +29,6 @@ class TemplateLayout:
 
     Attributes:
         template: the template.
-        special_tokens: texts of the special tokens, by role.
         renderer: renders it.
         user, assistant: what the two are called on the screen; the model does not see that.
         thinking: whether the model is to think first; None leaves it to the template.
@@ -41,7 +40,6 @@ class TemplateLayout:
     usual_length: ClassVar[int] = 1000
 
     template: ChatTemplate
-    special_tokens: Mapping[str, str]
     renderer: Renderer
     user: str = "User"
     assistant: str = "Assistant"
@@ -73,6 +71,8 @@ class TemplatePrompts:
 
     def __init__(self, layout: TemplateLayout, tokenizer: Tokenizer, n_vocab: int) -> None:
         self._layout, self._tokenizer, self._n_vocab = layout, tokenizer, n_vocab
+        end = {} if tokenizer.eos_id is None else {"eos_token": tokenizer.decode([tokenizer.eos_id])}
+        self._roles = end | dict(tokenizer.roles)
         # Other added tokens steer the model too where the template writes them, such as <think>.
         steering = [token for token in tokenizer.added if token.special or token.content in layout.template.text]
         self._steering = {token.content: token.id for token in steering if token.content.strip()}
@@ -82,7 +82,7 @@ class TemplatePrompts:
 
         Args:
             system: the system text; None leaves it to the template.
-            turns: what was said; where that is nothing, an empty question stands for it.
+            turns: what was said; where no question is open, the next one stands there empty.
             room: tokens that the prompt may have.
             n_positions: the context length.
 
@@ -90,7 +90,7 @@ class TemplatePrompts:
             InputError: the template refuses this conversation, or its newest turn does not fit.
             CheckpointError: the template cannot be used.
         """
-        asked = turns or [Turn("user", "")]
+        asked = turns if turns and turns[-1].role == "user" else [*turns, Turn("user", "")]
         starts = [place for place, turn in enumerate(asked) if turn.role == "user"] or [0]
         made = {0: self._made(system, asked)}
         low, high = 0, len(starts) - 1  # the first start that fits is between these
@@ -99,6 +99,8 @@ class TemplatePrompts:
             made[middle] = made.get(middle) or self._made(system, asked[starts[middle] :])
             low, high = (low, middle) if len(made[middle][1]) <= room else (middle + 1, high)
         text, ids = made.get(low) or self._made(system, asked[starts[low] :])
+        if not ids and asked == turns:
+            raise InputError("the model's chat template makes an empty prompt (--no-template does without it)")
         if len(ids) > room:
             raise InputError(
                 f"the turn makes a prompt of {len(ids):,} tokens, and the context of {n_positions:,} has room for "
@@ -137,7 +139,7 @@ class TemplatePrompts:
         given: dict[str, Any] = {"messages": messages, "add_generation_prompt": asks, "tools": None, "documents": None}
         if layout.thinking is not None:
             given |= dict.fromkeys(_SWITCHES, layout.thinking)
-        variables = {**layout.special_tokens, **given}
+        variables = {**self._roles, **given}
         return layout.renderer.render(layout.template.text, variables, layout.template.place)
 
     def _is_verbatim(self, turn: Turn) -> bool:
@@ -152,7 +154,17 @@ class TemplatePrompts:
 
     def _encode(self, pieces: Sequence[tuple[str, bool]]) -> list[int]:
         """The ids of a prompt: as one text, but no token is read that touches what was typed."""
-        return encode_parts(self._tokenizer, closed_parts(pieces, self._steering))
+        text = "".join(piece for piece, _ in pieces)
+        special = self._tokenizer.special_tokens
+        closed = spelled(pieces, special)
+        # Tokens that are not special are always read: a text that spells one is cut in its midst.
+        cuts = [place + 1 for place in spelled(pieces, [each for each in self._steering if each not in special])]
+        ids = []
+        for start, end in pairwise(sorted({0, *cuts, len(text)})):
+            runs = groupby(range(start, end), closed.__contains__)
+            parts = [("".join(text[place] for place in run), not shut) for shut, run in runs]
+            ids += self._tokenizer.encode_parts(parts)
+        return ids
 
     def _parts(self, ids: Sequence[int]) -> Iterator[PromptPart]:
         """The prompt in pieces: each special token by itself, and the texts between them."""
@@ -168,25 +180,3 @@ class TemplatePrompts:
         """A turn that has fallen out."""
         ids = tuple(self._tokenizer.encode(turn.text))
         return PromptPart(turn.role, turn.text, ids, len(ids), turn.text)
-
-
-def encode_parts(tokenizer: Tokenizer, parts: Sequence[tuple[str, bool]]) -> list[int]:
-    """The ids of a text in parts, where no added token is read that touches a part with False."""
-    text, closed, place = "".join(part for part, _ in parts), set(), 0
-    for part, trusted in parts:
-        closed |= set() if trusted else set(range(place, place + len(part)))
-        place += len(part)
-    special = sorted((each for each in tokenizer.special_tokens if each), key=len, reverse=True)
-    if not closed or not special:
-        return tokenizer.encode(text, special=True)
-    ids, done = [], 0
-    for match in re.finditer("|".join(map(re.escape, special)), text):
-        if not closed & set(range(*match.span())):
-            ids += [*_ordinary(tokenizer, text, closed, done, match.start()), tokenizer.special_tokens[match[0]]]
-            done = match.end()
-    return ids + _ordinary(tokenizer, text, closed, done, len(text))
-
-
-def _ordinary(tokenizer: Tokenizer, text: str, closed: set[int], start: int, end: int) -> list[int]:
-    cuts = [place + 1 for place in range(start, end - 1) if place in closed]
-    return [token for one, two in pairwise([start, *cuts, end]) for token in tokenizer.encode(text[one:two])]
