@@ -6,8 +6,9 @@ from functools import cached_property
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.source import Source, find, no_weights
+from gptcli.checkpoint.tokenizers import tokenizer_of
 from gptcli.model.config import GPTConfig
-from gptcli.tokenizer import Tokenizer, tokenizer_for
+from gptcli.tokenizer import Tokenizer
 from gptcli.tokenizer.prompt import prompt_ids
 
 
@@ -21,6 +22,7 @@ class Checkpoint:
         blueprint: what it is and how that is known.
         tokenizer: text <-> ids, as it was trained with.
         eos_ids: ids that end a text.
+        tokenizer_notes: what should be told about the tokenizer.
     """
 
     source: Source
@@ -28,6 +30,7 @@ class Checkpoint:
     blueprint: Blueprint
     tokenizer: Tokenizer
     eos_ids: tuple[int, ...]
+    tokenizer_notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -44,6 +47,11 @@ class Checkpoint:
         """Ids below this stand for text; the rest only pad the embedding."""
         size = min(self.tokenizer.n_vocab, self.config.vocab_size)
         return self.tokenizer.text_end(size) or size
+
+    @cached_property
+    def unused(self) -> tuple[int, ...]:
+        """Ids below ``n_vocab`` that no token has."""
+        return tuple(self.tokenizer.unused(self.n_vocab))
 
     def encode_prompt(self, text: str, *, bos: bool = False) -> list[int]:
         """The ids that the model reads for a text (see ``prompt_ids``).
@@ -71,16 +79,17 @@ def understand(name: str, n_head: int | None = None) -> tuple[Source, Header, Bl
     return source, header, read_blueprint(source, header, n_head)
 
 
-def read_checkpoint(name: str, n_head: int | None = None) -> Checkpoint:
+def read_checkpoint(name: str, n_head: int | None = None, tokenizer: str | None = None) -> Checkpoint:
     """Find and understand a checkpoint.
 
     Args:
         name, n_head: see ``understand``.
+        tokenizer: the name of another one whose tokenizer reads its texts; None: its own.
 
     Raises:
         GptcliError: it is not there, broken, or of no family known here.
     """
     source, header, blueprint = understand(name, n_head)
-    tokenizer = tokenizer_for(source.folder, blueprint.config.vocab_size)
-    own_eos = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
-    return Checkpoint(source, header, blueprint, tokenizer, blueprint.eos_ids or own_eos)
+    text, notes = tokenizer_of(source, blueprint.config.vocab_size, tokenizer)
+    own_eos = () if text.eos_id is None else (text.eos_id,)
+    return Checkpoint(source, header, blueprint, text, blueprint.eos_ids or own_eos, notes)
