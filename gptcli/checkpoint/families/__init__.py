@@ -33,6 +33,7 @@ from gptcli.checkpoint.families import (
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, Folder, Part
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.keys import made_shape
+from gptcli.checkpoint.families.not_run import why_not_run
 from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError, InputError
 from gptcli.model.shapes import parameter_shapes
@@ -130,7 +131,10 @@ def vocabulary_size(source: Folder) -> int | None:
         CheckpointError: it has no config.json, and no family reads its tensors.
     """
     if source.config is not None:
-        size = source.config.get("vocab_size")
+        text = source.config.get("text_config")
+        size = {**(text if isinstance(text, dict) else {}), **source.config}.get("vocab_size")
+        if size is None and isinstance(text, dict):  # the family knows what the file leaves out
+            return read_blueprint(source, None).config.vocab_size
         return size if isinstance(size, int) else None
     if source.header is None:
         return None
@@ -142,6 +146,8 @@ def _by_config(fields: Fields, header: Header | None) -> Family:
     model_type = fields.values.get("model_type")
     if model_type is not None:
         named = [family for family in FAMILIES if model_type in family.model_types]
+        if not named and (why := why_not_run(model_type)) is not None:
+            raise CheckpointError(f"{fields.place}: model_type {model_type!r:.60} {why}")
         if not named:
             raise CheckpointError(
                 f"{fields.place}: model_type {model_type!r:.60} is not supported; gptcli runs {supported()}"
