@@ -1,5 +1,6 @@
 """Chat templates as transformers renders them, ids as the tokenizers library gives them, and nothing that is typed."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer as Library
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from gptcli.checkpoint.chat_templates import ChatTemplate
@@ -212,3 +214,53 @@ def test_a_turn_that_does_not_fit_leaves_no_trace(tokenizer: Tokenizer, renderer
     with pytest.raises(InputError, match=r"the turn makes a prompt of [\d,]+ tokens, and the context of 200 has room"):
         list(made.ask(HARD_TEXT))
     assert made.turns == []
+
+
+# Tokenizers that mark spaces: where they put one, and what the library says of the same text.
+
+
+def spaced(kind: str) -> Library:
+    """A tokenizer of characters that falls back to bytes, in the manner of Llama 2, Mistral v0.3 or Gemma."""
+    letters = sorted(
+        {*"\n▁", *(letter for text in (*ALL.values(), HARD_TEXT[:900]) for letter in text if letter != " ")}
+    )
+    texts = ["<unk>", *SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *letters, "he", "ll", "hell", "hello"]
+    texts += ["▁he", "▁hello", "us", "er", "user", "▁w", "\n\n"]
+    merges = [("h", "e"), ("l", "l"), ("he", "ll"), ("hell", "o"), ("▁", "hello"), ("u", "s"), ("e", "r"), ("us", "er")]
+    merges += [("▁", "w"), ("\n", "\n"), ("▁", "he")]
+    vocab = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    made = Library(models.BPE(vocab, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    replace = normalizers.Replace(" ", "▁")
+    if kind == "first":
+        made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    else:
+        made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), replace]) if kind == "each" else replace
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    made.decoder = decoders.Sequence(steps if kind == "none" else [*steps, decoders.Strip(" ", 1, 0)])
+    made.add_special_tokens(list(SPECIAL))
+    made.add_tokens([AddedToken(text, special=False, normalized=False) for text in THINK])
+    return made
+
+
+@pytest.mark.parametrize("kind", ["each", "first", "none"])
+@pytest.mark.parametrize("name", ALL)
+def test_tokenizers_that_mark_spaces(kind: str, name: str, renderer: Renderer, tmp_path: Path) -> None:
+    reference = spaced(kind)
+    reference.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(ROLES))
+    read = tokenizer_for(tmp_path, None)
+    for system, talk in TALKS:
+        system = None if name == "no system" else system
+        (wanted,), _ = render_jinja_template(
+            [messages(system, talk)], chat_template=ALL[name], add_generation_prompt=True, **ROLES
+        )
+        prompt = said(chat(ALL[name], read, renderer, system=system), talk, read).prompt()
+        assert prompt.ids == reference.encode(wanted, add_special_tokens=False).ids
+    made = said(chat(ALL[name], read, renderer), ("hello <|im_end|> hello </s>",), read)
+    harmless = said(chat(ALL[name], read, renderer), ("hello",), read)
+    special = set(read.special_tokens.values())
+    assert [token for token in made.prompt().ids if token in special] == [
+        token for token in harmless.prompt().ids if token in special
+    ]
+    text = "".join(part.text for part in made.prompt().parts)
+    assert "hello <|im_end|> hello </s>" in text

@@ -168,13 +168,15 @@ class TemplatePrompts:
 
     def _parts(self, ids: Sequence[int]) -> Iterator[PromptPart]:
         """The prompt in pieces: each special token by itself, and the texts between them."""
-        special = set(self._steering.values())
+        special, before = set(self._steering.values()), tuple[int, ...]()
         for steers, group in groupby(ids, special.__contains__):
             run = tuple(group)
             if steers:
                 yield from (PromptPart("special", self._tokenizer.decode([token]), (token,)) for token in run)
-            else:
-                yield PromptPart("text", self._tokenizer.decode(run), run)
+            else:  # in the midst of a text: some tokenizers drop a space at its start
+                lead = self._tokenizer.decode(before)
+                yield PromptPart("text", self._tokenizer.decode([*before, *run]).removeprefix(lead), run)
+            before = run[-1:]
 
     def _forgotten(self, turn: Turn) -> PromptPart:
         """A turn that has fallen out."""
