@@ -1,4 +1,4 @@
-"""Any index, any tokenizer.json and any chat template is read or refused: Hypothesis, which also finds the smallest that is neither."""
+"""Any index, tokenizer.json or chat template is read or refused: Hypothesis also finds the smallest that is neither."""
 
 import json
 from contextlib import suppress
