@@ -62,7 +62,12 @@ class Settings(TypedDict, total=False):
 
 
 def load(
-    name: str = "tales", *, device: Device = "auto", dtype: Dtype = "auto", n_head: int | None = None
+    name: str = "tales",
+    *,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    n_head: int | None = None,
+    tokenizer: str | None = None,
 ) -> "LoadedGPT":
     """Load a GPT.
 
@@ -75,6 +80,7 @@ def load(
         device: where to run it; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
         dtype: its precision; ``auto`` is bfloat16 on a GPU that has it, float32 elsewhere.
         n_head: attention heads, for a lone file whose shapes do not tell.
+        tokenizer: the name of another model whose tokenizer reads its texts; ``None``: its own.
 
     Raises:
         GptcliError: it is not there, broken, of no family known here, or the device is not there.
@@ -82,7 +88,7 @@ def load(
     from gptcli.checkpoint.open import open_checkpoint
     from gptcli.checkpoint.weights.placement import Placement
 
-    return LoadedGPT(open_checkpoint(name, Placement(device, dtype), n_head, inside=False))
+    return LoadedGPT(open_checkpoint(name, Placement(device, dtype), n_head, inside=False, tokenizer=tokenizer))
 
 
 def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_space: bool = True) -> "LoadedWords":

@@ -9,17 +9,19 @@ from gptcli.errors import InputError
 from gptcli.model import ranks
 
 
-def open_shared(name: str, placement: Placement, n_head: int | None = None) -> OpenCheckpoint:
-    """``open_checkpoint`` for running; under torchrun every process calls it and gets its part of the model.
+def open_shared(
+    name: str, placement: Placement, n_head: int | None = None, tokenizer: str | None = None
+) -> OpenCheckpoint:
+    """Like ``open_checkpoint`` to run; under torchrun every process calls this, and each gets its part of the model.
 
     Args:
-        name, placement, n_head: see ``open_checkpoint``; the group is set here.
+        name, placement, n_head, tokenizer: see ``open_checkpoint``; the group is found out here.
 
     Raises:
         GptcliError: as ``open_checkpoint``; or the model does not divide by the processes, or one of them failed.
     """
     if ranks.world_size() == 1:
-        return open_checkpoint(name, placement, n_head, inside=False)
+        return open_checkpoint(name, placement, n_head, inside=False, tokenizer=tokenizer)
     if placement.quantize != "none":
         raise InputError("--quantize works in one process only: leave it out, or torchrun")
 
@@ -31,11 +33,11 @@ def open_shared(name: str, placement: Placement, n_head: int | None = None) -> O
         if group.leads:  # downloads if needed; the others find it in the cache
             find(name)
     with group.agreement():
-        return open_checkpoint(name, replace(placement, group=group), n_head)
+        return open_checkpoint(name, replace(placement, group=group), n_head, tokenizer=tokenizer)
 
 
-def follow(name: str, placement: Placement, n_head: int | None = None) -> None:
-    """Compute for the first process, until it ends."""
-    opened = open_shared(name, placement, n_head)
+def follow(name: str, placement: Placement, n_head: int | None = None, tokenizer: str | None = None) -> None:
+    """Be one of the processes that only compute what the first asks for, until it ends."""
+    opened = open_shared(name, placement, n_head, tokenizer)
     assert opened.placement.group is not None, "only a process after the first follows"
     opened.placement.group.follow(opened.model)

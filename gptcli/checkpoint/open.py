@@ -102,7 +102,12 @@ class OpenCheckpoint:
             GptcliError: see ``open_checkpoint``.
         """
         if self._engine is None:
-            self._engine = self._new_engine()
+            engine = self._new_engine()
+            if self.what.unused:
+                from gptcli.model.silent import SilentEngine
+
+                engine = SilentEngine(engine, self.what.unused)
+            self._engine = engine
         return self._engine
 
     def another_engine(self) -> Engine:
@@ -133,7 +138,7 @@ class OpenCheckpoint:
         quantize = self.placement.quantize
         command = f"'gptcli models quantize {shlex.quote(self.name)} {quantize}'"
         broken = (f"{reason}: not used; {command} writes it again" for reason in self._broken)
-        notes = (*self.what.blueprint.notes, *broken)
+        notes = (*self.what.blueprint.notes, *self.what.tokenizer_notes, *broken)
         if quantize == "none" or self.load_s < _LONG_S or self._model is not None or self._broken:
             return notes
 
@@ -157,7 +162,12 @@ class OpenCheckpoint:
 
 
 def open_checkpoint(
-    name: str, placement: Placement | None = None, n_head: int | None = None, *, inside: bool = True
+    name: str,
+    placement: Placement | None = None,
+    n_head: int | None = None,
+    *,
+    inside: bool = True,
+    tokenizer: str | None = None,
 ) -> OpenCheckpoint:
     """Find, understand and load a checkpoint.
 
@@ -165,14 +175,15 @@ def open_checkpoint(
         name: a folder, a .safetensors file, a bundled or short name, or ``owner/name`` on the hub.
         placement: where and how to run it; None: the best available.
         n_head: attention heads, for a lone file whose shapes do not tell.
-        inside: load the PyTorch model, to look inside. Otherwise the fastest engine is loaded, and the PyTorch model
-            at its first use.
+        inside: load the PyTorch model, to look inside it. Otherwise what generates fastest is loaded, and the model
+            only when it is asked for.
+        tokenizer: the name of another one whose tokenizer reads its texts; None: its own.
 
     Raises:
         GptcliError: it is not there, broken, of no family known here, or the device is not there.
     """
     started = time.perf_counter()
-    opened = OpenCheckpoint(read_checkpoint(name, n_head), placement or Placement(), inside=inside)
+    opened = OpenCheckpoint(read_checkpoint(name, n_head, tokenizer), placement or Placement(), inside=inside)
     opened.load_s += time.perf_counter() - started
     # Now and not at first use, so that errors in the files are raised at once.
     _ = opened.model if inside else opened.load_engine()

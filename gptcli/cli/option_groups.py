@@ -22,14 +22,15 @@ class RunOptions:
     """Options of commands that look inside a model.
 
     Attributes:
-        model, n_head, device, dtype: see ``open_checkpoint``.
-        timeout: how long a hub may take to answer; it applies as soon as it is parsed.
+        model, n_head, tokenizer, device, dtype: as ``open_checkpoint`` takes them.
+        timeout: how long a hub has to answer; it holds from the moment that it is read.
     """
 
     _inside: ClassVar[bool] = True
 
     model: options.ModelOption = options.DEFAULT_MODEL
     n_head: options.NHeadOption = None
+    tokenizer: options.TokenizerOption = None
     device: options.DeviceOption = options.Device.auto
     dtype: options.DtypeOption = options.Dtype.auto
     timeout: options.TimeoutOption = None
@@ -49,7 +50,9 @@ class RunOptions:
         from gptcli.checkpoint.open import open_checkpoint
         from gptcli.system.notices import notices
 
-        checkpoint = open_checkpoint(self.model, self.placement(), self.n_head, inside=self._inside)
+        checkpoint = open_checkpoint(
+            self.model, self.placement(), self.n_head, inside=self._inside, tokenizer=self.tokenizer
+        )
         notices(checkpoint.notes)
         return checkpoint
 
@@ -79,7 +82,7 @@ class EngineOptions(RunOptions):
         from gptcli.checkpoint.distributed import open_shared
         from gptcli.system.notices import notices
 
-        checkpoint = open_shared(self.model, self.placement(), self.n_head)
+        checkpoint = open_shared(self.model, self.placement(), self.n_head, self.tokenizer)
         notices(checkpoint.notes)
         return checkpoint
 

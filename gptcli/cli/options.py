@@ -52,6 +52,15 @@ NHeadOption = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Attention heads, for a lone .safetensors file.", rich_help_panel="Model"),
 ]
+TokenizerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer",
+        metavar="NAME|FOLDER",
+        help="Read texts with another model's tokenizer, or with one of tiktoken's.",
+        rich_help_panel="Model",
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option(help="Where to run the model.", rich_help_panel="Model")]
 DtypeOption = Annotated[
     Dtype,

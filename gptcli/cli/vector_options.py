@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gptcli.cli.options import TimeoutOption
+from gptcli.cli.options import TimeoutOption, TokenizerOption
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
 from gptcli.text import clipped
@@ -46,7 +46,7 @@ class EmbeddingOptions:
     """Options for the vectors in which words are compared.
 
     Attributes:
-        model, unembedding: see ``open_embedding``.
+        model, unembedding, tokenizer: as ``open_embedding`` takes them.
         no_space: the opposite of its ``leading_space``.
         timeout: how long a hub may take to answer; it applies as soon as it is parsed.
     """
@@ -54,6 +54,7 @@ class EmbeddingOptions:
     model: EmbeddingOption = DEFAULT_EMBEDDING
     unembedding: UnembeddingOption = False
     no_space: NoSpaceOption = False
+    tokenizer: TokenizerOption = None
     timeout: TimeoutOption = None
 
     def open(self) -> "Embedding":
@@ -63,8 +64,13 @@ class EmbeddingOptions:
             GptcliError: as ``open_embedding``.
         """
         from gptcli.embedding.load import open_embedding
+        from gptcli.system.notices import notices
 
-        return open_embedding(self.model, unembedding=self.unembedding, leading_space=not self.no_space)
+        opened = open_embedding(
+            self.model, unembedding=self.unembedding, leading_space=not self.no_space, tokenizer=self.tokenizer
+        )
+        notices(opened.notes)
+        return opened
 
 
 RestrictOption = Annotated[

@@ -237,7 +237,7 @@ def _tokenizer(
         tokenizer = tokenizer_for(source.folder, config.vocab_size if config else None)
     except CheckpointError as error:
         return None, None, (str(error),)
-    facts = TokenizerFacts("byte-pair encoding", tokenizer.n_vocab, tokenizer.special_tokens, tokenizer.eos_id)
+    facts = TokenizerFacts(tokenizer.kind, tokenizer.n_vocab, tokenizer.special_tokens, tokenizer.eos_id)
     if (source.folder / "tokenizer.json").is_file():
         return facts, Known("read", "tokenizer.json"), ()
     if (source.folder / "vocab.json").is_file():

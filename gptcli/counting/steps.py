@@ -1,7 +1,7 @@
-"""The steps that data takes through a GPT, in order: shapes and parameters, from its configuration alone (no torch).
+"""The steps that data takes through a GPT, in order, from its configuration alone: shapes and parameters, no torch.
 
-The parameters of each step come from ``model.shapes``. Each parameter belongs to exactly one step, so the counts sum to
-the model's, whichever layer and head are opened.
+The parameters of each step come from ``model.shapes``, and each of them belongs to exactly one step: however far the
+layer and head are opened, the steps' counts sum to the model's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,10 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.experts import Experts
 from gptcli.model.shapes import Shape, parameter_shapes
 
-# What the steps of a layer's norms are called: before attention and MLP, and on what these two give.
-_NORM_STEPS = {"ln_1": "norm 1", "ln_1_out": "norm of attention", "ln_2": "norm 2", "ln_2_out": "norm of MLP"}
-
-_NORMED = {"head": "each head", "each head": "each head, with weights of its own", "whole": "all heads together"}
-
 
 @dataclass(frozen=True)
 class Weight:
-    """A parameter of a step: its name, and the shape of the step's part of it.
+    """A parameter that a step reads: its name in the checkpoint, and the shape of the step's part of it.
 
     Attributes:
         name: such as ``h.3.attn.c_attn.weight``, of which queries, keys and values take their rows.
@@ -39,13 +34,13 @@ class TraceStep:
     """One step of the run.
 
     Attributes:
-        name: such as ``query``; ``layer`` for a whole one, ``other heads`` next to an opened one.
-        layer: which one, from 1; None outside the layers.
+        name: what happens, such as ``query``; ``layer`` for a whole layer, ``other heads`` next to an opened one.
+        layer: which layer, from 1; None outside the layers.
         head: which head, from 1; None for all of them.
-        shape: of the data after the step.
-        weights: its parameters; empty for ``layer`` and ``other heads``, which have too many to name.
-        parameters: their number; each is counted in one step only.
-        detail: a remark, such as the activation's name or how many cells a mask hides.
+        shape: of the data behind the step.
+        weights: what it reads; empty for ``layer`` and ``other heads``, whose parts are not named one by one.
+        parameters: how many parameters that is, each counted in one step only.
+        detail: what there is to say about it: the activation's name, how many cells a mask hides.
         numbers: a few of the data's real numbers; empty without a run.
     """
 
@@ -59,13 +54,17 @@ class TraceStep:
     numbers: tuple[float, ...] = ()
 
 
+OF_POSITIONS = ("tokens", "scores", "capped", "+ slope", "mask", "softmax")
+"""The steps whose rows have a number for each position, of which the last ones are the nearest."""
+
+
 def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int | None = None) -> list[TraceStep]:
     """The steps of a run over so many tokens.
 
     Args:
         config: of the GPT.
         n_tokens: how many tokens are read; from 1 to the context length.
-        layer: the layer to open, from 1; None folds all.
+        layer: the layer to open, from 1; None leaves all folded.
         head: the head to open in it, from 1; None shows all heads together.
 
     Raises:
@@ -88,7 +87,7 @@ def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int |
     unembedding = _take(shapes, "lm_head")
     if config.tied:
         unembedding = (Weight("wte.weight", shapes["wte.weight"], counted=False), *unembedding)
-    steps.append(_step("unembedding", None, (T, config.vocab_size), unembedding, "tied" if config.tied else ""))
+    steps.append(_step("unembedding", None, (T, config.vocab_size), unembedding, _unembedding(config)))
     return [*steps, TraceStep("probabilities", None, None, (T, config.vocab_size), (), 0, "softmax")]
 
 
@@ -104,72 +103,88 @@ def _check(config: GPTConfig, n_tokens: int, layer: int | None, head: int | None
 
 
 def _embedding(config: GPTConfig, shapes: dict[str, Shape], T: int) -> Iterator[TraceStep]:
-    scaled = "" if config.embedding_scale == 1 else f", × {config.embedding_scale:.4g}"
-    yield _step(
-        "token embedding", None, (T, config.embedding_width), _take(shapes, "wte"), f"a row for each token{scaled}"
-    )
+    yield _step("token embedding", None, (T, config.embedding_width), _take(shapes, "wte"), "a row for each token")
     if config.embedding_width != config.n_embd:
         yield _step("projection in", None, (T, config.n_embd), _take(shapes, "project_in"))
+    if config.embedding_scale != 1:
+        yield TraceStep("scaled embedding", None, None, (T, config.n_embd), (), 0, f"× {config.embedding_scale:g}")
     if config.positions == "learned":
         yield _step("+ position", None, (T, config.n_embd), _take(shapes, "wpe"), "a row for each position")
     elif config.positions == "sinusoidal":
         yield TraceStep("+ position", None, None, (T, config.n_embd), (), 0, "fixed sines")
     if config.embedding_norm:
-        yield _norm(shapes, "ln_0", "norm of embedding", (T, config.n_embd), None)
+        yield _norm(shapes, "ln_0", "embedding norm", (T, config.n_embd), None)
 
 
 def _layer(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> list[TraceStep]:
-    """The steps of a layer, all heads together."""
-    stream, inside = (T, config.n_embd), f"h.{number - 1}"
-    attention = list(_attention(config, shapes, T, number))
-    mlp = list(_mlp(config, shapes, T, number))
-    norms: dict[str, list[TraceStep]] = {name: [] for name in _NORM_STEPS}
-    for name in config.block_norms:
-        norms[name] = [_norm(shapes, f"{inside}.{name}", _NORM_STEPS[name], stream, number)]
+    """A layer's steps, all heads together."""
+    stream = (T, config.n_embd)
+    norms = {name: _norm(shapes, f"h.{number - 1}.{name}", _NORMS[name], stream, number) for name in config.block_norms}
+
+    def norm(name: str) -> list[TraceStep]:
+        return [norms[name]] if name in norms else []
+
+    attention = [*_attention(config, shapes, T, number), *norm("ln_1_out")]
+    mlp = [*_mlp(config, shapes, T, number), *norm("ln_2_out")]
+    share = "" if config.residual_scale == 1 else f", each × {config.residual_scale:g}"
     if config.parallel_residual:
-        both = TraceStep("+ residual", number, None, stream, (), 0, "stream + attention + MLP")
-        return [*norms["ln_1"], *attention, *norms["ln_2"], *mlp, both]
-    scaled = "" if config.residual_scale == 1 else f"{config.residual_scale:g} × "
-    after_attention = TraceStep("+ residual 1", number, None, stream, (), 0, f"stream + {scaled}attention")
-    after_mlp = TraceStep("+ residual 2", number, None, stream, (), 0, f"stream + {scaled}MLP")
+        both = TraceStep("+ residual", number, None, stream, (), 0, f"stream + attention + MLP{share}")
+        return [*norm("ln_1"), *attention, *norm("ln_2"), *mlp, both]
+    share = share.replace(", each", "")
+    after_attention = TraceStep("+ residual 1", number, None, stream, (), 0, f"stream + attention{share}")
+    after_mlp = TraceStep("+ residual 2", number, None, stream, (), 0, f"stream + MLP{share}")
     if config.post_norm:
-        return [*attention, after_attention, *norms["ln_1"], *mlp, after_mlp, *norms["ln_2"]]
-    first = [*norms["ln_1"], *attention, *norms["ln_1_out"], after_attention]
-    return [*first, *norms["ln_2"], *mlp, *norms["ln_2_out"], after_mlp]
+        return [*attention, after_attention, *norm("ln_1"), *mlp, after_mlp, *norm("ln_2")]
+    return [*norm("ln_1"), *attention, after_attention, *norm("ln_2"), *mlp, after_mlp]
+
+
+_NORMS = {"ln_1": "norm 1", "ln_1_out": "norm after attention", "ln_2": "norm 2", "ln_2_out": "norm after MLP"}
 
 
 def _attention(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
-    heads, square = (config.n_head, T, config.head_size), (config.n_head, T, T)
-    matrices = _take(shapes, f"h.{number - 1}.attn.c_attn")
+    heads, square, inside = (config.n_head, T, config.head_size), (config.n_head, T, T), f"h.{number - 1}.attn"
+    matrices = _take(shapes, f"{inside}.c_attn")
+    clamped = "" if config.qkv_clip is None else f"clamped to ±{config.qkv_clip:g}"
+    shared = "" if config.kv_heads == config.n_head else f"each for {config.n_head // config.kv_heads} query heads"
     for name, rows in zip(("query", "key", "value"), config.qkv_widths, strict=True):
         own = tuple(replace(weight, shape=(rows, *weight.shape[1:])) for weight in matrices)
-        yield _step(name, number, (rows // config.head_size, T, config.head_size), own)
-    for name in config.qk_norm_shapes:
-        what, rows = ("query", config.n_head) if name == "q_norm" else ("key", config.kv_heads)
-        weights = _take(shapes, f"h.{number - 1}.attn.{name}")
-        yield _step(f"norm of {what}", number, (rows, T, config.head_size), weights, _NORMED[config.qk_norm])
+        detail = ", ".join(filter(None, (clamped, "" if name == "query" else shared)))
+        yield _step(name, number, (rows // config.head_size, T, config.head_size), own, detail)
+    for name, count in (("q_norm", config.n_head), ("k_norm", config.kv_heads)) if config.qk_norm != "none" else ():
+        over = "all heads together" if config.qk_norm == "whole" else "each head alone"
+        shape, full_name = (count, T, config.head_size), {"q_norm": "query norm", "k_norm": "key norm"}[name]
+        yield _step(full_name, number, shape, _take(shapes, f"{inside}.{name}"), over)
     if config.rotary_table(number - 1) is not None:
-        yield TraceStep("rotated", number, None, heads, (), 0, "queries and keys, by their positions")
-    yield TraceStep("scores", number, None, square, (), 0, f"query · key{_scaling(config, number)}")
+        grown = "; queries grow with theirs" if config.query_growth else ""
+        yield TraceStep("rotated", number, None, heads, (), 0, f"queries and keys, by their positions{grown}")
+    yield TraceStep("scores", number, None, square, (), 0, f"query · key{_divisor(config, number)}")
+    if config.attention_cap is not None:
+        cap = f"{config.attention_cap:g}"
+        yield TraceStep("capped", number, None, square, (), 0, f"{cap} · tanh(score / {cap})")
+    if config.positions == "alibi":
+        yield TraceStep("+ slope", number, None, square, (), 0, "less for each position between")
     yield TraceStep("mask", number, None, square, (), 0, _hidden(T, config.window(number - 1)))
-    sinks = (Weight(name, shapes[name]),) if (name := f"h.{number - 1}.attn.sinks") in shapes else ()
+    sinks = (Weight(name, shapes[name]),) if (name := f"{inside}.sinks") in shapes else ()
     yield _step("softmax", number, square, sinks, "each row sums to 1" + (", its sink included" if sinks else ""))
     yield TraceStep("weighted values", number, None, heads, (), 0, "pattern · value")
-    yield _step("output", number, (T, config.n_embd), _take(shapes, f"h.{number - 1}.attn.c_proj"))
+    yield _step("output", number, (T, config.n_embd), _take(shapes, f"{inside}.c_proj"))
 
 
-def _scaling(config: GPTConfig, number: int) -> str:
-    if config.attention_scale is not None and config.scale_attention:
-        scaling = f" × {config.attention_scale:.4g}"
-    else:
-        scaling = f" / √{config.head_size}" if config.scale_attention else ""
-    scaling += f" / {number}" if config.scale_by_layer else ""
-    scaling += " + slope × distance" if config.positions == "alibi" else ""
-    return scaling if config.attention_cap is None else f"{scaling}, within ±{config.attention_cap:g}"
+def _divisor(config: GPTConfig, number: int) -> str:
+    divisor = f" / √{config.head_size}" if config.attention_scale is None else f" × {config.attention_scale:g}"
+    divisor = divisor if config.scale_attention else ""
+    return f"{divisor} / {number}" if config.scale_by_layer else divisor
+
+
+def _unembedding(config: GPTConfig) -> str:
+    """What there is to say of the last matrix, and of what is done to the logits."""
+    scale = "" if config.logit_scale == 1 else f"× {config.logit_scale:g}"
+    cap = "" if config.logit_cap is None else f"capped at ±{config.logit_cap:g}"
+    return ", ".join(filter(None, ("tied" if config.tied else "", scale, cap)))
 
 
 def _hidden(T: int, window: int | None) -> str:
-    """How many cells of a head's T × T the mask hides: the future, and positions before the window."""
+    """How many cells of a head's T × T the mask takes away: the future, and what is behind the window."""
     reach = T if window is None else min(window, T)
     seen = reach * (reach + 1) // 2 + (T - reach) * reach
     behind = "" if window is None or window >= T else f" and all but the latest {window:,}"
@@ -204,11 +219,11 @@ def _experts(config: GPTConfig, experts: Experts, shapes: dict[str, Shape], T: i
 
 
 def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Iterator[TraceStep]:
-    """The same steps for one head, with a step that has the parameters of the others."""
+    """The same with one head in place of all, and what the others have in a step of its own."""
     others = 0
     for step in steps:
         if len(step.shape) == 3 and step.name != "experts":  # heads stand first
-            weights = tuple(_of_one_head(config, each) for each in step.weights)
+            weights = tuple(replace(each, shape=_of_one_head(config, step, each.shape)) for each in step.weights)
             own = _count(weights)
             others += step.parameters - own
             yield replace(step, head=head, shape=step.shape[1:], weights=weights, parameters=own)
@@ -221,13 +236,13 @@ def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Itera
         yield step
 
 
-def _of_one_head(config: GPTConfig, weight: Weight) -> Weight:
-    """One head's part of a parameter of all heads."""
-    if weight.name.endswith(".sinks"):
-        return replace(weight, shape=(1,))
-    if "_norm." in weight.name and config.qk_norm != "whole":
-        return replace(weight, shape=weight.shape[-1:])
-    return replace(weight, shape=(config.head_size, *weight.shape[1:]))
+def _of_one_head(config: GPTConfig, step: TraceStep, shape: Shape) -> Shape:
+    """A head's part of a weight: its rows, or its row of a norm that has one for each head."""
+    if step.name == "softmax":  # a sink
+        return (1,)
+    if step.name.endswith("norm"):
+        return shape[1:] if config.qk_norm == "each head" else (config.head_size,)
+    return (config.head_size, *shape[1:])
 
 
 def _norm(shapes: dict[str, Shape], module: str, name: str, shape: Shape, number: int | None) -> TraceStep:

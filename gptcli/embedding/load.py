@@ -44,13 +44,15 @@ class Embedding:
         name: as the user gave it.
         tensor: the matrix's name in the file.
         matrix: a vector a row, [n, d].
-        vocabulary: the words of the rows.
+        vocabulary: what the rows stand for.
+        notes: what should be told about it.
     """
 
     name: str
     tensor: str
     matrix: Matrix
     vocabulary: Vocabulary
+    notes: tuple[str, ...] = ()
 
     def vector(self, rows: Sequence[int]) -> Floats:
         """The mean of some rows, [d]."""
@@ -58,13 +60,16 @@ class Embedding:
         return mean
 
 
-def open_embedding(name: str, *, unembedding: bool = False, leading_space: bool = True) -> Embedding:
-    """Open word vectors, or the token embedding of a GPT. The vectors stay in their file until they are used.
+def open_embedding(
+    name: str, *, unembedding: bool = False, leading_space: bool = True, tokenizer: str | None = None
+) -> Embedding:
+    """Open word vectors, or the token embedding of a GPT. The vectors stay in their file until they are asked for.
 
     Args:
         name: a bundled name, a folder, or a .safetensors file.
         unembedding: take a GPT's unembedding instead of its embedding.
         leading_space: look words up among a GPT's tokens as they stand inside a sentence, after a space.
+        tokenizer: the name of another checkpoint whose tokenizer a GPT's tokens are of; None: its own.
 
     Raises:
         ModelNotFound: there is nothing of that name.
@@ -77,17 +82,19 @@ def open_embedding(name: str, *, unembedding: bool = False, leading_space: bool 
     if header is None:
         raise no_weights(source)
     try:
-        return _opened(source, header, unembedding=unembedding, leading_space=leading_space)
+        return _opened(source, header, unembedding=unembedding, leading_space=leading_space, tokenizer=tokenizer)
     except MemoryError as error:
         raise GptcliError(limit_reached(error)) from error
 
 
-def _opened(source: Source, header: Header, *, unembedding: bool, leading_space: bool) -> Embedding:
+def _opened(
+    source: Source, header: Header, *, unembedding: bool, leading_space: bool, tokenizer: str | None
+) -> Embedding:
     if (source.config or {}).get("model_type") == WORD_VECTORS:
         if unembedding:
             raise InputError(f"{source.name} holds word vectors: only a GPT has an unembedding (try -m tales)")
         return _word_vectors(source, header)
-    return _gpt(source, header, unembedding=unembedding, leading_space=leading_space)
+    return _gpt(source, header, unembedding=unembedding, leading_space=leading_space, given=tokenizer)
 
 
 def _word_vectors(source: Source, header: Header) -> Embedding:
@@ -108,9 +115,9 @@ def _only_matrix(header: Header, folder: Path) -> TensorInfo:
     return matrices[0]
 
 
-def _gpt(source: Source, header: Header, *, unembedding: bool, leading_space: bool) -> Embedding:
+def _gpt(source: Source, header: Header, *, unembedding: bool, leading_space: bool, given: str | None) -> Embedding:
     from gptcli.checkpoint.families import read_blueprint
-    from gptcli.tokenizer import tokenizer_for
+    from gptcli.checkpoint.tokenizers import tokenizer_of
 
     # One head fits any width; the number of heads does not matter here.
     blueprint = read_blueprint(source, header, n_head=1 if source.config is None else None)
@@ -118,6 +125,6 @@ def _gpt(source: Source, header: Header, *, unembedding: bool, leading_space: bo
     ours = "lm_head.weight" if unembedding and "lm_head.weight" in blueprint.tensors else "wte.weight"
     tensor = header.tensors[blueprint.tensors[ours].keys[0]]
     matrix = map_matrix(tensor)
-    tokenizer = tokenizer_for(source.folder, matrix.shape[0])
+    tokenizer, notes = tokenizer_of(source, matrix.shape[0], given)
     vocabulary = TokenList(tokenizer, matrix.shape[0], leading_space=leading_space)
-    return Embedding(source.name, tensor.name, matrix, vocabulary)
+    return Embedding(source.name, tensor.name, matrix, vocabulary, notes)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gptcli.checkpoint.open import OpenCheckpoint
-from gptcli.counting.steps import TraceStep, walk
+from gptcli.counting.steps import OF_POSITIONS, TraceStep, walk
 from gptcli.counting.tally import tally
 from gptcli.counting.tracing import Trace
 from gptcli.inspection.lens import finite
@@ -58,7 +58,7 @@ def trace(checkpoint: OpenCheckpoint, prompt: str, *, layer: int | None = None, 
 def _few(row: Tensor | None, step: TraceStep) -> tuple[float, ...]:
     if row is None:
         return ()
-    few = row[-_FEW:] if step.name in ("tokens", "scores", "mask", "softmax") else row[:_FEW]
+    few = row[-_FEW:] if step.name in OF_POSITIONS else row[:_FEW]
     return tuple(few.tolist())
 
 
@@ -70,7 +70,10 @@ def _outside(model: GPT, run: Record, n_vocab: int) -> dict[str, Tensor]:
     normed = model.ln_f(end)
     logits = model.unembed(end)
     finite(logits[:n_vocab])
-    rows = {"tokens": torch.tensor(run.ids), "token embedding": word, "+ position": run.embedded[-1]}
+    place, token = torch.tensor([len(run.ids) - 1], device=end.device), torch.tensor(run.ids[-1:], device=end.device)
+    scaled = model.embed_tokens(token)
+    rows = {"tokens": torch.tensor(run.ids), "token embedding": word, "scaled embedding": scaled[0]}
+    rows |= {"+ position": model.add_positions(scaled, place)[0], "embedding norm": run.embedded[-1]}
     if config.embedding_width != config.n_embd:
         rows |= {"projection in": model.project_in(word), "projection out": model.project_out(normed)}
     probabilities = logits[:n_vocab].float().softmax(-1)
@@ -78,20 +81,24 @@ def _outside(model: GPT, run: Record, n_vocab: int) -> dict[str, Tensor]:
 
 
 _Reader = Callable[[LayerRecord, GPT, int], Tensor]
-# Step of a layer -> the last token's row after it. The number is the head, from 0.
+# TraceStep of a layer -> the last token's row after it. The number is the head, from 0.
 _INSIDE: dict[str, _Reader] = {
     "layer": lambda seen, model, head: seen.after[-1],
     "norm 1": lambda seen, model, head: (seen.mlp_in if model.config.post_norm else seen.normed)[-1],
     "value": lambda seen, model, head: seen.v[head, -1],
     "scores": lambda seen, model, head: seen.compared[head, -1],
+    "capped": lambda seen, model, head: seen.capped[head, -1],
+    "+ slope": lambda seen, model, head: seen.sloped[head, -1],
     "mask": lambda seen, model, head: seen.scores[head, -1],
     "softmax": lambda seen, model, head: seen.pattern[head, -1],
     "weighted values": lambda seen, model, head: seen.heads[head, -1],
-    "output": lambda seen, model, head: seen.attention[-1],
+    "output": lambda seen, model, head: seen.projected[-1],
+    "norm after attention": lambda seen, model, head: seen.attention[-1] / model.config.residual_scale,
     "+ residual 1": lambda seen, model, head: (seen.before + seen.attention)[-1],
     "up": lambda seen, model, head: seen.up[-1],
     "gated": lambda seen, model, head: seen.activated[-1],
-    "down": lambda seen, model, head: seen.mlp[-1],
+    "down": lambda seen, model, head: seen.down[-1],
+    "norm after MLP": lambda seen, model, head: seen.mlp[-1] / model.config.residual_scale,
     "+ residual": lambda seen, model, head: seen.after[-1],
     "+ residual 2": lambda seen, model, head: (seen.mlp_in + seen.mlp if model.config.post_norm else seen.after)[-1],
     "norm 2": lambda seen, model, head: (seen.after if model.config.post_norm else seen.mlp_in)[-1],
@@ -103,7 +110,7 @@ def _data(step: TraceStep, run: Record, outside: dict[str, Tensor], model: GPT, 
     if step.layer is None:
         return outside[step.name]
     seen, index = run.layers[step.layer - 1], head - 1
-    if step.name in ("query", "key"):
+    if step.name in ("query", "key", "query norm", "key norm"):
         return _before_rotation(step, seen, model, index)
     if step.name in ("gate", "activation"):
         return _gate(step, seen, model)
@@ -114,14 +121,16 @@ def _data(step: TraceStep, run: Record, outside: dict[str, Tensor], model: GPT, 
 
 @torch.inference_mode()
 def _before_rotation(step: TraceStep, seen: LayerRecord, model: GPT, head: int) -> Tensor:
-    """Queries and keys before rotation, computed again; the recorded ones may be rotated."""
+    """Queries and keys as they come out of their matrices, and of their norms; the run wrote them down rotated."""
     assert step.layer is not None
-    if model.config.positions != "rotary":
-        return (seen.q if step.name == "query" else seen.k)[head, -1]
     attention = model.h[step.layer - 1].get_submodule("attn")
     assert isinstance(attention, Attention)
-    q, k, _ = attention.project(seen.normed[-1:].unsqueeze(0))  # [1, H or K, 1, D]
-    return repeat_heads(q if step.name == "query" else k, model.config.n_head)[0, head, 0]
+    row = seen.normed[-1:].unsqueeze(0)
+    if step.name.endswith("norm"):
+        q, k, _ = attention.project(row)  # [1, H or K, 1, D]
+    else:
+        q, k = map(attention.by_head, attention.multiply(row)[:2])
+    return repeat_heads(q if step.name.startswith("query") else k, model.config.n_head)[0, head, 0]
 
 
 @torch.inference_mode()

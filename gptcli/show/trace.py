@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from gptcli.counting.steps import OF_POSITIONS
 from gptcli.show.blocks.pictures import token_strip
 from gptcli.show.logits import percent
 from gptcli.text import token_text, visible
@@ -29,8 +30,6 @@ _FEW = 4
 # Up to this many equal layers are shown one by one.
 _ALIKE = 4
 _TOKENS_SHOWN = 60
-# Steps whose numbers are the last of their row: the nearest tokens.
-_TAILS = ("tokens", "scores", "mask", "softmax")
 
 
 def draw(trace: "Trace") -> "RenderableType":
@@ -187,7 +186,7 @@ def _numbers(step: "TraceStep", few: int) -> str:
     """As many numbers as fit, with dots on the side of the others."""
     if not step.numbers or not few:
         return ""
-    shown = step.numbers[-few:] if step.name in _TAILS else step.numbers[:few]
+    shown = step.numbers[-few:] if step.name in OF_POSITIONS else step.numbers[:few]
     return "".join(_number(number).rjust(_NUMBER - 1) + " " for number in shown)
 
 

@@ -10,7 +10,7 @@ from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.base import Declared, Spans, Tokenizer
 from gptcli.tokenizer.bpe import RankTokenizer
 from gptcli.tokenizer.chunks import decode_chunks, encode_chunks
-from gptcli.tokenizer.files import tokenizer_for
+from gptcli.tokenizer.files import is_gpt2s, tokenizer_for
 from gptcli.tokenizer.merges import Merge, PieceMerges
 from gptcli.tokenizer.named import encoding_names, gpt2_tokenizer, tiktoken_encoding
 from gptcli.tokenizer.stream import StreamDecoder
@@ -28,6 +28,7 @@ __all__ = [
     "encode_chunks",
     "encoding_names",
     "gpt2_tokenizer",
+    "is_gpt2s",
     "tiktoken_encoding",
     "tokenizer_for",
 ]

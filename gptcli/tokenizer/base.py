@@ -160,13 +160,20 @@ class Tokenizer(ABC):
     # Characters that are held of a text that cannot be cut.
     most_uncut = 1 << 26
 
-    def encode_each(self, parts: Iterator[str], *, special: bool, ahead: bool) -> Iterator[list[int]]:
+    def going_on(self, part: str) -> str:
+        """A part of a text that is not its first one, as it has to be encoded: its end, nearly all of it."""
+        return part
+
+    def encode_each(
+        self, parts: Iterator[str], *, special: bool, ahead: bool, begun: bool = False
+    ) -> Iterator[list[int]]:
         """The ids of the parts of a text that was cut where ``safe_cut`` says.
 
         Args:
             parts: the text.
             special: as in ``encode``.
             ahead: encode several at once, and read on before the first ids are known.
+            begun: whether others stand before the first of them.
 
         Raises:
             InputError: as ``encode``.

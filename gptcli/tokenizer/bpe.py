@@ -25,6 +25,9 @@ NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 _LONG_RUN = 100_000
 # The first few texts of so many bytes are encoded without waiting for tiktoken to sort through all ranks.
 _SHORT_TEXT, _SHORT_TEXTS = 160, 8
+# Bytes of UTF-8 that go on with a character.
+_GOES_ON = bytes(range(0x80, 0xC0))
+_GOES_ON_BYTES = frozenset(bytes([byte]) for byte in _GOES_ON)
 # Seconds that an untrusted regular expression may take over one stretch of text: some never come to an end.
 _PATIENCE = 2.0
 # Bytes of a piece whose merges are kept for the next time: those of a long one take megabytes.
@@ -187,12 +190,12 @@ class RankTokenizer(Tokenizer):
         """
         ids = self.encode(text, special=special)
         data = [self.token_bytes(token) for token in ids]
-        ends = list(accumulate(map(len, data)))
         added = self.prefix_space and bool(data) and data[0].startswith(b" ") and not text.startswith(" ")
-        # The number of characters that begin at or before each byte; one that goes on has 0b10 in front.
-        begun = list(accumulate(byte & 0xC0 != 0x80 for byte in b"".join(data)))
-        starts = [begun[start] - 1 - added if start < end else 0 for start, end in pairwise([0, *ends])]
-        return Spans(ids, [max(start, 0) for start in starts], [begun[end - 1] - added if end else 0 for end in ends])
+        # Characters that have begun after each token; a token that goes on with one has that too.
+        ends = list(accumulate((len(part.translate(None, _GOES_ON)) for part in data), initial=-int(added)))
+        inside = (part[:1] in _GOES_ON_BYTES for part in data)
+        starts = [max(end - within, 0) for end, within in zip(ends, inside, strict=False)]
+        return Spans(ids, starts, ends[1:])
 
     def merges(self, text: str, *, special: bool = False) -> Iterator[PieceMerges]:
         """How a text becomes tokens: its pieces, and the merges that built each (see ``Tokenizer.merges``)."""

@@ -60,11 +60,15 @@ def encode_chunks(
     Raises:
         InputError: as ``Tokenizer.encode``.
     """
-    yield from tokenizer.encode_each(_parts(tokenizer, chunks), special=special, ahead=ahead)
+    yield from tokenizer.encode_each(cut_text(tokenizer, chunks), special=special, ahead=ahead)
 
 
-def _parts(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[str]:
-    """The text, cut where that changes none of its ids."""
+def cut_text(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[str]:
+    """A text that comes in chunks, cut where that changes none of its ids.
+
+    Raises:
+        InputError: it goes on too long without such a place.
+    """
     cut: re.Pattern[str] | None = None
     most, held, searched = _ENOUGH, "", 0
     for chunk in chunks:

@@ -65,7 +65,8 @@ class LibraryTokenizer(Tokenizer):
     def _count(self) -> int:
         """One more than the highest id of a token."""
         count: int = self._library.get_vocab_size(True)
-        if all(self._library.id_to_token(token) is not None for token in range(count)):
+        # As many tokens as there are ids below that number: where each of these has one, no token has another.
+        if None not in map(self._library.id_to_token, range(count)):
             return count
         return max(self._library.get_vocab(True).values(), default=-1) + 1
 
@@ -138,16 +139,22 @@ class LibraryTokenizer(Tokenizer):
             and not any(map(goes_across, self._library.get_vocab(False)))
         )
 
-    def encode_each(self, parts: Iterator[str], *, special: bool, ahead: bool) -> Iterator[list[int]]:
+    def going_on(self, part: str) -> str:
+        """A part of a text that is not its first one: a space that the normalizer puts there again is left out."""
+        return part.removeprefix(" ") if self._pipeline.is_whole and self._pipeline.prepends else part
+
+    def encode_each(
+        self, parts: Iterator[str], *, special: bool, ahead: bool, begun: bool = False
+    ) -> Iterator[list[int]]:
         """The ids of the parts of a text that was cut where ``safe_cut`` says (see ``Tokenizer.encode_each``)."""
         done, size = 0, 1
         while texts := list(islice(parts, size)):
             if done > _LONG_TEXT and self._ranked is not None:
                 yield from self._ranked.encode_each(chain(texts, parts), special=special, ahead=ahead)
                 return
-            if self._pipeline.is_whole and self._pipeline.prepends and done:
-                texts = [text.removeprefix(" ") for text in texts]  # it is put there again
-            for found in self._encodings(texts, special=special, only_ids=True):
+            given = [text if not place and not begun else self.going_on(text) for place, text in enumerate(texts)]
+            begun = True
+            for found in self._encodings(given, special=special, only_ids=True):
                 yield found.ids
             done += sum(map(len, texts))
             size = 2 * default_threads() if ahead else 1
@@ -230,7 +237,7 @@ class LibraryTokenizer(Tokenizer):
             if 0 <= token < self.n_vocab:
                 return b""
             raise self._unknown(token)
-        if token in self._contents and not self.bytewise:
+        if piece in self.special_tokens and not self.bytewise:
             return piece.encode()
         return self._bytes_of(piece)
 
@@ -273,6 +280,9 @@ class LibraryTokenizer(Tokenizer):
 
     def unused(self, limit: int) -> list[int]:
         """The ids below ``limit`` that stand for no token."""
+        count = self._count
+        if count == self._library.get_vocab_size(True):
+            return list(range(count, limit))
         return [token for token in range(limit) if not self.piece(token)]
 
 

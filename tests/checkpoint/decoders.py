@@ -3,14 +3,29 @@
 from typing import Any
 
 from transformers import (
+    BloomConfig,
+    Cohere2Config,
+    CohereConfig,
+    FalconConfig,
     Gemma2Config,
     Gemma3TextConfig,
     GemmaConfig,
+    GPTBigCodeConfig,
+    GraniteConfig,
     LlamaConfig,
     Ministral3Config,
     MistralConfig,
+    MptConfig,
+    Olmo2Config,
+    Olmo3Config,
+    OlmoConfig,
+    Phi3Config,
+    PhiConfig,
     Qwen2Config,
     Qwen3Config,
+    SmolLM3Config,
+    StableLmConfig,
+    Starcoder2Config,
 )
 
 LENGTH = 131
@@ -19,6 +34,11 @@ _SMALL: dict[str, Any] = {
     "vocab_size": 97, "hidden_size": 32, "intermediate_size": 44, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "max_position_embeddings": LENGTH, "bos_token_id": 0, "eos_token_id": 0,
     "pad_token_id": 0,
+}  # fmt: skip
+_BIGCODE: dict[str, Any] = {"vocab_size": 97, "n_positions": LENGTH, "n_embd": 30, "n_layer": 2, "n_head": 5}
+_FALCON: dict[str, Any] = {
+    "vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "max_position_embeddings": LENGTH,
 }  # fmt: skip
 _SHORT, _LONG = [1.0, 1.2, 1.5, 2.0], [1.5, 2.5, 4.0, 9.0]
 
@@ -85,6 +105,72 @@ DECODERS: dict[str, Any] = {
         **{**_SMALL, "num_hidden_layers": 3}, head_dim=8, sliding_window=5,
         layer_types=["full_attention", "sliding_attention", "sliding_attention"],
         final_logit_softcapping=9.0, attn_logit_softcapping=2.0, tie_word_embeddings=False, attention_bias=True,
+    ),
+    "phi": PhiConfig(**_SMALL, hidden_act="gelu"),
+    "phi with norms": PhiConfig(**_SMALL, qk_layernorm=True, **_rope("default", partial_rotary_factor=1.0)),
+    "phi3": Phi3Config(**_SMALL, sliding_window=30),
+    "phi3 longrope": Phi3Config(
+        # transformers reads a text of this family again once it has become longer than this; these texts do not.
+        **_SMALL, original_max_position_embeddings=110,
+        **_rope("longrope", short_factor=_SHORT[:3], long_factor=_LONG[:3], partial_rotary_factor=0.75),
+    ),
+    "smollm3": SmolLM3Config(
+        **{**_SMALL, "num_hidden_layers": 4}, no_rope_layers=[1, 0, 0, 1], attention_bias=True, mlp_bias=True,
+    ),
+    "smollm3 windows": SmolLM3Config(
+        **{**_SMALL, "num_hidden_layers": 4}, no_rope_layer_interval=2, use_sliding_window=True, sliding_window=6,
+    ),
+    "olmo": OlmoConfig(**_SMALL),
+    "olmo clamped": OlmoConfig(**_SMALL, clip_qkv=0.7, tie_word_embeddings=True, attention_bias=True),
+    "olmo2": Olmo2Config(**_SMALL),
+    "olmo2 biased": Olmo2Config(**{**_SMALL, "num_key_value_heads": 1}, attention_bias=True, rms_norm_eps=1e-2),
+    "olmo3": Olmo3Config(
+        **{**_SMALL, "num_hidden_layers": 4}, sliding_window=8,
+        rope_parameters={
+            "full_attention": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 40,
+                               "rope_theta": 500.0, "attention_factor": 1.2},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+        },
+    ),
+    "granite": GraniteConfig(
+        **_SMALL, embedding_multiplier=3.0, attention_multiplier=0.2, residual_multiplier=0.6, logits_scaling=0.7,
+        attention_bias=True, mlp_bias=True,
+    ),
+    "stablelm": StableLmConfig(**_SMALL, use_qkv_bias=True),
+    "stablelm side by side": StableLmConfig(
+        **_SMALL, use_parallel_residual=True, qk_layernorm=True, **_rope("default", partial_rotary_factor=0.5),
+    ),
+    "starcoder2": Starcoder2Config(**_SMALL, sliding_window=14),
+    "starcoder2 without biases": Starcoder2Config(**_SMALL, use_bias=False, tie_word_embeddings=False),
+    "gpt_bigcode": GPTBigCodeConfig(**_BIGCODE),
+    "gpt_bigcode of many keys": GPTBigCodeConfig(
+        **_BIGCODE, multi_query=False, activation_function="relu", tie_word_embeddings=False,
+    ),
+    "falcon": FalconConfig(**_FALCON),
+    "falcon 40b": FalconConfig(**_FALCON, new_decoder_architecture=True, num_kv_heads=2, ffn_hidden_size=50),
+    "falcon 11b": FalconConfig(
+        **_FALCON, new_decoder_architecture=True, num_kv_heads=2, num_ln_in_parallel_attn=1, bias=True,
+    ),
+    "falcon-rw": FalconConfig(
+        **{**_FALCON, "num_attention_heads": 8}, alibi=True, multi_query=False, parallel_attn=False, bias=True,
+        tie_word_embeddings=False,
+    ),
+    "bloom": BloomConfig(vocab_size=97, hidden_size=30, n_layer=2, n_head=3, seq_length=LENGTH),
+    "bloom of eight heads": BloomConfig(
+        vocab_size=97, hidden_size=48, n_layer=2, n_head=8, layer_norm_epsilon=1e-3, seq_length=LENGTH,
+        tie_word_embeddings=False,
+    ),
+    "mpt": MptConfig(vocab_size=97, d_model=30, n_layers=2, n_heads=5, max_seq_len=LENGTH),
+    "mpt clamped": MptConfig(
+        vocab_size=97, d_model=32, n_layers=2, n_heads=4, max_seq_len=LENGTH, tie_word_embeddings=False,
+        attn_config={"clip_qkv": 1.0, "softmax_scale": 0.2},
+    ),
+    "cohere": CohereConfig(**_SMALL, logit_scale=0.7),
+    "cohere with norms": CohereConfig(
+        **_SMALL, use_qk_norm=True, attention_bias=True, logit_scale=1.5, tie_word_embeddings=False,
+    ),
+    "cohere2": Cohere2Config(
+        **{**_SMALL, "num_hidden_layers": 4}, sliding_window=8, sliding_window_pattern=2, logit_scale=0.7,
     ),
 }  # fmt: skip
 """Name of a case -> transformers' configuration."""

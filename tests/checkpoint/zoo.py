@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -141,6 +142,14 @@ def _gain(name: str, config: Any) -> float:
         return 0.3 if config.model_type.startswith("gemma") else 1.2  # Gemma multiplies it
     post_norm = config.model_type == "openai-gpt" or not getattr(config, "do_layer_norm_before", True)
     return 0.7 if post_norm else 2.0
+
+
+def eager(theirs: Any) -> Any:
+    """transformers' model with the attention that gives its patterns."""
+    if theirs.config.model_type == "falcon":
+        pytest.skip("transformers' eager attention disagrees with its default one")
+    theirs.set_attn_implementation("eager")
+    return theirs
 
 
 def open_folder(folder: Path, n_head: int | None = None) -> tuple[Blueprint, GPT]:

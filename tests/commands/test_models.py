@@ -115,7 +115,7 @@ def test_show_tales() -> None:
     assert (shown["family"], shown["parameters"], shown["unlike_gpt2"]) == ("gpt2", 17_735_936, {})
     assert shown["config"]["n_embd"] == 256
     assert shown["tokenizer"] == {
-        "kind": "byte-pair encoding",
+        "kind": "byte-level BPE",
         "n_vocab": 50257,
         "special_tokens": {"<|endoftext|>": 50256},
         "eos_id": 50256,

@@ -50,27 +50,38 @@ def llama_names(modules: Mapping[str, str | None] | None = None, **changes: Any)
     return Naming(**{"modules": kept, "stacks": _STACKS, "prefixes": _PREFIXES, "buffers": _BUFFERS, **changes})
 
 
-def sizes(fields: Fields, *, kv_heads: int | None = None, head_width: int | None = None) -> dict[str, Any]:
+def sizes(
+    fields: Fields,
+    *,
+    kv_heads: int | None = None,
+    head_width: int | None = None,
+    defaults: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
     """The numbers that make a model large or small, in Llama's names; all of them are needed but those with a default.
 
     Args:
         fields: of config.json.
+        defaults: the family's, of files that leave some out.
         kv_heads: the family's key heads where ``num_key_value_heads`` is absent; None: as many as query heads.
         head_width: the family's head size where ``head_dim`` is absent; None: what the width divides into.
     """
-    n_head = fields.integer("num_attention_heads")
-    n_embd = fields.integer("hidden_size")
+    usual = defaults or {}
+
+    def integer(name: str) -> int:
+        return fields.integer(name, default=usual.get(name))
+
+    n_head, n_embd = integer("num_attention_heads"), integer("hidden_size")
     if fields.values.get("num_key_value_heads", kv_heads) is None:
         kv_heads = n_head  # null
     width = fields.optional_integer("head_dim")
     if width is None and "head_dim" not in fields.values:
         width = head_width
     found: dict[str, Any] = {
-        "vocab_size": fields.integer("vocab_size"),
+        "vocab_size": integer("vocab_size"),
         "n_embd": n_embd,
-        "n_layer": fields.layers("num_hidden_layers"),
+        "n_layer": fields.layers("num_hidden_layers", default=usual.get("num_hidden_layers")),
         "n_head": n_head,
-        "n_inner": fields.integer("intermediate_size"),
+        "n_inner": integer("intermediate_size"),
         "n_kv_head": fields.integer("num_key_value_heads", default=kv_heads),
         "head_width": None if width is not None and width * n_head == n_embd else width,
     }

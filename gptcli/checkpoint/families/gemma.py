@@ -34,6 +34,14 @@ _SANDWICH = {
     "layers.N.post_feedforward_layernorm": "h.N.ln_2_out",
 }
 _NAMING_1, _NAMING_2, _NAMING_3 = llama_names(), llama_names(_SANDWICH), llama_names({**_SANDWICH, **QK_NORMS})
+# Files of models that read pictures leave out of text_config what is as here.
+_GEMMA_3 = {
+    "vocab_size": 262208,
+    "hidden_size": 2304,
+    "intermediate_size": 9216,
+    "num_hidden_layers": 26,
+    "num_attention_heads": 8,
+}
 
 
 def from_config_1(fields: Fields, header: Header | None) -> Blueprint:
@@ -63,7 +71,7 @@ def from_config_2(fields: Fields, header: Header | None) -> Blueprint:
 def from_config_3(fields: Fields, header: Header | None) -> Blueprint:
     """Read a config.json of Gemma 3, or of its text part, and find the tensors where there is a header."""
     text = text_part(fields)
-    found = sizes(text, kv_heads=4, head_width=256)
+    found = sizes(text, kv_heads=4, head_width=256, defaults=_GEMMA_3)
     slides = sliding(text, found["n_layer"], every(text, 6))
     full, local = read_ropes(text, base=1e6, local_base=1e4, context=131072)
     tables = {**rotated(found, full), "rotary": (full.rotary, local.rotary), "rotary_layers": tuple(map(int, slides))}

@@ -54,13 +54,16 @@ def read_rope(
     return _read(fields, section, base, share, context, original)
 
 
-def read_ropes(fields: Fields, *, base: float, local_base: float, context: int) -> tuple[Rope, Rope]:
+def read_ropes(
+    fields: Fields, *, base: float, local_base: float, local_name: str = "rope_local_base_freq", context: int
+) -> tuple[Rope, Rope]:
     """The tables of a model whose full layers have one and whose sliding layers another.
 
     Args:
         fields: of config.json.
         base: of the full layers' wavelengths, where no field says it.
-        local_base: of the sliding layers', where ``rope_local_base_freq`` does not say it.
+        local_base: of the sliding layers', where ``local_name`` does not say it.
+        local_name: the field of the sliding layers' base in old files.
         context: ``max_position_embeddings``, where that is absent.
 
     Returns:
@@ -73,7 +76,7 @@ def read_ropes(fields: Fields, *, base: float, local_base: float, context: int) 
     else:
         full = by_type
     full = Fields({**full.values, **fields.section("rope_scaling").values}, full.place)
-    outside = Fields({**fields.values, "rope_theta": fields.values.get("rope_local_base_freq")}, fields.place)
+    outside = Fields({**fields.values, "rope_theta": fields.values.get(local_name)}, fields.place)
     return _read(fields, full, base, 1.0, context), _read(outside, local, local_base, 1.0, context)
 
 

@@ -120,7 +120,7 @@ def generate(
     if is_worker():  # one of torchrun's processes, but not the one that reads and prints
         from gptcli.checkpoint.distributed import follow
 
-        return follow(run.model, run.placement(), run.n_head)
+        return follow(run.model, run.placement(), run.n_head, run.tokenizer)
 
     from gptcli.sampling.draw import seed_or_drawn
     from gptcli.show.terminal.keyboard import check_terminal

@@ -96,7 +96,8 @@ def similarity(
         from gptcli.inspection.contexts import compare_contexts
         from gptcli.show.contexts import draw
 
-        checkpoint = open_checkpoint(name, Placement(device=device.value, dtype=dtype.value), n_head=n_head)
+        placement = Placement(device=device.value, dtype=dtype.value)
+        checkpoint = open_checkpoint(name, placement, n_head=n_head, tokenizer=vectors.tokenizer)
         found = compare_contexts(checkpoint, texts, metric=metric, neighbors=neighbors, unembedding=vectors.unembedding)
         notices((*checkpoint.notes, *found.notes))
         present(found, lambda: draw(found), as_json=json, save=save)
