@@ -27,8 +27,8 @@ from typer.testing import CliRunner
 from gptcli.cli.app import app
 from gptcli.text import visible
 from tests.checkpoint.hub_server import Fault, running_hub
+from tests.cli.test_options_table import commands
 from tests.fuzz.seeds import write_seeds
-from tests.test_options_table import commands
 
 COLUMNS, LINES = 100, 500
 # Clears the screen, moves the cursor, colours (7-bit and C1), sets the title, switches screens, asks the terminal

@@ -1,4 +1,4 @@
-"""A checkpoint opened by all the processes that torchrun started, each reading only its part of the files."""
+"""A checkpoint opened by all processes of torchrun, each of which reads only its part of the files."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def open_shared(
 
     group = join(choose_device(placement.device))
     with group.agreement():
-        if group.leads:  # downloads where it has to; the others find it in the cache
+        if group.leads:  # downloads if needed; the others find it in the cache
             find(name)
     with group.agreement():
         return open_checkpoint(name, replace(placement, group=group), n_head, tokenizer=tokenizer)

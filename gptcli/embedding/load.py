@@ -1,4 +1,4 @@
-"""A name on the command line -> an embedding: its matrix, and the words that its rows stand for."""
+"""A name on the command line -> an embedding: its matrix and its vocabulary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ WORD_VECTORS = "word-vectors"
 
 
 class Vocabulary(Protocol):
-    """What the rows of an embedding stand for: words, or a GPT's tokens."""
+    """The vocabulary of an embedding: words, or a GPT's tokens."""
 
     def rows(self, word: str) -> tuple[int, ...]:
-        """The rows whose mean stands for a word; raises InputError for an unknown one."""
+        """The rows whose mean is a word's vector; raises InputError for an unknown word."""
         ...
 
     def has(self, word: str) -> bool:
@@ -28,11 +28,11 @@ class Vocabulary(Protocol):
         ...
 
     def name(self, row: int) -> str | bytes:
-        """What a row stands for: a word, or the bytes of a token."""
+        """The word of a row, or the bytes of its token."""
         ...
 
     def keys(self, count: int) -> tuple[Sequence[str], dict[str, int]]:
-        """How evaluations know the first rows: the upper-case form of each, and the row each form is looked up as."""
+        """The keys of the first rows for evaluations: the upper-case form of each, and the row of each form."""
         ...
 
 
@@ -41,7 +41,7 @@ class Embedding:
     """Words and their vectors.
 
     Attributes:
-        name: what the user called it.
+        name: as the user gave it.
         tensor: the matrix's name in the file.
         matrix: a vector a row, [n, d].
         vocabulary: what the rows stand for.
@@ -67,13 +67,13 @@ def open_embedding(
 
     Args:
         name: a bundled name, a folder, or a .safetensors file.
-        unembedding: take a GPT's unembedding in place of its embedding.
+        unembedding: take a GPT's unembedding instead of its embedding.
         leading_space: look words up among a GPT's tokens as they stand inside a sentence, after a space.
         tokenizer: the name of another checkpoint whose tokenizer a GPT's tokens are of; None: its own.
 
     Raises:
-        ModelNotFound: nothing answers to ``name``.
-        CheckpointError: its files are broken or do not fit each other.
+        ModelNotFound: there is nothing of that name.
+        CheckpointError: its files are broken or inconsistent.
         InputError: the unembedding of word vectors was asked for.
         GptcliError: there is no memory to map them.
     """
@@ -119,9 +119,9 @@ def _gpt(source: Source, header: Header, *, unembedding: bool, leading_space: bo
     from gptcli.checkpoint.families import read_blueprint
     from gptcli.checkpoint.tokenizers import tokenizer_of
 
-    # One head fits any width, and the number of heads changes nothing here.
+    # One head fits any width; the number of heads does not matter here.
     blueprint = read_blueprint(source, header, n_head=1 if source.config is None else None)
-    # A model without an lm_head of its own writes with the matrix that it reads with.
+    # A model without lm_head has tied embeddings.
     ours = "lm_head.weight" if unembedding and "lm_head.weight" in blueprint.tensors else "wte.weight"
     tensor = header.tensors[blueprint.tensors[ours].keys[0]]
     matrix = map_matrix(tensor)

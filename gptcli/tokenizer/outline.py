@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gptcli.errors import CheckpointError
-from gptcli.system.json_text import parse_json
-from gptcli.system.strict_json import parse_object
+from gptcli.system.json_text import parse_json, parse_object
 
 # The keys of the file that are read here, as they would stand after the model.
 _OTHER_KEYS = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "truncation", "padding")

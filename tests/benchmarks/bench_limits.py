@@ -21,10 +21,10 @@ from gptcli.embedding.spelling import nearest_spellings
 from gptcli.embedding.words import WordList
 from gptcli.model.config import GPTConfig
 from gptcli.tokenizer import encode_chunks, gpt2_tokenizer
+from tests.cli.test_completion import Fish, Shell, shell
 from tests.commands.test_params import sparse
 from tests.commands.test_tokenize import CAPES, stories
 from tests.conftest import command
-from tests.test_completion import Fish, Shell, shell
 
 __all__ = ["shell"]  # a fixture
 

@@ -97,6 +97,7 @@ def test_ids_are_one_line_and_decode_to_the_text() -> None:
     assert output("--ids", "") == "\n"
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50))
 @settings(max_examples=40)
 def test_ids_and_decode_are_inverse_on_pipes(text: str) -> None:
@@ -204,6 +205,7 @@ def test_a_large_text_is_drawn_in_part() -> None:
     assert "different pieces" in output("--merges", stdin=" ".join(map(str, range(1000))))
 
 
+@pytest.mark.slow
 def test_reading_stops_where_the_reader_does(run_gptcli: Run, child_environment: dict[str, str]) -> None:
     shell = f"yes | {sys.executable} -m gptcli tokenize --ids | head -c 11"
     done = subprocess.run(["bash", "-c", shell], env=child_environment, capture_output=True, timeout=60, check=False)
@@ -243,6 +245,7 @@ def test_ten_megabytes_stream_in_bounded_memory(child_environment: dict[str, str
     assert peak["large"] < peak["small"] + 20
 
 
+@pytest.mark.slow
 def test_a_word_without_an_end_is_refused_before_it_fills_the_memory(run_gptcli: Run) -> None:
     done = run_gptcli("tokenize", "--count", input=b"a" * 17_000_000)
     assert (done.returncode, done.stdout) == (2, b"")
@@ -250,6 +253,7 @@ def test_a_word_without_an_end_is_refused_before_it_fills_the_memory(run_gptcli:
     assert len(done.stderr) < 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("separator", [" ", "\t", ",\n", "][", "("])
 def test_ids_are_read_as_they_come_whatever_is_between_them(separator: str) -> None:
     made = 0
@@ -275,6 +279,7 @@ def test_what_is_no_id_is_told_before_the_end() -> None:
         list(parse_ids(chunks()))
 
 
+@pytest.mark.slow
 def test_the_tokens_of_a_long_text_are_made_one_by_one(run_gptcli: Run) -> None:
     text = "The king and the queen. " * 50_000
     limit = 700 << 20

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gptcli.errors import InputError
 from gptcli.generation.chat.conversation import Chat
-from gptcli.generation.chat.turns import Format, Turn, format_for
+from gptcli.generation.chat.layout import format_for
+from gptcli.generation.chat.turns import Format, Turn
 from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import AddedToken, Declared, RankTokenizer, gpt2_tokenizer
 from tests.toy_engine import ToyEngine, random_table
@@ -155,6 +156,7 @@ def test_the_same_seed_gives_the_same_conversation_and_each_answer_its_own_draws
     assert made.turns == first
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.text("abc", min_size=1, max_size=60), min_size=1, max_size=12),
     st.integers(40, 300),

@@ -8,8 +8,9 @@ import pytest
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
+from gptcli.generation.logit_bias import with_logit_bias
 from gptcli.generation.loop import Limits
-from gptcli.generation.writing import Request, Writing, with_logit_bias
+from gptcli.generation.writing import Request, Writing
 from gptcli.model.engine import rows_at_once
 from gptcli.model.lookup import with_lookup
 from gptcli.sampling.settings import Sampling
@@ -123,6 +124,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_shown() -> None:
     assert len(request(["1\n" * 6], overflow="slide").completions) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scored", [False, True])
 def test_written_a_few_at_a_time_the_texts_are_the_same(
     tales: OpenCheckpoint, monkeypatch: pytest.MonkeyPatch, scored: bool

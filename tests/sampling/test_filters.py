@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
-from scipy import stats
 from transformers import (
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -25,7 +24,7 @@ from transformers import (
 
 from gptcli.errors import InputError
 from gptcli.sampling import filters
-from gptcli.sampling.draw import draw, generator_for
+from gptcli.sampling.draw import draw_token, generator_for
 from gptcli.sampling.filters import FILTERS, Logits
 from gptcli.sampling.settings import Kept, Sampling
 from gptcli.sampling.softmax import log_softmax, softmax
@@ -260,7 +259,7 @@ def test_something_is_always_left_and_can_be_drawn(logits: Logits, choice: Sampl
     assert filtered.max() < INF
     left = kept(filtered)
     assert left
-    assert draw(Kept.of(filtered), generator_for(seed, 0)) in left
+    assert draw_token(Kept.of(filtered), generator_for(seed, 0)) in left
     if choice.top_k:
         assert len(left) <= choice.top_k
     if choice.temperature == 0:
@@ -284,6 +283,7 @@ def test_what_is_kept_keeps_its_order(logits: Logits, choice: Sampling) -> None:
     assert ((a == a.T) <= (b == b.T)).all()
 
 
+@pytest.mark.slow
 @given(ANY_LOGITS, st.integers(1, 45), st.sampled_from([1.0, 1e-40, 0.1, 7.0, 1e40, 1e300]))
 @settings(max_examples=200)
 def test_exactly_k_remain_the_largest_and_of_equals_the_lowest_ids(logits: Logits, k: int, temperature: float) -> None:
@@ -340,6 +340,8 @@ def test_what_is_no_setting_is_refused_by_name(field: str, values: list[Any]) ->
 
 def chi_squared(counts: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
     """p-value of the counts; what cannot happen must not have happened."""
+    from scipy import stats
+
     assert counts[probabilities == 0].sum() == 0
     possible = probabilities > 0
     return float(stats.chisquare(counts[possible], probabilities[possible] * counts.sum()).pvalue)
@@ -361,11 +363,11 @@ def test_20_000_draws_follow_the_exact_distribution(choice: Sampling, exact: lis
     filtered = choice.filter(HAND, [])
     if across == "draws of a sample":
         generator = generator_for(7, 0)
-        drawn = [draw(Kept.of(filtered), generator) for _ in range(20_000)]
+        drawn = [draw_token(Kept.of(filtered), generator) for _ in range(20_000)]
     elif across == "seeds":  # the first draw of many seeds, as --seed 0, 1, 2, ... would give
-        drawn = [draw(Kept.of(filtered), generator_for(seed, 0)) for seed in range(20_000)]
+        drawn = [draw_token(Kept.of(filtered), generator_for(seed, 0)) for seed in range(20_000)]
     else:
-        drawn = [draw(Kept.of(filtered), generator_for(7, sample)) for sample in range(20_000)]
+        drawn = [draw_token(Kept.of(filtered), generator_for(7, sample)) for sample in range(20_000)]
     counts = np.bincount(drawn, minlength=6)
     probabilities = np.array(exact) / np.sum(exact)
     # Two-sided: draws that fit too well would be no draws.
@@ -379,8 +381,8 @@ def test_20_000_draws_follow_the_exact_distribution(choice: Sampling, exact: lis
 
 def test_a_draw_takes_one_number_whatever_is_left() -> None:
     many, one = generator_for(3, 0), generator_for(3, 0)
-    draw(Kept.of(HAND), many)
-    draw(Kept.of(filters.keep_top_k(HAND, 1)), one)
+    draw_token(Kept.of(HAND), many)
+    draw_token(Kept.of(filters.keep_top_k(HAND, 1)), one)
     assert many.random() == one.random()
 
 

@@ -308,6 +308,7 @@ def test_a_bad_line_of_merges_is_named(tmp_path: Path, line: str) -> None:
         tokenizer_for(tmp_path, None)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.data())
 def test_any_damage_to_tokenizer_json_is_an_error_with_a_message(tmp_path_factory: Any, data: st.DataObject) -> None:

@@ -107,6 +107,7 @@ def converted(ranks: dict[bytes, int], pattern: str = patterns.GPT2_AS_PUBLISHED
         return TikTokenConverter(str(path), pattern).converted()
 
 
+@pytest.mark.slow
 def test_gpt2s_ranks_turned_into_a_file_by_transformers() -> None:
     """The first 10,000 of them, which is a vocabulary too."""
     ranks = {token: rank for token, rank in gpt2_tokenizer()._ranks.items() if rank < 10_000}
