@@ -216,11 +216,11 @@ def test_a_turn_that_does_not_fit_leaves_no_trace(tokenizer: Tokenizer, renderer
     assert made.turns == []
 
 
-# Tokenizers that mark spaces: where they put one, and what the library says of the same text.
+# Other tokenizers, most of which mark spaces: where they put one, and what the library says of the same text.
 
 
 def spaced(kind: str) -> Library:
-    """A tokenizer of characters that falls back to bytes, in the manner of Llama 2, Mistral v0.3 or Gemma."""
+    """A tokenizer that falls back to bytes, in the manner of Llama 2, Mistral v0.3 or Gemma; or SmolLM2's."""
     letters = sorted(
         {*"\n▁", *(letter for text in (*ALL.values(), HARD_TEXT[:900]) for letter in text if letter != " ")}
     )
@@ -231,6 +231,11 @@ def spaced(kind: str) -> Library:
     vocab = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     made = Library(models.BPE(vocab, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     replace = normalizers.Replace(" ", "▁")
+    if kind == "digits":  # of bytes, like SmolLM2: several steps before the merges
+        made = trained(900, added=[AddedToken(text, special=False) for text in THINK], special=list(SPECIAL))
+        digits, byte_level = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)
+        made.pre_tokenizer = pre_tokenizers.Sequence([digits, byte_level])
+        return made
     if kind == "first":
         made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
     else:
@@ -242,7 +247,7 @@ def spaced(kind: str) -> Library:
     return made
 
 
-@pytest.mark.parametrize("kind", ["each", "first", "none"])
+@pytest.mark.parametrize("kind", ["each", "first", "none", "digits"])
 @pytest.mark.parametrize("name", ALL)
 def test_tokenizers_that_mark_spaces(kind: str, name: str, renderer: Renderer, tmp_path: Path) -> None:
     reference = spaced(kind)
