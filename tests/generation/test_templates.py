@@ -13,7 +13,7 @@ from tokenizers import Tokenizer as Library
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from gptcli.checkpoint.chat_templates import ChatTemplate
-from gptcli.errors import InputError
+from gptcli.errors import CheckpointError, InputError
 from gptcli.generation.chat.conversation import Chat
 from gptcli.generation.chat.renderer import Renderer
 from gptcli.generation.chat.template import TemplateLayout
@@ -207,6 +207,18 @@ def test_what_falls_out(tokenizer: Tokenizer, renderer: Renderer, talk: list[str
             [messages("S", tuple(talk[gone - 2 :]))], chat_template=INST, add_generation_prompt=True, **ROLES
         )
         assert len(tokenizer.encode(longer[0], special=True)) > room
+
+
+def test_a_conversation_may_go_on_for_ever(tokenizer: Tokenizer, renderer: Renderer) -> None:
+    made = chat(CHATML, tokenizer, renderer, 400)
+    long = "word " * 3000
+    made.turns = [Turn("user", long), Turn("assistant", long)] * 200 + [Turn("user", "And now?")]
+    with pytest.raises(CheckpointError, match="more than 4,000,000 characters"):
+        renderer.render(CHATML, {"messages": [{"role": turn.role, "content": turn.text} for turn in made.turns]}, "x")
+    prompt = made.prompt()
+    assert tokenizer.decode(prompt.ids).count("word") == 0
+    assert tokenizer.decode(prompt.ids).endswith("user\nAnd now?<|im_end|>\n<|im_start|>assistant\n")
+    assert prompt.fallen > 400 * 3000
 
 
 def test_a_turn_that_does_not_fit_leaves_no_trace(tokenizer: Tokenizer, renderer: Renderer) -> None:
