@@ -160,9 +160,9 @@ class Tokenizer(ABC):
     # Characters that are held of a text that cannot be cut.
     most_uncut = 1 << 26
 
-    def going_on(self, part: str) -> str:
-        """A part of a text that is not its first one, as it has to be encoded: its end, nearly all of it."""
-        return part
+    def later_spans(self, part: str, *, special: bool) -> Spans:
+        """The same as ``spans`` for a part of a text that is not its first one."""
+        return self.spans(part, special=special)
 
     def encode_each(
         self, parts: Iterator[str], *, special: bool, ahead: bool, begun: bool = False

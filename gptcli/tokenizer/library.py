@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import chain, groupby, islice
 from threading import Lock
@@ -111,7 +111,8 @@ class LibraryTokenizer(Tokenizer):
             return call(self.name, run, sum(map(len, texts)), known=self._pipeline.is_known)
 
     def _encode_stretch(self, text: str, *, first: bool) -> list[int]:
-        with _going_on(not first, self._library):
+        starts = [step.get("prepend_scheme") == "first" for step in self._pipeline.pre_tokenizers]
+        with _not_first(self._library if any(starts) and not first else None):
             return self.encode(text)
 
     # Long texts
@@ -132,15 +133,26 @@ class LibraryTokenizer(Tokenizer):
     def _nothing_goes_across(self) -> bool:
         """Whether no merge, and no token that takes a space along, goes across a place where one long word is cut."""
         is_bpe = type(self._library.model).__name__ == "BPE"
-        ends = {token.content[-1:] for token in self.added}
+        starts, ends = ({token.content[place] for token in self.added} for place in (0, -1))
         return (
             is_bpe
-            and not any(end.isalnum() or end in ",." for end in ends)
+            and not any(map(str.isalnum, starts | ends))
+            and ends.isdisjoint(",.")
             and not any(map(goes_across, self._library.get_vocab(False)))
         )
 
-    def going_on(self, part: str) -> str:
-        """A part of a text that is not its first one: a space that the normalizer puts there again is left out."""
+    def later_spans(self, part: str, *, special: bool) -> Spans:
+        """The same as ``spans`` for a part of a text that is not its first one."""
+        given = self._later(part)
+        found, left_out = self.spans(given, special=special), len(part) - len(given)
+        starts, ends = ([place + left_out for place in places] for places in (found.starts, found.ends))
+        if left_out and starts:  # the first token has the space
+            starts[0] = 0
+            ends[0] = 1 if self.piece(found.ids[0]) == SPACE_MARK else ends[0]
+        return Spans(found.ids, starts, ends)
+
+    def _later(self, part: str) -> str:
+        """A part of a text that is not its first one, without the space that the normalizer puts there again."""
         return part.removeprefix(" ") if self._pipeline.is_whole and self._pipeline.prepends else part
 
     def encode_each(
@@ -152,7 +164,7 @@ class LibraryTokenizer(Tokenizer):
             if done > _LONG_TEXT and self._ranked is not None:
                 yield from self._ranked.encode_each(chain(texts, parts), special=special, ahead=ahead)
                 return
-            given = [text if not place and not begun else self.going_on(text) for place, text in enumerate(texts)]
+            given = [text if not place and not begun else self._later(text) for place, text in enumerate(texts)]
             begun = True
             for found in self._encodings(given, special=special, only_ids=True):
                 yield found.ids
@@ -287,13 +299,13 @@ class LibraryTokenizer(Tokenizer):
 
 
 @contextmanager
-def _going_on(inside: bool, library: "Library") -> Iterator[None]:
+def _not_first(library: "Library | None") -> Iterator[None]:
     """For a stretch that is not the first of its text: Metaspace's ``first`` puts no mark before it."""
-    found = library.pre_tokenizer
-    steps = [found] if type(found).__name__ == "Metaspace" else []
-    if type(found).__name__ == "Sequence":
-        steps = [found[place] for place in range(len(found))]
-    first = [step for step in steps if getattr(step, "prepend_scheme", None) == "first"] if inside else []
+    steps = [] if library is None else [library.pre_tokenizer]
+    with suppress(IndexError, TypeError):  # a Sequence hands out its steps, not how many they are; others have none
+        while steps:
+            steps.append(steps[0][len(steps) - 1])
+    first = [step for step in steps if getattr(step, "prepend_scheme", None) == "first"]
     for step in first:
         step.prepend_scheme = "never"
     try:

@@ -158,8 +158,8 @@ def _each_spans(tokenizer: Tokenizer, parts: Iterable[str], *, special: bool) ->
     """The tokens of each part of a text, and where in the text their places are counted from."""
     place = 0
     for number, part in enumerate(parts):
-        given = tokenizer.going_on(part) if number else part
-        yield place + len(part) - len(given), tokenizer.spans(given, special=special)
+        spans = tokenizer.later_spans if number else tokenizer.spans
+        yield place, spans(part, special=special)
         place += len(part)
 
 

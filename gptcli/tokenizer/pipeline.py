@@ -18,9 +18,9 @@ _CUT_AT_SPACES = ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
 _NO_SPACE_INSIDE = ("Digits", "Punctuation")
 # Steps that change each character for itself, as far as a space between two others goes.
 _BY_CHARACTER = ("NFC", "NFD", "Lowercase", "StripAccents", "BertNormalizer")
-# A place before a space that a letter, digit, comma or full stop stands before.
-_BEFORE_MARK = r"(?<=[A-Za-z0-9,.])(?= )"
-_ACROSS = re.compile(rf"[A-Za-z0-9,.]{SPACE_MARK}")
+# A place after a letter, digit, comma or full stop, and before a space with a letter or digit after it.
+_BEFORE_MARK = r"(?:(?<=[^\W_])|(?<=[,.]))(?= [^\W_])"
+_ACROSS = re.compile(rf"(?:[^\W_]|[,.]){SPACE_MARK}")
 
 
 @dataclass(frozen=True)

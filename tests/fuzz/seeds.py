@@ -16,6 +16,7 @@ from gptcli.checkpoint.weights.kept import KINDS
 from gptcli.measuring.quantization import keep_quantized
 from gptcli.model.native import available
 from tests.checkpoint.zoo import CONFIGS, reference
+from tests.generation.made_templates import CHATML
 from tests.tokenizer.reference import save, split_first, trained
 
 VOCAB_SIZE = 300
@@ -66,6 +67,8 @@ def _gpt2_tokenizer(place: Path) -> None:
 
 def _split_tokenizer(place: Path) -> None:
     save(trained(VOCAB_SIZE, pre_tokenizer=split_first(LLAMA3)), place)
+    (place / "chat_template.jinja").write_text(CHATML)
+    (place / "generation_config.json").write_text('{"do_sample": true, "temperature": 0.6, "eos_token_id": [0, 1]}')
 
 
 def _normalising_tokenizer(place: Path) -> None:
