@@ -51,6 +51,7 @@ if sys.platform == "win32":
         "commands/test_generate.py",
         "commands/test_score.py",
         "commands/test_chat.py",
+        "commands/test_chat_template.py",
         "commands/test_models.py",
     ]
 

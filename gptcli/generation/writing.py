@@ -1,28 +1,39 @@
 """Texts from a GPT: prompts in, continuations out, piece by piece.
 
-Joins the tokenizer, the engine and the generation loop. It decides nothing about how a text is shown.
+Joins the tokenizer, the engine and the generation loop. How a text is shown is decided elsewhere.
 """
 
-import math
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
 from gptcli.errors import InputError
-from gptcli.generation.loop import Limits, Sample, Step, each_sample, generate, window
+from gptcli.generation.clock import Clock
+from gptcli.generation.loop import ChosenToken, Limits, Sample, each_sample, generate, window
 from gptcli.generation.streaming import TextStream
 from gptcli.model.engine import Engine, rows_at_once
 from gptcli.sampling.settings import Sampling
-from gptcli.text import quoted
 from gptcli.tokenizer import Tokenizer
-from gptcli.tokenizer.prompt import prompt_ids, quoted_tokens
+from gptcli.tokenizer.prompt import prompt_ids
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Prompts that a chat's layout makes of questions: what is written are the answers.
+
+    Attributes:
+        ids: what the model reads for each.
+        streams: for each, what makes the text of an answer.
+    """
+
+    ids: Sequence[list[int]]
+    streams: Sequence[Callable[[], TextStream]]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be written.
+    """What to generate.
 
     Attributes:
         prompts: the texts to continue.
@@ -33,6 +44,7 @@ class Request:
         stops: texts that end a continuation, and are left out of it.
         bos: put ``<|endoftext|>`` before each prompt.
         scored: keep the log-probabilities of what is chosen.
+        questions: the prompts as questions; None: they are continued as they are.
     """
 
     prompts: Sequence[str]
@@ -43,11 +55,12 @@ class Request:
     stops: Sequence[str] = ()
     bos: bool = False
     scored: bool = True
+    questions: Questions | None = None
 
 
 @dataclass
 class Completion:
-    """One continuation: the text of a ``Sample``, growing.
+    """One continuation: the text of a ``Sample`` while it grows.
 
     Attributes:
         prompt: the text it continues.
@@ -72,44 +85,15 @@ class Piece:
     """A token, and the text that became certain with it (possibly none yet)."""
 
     completion: Completion
-    step: Step
+    step: ChosenToken
     text: str
 
 
-@dataclass
-class Clock:
-    """When things happened, in seconds of a monotonic clock."""
-
-    load_s: float = 0.0
-    started: float = field(default_factory=time.perf_counter)
-    first_token: float | None = None
-    last_token: float | None = None
-    tokens: int = 0
-
-    def tick(self) -> None:
-        """Count one token."""
-        self.last_token = time.perf_counter()
-        self.first_token = self.first_token or self.last_token
-        self.tokens += 1
-
-    def timings(self) -> dict[str, float | None]:
-        """Seconds to load, to the first token, and in all; and tokens per second, of all samples together."""
-        if self.first_token is None or self.last_token is None:
-            return {"load_s": self.load_s, "first_token_s": None, "total_s": None, "tokens_per_s": None}
-        total = self.last_token - self.started
-        return {
-            "load_s": self.load_s,
-            "first_token_s": self.first_token - self.started,
-            "total_s": total,
-            "tokens_per_s": self.tokens / total,
-        }
-
-
 class Writing:
-    """The continuations of a request. Iterate over it to have them written.
+    """The continuations of a request. Iterate over it to generate them.
 
-    They are written side by side, as many at a time as there is memory for; the others follow in their order. What a
-    continuation says does not depend on which others are written with it.
+    As many are generated at a time as fit into memory; the others follow in order. A continuation does not depend on
+    the others of its batch.
 
     Args:
         engine: the model.
@@ -119,11 +103,11 @@ class Writing:
         load_s: how long the model took to load, for the timings.
 
     Attributes:
-        completions: those at hand, by prompt, then by sample; they grow as the iteration goes on, keep what they have
-            when it is left early, and make room for the next when all of them are done.
+        completions: the current batch, by prompt, then by sample. They grow with the iteration, keep their text when it
+            is left early, and are replaced by the next batch when all are done.
         prompt_tokens: how many tokens all prompts have.
-        slid: whether a text outgrew the context, of those that are done.
-        clock: when things happened.
+        slid: whether a finished text outgrew the context.
+        clock: the timings.
         tokenizer, request: as given.
         n_positions: the context length.
 
@@ -140,7 +124,10 @@ class Writing:
         self._engine, self._n_vocab = engine, n_vocab
         self.tokenizer, self.request = tokenizer, request
         self.n_positions = engine.n_positions
-        ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
+        if request.questions is None:
+            ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
+        else:
+            ids = list(request.questions.ids)
         # A prompt that does not fit should be told before anything is shown.
         longest = max(len(window(prompt, engine.n_positions, request.limits.overflow)) for prompt in ids)
         self.prompt_tokens, self.slid = sum(map(len, ids)), False
@@ -151,28 +138,25 @@ class Writing:
 
     def _next(self) -> list[Completion]:
         """As many of those that are left as can be written at once."""
-        return [
-            _completion(self.request.prompts[sample.prompt], sample, self.tokenizer, self.request.stops)
-            for sample in islice(self._waiting, self._at_once)
-        ]
+        return [_completion(self.request, sample, self.tokenizer) for sample in islice(self._waiting, self._at_once)]
 
     @property
     def guessed(self) -> int | None:
-        """Tokens that the engine had read before they were chosen; None where it does not guess."""
+        """Tokens that the engine guessed correctly in advance; None where it does not guess."""
         return self._engine.guessed
 
     @property
     def why_not_c(self) -> str | None:
-        """Why the engine in C does not write this, in a sentence without its full stop (see ``EngineFacts``)."""
+        """Why the engine in C is not used, as a sentence without a full stop (see ``EngineFacts``)."""
         return self._engine.facts().why_not_c
 
     def __iter__(self) -> Iterator[Piece]:
-        """Write; the last piece of a completion has all of its text out."""
+        """Generate the pieces; with the last piece of a completion its text is complete."""
         return chain.from_iterable(self.batches())
 
     def batches(self) -> Iterator[Iterator[Piece]]:
-        """Write some texts after the others; ``completions`` are those that come next."""
-        self.clock.started = time.perf_counter()
+        """The pieces batch by batch; ``completions`` are those of the next batch."""
+        self.clock.start()
         following = self.completions
         while following:
             self.completions = following
@@ -199,7 +183,7 @@ class Writing:
             yield Piece(completion, step, text)
 
     def interrupt(self) -> None:
-        """Mark what is unfinished as stopped by the user."""
+        """Mark unfinished completions as stopped by the user."""
         for completion in self.completions:
             if completion.finish_reason is None:
                 completion.interrupted = True
@@ -220,8 +204,8 @@ class Writing:
         }
 
 
-def text_of(step: Step, stream: TextStream) -> str:
-    """The text that becomes certain with a step: nothing of an end-of-text token, and a stop text ends the sample."""
+def text_of(step: ChosenToken, stream: TextStream) -> str:
+    """The text that becomes certain with a token: none for an end-of-text token. A stop text ends the sample."""
     if step.sample.finish_reason == "eos":
         return ""
     text = stream.push(step.token)
@@ -230,37 +214,8 @@ def text_of(step: Step, stream: TextStream) -> str:
     return text
 
 
-def _completion(prompt: str, sample: Sample, tokenizer: Tokenizer, stops: Sequence[str]) -> Completion:
-    lead = "" if not prompt or prompt[-1].isspace() else tokenizer.word_gap
-    return Completion(prompt, sample, TextStream(tokenizer, stops, lead))
-
-
-def with_logit_bias(sampling: Sampling, tokenizer: Tokenizer, entries: Sequence[str]) -> Sampling:
-    """Add ``TEXT=+5`` entries to a sampling: the id of TEXT, which must be one token, and what to add to its logit.
-
-    Raises:
-        InputError: an entry has no number, or its text is not one token.
-    """
-    biases = dict(sampling.logit_bias)
-    for entry in entries:
-        text, _, number = entry.rpartition("=")
-        bias = _bias(number)
-        if not text or bias is None:
-            raise InputError(f"--logit-bias {quoted(entry)}: write TEXT=NUMBER, such as ' dragon=+5' or ' dragon=-inf'")
-        ids = tokenizer.encode(text, special=True)
-        if len(ids) != 1:
-            raise InputError(
-                f"--logit-bias {quoted(entry)}: the text is {len(ids):,} tokens ({quoted_tokens(tokenizer, ids)}), and "
-                "has to be one"
-            )
-        biases[ids[0]] = bias
-    return sampling.changed(logit_bias=biases)
-
-
-def _bias(number: str) -> float | None:
-    """A finite number or -inf, which forbids a token."""
-    try:
-        bias = float(number)
-    except ValueError:
-        return None
-    return bias if bias < math.inf else None
+def _completion(request: Request, sample: Sample, tokenizer: Tokenizer) -> Completion:
+    prompt = request.prompts[sample.prompt]
+    if request.questions is not None:
+        return Completion(prompt, sample, request.questions.streams[sample.prompt]())
+    return Completion(prompt, sample, TextStream(tokenizer, request.stops, sample.prompt_ids, prompt))

@@ -4,8 +4,12 @@ Code that builds, cuts, counts or shows a block asks ``GPTConfig`` for its parts
 computes none of them itself.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from gptcli.model.experts import Experts
+from gptcli.model.possible import check
+from gptcli.model.rotary import Rotary
 
 Activation = Literal["gelu_new", "gelu", "quick_gelu", "relu", "relu2", "silu", "mish", "tanh", "sigmoid"]
 
@@ -30,25 +34,53 @@ class GPTConfig:
             2023). None means ``n_head``.
         head_width: width of one head; None means ``n_embd / n_head``.
         norm_kind: layer norms (Ba et al. 2016) or RMS norms (Zhang & Sennrich 2019), which have no bias.
+        norm_plus_one: RMS norms scale by one plus their weight (Gemma), not by the weight itself.
+        norm_rounds_first: in 16 bits an RMS norm rounds the normalized numbers before it scales them (Llama), not
+            only what comes out (OLMo 2). Norms compute in float32 either way.
         gated: the MLP's hidden layer is the activation of one matrix times another (Shazeer 2020), not of one alone.
-        positions: how a token learns where it stands: a learned table, fixed sines (Vaswani et al. 2017), or rotary
-            angles on queries and keys (Su et al. 2021).
+        experts: what stands in place of the MLP in some layers or all: a mixture of experts, which no engine runs yet.
+        positions: how a token learns where it stands: a learned table, fixed sines (Vaswani et al. 2017), rotary
+            angles on queries and keys (Su et al. 2021), or ALiBi, a slope on the scores (Press et al. 2022).
         position_offset: first row used of a learned table (OPT skips 2).
-        rotary_dim: how many numbers of each head are rotated.
-        rotary_base: the rotary wavelengths' base.
+        rotary_dim: how many numbers of each head are rotated, at its front.
         rotary_interleaved: rotate neighbouring pairs (GPT-J) instead of halves (GPT-NeoX).
-        norm: layer norm before each sub-layer (GPT-2) or after its residual sum (GPT-1).
-        final_norm: whether a layer norm stands before the unembedding.
+        rotary: the tables of angles that the layers use.
+        rotary_layers: for each layer the place of its table in ``rotary``, None where it is not rotated; empty: all
+            use the first.
+        query_growth: b, where queries at position p are multiplied by 1 + b ln(1 + floor(p / ``query_growth_every``))
+            after the rotation (Ministral 3); 0 for none.
+        query_growth_every: positions after which they grow.
+        alibi_slopes: the rule for numbers of heads that are no power of two: BLOOM's or MPT's.
+        alibi_max: m of the slopes 2^(-m (h + 1) / H).
+        alibi_scaled: slopes are multiplied by the attention scale as scores are (Falcon).
+        norm: where the norms of the sub-layers stand: ``pre``, x + f(norm(x)) (GPT-2); ``post``, norm(x + f(x))
+            (GPT-1); ``after``, x + norm(f(x)) (OLMo 2); ``sandwich``, x + norm(f(norm(x))) (Gemma 2).
+        final_norm: whether a norm stands before the unembedding.
+        embedding_norm: a norm stands right behind the embedding (BLOOM).
         parallel_residual: attention and MLP both read the block's input, and their outputs are added together.
-        shared_norm: one layer norm serves both sub-layers (GPT-J); needs ``parallel_residual``.
-        scale_attention: divide the scores by the square root of the head size.
+        shared_norm: one norm serves both sub-layers (GPT-J); needs ``parallel_residual``.
+        qk_norm: norms of ``norm_kind`` on queries and keys, before the rotation: over each head with one weight for
+            all (``head``), with a weight for each (``each head``), or over all heads together (``whole``).
+        qk_norm_bias: whether these have biases.
+        qkv_clip: queries, keys and values are clamped to plus and minus this (OLMo, MPT).
+        scale_attention: multiply the scores by ``attention_scale``.
+        attention_scale: None means one over the square root of the head size.
         scale_by_layer: divide the scores of layer ``i`` by ``i + 1`` as well.
-        windows: for each layer the number of latest positions that attention sees, None for all; empty: all see all.
+        sinks: each head has one more score, learned, that takes probability and has no value (gpt-oss); no engine
+            runs it yet.
+        attention_cap: c, where scores s become c tanh(s / c) before the mask (Gemma 2).
+        windows: for each layer the number of latest positions that attention sees, the own one included, None for
+            all; empty: all see all.
         qkv_bias, attention_bias, mlp_bias, norm_bias: whether these layers have biases (``attention_bias`` is that
             of the output projection).
-        norm_weight: whether layer norms have a scale of their own; without one they have no bias either.
+        norm_weight: whether norms have a scale of their own; without one they have no bias either.
+        residual_scale: what attention and MLP give is multiplied by it before it is added (Granite).
+        embedding_scale: the token embedding is multiplied by it (Gemma, Granite).
+        embedding_scale_rounded: after it was rounded to the weights' type (Gemma: in bfloat16 25.25 for 25.298).
         tied: the unembedding is the token embedding.
         unembedding_bias: whether the unembedding has a bias (GPT-J).
+        logit_scale: logits are multiplied by it (Cohere, Granite).
+        logit_cap: c, where logits z become c tanh(z / c) (Gemma 2).
         token_width: width of the token embedding where it differs from ``n_embd`` and is projected (OPT-350m).
     """
 
@@ -63,26 +95,47 @@ class GPTConfig:
     n_kv_head: int | None = None
     head_width: int | None = None
     norm_kind: Literal["layer", "rms"] = "layer"
+    norm_plus_one: bool = False
+    norm_rounds_first: bool = False
     gated: bool = False
-    positions: Literal["learned", "sinusoidal", "rotary"] = "learned"
+    experts: Experts | None = None
+    positions: Literal["learned", "sinusoidal", "rotary", "alibi"] = "learned"
     position_offset: int = 0
     rotary_dim: int = 0
-    rotary_base: float = 10000.0
     rotary_interleaved: bool = False
-    norm: Literal["pre", "post"] = "pre"
+    rotary: tuple[Rotary, ...] = (Rotary(),)
+    rotary_layers: tuple[int | None, ...] = ()
+    query_growth: float = 0.0
+    query_growth_every: int = 1
+    alibi_slopes: Literal["bloom", "mpt"] = "bloom"
+    alibi_max: float = 8.0
+    alibi_scaled: bool = False
+    norm: Literal["pre", "post", "after", "sandwich"] = "pre"
     final_norm: bool = True
+    embedding_norm: bool = False
     parallel_residual: bool = False
     shared_norm: bool = False
+    qk_norm: Literal["none", "head", "each head", "whole"] = "none"
+    qk_norm_bias: bool = False
+    qkv_clip: float | None = None
     scale_attention: bool = True
+    attention_scale: float | None = None
     scale_by_layer: bool = False
+    sinks: bool = False
+    attention_cap: float | None = None
     windows: tuple[int | None, ...] = ()
     qkv_bias: bool = True
     attention_bias: bool = True
     mlp_bias: bool = True
     norm_bias: bool = True
     norm_weight: bool = True
+    residual_scale: float = 1.0
+    embedding_scale: float = 1.0
+    embedding_scale_rounded: bool = False
     tied: bool = True
     unembedding_bias: bool = False
+    logit_scale: float = 1.0
+    logit_cap: float | None = None
     token_width: int | None = None
 
     def __post_init__(self) -> None:
@@ -91,30 +144,7 @@ class GPTConfig:
         Raises:
             ValueError: says which field is impossible and why.
         """
-        for name in ("vocab_size", "n_positions", "n_embd", "n_head"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.n_layer < 0:
-            raise ValueError(f"n_layer must not be negative, not {self.n_layer}")
-        for name in ("n_inner", "n_kv_head", "head_width"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.n_head % self.kv_heads:
-            raise ValueError(f"n_head {self.n_head} does not divide into n_kv_head {self.kv_heads} groups")
-        if self.head_width is None and self.n_embd % self.n_head:
-            raise ValueError(f"n_embd {self.n_embd} does not divide into n_head {self.n_head} heads")
-        if not 0 < self.layer_norm_epsilon < 1:
-            raise ValueError(f"layer_norm_epsilon must lie between 0 and 1, not {self.layer_norm_epsilon}")
-        if self.positions == "rotary" and not (0 < self.rotary_dim <= self.head_size and self.rotary_dim % 2 == 0):
-            raise ValueError(f"rotary_dim {self.rotary_dim} must be even and at most the head size {self.head_size}")
-        if self.windows and len(self.windows) != self.n_layer:
-            raise ValueError(f"windows has {len(self.windows)} entries for {self.n_layer} layers")
-        if self.shared_norm and not self.parallel_residual:
-            raise ValueError("shared_norm needs parallel_residual")
-        if self.norm_bias and not self.norm_weight:
-            raise ValueError("norm_bias needs norm_weight")
-        if self.norm_bias and self.norm_kind == "rms":
-            raise ValueError("norm_bias needs layer norms: an RMS norm has none")
+        check(self)
 
     @property
     def head_size(self) -> int:
@@ -161,31 +191,44 @@ class GPTConfig:
         return self.n_embd if self.token_width is None else self.token_width
 
     @property
+    def block_norms(self) -> tuple[str, ...]:
+        """The norms of a block, by their modules' names, in the order in which they are used.
+
+        ``ln_1`` and ``ln_2`` stand before attention and MLP (``post``: behind their sums), ``ln_1_out`` and
+        ``ln_2_out`` on what these two give.
+        """
+        if self.shared_norm:
+            return ("ln_1",)
+        return {"after": ("ln_1_out", "ln_2_out"), "sandwich": ("ln_1", "ln_1_out", "ln_2", "ln_2_out")}.get(
+            self.norm, ("ln_1", "ln_2")
+        )
+
+    @property
+    def qk_norm_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the weights of the norms on queries and keys; none where there are no such norms."""
+        heads = {"q_norm": self.n_head, "k_norm": self.kv_heads}
+        if self.qk_norm == "none":
+            return {}
+        if self.qk_norm == "each head":
+            return {name: (count, self.head_size) for name, count in heads.items()}
+        return {name: (self.head_size * (1 if self.qk_norm == "head" else count),) for name, count in heads.items()}
+
+    @property
     def post_norm(self) -> bool:
         """Whether norms stand on the residual stream itself, behind its sums; a parallel block has no such place."""
         return self.norm == "post" and not self.parallel_residual
 
+    def scale(self, layer: int) -> float:
+        """What scores of queries and keys in ``layer`` are multiplied by."""
+        chosen = self.head_size**-0.5 if self.attention_scale is None else self.attention_scale
+        return (chosen if self.scale_attention else 1.0) / (layer + 1 if self.scale_by_layer else 1)
+
+    def rotary_table(self, layer: int) -> int | None:
+        """The place in ``rotary`` of what rotates queries and keys in ``layer``; None where nothing does."""
+        if self.positions != "rotary":
+            return None
+        return self.rotary_layers[layer] if self.rotary_layers else 0
+
     def window(self, layer: int) -> int | None:
         """How many of the latest positions attention in ``layer`` sees; None for all."""
         return self.windows[layer] if self.windows else None
-
-
-_GPT2 = GPTConfig()
-# GPT-3 (Brown et al. 2020, table 2.1): the same vocabulary, 2,048 positions. The sizes whose heads do not divide the
-# width as printed there (13B: 40 heads of 128 in a width of 5,140) use heads x head size.
-_GPT3 = GPTConfig(n_positions=2048)
-
-PRESETS: dict[str, GPTConfig] = {
-    "gpt2": _GPT2,
-    "gpt2-medium": replace(_GPT2, n_layer=24, n_embd=1024, n_head=16),
-    "gpt2-large": replace(_GPT2, n_layer=36, n_embd=1280, n_head=20),
-    "gpt2-xl": replace(_GPT2, n_layer=48, n_embd=1600, n_head=25),
-    "gpt3-small": replace(_GPT3, n_layer=12, n_embd=768, n_head=12),
-    "gpt3-medium": replace(_GPT3, n_layer=24, n_embd=1024, n_head=16),
-    "gpt3-large": replace(_GPT3, n_layer=24, n_embd=1536, n_head=16),
-    "gpt3-xl": replace(_GPT3, n_layer=24, n_embd=2048, n_head=16),
-    "gpt3-2.7b": replace(_GPT3, n_layer=32, n_embd=2560, n_head=32),
-    "gpt3-6.7b": replace(_GPT3, n_layer=32, n_embd=4096, n_head=32),
-    "gpt3-13b": replace(_GPT3, n_layer=40, n_embd=5120, n_head=40),
-    "gpt3": replace(_GPT3, n_layer=96, n_embd=12288, n_head=96),
-}

@@ -10,10 +10,10 @@ Shapes, here and in the comments that trail the lines:
 Modules carry GPT-2's own names (Radford et al. 2019; its code calls the embeddings ``wte`` and ``wpe``), so that a
 checkpoint's keys and the paper's reader both know the room. One implementation serves every family: they differ only
 in what ``GPTConfig`` says. To look inside, put a hook on a module: ``h.3`` for the residual stream after block 3,
-``h.3.attn.attend`` for queries, keys and values, ``ln_f`` for what is unembedded.
+``h.3.attn.attend`` for queries, keys and values, ``ln_f`` for what is unembedded. Attention and norms have files of
+their own.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 
@@ -21,9 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gptcli.model.attention import Attention, Places
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.config import GPTConfig
-from gptcli.model.positions import rotary_table, rotate, sinusoids
+from gptcli.model.norm import make_norm
+from gptcli.model.positions import alibi_slopes, query_growth, rotary_table, sinusoids
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_new": partial(F.gelu, approximate="tanh"),
@@ -36,76 +38,6 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
 }
-
-
-class Attend(nn.Module):
-    """Scaled dot-product attention (Vaswani et al. 2017, equation 1), in one fused kernel.
-
-    It has no weights. It is a module so that a hook can see what goes in; the kernel never stores the attention
-    pattern, and callers that want to see it compute it from the queries and keys.
-    """
-
-    def __init__(self, config: GPTConfig, layer: int) -> None:
-        super().__init__()
-        self.scale = 1.0 / math.sqrt(config.head_size) if config.scale_attention else 1.0
-        if config.scale_by_layer:
-            self.scale /= layer + 1
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        """Mix the values: softmax(q k^T scale) v.
-
-        Args:
-            q: [B, H, T, D].
-            k, v: [B, K, S, D].
-            mask: True where a query may look, [B or 1, 1, T, S]; None: plain causal when T = S, everything when T = 1.
-
-        Returns:
-            [B, H, T, D].
-        """
-        k, v = (repeat_heads(shared, q.shape[1]) for shared in (k, v))
-        causal = mask is None and q.shape[2] > 1
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, scale=self.scale)
-
-
-class Attention(nn.Module):
-    """Causal multi-head attention: where each position gathers from those behind it."""
-
-    def __init__(self, config: GPTConfig, layer: int) -> None:
-        super().__init__()
-        self.config, self.layer = config, layer
-        self.c_attn = nn.Linear(config.n_embd, sum(config.qkv_widths), bias=config.qkv_bias)
-        self.attend = Attend(config, layer)
-        self.c_proj = nn.Linear(config.heads_width, config.n_embd, bias=config.attention_bias)
-
-    def forward(self, x: Tensor, mask: Tensor | None, turns: Tensor | None, cache: KeyValueCache | None) -> Tensor:
-        """Attend and project back. ``x`` and the result are [B, T, C]."""
-        B, T, _ = x.shape
-        q, k, v = split_heads(self.c_attn(x), self.config)  # [B, H, T, D], twice [B, K, T, D]
-        if turns is not None:
-            q = rotate(q, turns, self.config.rotary_interleaved)
-            k = rotate(k, turns, self.config.rotary_interleaved)
-        if cache is not None:
-            k, v = cache.write(self.layer, k, v)  # [B, K, S, D]
-        mixed = self.attend(q, k, v, mask)  # [B, H, T, D]
-        out: Tensor = self.c_proj(mixed.transpose(1, 2).reshape(B, T, -1))
-        return out
-
-
-def split_heads(qkv: Tensor, config: GPTConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values from what ``c_attn`` gives: [B, T, rows] -> [B, H, T, D], and twice [B, K, T, D].
-
-    Where several processes divide the heads, it gives those of this one (see ``parallel``).
-    """
-    B, T, rows = qkv.shape
-    widths = [width * rows // sum(config.qkv_widths) for width in config.qkv_widths]
-    q, k, v = (part.reshape(B, T, -1, config.head_size).transpose(1, 2) for part in torch.split(qkv, widths, dim=2))
-    return q, k, v
-
-
-def repeat_heads(shared: Tensor, heads: int) -> Tensor:
-    """Keys or values for each query head, where groups of these share one: [..., K, S, D] -> [..., heads, S, D]."""
-    times = heads // shared.shape[-3]
-    return shared if times == 1 else shared.repeat_interleave(times, dim=-3)
 
 
 class MLP(nn.Module):
@@ -132,27 +64,38 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer: attention and MLP, each added to the residual stream."""
+    """One layer: attention and MLP, each added to the residual stream. A norm that is not there does nothing."""
 
     def __init__(self, config: GPTConfig, layer: int) -> None:
         super().__init__()
-        self.config = config
-        self.ln_1 = make_norm(config)
-        self.attn = Attention(config, layer)
-        self.ln_2 = nn.Identity() if config.shared_norm else make_norm(config)
-        self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, mask: Tensor | None, turns: Tensor | None, cache: KeyValueCache | None) -> Tensor:
+        def norm(name: str) -> nn.Module:
+            return make_norm(config) if name in config.block_norms else nn.Identity()
+
+        self.config = config
+        self.ln_1 = norm("ln_1")
+        self.attn = Attention(config, layer)
+        self.ln_1_out = norm("ln_1_out")
+        self.ln_2 = norm("ln_2")
+        self.mlp = MLP(config)
+        self.ln_2_out = norm("ln_2_out")
+
+    def forward(self, x: Tensor, places: Places, cache: KeyValueCache | None) -> Tensor:
         """[B, T, C] -> [B, T, C]."""
+        if self.config.post_norm:
+            x = self.ln_1(x + self.scaled(self.ln_1_out(self.attn(x, places, cache))))
+            return self.ln_2(x + self.scaled(self.ln_2_out(self.mlp(x))))  # type: ignore[no-any-return]
+        normed = self.ln_1(x)
+        attention = self.scaled(self.ln_1_out(self.attn(normed, places, cache)))
         if self.config.parallel_residual:
-            normed = self.ln_1(x)
             other = normed if self.config.shared_norm else self.ln_2(x)
-            return x + self.attn(normed, mask, turns, cache) + self.mlp(other)  # type: ignore[no-any-return]
-        if self.config.norm == "post":
-            x = self.ln_1(x + self.attn(x, mask, turns, cache))
-            return self.ln_2(x + self.mlp(x))  # type: ignore[no-any-return]
-        x = x + self.attn(self.ln_1(x), mask, turns, cache)
-        return x + self.mlp(self.ln_2(x))  # type: ignore[no-any-return]
+            return x + attention + self.scaled(self.ln_2_out(self.mlp(other)))
+        x = x + attention
+        return x + self.scaled(self.ln_2_out(self.mlp(self.ln_2(x))))
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """What is added to the residual stream of what attention or MLP give: [B, T, C] -> [B, T, C]."""
+        return x if self.config.residual_scale == 1 else x * self.config.residual_scale
 
 
 class GPT(nn.Module):
@@ -171,12 +114,15 @@ class GPT(nn.Module):
         if config.embedding_width != config.n_embd:
             self.project_in = nn.Linear(config.embedding_width, config.n_embd, bias=False)
             self.project_out = nn.Linear(config.n_embd, config.embedding_width, bias=False)
+        if config.embedding_norm:
+            self.ln_0 = make_norm(config)
         self.h = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.ln_f = make_norm(config) if config.final_norm else nn.Identity()
         self.lm_head = nn.Linear(config.embedding_width, config.vocab_size, bias=config.unembedding_bias)
         if config.tied:
             self.lm_head.weight = self.wte.weight
-        self._table = torch.empty(0)  # rotary cosines and sines, as many rows as were needed so far (see ``_turns``)
+        self._tables: dict[int, tuple[int, Tensor]] = {}  # (see ``_turns``)
+        self.heads = slice(None)  # of those of the configuration, the ones that this process has (see ``parallel``)
 
     def forward(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         """Logits for the token after each position.
@@ -190,34 +136,85 @@ class GPT(nn.Module):
         """
         return self.unembed(self.transform(ids, cache))
 
-    def transform(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """The residual stream after the last block, before the final norm: [B, T] -> [B, T, C]."""
+    def transform(self, ids: Tensor, cache: KeyValueCache | None = None, length: int | None = None) -> Tensor:
+        """The residual stream after the last block, before the final norm: [B, T] -> [B, T, C].
+
+        Args:
+            ids: token ids.
+            cache: as for ``forward``.
+            length: of the whole text, where ``ids`` is a piece of it that others follow: some rotary tables depend on
+                it. None: it ends here.
+        """
         past = cache.lengths if cache is not None else [0]
+        end = max(past) + ids.shape[1]
         positions = torch.tensor(past, device=ids.device)[:, None] + torch.arange(ids.shape[1], device=ids.device)
         x = self.embed(ids, positions)  # [B, T, C]
-        turns = self._turns(positions, max(past) + ids.shape[1]) if self.config.positions == "rotary" else None
-        masks = {window: _mask(positions, past, window) for window in {*self.config.windows, None}}
+        layers = range(self.config.n_layer)
+        tables = {self.config.rotary_table(layer) for layer in layers}
+        turns = {table: self._turns(table, positions, max(end, length or 0)) for table in tables}
+        masks = {window: self._mask(positions, past, window) for window in map(self.config.window, layers)}
+        growth = self._growth(positions)
         for layer, block in enumerate(self.h):
-            x = block(x, masks[self.config.window(layer)], turns, cache)
+            mask, turn = masks[self.config.window(layer)], turns[self.config.rotary_table(layer)]
+            x = block(x, Places(mask, turn, growth), cache)
         return x
 
-    def _turns(self, positions: Tensor, length: int) -> Tensor:
-        """Rotary cosines and sines of positions, all below ``length``: [B, T] -> [B, 1 for the heads, T, R / 2, 2]."""
-        if len(self._table) < length or self._table.device != positions.device:
-            rows = max(length, min(2 * len(self._table), self.config.n_positions))  # by doubling, up to the context
+    def _turns(self, place: int | None, positions: Tensor, length: int) -> Tensor | None:
+        """Rotary cosines and sines of positions, all below ``length``: [B, T] -> [B, 1 for the heads, T, R / 2, 2].
+
+        Of each table as many rows are kept as were needed so far, for the frequencies that were needed last.
+        """
+        if place is None:
+            return None
+        epoch = self.config.rotary[place].epoch(length)
+        known, table = self._tables.get(place, (epoch, torch.empty(0)))
+        if known != epoch or len(table) < length or table.device != positions.device:
+            rows = max(length, min(2 * len(table), self.config.n_positions))  # by doubling, up to the context
             with torch.inference_mode(False):
-                self._table = torch.from_numpy(rotary_table(self.config, rows)).to(positions.device)
-        return self._table[positions].unsqueeze(1)
+                made = rotary_table(self.config, rows, place=place, sequence=length)
+                table = torch.from_numpy(made).to(positions.device)
+            self._tables[place] = epoch, table
+        return table[positions].unsqueeze(1)
+
+    def _growth(self, positions: Tensor) -> Tensor | None:
+        """What queries are multiplied by, if by anything: [B, T] -> [B, 1 for the heads, T, 1 for their numbers]."""
+        if self.config.query_growth == 0:
+            return None
+        growth = torch.from_numpy(query_growth(self.config, int(positions.max()) + 1)).to(positions.device)
+        return growth[positions][:, None, :, None]
+
+    def _mask(self, positions: Tensor, past: list[int], window: int | None) -> Tensor | None:
+        """What ``Attend`` takes as its mask."""
+        if self.config.positions != "alibi":
+            return sight(positions, past, window)
+        distance, seen = _distances(positions, past, window)
+        slopes = torch.from_numpy(alibi_slopes(self.config)).to(positions.device)[self.heads]
+        biases = -slopes[:, None, None] * distance.unsqueeze(1)  # [B, H, T, S]
+        return biases.masked_fill(~seen, -torch.inf).to(self.wte.weight.dtype)
 
     def embed(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """Token embeddings plus position embeddings: [B, T] and [B or 1, T] -> [B, T, C]."""
-        x: Tensor = self.wte(ids)
-        if self.config.embedding_width != self.config.n_embd:
-            x = self.project_in(x)
+        """Token embeddings, and positions where they are added to these: [B, T] and [B or 1, T] -> [B, T, C]."""
+        x = self.add_positions(self.embed_tokens(ids), positions)
+        return self.ln_0(x) if self.config.embedding_norm else x
+
+    def add_positions(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Positions, where they are added: [B, T, C] and [B or 1, T] -> [B, T, C]."""
         if self.config.positions == "learned":
-            x = x + self.wpe(positions + self.config.position_offset)
-        elif self.config.positions == "sinusoidal":
-            x = x + sinusoids(positions, self.config.n_embd).to(x.dtype)
+            return x + self.wpe(positions + self.config.position_offset)  # type: ignore[no-any-return]
+        if self.config.positions == "sinusoidal":
+            return x + sinusoids(positions, self.config.n_embd).to(x.dtype)
+        return x
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        """What tokens alone put into the residual stream, as wide as it is: [...] -> [..., C]."""
+        config = self.config
+        x: Tensor = self.wte(ids)
+        if config.embedding_width != config.n_embd:
+            x = self.project_in(x)
+        if config.embedding_scale_rounded:
+            x = x * torch.tensor(config.embedding_scale, dtype=x.dtype, device=x.device)
+        elif config.embedding_scale != 1:
+            x = x * config.embedding_scale
         return x
 
     def unembed(self, x: Tensor) -> Tensor:
@@ -226,18 +223,13 @@ class GPT(nn.Module):
         if self.config.embedding_width != self.config.n_embd:
             x = self.project_out(x)
         logits: Tensor = self.lm_head(x)
-        return logits
+        if self.config.logit_scale != 1:
+            logits = logits * self.config.logit_scale
+        cap = self.config.logit_cap
+        return logits if cap is None else torch.tanh(logits / cap) * cap
 
 
-def make_norm(config: GPTConfig) -> nn.Module:
-    """A norm over the residual stream, of the kind that the configuration says."""
-    epsilon, weight = config.layer_norm_epsilon, config.norm_weight
-    if config.norm_kind == "rms":
-        return nn.RMSNorm(config.n_embd, eps=epsilon, elementwise_affine=weight)
-    return nn.LayerNorm(config.n_embd, eps=epsilon, elementwise_affine=weight, bias=config.norm_bias)
-
-
-def _mask(positions: Tensor, past: list[int], window: int | None) -> Tensor | None:
+def sight(positions: Tensor, past: list[int], window: int | None) -> Tensor | None:
     """Who may look where: True from a query to itself and to what lies behind it, within the window.
 
     Args:
@@ -252,7 +244,12 @@ def _mask(positions: Tensor, past: list[int], window: int | None) -> Tensor | No
     plain = max(past) == 0 if new > 1 else len(set(past)) == 1
     if plain and (window is None or end <= window):
         return None
-    keys = torch.arange(end, device=positions.device)
-    distance = positions.unsqueeze(-1) - keys  # [B, T, S]
+    return _distances(positions, past, window)[1]
+
+
+def _distances(positions: Tensor, past: list[int], window: int | None) -> tuple[Tensor, Tensor]:
+    """How far behind its query each key stands, [B, T, S], and whether it is seen, [B, 1, T, S]."""
+    keys = torch.arange(max(past) + positions.shape[1], device=positions.device)
+    distance = positions.unsqueeze(-1) - keys
     seen = distance >= 0
-    return (seen if window is None else seen & (distance < window)).unsqueeze(1)
+    return distance, (seen if window is None else seen & (distance < window)).unsqueeze(1)

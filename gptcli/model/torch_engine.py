@@ -135,11 +135,12 @@ class TorchEngine:
     def _read(self, rows: Sequence[Sequence[int]], cache: KeyValueCache) -> NDArray[np.float32]:
         """Run ids through the model, rows padded on the right: logits [B, V] after each row's last id."""
         longest = max(map(len, rows))
+        length = max(cache.lengths) + longest
         padded = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
         last = torch.empty(len(rows), self.model.config.n_embd)
         for start in range(0, longest, self._PIECE):
             piece = padded[:, start : start + self._PIECE].to(self.model.wte.weight.device)
-            x = self.model.transform(piece, cache)  # [B, T, C]
+            x = self.model.transform(piece, cache, length)  # [B, T, C]
             # Padding never shows: a causal model's earlier positions do not see it, a row that ends in this piece
             # hands over its state here, and what the cache holds beyond a row's end is not looked at.
             cache.advance([piece.shape[1]] * len(rows))

@@ -1,4 +1,4 @@
-"""The page of ``gptcli generate --explain``: pointing at a token shows what it was chosen from."""
+"""The page of ``gptcli generate --explain``: pointing at a token shows its candidates."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ _NAMES = ("the model gave it", "drawn at", "rank", "logit", "entropy of the draw
 
 
 def draw_page(texts: "Sequence[tuple[str, list[Explanation]]]") -> str:
-    """Each text on the colours of its probabilities.
+    """Each text, coloured by probability.
 
     Args:
         texts: prompts, and the tokens that were added to each.
@@ -32,16 +32,16 @@ def draw_page(texts: "Sequence[tuple[str, list[Explanation]]]") -> str:
 def _cell(step: "Explanation") -> Cell:
     from gptcli.show.explain import what_was_cut
 
-    chosen, odds = step.chosen, step.odds
+    chosen, distribution = step.chosen, step.distribution
     numbers = (
         percent(chosen.model_probability),
         percent(chosen.probability),
         f"{chosen.rank:,}",
         f"{chosen.logit:.3f}",
-        f"{odds.entropy_bits:.3f} bits",
+        f"{distribution.entropy_bits:.3f} bits",
         what_was_cut(step.cuts).removeprefix("cut: "),
     )
-    listed = odds.candidates + odds.watched
+    listed = distribution.candidates + distribution.watched
     most = max(candidate.probability for candidate in listed) or 1.0
     listed = listed[:_MOST_CHOICES]
     choices = [

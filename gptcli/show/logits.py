@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def percent(probability: float) -> str:
-    """A probability as a percentage with two decimals; small ones with two figures, and never 0 or 100 unless it is."""
+    """A probability as a percentage with two decimals; small ones with two digits; 0 and 100 only if exact."""
     if 0.99995 <= probability < 1:
         return ">99.99%"
     if 0 < probability < 0.00005:
@@ -42,36 +42,36 @@ def draw_next(answer: "NextToken") -> "RenderableType":
 
 @dataclass(frozen=True)
 class Candidates:
-    """Rank, token, id, logit, probability, bar; and what filters did, where there are any.
+    """Rank, token, id, logit, probability and bar; with filters also the model's probability.
 
-    A narrow terminal gets fewer columns, and is told which.
+    A narrow terminal gets fewer columns, and a line that names the others.
 
     Attributes:
-        odds: what there is to choose from.
+        distribution: the candidates, and what filters did to them.
         start: index of the first one to list.
-        most: list no more than so many; the others are counted with the rest.
-        mark: the id of a token that an arrow points at.
-        selected: the id of a token whose row stands out.
+        most: list at most this many; the others are counted with the rest.
+        mark: the id of the token with an arrow.
+        selected: the id of the token whose row is highlighted.
     """
 
-    odds: "Distribution"
+    distribution: "Distribution"
     start: int = 0
     most: int | None = None
     mark: int | None = None
     selected: int | None = None
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """Draw as many columns as there is room for."""
+        """Draw as many columns as fit."""
         yield narrowing(self._table(), "id", "logit", "model", BARS)
 
     def _table(self) -> "Rows":
-        odds = self.odds
-        columns = ("id", "logit", "probability", *(("model",) if odds.filters else ()))
+        shown = self.distribution
+        columns = ("id", "logit", "probability", *(("model",) if shown.filters else ()))
         made = table(">rank", "token", *(f">{name}" for name in columns), BARS)
-        end = len(odds.candidates) if self.most is None else self.start + self.most
-        listed, hidden = odds.candidates[self.start : end], odds.candidates[: self.start] + odds.candidates[end:]
-        largest = max(candidate.probability for candidate in odds.candidates + odds.watched) or 1.0
-        for candidate in listed + odds.watched:
+        end = len(shown.candidates) if self.most is None else self.start + self.most
+        listed, hidden = shown.candidates[self.start : end], shown.candidates[: self.start] + shown.candidates[end:]
+        largest = max(candidate.probability for candidate in shown.candidates + shown.watched) or 1.0
+        for candidate in listed + shown.watched:
             rank, token, number = _name(candidate)
             pointed = "▶ " * (candidate.id in (self.mark, self.selected))
             figure = {
@@ -84,10 +84,10 @@ class Candidates:
             cells = [pointed + rank, token, *(figure[name] for name in columns)]
             made.add_row(*cells, Bar(candidate.probability / largest), style=style)
             if candidate is listed[-1]:
-                probability = odds.rest.probability + sum(each.probability for each in hidden)
+                probability = shown.rest.probability + sum(each.probability for each in hidden)
                 rest = {"probability": percent(probability)}
-                cells = ["", f"{odds.rest.count + len(hidden):,} more", *(rest.get(name, "") for name in columns)]
-                made.add_row(*cells, end_section=bool(odds.watched), style="dim")
+                cells = ["", f"{shown.rest.count + len(hidden):,} more", *(rest.get(name, "") for name in columns)]
+                made.add_row(*cells, end_section=bool(shown.watched), style="dim")
         return made
 
 
@@ -95,24 +95,24 @@ def _side_by_side(several: "Sequence[Distribution]") -> "Rows":
     """One column with a bar for each temperature."""
     first = several[0]
     made = table(">rank", "token", ">id", ">logit")
-    for odds in several:
-        made.add_column(f"T = {odds.temperature:g}", justify="right", no_wrap=True)
+    for distribution in several:
+        made.add_column(f"T = {distribution.temperature:g}", justify="right", no_wrap=True)
         made.add_column(BARS)
-    most = [max(candidate.probability for candidate in odds.candidates) for odds in several]
-    rows = zip(*(odds.candidates + odds.watched for odds in several), strict=True)
+    most = [max(candidate.probability for candidate in distribution.candidates) for distribution in several]
+    rows = zip(*(distribution.candidates + distribution.watched for distribution in several), strict=True)
     for same in rows:
         cells: list[RenderableType] = [*_name(same[0]), f"{same[0].logit:.3f}"]
         for candidate, largest in zip(same, most, strict=True):
             cells += [_probability(candidate), Bar(candidate.probability / largest)]
         made.add_row(*cells)
         if same[0] is first.candidates[-1]:
-            rest = [cell for odds in several for cell in (percent(odds.rest.probability), "")]
+            rest = [cell for distribution in several for cell in (percent(distribution.rest.probability), "")]
             made.add_row("", f"{first.rest.count:,} more", "", "", *rest, end_section=bool(first.watched), style="dim")
     return made
 
 
 def draw_positions(answer: "Positions") -> "RenderableType":
-    """One row a position: what stood there, what was expected next, and what came."""
+    """One row for each position: its token, the expected next one, and the one that came."""
     made = table(">position", "token", "expected", ">probability", "came", ">probability", ">rank")
     for guess in answer.positions:
         made.add_row(
@@ -139,11 +139,11 @@ def _probability(candidate: "Candidate") -> str:
     return candidate.cut_by or percent(candidate.probability)
 
 
-def summary(odds: "Distribution") -> str:
-    """The temperature, how undecided the model is, and how much the filters keep."""
-    filters = [name for name in odds.filters if name != "temperature"]
-    kept = f", {odds.kept:,} kept by {', '.join(filters)}" if filters else ""
-    return f"T = {odds.temperature:g}: entropy {odds.entropy_bits:.3f} bits{kept}"
+def summary(distribution: "Distribution") -> str:
+    """The temperature, the entropy, and how many tokens the filters keep."""
+    filters = [name for name in distribution.filters if name != "temperature"]
+    kept = f", {distribution.kept:,} kept by {', '.join(filters)}" if filters else ""
+    return f"T = {distribution.temperature:g}: entropy {distribution.entropy_bits:.3f} bits{kept}"
 
 
 def ending(prompt: str, most: int = 60) -> str:

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+# Longer pieces are not shown merge by merge: that takes time and memory with the square of the length.
+LONG_PIECE = 2_000
+
 
 @dataclass(frozen=True)
 class Merge:
@@ -63,10 +66,10 @@ def merge_steps(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[Merge, ...]:
         steps.append(Merge(rank, left, right, tuple(parts)))
 
 
-Step = tuple[int, int, int]
+MergeStep = tuple[int, int, int]
 
 
-def merge_pairs(parts: Sequence[str], priority: Mapping[tuple[str, str], int]) -> tuple[list[Step], list[str]]:
+def merge_pairs(parts: Sequence[str], priority: Mapping[tuple[str, str], int]) -> tuple[list[MergeStep], list[str]]:
     """Byte-pair encoding by listed pairs, as Hugging Face's library does it; in n log n steps.
 
     Args:
@@ -109,7 +112,7 @@ def merge_pairs(parts: Sequence[str], priority: Mapping[tuple[str, str], int]) -
     return steps, [part for part in alive if part is not None]
 
 
-def steps_shown(steps: Iterable[Step], parts: Sequence[bytes]) -> tuple[Merge, ...]:
+def steps_shown(steps: Iterable[MergeStep], parts: Sequence[bytes]) -> tuple[Merge, ...]:
     """The merges that ``merge_pairs`` found, with what the piece looks like after each."""
     now = dict(enumerate(parts))
     shown = []

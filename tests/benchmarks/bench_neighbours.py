@@ -22,7 +22,7 @@ from tests.benchmarks.environment import say
 from tests.benchmarks.machine import Watch
 
 NEIGHBOURS, THREADS = (0, 1, 2), (1, 2, 4, 16)
-NEW, PROMPT = 60, 400
+NEW, PROMPT = 300, 400
 PATIENCE_S = 1.0  # for the tokens of one run: those of 16 threads that wait for one another take seconds each
 
 

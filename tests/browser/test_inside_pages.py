@@ -122,7 +122,7 @@ def test_explain_shows_what_each_token_was_chosen_from(chromium: Chromium, tmp_p
         )
         expected = [
             [each["token"].replace(" ", "·"), each["cut_by"] or percent(each["probability"]), ""]
-            for each in step["odds"]["candidates"] + step["odds"]["watched"]
+            for each in step["distribution"]["candidates"] + step["distribution"]["watched"]
         ]
         assert rows == expected
         chosen = chromium.ask("document.querySelector('.choices .chosen').cells[0].innerText")

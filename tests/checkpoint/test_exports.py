@@ -18,6 +18,7 @@ from gptcli.errors import CheckpointError
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
+from gptcli.model.rotary import Rotary
 from gptcli.sampling.settings import Sampling
 from tests.checkpoint.zoo import open_folder, reference, rewrite, understand
 
@@ -232,10 +233,23 @@ OWN = {
     "gpt2": GPTConfig(vocab_size=61, n_positions=40, n_embd=24, n_layer=2, n_head=3),
     "everything": GPTConfig(
         vocab_size=61, n_positions=40, n_embd=24, n_layer=3, n_head=2, n_inner=7, activation="mish",
-        layer_norm_epsilon=1e-3, positions="rotary", rotary_dim=6, rotary_base=77.0, rotary_interleaved=True,
+        layer_norm_epsilon=1e-3, positions="rotary", rotary_dim=6, rotary=(Rotary(base=77.0),), rotary_interleaved=True,
         parallel_residual=True, shared_norm=True, scale_attention=False, scale_by_layer=True, windows=(None, 3, 5),
         qkv_bias=False, attention_bias=False, mlp_bias=False, norm_bias=False, norm_weight=False, tied=False,
         unembedding_bias=True, token_width=11,
+    ),
+    "tables and factors": GPTConfig(
+        vocab_size=61, n_positions=40, n_embd=24, n_layer=2, n_head=2, n_kv_head=1, head_width=8, norm_kind="rms",
+        norm_plus_one=True, norm_bias=False, gated=True, positions="rotary", rotary_dim=4, rotary_layers=(1, None),
+        rotary=(Rotary(kind="llama3", factor=8.0, original=16),
+                Rotary(kind="longrope", original=9, short_factors=(1.0, 2.0), long_factors=(3.0, 4.5))),
+        query_growth=0.2, query_growth_every=5, norm="sandwich", qk_norm="each head", qkv_clip=3.0,
+        attention_scale=0.3, attention_cap=20.0, residual_scale=0.5, embedding_scale=4.0, embedding_scale_rounded=True,
+        logit_scale=0.25, logit_cap=10.0,
+    ),
+    "slopes": GPTConfig(
+        vocab_size=61, n_positions=40, n_embd=24, n_layer=2, n_head=3, positions="alibi", alibi_slopes="mpt",
+        alibi_max=4.0, alibi_scaled=True, embedding_norm=True, qk_norm="whole", qk_norm_bias=True, norm="after",
     ),
 }  # fmt: skip
 

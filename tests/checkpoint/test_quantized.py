@@ -156,9 +156,9 @@ def test_one_weight_between_the_samples(tales: Path, monkeypatch: pytest.MonkeyP
     assert logits(tales, "int8").any()
 
 
-def look(folder: Path) -> content.Look:
+def look(folder: Path) -> content.Fingerprint:
     header, blueprint = understand(str(folder))[1:]
-    return content.look_at(header, blueprint)
+    return content.fingerprint_of(header, blueprint)
 
 
 def test_the_same_weights_in_another_place(tales: Path, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_the_same_file_read_another_way(tales: Path, tmp_path: Path) -> None:
         name: replace(part, how="as is") if name.endswith("attn.c_proj.weight") else part
         for name, part in blueprint.tensors.items()
     }
-    assert content.look_at(header, replace(blueprint, tensors=parts)).digest != look(tales).digest
+    assert content.fingerprint_of(header, replace(blueprint, tensors=parts)).digest != look(tales).digest
 
 
 def test_what_a_model_brings_along_is_not_read(tales: Path) -> None:
@@ -281,7 +281,7 @@ def test_all_is_hashed_once(tales: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     hashed: list[str] = []
     plain = content._hashed
 
-    def counted(look: content.Look) -> Any:
+    def counted(look: content.Fingerprint) -> Any:
         hashed.append(look.digest)
         return plain(look)
 

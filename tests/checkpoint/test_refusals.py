@@ -30,9 +30,7 @@ def refusal(folder: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "model_type", ["btlm", "llama", "jais", "bloom", "codegen", "gpt_bigcode", "gpt_neox_japanese"]
-)
+@pytest.mark.parametrize("model_type", ["btlm", "t5", "jais", "codegen", "gpt_neox_japanese"])
 def test_unknown_model_type(model_type: str, tmp_path: Path) -> None:
     write(tmp_path, {"model_type": model_type})
     message = refusal(tmp_path)

@@ -97,7 +97,7 @@ def test_remarks_beside_an_answer_are_a_few() -> None:
     assert done.exit_code == 0
     assert len(json.loads(done.stdout)["notes"]) == 26
     assert done.stderr.count("\n") == 21
-    assert done.stderr.endswith("... and 6 more remarks like these\n")
+    assert done.stderr.endswith("... and 6 more notes like these\n")
 
 
 @pytest.mark.parametrize("name", ["a.png", "/nowhere/at/all.svg"])

@@ -211,7 +211,7 @@ def test_explain_in_a_pipe_is_a_row_a_token(tales: OpenCheckpoint) -> None:
     (record,) = records(*TEXT)
     lines = gptcli(*TEXT, "--explain", env={"COLUMNS": "200"}).stdout.splitlines()
     assert lines[0] == "Once upon a time there was a ▁"
-    assert lines[1].split()[:2] == ["place", "token"]
+    assert lines[1].split()[:2] == ["position", "token"]
     assert [line.split()[0] for line in lines[2:]] == ["1", "2", "3", "4", "5", "6"]
     for line, token, logprob in zip(lines[2:], record["ids"], record["logprobs"], strict=True):
         assert line.split()[1] == token_text(tales.tokenizer.token_bytes(token))
@@ -233,7 +233,7 @@ def test_explain_as_json_changes_nothing_else() -> None:
     steps = explained.pop("steps")
     assert {**plain, "timings": None} == {**explained, "timings": None}
     assert [step["chosen"]["id"] for step in steps] == plain["ids"]
-    assert {len(step["odds"]["candidates"]) for step in steps} == {3}
+    assert {len(step["distribution"]["candidates"]) for step in steps} == {3}
     assert {(cut["filter"], cut["count"]) for step in steps for cut in step["cuts"]} == {("top-k", 50257 - 40)}
     lines = [
         json.loads(line) for line in gptcli(*TEXT, "--explain", "--explain-top", "3", "--jsonl").stdout.splitlines()

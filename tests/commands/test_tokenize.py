@@ -63,7 +63,14 @@ def test_several_words_are_one_text() -> None:
 def test_json_holds_what_is_drawn() -> None:
     answer = json.loads(output("--json", CAPES + " 🌍"))
     assert [token["id"] for token in answer["tokens"]] == [*CAPES_IDS, 12520, 234, 235]
-    assert answer["tokens"][6] == {"id": 12520, "text": " \\xf0\\x9f", "hex": "20 f0 9f"}
+    assert answer["tokens"][6] == {
+        "id": 12520,
+        "text": " \\xf0\\x9f",
+        "hex": "20 f0 9f",
+        "piece": "ĠðŁ",
+        "start": 25,
+        "end": 27,
+    }
     assert answer["counts"] == {"tokens": 9, "characters": 27, "bytes": 30, "characters_per_token": 3.0}
     assert answer["tokenizer"] == "gpt2"
 
@@ -285,7 +292,14 @@ def test_the_tokens_of_a_long_text_are_made_one_by_one(run_gptcli: Run) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     answer = json.loads(done.stdout)
     assert answer["counts"]["tokens"] == len(answer["tokens"])
-    assert answer["tokens"][1] == {"id": 5822, "text": " king", "hex": "20 6b 69 6e 67"}
+    assert answer["tokens"][1] == {
+        "id": 5822,
+        "text": " king",
+        "hex": "20 6b 69 6e 67",
+        "piece": "Ġking",
+        "start": 3,
+        "end": 8,
+    }
 
 
 def test_merges_are_shown_of_no_more_than_can_be_looked_at(run_gptcli: Run) -> None:

@@ -93,7 +93,8 @@ def _word_tokenizer(place: Path) -> None:
     (place / "vocab.json").write_text(json.dumps(vocab))
     (place / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{first} {second}\n" for first, second in merges))
     model = {"type": "BPE", "unk_token": "<unk>", "end_of_word_suffix": "</w>", "vocab": vocab, "merges": merges}
-    steps = {"normalizer": {"type": "BertNormalizer"}, "pre_tokenizer": {"type": "BertPreTokenizer"}}
+    clean = {"clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+    steps = {"normalizer": {"type": "BertNormalizer", **clean}, "pre_tokenizer": {"type": "BertPreTokenizer"}}
     (place / "tokenizer.json").write_text(json.dumps({"added_tokens": [], "model": model, **steps}))
 
 

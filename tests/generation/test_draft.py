@@ -48,10 +48,10 @@ def generated(n: int, n_positions: int = 12) -> list[int]:
 def test_nothing_but_draws_is_what_generate_writes() -> None:
     made = draft()
     while not made.finished:
-        made.draw()
+        made.draw_token()
     assert made.sample.ids == generated(40)
     assert made.sample.finish_reason == "length"
-    assert made.hows == ["drawn"] * 40
+    assert made.origins == ["drawn"] * 40
     assert [step.chosen.id for step in made.steps] == made.sample.ids
 
 
@@ -60,7 +60,7 @@ def test_a_picked_token_uses_up_its_random_number() -> None:
     made = draft()
     made.pick(generated(40)[0])
     while not made.finished:
-        made.draw()
+        made.draw_token()
     assert made.sample.ids == generated(40)
 
 
@@ -72,12 +72,12 @@ def test_what_was_taken_back_was_never_there(moves: list[str], n_positions: int)
     made = draft(n_positions=n_positions, engine=engine)
     straight: list[tuple[Any, int]] = []
     for place, move in enumerate(moves):
-        if move == "undo" and made.hows:
+        if move == "undo" and made.origins:
             made.undo()
             straight.pop()
         elif move != "undo" and not made.finished:
             if move == "draw":
-                made.draw()
+                made.draw_token()
             else:
                 made.pick(place + 20)
             straight.append(("drawn" if move == "draw" else "picked", made.sample.ids[-1]))
@@ -87,7 +87,7 @@ def test_what_was_taken_back_was_never_there(moves: list[str], n_positions: int)
     assert again.sample == made.sample
     assert again.offer() == made.offer()
     assert again.steps == made.steps
-    assert made.hows == [how for how, _ in straight]
+    assert made.origins == [how for how, _ in straight]
     if not made.finished:
         assert engine.rows == other.rows  # what the model has read
         assert len(engine.rows[0]) <= n_positions
@@ -133,12 +133,12 @@ def test_a_text_with_mistakes_taken_back_is_the_text_without_to_the_last_bit(
 def test_typed_text_becomes_tokens() -> None:
     made = draft(n=3)
     made.type("1\n2\n")
-    assert made.hows == ["typed"] * 3  # no more fit
+    assert made.origins == ["typed"] * 3  # no more fit
     assert made.finished
     made.undo()
     with pytest.raises(InputError, match="the text holds"):
         made.type("dragons")
-    assert len(made.hows) == 2
+    assert len(made.origins) == 2
 
 
 def test_the_end_of_a_text_can_be_taken_back() -> None:
@@ -178,11 +178,11 @@ def test_a_record_writes_the_same_text_again(choices: list[int | None], seed: in
     made = draft(sampling=biased, seed=seed)
     for choice in choices:
         if choice is None:
-            made.draw()
+            made.draw_token()
         else:
             made.pick(choice)
     again = repeated(record(made))
-    assert (again.sample.ids, again.hows, again.text) == (made.sample.ids, made.hows, made.text)
+    assert (again.sample.ids, again.origins, again.text) == (made.sample.ids, made.origins, made.text)
     assert again.record("toy", record(made)["finish_reason"]) == made.record("toy", "quit")
     assert again.sample.logprobs == made.sample.logprobs
     assert again.steps == made.steps
@@ -191,7 +191,7 @@ def test_a_record_writes_the_same_text_again(choices: list[int | None], seed: in
 def test_a_record_of_another_model_is_told() -> None:
     made = draft()
     for _ in range(6):
-        made.draw()
+        made.draw_token()
     value = record(made)
     with pytest.raises(InputError, match=r"x.json: token \d comes out as .*, and was .*toy"):
         repeated(value, engine=ToyEngine(random_table(300, seed=9), 12))
@@ -211,8 +211,8 @@ def test_a_record_of_another_model_is_told() -> None:
         ({"ids": [1.5]}, "'ids'"),
         ({"ids": [True]}, "'ids'"),
         ({"ids": [1]}, "different lengths"),
-        ({"hows": ["guessed", "drawn"]}, "'hows'"),
-        ({"hows": [["drawn"], {}]}, "'hows'"),
+        ({"origins": ["guessed", "drawn"]}, "'origins'"),
+        ({"origins": [["drawn"], {}]}, "'origins'"),
         ({"seed": -1}, "'seed'"),
         ({"seed": 2**64}, "'seed'"),
         ({"overflow": "jump"}, "'overflow'"),
@@ -230,8 +230,8 @@ def test_a_record_of_another_model_is_told() -> None:
 )
 def test_what_is_no_record_is_refused(change: Any, said: str) -> None:
     made = draft()
-    made.draw()
-    made.draw()
+    made.draw_token()
+    made.draw_token()
     text = change if isinstance(change, str) else json.dumps(record(made) | change)
     with pytest.raises(InputError, match=said):
         draft(prompt=read_record(text, "x.json").prompt_ids)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.generation.explaining import Explainer, explain
-from gptcli.generation.loop import Limits, Sample, Step, generate, new_samples
+from gptcli.generation.loop import ChosenToken, Limits, Sample, generate, new_samples
 from gptcli.generation.writing import Request, Writing
 from gptcli.probability.choice import Cut, offer
 from gptcli.sampling.settings import Kept, Sampling
@@ -22,8 +22,8 @@ GPT2 = gpt2_tokenizer()
 LOGITS = np.log(np.array([8.0, 4.0, 2.0, 1.0, 1.0]))
 
 
-def step(token: int, sampling: Sampling, logits: Any = LOGITS) -> Step:
-    return Step(Sample(0, 0, [3], [token]), logits, Kept.of(sampling.filter(logits, [3])), token)
+def step(token: int, sampling: Sampling, logits: Any = LOGITS) -> ChosenToken:
+    return ChosenToken(Sample(0, 0, [3], [token]), logits, Kept.of(sampling.filter(logits, [3])), token)
 
 
 def test_each_filter_tells_what_it_cut() -> None:
@@ -35,26 +35,26 @@ def test_each_filter_tells_what_it_cut() -> None:
         Cut("top-p", 1, pytest.approx(1 / 16)),  # type: ignore[arg-type]
         Cut("min-p", 1, pytest.approx(2 / 16)),  # type: ignore[arg-type]
     ]
-    assert [c.cut_by for c in explained.odds.candidates] == [None, None, "min-p", "top-p", "top-k"]
-    assert [c.probability for c in explained.odds.candidates] == pytest.approx([2 / 3, 1 / 3, 0, 0, 0])
-    assert [c.model_probability for c in explained.odds.candidates] == pytest.approx(
+    assert [c.cut_by for c in explained.distribution.candidates] == [None, None, "min-p", "top-p", "top-k"]
+    assert [c.probability for c in explained.distribution.candidates] == pytest.approx([2 / 3, 1 / 3, 0, 0, 0])
+    assert [c.model_probability for c in explained.distribution.candidates] == pytest.approx(
         [8 / 16, 4 / 16, 2 / 16, 1 / 16, 1 / 16]
     )
-    assert (explained.index, explained.chosen.id, explained.chosen.rank, explained.odds.kept) == (0, 1, 2, 2)
+    assert (explained.index, explained.chosen.id, explained.chosen.rank, explained.distribution.kept) == (0, 1, 2, 2)
 
 
 def test_the_chosen_token_is_there_even_when_it_is_far_down() -> None:
     explained = explain(step(4, Sampling()), GPT2, Sampling(), top=2)
-    assert [c.id for c in explained.odds.candidates] == [0, 1]
-    assert [c.id for c in explained.odds.watched] == [4]
+    assert [c.id for c in explained.distribution.candidates] == [0, 1]
+    assert [c.id for c in explained.distribution.watched] == [4]
     assert explained.chosen.probability == pytest.approx(1 / 16)
-    assert explain(step(1, Sampling()), GPT2, Sampling(), top=2).odds.watched == []
+    assert explain(step(1, Sampling()), GPT2, Sampling(), top=2).distribution.watched == []
 
 
 def test_filters_that_look_back_see_what_stood_before_the_token() -> None:
     sampling = Sampling(no_repeat_ngram=1)
     explained = explain(step(1, sampling), GPT2, sampling, top=5)
-    assert [(c.id, c.cut_by) for c in explained.odds.candidates if c.cut_by] == [(3, "no-repeat-ngram")]
+    assert [(c.id, c.cut_by) for c in explained.distribution.candidates if c.cut_by] == [(3, "no-repeat-ngram")]
 
 
 @given(
@@ -67,13 +67,13 @@ def test_filters_that_look_back_see_what_stood_before_the_token() -> None:
 def test_nothing_is_lost(values: list[float], k: int, p: float, min_p: float, temperature: float) -> None:
     logits, sampling = np.array(values), Sampling(temperature=temperature, top_k=k, top_p=p, min_p=min_p)
     offered = offer(logits, GPT2, sampling, [], top=len(values))
-    assert sum(cut.count for cut in offered.cuts) + offered.odds.kept == len(values)
+    assert sum(cut.count for cut in offered.cuts) + offered.distribution.kept == len(values)
     assert all(cut.count > 0 for cut in offered.cuts)
-    by_name = [c.cut_by for c in offered.odds.candidates]
+    by_name = [c.cut_by for c in offered.distribution.candidates]
     assert [cut.count for cut in offered.cuts] == [by_name.count(cut.filter) for cut in offered.cuts]
-    kept = sum(c.model_probability for c in offered.odds.candidates if c.cut_by is None)
+    kept = sum(c.model_probability for c in offered.distribution.candidates if c.cut_by is None)
     assert kept + sum(cut.probability for cut in offered.cuts) == pytest.approx(1)
-    assert sum(c.probability for c in offered.odds.candidates) == pytest.approx(1)
+    assert sum(c.probability for c in offered.distribution.candidates) == pytest.approx(1)
 
 
 def test_every_token_of_a_real_text(tales: OpenCheckpoint, tales_reference: Any) -> None:
@@ -86,9 +86,9 @@ def test_every_token_of_a_real_text(tales: OpenCheckpoint, tales_reference: Any)
     assert [each.chosen.id for each in explained] == sample.ids
     for each, expected, logprob in zip(explained, logits, sample.logprobs, strict=True):
         best = expected.topk(10)
-        assert [c.logit for c in each.odds.candidates] == pytest.approx(best.values.tolist(), abs=1e-4)
+        assert [c.logit for c in each.distribution.candidates] == pytest.approx(best.values.tolist(), abs=1e-4)
         scaled = (expected.topk(40).values / 0.8).softmax(-1)[:10]
-        assert [c.probability for c in each.odds.candidates] == pytest.approx(scaled.tolist(), abs=1e-5)
+        assert [c.probability for c in each.distribution.candidates] == pytest.approx(scaled.tolist(), abs=1e-5)
         assert np.log(each.chosen.model_probability) == pytest.approx(logprob, abs=1e-6)
         assert each.chosen.rank == int((expected > expected[each.chosen.id]).sum()) + 1
         assert [(cut.filter, cut.count) for cut in each.cuts] == [("top-k", 50257 - 40)]
@@ -104,4 +104,4 @@ def test_an_explainer_keeps_the_completions_apart() -> None:
         steps = explainer.steps(completion)
         assert [each.chosen.id for each in steps] == completion.sample.ids
         assert [each.index for each in steps] == [0, 1, 2, 3]
-        assert {len(each.odds.candidates) for each in steps} == {3}
+        assert {len(each.distribution.candidates) for each in steps} == {3}

@@ -31,7 +31,7 @@ def press(made: Picker, *keys: str) -> Picker:
 
 
 def listed(made: Picker) -> list[int]:
-    return [candidate.id for candidate in made.offer.odds.candidates]
+    return [candidate.id for candidate in made.offer.distribution.candidates]
 
 
 def test_arrows_go_round_and_enter_takes() -> None:
@@ -43,7 +43,7 @@ def test_arrows_go_round_and_enter_takes() -> None:
     assert press(made, "down").selected == 0
     assert press(made, "end").selected == 11
     press(made, "enter")
-    assert (made.draft.sample.ids, made.draft.hows, made.selected) == ([ids[11]], ["picked"], 0)
+    assert (made.draft.sample.ids, made.draft.origins, made.selected) == ([ids[11]], ["picked"], 0)
     assert listed(made) != ids
 
 
@@ -59,26 +59,26 @@ def test_space_draws_and_run_draws_many() -> None:
     press(one_by_one, *" " * 12)
     press(at_once, "r", "1", "3", "backspace", "2", "enter")
     assert at_once.draft.sample.ids == one_by_one.draft.sample.ids
-    assert at_once.draft.hows == ["drawn"] * 12
-    assert len(press(by_default, "r", "enter").draft.hows) == DEFAULT_RUN
-    assert press(picker(), "r", "5", "escape").draft.hows == []
+    assert at_once.draft.origins == ["drawn"] * 12
+    assert len(press(by_default, "r", "enter").draft.origins) == DEFAULT_RUN
+    assert press(picker(), "r", "5", "escape").draft.origins == []
     stopped = picker()
     for key in ("r", "9", "enter"):
         stopped.press(key)
     stopped.work()
     stopped.stop()
-    assert (len(stopped.draft.hows), stopped.pending) == (1, 0)
+    assert (len(stopped.draft.origins), stopped.pending) == (1, 0)
 
 
 def test_typing_takes_every_key_as_text() -> None:
     made = press(picker(), "t", *"1q", "backspace", "up", "2", "\x07")
     assert (made.mode, made.entry) == ("type", "12")
-    assert press(made, "enter").draft.hows == []  # "12" is one token, which this model lacks
+    assert press(made, "enter").draft.origins == []  # "12" is one token, which this model lacks
     assert "lacks" in made.message
-    assert press(made, "t", "1", "enter").draft.hows == ["typed"]
-    assert press(made, "t", "1", "escape").draft.hows == ["typed"]
+    assert press(made, "t", "1", "enter").draft.origins == ["typed"]
+    assert press(made, "t", "1", "escape").draft.origins == ["typed"]
     assert press(made, "t", "enter").mode == "choose"
-    assert press(made, "u").draft.hows == []
+    assert press(made, "u").draft.origins == []
 
 
 def test_undo_and_the_end() -> None:
@@ -88,8 +88,8 @@ def test_undo_and_the_end() -> None:
     assert made.draft.finished
     assert "u takes the last token back" in made.message
     press(made, "enter", " ", "t", "r", "down")
-    assert (len(made.draft.hows), made.mode, made.pending) == (2, "choose", 0)
-    assert len(press(made, "backspace", "u").draft.hows) == 0
+    assert (len(made.draft.origins), made.mode, made.pending) == (2, "choose", 0)
+    assert len(press(made, "backspace", "u").draft.origins) == 0
     assert press(made, "q").done
     ended = picker()
     last = listed(ended)[0]
@@ -101,7 +101,7 @@ def test_undo_and_the_end() -> None:
 def test_filters_that_leave_nothing_are_told() -> None:
     forbidding = picker(sampling=Sampling(logit_bias={token: float("-inf") for token in range(300)}))
     assert "leave no token" in press(forbidding, " ").message
-    assert press(forbidding, "r", "enter").draft.hows == []
+    assert press(forbidding, "r", "enter").draft.origins == []
     assert press(forbidding, "enter", "u", "q").done
 
 
@@ -116,7 +116,7 @@ def test_no_keys_can_break_it(keys: list[str]) -> None:
             if made.pending:
                 made.work()
         made.stop()
-        assert 0 <= made.selected < len(made.offer.odds.candidates)
-        assert len(made.draft.hows) == len(made.draft.sample.ids) == len(made.draft.steps) <= 8
+        assert 0 <= made.selected < len(made.offer.distribution.candidates)
+        assert len(made.draft.origins) == len(made.draft.sample.ids) == len(made.draft.steps) <= 8
         if made.done:
             break

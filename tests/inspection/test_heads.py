@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptcli.inspection.heads import THRESHOLD, Kind, label_heads, labels, repeated_tokens
+from gptcli.inspection.heads import THRESHOLD, HeadKind, label_heads, labels, repeated_tokens
 from gptcli.inspection.record import record
 
 N = 7  # tokens, twice over
@@ -22,7 +22,7 @@ def looking_at(target: Any) -> torch.Tensor:
     return pattern
 
 
-HEADS: dict[Kind, Any] = {
+HEADS: dict[HeadKind, Any] = {
     "previous token": lambda query: max(query - 1, 0),
     "first token": lambda query: 0,
     "same token": lambda query: query - N if query >= N else query,
@@ -31,7 +31,7 @@ HEADS: dict[Kind, Any] = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_head_built_by_hand_has_a_score_of_one(kind: Kind) -> None:
+def test_a_head_built_by_hand_has_a_score_of_one(kind: HeadKind) -> None:
     (label,) = labels(looking_at(HEADS[kind]))
     assert (label.kind, label.nearest, label.score) == (kind, kind, 1.0)
     assert getattr(label, kind.replace(" ", "_")) == 1.0

@@ -21,6 +21,7 @@ from gptcli.inspection.record import record
 from gptcli.inspection.trace import trace
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
+from gptcli.model.rotary import Rotary
 from gptcli.model.shapes import parameter_shapes
 from gptcli.model.torch_engine import TorchEngine
 from tests.gpt2_reference import worst
@@ -59,7 +60,7 @@ def ours_of(theirs: Any) -> GPT:
         vocab_size=97, n_positions=64, n_embd=32, n_layer=2, n_head=4, n_inner=44, activation="silu", gated=True,
         layer_norm_epsilon=1e-3, norm_kind="rms", norm_bias=False, n_kv_head=config.num_key_value_heads,
         head_width=config.head_dim, positions="rotary", rotary_dim=config.head_dim,
-        rotary_base=config.rope_parameters["rope_theta"], qkv_bias=config.attention_bias,
+        rotary=(Rotary(base=config.rope_parameters["rope_theta"]),), qkv_bias=config.attention_bias,
         attention_bias=config.attention_bias, mlp_bias=config.mlp_bias, tied=config.tie_word_embeddings,
     )  # fmt: skip
     there: dict[str, Tensor] = theirs.state_dict()

@@ -24,7 +24,7 @@ from transformers import (
 
 from gptcli.errors import InputError
 from gptcli.sampling import filters
-from gptcli.sampling.draw import draw, generator_for
+from gptcli.sampling.draw import draw_token, generator_for
 from gptcli.sampling.filters import FILTERS, Logits
 from gptcli.sampling.settings import Kept, Sampling
 from gptcli.sampling.softmax import log_softmax, softmax
@@ -259,7 +259,7 @@ def test_something_is_always_left_and_can_be_drawn(logits: Logits, choice: Sampl
     assert filtered.max() < INF
     left = kept(filtered)
     assert left
-    assert draw(Kept.of(filtered), generator_for(seed, 0)) in left
+    assert draw_token(Kept.of(filtered), generator_for(seed, 0)) in left
     if choice.top_k:
         assert len(left) <= choice.top_k
     if choice.temperature == 0:
@@ -363,11 +363,11 @@ def test_20_000_draws_follow_the_exact_distribution(choice: Sampling, exact: lis
     filtered = choice.filter(HAND, [])
     if across == "draws of a sample":
         generator = generator_for(7, 0)
-        drawn = [draw(Kept.of(filtered), generator) for _ in range(20_000)]
+        drawn = [draw_token(Kept.of(filtered), generator) for _ in range(20_000)]
     elif across == "seeds":  # the first draw of many seeds, as --seed 0, 1, 2, ... would give
-        drawn = [draw(Kept.of(filtered), generator_for(seed, 0)) for seed in range(20_000)]
+        drawn = [draw_token(Kept.of(filtered), generator_for(seed, 0)) for seed in range(20_000)]
     else:
-        drawn = [draw(Kept.of(filtered), generator_for(7, sample)) for sample in range(20_000)]
+        drawn = [draw_token(Kept.of(filtered), generator_for(7, sample)) for sample in range(20_000)]
     counts = np.bincount(drawn, minlength=6)
     probabilities = np.array(exact) / np.sum(exact)
     # Two-sided: draws that fit too well would be no draws.
@@ -381,8 +381,8 @@ def test_20_000_draws_follow_the_exact_distribution(choice: Sampling, exact: lis
 
 def test_a_draw_takes_one_number_whatever_is_left() -> None:
     many, one = generator_for(3, 0), generator_for(3, 0)
-    draw(Kept.of(HAND), many)
-    draw(Kept.of(filters.keep_top_k(HAND, 1)), one)
+    draw_token(Kept.of(HAND), many)
+    draw_token(Kept.of(filters.keep_top_k(HAND, 1)), one)
     assert many.random() == one.random()
 
 

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from gptcli.errors import GptcliError
 from gptcli.sampling import shortlist as module
-from gptcli.sampling.draw import draw, generator_for
+from gptcli.sampling.draw import draw_token, generator_for
 from gptcli.sampling.settings import Kept, Sampling
 from gptcli.sampling.shortlist import shortlist
 
@@ -90,7 +90,7 @@ def test_what_is_kept_and_drawn_is_what_the_filters_leave(
     assert kept.logits.dtype == whole.logits.dtype
     assert kept.logits.tobytes() == whole.logits.tobytes()
     if whole.ids.size:
-        assert draw(kept, generator_for(seed, 0)) == draw(whole, generator_for(seed, 0))
+        assert draw_token(kept, generator_for(seed, 0)) == draw_token(whole, generator_for(seed, 0))
 
 
 @pytest.mark.parametrize(

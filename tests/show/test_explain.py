@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from gptcli.generation.explaining import explain
-from gptcli.generation.loop import Sample, Step
+from gptcli.generation.loop import ChosenToken, Sample
 from gptcli.probability.choice import Explanation
 from gptcli.sampling.settings import Kept, Sampling
 from gptcli.show import explain as pictures
@@ -33,7 +33,7 @@ def steps(ids: Sequence[int], top: int = 10, sampling: Sampling = SAMPLING) -> l
         logits = TABLE[place % len(TABLE)]
         sample.ids.append(token)
         kept = Kept.of(sampling.filter(logits, [1]))
-        made.append(explain(Step(sample, logits, kept, token), GPT2, sampling, top=top))
+        made.append(explain(ChosenToken(sample, logits, kept, token), GPT2, sampling, top=top))
     return made
 
 
@@ -120,8 +120,8 @@ def test_a_frame_ends_its_lines_where_their_text_ends(width: int) -> None:
 @pytest.mark.parametrize(("width", "missing"), [(80, ""), (58, "id, logit"), (45, "id, logit, model")])
 def test_a_narrow_terminal_gets_fewer_columns_and_is_told_which(width: int, missing: str) -> None:
     text = bare(shown(pictures.moment(steps([1310], top=3)[0]), width))
-    assert ("no room for" in text) == bool(missing)
-    assert not missing or f"no room for {missing}\n" in re.sub(" +\n", "\n", text)
+    assert ("not shown:" in text) == bool(missing)
+    assert not missing or f"not shown: {missing}\n" in re.sub(" +\n", "\n", text)
     assert re.search(r"▶ [\d,]+ +·little ", text)
     assert "…" not in text
 

@@ -66,7 +66,7 @@ def test_the_picture_fits_the_terminal_and_shows_what_is_selected(width: int, he
     assert all(cell_len(line) <= width for line in lines)
     if height >= 20 and width >= 60:
         assert sum("▶" in line for line in lines) == 1
-        assert re.search(rf"▶ +{made.offer.odds.candidates[made.selected].rank}\b", "\n".join(lines))
+        assert re.search(rf"▶ +{made.offer.distribution.candidates[made.selected].rank}\b", "\n".join(lines))
 
 
 class Terminal:
@@ -141,7 +141,7 @@ def test_a_session_and_its_repetition(child_environment: dict[str, str], run_gpt
         terminal.send("q")
         assert terminal.end() == 0
     value = json.loads(record.read_text())
-    assert value["hows"] == ["picked", "typed", "typed", *["drawn"] * 7]
+    assert value["origins"] == ["picked", "typed", "typed", *["drawn"] * 7]
     assert value["completion"].startswith(" boy who drank")
     assert (value["finish_reason"], value["seed"]) == ("quit", 1)
     again = run_gptcli("generate", "--replay", str(record), "--json")

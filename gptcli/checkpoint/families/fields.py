@@ -66,6 +66,18 @@ class Fields:
             raise self.wrong(names, value, "a number above 0")
         return float(value)
 
+    def optional_number(self, *names: str) -> float | None:
+        """A finite number above zero, or None where there is none."""
+        return None if self._get(names, None) is None else self.number(*names)
+
+    def numbers(self, *names: str) -> tuple[float, ...]:
+        """A list of finite numbers above zero; none where it is absent."""
+        value: Any = self._get(names, [])
+        ok = isinstance(value, list) and all(type(item) in (int, float) and 0 < item < _LARGEST for item in value)
+        if not ok:
+            raise self.wrong(names, value, "a list of numbers above 0")
+        return tuple(float(item) for item in value)
+
     def boolean(self, *names: str, default: bool | None = None) -> bool:
         """True or false."""
         value = self._get(names, default)
@@ -98,6 +110,13 @@ class Fields:
         if not isinstance(value, dict):
             raise self.wrong(names, value, "an object")
         return Fields(value, f"{self.place}: {next((name for name in names if name in self.values), names[0])}")
+
+    def sections(self, name: str) -> list["Fields"]:
+        """The fields of each object of a list."""
+        value: Any = self._get([name], [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self.wrong([name], value, "a list of objects")
+        return [Fields(item, f"{self.place}: {name}[{index}]") for index, item in enumerate(value)]
 
     def wrong(self, names: Sequence[str], value: object, wanted: str) -> CheckpointError:
         """The error for a field that holds something else than it should."""

@@ -9,6 +9,7 @@ from gptcli.checkpoint.families.keys import Naming, assemble, locate
 from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
+from gptcli.model.rotary import Rotary
 
 NAMING = Naming(
     modules={
@@ -45,7 +46,7 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
         layer_norm_epsilon=fields.number("layer_norm_eps", default=1e-5),
         positions="rotary",
         rotary_dim=int(GPTConfig(n_embd=n_embd, n_head=n_head).head_size * share),
-        rotary_base=base,
+        rotary=(Rotary(base=base),),
         parallel_residual=fields.boolean("use_parallel_residual", default=True),
         qkv_bias=biased,
         attention_bias=biased,

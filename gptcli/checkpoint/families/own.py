@@ -13,11 +13,22 @@ from gptcli.checkpoint.families.keys import Located, assemble
 from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
+from gptcli.model.rotary import Rotary, RotaryKind
 from gptcli.model.shapes import parameter_shapes
 
 _MODEL_TYPE = "gptcli"
+_OLD_BASE = "rotary_base"
 # What a config.json may hold besides.
-_OTHERS = {"model_type", "architectures", "dtype", "torch_dtype", "bos_token_id", "eos_token_id", "pad_token_id"}
+_OTHERS = {
+    _OLD_BASE,
+    "model_type",
+    "architectures",
+    "dtype",
+    "torch_dtype",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+}
 
 
 def config_json(config: GPTConfig) -> dict[str, Any]:
@@ -44,7 +55,11 @@ def _value(fields: Fields, name: str, hint: Any) -> Any:
     """One field of GPTConfig, checked against the type that it is declared with."""
     default = getattr(GPTConfig(), name)
     if name == "windows":
-        return _windows(fields, name)
+        return _layer_by_layer(fields, name, least=1)
+    if name == "rotary_layers":
+        return _layer_by_layer(fields, name, least=0)
+    if name == "rotary":
+        return _tables(fields)
     if name == "n_layer":
         return fields.layers(name, default=default)
     if get_origin(hint) is Literal:
@@ -53,15 +68,41 @@ def _value(fields: Fields, name: str, hint: Any) -> Any:
         return fields.boolean(name, default=default)
     if hint is int:
         return fields.integer(name, default=default, least=0)
-    return fields.number(name, default=default) if hint is float else fields.optional_integer(name)
+    if hint is float:
+        return 0.0 if name == "query_growth" and not fields.values.get(name) else fields.number(name, default=default)
+    return fields.optional_number(name) if hint == float | None else fields.optional_integer(name)
 
 
-def _windows(fields: Fields, name: str) -> tuple[int | None, ...]:
+def _layer_by_layer(fields: Fields, name: str, least: int) -> tuple[int | None, ...]:
     value = fields.values.get(name) or []
-    whole = isinstance(value, list) and all(item is None or (type(item) is int and item > 0) for item in value)
+    whole = isinstance(value, list) and all(item is None or (type(item) is int and item >= least) for item in value)
     if not whole:
-        raise fields.wrong([name], value, "a list of whole numbers above 0 and nulls")
+        raise fields.wrong([name], value, f"a list of whole numbers from {least} up and nulls")
     return tuple(value)
+
+
+def _tables(fields: Fields) -> tuple[Rotary, ...]:
+    """The tables of rotary angles; files of earlier versions have the base of the only one."""
+    if fields.values.get("rotary") is None:
+        return (Rotary(base=fields.number(_OLD_BASE, default=Rotary().base)),)
+    return tuple(_table(table) for table in fields.sections("rotary"))
+
+
+def _table(fields: Fields) -> Rotary:
+    default = Rotary()
+    surplus = sorted(fields.values.keys() - get_type_hints(Rotary).keys())
+    if surplus:
+        raise CheckpointError(f"{fields.place}: no field of a rotary table: {', '.join(surplus):.200}")
+    values: dict[str, Any] = {
+        "kind": fields.choice("kind", options=get_args(RotaryKind), default=default.kind),
+        "original": fields.optional_integer("original"),
+        "truncate": fields.boolean("truncate", default=default.truncate),
+        "short_factors": fields.numbers("short_factors"),
+        "long_factors": fields.numbers("long_factors"),
+    }
+    numbers = get_type_hints(Rotary).keys() - values.keys()
+    values |= {name: fields.number(name, default=getattr(default, name)) for name in numbers}
+    return Rotary(**values)
 
 
 FAMILY = Family(_MODEL_TYPE, (_MODEL_TYPE,), lambda header: False, from_config)

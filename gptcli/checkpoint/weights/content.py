@@ -1,10 +1,10 @@
-"""Which weights these are, told by their content: a look at each start, and all of it once.
+"""Which weights a checkpoint has: a fingerprint at each start, and a hash of all bytes once.
 
-Size and date do not tell: ``cp -p``, ``rsync -t``, tar, conda and nix keep or normalise dates, and other weights of the
-same shape have the same size. So a start compares the header and samples spread over the data, which takes
-milliseconds, and needs the hash of everything only where these are known. What was hashed is recorded in the user's
-cache with what the system says of the file: the hash is taken from there as long as inode, size, date and ``ctime`` are
-the same, and a program that changes a file, or puts another in its place, cannot set ``ctime`` back.
+Size and date do not identify weights: ``cp -p``, ``rsync -t``, tar, conda and nix keep or normalise dates, and other
+weights of the same shape have the same size. Each start compares a fingerprint, which is a hash of the headers and of
+samples spread over the data, and takes milliseconds. Only where the fingerprint is known is all of it hashed. That
+hash is recorded in the user's cache with what ``stat`` says of the files. It is taken from the record while inode,
+size, date and ``ctime`` are the same: a program that changes or replaces a file cannot set ``ctime`` back.
 """
 
 import hashlib
@@ -24,28 +24,27 @@ from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError, GptcliError
 from gptcli.system.cache_folder import cache_folder
 from gptcli.system.json_text import read_json_object
-from gptcli.system.regular_file import Version, version_of
+from gptcli.system.regular_file import Version, opened, version_of
 from gptcli.system.regular_file import changed as file_changed
 from gptcli.system.threads import default_threads
 from gptcli.system.whole_file import write_whole
 
-# Samples of a file, and bytes of one.
+# Number of samples of a file, and bytes of each.
 _SAMPLES, _SAMPLE = 64, 4096
 _PIECE = 16 << 20  # bytes that are hashed at once, in one thread
 _BLOCK = 1 << 20
-# A file that changed so short a time ago may change once more without its ctime telling: clocks of file systems tick
-# up to 2 s (in nanoseconds).
+# File systems round times to up to 2 s: two changes within that may leave the same ctime. In nanoseconds.
 _SETTLED_NS = 2_000_000_000
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Look:
-    """A quick look at a checkpoint's files.
+class Fingerprint:
+    """What identifies a checkpoint's files without reading all of them.
 
     Attributes:
         files: the .safetensors files, in order.
-        states: what the system said of each before it was looked at.
+        states: what the system said of each before it was read.
         digest: of the headers, of samples of the data, and of how our tensors are made from them.
     """
 
@@ -54,19 +53,19 @@ class Look:
     digest: str
 
     def unchanged(self) -> bool:
-        """Whether the files are still those that were looked at."""
+        """Whether nothing happened to the files since the fingerprint was taken."""
         try:
             return all(version_of(file).same_state(state) for file, state in zip(self.files, self.states, strict=True))
         except OSError:
             return False
 
 
-def look_at(header: Header, blueprint: Blueprint) -> Look:
-    """Look at a checkpoint's files: milliseconds, however large they are.
+def fingerprint_of(header: Header, blueprint: Blueprint) -> Fingerprint:
+    """Take the fingerprint of a checkpoint's files: milliseconds, however large they are.
 
     Args:
-        header: of the checkpoint, whose files lie here.
-        blueprint: how our tensors are made from it: the same weights read another way are other weights.
+        header: of the checkpoint, whose files are on this machine.
+        blueprint: how our tensors are made from it: the same bytes, read another way, are other weights.
 
     Raises:
         CheckpointError: a file cannot be read.
@@ -74,54 +73,50 @@ def look_at(header: Header, blueprint: Blueprint) -> Look:
     made = [[name, part.how, *part.keys] for name, part in blueprint.tensors.items()]
     digest, states = hashlib.sha256(json.dumps(made).encode()), []
     for path in header.files:
-        try:
-            states.append(version_of(path))
-            with path.open("rb", buffering=0) as file:
-                size = states[-1].size
-                start = min((info.start for info in header.tensors.values() if info.file == path), default=size)
-                digest.update(size.to_bytes(8, "little"))
-                for block in _blocks(file, path, 0, start):
+        with opened(path) as (file, state):
+            states.append(state)
+            start = min((info.start for info in header.tensors.values() if info.file == path), default=state.size)
+            digest.update(state.size.to_bytes(8, "little"))
+            for block in _blocks(file, path, 0, start):
+                digest.update(block)
+            for number in range(_SAMPLES):
+                offset = start + max(state.size - start - _SAMPLE, 0) * number // (_SAMPLES - 1)
+                for block in _blocks(file, path, offset, min(_SAMPLE, state.size - offset)):
                     digest.update(block)
-                for number in range(_SAMPLES):
-                    where = start + max(size - start - _SAMPLE, 0) * number // (_SAMPLES - 1)
-                    for block in _blocks(file, path, where, min(_SAMPLE, size - where)):
-                        digest.update(block)
-        except OSError as error:
-            raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    return Look(header.files, tuple(states), digest.hexdigest())
+    return Fingerprint(header.files, tuple(states), digest.hexdigest())
 
 
-def content_of(look: Look) -> str:
-    """The hash of all that the files hold, in hexadecimal: from the record where the files did not change since.
+def content_of(fingerprint: Fingerprint) -> str:
+    """The hash of all bytes of the files, in hexadecimal; from the record where they did not change since.
 
     Raises:
         CheckpointError: a file cannot be read, or changes while it is.
     """
-    if known := _recorded(look):
+    if known := _recorded(fingerprint):
         return known
     started = time.time_ns()
-    digest = hashlib.sha256(look.digest.encode())
-    for piece in _hashed(look):
+    digest = hashlib.sha256(fingerprint.digest.encode())
+    for piece in _hashed(fingerprint):
         digest.update(piece)
-    if not look.unchanged():
-        raise changed(look)
-    _record(look, digest.hexdigest(), started)
+    if not fingerprint.unchanged():
+        raise changed(fingerprint)
+    _record(fingerprint, digest.hexdigest(), started)
     return digest.hexdigest()
 
 
-def changed(look: Look) -> CheckpointError:
-    """The error for files that are no longer those that were looked at."""
-    return file_changed(look.files[0])
+def changed(fingerprint: Fingerprint) -> CheckpointError:
+    """The error for files that changed after their fingerprint was taken."""
+    return file_changed(fingerprint.files[0])
 
 
-def _hashed(look: Look) -> Iterator[bytes]:
+def _hashed(fingerprint: Fingerprint) -> Iterator[bytes]:
     """The hash of each piece, in order."""
     from concurrent.futures import ThreadPoolExecutor
 
-    sizes = [state.size for state in look.states]
+    sizes = [state.size for state in fingerprint.states]
     pieces = [
         (path, start, min(_PIECE, size - start))
-        for path, size in zip(look.files, sizes, strict=True)
+        for path, size in zip(fingerprint.files, sizes, strict=True)
         for start in range(0, size, _PIECE)
     ]
     with ThreadPoolExecutor(default_threads()) as threads:
@@ -130,17 +125,14 @@ def _hashed(look: Look) -> Iterator[bytes]:
 
 def _hash(path: Path, start: int, count: int) -> bytes:
     digest = hashlib.sha256()
-    try:
-        with path.open("rb", buffering=0) as file:
-            for block in _blocks(file, path, start, count):
-                digest.update(block)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    with opened(path) as (file, _):
+        for block in _blocks(file, path, start, count):
+            digest.update(block)
     return digest.digest()
 
 
 def _blocks(file: BinaryIO, path: Path, start: int, count: int) -> Iterator[bytes]:
-    """So many bytes from a place of an unbuffered file on."""
+    """``count`` bytes of a file, from an offset on."""
     file.seek(start)
     while count > 0:
         block = file.read(min(count, _BLOCK))
@@ -150,34 +142,34 @@ def _blocks(file: BinaryIO, path: Path, start: int, count: int) -> Iterator[byte
         yield block
 
 
-def _record_of(look: Look) -> Path:
-    """Where it is recorded what the files at these places held."""
-    places = "\0".join(str(path.resolve()) for path in look.files)
-    return cache_folder() / "seen" / f"{hashlib.sha256(os.fsencode(places)).hexdigest()[:32]}.json"
+def _record_of(fingerprint: Fingerprint) -> Path:
+    """The file that records the hash of the files at these paths."""
+    paths = "\0".join(str(path.resolve()) for path in fingerprint.files)
+    return cache_folder() / "seen" / f"{hashlib.sha256(os.fsencode(paths)).hexdigest()[:32]}.json"
 
 
-def _recorded(look: Look) -> str | None:
-    """The hash as it was recorded; None where nothing is, or of other files."""
+def _recorded(fingerprint: Fingerprint) -> str | None:
+    """The recorded hash; None where there is none, or the files are others."""
     if sys.platform == "win32":
         return None  # there ctime is the time of creation, which a change does not change
     with suppress(GptcliError, OSError, RuntimeError):  # not there, not ours to read, a loop of links
-        record = read_json_object(_record_of(look))
+        record = read_json_object(_record_of(fingerprint))
         content = record.get("content")
-        states = [list(astuple(state)) for state in look.states]
-        same = record.get("look") == look.digest and record.get("files") == states
+        states = [list(astuple(state)) for state in fingerprint.states]
+        same = record.get("fingerprint") == fingerprint.digest and record.get("files") == states
         return content if same and isinstance(content, str) and _HASH.fullmatch(content) else None
     return None
 
 
-def _record(look: Look, content: str, started: int) -> None:
-    """Record a hash, unless the files changed so lately that they might again, unseen."""
-    if any(state.ctime_ns > started - _SETTLED_NS for state in look.states):
+def _record(fingerprint: Fingerprint, content: str, started: int) -> None:
+    """Record a hash, unless the files changed so recently that another change might not show in ctime."""
+    if any(state.ctime_ns > started - _SETTLED_NS for state in fingerprint.states):
         return
-    with suppress(GptcliError, OSError, RuntimeError):  # a cache that is only to be read: next time it is hashed again
-        path = _record_of(look)
+    with suppress(GptcliError, OSError, RuntimeError):  # a read-only cache: the next start hashes again
+        path = _record_of(fingerprint)
         make_folder(path.parent)
-        states = [list(astuple(state)) for state in look.states]
-        write_whole(path, json.dumps({"look": look.digest, "content": content, "files": states}))
+        states = [list(astuple(state)) for state in fingerprint.states]
+        write_whole(path, json.dumps({"fingerprint": fingerprint.digest, "content": content, "files": states}))
 
 
 def make_folder(folder: Path) -> None:

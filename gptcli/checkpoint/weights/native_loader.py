@@ -1,4 +1,4 @@
-"""From files to the engine in C, without torch: tensors are mapped one by one, turned or quantised, and let go."""
+"""From files to the engine in C, without torch: tensors are mapped, converted and released one by one."""
 
 import sys
 from pathlib import Path
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header, TensorInfo
 from gptcli.checkpoint.files.mapped import map_tensor
-from gptcli.checkpoint.weights.content import Look, changed
+from gptcli.checkpoint.weights.content import Fingerprint, changed
 from gptcli.checkpoint.weights.faults import not_finite, too_large
-from gptcli.checkpoint.weights.kept import BrokenKeptError, find
+from gptcli.checkpoint.weights.kept import BrokenKeptError, open_if_current
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
@@ -25,12 +25,12 @@ _KINDS: dict[str, Kind] = {"float16": "F16", "bfloat16": "BF16"}
 
 
 def why_not_native(blueprint: Blueprint, header: Header, placement: Placement) -> str | None:
-    """Why the engine in C is not what runs a checkpoint, in a sentence without its full stop; None where it is.
+    """Why the engine in C cannot run a checkpoint, as a sentence without a full stop; None where it can.
 
     Args:
         blueprint: checked against the header.
         header: of the same checkpoint.
-        placement: where and how it is to run.
+        placement: where and how to run it.
     """
     why = why_not(blueprint.config)
     if why is not None:
@@ -51,17 +51,17 @@ def load_native(
     ignore_cache: bool = False,
     notes: list[str] | None = None,
 ) -> NativeEngine:
-    """The C engine with a checkpoint's weights; only where ``why_not_native`` has no reason against it.
+    """The engine in C with a checkpoint's weights. Call ``why_not_native`` first.
 
-    Weights in half precision stay as they are in memory: that is exact, and half the bytes to read.
+    Weights in half precision stay so in memory: that is exact, and half the bytes to read.
 
     Args:
         blueprint: checked against the header.
         header: of the same checkpoint.
         placement: ``auto`` and ``float32`` keep the numbers of the file; ``float16`` and ``bfloat16`` round them, 8 and
             4 bits quantize matrices.
-        ignore_cache: quantize even where the matrices are kept in the user's cache.
-        notes: gets the reason where what is kept cannot be used.
+        ignore_cache: quantize even if the user's cache has the matrices.
+        notes: receives the reason where the cached matrices cannot be used.
 
     Raises:
         CheckpointError: the files changed after their headers were read, or a weight holds NaN or infinity.
@@ -76,11 +76,11 @@ def load_native(
     if quantize != "none" and not ignore_cache:
         found = _from_kept(blueprint, header, quantize, kinds, notes)
         if found is not None:
-            engine, look = found
+            engine, fingerprint = found
             vectors = {name: infos for name, infos in parts.items() if not is_matrix(name)}
             _fill_all(engine, blueprint, vectors, kinds)
-            if not look.unchanged():
-                raise changed(look)
+            if not fingerprint.unchanged():
+                raise changed(fingerprint)
             return engine
     engine = NativeEngine(blueprint.config)
     _fill_all(engine, blueprint, parts, kinds)
@@ -89,34 +89,34 @@ def load_native(
 
 
 def _parts(blueprint: Blueprint, header: Header) -> dict[str, list[TensorInfo]]:
-    """The stored tensors that each of ours is made of."""
+    """The stored tensors that each of our tensors is made of."""
     return {name: [header.tensors[key] for key in part.keys] for name, part in blueprint.tensors.items()}
 
 
 def _from_kept(
     blueprint: Blueprint, header: Header, quantize: Quantize, kinds: dict[str, Kind], notes: list[str] | None
-) -> tuple[NativeEngine, Look] | None:
-    """An engine with the matrices that are kept of exactly these weights, and the look that found them to be."""
-    from gptcli.checkpoint.weights.quantized_file import fill
+) -> tuple[NativeEngine, Fingerprint] | None:
+    """An engine with the cached matrices of exactly these weights, and the fingerprint of the weights."""
+    from gptcli.checkpoint.weights.quantized_file import load_into
 
     try:
-        kept = find(header, blueprint, quantize)
+        kept = open_if_current(header, blueprint, quantize)
         if kept is None:
             return None
         engine = NativeEngine(blueprint.config)
         matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
-        fill(engine, kept, matrices, parameter_shapes(blueprint.config))
+        load_into(engine, kept, matrices, parameter_shapes(blueprint.config))
     except BrokenKeptError as error:
         if notes is not None:
             notes.append(str(error))
         return None
-    return engine, kept.look
+    return engine, kept.fingerprint
 
 
 def _fill_all(
     engine: NativeEngine, blueprint: Blueprint, parts: dict[str, list[TensorInfo]], kinds: dict[str, Kind]
 ) -> None:
-    """Give an engine these weights."""
+    """Load all weights into an engine."""
     try:
         for name, infos in parts.items():
             _fill(engine, name, blueprint.tensors[name], infos, kinds[name])
@@ -125,7 +125,7 @@ def _fill_all(
 
 
 def _fill(engine: NativeEngine, name: str, part: Part, infos: list[TensorInfo], kind: Kind) -> None:
-    """Give the engine one weight."""
+    """Load one weight into the engine."""
     stored, held = _read(infos)
     rounded = kind == "F16" and held != "F16"
     if rounded:
@@ -137,10 +137,10 @@ def _fill(engine: NativeEngine, name: str, part: Part, infos: list[TensorInfo], 
 
 
 def cpu_first() -> bool:
-    """Whether ``auto`` means this engine, told without importing torch: no GPU is there that torch would rather take.
+    """Whether ``auto`` means this engine: there is no GPU that torch would use instead. Does not import torch.
 
-    An Apple processor's GPU shares its memory with the CPU, and reading it is what a step of a GPT-2 costs; torch's MPS
-    adds a launch for each of its hundred small operations, and has no weights in 8 or 4 bits. So a Mac runs it in C.
+    A Mac uses the engine in C: an Apple GPU shares its memory with the CPU, and a step of a GPT-2 is bound by reading
+    that memory. torch's MPS adds a launch for each of a hundred small operations, and has no 8 or 4 bits.
     """
     if sys.platform == "darwin":
         return True
@@ -155,7 +155,7 @@ def _widest(infos: list[TensorInfo]) -> Kind:
 
 
 def _read(infos: list[TensorInfo]) -> tuple[NDArray[Any], str]:
-    """The stored tensors of a part as one array, and its dtype: theirs where it is the same, else float32."""
+    """The stored tensors of a part as one array, and its dtype: theirs where they agree, else float32."""
     arrays = [map_tensor(info, _STORED[info.dtype]) for info in infos]
     dtype = _widest(infos)
     if len(arrays) == 1:

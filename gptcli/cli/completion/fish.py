@@ -61,18 +61,18 @@ def _names(option: Parameter) -> str:
 
 
 def _value(option: Parameter) -> str:
-    if option.kind == "flag":
+    if option.completes == "flag":
         return ""
-    if option.kind == "files":
+    if option.completes == "files":
         return "-r -F"
     return f"-x {_offer(option)}".strip()
 
 
 def _offer(parameter: Parameter) -> str:
-    """What may stand in a value's place."""
-    if parameter.kind == "files":
+    """The completions of a value."""
+    if parameter.completes == "files":
         return "-F"
-    words = [*parameter.values, *(["(__gptcli_models)"] if parameter.kind == "models" else [])]
+    words = [*parameter.values, *(["(__gptcli_models)"] if parameter.completes == "models" else [])]
     return f"-a {_quoted(' '.join(words))}" if words else ""
 
 

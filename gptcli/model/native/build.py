@@ -29,6 +29,7 @@ _FOLDER = Path(__file__).parent
 _SOURCES = (
     "dispatch.c",
     "pool.c",
+    "pace.c",
     "store.c",
     "linear.c",
     "attention.c",

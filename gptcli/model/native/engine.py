@@ -24,8 +24,8 @@ from gptcli.model.native.weights import (
     KINDS,
     MATRICES,
     VECTORS,
-    Kept,
     Kind,
+    StoredMatrix,
     as_float32,
     slot_of,
     view,
@@ -151,7 +151,7 @@ class NativeEngine:
             self._checked(self._library.gptcli_fill_vector(self._handle, *numbers))
         return True
 
-    def make_room(self, name: str, kind: Kind, rows: int, columns: int) -> Kept:
+    def make_room(self, name: str, kind: Kind, rows: int, columns: int) -> StoredMatrix:
         """Room for a matrix [rows, columns], whose numbers are the caller's to write.
 
         Raises:
@@ -164,14 +164,16 @@ class NativeEngine:
         self.matrices.append(name)
         return self.kept(name)
 
-    def kept(self, name: str) -> Kept:
+    def kept(self, name: str) -> StoredMatrix:
         """A matrix that the engine has, or has room for."""
         layer, slot = slot_of(name)
         numbers, scales, about = ctypes.c_void_p(), ctypes.c_void_p(), (ctypes.c_int * 2)()
         found = map(ctypes.addressof, (numbers, scales, about))
         self._library.gptcli_matrix_view(self._handle, MATRICES.index(slot), layer, *found)
         rows, row_bytes = about
-        return Kept(view(numbers, np.uint8, rows, row_bytes), view(scales, np.float32, rows) if scales.value else None)
+        return StoredMatrix(
+            view(numbers, np.uint8, rows, row_bytes), view(scales, np.float32, rows) if scales.value else None
+        )
 
     @property
     def threads(self) -> int:

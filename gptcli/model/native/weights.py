@@ -47,26 +47,42 @@ def why_not(config: GPTConfig) -> str | None:
 
     It runs GPT-2's shape, with or without biases, tied or not.
     """
-    unlike = {
-        f"{config.positions} positions": config.positions != "learned",
-        "norms behind the sub-layers": config.norm != "pre",
-        "RMS norms": config.norm_kind != "layer",
-        "no norm at the end": not config.final_norm,
-        "attention and MLP side by side": config.parallel_residual,
-        "key heads that queries share": config.kv_heads != config.n_head,
-        "heads that are not as wide together as the model": config.heads_width != config.n_embd,
-        "scores divided by the layer": config.scale_by_layer,
-        "local attention": any(config.windows),
-        "a gate in the MLP": config.gated,
-        f"the activation {config.activation}": config.activation not in ACTIVATIONS,
-        "a projected embedding": config.embedding_width != config.n_embd,
-        "no layers": config.n_layer == 0,
-    }
+    unlike = _unlike_gpt2(config)
     found = [what for what, there in unlike.items() if there]
     return unavailable() or (f"the engine in C does not run models with {', '.join(found)}" if found else None)
 
 
-class Kept(NamedTuple):
+def _unlike_gpt2(config: GPTConfig) -> dict[str, bool]:
+    """All that the engine in C does not know, and whether a shape has it. The one list of these."""
+    return {
+        f"{config.positions} positions": config.positions != "learned",
+        "norms behind the sub-layers": config.norm in ("post", "after"),
+        "norms on both sides of the sub-layers": config.norm == "sandwich",
+        "RMS norms": config.norm_kind != "layer",
+        "no norm at the end": not config.final_norm,
+        "a norm behind the embedding": config.embedding_norm,
+        "norms on queries and keys": config.qk_norm != "none",
+        "attention and MLP side by side": config.parallel_residual,
+        "key heads that queries share": config.kv_heads != config.n_head,
+        "heads that are not as wide together as the model": config.heads_width != config.n_embd,
+        "clamped queries, keys and values": config.qkv_clip is not None,
+        "queries that grow with their position": config.query_growth != 0,
+        "an attention scale of its own": config.attention_scale is not None,
+        "scores divided by the layer": config.scale_by_layer,
+        "capped scores": config.attention_cap is not None,
+        "local attention": any(config.windows),
+        "a gate in the MLP": config.gated,
+        f"the activation {config.activation}": config.activation not in ACTIVATIONS,
+        "a scaled residual": config.residual_scale != 1,
+        "a scaled embedding": config.embedding_scale != 1,
+        "a projected embedding": config.embedding_width != config.n_embd,
+        "scaled logits": config.logit_scale != 1,
+        "capped logits": config.logit_cap is not None,
+        "no layers": config.n_layer == 0,
+    }
+
+
+class StoredMatrix(NamedTuple):
     """A matrix as the engine keeps it: views of its memory, good for as long as the engine lives.
 
     Attributes:

@@ -257,7 +257,8 @@ static void read_tokens(const call *c) {
                     .scratch_floats = c->scratch_floats,
                     .threads = g->threads,
                     .phases = g->phases,
-                    .room = g->phase_count};
+                    .room = g->phase_count,
+                    .model = g};
     if (c->first == 0) add_phase(&all, embed, c->m, 4, 0)->other = (void *)c;
     for (int layer = c->first; layer < c->last && layer < g->layers; layer++) add_block(&all, c, layer);
     if (c->last > g->layers && c->wanted_count) add_logits(&all, c);

@@ -239,6 +239,7 @@ struct schedule {
     size_t scratch_floats;
     int threads, count, room; /* threads of the pool; phases, and how many there may be */
     phase *phases;
+    const void *model; /* whose schedule it is: schedules of one model with the same phases take about as long; or NULL */
 };
 phase *add_phase(schedule *all, phase_work run, int n, int chunk, int guided);
 int pool_start(int threads);
@@ -247,6 +248,20 @@ void pool_run(const schedule *s);
 void run_phase(phase *one);
 /* The share of n units that the thread begins with in a guided phase. */
 range own_share(const worker *me, int n, int least);
+
+/* pace.c: how many threads work on jobs of one kind. */
+typedef struct {
+    uint64_t kind;
+    int most, threads, trial; /* there are; in use; being tried, or 0 */
+    int more, halve; /* whether the latest trial was with more; whether the next with fewer is with half of them */
+    int jobs; /* this and the next two: of the window that is being timed */
+    int64_t ns, stalled_ns;
+    int since, pause[2]; /* windows since the latest trial, and before the next one with fewer and with more */
+    double mean; /* ns of a job in the window before the trial */
+} pace;
+pace *pace_of(uint64_t kind, int threads);
+int pace_threads(const pace *p);
+void pace_note(pace *p, int64_t ns, int64_t stalled_ns);
 
 /* store.c: memory, whether all numbers are finite, and matrices from a checkpoint's numbers. */
 void *huge_alloc(size_t bytes);

@@ -17,11 +17,8 @@
 #include <unistd.h>
 
 #include "native.h"
-
-#ifdef __linux__
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#endif
+#include "pool_checks.h"
+#include "pool_sleep.h"
 
 #if defined(__x86_64__)
 #define relax() __builtin_ia32_pause()
@@ -32,9 +29,6 @@
 #endif
 
 enum { LOOKS = 64, SPIN_NS = 50000, IDLE_SPIN_NS = 1000000, MOST_THREADS = 1024, LINE = 64 };
-
-/* Who sleeps: the thread that called pool_run, or the others. */
-enum { CALLER = 1, HELPERS = 2 };
 
 static int size;    /* threads, the caller's among them */
 static pid_t owner; /* the process in which the threads live: a fork has none of them */
@@ -61,12 +55,10 @@ static struct {
     _Alignas(LINE) _Atomic uint32_t phase;
 } own[MOST_THREADS];
 
-static _Alignas(LINE) atomic_int sleepers[HELPERS + 1];
-
 static uint32_t number_of(uint64_t state) { return (uint32_t)(state >> 32); }
 static int is_over(uint64_t state) { return (uint32_t)state == NOTHING_LEFT; }
 static uint64_t state_of(uint32_t number, int next) { return (uint64_t)number << 32 | (uint32_t)next; }
-static uint64_t look(void) { return atomic_load_explicit(&present_phase.handed_out, memory_order_acquire); }
+static uint64_t current_state(void) { return atomic_load_explicit(&present_phase.handed_out, memory_order_acquire); }
 
 /* How the work of a phase is cut. */
 typedef struct {
@@ -85,117 +77,24 @@ static cutting read_cutting(uint32_t number) {
                      atomic_load_explicit(&present_phase.cut[number & 1].share, memory_order_acquire)};
 }
 
-/* --- checks ------------------------------------------------------------------------------------------------------------ */
-
-#ifdef GPTCLI_CHECK
-#include <stdio.h>
-#include <stdlib.h>
-
-#define check(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "gptcli: %s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            abort(); \
-        } \
-    } while (0)
-
-static atomic_int held_thread = -1, held, delays;
-
-/* For tests: the thread of this number stops before it is handed its next chunk, until another number (or -1) is given. */
-void gptcli_check_hold(int thread) { atomic_store(&held_thread, thread); }
-/* Whether it has stopped. */
-int gptcli_check_held(void) { return atomic_load(&held); }
-/* For tests: one time in so many, a thread sleeps before it is handed a chunk, and while it holds one; 0: never. */
-void gptcli_check_delays(int one_in) { atomic_store(&delays, one_in); }
-
-static void delay(void) {
-    static _Thread_local uint32_t state;
-    if (!state) state = (uint32_t)(uintptr_t)&state | 1;
-    state = state * 1664525u + 1013904223u;
-    const int one_in = atomic_load_explicit(&delays, memory_order_relaxed);
-    if (one_in && (state >> 16) % (uint32_t)one_in == 0) usleep(state % 300);
-}
-
-static void check_before(const worker *me) {
-    if (atomic_load(&held_thread) == me->thread) {
-        atomic_store(&held, 1);
-        while (atomic_load(&held_thread) == me->thread) usleep(100);
-        atomic_store(&held, 0);
-    }
-    delay();
-}
-#else
-#define check(condition) ((void)0)
-#define check_before(me) ((void)0)
-#define delay() ((void)0)
-#endif
-
-/* --- sleep ------------------------------------------------------------------------------------------------------------- */
-
-#ifdef __linux__
-/* The upper half of handed_out. */
-static uint32_t *number_word(void) {
-    return (uint32_t *)(void *)&present_phase.handed_out + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
-}
-
-static void sleep_while(uint32_t number, int who) {
-    atomic_fetch_add(&sleepers[who], 1);
-    if (number_of(atomic_load(&present_phase.handed_out)) == number)
-        syscall(SYS_futex, number_word(), FUTEX_WAIT_BITSET_PRIVATE, number, NULL, NULL, who);
-    atomic_fetch_sub(&sleepers[who], 1);
-}
-
-static void wake(int who, int count) {
-    if (atomic_load(&sleepers[who])) syscall(SYS_futex, number_word(), FUTEX_WAKE_BITSET_PRIVATE, count, NULL, NULL, who);
-}
-
-static void forget_sleepers(void) {}
-#else
-static pthread_mutex_t door = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t bell[HELPERS + 1] = {PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER};
-
-static void sleep_while(uint32_t number, int who) {
-    pthread_mutex_lock(&door);
-    atomic_fetch_add(&sleepers[who], 1);
-    while (number_of(atomic_load(&present_phase.handed_out)) == number) pthread_cond_wait(&bell[who], &door);
-    atomic_fetch_sub(&sleepers[who], 1);
-    pthread_mutex_unlock(&door);
-}
-
-static void wake(int who, int count) {
-    (void)count;
-    if (!atomic_load(&sleepers[who])) return;
-    pthread_mutex_lock(&door);
-    pthread_cond_broadcast(&bell[who]);
-    pthread_mutex_unlock(&door);
-}
-
-static void forget_sleepers(void) {
-    static const pthread_mutex_t open = PTHREAD_MUTEX_INITIALIZER;
-    static const pthread_cond_t silent = PTHREAD_COND_INITIALIZER;
-    door = open;
-    bell[CALLER] = bell[HELPERS] = silent;
-}
-#endif
-
-static int64_t now_ns(void) {
+static int64_t read_ns(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
 }
 
 /* Until the phase of this number is over. Most waits are short: the clock is not asked before some looks. */
 static void wait_for_next(uint32_t number, int who) {
     int64_t start = 0, now = 0;
-    while (now - start < (is_over(look()) ? IDLE_SPIN_NS : SPIN_NS)) {
+    while (now - start < (is_over(current_state()) ? IDLE_SPIN_NS : SPIN_NS)) {
         for (int looks = 0; looks < LOOKS; looks++) {
-            if (number_of(look()) != number) return;
+            if (number_of(current_state()) != number) return;
             relax();
         }
-        now = now_ns();
+        now = read_ns(CLOCK_MONOTONIC);
         if (!start) start = now;
     }
-    while (number_of(look()) == number) sleep_while(number, who);
+    while (number_of(current_state()) == number) sleep_while(&present_phase.handed_out, number, who);
 }
 
 /* --- phases ------------------------------------------------------------------------------------------------------------ */
@@ -225,7 +124,7 @@ static int is_left_out(const phase *p) {
 
 /* Called by one thread: the caller, or who finished the last chunk of the phase before. */
 static void begin_phase(int index) {
-    const uint32_t number = number_of(look()) + 1;
+    const uint32_t number = number_of(current_state()) + 1;
     while (index < plan->count && is_left_out(&plan->phases[index])) index++;
     const int over = index == plan->count, threads = atomic_load_explicit(&active, memory_order_relaxed);
     const phase *p = over ? &(const phase){.n = 0, .chunk = 1} : &plan->phases[index];
@@ -236,13 +135,13 @@ static void begin_phase(int index) {
     write_cutting(number, (cutting){p->n, p->chunk, share});
     delay();
     atomic_store(&present_phase.handed_out, state_of(number, over ? NOTHING_LEFT : cut(0, threads * share, p->n).last));
-    if (chunks > 1) wake(HELPERS, chunks - 1);
-    if (chunks > 1 || over) wake(CALLER, 1);
+    if (chunks > 1) wake(&present_phase.handed_out, HELPERS, chunks - 1);
+    if (chunks > 1 || over) wake(&present_phase.handed_out, CALLER, 1);
 }
 
 /* The share of thread `of`, unless somebody has it already. Numbers only grow here: a thread that comes late takes no later
  * phase's share, and the one who finds its number there tries again. */
-static int take_share(const worker *me, int of, range *to) {
+static int claim_share(const worker *me, int of, range *to) {
     const cutting how = read_cutting(me->number);
     uint32_t latest = atomic_load_explicit(&own[of].phase, memory_order_relaxed);
     *to = cut(of * how.share, how.share, how.units);
@@ -251,7 +150,7 @@ static int take_share(const worker *me, int of, range *to) {
         check_before(me);
     } while (
         !atomic_compare_exchange_weak_explicit(&own[of].phase, &latest, me->number, memory_order_acq_rel, memory_order_relaxed));
-    return to->first < to->last && number_of(look()) == me->number;
+    return to->first < to->last && number_of(current_state()) == me->number;
 }
 
 /* Hand the thread a chunk of the phase whose number it has: 1, or 0 when all of that phase is handed out. From then on that phase
@@ -259,8 +158,8 @@ static int take_share(const worker *me, int of, range *to) {
 static int next_chunk(const worker *me, range *to) {
     const cutting how = read_cutting(me->number);
     const int guided = how.share > 0;
-    if (guided && take_share(me, me->thread, to)) return 1;
-    for (uint64_t state = look();;) {
+    if (guided && claim_share(me, me->thread, to)) return 1;
+    for (uint64_t state = current_state();;) {
         const int next = (int)(uint32_t)state;
         if (number_of(state) != me->number) return 0;
         if (next >= how.units) break;
@@ -271,7 +170,7 @@ static int next_chunk(const worker *me, range *to) {
             return 1;
     }
     for (int other = 1; guided && other < me->threads; other++)
-        if (take_share(me, (me->thread + other) % me->threads, to)) return 1;
+        if (claim_share(me, (me->thread + other) % me->threads, to)) return 1;
     return 0;
 }
 
@@ -291,22 +190,26 @@ static int run_chunks(worker *me, const phase *p, range now) {
     }
 }
 
-static void take_up(worker *me, const schedule *s) {
+static void use_schedule(worker *me, const schedule *s) {
     me->k = s->k;
     me->scratch = s->scratch ? s->scratch + (size_t)me->thread * s->scratch_floats : NULL;
     me->fresh = 1;
 }
 
 /* Work on the present phase, and wait for the next one. */
-static void take_part(worker *me, int who) {
+static void work_or_wait(worker *me, int who) {
     range now;
-    const uint64_t state = look();
+    const uint64_t state = current_state();
     me->number = number_of(state);
     me->threads = atomic_load_explicit(&active, memory_order_relaxed);
+    if (me->thread >= me->threads) { /* woken when there are more (see run_with) */
+        sleep_while(&present_phase.handed_out, me->number, PARKED);
+        return;
+    }
     if (next_chunk(me, &now)) {
-        check(number_of(look()) == me->number);
+        check(number_of(current_state()) == me->number);
         const phase *p = &plan->phases[present];
-        take_up(me, plan);
+        use_schedule(me, plan);
         for (size_t at = 0; at < sizeof *p; at += LINE) __builtin_prefetch((const char *)(p + 1) + at); /* the next one's */
         const int finished = run_chunks(me, p, now);
         if (atomic_fetch_sub_explicit(&unfinished, finished, memory_order_acq_rel) == finished) begin_phase(present + 1);
@@ -317,7 +220,7 @@ static void take_part(worker *me, int who) {
 
 static void *help(void *number) {
     worker me = {.thread = (int)(intptr_t)number};
-    for (;;) take_part(&me, HELPERS);
+    for (;;) work_or_wait(&me, HELPERS);
     return NULL;
 }
 
@@ -342,12 +245,14 @@ int pool_start(int threads) {
     if (!size) {
         owner = getpid();
         /* Perhaps there was a job when the process forked. */
-        const uint32_t number = number_of(look()) + 1;
+        const uint32_t number = number_of(current_state()) + 1;
         write_cutting(number, (cutting){0, 1, 0});
         atomic_store(&present_phase.handed_out, state_of(number, NOTHING_LEFT));
         atomic_store(&unfinished, 0);
+        atomic_store(&active, 0);
         atomic_store(&sleepers[CALLER], 0);
         atomic_store(&sleepers[HELPERS], 0);
+        atomic_store(&sleepers[PARKED], 0);
         size = 1;
         pthread_attr_t attributes;
         pthread_attr_init(&attributes);
@@ -371,7 +276,7 @@ static void run_alone(const schedule *s) {
         const phase *p = &s->phases[i];
         const int at_once = p->guided ? p->n : p->chunk;
         if (is_left_out(p)) continue;
-        take_up(&me, s);
+        use_schedule(&me, s);
         for (range now = cut(0, at_once, p->n), then; now.first < now.last; now = then, me.fresh = 0) {
             then = cut(now.last, at_once, p->n);
             p->run(&me, p, now, then);
@@ -379,19 +284,47 @@ static void run_alone(const schedule *s) {
     }
 }
 
-void pool_run(const schedule *s) {
+/* All phases with so many threads, of which the caller's is one. */
+static void run_with(const schedule *s, int threads) {
     worker me = {.thread = 0};
+    const int before = atomic_load_explicit(&active, memory_order_relaxed);
+    plan = s;
+    atomic_store_explicit(&active, threads, memory_order_relaxed);
+    begin_phase(0);
+    /* After the new phase's number: who has read the old number of threads does not fall asleep any more. */
+    if (threads > before) wake(&present_phase.handed_out, PARKED, INT_MAX);
+    while (!is_over(current_state())) work_or_wait(&me, CALLER);
+    check(!atomic_load(&unfinished));
+}
+
+/* A hash of what decides how long a schedule takes: whose it is, and how its work is cut (FNV-1a). */
+static uint64_t kind_of(const schedule *s) {
+    uint64_t hash = 14695981039346656037u ^ (uint64_t)(uintptr_t)s->model;
+    for (int i = 0; i < s->count; i++)
+        hash = (hash ^ ((uint64_t)(uint32_t)s->phases[i].n << 32 | (uint32_t)s->phases[i].chunk)) * 1099511628211u;
+    return hash ^ hash >> 32;
+}
+
+/* All phases, with as many threads as suit the processors' other work; that is noted where it is a model's schedule. Others are
+ * short, and take as many as the latest one of a model. */
+static void run_paced(const schedule *s) {
+    static int latest;
+    pace *of = s->model ? pace_of(kind_of(s), size) : NULL;
+    const int threads = of ? pace_threads(of) : latest && latest < size ? latest : size;
+    const int64_t start = read_ns(CLOCK_MONOTONIC), ran = read_ns(CLOCK_THREAD_CPUTIME_ID);
+    if (threads == 1) run_alone(s);
+    else run_with(s, threads);
+    if (!of) return;
+    const int64_t took = read_ns(CLOCK_MONOTONIC) - start;
+    latest = threads;
+    pace_note(of, took, took - (read_ns(CLOCK_THREAD_CPUTIME_ID) - ran));
+}
+
+void pool_run(const schedule *s) {
     pthread_mutex_lock(&one_caller); /* two engines in two threads of one program take turns */
     if (owner != getpid()) size = 1; /* a fork has none of the threads */
-    if (size == 1) {
-        run_alone(s);
-    } else {
-        plan = s;
-        atomic_store_explicit(&active, size, memory_order_relaxed);
-        begin_phase(0);
-        while (!is_over(look())) take_part(&me, CALLER);
-        check(!atomic_load(&unfinished));
-    }
+    if (size == 1) run_alone(s);
+    else run_paced(s);
     pthread_mutex_unlock(&one_caller);
 }
 

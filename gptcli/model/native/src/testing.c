@@ -59,3 +59,13 @@ int gptcli_test_attention(int level, const float *qkv, const int *rows, const in
                            .scale = scale};
     return run(kernels_for(level), attention_scratch(capacity, head_size), NULL, &job);
 }
+
+/* Which number of threads each of so many like jobs gets, used [jobs], where a job with t threads takes ns[t - 1], for a share
+ * stalled[t - 1] of which the caller did not run. */
+void gptcli_test_pace(uint64_t kind, int threads, int jobs, const double *ns, const double *stalled, int *used) {
+    pace *p = pace_of(kind, threads);
+    for (int job = 0; job < jobs; job++) {
+        const int now = used[job] = pace_threads(p);
+        pace_note(p, (int64_t)ns[now - 1], (int64_t)(ns[now - 1] * stalled[now - 1]));
+    }
+}
