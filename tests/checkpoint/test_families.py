@@ -13,7 +13,7 @@ from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine
 from gptcli.sampling.settings import Sampling
-from tests.checkpoint.zoo import FAMILIES, N_POSITIONS, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, N_POSITIONS, each, open_folder, reference
 
 TOLERANCE = 1e-4
 
@@ -27,7 +27,7 @@ class Pair:
     blueprint: Blueprint
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=each(FAMILIES))
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     theirs = reference(FAMILIES[request.param])
     folder = tmp_path_factory.mktemp("checkpoint")

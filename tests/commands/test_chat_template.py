@@ -99,6 +99,7 @@ def test_thinking_is_switched(model: Path) -> None:
     assert "<think>" not in gptcli("chat", model, "--thinking", text="/prompt\n").stdout
 
 
+@pytest.mark.slow
 def test_thinking_is_told_apart_and_can_be_hidden(model: Path) -> None:
     write(model, PLAIN + "{% if add_generation_prompt %}<think>{% endif %}", eos_token=END)
     arguments = ("-n", "40", "--logit-bias", "</=1", "-t", "0")
@@ -111,6 +112,7 @@ def test_thinking_is_told_apart_and_can_be_hidden(model: Path) -> None:
     assert "thinking" not in json.loads(gptcli("chat", model, "--no-template", "--json", text="Hi\n").stdout)
 
 
+@pytest.mark.slow
 def test_one_question(model: Path) -> None:
     asked = gptcli("generate", model, "-k", "40", "--chat", "Hi", "--json")
     record = json.loads(asked.stdout)
@@ -125,6 +127,7 @@ def test_one_question(model: Path) -> None:
     assert script["ids"] == line["ids"]
 
 
+@pytest.mark.slow
 def test_what_generation_config_says(model: Path) -> None:
     (model / "generation_config.json").write_text('{"do_sample": false, "eos_token_id": [50256, 13]}')
     said = json.loads(gptcli("chat", model, "-n", "200", "--json", text="Hi\n").stdout)
@@ -159,6 +162,7 @@ def test_templates_by_name(model: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_conversation_is_saved_with_its_template(model: Path, tmp_path: Path) -> None:
     file = tmp_path / "talk.json"
     assert gptcli("chat", model, "--save", str(file), text="Hi\n").exit_code == 0
