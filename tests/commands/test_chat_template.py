@@ -37,7 +37,7 @@ def model(tmp_path: Path) -> Path:
 
 def write(folder: Path, template: str, **config: Any) -> None:
     (folder / "chat_template.jinja").write_text(template)
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "GPT2Tokenizer", **config}))
 
 
 # What is said of these folders: they have no tokenizer of their own.
