@@ -15,10 +15,10 @@ run: setup
 
 # After each edit: what takes under a minute on two cores, up to the first failure.
 quick: setup
-	$(BIN)/pytest -q -m "not slow" -x -n 2 --dist loadfile
+	$(BIN)/pytest -q -m "not slow" -x -n 2 --dist worksteal
 
 test: setup
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """gptcli: open a GPT in the terminal and watch it work.
 
-The same from Python, where the command line ends::
+The same core from Python::
 
     import gptcli
 

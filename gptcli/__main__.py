@@ -10,15 +10,15 @@ from contextlib import suppress
 from gptcli.system.limits import limit_reached
 from gptcli.system.trial import watch_imports
 
-# torch makes hundreds of thousands of objects when it is imported, and to look for cycles among them every 700 objects
+# Importing torch makes hundreds of thousands of objects; a garbage collection for every 700 of them
 # takes a fifth of that time. Commands leave few cycles behind.
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
-# Made ahead: where it is needed there may be no memory to make anything.
+# Made in advance: when it is needed there may be no memory left.
 _NO_MEMORY = b"error: out of memory\n"
 
 
 def run() -> None:
-    """Run the command line and leave."""
+    """Run the command line and end the process."""
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
         watch_imports()
@@ -34,7 +34,7 @@ def run() -> None:
 
 
 def _give_up(error: BaseException) -> None:
-    """Tell a limit that strikes before ``main`` can tell it, or while it does; what else it may be is raised again."""
+    """Report a limit of the machine that ``main`` could not report; raise any other error again."""
     try:
         message = limit_reached(error)
         if message is None:
@@ -47,7 +47,7 @@ def _give_up(error: BaseException) -> None:
 
 
 def _leave(code: int) -> None:
-    """End the process without taking it apart: to free every object first can take longer than to run a command."""
+    """End the process without freeing every object first, which can take longer than a command."""
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

@@ -1,7 +1,7 @@
-"""The small Python API: a model or word vectors by name, and what the commands ask of them.
+"""The small Python API: a model or word vectors by name, with one method for each command.
 
-Each method is one call into the core that the command of that name makes too, and answers with the same frozen
-dataclass, or with numpy arrays. Nothing here prints. Whatever goes wrong is a ``GptcliError``::
+Each method makes the same call into the core as the command of that name, and returns the same frozen dataclass, or
+numpy arrays. Nothing here prints. Every error is a ``GptcliError``::
 
     gpt = gptcli.load("gpt2")              # a name, a folder, a .safetensors file: what -m takes
     gpt.generate("The king", temperature=1.2, seed=1)
@@ -39,8 +39,8 @@ class Settings(TypedDict, total=False):
         stop: texts that end the continuation, and are left out of it.
         bos: put ``<|endoftext|>`` before the prompt.
         ignore_eos: write on after ``<|endoftext|>``.
-        overflow: when the context is full, drop its older half (``slide``), or ``stop``.
-        seed: repeats a result; one is drawn where it is missing.
+        overflow: when the context is full, ``slide`` drops its older half, and ``stop`` ends the text.
+        seed: repeats a result; None draws one.
         temperature: divides the logits; 0 is greedy (0.8).
         top_k: keep the k largest; 0 keeps all (40).
         top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram: see ``gptcli.sampling.settings.Sampling``.
@@ -62,12 +62,17 @@ class Settings(TypedDict, total=False):
 
 
 def load(
-    name: str = "tales", *, device: Device = "auto", dtype: Dtype = "auto", n_head: int | None = None
+    name: str = "tales",
+    *,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    n_head: int | None = None,
+    tokenizer: str | None = None,
 ) -> "LoadedGPT":
     """Load a GPT.
 
-    It writes with what ``gptcli generate`` writes with (the engine in C where that can); what looks inside loads the
-    PyTorch model at its first use.
+    It generates with the same engine as ``gptcli generate`` (the one in C where that runs the model). Methods that
+    look inside load the PyTorch model at their first use.
 
     Args:
         name: a folder, a .safetensors file, a bundled or short name, or ``owner/name`` on the hub (downloaded where it
@@ -75,6 +80,7 @@ def load(
         device: where to run it; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
         dtype: its precision; ``auto`` is bfloat16 on a GPU that has it, float32 elsewhere.
         n_head: attention heads, for a lone file whose shapes do not tell.
+        tokenizer: the name of another model whose tokenizer reads its texts; ``None``: its own.
 
     Raises:
         GptcliError: it is not there, broken, of no family known here, or the device is not there.
@@ -82,7 +88,7 @@ def load(
     from gptcli.checkpoint.open import open_checkpoint
     from gptcli.checkpoint.weights.placement import Placement
 
-    return LoadedGPT(open_checkpoint(name, Placement(device, dtype), n_head, inside=False))
+    return LoadedGPT(open_checkpoint(name, Placement(device, dtype), n_head, inside=False, tokenizer=tokenizer))
 
 
 def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_space: bool = True) -> "LoadedWords":
@@ -90,11 +96,11 @@ def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_sp
 
     Args:
         name: as for ``load``.
-        unembedding: take a GPT's unembedding in place of its embedding.
+        unembedding: take a GPT's unembedding instead of its embedding.
         leading_space: look words up among a GPT's tokens as they stand inside a sentence, after a space.
 
     Raises:
-        GptcliError: it is not there or broken.
+        GptcliError: it does not exist, or is broken.
     """
     from gptcli.embedding.load import open_embedding
 
@@ -105,8 +111,7 @@ class LoadedGPT:
     """A GPT that is ready to run, with its tokenizer. Comes from ``load``.
 
     Attributes:
-        checkpoint: what the core works on: the model (a ``torch.nn.Module``, loaded when it is asked for), the
-            tokenizer and the engine that writes.
+        checkpoint: the tokenizer, the engine, and the model (a ``torch.nn.Module``, loaded at its first use).
     """
 
     def __init__(self, checkpoint: "OpenCheckpoint") -> None:
@@ -118,7 +123,7 @@ class LoadedGPT:
 
     @property
     def name(self) -> str:
-        """What it was called when it was loaded."""
+        """The name that it was loaded by."""
         return self.checkpoint.name
 
     @property
@@ -127,11 +132,11 @@ class LoadedGPT:
         return self.checkpoint.config
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """The ids of a text; ``special`` reads ``<|endoftext|>`` and its like as special tokens."""
+        """The ids of a text; ``special`` reads special tokens such as ``<|endoftext|>`` as such."""
         return self.checkpoint.tokenizer.encode(text, special=special)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids; bytes that are no whole character become U+FFFD."""
+        """The text of ids; incomplete characters become U+FFFD."""
         return self.checkpoint.tokenizer.decode(ids)
 
     def tokenize(self, text: str) -> list[bytes]:
@@ -158,7 +163,7 @@ class LoadedGPT:
     def next_token(
         self, text: str, *, top: int = 20, temperatures: Sequence[float] = (1.0,), watch: Sequence[str] = ()
     ) -> "NextToken":
-        """The odds of the token after a text, as ``gptcli logits`` shows them.
+        """The probabilities of the token after a text, as ``gptcli logits`` shows them.
 
         Args:
             text: what the model reads.
@@ -198,9 +203,9 @@ class LoadedGPT:
         return np.concatenate(list(each_logits(checkpoint.another_engine(), self._ids(text), checkpoint.n_vocab)))
 
     def embed(self, text: str) -> "Floats":
-        """The token embedding of each token of a text, before anything is known of its neighbours: [T, C].
+        """The token embedding of each token of a text, which does not depend on its neighbours: [T, C].
 
-        ``residual`` gives what becomes of them.
+        ``residual`` has the vectors after each layer.
         """
         import numpy as np
         import torch
@@ -210,7 +215,7 @@ class LoadedGPT:
             return np.asarray(weight[torch.tensor(self._ids(text), device=weight.device)].float().cpu().numpy())
 
     def residual(self, text: str) -> "Floats":
-        """The residual stream before the first block and behind each: [L + 1, T, C] in float32.
+        """The residual stream before the first layer and after each: [L + 1, T, C] in float32.
 
         Raises:
             InputError: the text is longer than the context (an empty one is read as ``<|endoftext|>``).
@@ -239,7 +244,7 @@ class LoadedGPT:
 
 
 def _writing(checkpoint: "OpenCheckpoint", prompt: str, **settings: Any) -> "Writing":
-    """One continuation of one prompt, ready to be written."""
+    """One continuation of one prompt, not started yet."""
     from gptcli.errors import InputError
     from gptcli.generation.loop import Limits, Overflow
     from gptcli.generation.writing import Request, Writing
@@ -259,7 +264,7 @@ def _writing(checkpoint: "OpenCheckpoint", prompt: str, **settings: Any) -> "Wri
     sampling = Sampling(**{**DEFAULTS, **settings})
     stops = [stops] if isinstance(stops, str) else list(stops)
     request = Request([prompt], sampling, limits, seed, 1, stops, bos, scored=False)
-    # An engine of its own, so that one text can be begun while another is read.
+    # A session of its own, so that several texts can be generated at the same time.
     return Writing(checkpoint.another_engine(), checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab)
 
 
@@ -267,7 +272,7 @@ class LoadedWords:
     """Words and their vectors. Comes from ``load_words``.
 
     Attributes:
-        embedding: what the core works on.
+        embedding: the vectors and their vocabulary.
     """
 
     def __init__(self, embedding: "Embedding") -> None:

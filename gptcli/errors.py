@@ -3,11 +3,11 @@
 The tree, with the exit code that the command line ends with::
 
     GptcliError            1   something failed that is not the caller's mistake
-    ├── CheckpointError    1   a file of a checkpoint is broken, or holds what we cannot run
+    ├── CheckpointError    1   a file of a checkpoint is broken, or holds a model that gptcli cannot run
     ├── OverflowedError    1   the model's numbers are beyond what its precision holds
     └── InputError         2   an option, argument or text is not usable as given
         ├── ModelNotFound  2   no checkpoint of that name
-        └── ExpressionError 2  an embedding expression does not parse; points at the place
+        └── ExpressionError 2  an embedding expression does not parse; points at the position
 
 A message says what is wrong, where, and what to try, on one line where it can. Anything else that escapes is a bug
 and keeps its traceback.
@@ -38,7 +38,7 @@ class InputError(GptcliError):
 
 
 class ModelNotFound(InputError):
-    """No checkpoint answers to the name that was given."""
+    """There is no checkpoint of that name."""
 
 
 class ExpressionError(InputError):
@@ -50,7 +50,7 @@ class ExpressionError(InputError):
         position: index of the offending character in ``expression``.
     """
 
-    # Characters that are shown to either side of the place.
+    # Characters shown before and after the position.
     _AROUND = 100
 
     def __init__(self, message: str, expression: str, position: int) -> None:

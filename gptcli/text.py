@@ -1,7 +1,7 @@
-"""Text made safe to look at.
+"""Untrusted text, made safe to print.
 
-Prompts, tokens, vocabularies, file names and metadata are untrusted. On a terminal they must be seen and never
-obeyed: control characters, escape sequences and characters that reorder the line are written out as escapes.
+Prompts, tokens, vocabularies, file names and metadata are untrusted. A terminal must show them and
+never obey them: control characters, escape sequences and characters that reorder the line are written as escapes.
 """
 
 import re
@@ -33,7 +33,7 @@ def _escape(character: str) -> str:
 
 
 def visible(text: str, keep: str = "\n\t") -> str:
-    r"""Write out every character that a terminal might obey instead of show.
+    r"""Replace every character that a terminal might obey by an escape.
 
     Args:
         text: any text, lone surrogates included.
@@ -49,13 +49,13 @@ def visible(text: str, keep: str = "\n\t") -> str:
 
 
 def clipped(text: str, limit: int = QUOTED) -> str:
-    """A text as messages quote it: on one line, visible, and cut where it takes more than so many characters."""
+    """A text for a message: on one line, visible, and cut after ``limit`` characters."""
     start = _start(text, limit)
     return visible(start, keep="") + _cut(text, start)
 
 
 def quoted(text: str, limit: int = QUOTED) -> str:
-    """The same between quotation marks, as Python writes a string."""
+    """The same in quotation marks, as Python writes a string."""
     start = _start(text, limit)
     return repr(start) + _cut(text, start)
 
@@ -66,8 +66,15 @@ def quoted_few(texts: Iterable[str], count: int, most: int = 8) -> str:
     return " ".join(quoted(text, 40) for text in islice(texts, most)) + more
 
 
+def listed(names: Iterable[str], limit: int = 5) -> str:
+    """The first few names, clipped, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(clipped(name, 80) for name in names[:limit]) + more
+
+
 def _start(text: str, limit: int) -> str:
-    """As much of a text as is no longer than ``limit`` once it is visible."""
+    """The longest beginning of a text that takes at most ``limit`` characters once it is visible."""
     start = text[:limit]
     ends = accumulate(len(visible(character, keep="")) for character in start)
     return start if start.isprintable() else start[: sum(end <= limit for end in ends)]
@@ -78,10 +85,10 @@ def _cut(text: str, start: str) -> str:
 
 
 def shortened(message: str, limit: int = MESSAGE) -> str:
-    """A message that is no longer than ``limit``: words that never end are cut in their middle, then all of it.
+    """Cut a message to ``limit`` characters: first very long words, in their middle, then the whole of it.
 
-    A message cuts what it quotes (``clipped``); this is for what nobody thought of. The beginning says
-    what is wrong and the end what to try, so both stay.
+    Messages already cut what they quote (``clipped``); this is the last resort. The beginning says what is wrong
+    and the end what to try, so both stay.
     """
     if len(message) <= limit:
         return message
@@ -94,7 +101,7 @@ def _without_middle(text: str, limit: int) -> str:
 
 
 def token_text(data: bytes) -> str:
-    r"""Show the bytes of one token: never a lie, always on one line.
+    r"""The bytes of one token as text: exact, and on one line.
 
     Spaces become ``·`` and newlines ``⏎``; bytes that are not whole characters are written as ``\xE2``.
 

@@ -1,5 +1,6 @@
 """What many tests share: the bundled model opened once, its twin in transformers, and a tiny random GPT-2."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -22,6 +23,14 @@ settings.register_profile(
 )
 settings.load_profile("gptcli")
 
+# Whatever the developer's shell says, compiled files are kept: the asserts that pytest rewrites take longer than all
+# imports, and each of hundreds of processes would compile the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# What is imported and collected lives to the end. To look through it for garbage again and again takes seconds.
+gc.disable()
+
 # Before torch is imported: the models are tiny, and threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -42,6 +51,7 @@ if sys.platform == "win32":
         "commands/test_generate.py",
         "commands/test_score.py",
         "commands/test_chat.py",
+        "commands/test_chat_template.py",
         "commands/test_models.py",
     ]
 
@@ -52,6 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, of what the tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]

@@ -55,6 +55,7 @@ def test_writes_with_the_engine_of_the_command_and_keeps_no_weights_twice_for_no
     assert type(does_both.engine) is chosen
 
 
+@pytest.mark.slow
 def test_what_is_written_does_not_depend_on_having_looked_inside() -> None:
     fresh, looked = gptcli.load("tales", device="cpu"), gptcli.load("tales", device="cpu")
     looked.attention(TEXT)
@@ -117,6 +118,7 @@ def test_a_bad_setting_is_told_before_the_first_piece(gpt: gptcli.LoadedGPT, set
         gpt.stream("The king", **settings)
 
 
+@pytest.mark.slow
 def test_several_texts_may_be_under_way(gpt: gptcli.LoadedGPT) -> None:
     settings: Any = {"seed": 1, "max_new_tokens": 12}
     alone = [gpt.generate(text, **settings) for text in (TEXT, "The king")]

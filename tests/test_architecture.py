@@ -5,6 +5,7 @@ Every import counts, also inside functions and for types only: what a reader has
 
 import ast
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import gptcli
@@ -75,6 +76,7 @@ def floor(module: str) -> str:
     return max((each for each in FLOORS if inside == each or inside.startswith(f"{each}.")), key=len)
 
 
+@cache
 def arrows() -> dict[tuple[str, str], set[tuple[str, str]]]:
     """Package to package: the pairs of modules behind it."""
     found: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)

@@ -42,7 +42,8 @@ def run(command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     line = re.sub(r"\btorchrun ", lambda _: f"{shlex.quote(PYTHON)} -m torch.distributed.run ", line)
     plain = {name: value for name, value in os.environ.items() if name not in ("GPTCLI_MODEL", "FORCE_COLOR")}
     here = {"PYTHONPATH": str(ROOT)} if sys.executable == PYTHON else {}
-    environment = {**plain, **here, "COLUMNS": "80"}
+    # A cache of its own: `models show` tells what is kept of a model.
+    environment = {**plain, **here, "COLUMNS": "80", "GPTCLI_CACHE": str(folder / ".cache")}
     shell = ["bash", "-eo", "pipefail", "-c", line]
     return subprocess.run(shell, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 

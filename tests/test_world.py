@@ -360,7 +360,7 @@ def test_a_disk_that_is_full_in_mid_pull(hub: Hub, pulling: Environment, tmp_pat
         _, said = process.communicate(timeout=60)
         assert process.returncode == 1
         assert said.splitlines()[-1].startswith(b"error: "), said
-        assert b"make room" in said
+        assert b"free some space" in said
         assert b"Traceback" not in said
         assert not list(disk.rglob("snapshots/*/model.safetensors"))
         listed = subprocess.run(command(["models", "list", "--json"]), env=pulling, capture_output=True, timeout=60)

@@ -1,4 +1,4 @@
-"""Which models there are by name: the bundled ones, those in the hub's cache, and the short names."""
+"""The models that have a name: bundled ones, those in the hub's cache, and short names."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class LocalModel:
     """A model on this machine.
 
     Attributes:
-        name: what to call it on the command line.
+        name: on the command line.
         family: the ``model_type`` that its config.json gives.
         nbytes: size of its files on disk.
-        folder: where they lie.
-        runs: whether gptcli can do something with it, as far as ``family`` tells.
+        folder: of these files.
+        runs: whether gptcli can run it, as far as ``family`` tells.
     """
 
     name: str
@@ -44,15 +44,15 @@ class ShortName:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The answer of ``gptcli models list``.
+    """The result of ``gptcli models list``.
 
     Attributes:
         bundled: the models that come with gptcli.
-        cached: the models in the hub's cache that are whole, no matter who put them there.
+        cached: the complete models in the hub's cache, whichever program downloaded them.
         cache: the folder of that cache.
-        short_names: the short names, and what they stand for.
-        kept: what ``models quantize`` keeps, of whichever models.
-        kept_folder: where it lies; None where there is no home folder.
+        short_names: the short names and their hub ids.
+        kept: the files that ``models quantize`` wrote.
+        kept_folder: the folder of these files; None where there is no home folder.
     """
 
     bundled: tuple[LocalModel, ...]
@@ -64,7 +64,7 @@ class Catalogue:
 
 
 def list_models() -> Catalogue:
-    """All names that gptcli knows. Reads folders and config.json files; the network is not asked."""
+    """All names that gptcli knows. Reads folders and config.json files, without a network."""
     bundled = tuple(_local(name, bundled_folder() / name) for name in bundled_names())
     cached = tuple(_cached_models(cache_folder()))
     there = {model.name for model in cached}
@@ -76,7 +76,7 @@ def list_models() -> Catalogue:
 
 
 def pull_model(name: str) -> LocalModel:
-    """Bring a model here from the hub, or the newer version of one that is here already.
+    """Download a model from the hub, or the newer version of a cached one.
 
     Raises:
         InputError: ``name`` is a folder, a file or a bundled model: there is nothing to download.
@@ -89,11 +89,11 @@ def pull_model(name: str) -> LocalModel:
 
 
 def _cached_models(cache: Path) -> list[LocalModel]:
-    """Each snapshot that is whole, under each revision that means it; by its commit where none does any more."""
+    """Each complete snapshot, once for each revision that points to it, or by its commit."""
     models = []
     for repo_folder in cache.glob("models--*--*"):
         repo = repo_folder.name.removeprefix("models--").replace("--", "/")
-        with suppress(OSError):  # not ours to read, or being removed
+        with suppress(OSError):  # no permission, or being removed
             revisions = _revisions(repo_folder / "refs")
             for snapshot in repo_folder.glob("snapshots/*"):
                 if is_whole(snapshot):
@@ -104,10 +104,10 @@ def _cached_models(cache: Path) -> list[LocalModel]:
 
 
 def _revisions(refs: Path) -> dict[str, list[str]]:
-    """Commit -> the revisions that mean it."""
+    """Commit -> the revisions that point to it."""
     revisions: dict[str, list[str]] = {}
     for path in sorted(refs.rglob("*")):
-        with suppress(OSError):  # a folder, or not ours to read
+        with suppress(OSError):  # a folder, or no permission
             commit = path.read_bytes()[:100].decode(errors="replace").strip()
             revisions.setdefault(commit, []).append(path.relative_to(refs).as_posix())
     return revisions

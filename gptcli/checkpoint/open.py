@@ -1,4 +1,4 @@
-"""From a name to a model that is ready to run: what it is (``read``), loaded as its ``Placement`` says."""
+"""From a name to a model that is ready to run: read by ``read``, and loaded according to its ``Placement``."""
 
 import time
 from collections.abc import Iterator
@@ -12,25 +12,24 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.engine import Engine
 from gptcli.tokenizer import Tokenizer
 
-if TYPE_CHECKING:  # torch takes a while to import, and the engine in C does without
+if TYPE_CHECKING:  # slow to import, and not needed by the engine in C
     from gptcli.model.gpt import GPT
 
-# Loading matrices in fewer bits that takes longer than this comes with a note on how to shorten it, in seconds.
+# Quantizing for longer than this, in seconds, comes with a note on how to shorten it.
 _LONG_S = 3.0
 
 
 class OpenCheckpoint:
-    """A checkpoint and its placement: the model and the engine are loaded when they are asked for.
+    """A checkpoint and its placement; the model and the engine are loaded at their first use.
 
     Args:
         what: what the checkpoint is.
-        placement: where and how it is to run.
-        inside: it is opened to look inside, so that its engine runs the PyTorch model too. Otherwise the engine is what
-            runs it fastest.
+        placement: where and how to run it.
+        inside: opened to look inside, so the engine runs the PyTorch model. Otherwise it is the fastest engine.
 
     Attributes:
         what, placement: as given.
-        load_s: seconds it took to load, so far.
+        load_s: seconds spent on loading so far.
     """
 
     def __init__(self, what: Checkpoint, placement: Placement, *, inside: bool) -> None:
@@ -39,12 +38,12 @@ class OpenCheckpoint:
         self._inside = inside
         self._model: GPT | None = None
         self._engine: Engine | None = None
-        self._handed_out = False  # whether somebody holds the engine
-        self._broken: list[str] = []  # what is kept of it and cannot be used, and why
+        self._handed_out = False  # whether a caller has the engine
+        self._broken: list[str] = []  # why stored quantized matrices could not be used
 
     @property
     def name(self) -> str:
-        """What the user called it."""
+        """The name that the user gave."""
         return self.what.name
 
     @property
@@ -84,32 +83,37 @@ class OpenCheckpoint:
 
             limit_torch_threads()
             if not self._handed_out:
-                self._engine = None  # the weights are not kept twice while one will do
+                self._engine = None  # the weights are held once where possible
             with self._timed():
                 self._model = load_gpt(self.what.blueprint, self.what.header, self.placement, to_run=not self._inside)
         return self._model
 
     @property
     def engine(self) -> Engine:
-        """What runs the model a step at a time: the engine in C where it can, else PyTorch."""
+        """The engine: the one in C where it runs this model, else PyTorch."""
         engine = self.load_engine()
         self._handed_out = True
         return engine
 
     def load_engine(self) -> Engine:
-        """Load the engine, so that what is wrong with the files is told at once.
+        """Load the engine now, so that errors in the files are raised at once.
 
         Raises:
             GptcliError: see ``open_checkpoint``.
         """
         if self._engine is None:
-            self._engine = self._new_engine()
+            engine = self._new_engine()
+            if self.what.unused:
+                from gptcli.model.silent import SilentEngine
+
+                engine = SilentEngine(engine, self.what.unused)
+            self._engine = engine
         return self._engine
 
     def another_engine(self) -> Engine:
-        """An engine of the same weights with a batch of its own, so that it does not disturb what ``engine`` reads.
+        """An engine with the same weights and a batch of its own, independent of ``engine``.
 
-        Not for a model that several processes hold.
+        Not for a model split over processes.
         """
         return self.engine.new_session()
 
@@ -128,25 +132,25 @@ class OpenCheckpoint:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was found odd about it, and what would be quicker another way."""
+        """Notes for the user: what was assumed, and what would be faster."""
         import shlex
 
         quantize = self.placement.quantize
         command = f"'gptcli models quantize {shlex.quote(self.name)} {quantize}'"
         broken = (f"{reason}: not used; {command} writes it again" for reason in self._broken)
-        odd = (*self.what.blueprint.notes, *broken)
+        notes = (*self.what.blueprint.notes, *self.what.tokenizer_notes, *broken)
         if quantize == "none" or self.load_s < _LONG_S or self._model is not None or self._broken:
-            return odd
+            return notes
 
         from gptcli.checkpoint.weights.kept import old_path, open_if_current
 
-        with suppress(CheckpointError):  # it changes while this is looked at
+        with suppress(CheckpointError):  # it changed meanwhile
             if open_if_current(self.what.header, self.what.blueprint, quantize) is not None:
-                return odd
+                return notes
         advice = f"{command} keeps that for the next time"
         if (old := old_path(self.what.header, quantize)).is_file():
             advice += f" ({old}, of an earlier gptcli, is not read: delete it)"
-        return (*odd, f"it took {self.load_s:.0f} s to open in {quantize}: {advice}")
+        return (*notes, f"it took {self.load_s:.0f} s to open in {quantize}: {advice}")
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -158,23 +162,29 @@ class OpenCheckpoint:
 
 
 def open_checkpoint(
-    name: str, placement: Placement | None = None, n_head: int | None = None, *, inside: bool = True
+    name: str,
+    placement: Placement | None = None,
+    n_head: int | None = None,
+    *,
+    inside: bool = True,
+    tokenizer: str | None = None,
 ) -> OpenCheckpoint:
     """Find, understand and load a checkpoint.
 
     Args:
         name: a folder, a .safetensors file, a bundled or short name, or ``owner/name`` on the hub.
-        placement: where and how it is to run; None: wherever that is best.
+        placement: where and how to run it; None: the best available.
         n_head: attention heads, for a lone file whose shapes do not tell.
         inside: load the PyTorch model, to look inside it. Otherwise what generates fastest is loaded, and the model
             only when it is asked for.
+        tokenizer: the name of another one whose tokenizer reads its texts; None: its own.
 
     Raises:
         GptcliError: it is not there, broken, of no family known here, or the device is not there.
     """
     started = time.perf_counter()
-    opened = OpenCheckpoint(read_checkpoint(name, n_head), placement or Placement(), inside=inside)
+    opened = OpenCheckpoint(read_checkpoint(name, n_head, tokenizer), placement or Placement(), inside=inside)
     opened.load_s += time.perf_counter() - started
-    # Now, and not at first use: what is wrong with the files should be told at once.
+    # Now and not at first use, so that errors in the files are raised at once.
     _ = opened.model if inside else opened.load_engine()
     return opened

@@ -21,14 +21,14 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a checkpoint lies.
+    """The folder and files of a checkpoint.
 
     Attributes:
-        name: what the user called it.
-        folder: the folder that holds its files.
+        name: as the user gave it.
+        folder: of its files.
         weights: the .safetensors file, or the index of its shards; None when the folder holds none.
-        hub_name: what it is called on the hub, where it came from there.
-        seen: what the weights hold, where they were looked at on the hub and do not lie here.
+        hub_name: its name on the hub, if it is from there.
+        seen: the header, where it was read on the hub and the weights are not downloaded.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Source:
 
     @cached_property
     def header(self) -> Header | None:
-        """What the weights hold; None where there are none.
+        """The header of the weights; None where there are none.
 
         Raises:
             CheckpointError: a file is missing or breaks the format.
@@ -48,7 +48,7 @@ class Source:
 
     @cached_property
     def config(self) -> dict[str, Any] | None:
-        """config.json as it is in the folder, or None where there is none.
+        """The content of config.json; None where there is none.
 
         Raises:
             CheckpointError: the file is not a JSON object.
@@ -64,12 +64,11 @@ def find(name: str, *, refresh: bool = False, only_look: Collection[str] = ()) -
     Args:
         name: a path, a bundled name, a short name (``pythia-70m``) or a hub id (``owner/name``), the latter two with
             ``@revision`` or without.
-        refresh: ask the hub for a newer one though it be cached.
-        only_look: fetch only these of the small files on the hub, and read the weights' headers there; the source has
-            them as ``seen``.
+        refresh: ask the hub for a newer version even if it is cached.
+        only_look: from the hub, download only these small files, and read the weights' headers there (``seen``).
 
     Raises:
-        ModelNotFound: nothing answers to ``name``.
+        ModelNotFound: there is no checkpoint of that name.
         InputError: ``name`` is a file of another kind.
         CheckpointError: the repository on the hub holds nothing that gptcli reads.
         GptcliError: the download failed.
@@ -135,7 +134,7 @@ def no_weights(source: Source) -> CheckpointError:
 
 
 def _is_a_pickle(name: str) -> str:
-    # The name is quoted as Python quotes it: what is suggested to be run must not be what a file's name says.
+    # Quoted as a Python string: a file's name must not become code in a suggested command.
     new = f"{name.rpartition('.')[0]}.safetensors"
     return (
         "is a pickle, which can run code when it is read: convert it to safetensors where you trust it "

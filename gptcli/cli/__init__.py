@@ -1,4 +1,4 @@
-"""The command line: options in, pictures out. Open ``app`` first: errors become exit codes there.
+"""The command line. Open ``app`` first: it turns errors into exit codes.
 
-``commands`` has one thin file each; ``options`` and ``option_groups`` what they share, ``inputs`` what they read.
+``commands`` has one thin file for each; they share ``options``, ``option_groups`` and ``inputs``.
 """

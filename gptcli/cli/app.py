@@ -1,4 +1,4 @@
-"""The app: the one place where an error becomes a message and an exit code."""
+"""The app: errors become messages and exit codes here, and nowhere else."""
 
 import errno
 import io
@@ -21,22 +21,22 @@ from gptcli.system.limits import limit_reached
 from gptcli.system.notices import notice
 from gptcli.text import QUOTED, clipped, quoted, shortened
 
-# Typer's own base of everything it says about wrong usage: BadParameter < UsageError < ClickException. The releases
-# that we allow do not all export that base by name.
+# The base of Typer's errors about usage (BadParameter < UsageError < ClickException), which not all of its supported
+# releases export by name.
 _UsageError: Any = typer.BadParameter.__mro__[2]
-# What the system says when stdout is a full disk or a broken one.
+# Errors of a stdout on a full or broken disk.
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class ErrorBoundary(TyperGroup):
-    """The top-level command: turns what was raised inside into one line on stderr and an exit code."""
+    """The top-level command: turns errors into one line on stderr and an exit code."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands: Any = Commands()
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        """Read the arguments; ``--help`` and ``--version`` print in here."""
+        """Parse the arguments; ``--help`` and ``--version`` print here."""
         with _output():
             return super().make_context(*args, **extra)
 
@@ -55,7 +55,7 @@ class ErrorBoundary(TyperGroup):
         except GptcliError as error:
             code = _say(str(error), error.exit_code)
         except _UsageError as error:
-            # Without arguments the help was shown, and there is nothing to say.
+            # Without arguments the help was shown.
             given = sys.argv[1:] if args is None else args
             code = _say(_one_line(error, given, self._asked(given)), 2) if error.format_message() else 2
         except UnicodeEncodeError as error:  # Typer looks for a file of that name
@@ -65,7 +65,7 @@ class ErrorBoundary(TyperGroup):
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
-            # Users that leave it out (it is large) still have what runs in C or without a model.
+            # Without torch (it is large), commands that run in C or without a model still work.
             code = _say("torch is not installed, and this needs it: pip install torch", 1)
         except (MemoryError, RuntimeError, SystemError, OSError, ImportError) as error:
             message = limit_reached(error) or _about_a_file(error)
@@ -73,18 +73,18 @@ class ErrorBoundary(TyperGroup):
                 raise
             code = _say(message, 1)
         with suppress(OSError):
-            sys.stdout.flush()  # what is left after an error; where it fails, the error has been told
+            sys.stdout.flush()  # the rest after an error, which is reported already
         sys.exit(code if isinstance(code, int) else 0)
 
     def _asked(self, args: Sequence[str]) -> str:
-        """The command that was meant, for an error that does not know it."""
+        """The command, for an error that does not have it."""
         first = next(iter(args), "")
         return f"gptcli {first}" if first in self.commands else "gptcli"
 
 
 @contextmanager
 def _output() -> Iterator[None]:
-    """What prints runs in here: a reader that went away (``| head``) ends it quietly, a full disk with an error."""
+    """For code that prints: a closed pipe (``| head``) ends it silently, a full disk is an error."""
     try:
         try:
             yield
@@ -93,7 +93,7 @@ def _output() -> Iterator[None]:
             raise
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit) as error:
-        # Rich exits by itself where it was the one that wrote.
+        # Rich exits by itself if it was writing.
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
             raise
         _let_go_of_stdout()
@@ -106,31 +106,31 @@ def _output() -> Iterator[None]:
 
 
 def _let_go_of_stdout() -> None:
-    """Python flushes stdout once more at exit; let that go nowhere."""
+    """Redirect stdout to nowhere: Python flushes it once more at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _about_a_file(error: BaseException) -> str | None:
-    """What the system says of a file or folder that came, went or was closed to us while we looked; None of others."""
+    """The message for an error of the system about a file or folder; None for other errors."""
     if not isinstance(error, OSError) or error.filename is None:
         return None
     return f"cannot use {clipped(str(error.filename))}: {error.strerror}"
 
 
 def _say(message: str, code: int) -> int:
-    """Tell what went wrong, unless nobody listens on stderr either; returns the exit code."""
+    """Print an error, unless stderr is closed too; returns the exit code."""
     with suppress(OSError):
         notice(f"error: {shortened(message)}")
     return code
 
 
 def _one_line(error: Any, given: Sequence[str], asked: str) -> str:
-    """What Typer has to say, on one line and without the whole of an endless argument.
+    """Typer's message on one line, with long arguments clipped.
 
     Args:
         error: Typer's.
-        given: the arguments, which it quotes.
-        asked: the command that was meant, where the error does not know it.
+        given: the arguments, which the message quotes.
+        asked: the command, if the error does not have it.
     """
     message = error.format_message()
     for part in {part for word in given if len(word) > QUOTED for part in (word, word.partition("=")[2], word[2:])}:
@@ -148,7 +148,7 @@ app = typer.Typer(name="gptcli", cls=ErrorBoundary, no_args_is_help=True, **SETT
 
 
 class Shell(str, Enum):
-    """The shells that there is a completion script for."""
+    """The shells that have a completion script."""
 
     bash = "bash"
     zsh = "zsh"
@@ -172,7 +172,7 @@ def _show_completion(shell: Shell | None) -> None:
         raise typer.Exit
 
 
-# --version is not eager: it is looked at after --verbose, whichever came first.
+# --version is not eager: it is handled after --verbose, in any order.
 @app.callback(epilog=EXIT_CODES)
 def gptcli(
     version: Annotated[bool, typer.Option("--version", callback=_version, help="Print the version and exit.")] = False,
@@ -207,7 +207,7 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
-    """Let nothing fail for what stdout is: closed by the caller (``>&-``), or not able to hold a character."""
+    """Make stdout safe: closed by the caller (``>&-``), or with an encoding that lacks a character."""
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     if isinstance(sys.stdout, io.TextIOWrapper):

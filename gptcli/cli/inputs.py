@@ -1,4 +1,4 @@
-"""What commands read: an argument, a file, or a pipe."""
+"""The input of commands: an argument, a file, or a pipe."""
 
 import sys
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from gptcli.text import clipped, size
 
 
 def text_argument(text: str | None, what: str, *, strip_newline: bool = True, most: int = MOST_TEXT) -> str:
-    """The text that a command works on: its argument, or stdin when that is ``-`` or missing and stdin is piped.
+    """The input text of a command: its argument, or stdin when that is ``-`` or missing and stdin is piped.
 
     Args:
         text: the argument as given, or None.
         what: the name of the argument, for the error message.
         strip_newline: drop one newline at the end of piped text, which ``echo`` put there.
-        most: bytes that are read from a pipe.
+        most: the most bytes of a pipe.
 
     Raises:
         InputError: there is neither an argument nor a pipe, or the pipe does not hold UTF-8, or more than ``most``.
@@ -76,7 +76,7 @@ def prompts_argument(prompts: list[str], file: Path | None) -> list[str]:
 
 
 def words_argument(words: list[str] | None, what: str) -> list[str]:
-    """The words to work on: the arguments, or those on stdin, between spaces, where the argument is - or missing.
+    """The input words: the arguments, or words on stdin separated by spaces if the argument is - or missing.
 
     Args:
         words: the arguments as given.

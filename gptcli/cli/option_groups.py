@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Which model is looked into, and how it is run.
+    """Options of commands that look inside a model.
 
     Attributes:
-        model, n_head, device, dtype: as ``open_checkpoint`` takes them.
+        model, n_head, tokenizer, device, dtype: as ``open_checkpoint`` takes them.
         timeout: how long a hub has to answer; it holds from the moment that it is read.
     """
 
@@ -30,18 +30,19 @@ class RunOptions:
 
     model: options.ModelOption = options.DEFAULT_MODEL
     n_head: options.NHeadOption = None
+    tokenizer: options.TokenizerOption = None
     device: options.DeviceOption = options.Device.auto
     dtype: options.DtypeOption = options.Dtype.auto
     timeout: options.TimeoutOption = None
 
     def placement(self) -> "Placement":
-        """Where and how the model is to run."""
+        """Where and how to run the model."""
         from gptcli.checkpoint.weights.placement import Placement
 
         return Placement(self.device.value, self.dtype.value)
 
     def open(self) -> "OpenCheckpoint":
-        """Load the model; what was found odd about it goes to stderr.
+        """Load the model; notes go to stderr.
 
         Raises:
             GptcliError: as ``open_checkpoint``.
@@ -49,17 +50,19 @@ class RunOptions:
         from gptcli.checkpoint.open import open_checkpoint
         from gptcli.system.notices import notices
 
-        checkpoint = open_checkpoint(self.model, self.placement(), self.n_head, inside=self._inside)
+        checkpoint = open_checkpoint(
+            self.model, self.placement(), self.n_head, inside=self._inside, tokenizer=self.tokenizer
+        )
         notices(checkpoint.notes)
         return checkpoint
 
 
 @dataclass(frozen=True)
 class EngineOptions(RunOptions):
-    """Which model is run by what runs it fastest, and how: for those who want its text or its logits.
+    """Options of commands that need only text or logits, which the fastest engine computes.
 
     Attributes:
-        quantize: as ``open_checkpoint`` takes it.
+        quantize: see ``open_checkpoint``.
     """
 
     _inside = False
@@ -67,11 +70,11 @@ class EngineOptions(RunOptions):
     quantize: options.QuantizeOption = options.Quantize.none
 
     def placement(self) -> "Placement":
-        """Where and how the model is to run."""
+        """Where and how to run the model."""
         return replace(super().placement(), quantize=self.quantize.value)
 
     def open_shared(self) -> "OpenCheckpoint":
-        """Load what generates fastest; under torchrun, this process's part of it.
+        """Load the fastest engine; under torchrun, this process's part of the model.
 
         Raises:
             GptcliError: as ``open_shared``.
@@ -79,19 +82,19 @@ class EngineOptions(RunOptions):
         from gptcli.checkpoint.distributed import open_shared
         from gptcli.system.notices import notices
 
-        checkpoint = open_shared(self.model, self.placement(), self.n_head)
+        checkpoint = open_shared(self.model, self.placement(), self.n_head, self.tokenizer)
         notices(checkpoint.notes)
         return checkpoint
 
 
 def _filter_option(each: Filter) -> Any:
-    """The option of one filter, as Typer reads it."""
+    """The option of one filter, for Typer."""
     names = [f"--{each.name}", *([each.short] if each.short else [])]
     told = typer.Option(*names, metavar=each.metavar, help=each.help, rich_help_panel=options.CHOOSING)
     return Annotated[type(each.neutral), told]
 
 
-# A field for each filter that has an option, in the order of the table, with what the commands start with.
+# A field for each filter with an option, in the order of the table, with its default.
 _Filters: Any = make_dataclass(
     "_Filters",
     [
@@ -110,10 +113,10 @@ class _Bias:
 
 @dataclass(frozen=True)
 class SamplingOptions(_Filters, _Bias):  # type: ignore[misc]  # its fields are those of the table
-    """How each token is chosen, in the order in which it is done: the bias, each filter of the table, and the seed.
+    """Options of sampling, in order: the bias, each filter of the table, and the seed.
 
     Attributes:
-        logit_bias, seed: as the command line has them.
+        logit_bias, seed: as on the command line.
     """
 
     seed: options.SeedOption = None
@@ -136,7 +139,7 @@ def filter_option(name: str) -> Any:
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """A command as Typer reads it: in place of each parameter that is a group, the options of the group."""
+    """A command for Typer: each parameter that is a group is replaced by the group's options."""
     groups: dict[str, type[Any]] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
@@ -163,7 +166,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_epilog(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command what its help ends with, which Typer wants apart from the docstring."""
+    """Set the end of a command's help, which Typer wants apart from the docstring."""
 
     def added(command: Callable[..., None]) -> Callable[..., None]:
         command.epilog = text  # type: ignore[attr-defined]

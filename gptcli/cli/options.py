@@ -1,4 +1,4 @@
-"""The option types that commands share, so that one option means one thing everywhere."""
+"""The options that commands share."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -12,7 +12,7 @@ from gptcli.text import clipped, quoted
 
 
 class Device(str, Enum):
-    """Where the model runs; ``auto`` takes what is there."""
+    """The device; ``auto`` takes the best available."""
 
     auto = "auto"
     cpu = "cpu"
@@ -30,7 +30,7 @@ class Dtype(str, Enum):
 
 
 class Quantize(str, Enum):
-    """How the model's matrices are kept."""
+    """The format of the model's matrices."""
 
     none = "none"
     int8 = "int8"
@@ -52,6 +52,15 @@ NHeadOption = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Attention heads, for a lone .safetensors file.", rich_help_panel="Model"),
 ]
+TokenizerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer",
+        metavar="NAME|FOLDER",
+        help="Read texts with another model's tokenizer, or with one of tiktoken's.",
+        rich_help_panel="Model",
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option(help="Where to run the model.", rich_help_panel="Model")]
 DtypeOption = Annotated[
     Dtype,
@@ -64,7 +73,7 @@ QuantizeOption = Annotated[
 
 
 def _patience(seconds: float | None) -> float | None:
-    """How long hubs have to answer, from now on."""
+    """Set how long hubs may take to answer."""
     from gptcli.checkpoint.hub.watch import LONGEST_SECONDS, set_patience
 
     if seconds is not None and not 0 < seconds <= LONGEST_SECONDS:
@@ -81,7 +90,7 @@ TimeoutOption = Annotated[
         envvar="GPTCLI_TIMEOUT",
         show_default="15",
         callback=_patience,
-        help="How long the hub may take to answer, or to get on.",
+        help="How long the hub may take to answer, or to make progress.",
     ),
 ]
 LookupOption = Annotated[
@@ -98,7 +107,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_hel
 
 
 def _can_be_saved(path: Path | None) -> Path | None:
-    """Refuse a file name before the work that would be saved in it."""
+    """Check the file name before any work is done."""
     from gptcli.show.terminal.console import check_save
 
     if path is not None:
@@ -137,14 +146,14 @@ SeedOption = Annotated[
 ]
 
 DEFAULT_MODEL = "tales"
-# How often an option may be repeated, and how many numbers stand in one.
+# The most repetitions of an option, and the most numbers in one.
 MOST_TEXTS, MOST_TRACKS, MOST_NUMBERS = 1000, 50, 20
-# Candidates that are listed for each token of a text.
+# Candidates listed for each token of a text.
 MOST_CANDIDATES = 1000
 
 
 def exclusive(**flags: bool) -> str | None:
-    """The one flag that is set, by name, or None.
+    """The name of the one flag that is set, or None.
 
     Raises:
         InputError: more than one is set.
@@ -156,15 +165,15 @@ def exclusive(**flags: bool) -> str | None:
 
 
 def require_owner(owner: str, *, given: bool, **parts: object) -> None:
-    """Options that mean something only together with another one.
+    """Refuse options without the one that they belong to.
 
     Args:
-        owner: that other one (or several), as it is written.
-        given: whether it is there.
-        parts: the options, None where they are not.
+        owner: that one (or several), as typed.
+        given: whether it is given.
+        parts: the options; None if not given.
 
     Raises:
-        InputError: one is there without its owner.
+        InputError: one is given without its owner.
     """
     lost = next((name for name, value in parts.items() if value is not None), None)
     if lost is not None and not given:
@@ -172,15 +181,15 @@ def require_owner(owner: str, *, given: bool, **parts: object) -> None:
 
 
 def forbid_together(owner: str, *, given: bool, **others: object) -> None:
-    """Options that make no sense together with another one.
+    """Refuse options that contradict another one.
 
     Args:
-        owner: that other one, as it is written.
-        given: whether it is there.
-        others: the options; false where they are not there.
+        owner: that one, as typed.
+        given: whether it is given.
+        others: the options; false if not given.
 
     Raises:
-        InputError: one of them is there too.
+        InputError: one of them is given too.
     """
     clashing = next((name for name, value in others.items() if value), None)
     if given and clashing is not None:
@@ -188,23 +197,23 @@ def forbid_together(owner: str, *, given: bool, **others: object) -> None:
 
 
 def at_most(option: str, given: Sequence[object] | None, most: int) -> None:
-    """Refuse an option that stands there more often than anybody means.
+    """Refuse an option that is repeated too often.
 
     Raises:
-        InputError: says how often it may.
+        InputError: says how often it may be given.
     """
     if given is not None and len(given) > most:
         raise InputError(f"{option} is given {len(given):,} times: {most:,} are the most")
 
 
 def given_on_command_line(context: typer.Context, name: str) -> bool:
-    """Whether an option was given on the command line, and not by the environment or as its default."""
+    """Whether an option was given on the command line, not by the environment or by default."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
 def number_list(text: str, option: str, example: str = "0.5,1,2") -> list[float]:
-    """Read ``0.5,1,2``.
+    """Parse ``0.5,1,2``.
 
     Raises:
         InputError: it is not a list of numbers, or of more than twenty.

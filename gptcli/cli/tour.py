@@ -7,7 +7,7 @@ _STOPS = (
     (
         "Tokens",
         "A GPT never sees letters: text is cut into tokens, which are words or pieces of words, and each has a number. "
-        "The · is a space, and it belongs to the token that it stands before.",
+        "The · is a space, and it belongs to the token after it.",
         'gptcli tokenize "Refrigerators hum at midnight"',
     ),
     (
@@ -18,14 +18,14 @@ _STOPS = (
     ),
     (
         "Similarity",
-        "How alike two words are is the angle between their vectors: a cosine of 1 is the same direction, 0 none in "
-        "common. The dot product behind it is the tool with which all the later stops compare things.",
+        "The similarity of two words is the angle between their vectors: a cosine of 1 is the same direction, 0 a "
+        "right angle. The dot product behind it is how all later stops compare vectors.",
         "gptcli similarity king queen apple",
     ),
     (
         "Analogies",
         "Going from man to woman is a step in this space, and the same step leads from king to somewhere near queen. "
-        "Nobody put it there: it is what came of predicting which words stand together.",
+        "Nobody put it there: it came from predicting which words occur together.",
         "gptcli analogy king-man+woman --top 6",
     ),
     (
@@ -42,15 +42,15 @@ _STOPS = (
     ),
     (
         "Context changes the vector",
-        "A GPT starts from one vector a token, the same in every text, and its layers then fill it with what stands "
-        "before. Here one word in two texts is followed through the layers: the more they drift apart, the more each "
-        "has become its own.",
+        "A GPT starts from one vector for each token, the same in every text, and its layers add what they find in the "
+        "text before it. Here one word in two texts is followed through the layers: the more they drift apart, the "
+        "more each has become its own.",
         'gptcli similarity --in-context "the month of [May]" "his dear aunt [May]"',
     ),
     (
         "The next token",
-        "Out of the last vector comes one score for each token there is, a logit, and softmax turns those into "
-        "probabilities. This list is all that the model says; to write is to draw from it again and again.",
+        "From the last vector comes one score for each possible token, a logit, and softmax turns logits into "
+        "probabilities. This list is the model's whole output; to write is to draw from it again and again.",
         'gptcli logits "The king and the" --top 8',
     ),
     (
@@ -88,7 +88,7 @@ _STOPS = (
     (
         "Surprise",
         "Give the model a text, and it says how little it expected each token: bits, where one more is half as "
-        "probable. Their average is what training makes small, and perplexity is the same number in another dress.",
+        "probable. Their average is what training makes small, and perplexity is the same number in another unit.",
         'gptcli score "The little girl went to the park to play with her refrigerator."',
     ),
     (
@@ -100,7 +100,7 @@ _STOPS = (
     (
         "It writes",
         "Read, score, draw, append, and read again: that is all there is to writing. "
-        "The same seed draws the same text again; leave it away for another one.",
+        "The same seed draws the same text; leave it out for another one.",
         'gptcli generate "Once upon a time there was a" -n 60 --seed 7',
     ),
     (
@@ -115,7 +115,7 @@ STOPS = [Stop(number, *stop) for number, stop in enumerate(_STOPS, start=1)]
 
 
 def stops(number: int | None) -> list[Stop]:
-    """All stops, or the one of this number.
+    """All stops, or the one with this number.
 
     Raises:
         InputError: there is no such stop.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gptcli.cli.options import TimeoutOption
+from gptcli.cli.options import TimeoutOption, TokenizerOption
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
 from gptcli.text import clipped
@@ -14,7 +14,7 @@ from gptcli.text import clipped
 if TYPE_CHECKING:
     from gptcli.embedding.load import Embedding
 
-# The vectors of the video. GPTCLI_MODEL names a GPT to run, and does not change what words are compared in.
+# The video's vectors. GPTCLI_MODEL names a GPT to run, and does not change this.
 DEFAULT_EMBEDDING = "glove-50d"
 _PANEL = "Embedding"
 
@@ -43,17 +43,18 @@ NoSpaceOption = Annotated[
 
 @dataclass(frozen=True)
 class EmbeddingOptions:
-    """Which vectors words are compared in.
+    """Options for the vectors in which words are compared.
 
     Attributes:
-        model, unembedding: as ``open_embedding`` takes them.
+        model, unembedding, tokenizer: as ``open_embedding`` takes them.
         no_space: the opposite of its ``leading_space``.
-        timeout: how long a hub has to answer; it holds from the moment that it is read.
+        timeout: how long a hub may take to answer; it applies as soon as it is parsed.
     """
 
     model: EmbeddingOption = DEFAULT_EMBEDDING
     unembedding: UnembeddingOption = False
     no_space: NoSpaceOption = False
+    tokenizer: TokenizerOption = None
     timeout: TimeoutOption = None
 
     def open(self) -> "Embedding":
@@ -63,8 +64,13 @@ class EmbeddingOptions:
             GptcliError: as ``open_embedding``.
         """
         from gptcli.embedding.load import open_embedding
+        from gptcli.system.notices import notices
 
-        return open_embedding(self.model, unembedding=self.unembedding, leading_space=not self.no_space)
+        opened = open_embedding(
+            self.model, unembedding=self.unembedding, leading_space=not self.no_space, tokenizer=self.tokenizer
+        )
+        notices(opened.notes)
+        return opened
 
 
 RestrictOption = Annotated[
@@ -73,13 +79,13 @@ RestrictOption = Annotated[
         "--restrict", metavar="N", min=1, help="Search the N most frequent words only.", rich_help_panel=_PANEL
     ),
 ]
-MetricOption = Annotated[Metric, typer.Option(help="How likeness is measured.")]
+MetricOption = Annotated[Metric, typer.Option(help="How similarity is measured.")]
 KeepQueryOption = Annotated[bool, typer.Option("--keep-query", help="List the query's own words too.")]
 CountUnknownOption = Annotated[
     bool,
     typer.Option(
         "--count-unknown",
-        help="Count what has an unknown word as wrong; it is skipped otherwise.",
+        help="Count items with an unknown word as wrong, instead of skipping them.",
         rich_help_panel="Evaluation",
     ),
 ]
@@ -89,10 +95,10 @@ EvaluateOption = Annotated[
 
 
 def no_words_with_evaluate(words: list[str] | None, file: Path) -> None:
-    """Refuse a question together with a test set.
+    """Refuse words together with a test set.
 
     Raises:
-        InputError: there are words too.
+        InputError: there are words.
     """
     if words:
         asked = clipped(" ".join(words))

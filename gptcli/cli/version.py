@@ -1,4 +1,4 @@
-"""What ``gptcli --version --verbose`` says: the facts that a report of a problem needs."""
+"""The output of ``gptcli --version --verbose``: the facts for a bug report."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ def version_line() -> str:
 
 
 def facts() -> list[str]:
-    """This installation and this machine, a line each. Imports torch."""
+    """Facts about this installation and machine, a line each. Imports torch."""
     from gptcli.text import visible
 
     return [f"{name:<16} {visible(fact)}" for name, fact in _facts().items()]

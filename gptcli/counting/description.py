@@ -1,37 +1,49 @@
-"""What a checkpoint is, told from its files without loading a weight; and of each fact, where it is known from."""
+"""The description of a checkpoint from its files, without loading weights, and the source of each fact."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.hub.models import SMALL_FILES
 from gptcli.checkpoint.source import Source, find
 from gptcli.checkpoint.weights.kept import KeptFile, kept_of
+from gptcli.counting.chatting import chat_facts
 from gptcli.counting.tensors import stored
 from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
 from gptcli.system.regular_file import readable
 from gptcli.tokenizer.files import tokenizer_for
 
-# Of a fact: it stands in a file; it is counted from one; it is concluded from something else.
+# The basis of a fact: read from a file, counted from one, or inferred from something else.
 Basis = Literal["read", "counted", "inferred"]
 # What is done to a tensor of the file on its way into ours (see families.blueprint.How): without a change but for the
 # name it is "renamed"; "skipped" ones are buffers, or repeat another tensor; "unused" ones belong to no GPT here.
-Done = Literal["as is", "renamed", "transposed", "stacked", "regrouped", "skipped", "unused"]
+Done = Literal[
+    "as is",
+    "renamed",
+    "transposed",
+    "stacked",
+    "regrouped",
+    "rows",
+    "first half",
+    "second half",
+    "skipped",
+    "unused",
+]
 WORD_VECTORS = "word-vectors"
-# What makes two GPTs of one kind different in size; the rest of a configuration makes them different in kind.
+# Fields in which two GPTs of one kind may differ; all others make them different kinds.
 _SIZES = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
 
 
 @dataclass(frozen=True)
 class Known:
-    """Where a fact is known from.
+    """The source of a fact.
 
     Attributes:
         how: whether it was read, counted or inferred.
-        source: from which file, or from what.
+        source: the file, or what it was inferred from.
     """
 
     how: Basis
@@ -57,14 +69,14 @@ class TokenizerFacts:
 
 @dataclass(frozen=True)
 class TensorFacts:
-    """One tensor of the files, and what becomes of it.
+    """One tensor of the files, and what is done to it.
 
     Attributes:
         key: its name in the file.
         ours: the parameter that it becomes, or becomes a part of; None for one that is not loaded.
         dtype, shape: as they are in the file.
         done: what is done to it.
-        file: which file it lies in.
+        file: its file.
     """
 
     key: str
@@ -82,7 +94,7 @@ class FileFacts:
     Attributes:
         name: without its folder.
         nbytes: its size.
-        here: whether it lies on this disk; else it is on the hub, and only its header was read.
+        here: whether it is on this disk; else it is on the hub, and only its header was read.
     """
 
     name: str
@@ -92,12 +104,12 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Description:
-    """The answer of ``gptcli models show``.
+    """The result of ``gptcli models show``.
 
     Attributes:
-        name: what was asked for.
-        folder: where it lies, or would lie once downloaded.
-        repo, revision, commit: what it is on the hub, where it came from there.
+        name: as the user gave it.
+        folder: of its files, or where a download would put them.
+        repo, revision, commit: on the hub, if it is from there.
         family: the family that reads it, ``word-vectors``, or None.
         config: the GPT's configuration; None where no family reads it.
         unlike_gpt2: the fields of ``config`` in which it differs from GPT-2 in kind, with GPT-2's value.
@@ -106,10 +118,12 @@ class Description:
         dtypes: elements by dtype.
         tokenizer: None where there is none, or none that can be read.
         eos_ids: the ids that end a text, as far as the configuration says.
+        sampling: the sampling that ``chat`` starts with, where generation_config.json says so.
+        chat_templates: names of its chat templates.
         files: those that gptcli would read.
-        kept: its matrices in 8 and 4 bits, where they are kept.
-        tensors: what becomes of each tensor, where that was asked for.
-        known: for each of the facts above, where it is known from.
+        kept: the files of its quantized matrices.
+        tensors: what is done to each tensor, if requested.
+        known: the source of each fact above.
         notes: what was inferred, and what does not fit, one sentence each.
     """
 
@@ -126,6 +140,8 @@ class Description:
     dtypes: dict[str, int]
     tokenizer: TokenizerFacts | None
     eos_ids: tuple[int, ...]
+    sampling: dict[str, Any]
+    chat_templates: tuple[str, ...]
     files: tuple[FileFacts, ...]
     kept: tuple[KeptFile, ...]
     tensors: tuple[TensorFacts, ...] | None
@@ -134,7 +150,7 @@ class Description:
 
 
 def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Description:
-    """Say what a checkpoint is, from headers and small files only; those are all that is downloaded of one on the hub.
+    """Describe a checkpoint from its headers and small files; from the hub, only these are downloaded.
 
     Args:
         name: as for ``source.find``.
@@ -142,9 +158,9 @@ def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Des
         n_head: attention heads, for a file without a config.json.
 
     Raises:
-        ModelNotFound: nothing answers to ``name``.
+        ModelNotFound: there is nothing of that name.
         CheckpointError: a file is broken.
-        GptcliError: the hub cannot be asked.
+        GptcliError: the hub cannot be reached.
     """
     source = find(name, only_look=SMALL_FILES)
     header = source.header
@@ -154,6 +170,8 @@ def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Des
     held = stored(header, blueprint.buffers if blueprint else ()) if header else None
     words = _is_word_vectors(source)
     known = _known(source, header, blueprint) | ({"tokenizer": tokenizer_known} if tokenizer_known else {})
+    talk = chat_facts(source.folder)
+    known |= {fact: Known("read", file) for fact, file in talk.sources.items()}
     return Description(
         name=name,
         folder=source.folder,
@@ -167,12 +185,14 @@ def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Des
         n_tensors=held.n_tensors if held else 0,
         dtypes=held.dtypes if held else {},
         tokenizer=tokenizer,
-        eos_ids=blueprint.eos_ids if blueprint else (),
+        eos_ids=talk.eos_ids or (blueprint.eos_ids if blueprint else ()),
+        sampling=dict(talk.sampling),
+        chat_templates=talk.chat_templates,
         files=_files(source, header),
         kept=_kept(source, header, blueprint),
         tensors=_tensors(header, blueprint, words) if keys and header else None,
         known=known,
-        notes=(*notes, *tokenizer_notes),
+        notes=(*notes, *tokenizer_notes, *talk.notes),
     )
 
 
@@ -193,7 +213,7 @@ def _is_word_vectors(source: Source) -> bool:
 
 
 def _understand(source: Source, header: Header | None, n_head: int | None) -> tuple[Blueprint | None, tuple[str, ...]]:
-    """Read it as a GPT; where that fails, say why and go on with what is plain to see."""
+    """Read it as a GPT; if that fails, add a note with the reason and describe it without."""
     if _is_word_vectors(source):
         return None, ()
     try:
@@ -208,7 +228,7 @@ def _understand(source: Source, header: Header | None, n_head: int | None) -> tu
 def _tokenizer(
     source: Source, header: Header | None, config: GPTConfig | None
 ) -> tuple[TokenizerFacts | None, Known | None, tuple[str, ...]]:
-    """The tokenizer, where it is known from, and what is wrong with it."""
+    """The tokenizer, its source, and notes on what is wrong with it."""
     if _is_word_vectors(source):
         rows = max((info.shape[0] for info in header.tensors.values() if info.shape), default=0) if header else 0
         fold = "lower-case words" if (source.config or {}).get("lowercase") is True else "words"
@@ -217,7 +237,7 @@ def _tokenizer(
         tokenizer = tokenizer_for(source.folder, config.vocab_size if config else None)
     except CheckpointError as error:
         return None, None, (str(error),)
-    facts = TokenizerFacts("byte-pair encoding", tokenizer.n_vocab, tokenizer.special_tokens, tokenizer.eos_id)
+    facts = TokenizerFacts(tokenizer.kind, tokenizer.n_vocab, tokenizer.special_tokens, tokenizer.eos_id)
     if (source.folder / "tokenizer.json").is_file():
         return facts, Known("read", "tokenizer.json"), ()
     if (source.folder / "vocab.json").is_file():
@@ -247,7 +267,9 @@ def _files(source: Source, header: Header | None) -> tuple[FileFacts, ...]:
     small = [source.folder / name for name in (*SMALL_FILES, "vocab.txt")]
     index = [source.weights] if source.weights and source.weights.name.endswith(".index.json") else []
     weights = list(header.files) if header else []
-    ends = {info.file: info.end for info in header.tensors.values()} if header else {}  # the last one's is the file's
+    ends = (
+        {info.file: info.end for info in header.tensors.values()} if header else {}
+    )  # the end of the last tensor is the file's size
     with readable(source.folder):
         return tuple(
             FileFacts(path.name, path.stat().st_size if here else ends.get(path, 0), here)
@@ -257,14 +279,14 @@ def _files(source: Source, header: Header | None) -> tuple[FileFacts, ...]:
 
 
 def _kept(source: Source, header: Header | None, blueprint: Blueprint | None) -> tuple[KeptFile, ...]:
-    """What is kept of it, if its weights lie here."""
+    """The files of its quantized matrices, if its weights are on this machine."""
     if header is None or blueprint is None or source.seen is not None:
         return ()
     return tuple(kept_of(header, blueprint))
 
 
 def _tensors(header: Header, blueprint: Blueprint | None, words: bool) -> tuple[TensorFacts, ...]:
-    """What becomes of each tensor, in the order of the files; one that becomes two parameters stands there twice."""
+    """What is done to each tensor, in the order of the files; one that becomes two parameters is listed twice."""
     becomes: dict[str, list[tuple[str | None, Done]]] = {}
     for ours, part in (blueprint.tensors if blueprint else {}).items():
         for key in part.keys:

@@ -1,4 +1,4 @@
-"""How many parameters has ...? A published size or a checkpoint, by name, counted without loading anything."""
+"""Count the parameters of a published size or of a checkpoint, without loading weights."""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,7 +12,8 @@ from gptcli.checkpoint.source import Source, find
 from gptcli.counting.tally import Memory, Tally, memory, tally
 from gptcli.counting.tensors import Stored, stored
 from gptcli.errors import CheckpointError, ModelNotFound
-from gptcli.model.config import PRESETS, GPTConfig
+from gptcli.model.config import GPTConfig
+from gptcli.model.presets import PRESETS
 from gptcli.system.bundled import bundled_names
 
 WORD_VECTORS = "word-vectors"
@@ -20,19 +21,19 @@ WORD_VECTORS = "word-vectors"
 
 @dataclass(frozen=True)
 class ParameterCount:
-    """The answer of ``gptcli params``.
+    """The result of ``gptcli params``.
 
     Attributes:
-        name: what was asked for.
+        name: as the user gave it.
         origin: a published ``preset``, a ``config`` without weights, a ``checkpoint``, or bare ``tensors`` that no
-            family here reads as a GPT (word vectors, other architectures).
+            family reads as a GPT (word vectors, other architectures).
         family: the family that reads it, or ``word-vectors``; None for presets and other bare tensors.
         parameters: the exact number.
         config: the shape of the GPT; None for bare tensors.
         tally: the parameters by category; None for bare tensors.
-        stored: what the files hold; None where there are none.
+        stored: the tensors of the files; None where there are none.
         memory: what the parameters take.
-    notes: what was inferred, or did not fit.
+        notes: what was inferred, or did not fit.
     """
 
     name: str
@@ -50,11 +51,11 @@ def count_parameters(name: str, n_head: int | None = None) -> ParameterCount:
     """Count the parameters of a folder or file, else of a bundled checkpoint, else of a published size.
 
     Args:
-        name: what to count; published sizes come before anything that would have to be downloaded.
+        name: a checkpoint or a published size; published sizes come before models on the hub.
         n_head: attention heads, for a file without a config.json.
 
     Raises:
-        ModelNotFound: nothing answers to ``name``.
+        ModelNotFound: there is nothing of that name.
         CheckpointError: a file is broken, or there is no file to count.
     """
     if name in PRESETS and not Path(name).expanduser().exists() and name not in bundled_names():
@@ -86,7 +87,7 @@ def _find(name: str) -> Source:
     try:
         return find(name, only_look=[CONFIG])
     except ModelNotFound as error:
-        if parse_hub_name(name) is not None:  # meant for the hub, which has said what is wrong
+        if parse_hub_name(name) is not None:  # a name on the hub, whose error says what is wrong
             raise
         near = get_close_matches(name.lower(), PRESETS, n=3, cutoff=0.6)
         closest = f" (closest: {', '.join(near)})" if near else ""
@@ -94,7 +95,7 @@ def _find(name: str) -> Source:
 
 
 def _understand(source: Source, header: Header, n_head: int | None) -> tuple[Blueprint | None, tuple[str, ...]]:
-    """Read a checkpoint as a GPT; where its tensors do not fit, its config.json alone; else None: bare tensors."""
+    """Read a checkpoint as a GPT, or its config.json alone if its tensors do not fit; None: bare tensors."""
     if (source.config or {}).get("model_type") == WORD_VECTORS:
         return None, ()
     problems: list[str] = []

@@ -1,7 +1,7 @@
 """The steps that data takes through a GPT, in order, from its configuration alone: shapes and parameters, no torch.
 
 The parameters of each step come from ``model.shapes``, and each of them belongs to exactly one step: however far the
-blocks are opened, the steps' counts sum to the model's.
+layer and head are opened, the steps' counts sum to the model's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from math import prod
 
 from gptcli.errors import InputError
 from gptcli.model.config import GPTConfig
+from gptcli.model.experts import Experts
 from gptcli.model.shapes import Shape, parameter_shapes
 
 
@@ -33,11 +34,11 @@ class TraceStep:
     """One step of the run.
 
     Attributes:
-        name: what happens, such as ``query``; ``block`` for a whole layer, ``other heads`` next to an opened one.
-        layer: which block, from 1; None outside the blocks.
+        name: what happens, such as ``query``; ``layer`` for a whole layer, ``other heads`` next to an opened one.
+        layer: which layer, from 1; None outside the layers.
         head: which head, from 1; None for all of them.
         shape: of the data behind the step.
-        weights: what it reads; empty for ``block`` and ``other heads``, whose parts are not named one by one.
+        weights: what it reads; empty for ``layer`` and ``other heads``, whose parts are not named one by one.
         parameters: how many parameters that is, each counted in one step only.
         detail: what there is to say about it: the activation's name, how many cells a mask hides.
         numbers: a few of the data's real numbers; empty without a run.
@@ -53,13 +54,17 @@ class TraceStep:
     numbers: tuple[float, ...] = ()
 
 
+OF_POSITIONS = ("tokens", "scores", "capped", "+ slope", "mask", "softmax")
+"""The steps whose rows have a number for each position, of which the last ones are the nearest."""
+
+
 def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int | None = None) -> list[TraceStep]:
     """The steps of a run over so many tokens.
 
     Args:
         config: of the GPT.
         n_tokens: how many tokens are read; from 1 to the context length.
-        layer: the block to open, from 1; None leaves all folded.
+        layer: the layer to open, from 1; None leaves all folded.
         head: the head to open in it, from 1; None shows all heads together.
 
     Raises:
@@ -70,9 +75,9 @@ def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int |
     T, C, E = n_tokens, config.n_embd, config.embedding_width
     steps = [TraceStep("tokens", None, None, (T,), (), 0), *_embedding(config, shapes, T)]
     for number in range(1, config.n_layer + 1):
-        opened = _block(config, shapes, T, number)
+        opened = _layer(config, shapes, T, number)
         if number != layer:
-            steps.append(TraceStep("block", number, None, (T, C), (), sum(step.parameters for step in opened)))
+            steps.append(TraceStep("layer", number, None, (T, C), (), sum(step.parameters for step in opened)))
         else:
             steps += opened if head is None else _one_head(config, opened, head)
     if config.final_norm:
@@ -82,7 +87,7 @@ def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int |
     unembedding = _take(shapes, "lm_head")
     if config.tied:
         unembedding = (Weight("wte.weight", shapes["wte.weight"], counted=False), *unembedding)
-    steps.append(_step("unembedding", None, (T, config.vocab_size), unembedding, "tied" if config.tied else ""))
+    steps.append(_step("unembedding", None, (T, config.vocab_size), unembedding, _unembedding(config)))
     return [*steps, TraceStep("probabilities", None, None, (T, config.vocab_size), (), 0, "softmax")]
 
 
@@ -101,48 +106,81 @@ def _embedding(config: GPTConfig, shapes: dict[str, Shape], T: int) -> Iterator[
     yield _step("token embedding", None, (T, config.embedding_width), _take(shapes, "wte"), "a row for each token")
     if config.embedding_width != config.n_embd:
         yield _step("projection in", None, (T, config.n_embd), _take(shapes, "project_in"))
+    if config.embedding_scale != 1:
+        yield TraceStep("scaled embedding", None, None, (T, config.n_embd), (), 0, f"× {config.embedding_scale:g}")
     if config.positions == "learned":
-        yield _step("+ position", None, (T, config.n_embd), _take(shapes, "wpe"), "a row for each place")
+        yield _step("+ position", None, (T, config.n_embd), _take(shapes, "wpe"), "a row for each position")
     elif config.positions == "sinusoidal":
         yield TraceStep("+ position", None, None, (T, config.n_embd), (), 0, "fixed sines")
+    if config.embedding_norm:
+        yield _norm(shapes, "ln_0", "embedding norm", (T, config.n_embd), None)
 
 
-def _block(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> list[TraceStep]:
-    """A block's steps, all heads together."""
-    stream, inside = (T, config.n_embd), f"h.{number - 1}"
-    attention = list(_attention(config, shapes, T, number))
-    mlp = list(_mlp(config, shapes, T, number))
-    first = _norm(shapes, f"{inside}.ln_1", "norm 1", stream, number)
-    second = _norm(shapes, f"{inside}.ln_2", "norm 2", stream, number)
+def _layer(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> list[TraceStep]:
+    """A layer's steps, all heads together."""
+    stream = (T, config.n_embd)
+    norms = {name: _norm(shapes, f"h.{number - 1}.{name}", _NORMS[name], stream, number) for name in config.block_norms}
+
+    def norm(name: str) -> list[TraceStep]:
+        return [norms[name]] if name in norms else []
+
+    attention = [*_attention(config, shapes, T, number), *norm("ln_1_out")]
+    mlp = [*_mlp(config, shapes, T, number), *norm("ln_2_out")]
+    share = "" if config.residual_scale == 1 else f", each × {config.residual_scale:g}"
     if config.parallel_residual:
-        both = TraceStep("+ residual", number, None, stream, (), 0, "stream + attention + MLP")
-        return [first, *attention, *([] if config.shared_norm else [second]), *mlp, both]
-    after_attention = TraceStep("+ residual 1", number, None, stream, (), 0, "stream + attention")
-    after_mlp = TraceStep("+ residual 2", number, None, stream, (), 0, "stream + MLP")
-    if config.norm == "post":
-        return [*attention, after_attention, first, *mlp, after_mlp, second]
-    return [first, *attention, after_attention, second, *mlp, after_mlp]
+        both = TraceStep("+ residual", number, None, stream, (), 0, f"stream + attention + MLP{share}")
+        return [*norm("ln_1"), *attention, *norm("ln_2"), *mlp, both]
+    share = share.replace(", each", "")
+    after_attention = TraceStep("+ residual 1", number, None, stream, (), 0, f"stream + attention{share}")
+    after_mlp = TraceStep("+ residual 2", number, None, stream, (), 0, f"stream + MLP{share}")
+    if config.post_norm:
+        return [*attention, after_attention, *norm("ln_1"), *mlp, after_mlp, *norm("ln_2")]
+    return [*norm("ln_1"), *attention, after_attention, *norm("ln_2"), *mlp, after_mlp]
+
+
+_NORMS = {"ln_1": "norm 1", "ln_1_out": "norm after attention", "ln_2": "norm 2", "ln_2_out": "norm after MLP"}
 
 
 def _attention(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
-    heads, square = (config.n_head, T, config.head_size), (config.n_head, T, T)
-    matrices = _take(shapes, f"h.{number - 1}.attn.c_attn")
+    heads, square, inside = (config.n_head, T, config.head_size), (config.n_head, T, T), f"h.{number - 1}.attn"
+    matrices = _take(shapes, f"{inside}.c_attn")
+    clamped = "" if config.qkv_clip is None else f"clamped to ±{config.qkv_clip:g}"
+    shared = "" if config.kv_heads == config.n_head else f"each for {config.n_head // config.kv_heads} query heads"
     for name, rows in zip(("query", "key", "value"), config.qkv_widths, strict=True):
         own = tuple(replace(weight, shape=(rows, *weight.shape[1:])) for weight in matrices)
-        yield _step(name, number, (rows // config.head_size, T, config.head_size), own)
-    if config.positions == "rotary":
-        yield TraceStep("rotated", number, None, heads, (), 0, "queries and keys, by their places")
-    divisor = _divisor(config, number)
-    yield TraceStep("scores", number, None, square, (), 0, f"query · key{divisor}")
+        detail = ", ".join(filter(None, (clamped, "" if name == "query" else shared)))
+        yield _step(name, number, (rows // config.head_size, T, config.head_size), own, detail)
+    for name, count in (("q_norm", config.n_head), ("k_norm", config.kv_heads)) if config.qk_norm != "none" else ():
+        over = "all heads together" if config.qk_norm == "whole" else "each head alone"
+        shape, full_name = (count, T, config.head_size), {"q_norm": "query norm", "k_norm": "key norm"}[name]
+        yield _step(full_name, number, shape, _take(shapes, f"{inside}.{name}"), over)
+    if config.rotary_table(number - 1) is not None:
+        grown = "; queries grow with theirs" if config.query_growth else ""
+        yield TraceStep("rotated", number, None, heads, (), 0, f"queries and keys, by their positions{grown}")
+    yield TraceStep("scores", number, None, square, (), 0, f"query · key{_divisor(config, number)}")
+    if config.attention_cap is not None:
+        cap = f"{config.attention_cap:g}"
+        yield TraceStep("capped", number, None, square, (), 0, f"{cap} · tanh(score / {cap})")
+    if config.positions == "alibi":
+        yield TraceStep("+ slope", number, None, square, (), 0, "less for each position between")
     yield TraceStep("mask", number, None, square, (), 0, _hidden(T, config.window(number - 1)))
-    yield TraceStep("softmax", number, None, square, (), 0, "each row sums to 1")
+    sinks = (Weight(name, shapes[name]),) if (name := f"{inside}.sinks") in shapes else ()
+    yield _step("softmax", number, square, sinks, "each row sums to 1" + (", its sink included" if sinks else ""))
     yield TraceStep("weighted values", number, None, heads, (), 0, "pattern · value")
-    yield _step("output", number, (T, config.n_embd), _take(shapes, f"h.{number - 1}.attn.c_proj"))
+    yield _step("output", number, (T, config.n_embd), _take(shapes, f"{inside}.c_proj"))
 
 
 def _divisor(config: GPTConfig, number: int) -> str:
-    divisor = f" / √{config.head_size}" if config.scale_attention else ""
+    divisor = f" / √{config.head_size}" if config.attention_scale is None else f" × {config.attention_scale:g}"
+    divisor = divisor if config.scale_attention else ""
     return f"{divisor} / {number}" if config.scale_by_layer else divisor
+
+
+def _unembedding(config: GPTConfig) -> str:
+    """What there is to say of the last matrix, and of what is done to the logits."""
+    scale = "" if config.logit_scale == 1 else f"× {config.logit_scale:g}"
+    cap = "" if config.logit_cap is None else f"capped at ±{config.logit_cap:g}"
+    return ", ".join(filter(None, ("tied" if config.tied else "", scale, cap)))
 
 
 def _hidden(T: int, window: int | None) -> str:
@@ -154,6 +192,9 @@ def _hidden(T: int, window: int | None) -> str:
 
 
 def _mlp(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
+    if config.experts is not None and config.experts.stand_in(number - 1):
+        yield from _experts(config, config.experts, shapes, T, number)
+        return
     wide = (T, config.mlp_width)
     up = _step("up", number, wide, _take(shapes, f"h.{number - 1}.mlp.c_fc"))
     activation = TraceStep("activation", number, None, wide, (), 0, config.activation)
@@ -165,12 +206,24 @@ def _mlp(config: GPTConfig, shapes: dict[str, Shape], T: int, number: int) -> It
     yield _step("down", number, (T, config.n_embd), _take(shapes, f"h.{number - 1}.mlp.c_proj"))
 
 
+def _experts(config: GPTConfig, experts: Experts, shapes: dict[str, Shape], T: int, number: int) -> Iterator[TraceStep]:
+    inside = f"h.{number - 1}.mlp"
+    chosen = f"{experts.active} of {experts.count} for each token"
+    yield _step("router", number, (T, experts.count), _take(shapes, f"{inside}.router"), chosen)
+    own = tuple(Weight(name, shape) for name, shape in shapes.items() if name.startswith(f"{inside}.experts."))
+    yield _step("experts", number, (T, experts.active, config.n_embd), own, f"MLPs {experts.width:,} wide")
+    shared = tuple(Weight(name, shape) for name, shape in shapes.items() if name.startswith(f"{inside}.shared"))
+    if shared:
+        yield _step("shared expert", number, (T, config.n_embd), shared, "for every token, times its gate")
+    yield TraceStep("mixed", number, None, (T, config.n_embd), (), 0, "their sum, weighted by the router")
+
+
 def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Iterator[TraceStep]:
     """The same with one head in place of all, and what the others have in a step of its own."""
     others = 0
     for step in steps:
-        if len(step.shape) == 3:  # heads stand first
-            weights = tuple(replace(each, shape=(config.head_size, *each.shape[1:])) for each in step.weights)
+        if len(step.shape) == 3 and step.name != "experts":  # heads stand first
+            weights = tuple(replace(each, shape=_of_one_head(config, step, each.shape)) for each in step.weights)
             own = _count(weights)
             others += step.parameters - own
             yield replace(step, head=head, shape=step.shape[1:], weights=weights, parameters=own)
@@ -181,6 +234,15 @@ def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Itera
                 "other heads", step.layer, None, others_shape, (), others, f"{config.n_head - 1:,}, side by side"
             )
         yield step
+
+
+def _of_one_head(config: GPTConfig, step: TraceStep, shape: Shape) -> Shape:
+    """A head's part of a weight: its rows, or its row of a norm that has one for each head."""
+    if step.name == "softmax":  # a sink
+        return (1,)
+    if step.name.endswith("norm"):
+        return shape[1:] if config.qk_norm == "each head" else (config.head_size,)
+    return (config.head_size, *shape[1:])
 
 
 def _norm(shapes: dict[str, Shape], module: str, name: str, shape: Shape, number: int | None) -> TraceStep:

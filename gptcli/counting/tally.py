@@ -1,22 +1,31 @@
 """A GPT's parameters counted by category, from its configuration alone.
 
 First the scoreboard of 3Blue1Brown's chapters ("How might LLMs store facts", 2024): the weight matrices of a
-transformer, a key, query and value matrix for each head, embedding and unembedding apart. Then what that scoreboard
-leaves out (positions, biases, layer norms) or counts twice (a tied unembedding), down to the exact number.
+transformer, with a key, query and value matrix for each head, and embedding and unembedding counted separately. Then
+the corrections for what it leaves out (positions, biases, layer norms) or counts twice (a tied unembedding).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from gptcli.model.config import GPTConfig
+from gptcli.model.shapes import Shape
 
 # Bits of one weight. Quantized weights are counted without their scales, which add a few per cent. "int4" is what
-# --quantize int4 keeps of a GPT: the MLPs in 4 bits, and all else in 8.
+# --quantize int4 does: the MLPs in 4 bits, and all other matrices in 8.
 WEIGHT_BITS = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}
 # Precisions in which keys and values are cached; quantized models cache in one of these too.
 CACHE_BITS = {"float32": 32, "bfloat16": 16}
 _FIXED_POSITIONS = {"sinusoidal": "fixed sines", "rotary": "rotary angles", "alibi": "slopes on the scores"}
 _MLP_NAMES = {"c_gate": "Gate", "c_fc": "Up", "c_proj": "Down"}
+# Of experts: the router that picks them, the experts, and the one that all tokens go through.
+_EXPERT_NAMES = {
+    "mlp.router": "Router",
+    **{f"mlp.experts.{name}": f"Experts' {word.lower()}" for name, word in _MLP_NAMES.items()},
+    **{f"mlp.shared.{name}": f"Shared {word.lower()}" for name, word in _MLP_NAMES.items()},
+    "mlp.shared_router": "Shared one's gate",
+}
 _NORM_NAMES = {"layer": "layer norms", "rms": "RMS norms"}
 
 
@@ -26,11 +35,11 @@ class Matrices:
 
     Attributes:
         name: the kind.
-        n_rows: rows of one matrix (of one head's part, where there are heads).
+        n_rows: rows of one matrix (of one head's part, if it has heads).
         n_columns: columns of one matrix.
-        n_heads: heads of a block; None for a kind that has no heads.
-        n_layers: blocks; None for a kind that stands outside them.
-        n_matrices: how many matrices that makes. The output parts of a block's heads are one matrix side by side.
+        n_heads: heads of a layer, or its experts; None for a kind that has neither.
+        n_layers: layers; None for a kind that stands outside them.
+        n_matrices: how many matrices that makes. The output parts of a layer's heads are one matrix, side by side.
         count: parameters of them all.
         share: ``count`` as a fraction of the scoreboard's total.
     """
@@ -47,7 +56,7 @@ class Matrices:
 
 @dataclass(frozen=True)
 class Term:
-    """A named number of parameters, and how it comes about; negative where it is taken away."""
+    """A named number of parameters with its formula; negative if it is subtracted."""
 
     name: str
     formula: str
@@ -79,10 +88,11 @@ class Tally:
         scoreboard: the weight matrices by kind.
         scoreboard_total: their sum, as the video counts.
         n_matrices: how many matrices these are.
-        sums: what one head (where each has keys of its own), one block's attention, all attention and all MLPs come to,
-            weights alone.
-        corrections: what leads from the scoreboard's total to ``parameters``.
+        sums: weights of one head (if each has its own keys), of one layer's attention, of all attention and all MLPs.
+        corrections: from the scoreboard's total to ``parameters``.
         parameters: the exact number, each counted once.
+        active: how many of these work on one token: all but the experts that it does not go through. None where there
+            are no experts.
     """
 
     scoreboard: tuple[Matrices, ...]
@@ -91,6 +101,7 @@ class Tally:
     sums: tuple[Term, ...]
     corrections: tuple[Term, ...]
     parameters: int
+    active: int | None = None
 
 
 def tally(config: GPTConfig) -> Tally:
@@ -107,7 +118,25 @@ def tally(config: GPTConfig) -> Tally:
         sums=tuple(_sums(config)),
         corrections=corrections,
         parameters=parameters,
+        active=_active(config, parameters),
     )
+
+
+def _active(config: GPTConfig, parameters: int) -> int | None:
+    if config.experts is None:
+        return None
+    idle = config.experts.count - config.experts.active
+    of_one = sum(prod(shape[1:]) for name, shape in _expert_shapes(config).items() if name.startswith("mlp.experts."))
+    return parameters - idle * of_one * config.experts.n_layers(config.n_layer)
+
+
+def _expert_shapes(config: GPTConfig) -> dict[str, Shape]:
+    return {} if config.experts is None else config.experts.shapes(config.n_embd, config.gated)
+
+
+def _plain_layers(config: GPTConfig) -> int:
+    """Layers that have an MLP, not experts."""
+    return config.n_layer - (0 if config.experts is None else config.experts.n_layers(config.n_layer))
 
 
 def memory(parameters: int, config: GPTConfig | None = None) -> tuple[Memory, ...]:
@@ -120,7 +149,7 @@ def memory(parameters: int, config: GPTConfig | None = None) -> tuple[Memory, ..
         config: the GPT; None for anything else, which has no cache.
     """
     made = []
-    mlps = parameters if config is None else _mlp(config) * config.n_layer
+    mlps = parameters if config is None else sum(count for name, *_, count in _mlp_matrices(config) if name != "Router")
     for dtype, bits in WEIGHT_BITS.items():
         in_bits = mlps * bits + (parameters - mlps) * max(bits, 8)
         weights, per_token, full = -(-in_bits // 8), None, None
@@ -144,9 +173,22 @@ def _matrices(config: GPTConfig) -> Iterator[_Line]:
         count = rows // head_size
         yield name, head_size, width, count, layers, count * layers, rows * width * layers
     yield "Output", width, head_size, heads, layers, layers, width * config.heads_width * layers
-    for name, (rows, columns) in config.mlp_shapes.items():
-        yield f"{_MLP_NAMES[name]}-projection", rows, columns, None, layers, layers, rows * columns * layers
+    yield from _mlp_matrices(config)
     yield "Unembedding", vocabulary, token_width, None, None, 1, vocabulary * token_width
+
+
+def _mlp_matrices(config: GPTConfig) -> Iterator[_Line]:
+    plain, mixed = _plain_layers(config), config.n_layer - _plain_layers(config)
+    if plain or not mixed:
+        for name, (rows, columns) in config.mlp_shapes.items():
+            yield f"{_MLP_NAMES[name]}-projection", rows, columns, None, plain, plain, rows * columns * plain
+    for name, shape in _expert_shapes(config).items():
+        if not name.endswith(".weight"):
+            continue
+        experts = shape[0] if len(shape) == 3 else None
+        matrices, (rows, columns) = mixed * (experts or 1), shape[-2:]
+        named = _EXPERT_NAMES[name.removesuffix(".weight")]
+        yield named, rows, columns, experts, mixed, matrices, rows * columns * matrices
 
 
 def _sums(config: GPTConfig) -> Iterator[Term]:
@@ -154,21 +196,23 @@ def _sums(config: GPTConfig) -> Iterator[Term]:
     attention = sum(config.qkv_widths) + config.heads_width  # rows of queries, keys, values; columns of the output
     if config.kv_heads == heads:
         yield Term("one attention head", _product(4, config.head_size, width), attention // heads * width)
-        yield Term("one attention block", f"× {_product(heads)} heads", attention * width)
+        yield Term("attention of one layer", f"× {_product(heads)} heads", attention * width)
     else:
-        yield Term("one attention block", _product(attention, width), attention * width)
-    yield Term("all attention", f"× {_product(layers)} blocks", attention * width * layers)
-    yield Term("one MLP", _product(len(config.mlp_shapes), config.mlp_width, width), _mlp(config))
-    yield Term("all MLPs", f"× {_product(layers)} blocks", _mlp(config) * layers)
-
-
-def _mlp(config: GPTConfig) -> int:
-    """The weights of one block's MLP."""
-    return sum(rows * columns for rows, columns in config.mlp_shapes.values())
+        yield Term("attention of one layer", _product(attention, width), attention * width)
+    yield Term("all attention", f"× {_product(layers)} layers", attention * width * layers)
+    plain, matrices = _plain_layers(config), len(config.mlp_shapes)
+    if plain or config.experts is None:
+        of_one = sum(rows * columns for rows, columns in config.mlp_shapes.values())
+        yield Term("one MLP", _product(matrices, config.mlp_width, width), of_one)
+        yield Term("all MLPs", f"× {_product(plain)} layers", of_one * plain)
+    if config.experts is not None:
+        of_one, count = matrices * config.experts.width * width, config.experts.count
+        yield Term("one expert", _product(matrices, config.experts.width, width), of_one)
+        yield Term("all experts", f"× {_product(count, layers - plain)} layers", of_one * count * (layers - plain))
 
 
 def _corrections(config: GPTConfig) -> Iterator[Term]:
-    """From the scoreboard's total to the exact number; the position line stands there even when it is zero."""
+    """The terms from the scoreboard's total to the exact number; the positions are listed even if they are zero."""
     width, layers, token_width = config.n_embd, config.n_layer, config.embedding_width
     if config.positions == "learned":
         yield _times("positions", config.n_positions + config.position_offset, width)
@@ -182,13 +226,22 @@ def _corrections(config: GPTConfig) -> Iterator[Term]:
         yield _times("query, key and value biases", *((3, q) if q == k == v else (q + k + v,)), layers)
     if config.attention_bias:
         yield _times("output biases", width, layers)
-    if config.mlp_bias:
+    if config.mlp_bias and (_plain_layers(config) or config.experts is None):
         for name, (rows, _) in config.mlp_shapes.items():
-            yield _times(f"{_MLP_NAMES[name].lower()}-projection biases", rows, layers)
-    norms = (1 if config.shared_norm else 2) * layers + config.final_norm
+            yield _times(f"{_MLP_NAMES[name].lower()}-projection biases", rows, _plain_layers(config))
+    for name, shape in _expert_shapes(config).items():
+        if name.endswith(".bias"):
+            named = _EXPERT_NAMES[name.removesuffix(".bias")]
+            yield _times(f"{named[0].lower()}{named[1:]} biases", *shape, layers - _plain_layers(config))
+    if config.sinks:
+        yield _times("sinks", config.n_head, layers)
+    norms = len(config.block_norms) * layers + config.final_norm + config.embedding_norm
     if norms and config.norm_weight:
-        # Each norm has a scale and, unless told otherwise, a shift for every number of the residual stream.
+        # Each norm has a scale and, unless configured otherwise, a shift for every number of the residual stream.
         yield _times(_NORM_NAMES[config.norm_kind], *((norms, 2, width) if config.norm_bias else (norms, width)))
+    if config.qk_norm_shapes and config.norm_weight:
+        numbers = sum(prod(shape) for shape in config.qk_norm_shapes.values())
+        yield _times("query and key norms", *((2,) if config.qk_norm_bias else ()), numbers, layers)
     if config.unembedding_bias:
         yield _times("unembedding biases", config.vocab_size)
     if config.tied:

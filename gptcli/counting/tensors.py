@@ -1,4 +1,4 @@
-"""What a checkpoint's files hold, counted from their headers, and whether that is what the configuration promises."""
+"""The tensors of a checkpoint, counted from the headers and compared with the configuration."""
 
 import re
 from collections import Counter
@@ -8,16 +8,16 @@ from pathlib import Path
 
 from gptcli.checkpoint.files.header import Header, TensorInfo
 
-# The names that the families give to the unembedding.
+# The unembedding's names in the families.
 _UNEMBEDDINGS = ("lm_head.weight", "embed_out.weight", "out_head.weight")
 
 
 @dataclass(frozen=True)
 class TensorGroup:
-    """Tensors of one kind: the same name but for the numbers in it, the same shape and dtype.
+    """Tensors of one kind: of the same shape, dtype and name, except for the numbers in it.
 
     Attributes:
-        name: their name, with ``*`` for the number of a layer.
+        name: with ``*`` for the number of a layer.
         dtype: as the format names it.
         shape: of each of them.
         n_tensors: how many there are.
@@ -38,16 +38,16 @@ class Stored:
     """The tensors of a checkpoint, sorted into parameters and the rest.
 
     Attributes:
-        files: where they lie.
+        files: that hold them.
         n_tensors: how many there are.
         count: elements of all tensors.
         nbytes: size of all tensors.
         dtypes: elements by dtype.
         groups: all tensors by kind, in the order of the files.
         buffers: those that are not parameters, such as attention masks.
-        duplicates: those that hold a parameter again: a tied unembedding that was written out.
-        parameters: what is left without buffers and duplicates.
-        difference: ``parameters`` less what the configuration comes to; None where there is none to compare with.
+        duplicates: those that repeat a parameter: a tied unembedding that was saved too.
+        parameters: the elements without buffers and duplicates.
+        difference: ``parameters`` minus the configuration's number; None without a configuration.
     """
 
     files: tuple[Path, ...]
@@ -63,12 +63,12 @@ class Stored:
 
 
 def stored(header: Header, left_out: Collection[str] = (), *, expected: int | None = None) -> Stored:
-    """Count what a checkpoint holds.
+    """Count the tensors of a checkpoint.
 
     Args:
         header: of its files.
-        left_out: keys that are no parameters, or repeat one (a blueprint's ``buffers``).
-        expected: the number of parameters that its configuration comes to.
+        left_out: keys that are not parameters, or repeat one (a blueprint's ``buffers``).
+        expected: the number of parameters by its configuration.
     """
     tensors = list(header.tensors.values())
     names = frozenset(left_out)
@@ -93,14 +93,14 @@ def stored(header: Header, left_out: Collection[str] = (), *, expected: int | No
 
 
 def group(tensors: Iterable[TensorInfo]) -> tuple[TensorGroup, ...]:
-    """Put tensors of one kind together, each kind where its first tensor stands."""
+    """Group tensors by kind, in the order of the first of each."""
     kinds: dict[tuple[str, str, tuple[int, ...]], list[TensorInfo]] = {}
     for tensor in tensors:
         pattern = re.sub(r"(?<![^.])\d+(?![^.])", "*", tensor.name)
         kinds.setdefault((pattern, tensor.dtype, tensor.shape), []).append(tensor)
     return tuple(
         TensorGroup(
-            # A kind of one keeps its number: nothing is gained by hiding it.
+            # A group of one keeps its number.
             name=name if len(members) > 1 else members[0].name,
             dtype=dtype,
             shape=shape,

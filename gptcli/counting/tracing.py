@@ -1,4 +1,4 @@
-"""What ``gptcli trace`` answers, and how it does from a configuration alone: the steps with shapes only, no torch."""
+"""The result of ``gptcli trace``, and how to make it from a configuration alone: shapes only, without torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,11 @@ class Trace:
     Attributes:
         model: its name.
         config: its shape.
-        parameters: how many it has: the sum over ``steps``.
+        parameters: their number, the sum over ``steps``.
         tokens: the text's tokens; None where a configuration alone is traced.
-        ids: and their ids.
-        n_tokens: how many tokens are read.
-        steps: in the order in which the data takes them.
+        ids: of these tokens.
+        n_tokens: number of tokens.
+        steps: in order.
         next_token, next_probability: the most probable token after the text; None without a run.
     """
 
@@ -46,9 +46,9 @@ def trace_config(
     """Trace a published size, a config.json or a checkpoint, without running it.
 
     Args:
-        name: a preset such as ``gpt3``, a config.json, or what names a checkpoint elsewhere.
-        n_tokens: how many tokens are read; a full context unless told.
-        layer: the block to open, from 1.
+        name: a preset such as ``gpt3``, a config.json, or any name of a checkpoint.
+        n_tokens: number of tokens; by default a full context.
+        layer: the layer to open, from 1.
         head: the head to open in it, from 1.
         n_head: attention heads, for a file without a config.json.
 
@@ -56,7 +56,7 @@ def trace_config(
         The steps, without numbers, and notes on what was inferred.
 
     Raises:
-        GptcliError: nothing answers to ``name``, or it is no GPT; or there is no such layer, head or length.
+        GptcliError: there is nothing of that name, it is not a GPT, or it has no such layer, head or length.
     """
     path = Path(name)
     bare = path.name == "config.json" and path.is_file()

@@ -1,8 +1,8 @@
-"""How good an embedding is, by the standard tests: analogy questions, and pairs of words with a human score.
+"""The standard tests of embeddings: analogy questions, and pairs of words with a human score.
 
-Both follow gensim's ``evaluate_word_analogies`` and ``evaluate_word_pairs`` with their defaults: words are compared
-without regard to case, a word that occurs in several cases is the first (most frequent) of them, only the first 300,000
-words count, and what has a word beyond those is skipped.
+Both follow gensim's ``evaluate_word_analogies`` and ``evaluate_word_pairs`` with their defaults: case is
+ignored, a word that occurs in several cases is the first (most frequent) of them, only the first 300,000 words count,
+and a question or pair with any other word is skipped.
 """
 
 import io
@@ -23,7 +23,7 @@ from gptcli.system.text_file import read_text_file
 from gptcli.text import clipped
 
 DEFAULT_RESTRICT = 300_000
-# Questions that meet a chunk of the matrix at once: their cosines take some twenty megabytes.
+# Questions compared with a chunk of the matrix at once: their cosines take some twenty megabytes.
 _BATCH = 256
 # Questions, or pairs, of one file: the largest published set has 98,000 (BATS).
 _MOST = 200_000
@@ -34,11 +34,11 @@ class Section:
     """The analogy questions of one kind.
 
     Attributes:
-        name: what the file calls them.
-        correct: how many were answered right.
-        total: how many were asked.
-        accuracy: ``correct`` as a fraction of ``total``; 0 where none was asked.
-        unknown: how many have a word that the vocabulary lacks.
+        name: in the file.
+        correct: how many were answered correctly.
+        total: how many there are.
+        accuracy: ``correct`` as a fraction of ``total``; 0 where there is none.
+        unknown: how many have an unknown word.
     """
 
     name: str
@@ -59,7 +59,7 @@ class AnalogyScore:
         restrict: how many words were searched.
         sections: results by section.
         total: the result over all sections.
-        invalid: lines that are no question.
+        invalid: lines that are not a question.
     """
 
     embedding: str
@@ -82,8 +82,8 @@ class PairScore:
         spearman: rank correlation of the cosines with the human scores; None where one of them is constant.
         pearson: linear correlation of the same.
         pairs: how many pairs that is.
-        unknown: how many have a word that the vocabulary lacks.
-        invalid: lines that are no pair.
+        unknown: how many have an unknown word.
+        invalid: lines that are not a pair.
     """
 
     embedding: str
@@ -116,9 +116,9 @@ def evaluate_analogies(
     Args:
         embedding: the words and vectors.
         file: the questions.
-        restrict: how many words, from the first, may be asked and answered; 300,000 without.
-        count_unknown: count a question with an unknown word as wrong in place of skipping it.
-        progress: told how many rows of how many have been searched.
+        restrict: search only so many words, from the first; by default 300,000.
+        count_unknown: count a question with an unknown word as wrong instead of skipping it.
+        progress: called with the rows that have been searched, and all.
 
     Raises:
         InputError: the file cannot be read or holds no question.
@@ -144,8 +144,8 @@ def evaluate_pairs(
     Args:
         embedding: the words and vectors.
         file: the pairs.
-        restrict: how many words, from the first, are known; 300,000 without.
-        count_unknown: give a pair with an unknown word the cosine 0 in place of skipping it.
+        restrict: use only so many words, from the first; by default 300,000.
+        count_unknown: give a pair with an unknown word the cosine 0 instead of skipping it.
 
     Raises:
         InputError: the file cannot be read or holds no pair.
@@ -184,14 +184,14 @@ def evaluate_pairs(
 
 def ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The rank of each value, 1 for the smallest; equal values share the mean of their ranks."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    _, index, count = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(count)
-    shared: npt.NDArray[np.float64] = (last - (count - 1) / 2)[place]
+    shared: npt.NDArray[np.float64] = (last - (count - 1) / 2)[index]
     return shared
 
 
 def correlation(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> float | None:
-    """Pearson's coefficient, and Spearman's rho where both are ranks; None where a side does not vary."""
+    """Pearson's coefficient, and Spearman's rho where both are ranks; None where one side is constant."""
     a, b = left - left.mean(), right - right.mean()
     size = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / size if size else None
@@ -203,7 +203,7 @@ def _section(name: str, correct: int, total: int, unknown: int, count_unknown: b
 
 
 def _lines(file: Path) -> Iterator[str]:
-    """The lines of a test set, however they end."""
+    """The lines of a test set, with any line ending."""
     return io.StringIO(read_text_file(file), newline=None)
 
 
@@ -253,7 +253,7 @@ def _answer(
 ) -> npt.NDArray[np.int64]:
     """The row that answers each question: nearest to b - a + c by 3CosAdd, no word of the question itself.
 
-    The matrix is read once: each chunk of it meets all questions, and each question keeps the best it has seen.
+    The matrix is read once: each chunk is compared with all questions, and the best row so far of each is kept.
     """
     best = np.full(len(questions), -np.inf, np.float32)
     found = np.zeros(len(questions), np.int64)
@@ -279,13 +279,13 @@ def _answer(
 
 
 def _targets(embedding: Embedding, questions: Sequence[_Question]) -> Floats:
-    """Where each question points: b - a + c of unit vectors, [questions, d]."""
+    """The target of each question: b - a + c of unit vectors, [questions, d]."""
     a, b, c = (unit(embedding.matrix.take([question.rows[place] for question in questions])) for place in range(3))
     return b - a + c
 
 
 def _hidden(questions: Sequence[_Question], keys: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The rows that no answer may be, as pairs (question, row) in the questions' order: their words in any case."""
+    """The rows excluded as answers, as pairs (question, row) in order: the question's words in upper or lower case."""
     rows_of: dict[str, list[int]] = {key: [] for question in questions for key in question.keys[:3]}
     for row, key in enumerate(keys):
         if key in rows_of:

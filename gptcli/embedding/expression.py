@@ -6,10 +6,10 @@ The grammar::
     product = factor { ("*" | "/") factor }
     factor  = { "+" | "-" } ( "(" sum ")" | number | word | quoted )
 
-Whatever it is made of, the meaning is a sum of words, each times a number: that is what ``parse`` returns. A number
-scales the words next to it (``2*big``, ``(king + queen)/2``); elsewhere it is the word of that name (``1990-1980``).
-Words end at a space, an operator or a parenthesis; quotes, double or single, hold what has those inside
-(``"new-york"``). An apostrophe inside a word belongs to it (``o'brien``).
+``parse`` returns a sum of words, each times a number. A number next to ``*`` or ``/`` is a factor (``2*big``,
+``(king + queen)/2``); elsewhere it is the word of that name (``1990-1980``).
+Words end at a space, an operator or a parenthesis; a word that contains one is written in double or
+single quotes (``"new-york"``). An apostrophe inside a word belongs to it (``o'brien``).
 """
 
 import math
@@ -20,9 +20,9 @@ from gptcli.errors import ExpressionError, InputError
 from gptcli.text import clipped
 
 _MAX_DEPTH = 50
-# Characters of an expression, or of an arrow from a word to the next.
+# The most characters of an expression, or of an arrow between words.
 _MAX_LENGTH = 10_000
-# The signs of a printed page, on their keyboard twins.
+# Typographic signs -> the keyboard's.
 _TYPED = str.maketrans({"−": "-", "×": "*", "÷": "/"})
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", re.ASCII)
 _TOKEN = re.compile(
@@ -36,7 +36,7 @@ class Term:
 
     Attributes:
         word: the word as it was typed, without its quotes.
-        weight: what it is multiplied by.
+        weight: its factor.
     """
 
     word: str
@@ -49,7 +49,7 @@ class Expression:
 
     Attributes:
         text: the expression as it was typed, on one line.
-        terms: its words in the order in which they stand, repeated where they are.
+        terms: its words in order, with repetitions.
     """
 
     text: str
@@ -65,7 +65,7 @@ def parse(text: str) -> Expression:
     """Read an expression.
 
     Raises:
-        ExpressionError: it does not follow the grammar; points at the first place that does not fit.
+        ExpressionError: it does not follow the grammar; points at the first position that does not fit.
         InputError: it is too long.
     """
     check_length(text)
@@ -77,7 +77,7 @@ def parse(text: str) -> Expression:
 
 
 def check_length(text: str) -> None:
-    """Refuse what is too long to be a word or an expression, before anything looks for it.
+    """Refuse a text that is too long for a word or an expression.
 
     Raises:
         InputError: it has more than 10,000 characters.
@@ -114,13 +114,13 @@ def _scan(line: str) -> list[_Token]:
 
 @dataclass(frozen=True)
 class _Value:
-    """What a part of the expression comes to: a number, or words.
+    """The value of a part of the expression: a number, or words.
 
     Attributes:
         position: where the part starts.
         scale: the number, where it is one.
         terms: the words, where it is not a number.
-        literal: the word that a number written by itself could be.
+        literal: the word that a lone number may stand for.
     """
 
     position: int
@@ -138,7 +138,7 @@ class _Value:
 
 
 class _Parser:
-    """Recursive descent: one method a rule of the grammar."""
+    """Recursive descent: one method for each rule of the grammar."""
 
     def __init__(self, line: str, tokens: list[_Token]) -> None:
         self.line, self.tokens, self.index, self.depth = line, tokens, 0, 0
@@ -208,7 +208,7 @@ class _Parser:
         return terms
 
     def words(self, value: _Value) -> tuple[Term, ...]:
-        """The terms of a value that stands in a sum; a number by itself is the word of that name."""
+        """The terms of a value in a sum; a lone number is the word of that name."""
         if not value.is_number:
             return value.terms
         if value.literal is None:

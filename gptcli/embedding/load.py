@@ -1,4 +1,4 @@
-"""A name on the command line -> an embedding: its matrix, and the words that its rows stand for."""
+"""A name on the command line -> an embedding: its matrix and its vocabulary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ WORD_VECTORS = "word-vectors"
 
 
 class Vocabulary(Protocol):
-    """What the rows of an embedding stand for: words, or a GPT's tokens."""
+    """The vocabulary of an embedding: words, or a GPT's tokens."""
 
     def rows(self, word: str) -> tuple[int, ...]:
-        """The rows whose mean stands for a word; raises InputError for an unknown one."""
+        """The rows whose mean is a word's vector; raises InputError for an unknown word."""
         ...
 
     def has(self, word: str) -> bool:
@@ -28,11 +28,11 @@ class Vocabulary(Protocol):
         ...
 
     def name(self, row: int) -> str | bytes:
-        """What a row stands for: a word, or the bytes of a token."""
+        """The word of a row, or the bytes of its token."""
         ...
 
     def keys(self, count: int) -> tuple[Sequence[str], dict[str, int]]:
-        """How evaluations know the first rows: the upper-case form of each, and the row each form is looked up as."""
+        """The keys of the first rows for evaluations: the upper-case form of each, and the row of each form."""
         ...
 
 
@@ -41,16 +41,18 @@ class Embedding:
     """Words and their vectors.
 
     Attributes:
-        name: what the user called it.
+        name: as the user gave it.
         tensor: the matrix's name in the file.
         matrix: a vector a row, [n, d].
         vocabulary: what the rows stand for.
+        notes: what should be told about it.
     """
 
     name: str
     tensor: str
     matrix: Matrix
     vocabulary: Vocabulary
+    notes: tuple[str, ...] = ()
 
     def vector(self, rows: Sequence[int]) -> Floats:
         """The mean of some rows, [d]."""
@@ -58,17 +60,20 @@ class Embedding:
         return mean
 
 
-def open_embedding(name: str, *, unembedding: bool = False, leading_space: bool = True) -> Embedding:
+def open_embedding(
+    name: str, *, unembedding: bool = False, leading_space: bool = True, tokenizer: str | None = None
+) -> Embedding:
     """Open word vectors, or the token embedding of a GPT. The vectors stay in their file until they are asked for.
 
     Args:
         name: a bundled name, a folder, or a .safetensors file.
-        unembedding: take a GPT's unembedding in place of its embedding.
+        unembedding: take a GPT's unembedding instead of its embedding.
         leading_space: look words up among a GPT's tokens as they stand inside a sentence, after a space.
+        tokenizer: the name of another checkpoint whose tokenizer a GPT's tokens are of; None: its own.
 
     Raises:
-        ModelNotFound: nothing answers to ``name``.
-        CheckpointError: its files are broken or do not fit each other.
+        ModelNotFound: there is nothing of that name.
+        CheckpointError: its files are broken or inconsistent.
         InputError: the unembedding of word vectors was asked for.
         GptcliError: there is no memory to map them.
     """
@@ -77,17 +82,19 @@ def open_embedding(name: str, *, unembedding: bool = False, leading_space: bool 
     if header is None:
         raise no_weights(source)
     try:
-        return _opened(source, header, unembedding=unembedding, leading_space=leading_space)
+        return _opened(source, header, unembedding=unembedding, leading_space=leading_space, tokenizer=tokenizer)
     except MemoryError as error:
         raise GptcliError(limit_reached(error)) from error
 
 
-def _opened(source: Source, header: Header, *, unembedding: bool, leading_space: bool) -> Embedding:
+def _opened(
+    source: Source, header: Header, *, unembedding: bool, leading_space: bool, tokenizer: str | None
+) -> Embedding:
     if (source.config or {}).get("model_type") == WORD_VECTORS:
         if unembedding:
             raise InputError(f"{source.name} holds word vectors: only a GPT has an unembedding (try -m tales)")
         return _word_vectors(source, header)
-    return _gpt(source, header, unembedding=unembedding, leading_space=leading_space)
+    return _gpt(source, header, unembedding=unembedding, leading_space=leading_space, given=tokenizer)
 
 
 def _word_vectors(source: Source, header: Header) -> Embedding:
@@ -108,16 +115,16 @@ def _only_matrix(header: Header, folder: Path) -> TensorInfo:
     return matrices[0]
 
 
-def _gpt(source: Source, header: Header, *, unembedding: bool, leading_space: bool) -> Embedding:
+def _gpt(source: Source, header: Header, *, unembedding: bool, leading_space: bool, given: str | None) -> Embedding:
     from gptcli.checkpoint.families import read_blueprint
-    from gptcli.tokenizer import tokenizer_for
+    from gptcli.checkpoint.tokenizers import tokenizer_of
 
-    # One head fits any width, and the number of heads changes nothing here.
+    # One head fits any width; the number of heads does not matter here.
     blueprint = read_blueprint(source, header, n_head=1 if source.config is None else None)
-    # A model without an lm_head of its own writes with the matrix that it reads with.
+    # A model without lm_head has tied embeddings.
     ours = "lm_head.weight" if unembedding and "lm_head.weight" in blueprint.tensors else "wte.weight"
     tensor = header.tensors[blueprint.tensors[ours].keys[0]]
     matrix = map_matrix(tensor)
-    tokenizer = tokenizer_for(source.folder, matrix.shape[0])
+    tokenizer, notes = tokenizer_of(source, matrix.shape[0], given)
     vocabulary = TokenList(tokenizer, matrix.shape[0], leading_space=leading_space)
-    return Embedding(source.name, tensor.name, matrix, vocabulary)
+    return Embedding(source.name, tensor.name, matrix, vocabulary, notes)

@@ -14,20 +14,20 @@ from gptcli.system.threads import default_threads
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-# NumPy has no bfloat16: it is mapped as the 16 bits that it is.
+# NumPy has no bfloat16: it is mapped as 16-bit integers.
 _STORED = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
-# A chunk that is still in the cache when it is read the second time, yet large enough for BLAS to pay off.
+# Small enough to stay in the cache until its second use, and large enough for BLAS.
 _CHUNK_BYTES = 4 << 20
-# So many numbers are worth all cores. The threads are ours: BLAS's wait for one another where the machine is busy.
+# From this many numbers on, all cores are used. The threads are ours: BLAS's stall on a busy machine.
 _MANY = 10_000_000
 
 
 class Matrix:
-    """[n, d] numbers, of which only the rows at hand are in memory.
+    """A matrix [n, d], of which only the current rows are in memory.
 
     Args:
-        stored: the numbers as they lie in the file; uint16 is bfloat16.
-        chunk_bytes: how much float32 to hold at once; at least one row is.
+        stored: the numbers as in the file; uint16 is bfloat16.
+        chunk_bytes: bytes of float32 in memory at a time; at least one row.
     """
 
     def __init__(self, stored: npt.NDArray[Any], chunk_bytes: int = _CHUNK_BYTES) -> None:
@@ -37,20 +37,20 @@ class Matrix:
         self._lengths = np.empty(0, np.float32)
 
     def count(self, rows: int | None) -> int:
-        """How many rows the first ``rows`` are; all, without."""
+        """``rows``, or the number of all rows for None."""
         return self.shape[0] if rows is None else min(rows, self.shape[0])
 
     def chunks(self, rows: int | None = None, first: int = 0) -> Iterator[tuple[int, Floats]]:
-        """The rows from ``first`` to before ``rows`` (or all), a chunk at a time: its first row, and its numbers."""
+        """Rows ``first`` to ``rows`` (or all) in chunks: the first row of each, and its numbers."""
         end = self.count(rows)
         for start in range(first, end, self._chunk_rows):
             yield start, _as_float32(self._stored[start : min(start + self._chunk_rows, end)])
 
     def each(self, of_chunk: Callable[[int, Floats], Floats], rows: int | None = None) -> Floats:
-        """A number for each of the first ``rows`` rows (all, without): [rows].
+        """A number for each of the first ``rows`` rows (or all): [rows].
 
         Args:
-            of_chunk: makes them, from the first row of a chunk and its numbers; several run at a time.
+            of_chunk: (first row of a chunk, its numbers) -> the numbers; called in several threads.
             rows: how many.
         """
         result = np.empty(self.count(rows), np.float32)
@@ -71,16 +71,16 @@ class Matrix:
         return result
 
     def times(self, vector: Floats, rows: int | None = None) -> Floats:
-        """The product of each of the first ``rows`` rows (all, without) with a vector [d]: [rows].
+        """The product of each of the first ``rows`` rows (or all) with a vector [d]: [rows].
 
-        BLAS does it, in an order of its own: the same row at two places may differ in its last bits.
+        BLAS computes it in an order of its own: equal rows may differ in their last bits.
         """
-        if self._stored.dtype == np.float32 and self._stored.flags.aligned:  # nothing to convert: read where it lies
+        if self._stored.dtype == np.float32 and self._stored.flags.aligned:  # no conversion: used in the file's mapping
             return np.asarray(self._stored[:rows] @ vector)
         return self.each(lambda _, chunk: chunk @ vector, rows)
 
     def lengths(self, rows: int | None = None) -> Floats:
-        """The Euclidean lengths of the first ``rows`` rows (all, without): [rows]; worked out once."""
+        """The Euclidean lengths of the first ``rows`` rows (or all): [rows]; computed once."""
         count = self.count(rows)
         if len(self._lengths) < count:
             self._lengths = self.each(lambda _, chunk: row_lengths(chunk), count)
@@ -98,10 +98,10 @@ def row_lengths(vectors: Floats) -> Floats:
 
 
 def map_matrix(tensor: TensorInfo) -> Matrix:
-    """The matrix that a tensor of a safetensors file is.
+    """Map a tensor of a safetensors file as a matrix.
 
     Raises:
-        CheckpointError: it is no matrix of floating-point numbers, or the file cannot be mapped.
+        CheckpointError: it is not a matrix of floating-point numbers, or the file cannot be mapped.
     """
     where = f"{tensor.file}: tensor '{tensor.name}'"
     if len(tensor.shape) != 2 or 0 in tensor.shape:

@@ -1,10 +1,10 @@
-"""The measures of likeness by name; here, so that the command line knows them without numpy."""
+"""The names of the similarity measures, for the command line, which does not import numpy."""
 
 from enum import Enum
 
 
 class Metric(str, Enum):
-    """How alike two vectors are: the larger the more alike, but for the euclidean distance."""
+    """A measure of similarity. Larger is more similar, except for the euclidean distance."""
 
     cosine = "cosine"
     dot = "dot"
@@ -12,7 +12,7 @@ class Metric(str, Enum):
 
 
 class Method(str, Enum):
-    """How an analogy joins its words: by sum (3CosAdd) or by product (3CosMul)."""
+    """How an analogy combines its words: by sum (3CosAdd) or by product (3CosMul)."""
 
     add = "add"
     mul = "mul"

@@ -1,7 +1,7 @@
-"""Points in many dimensions seen along a few axes: principal components, and directions of one's own.
+"""Projection of points onto a few axes: principal components, and directions that the user gives.
 
 Principal component analysis as in Jolliffe (2002, chapter 3): the axes are the right singular vectors of the centred
-points, in the order of the variance that lies along them.
+points, in the order of the variance along them.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from gptcli.errors import InputError
 
 Vectors = Sequence[npt.NDArray[np.floating]] | npt.NDArray[np.floating]
 
-# A direction along which the points' spread is this small a part of the whole is rounding, not variance.
+# A direction with a smaller part of the points' spread than this has rounding errors, not variance.
 _NOTHING = 1e-10
 _PARALLEL = 0.9999
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Points seen along k axes.
+    """Points projected onto k axes.
 
     Attributes:
-        directions: the axes, of length 1, [k, d]; zeros for an axis along which nothing varies.
+        directions: the axes, of length 1, [k, d]; zeros for an axis without variance.
         coordinates: of each point along each axis, from the points' mean, [n, k].
-        shares: the part of the points' variance that lies along each axis, [k]. Those of principal components add up
-            to at most 1; directions of one's own need not be at right angles and may share some.
+        shares: the part of the points' variance along each axis, [k]. Those of principal components add up to at most
+            1; given directions need not be orthogonal, so their shares may overlap.
         means: the dot product of the points' mean with each axis, [k]: what to add to a coordinate for the dot
             product of the point itself.
     """
@@ -42,15 +42,15 @@ class Projection:
 def project(
     points: npt.NDArray[np.floating], own: Sequence[npt.NDArray[np.floating]] = (), count: int = 3
 ) -> Projection:
-    """See points along directions of one's own, then along the principal components of what those leave.
+    """Project points onto given directions, then onto the principal components of the remainder.
 
     Args:
         points: [n, d].
-        own: directions that become the first axes, each [d] of any length.
+        own: given directions, which become the first axes, each [d] of any length.
         count: how many axes there are in all.
 
     Raises:
-        InputError: the points are all the same, or an own direction is zero or another one's.
+        InputError: the points are all equal, or a given direction is zero or repeats another.
     """
     exact = np.asarray(points, np.float64)
     mean = exact.mean(axis=0)
@@ -59,7 +59,7 @@ def project(
     if total <= _NOTHING**2 * max(float(np.square(exact).sum()), np.finfo(np.float64).tiny):
         raise InputError("these words all have one and the same vector: there is nothing to spread out on a map")
     given = _unit_directions(own, exact.shape[1])
-    basis = np.linalg.qr(given.T)[0]  # [d, own], spans them at right angles
+    basis = np.linalg.qr(given.T)[0]  # [d, own], an orthonormal basis of them
     found = principal_directions(centred - centred @ basis @ basis.T, count - len(given), total)
     directions = np.concatenate([given, found])
     coordinates = centred @ directions.T
@@ -67,15 +67,15 @@ def project(
 
 
 def principal_directions(centred: Doubles, count: int, total: float) -> Doubles:
-    """The directions in which centred points [n, d] vary most, [count, d], most first.
+    """The directions of greatest variance of centred points [n, d], greatest first: [count, d].
 
-    The sign is the one that makes the entry of largest magnitude positive, as scikit-learn's PCA has it, so that the
-    same points always lie the same way round.
+    The sign makes the entry of largest magnitude positive, as in scikit-learn's PCA, so that the same points always
+    give the same map.
 
     Args:
         centred: points whose mean is zero.
         count: how many directions; those that would have no variance are zeros.
-        total: the sum of squares below which no variance is told.
+        total: the sum of squares of all points, to recognise rounding errors.
     """
     directions = np.zeros((max(count, 0), centred.shape[1]))
     _, spreads, found = np.linalg.svd(centred, full_matrices=False)
@@ -86,7 +86,7 @@ def principal_directions(centred: Doubles, count: int, total: float) -> Doubles:
 
 
 def _unit_directions(own: Vectors, width: int) -> Doubles:
-    """Directions brought to length 1, [own, d]."""
+    """Directions normalised to length 1, [own, d]."""
     given: Doubles = np.array([np.asarray(direction, np.float64) for direction in own]).reshape(-1, width)
     lengths = np.linalg.norm(given, axis=1, keepdims=True)
     if (lengths == 0).any():

@@ -1,4 +1,4 @@
-"""The questions that commands ask of an embedding: words in, words and figures out."""
+"""The queries that the commands make: words in, words and figures out."""
 
 import re
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from gptcli.embedding.vectors import nearest, pairwise, product_scores, rank, we
 from gptcli.errors import InputError
 from gptcli.text import clipped, quoted_few
 
-# Words that are compared each with each: their four million figures take some 130 MB as Python's numbers.
+# The most words compared with each other: four million figures take some 130 MB as Python's numbers.
 MOST_COMPARED = 2000
 _ARITHMETIC = re.compile(r"[-+*/()\"'−×÷]")
 
 
 @dataclass(frozen=True)
 class QueryWord:
-    """A word of the question.
+    """A word of the query.
 
     Attributes:
-        word: as it was typed.
-        weight: what it is multiplied by.
-        ids: its rows in the embedding; their mean stands for it.
-        tokens: what those rows are.
+        word: as typed.
+        weight: its factor.
+        ids: its rows in the embedding; their mean is its vector.
+        tokens: of those rows.
     """
 
     word: str
@@ -36,14 +36,14 @@ class QueryWord:
 
 @dataclass(frozen=True)
 class Neighbor:
-    """A word of the answer.
+    """A word of the result.
 
     Attributes:
-        rank: its place, 1 for the most alike.
+        rank: 1 for the most similar.
         word: the word, or the bytes of the token.
         id: its row in the embedding.
-        score: how alike it is, by the answer's metric and method.
-        in_query: whether it was in the question.
+        score: its similarity, by the result's metric and method.
+        in_query: whether it is in the query.
     """
 
     rank: int
@@ -60,13 +60,13 @@ class Neighbors:
     Attributes:
         embedding: name of the embedding.
         tensor: name of its matrix in the file.
-        query: the question.
+        query: as typed.
         words: the words in it.
-        metric: how the score is worked out.
-        method: how the words are joined.
-        searched: how many rows took part.
+        metric: of the scores.
+        method: how the words are combined.
+        searched: how many rows were searched.
         neighbors: the nearest, best first.
-        notes: what the reader should know about how the words were taken.
+        notes: for the user, on how the words were read.
     """
 
     embedding: str
@@ -82,16 +82,16 @@ class Neighbors:
 
 @dataclass(frozen=True)
 class Similarities:
-    """How alike words are to each other.
+    """The similarity of each word with each.
 
     Attributes:
         embedding: name of the embedding.
         tensor: name of its matrix in the file.
-        metric: how the values are worked out.
+        metric: of the values.
         labels: the words, or expressions, as typed.
         words: the words in them.
         values: [words][words] similarities (or distances).
-        notes: what the reader should know about how the words were taken.
+        notes: for the user, on how the words were read.
     """
 
     embedding: str
@@ -121,7 +121,7 @@ class Direction:
         direction: the expression that gives the direction.
         words: the words in it, and those measured.
         products: the dot product of each measured word with it.
-        notes: what the reader should know about how the words were taken.
+        notes: for the user, on how the words were read.
     """
 
     embedding: str
@@ -142,16 +142,16 @@ def analogy(
     restrict: int | None = None,
     keep_query: bool = False,
 ) -> Neighbors:
-    """The words nearest to what an expression comes to: gensim's ``most_similar`` and ``most_similar_cosmul``.
+    """The words nearest to the value of an expression: gensim's ``most_similar`` and ``most_similar_cosmul``.
 
     Args:
-        embedding: where to look.
+        embedding: to search.
         expression: words with weights.
-        metric: the cosine joins and compares vectors of length 1; the others take the vectors as they are.
-        method: sum, or product (which is made of cosines).
+        metric: cosine adds and compares vectors of length 1; the others take the vectors as they are.
+        method: sum, or product (of cosines).
         top: how many words to return.
         restrict: search the first rows only, the most frequent words where the vocabulary is in that order.
-        keep_query: let the query's own words take part, and return them wherever they rank.
+        keep_query: do not leave out the query's words; they are returned whatever their rank.
 
     Raises:
         InputError: an unknown word, or a combination of options or words that has no answer.
@@ -194,7 +194,7 @@ def neighbors(
     restrict: int | None = None,
     keep_query: bool = False,
 ) -> Neighbors:
-    """The words nearest to one word, which is taken as it is typed: gensim's ``similar_by_word``.
+    """The words nearest to one word, taken as typed: gensim's ``similar_by_word``.
 
     Raises:
         InputError: the word is unknown.
@@ -205,7 +205,7 @@ def neighbors(
 
 
 def similarity(embedding: Embedding, texts: Sequence[str], metric: Metric = Metric.cosine) -> Similarities:
-    """How alike two or more words, or expressions, are to each other.
+    """The similarity of each of two or more words, or expressions, with each.
 
     Raises:
         InputError: fewer than two or more than 2,000, or an unknown word.
@@ -230,10 +230,10 @@ def direction(embedding: Embedding, expression: Expression, texts: Sequence[str]
     """The dot product of words with a direction in the embedding, vectors as they are.
 
     Args:
-        embedding: where the words live.
+        embedding: of the words.
         expression: the direction, such as cats - cat.
         texts: the words to measure, or expressions.
-        sort: largest first, in place of the order given.
+        sort: largest first, instead of the order given.
 
     Raises:
         InputError: no words, or an unknown one.
@@ -257,7 +257,7 @@ def direction(embedding: Embedding, expression: Expression, texts: Sequence[str]
 
 
 def read_word(embedding: Embedding, text: str) -> Expression:
-    """A word where the vocabulary has the text as it stands or it has no operator in it, else an expression."""
+    """A word if the vocabulary has the whole text or the text has no operator, else an expression."""
     check_length(text)
     if embedding.vocabulary.has(text) or not _ARITHMETIC.search(text):
         return Expression(text, (Term(text),))
@@ -265,7 +265,7 @@ def read_word(embedding: Embedding, text: str) -> Expression:
 
 
 def points_of(embedding: Embedding, expressions: Sequence[Expression]) -> tuple[Doubles, tuple[QueryWord, ...]]:
-    """What each expression comes to, [k, d], and the words in them, each once."""
+    """The value of each expression, [k, d], and their words, each once."""
     import numpy as np
 
     read = [_query_words(embedding, expression.terms) for expression in expressions]
@@ -283,7 +283,7 @@ def _query_words(embedding: Embedding, terms: Sequence[Term]) -> tuple[QueryWord
 
 
 def notes_on(embedding: Embedding, words: Sequence[QueryWord], expressions: Sequence[Expression]) -> tuple[str, ...]:
-    """Words of several tokens, and expressions that are a word as well."""
+    """Notes on words of several tokens, and on expressions that are also a word."""
     several = {word.word: word.tokens for word in words if len(word.ids) > 1}
     notes = [
         f"'{clipped(word)}' is {len(tokens):,} tokens, {_listed(tokens)}: their mean stands for it"

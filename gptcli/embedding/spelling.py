@@ -1,4 +1,4 @@
-"""The nearest spellings of a word that a vocabulary does not have."""
+"""Suggestions for a word that is not in a vocabulary."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ def nearest_spellings(word: str, words: Sequence[str], count: int = 3) -> list[s
     """The words with the fewest edits from ``word``, at most two and fewer for short words; earlier words first.
 
     An edit inserts, deletes or replaces a character, or swaps two neighbours (optimal string alignment distance). It
-    is worked out for all words at once, so that 100,000 of them take a few hundredths of a second.
+    is computed for all words at once: 100,000 words take a few hundredths of a second.
     """
     allowed = 1 if len(word) < 4 else 2
     if len(word) > _MAX_LENGTH or not word:
@@ -33,7 +33,7 @@ def edit_distances(word: str, words: Sequence[str]) -> npt.NDArray[np.int16]:
     """
     lengths = np.array([len(other) for other in words])
     width = int(lengths.max(initial=0))
-    # A word a row, padded with zeros, turned so that one position of all words lies together.
+    # [position, word], padded with zeros: one position of all words is contiguous.
     letters = np.array(words, dtype=f"<U{max(width, 1)}").view(np.uint32).reshape(len(words), -1).T.copy()
     before: list[npt.NDArray[np.int16]] = []
     previous = [np.full(len(words), j, np.int16) for j in range(width + 1)]

@@ -8,16 +8,19 @@ from gptcli.text import clipped
 
 
 class Tokenizer(Protocol):
-    """What we ask of a tokenizer; its ids are below ``n_vocab``, an embedding may have more rows."""
+    """What is needed of a tokenizer. Its ids are below ``n_vocab``; an embedding may have more rows."""
 
-    n_vocab: int
+    @property
+    def n_vocab(self) -> int:
+        """Every id is below this number."""
+        ...
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text."""
         ...
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes that an id stands for."""
+        """The bytes of a token."""
         ...
 
 
@@ -37,10 +40,10 @@ class TokenList:
         return self.count
 
     def rows(self, word: str) -> tuple[int, ...]:
-        """The ids of a word's tokens, whose mean stands for it.
+        """The ids of a word's tokens; the mean of their rows is its vector.
 
         Raises:
-            InputError: the word is empty, or has a token that the embedding has no row for.
+            InputError: the word is empty, or has a token without a row in the embedding.
         """
         if not word.strip():
             raise InputError("there is no word to look up")
@@ -56,12 +59,12 @@ class TokenList:
         return bool(word.strip()) and len(self.rows(word)) == 1
 
     def name(self, row: int) -> bytes:
-        """The bytes of a token; a row that no text leads to says so."""
+        """The bytes of a token; a placeholder for a row without one."""
         known = self.tokenizer.token_bytes(row) if row < self.tokenizer.n_vocab else b""
         return known or f"<unused {row}>".encode()
 
     def keys(self, count: int) -> tuple[Sequence[str], dict[str, int]]:
-        """How evaluations know the first ``count`` tokens: by their upper-case text, without the space before it.
+        """The keys of the first ``count`` tokens for evaluations: their upper-case text, without a leading space.
 
         Returns:
             The key of each row, and the row that each key is looked up as: its first with the leading space where

@@ -1,10 +1,10 @@
 """The geometry of embeddings: products and distances, nearest rows, and the arithmetic of analogies.
 
-Everything here is vectors and row numbers; the words belong to ``gptcli.embedding``. Matrices are read a chunk at a
-time, so that one of a gigabyte takes a few megabytes.
+This module knows vectors and row numbers; ``queries`` knows the words. Matrices are read in chunks, so that one of a
+gigabyte takes a few megabytes of memory.
 
-Cosine arithmetic follows gensim's ``KeyedVectors.most_similar`` (and word2vec's tool before it): the vectors are
-brought to length 1 before they are added. Dot products and distances are taken between the vectors as they are.
+Cosine arithmetic follows gensim's ``KeyedVectors.most_similar`` (and word2vec's tool before it): vectors are normalised
+to length 1 before they are added. Dot products and distances are of the vectors as they are.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,19 +19,19 @@ from gptcli.errors import InputError
 
 # Of 3CosMul's denominator, as in Levy and Goldberg (2014) and gensim.
 _EPSILON = 0.000001
-# Rows that are worked out in float64 at a time.
+# Rows computed in float64 at a time.
 _EXACT_ROWS = 100
 _Numbers = TypeVar("_Numbers", Floats, Doubles)
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A row of a matrix and its place among all.
+    """A row of a matrix and its rank.
 
     Attributes:
-        rank: its place, 1 for the most alike, counted among all rows that are not left out.
+        rank: 1 for the most similar, among all rows that are not left out.
         row: its number.
-        score: how alike it is.
+        score: its similarity.
     """
 
     rank: int
@@ -40,14 +40,14 @@ class Ranked:
 
 
 def unit(vectors: _Numbers) -> _Numbers:
-    """Vectors (the last axis) brought to length 1; a zero vector stays one."""
+    """Vectors (the last axis) normalised to length 1; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     scaled: _Numbers = vectors / np.maximum(lengths, np.finfo(vectors.dtype).tiny)
     return scaled
 
 
 def weighted_sum(vectors: Floats, weights: Sequence[float], metric: Metric) -> Doubles:
-    """The point that an analogy leads to, [d]: the sum of ``vectors`` [k, d], at length 1 first for the cosine.
+    """The target of an analogy, [d]: the sum of ``vectors`` [k, d], normalised first for the cosine.
 
     Raises:
         InputError: it is the zero vector, which has no direction.
@@ -60,7 +60,7 @@ def weighted_sum(vectors: Floats, weights: Sequence[float], metric: Metric) -> D
 
 
 def scores(matrix: Matrix, target: Doubles, metric: Metric, rows: int | None = None) -> Floats:
-    """How alike each of the first ``rows`` rows is to ``target`` [d], in float32: [rows]; zeros have cosine 0."""
+    """The similarity of the first ``rows`` rows with ``target`` [d], in float32: [rows]; zero vectors have cosine 0."""
     point = (unit(target) if metric is Metric.cosine else target).astype(np.float32)
     if metric is Metric.euclidean:
         return matrix.each(lambda _, chunk: row_lengths(chunk - point), rows)
@@ -72,13 +72,13 @@ def scores(matrix: Matrix, target: Doubles, metric: Metric, rows: int | None = N
 
 
 def product_scores(matrix: Matrix, vectors: Floats, weights: Sequence[float], rows: int | None = None) -> Floats:
-    """3CosMul (Levy and Goldberg 2014, equation 4): the product of the similarities to the words that are added, over
-    that of those taken away, each shifted to 0 ... 1 by (1 + cosine)/2; a weight is a power.
+    """3CosMul (Levy and Goldberg 2014, equation 4): the product of the similarities to the words that are added,
+    divided by that of the words that are subtracted, each mapped to 0 ... 1 by (1 + cosine)/2; a weight is an exponent.
 
     Args:
         matrix: the rows to score.
         vectors: the words of the analogy, [k, d].
-        weights: what each is multiplied by, k of them.
+        weights: their factors, [k].
         rows: how many rows to score, from the first.
 
     Raises:
@@ -111,16 +111,16 @@ def nearest(
     left_out: Iterable[int] = (),
     also: Iterable[int] = (),
 ) -> list[Ranked]:
-    """The rows most alike to ``target`` [d], best first; equal ones in the order of the rows.
+    """The rows most similar to ``target`` [d], best first; equal ones in the order of the rows.
 
-    All rows are compared in float32; those that may be among the best are then worked out in float64, which is what
-    orders them and what is reported.
+    All rows are compared in float32. Those that may be among the best are computed again in float64, by which they are
+    ordered and reported.
 
     Args:
         matrix, target, metric: which rows, and how they are compared.
         top: how many to return.
         rows: how many to search, from the first.
-        left_out, also: as ``rank`` takes them.
+        left_out, also: see ``rank``.
     """
     left_out, also = set(left_out), set(also)
     rough = scores(matrix, target, metric, rows)
@@ -135,7 +135,7 @@ def nearest(
 
 
 def _error(matrix: Matrix, target: Doubles, metric: Metric, scored: Floats) -> float:
-    """More than float32 can be wrong by: d products and their sums, each off by half a unit of the largest at most."""
+    """A bound on the error in float32: d products and sums, each rounded by at most half a unit of the largest."""
     scale = 1.0
     if metric is Metric.dot:
         scale = float(_largest(matrix.lengths(len(scored))) * np.linalg.norm(target))
@@ -151,14 +151,14 @@ def _largest(values: Floats) -> float:
 
 
 def _near_the_top(scored: Floats, metric: Metric, top: int, error: float) -> set[int]:
-    """The rows that may be among the best ``top`` if each score may be wrong by ``error``."""
+    """The rows that may be among the best ``top`` if each score has an error of up to ``error``."""
     order = _order(scored, metric)
     cut = np.partition(order, top - 1)[top - 1] if 0 < top < len(order) else np.inf
     return set(map(int, np.flatnonzero(order <= cut + 2 * error)))
 
 
 def _order(scored: Floats | Doubles, metric: Metric) -> Floats | Doubles:
-    """What sorts rows from best to worst when it rises; rows without a number come last."""
+    """An ascending sort key, best row first; NaN comes last."""
     order = -scored if metric is not Metric.euclidean else scored.copy()
     order[np.isnan(order)] = np.inf
     return order
@@ -171,32 +171,32 @@ def rank(
 
     Args:
         scored: a score for each row.
-        metric: tells whether the largest or the smallest is best.
+        metric: determines whether the largest or the smallest is best.
         top: how many to return.
-        left_out: rows that do not take part.
-        also: rows to return behind the others where they are not among the best.
+        left_out: rows to leave out.
+        also: rows to add at the end if they are not among the best.
     """
     order = _order(scored, metric)
     absent = sorted({row for row in left_out if row < len(order)})
     order[absent] = np.inf
     count = min(top, len(order) - len(absent))
-    # A few more than asked for, so that a tie at the cut does not decide which rows stay.
+    # A few more than requested, so that ties are broken by row.
     cut = np.partition(order, count - 1)[count - 1] if count else -np.inf
     candidates = np.flatnonzero(order <= cut)
     best = [int(row) for row in candidates[np.argsort(order[candidates], kind="stable")] if int(row) not in absent]
-    found = [Ranked(place, row, float(scored[row])) for place, row in enumerate(best[:count], start=1)]
+    found = [Ranked(number, row, float(scored[row])) for number, row in enumerate(best[:count], start=1)]
     later = sorted({row for row in also if row < len(order)} - {item.row for item in found}, key=lambda row: order[row])
     return found + [Ranked(1 + int((order < order[row]).sum()), row, float(scored[row])) for row in later]
 
 
 def pairwise(vectors: Floats | Doubles, metric: Metric) -> Doubles:
-    """How alike each of ``vectors`` [k, d] is to each other: [k, k]."""
+    """The similarity of each of ``vectors`` [k, d] with each: [k, k]."""
     exact: Doubles = vectors.astype(np.float64)
     return np.stack([_alike(exact, vector, metric) for vector in exact])
 
 
 def _alike(vectors: Doubles, target: Doubles, metric: Metric) -> Doubles:
-    """How alike each of ``vectors`` [k, d] is to ``target`` [d]: [k]."""
+    """The similarity of each of ``vectors`` [k, d] with ``target`` [d]: [k]."""
     if metric is Metric.euclidean:
         distances: Doubles = np.linalg.norm(vectors - target, axis=1)
         return distances

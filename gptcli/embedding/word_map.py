@@ -28,9 +28,9 @@ class MapAxis:
 
     Attributes:
         name: PC1, PC2, ..., or the expression that gives the direction.
-        share: the part of the variance of all points on the map that lies along it.
-        mean: the dot product of the points' mean with the axis (of length 1); a coordinate and this are the dot
-            product of the word's own vector.
+        share: the part of the points' variance along it.
+        mean: the dot product of the points' mean with the axis (of length 1); add it to a coordinate for the dot
+            product with the word's own vector.
     """
 
     name: str
@@ -45,7 +45,7 @@ class MapPoint:
     Attributes:
         label: as typed; a neighbour's word, or the bytes of its token.
         ids: its rows in the embedding; none for an expression.
-        neighbor_of: the word that it was found near; None for one that was asked for.
+        neighbor_of: the word that it is a neighbour of; None for one that was given.
         similarity: its cosine similarity with that word.
         coordinates: along each axis, from the mean of all points on the map.
     """
@@ -62,7 +62,7 @@ class MapArrow:
     """An arrow from a word to a word.
 
     Attributes:
-        start, end: their places among the points.
+        start, end: their indices in the points.
         length: the distance between them, in all dimensions.
         cosine: the cosine similarity of its direction with that of the first arrow, in all dimensions.
     """
@@ -82,11 +82,11 @@ class WordMap:
         tensor: name of its matrix in the file.
         dimensions: how many the embedding has.
         axes: three; the first two are the plane of the terminal.
-        axes_cosine: the cosine of two axes of one's own; None with fewer.
-        points: those asked for in the order given, then their neighbours.
+        axes_cosine: the cosine of two given axes; None with fewer.
+        points: those given, in order, then their neighbours.
         arrows: the pairs.
-        words: the words in the question.
-        notes: what the reader should know about how the words were taken.
+        words: the words given.
+        notes: for the user, on how the words were read.
     """
 
     embedding: str
@@ -117,18 +117,18 @@ def word_map(
     neighbors: int = 0,
     restrict: int | None = None,
 ) -> WordMap:
-    """Lay words out along the axes of their greatest variance, or along directions.
+    """Lay words out along the axes of their greatest variance, or along given directions.
 
     Args:
-        embedding: where the words live. Their vectors are taken as they are, and the points' mean is the middle.
-        texts: words, expressions, or arrows between such (man->woman).
+        embedding: of the words. Vectors are not normalised, and the points' mean is the origin.
+        texts: words, expressions, or arrows between them (man->woman).
         axes: at most two expressions, whose directions are the first axes.
-        neighbors: for each word, add so many of those with the largest cosine similarity.
-        restrict: look for neighbours among the first rows only.
+        neighbors: how many words to add for each word, by cosine similarity.
+        restrict: search neighbours in the first rows only.
 
     Raises:
         InputError: fewer than two points or too many, more than two axes, an unknown word, or points that are all
-            the same.
+            equal.
         ExpressionError: a text is neither a word nor an expression.
         CheckpointError: a vector holds NaN or infinity.
     """
@@ -179,7 +179,7 @@ def _check_number(words: int, neighbors: int) -> None:
 
 
 def _labels_and_pairs(embedding: Embedding, texts: Sequence[str]) -> tuple[list[str], list[tuple[int, int]]]:
-    """The words, each once, and which of them an arrow leads from and to."""
+    """The words, each once, and the pairs that arrows connect."""
     labels: dict[str, int] = {}
     pairs: dict[tuple[int, int], None] = {}
     for text in texts:
@@ -187,13 +187,13 @@ def _labels_and_pairs(embedding: Embedding, texts: Sequence[str]) -> tuple[list[
         parts = [text] if embedding.vocabulary.has(text) else [part.strip() for part in _ARROW.split(text)]
         if not all(parts) or any(a == b for a, b in pairwise(parts)):
             raise InputError(f"'{clipped(text)}': an arrow leads from a word to another, as in \"man->woman\"")
-        places = [labels.setdefault(part, len(labels)) for part in parts]
-        pairs |= dict.fromkeys(pairwise(places))
+        ends = [labels.setdefault(part, len(labels)) for part in parts]
+        pairs |= dict.fromkeys(pairwise(ends))
     return list(labels), list(pairs)
 
 
 def _rows(embedding: Embedding, expression: Expression) -> tuple[int, ...]:
-    """The rows of a lone word."""
+    """The rows of a text that is one word."""
     (term, *more) = expression.terms
     return () if more or term.weight != 1 else embedding.vocabulary.rows(term.word)
 
@@ -201,7 +201,7 @@ def _rows(embedding: Embedding, expression: Expression) -> tuple[int, ...]:
 def _neighbors(
     embedding: Embedding, asked: Sequence[tuple[str, Doubles, tuple[int, ...]]], count: int, restrict: int | None
 ) -> list[_Found]:
-    """The rows nearest to each word, none twice and none that was asked for."""
+    """The rows nearest to each word, without repetitions and without the given words."""
     from gptcli.embedding.vectors import nearest
 
     taken = {row for _, _, ids in asked if len(ids) == 1 for row in ids}
@@ -216,7 +216,7 @@ def _neighbors(
 
 
 def _axes(seen: "Projection", names: Sequence[str]) -> tuple[MapAxis, ...]:
-    components = [f"PC{place}" for place in range(1, 4)]
+    components = [f"PC{number}" for number in range(1, 4)]
     return tuple(
         MapAxis(name, float(share), float(mean))
         for name, share, mean in zip([*names, *components], seen.shares, seen.means, strict=False)
@@ -231,12 +231,10 @@ def _map_points(
     seen: "Projection",
 ) -> tuple[MapPoint, ...]:
     coordinates = [tuple(map(float, row)) for row in seen.coordinates]
-    asked = [
-        MapPoint(label, rows, None, None, place) for label, rows, place in zip(labels, ids, coordinates, strict=False)
-    ]
+    asked = [MapPoint(label, rows, None, None, at) for label, rows, at in zip(labels, ids, coordinates, strict=False)]
     near = [
-        MapPoint(embedding.vocabulary.name(item.row), (item.row,), item.near, item.similarity, place)
-        for item, place in zip(found, coordinates[len(labels) :], strict=True)
+        MapPoint(embedding.vocabulary.name(item.row), (item.row,), item.near, item.similarity, at)
+        for item, at in zip(found, coordinates[len(labels) :], strict=True)
     ]
     return (*asked, *near)
 

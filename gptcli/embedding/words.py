@@ -1,6 +1,6 @@
 """The vocabulary of a set of word vectors: ``vocab.txt``, one word a line, most frequent first.
 
-The file is mapped, not parsed: a query needs a few words of 100,000, and finding those takes a millisecond.
+The file is mapped, not parsed: a query needs a few of 100,000 words, and finding them takes a millisecond.
 """
 
 import re
@@ -16,7 +16,7 @@ from gptcli.embedding.spelling import nearest_spellings
 from gptcli.errors import CheckpointError, InputError
 from gptcli.text import clipped
 
-# Words that are looked for one by one; for more a table of all is quicker, though it takes megabytes.
+# Up to this many words are searched one by one; for more, a table of all words is faster but takes megabytes.
 _MANY = 500
 
 
@@ -25,7 +25,7 @@ class WordList:
 
     Args:
         path: the UTF-8 file, one word a line.
-        lowercase: whether all its words are lower-case, so that what is looked up is folded too.
+        lowercase: whether all its words are lower-case, so that queries are lower-cased too.
 
     Raises:
         CheckpointError: the file is missing or empty.
@@ -42,18 +42,18 @@ class WordList:
         return len(self._starts)
 
     def row(self, word: str) -> int | None:
-        """The row of a word, or None; its first where the file has it twice."""
+        """The row of a word, or None; the first if the file has it twice."""
         self._asked += 1
         folded = word.lower() if self.lowercase else word
         for spelling in dict.fromkeys((folded, unicodedata.normalize("NFC", folded))):
             line = spelling.encode(errors="surrogatepass")
-            # A line of the file, so not several of them.
+            # One line of the file, not several.
             if line and b"\n" not in line and (row := self._find_row(line)) is not None:
                 return row
         return None
 
     def rows(self, word: str) -> tuple[int, ...]:
-        """The rows whose mean stands for a word: here always one.
+        """The rows of a word: here always one.
 
         Raises:
             InputError: there is no such word; suggests the nearest spellings.
@@ -75,12 +75,12 @@ class WordList:
         return bytes(self._text[self._starts[row] : end]).removesuffix(b"\n").decode(errors="backslashreplace")
 
     def all_words(self, count: int | None = None) -> list[str]:
-        """The first ``count`` words (all, without)."""
+        """The first ``count`` words, or all."""
         words = bytes(self._text).decode(errors="backslashreplace").removesuffix("\n").split("\n")
         return words[:count]
 
     def keys(self, count: int) -> tuple[Sequence[str], dict[str, int]]:
-        """How evaluations know the first ``count`` words: by their upper-case form.
+        """The keys of the first ``count`` words for evaluations: their upper-case form.
 
         Returns:
             The key of each row, and the first row of each key.
@@ -90,7 +90,7 @@ class WordList:
 
     @cached_property
     def _starts(self) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-        """Where each line starts."""
+        """The offset of each line."""
         newlines = np.flatnonzero(np.frombuffer(self._text, np.uint8) == ord("\n"))
         starts = np.concatenate(([0], newlines + 1))
         return starts[:-1] if self._text[-1:] == b"\n" else starts
@@ -110,7 +110,7 @@ class WordList:
 
     @cached_property
     def _rows(self) -> dict[bytes, int]:
-        """The first row of each word, for those who ask for many."""
+        """The first row of each word, as a table."""
         lines = bytes(self._text).removesuffix(b"\n").split(b"\n")
         return {line: row for row, line in reversed(list(enumerate(lines)))}
 

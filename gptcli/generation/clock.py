@@ -1,4 +1,4 @@
-"""When the first and the last token of a request were chosen, and how fast they came."""
+"""The timings of a request: load, first token, total, tokens per second."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Clock:
-    """When things happened, in seconds of a monotonic clock."""
+    """Times of events, in seconds of a monotonic clock."""
 
     load_s: float = 0.0
     started: float = field(default_factory=time.perf_counter)

@@ -1,4 +1,4 @@
-"""Each token of a text that is being written, with what it was chosen from."""
+"""The candidates for each token of a text, recorded while it is written."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from gptcli.tokenizer import Tokenizer
 
 
 def explain(step: ChosenToken, tokenizer: Tokenizer, sampling: Sampling, *, top: int) -> Explanation:
-    """What a step was choosing from.
+    """The candidates for a chosen token.
 
     Args:
         step: the newest of its sample.
@@ -27,12 +27,12 @@ def explain(step: ChosenToken, tokenizer: Tokenizer, sampling: Sampling, *, top:
 
 
 class Explainer:
-    """Explains the tokens of a writing as they come.
+    """Records the candidates for the tokens of a ``Writing``.
 
     Args:
-        writing: whose pieces they will be.
+        writing: the source of the pieces.
         top: how many candidates to list.
-        keep: hold the texts that are done too.
+        keep: keep finished texts too.
     """
 
     def __init__(self, writing: Writing, top: int, *, keep: bool = False) -> None:
@@ -41,7 +41,7 @@ class Explainer:
         self.begin()
 
     def begin(self) -> None:
-        """Turn to the texts that are written now."""
+        """Start with the next batch of texts."""
         if not self._keep:
             self._texts.clear()
         for completion in self._writing.completions:
@@ -49,7 +49,7 @@ class Explainer:
 
     @property
     def texts(self) -> list[tuple[str, list[Explanation]]]:
-        """The prompts of the texts that are held, and what was explained of each."""
+        """The prompt and the explanations of each text."""
         return [(completion.prompt, steps) for completion, steps in self._texts.values()]
 
     def add(self, piece: Piece) -> Explanation:
@@ -59,5 +59,5 @@ class Explainer:
         return explained
 
     def steps(self, completion: Completion) -> list[Explanation]:
-        """What was explained of a completion so far."""
+        """The explanations of a completion so far."""
         return self._texts[id(completion)][1]

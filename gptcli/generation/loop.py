@@ -1,7 +1,7 @@
 """The loop: read the prompts, then choose one token at a time.
 
-It knows an engine and ids, never text. What each step offered and what was chosen comes out as events, so that a
-caller can stream, explain, or stop a sample early.
+It knows an engine and ids, never text. It yields each chosen token with its logits, so that a caller can stream,
+explain, or stop a sample early.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -23,7 +23,7 @@ FinishReason = Literal["eos", "stop", "length"]
 
 @dataclass
 class Sample:
-    """One text in the making.
+    """One text while it is generated.
 
     Attributes:
         prompt: index of its prompt.
@@ -34,7 +34,7 @@ class Sample:
             temperature and filters.
         finish_reason: ``eos``, ``stop`` (set by the caller), ``length``, or None while it is not finished.
         slid: how often the oldest half of the context was dropped.
-        scored: whether ``logprobs`` are kept: to normalize takes longer than to choose.
+        scored: whether to record ``logprobs``: normalizing takes longer than choosing.
     """
 
     prompt: int
@@ -54,12 +54,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class ChosenToken:
-    """One chosen token.
+    """A token that was chosen.
 
     Attributes:
-        sample: to which it was added (it is already the last of ``sample.ids``).
-        logits: what the model gave, [V].
-        kept: what the filters left of it.
+        sample: that it belongs to; it is already the last of ``sample.ids``.
+        logits: of the model, [V].
+        kept: the logits that the filters left.
         token: the chosen id.
     """
 
@@ -74,7 +74,7 @@ class Limits:
     """When a sample ends.
 
     Attributes:
-        max_new_tokens: at most so many.
+        max_new_tokens: the most that are added to a prompt.
         eos_ids: ids that end a text; the last of ``Sample.ids`` when one is chosen.
         overflow: at the end of the context, ``slide`` drops the oldest half and reads the newest again (at the first
             positions, as the model was trained), ``stop`` ends with reason ``length``.
@@ -98,13 +98,13 @@ def each_sample(prompts: Sequence[Sequence[int]], num_samples: int = 1, *, score
     """Empty samples for ``generate``: ``num_samples`` of each prompt, by prompt and then by number."""
     for index, ids in enumerate(prompts):
         number = 0
-        while number < num_samples:  # there may be more of them than a range can count
+        while number < num_samples:  # may be more than a range can count
             yield Sample(prompt=index, number=number, prompt_ids=list(ids), scored=scored)
             number += 1
 
 
 def new_samples(prompts: Sequence[Sequence[int]], num_samples: int = 1, *, scored: bool = True) -> list[Sample]:
-    """The same as a list."""
+    """``each_sample`` as a list."""
     return list(each_sample(prompts, num_samples, scored=scored))
 
 
@@ -126,7 +126,7 @@ def generate(
         samples: from ``new_samples``; they are filled in as tokens are chosen.
         sampling: how to choose.
         limits: when to end.
-        seed: with a sample's number it fixes its draws, whatever else is in the batch.
+        seed: with the sample's number, determines its draws, whatever else is in the batch.
         n_vocab: ids from here on are padding of the embedding and never chosen; None: there is none.
 
     Yields:
@@ -150,8 +150,8 @@ def generate(
         return
     longest = max(map(len, windows.values()))
     logits = engine.prefill(list(windows.values()), min(longest + limits.max_new_tokens, engine.n_positions))
-    place = {prompt: index for index, prompt in enumerate(windows)}
-    kept = [place[row.sample.prompt] for row in rows]
+    row_of = {prompt: index for index, prompt in enumerate(windows)}
+    kept = [row_of[row.sample.prompt] for row in rows]
     engine.select(kept)
     logits = logits[kept]
     for row in rows:
@@ -171,7 +171,7 @@ def generate(
 
 
 def window(ids: list[int], n_positions: int, overflow: Overflow) -> list[int]:
-    """What of a prompt is read: all of it, or as much of its end as fills half the context.
+    """The part of a prompt that is read: all of it, or its end, as long as half the context.
 
     Raises:
         InputError: it is empty, or longer than the context and ``overflow`` is ``stop``.
@@ -193,9 +193,9 @@ def choose(row: Row, logits: Logits, sampling: Sampling, token: int | None = Non
 
     Args:
         row: its sample grows.
-        logits: what the model offers, [V].
+        logits: of the model, [V].
         sampling: how to choose.
-        token: the choice of somebody else. A number is drawn all the same, so that each place has its own.
+        token: the caller's choice. A random number is drawn anyway, so that each position has its own.
 
     Raises:
         InputError: the filters leave no token to choose.
@@ -223,7 +223,7 @@ def finish_reason(step: ChosenToken, row: Row, n_positions: int, limits: Limits)
 
 
 def read_newest(engine: Engine, rows: list[Row]) -> Logits:
-    """Have the engine read each row's newest token, after making room where a row is full."""
+    """Have the engine read each row's newest token, after dropping half of the context where a row is full."""
     for index, row in enumerate(rows):
         if row.used == engine.n_positions:
             half = max(engine.n_positions // 2, 1)

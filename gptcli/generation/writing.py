@@ -1,9 +1,9 @@
 """Texts from a GPT: prompts in, continuations out, piece by piece.
 
-Joins the tokenizer, the engine and the generation loop. It decides nothing about how a text is shown.
+Joins the tokenizer, the engine and the generation loop. How a text is shown is decided elsewhere.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -19,8 +19,21 @@ from gptcli.tokenizer.prompt import prompt_ids
 
 
 @dataclass(frozen=True)
+class Questions:
+    """Prompts that a chat's layout makes of questions: what is written are the answers.
+
+    Attributes:
+        ids: what the model reads for each.
+        streams: for each, what makes the text of an answer.
+    """
+
+    ids: Sequence[list[int]]
+    streams: Sequence[Callable[[], TextStream]]
+
+
+@dataclass(frozen=True)
 class Request:
-    """What is to be written.
+    """What to generate.
 
     Attributes:
         prompts: the texts to continue.
@@ -31,6 +44,7 @@ class Request:
         stops: texts that end a continuation, and are left out of it.
         bos: put ``<|endoftext|>`` before each prompt.
         scored: keep the log-probabilities of what is chosen.
+        questions: the prompts as questions; None: they are continued as they are.
     """
 
     prompts: Sequence[str]
@@ -41,11 +55,12 @@ class Request:
     stops: Sequence[str] = ()
     bos: bool = False
     scored: bool = True
+    questions: Questions | None = None
 
 
 @dataclass
 class Completion:
-    """One continuation: the text of a ``Sample``, growing.
+    """One continuation: the text of a ``Sample`` while it grows.
 
     Attributes:
         prompt: the text it continues.
@@ -75,10 +90,10 @@ class Piece:
 
 
 class Writing:
-    """The continuations of a request. Iterate over it to have them written.
+    """The continuations of a request. Iterate over it to generate them.
 
-    They are written side by side, as many at a time as there is memory for; the others follow in their order. What a
-    continuation says does not depend on which others are written with it.
+    As many are generated at a time as fit into memory; the others follow in order. A continuation does not depend on
+    the others of its batch.
 
     Args:
         engine: the model.
@@ -88,11 +103,11 @@ class Writing:
         load_s: how long the model took to load, for the timings.
 
     Attributes:
-        completions: those at hand, by prompt, then by sample; they grow as the iteration goes on, keep what they have
-            when it is left early, and make room for the next when all of them are done.
+        completions: the current batch, by prompt, then by sample. They grow with the iteration, keep their text when it
+            is left early, and are replaced by the next batch when all are done.
         prompt_tokens: how many tokens all prompts have.
-        slid: whether a text outgrew the context, of those that are done.
-        clock: when things happened.
+        slid: whether a finished text outgrew the context.
+        clock: the timings.
         tokenizer, request: as given.
         n_positions: the context length.
 
@@ -109,7 +124,10 @@ class Writing:
         self._engine, self._n_vocab = engine, n_vocab
         self.tokenizer, self.request = tokenizer, request
         self.n_positions = engine.n_positions
-        ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
+        if request.questions is None:
+            ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
+        else:
+            ids = list(request.questions.ids)
         # A prompt that does not fit should be told before anything is shown.
         longest = max(len(window(prompt, engine.n_positions, request.limits.overflow)) for prompt in ids)
         self.prompt_tokens, self.slid = sum(map(len, ids)), False
@@ -120,27 +138,24 @@ class Writing:
 
     def _next(self) -> list[Completion]:
         """As many of those that are left as can be written at once."""
-        return [
-            _completion(self.request.prompts[sample.prompt], sample, self.tokenizer, self.request.stops)
-            for sample in islice(self._waiting, self._at_once)
-        ]
+        return [_completion(self.request, sample, self.tokenizer) for sample in islice(self._waiting, self._at_once)]
 
     @property
     def guessed(self) -> int | None:
-        """Tokens that the engine had read before they were chosen; None where it does not guess."""
+        """Tokens that the engine guessed correctly in advance; None where it does not guess."""
         return self._engine.guessed
 
     @property
     def why_not_c(self) -> str | None:
-        """Why the engine in C does not write this, in a sentence without its full stop (see ``EngineFacts``)."""
+        """Why the engine in C is not used, as a sentence without a full stop (see ``EngineFacts``)."""
         return self._engine.facts().why_not_c
 
     def __iter__(self) -> Iterator[Piece]:
-        """Write; the last piece of a completion has all of its text out."""
+        """Generate the pieces; with the last piece of a completion its text is complete."""
         return chain.from_iterable(self.batches())
 
     def batches(self) -> Iterator[Iterator[Piece]]:
-        """Write some texts after the others; ``completions`` are those that come next."""
+        """The pieces batch by batch; ``completions`` are those of the next batch."""
         self.clock.start()
         following = self.completions
         while following:
@@ -168,7 +183,7 @@ class Writing:
             yield Piece(completion, step, text)
 
     def interrupt(self) -> None:
-        """Mark what is unfinished as stopped by the user."""
+        """Mark unfinished completions as stopped by the user."""
         for completion in self.completions:
             if completion.finish_reason is None:
                 completion.interrupted = True
@@ -190,7 +205,7 @@ class Writing:
 
 
 def text_of(step: ChosenToken, stream: TextStream) -> str:
-    """The text that becomes certain with a step: nothing of an end-of-text token, and a stop text ends the sample."""
+    """The text that becomes certain with a token: none for an end-of-text token. A stop text ends the sample."""
     if step.sample.finish_reason == "eos":
         return ""
     text = stream.push(step.token)
@@ -199,6 +214,8 @@ def text_of(step: ChosenToken, stream: TextStream) -> str:
     return text
 
 
-def _completion(prompt: str, sample: Sample, tokenizer: Tokenizer, stops: Sequence[str]) -> Completion:
-    lead = "" if not prompt or prompt[-1].isspace() else tokenizer.word_gap
-    return Completion(prompt, sample, TextStream(tokenizer, stops, lead))
+def _completion(request: Request, sample: Sample, tokenizer: Tokenizer) -> Completion:
+    prompt = request.prompts[sample.prompt]
+    if request.questions is not None:
+        return Completion(prompt, sample, request.questions.streams[sample.prompt]())
+    return Completion(prompt, sample, TextStream(tokenizer, request.stops, sample.prompt_ids, prompt))

@@ -1,5 +1,5 @@
-"""Run a model and read what it computes on the way. Plain numbers come out; nothing here prints.
+"""Run a model and read its activations. The results are plain numbers; nothing here prints.
 
-Open ``record`` first: one run, with what passed its named points. ``attention``, ``lens``, ``attribution``, ``trace``
-and ``contexts`` each read it in their way.
+Open ``record`` first: one run with the activations at named points. ``attention``, ``lens``, ``attribution``, ``trace``
+and ``contexts`` read it.
 """

@@ -12,21 +12,21 @@ from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
 from gptcli.inspection.record import record
 from gptcli.text import clipped, quoted
 
-# Figures that one answer may hold: 4 million are 48 heads that read 288 tokens, and about 100 MB as Python's numbers.
+# The most figures of one result: 4 million are 48 heads that read 288 tokens, and about 100 MB as Python's numbers.
 MOST_FIGURES = 4_000_000
-# Heads that are shown without being asked for; of a larger model it is the first layer.
+# With up to this many heads all are shown by default; with more, the first layer.
 _HEADS_UNASKED = 32
 
 
 @dataclass(frozen=True)
 class HeadAttention:
-    """Where one head looks.
+    """The attention of one head.
 
     Attributes:
-        layer, head: which one, both from 1.
-        window: the latest positions that it sees, the own one included; None for all.
-        label: what it does in general; None where that cannot be measured.
-        values: [T][T]; what rows and columns are is told by ``Attention.rows``.
+        layer, head: both from 1.
+        window: how many of the latest positions it sees, its own included; None for all.
+        label: what kind of head it is; None where that cannot be measured.
+        values: [T][T]; ``Attention.rows`` says what the rows are.
     """
 
     layer: int
@@ -47,13 +47,13 @@ class Attention:
     Attributes:
         model: its name.
         prompt: the text.
-        prompt_ids, tokens: what the model read: ids, and the bytes they stand for.
-        quantity: ``weights``, which add up to 1 for each query (looking position) and are 0 where it may not look; or
-            ``scores``, what stands before the softmax, -inf (null in JSON) where the query may not look.
-        rows: what the rows of ``values`` are: ``queries``, which look, or ``keys``, which are looked at.
+        prompt_ids, tokens: ids, and the bytes of each.
+        quantity: ``weights``, which sum to 1 for each query (the looking position) and are 0 where the mask is; or
+            ``scores``, from before the softmax, -inf (null in JSON) where the mask is.
+        rows: the rows of ``values`` are ``queries``, which look, or ``keys``, which are looked at.
         n_layer, n_head: layers of the model, and heads of each.
         named_from: the score from which a head has a name.
-        heads: those that were asked for, by layer and head.
+        heads: those requested, by layer and head.
     """
 
     model: str
@@ -80,15 +80,15 @@ def attention(
     """Read a text and say where the heads look.
 
     Args:
-        checkpoint: whose model reads.
-        prompt: what it reads.
-        layers, heads: numbers from 1, as in ``3``, ``1,4`` or ``2-5``, or ``all``. Without ``layers``: all of them
-            where that is a few dozen heads, and else the first.
-        scores: what stands before the softmax (Vaswani et al. 2017, equation 1), in place of the weights.
-        columns: a column a query, as 3Blue1Brown draws it ("Attention in transformers", 2024), in place of a row.
+        checkpoint: the model and its tokenizer.
+        prompt: the text.
+        layers, heads: numbers from 1, as in ``3``, ``1,4`` or ``2-5``, or ``all``. By default all layers of a
+            small model, else the first.
+        scores: the scores before the softmax (Vaswani et al. 2017, equation 1) instead of the weights.
+        columns: queries as columns, as in 3Blue1Brown's "Attention in transformers" (2024), instead of rows.
 
     Raises:
-        InputError: there is no such layer or head, the prompt does not fit into the context, or the answer would
+        InputError: there is no such layer or head, the prompt does not fit into the context, or the result would
             hold more than ``MOST_FIGURES`` figures.
     """
     config = checkpoint.config
@@ -123,12 +123,12 @@ def attention(
 
 
 def chosen(text: str, count: int, name: str) -> list[int]:
-    """Read which layers or heads are meant: ``3``, ``1,4``, ``2-5``, ``1,4-6`` or ``all``.
+    """Parse a choice of layers or heads: ``3``, ``1,4``, ``2-5``, ``1,4-6`` or ``all``.
 
     Args:
-        text: as it was typed.
-        count: how many there are; they are numbered from 1.
-        name: ``layer`` or ``head``: the option, and what is counted.
+        text: as typed.
+        count: how many there are, numbered from 1.
+        name: of the option: ``layer`` or ``head``.
 
     Raises:
         InputError: it is none of these, or there is no such number.
@@ -165,6 +165,6 @@ def _check_size(length: int, context: int, n_heads: int) -> None:
 
 
 def _values(figures: Tensor, *, columns: bool) -> list[list[float]]:
-    """[T, T], a row a query, as lists; transposed where columns are to be the queries."""
+    """[T, T] as lists, a row for each query; transposed if queries are to be columns."""
     values: list[list[float]] = (figures.mT if columns else figures).cpu().tolist()
     return values

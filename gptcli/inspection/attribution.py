@@ -1,12 +1,13 @@
 """Direct logit attribution: what each part of the model adds to one token's logit (Elhage et al. 2021).
 
-The residual stream is a sum of what the parts wrote into it. With the scale of each layer norm on the way held at its
-value in this run, everything behind a part is linear, so that a logit is a sum as well, with one summand a part. A
-direction starts as the token's row of the unembedding and goes back through the model: a norm turns it, and the share
-of a part is the scalar product of what it wrote with the direction as it is there. Where norms stand behind the
-residual sums (GPT-1), a part is seen through all the norms behind it.
+The residual stream is the sum of what the parts add to it. If the scale of each layer norm is frozen at its value in
+this run, everything after a part is linear, so a logit is a sum of one term for each part. A direction starts as the
+token's row of the unembedding and goes back through the model. A norm transforms it, and the term of a part is the dot
+product of its output with the direction there. If norms come after the residual sums (GPT-1), a part's output passes
+through all later norms.
 """
 
+import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from gptcli.inspection.record import LayerRecord, Record
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT, Block
+from gptcli.model.norm import norm_scale
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Contribution:
 
     Attributes:
         kind: ``embedding``, ``position``, ``head``, ``attention bias``, ``mlp``, ``mlp bias``, ``final norm bias``,
-            ``unembedding bias``; where norms stand behind the sums also ``attention norm bias``, ``mlp norm bias``.
+            ``unembedding bias``; where norms with biases stand behind the sub-layers or the embedding also
+            ``attention norm bias``, ``mlp norm bias``, ``embedding norm bias``.
         layer: which block, from 1; None outside the blocks.
         head: which head, from 1; None for other parts.
         logit: its summand.
@@ -38,15 +41,15 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Attribution:
-    """One token's logit after the last position, taken apart.
+    """One token's logit after the last position as a sum over the parts.
 
     Attributes:
         id, token: whose logit.
         logit: as the model computed it.
-        total: the sum of the contributions; what is missing was lost to rounding in the run.
+        total: the sum of the contributions; the difference is rounding in the run.
         contributions: in the model's order.
-        frozen: the norms whose scale was held at its value in the run: ``the final norm`` or ``every norm``; None
-            where the model has none on the way.
+        frozen: what was held at its value in the run: the scale of ``the final norm`` or of ``every norm``, and the
+            cap on logits; None where the model has nothing of the kind on the way.
     """
 
     id: int
@@ -67,33 +70,33 @@ class Attribution:
 
 @torch.inference_mode()
 def attribute(model: GPT, run: Record, token: int, data: bytes) -> Attribution:
-    """Take one token's logit after the last position apart; in float64, from what the run wrote down.
+    """Split one token's logit after the last position into its terms, in float64, from a recorded run.
 
     Args:
         model: that ran.
-        run: what it computed.
+        run: the record.
         token: whose logit.
-        data: the bytes that the token stands for.
+        data: the token's bytes.
     """
     parts = list(_walk_back(model, run, token))[::-1]
-    frozen = (
-        "every norm" if model.config.post_norm and run.layers else "the final norm" if model.config.final_norm else None
-    )
+    frozen = _frozen(model.config) if run.layers or model.config.final_norm else None
     logit = float(model.unembed(_end(run))[token])
     return Attribution(token, data, logit, sum(part.logit for part in parts), parts, frozen)
 
 
 def _end(run: Record) -> Tensor:
-    """The residual stream of the last position behind the last block, [C]."""
+    """The residual stream of the last position after the last layer, [C]."""
     return (run.layers[-1].after if run.layers else run.embedded)[-1]
 
 
 def _walk_back(model: GPT, run: Record, token: int) -> Iterator[Contribution]:
-    """Each part's summand, from the unembedding back to the embedding."""
+    """The term of each part, from the unembedding back to the embedding."""
     config = model.config
-    if config.unembedding_bias:
-        yield Contribution("unembedding bias", None, None, float(model.lm_head.bias[token]))
     direction = _exact(model.lm_head.weight[token])  # [E]
+    factor = _logit_factor(model, run, token)
+    if config.unembedding_bias:
+        yield Contribution("unembedding bias", None, None, float(model.lm_head.bias[token]) * factor)
+    direction = direction * factor
     if config.embedding_width != config.n_embd:
         direction = _exact(model.project_out.weight).T @ direction  # [C]
     if config.final_norm:
@@ -103,26 +106,58 @@ def _walk_back(model: GPT, run: Record, token: int) -> Iterator[Contribution]:
         assert isinstance(block, Block)
         walk = _post_block if model.config.post_norm else _pre_block
         direction = yield from walk(block, run.layers[number - 1], direction, number)
-    word = model.wte.weight[run.ids[-1]]
+    token_at = torch.tensor(run.ids[-1:], device=run.embedded.device)
+    word = model.embed_tokens(token_at)
+    placed = model.add_positions(word, torch.tensor([len(run.ids) - 1], device=run.embedded.device))
+    if config.embedding_norm:
+        direction = yield from _norm(config, model.ln_0, placed[0], direction, "embedding norm bias", None)
+    if config.positions in ("learned", "sinusoidal"):
+        yield Contribution("position", None, None, _dot(_exact(placed[0]) - _exact(word[0]), direction))
+    yield Contribution("embedding", None, None, _dot(word[0], direction))
+
+
+def _frozen(config: GPTConfig) -> str | None:
+    """What is held at its value in the run, on the way of every part."""
+    inside = config.embedding_norm or config.post_norm or any(name.endswith("_out") for name in config.block_norms)
+    norms = "every norm" if inside else "the final norm" if config.final_norm else None
+    if config.logit_cap is None:
+        return norms
+    return "the cap on logits" if norms is None else f"{norms} and the cap on logits"
+
+
+def _logit_factor(model: GPT, run: Record, token: int) -> float:
+    """What the last state times the unembedding is multiplied by: the logits' scale, and what their cap leaves of it.
+
+    A cap c tanh(z / c) is held at what it makes of this run's z, as norms are.
+    """
+    config = model.config
+    if config.logit_cap is None:
+        return config.logit_scale
+    state = model.ln_f(_end(run))
     if config.embedding_width != config.n_embd:
-        word = model.project_in(word)
-    if config.positions != "rotary":
-        yield Contribution("position", None, None, _dot(_exact(run.embedded[-1]) - _exact(word), direction))
-    yield Contribution("embedding", None, None, _dot(word, direction))
+        state = model.project_out(state)
+    plain = _dot(state, _exact(model.lm_head.weight[token])) + (
+        float(model.lm_head.bias[token]) if config.unembedding_bias else 0.0
+    )
+    scaled = plain * config.logit_scale
+    capped = config.logit_cap * math.tanh(scaled / config.logit_cap)
+    return config.logit_scale if scaled == 0 else config.logit_scale * capped / scaled
 
 
-# Yields summands, and returns the direction in front of what it walked through.
+# Yields terms, and returns the direction before the parts it walked through.
 Walk = Generator[Contribution, None, Tensor]
 
 
 def _norm(config: GPTConfig, norm: nn.Module, x: Tensor, direction: Tensor, kind: str, layer: int | None) -> Walk:
-    """Through a norm, whose scale is held at what it is for ``x`` [C].
+    """Back through a norm, with its scale frozen at the value for ``x`` [C].
 
-    A layer norm is (x - mean) / deviation * weight + bias; an RMS norm takes no mean away and adds nothing.
+    A layer norm is (x - mean) / deviation * weight + bias; an RMS norm subtracts no mean and has no bias.
     """
     if config.norm_bias:
         yield Contribution(kind, layer, None, _dot(norm.get_parameter("bias"), direction))
-    turned = _exact(norm.get_parameter("weight")) * direction if config.norm_weight else direction
+    turned = direction
+    if config.norm_weight:
+        turned = norm_scale(config, _exact(norm.get_parameter("weight"))) * direction
     exact = _exact(x)
     if config.norm_kind == "layer":
         exact, turned = exact - exact.mean(), turned - turned.mean()
@@ -130,14 +165,14 @@ def _norm(config: GPTConfig, norm: nn.Module, x: Tensor, direction: Tensor, kind
 
 
 def _pre_block(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Walk:
-    """What is added to the stream passes it unchanged: one behind the other, or both at once."""
+    """A layer with norms before its parts: the direction passes its residual sums unchanged."""
     yield from _mlp(block, layer, direction, number)
     yield from _attention(block, layer, direction, number)
     return direction
 
 
 def _post_block(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Walk:
-    """Norms stand on the stream itself, behind each sum."""
+    """A layer with norms on the stream itself, after each sum."""
     config, summed = block.config, (layer.mlp_in + layer.mlp)[-1]
     direction = yield from _norm(config, block.ln_2, summed, direction, "mlp norm bias", number)
     yield from _mlp(block, layer, direction, number)
@@ -147,16 +182,27 @@ def _post_block(block: Block, layer: LayerRecord, direction: Tensor, number: int
     return direction
 
 
+def _added(block: Block, name: str, given: Tensor, direction: Tensor, kind: str, number: int) -> Walk:
+    """Through what stands between a sub-layer and its sum: a factor, and a norm where there is one."""
+    direction = direction * block.config.residual_scale
+    if name not in block.config.block_norms:
+        return direction
+    norm = block.get_submodule(name)
+    return (yield from _norm(block.config, norm, given, direction, kind, number))
+
+
 def _mlp(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Iterator[Contribution]:
     down = block.mlp.c_proj
+    direction = yield from _added(block, "ln_2_out", layer.down[-1], direction, "mlp norm bias", number)
     if down.bias is not None:
         yield Contribution("mlp bias", number, None, _dot(down.bias, direction))
     yield Contribution("mlp", number, None, _dot(layer.activated[-1], _exact(down.weight).T @ direction))
 
 
 def _attention(block: Block, layer: LayerRecord, direction: Tensor, number: int) -> Iterator[Contribution]:
-    """The heads stand side by side in front of the output projection: [H, D] with [H, D]."""
+    """The heads are concatenated before the output projection: [H, D] with [H, D]."""
     out = block.attn.c_proj
+    direction = yield from _added(block, "ln_1_out", layer.projected[-1], direction, "attention norm bias", number)
     if out.bias is not None:
         yield Contribution("attention bias", number, None, _dot(out.bias, direction))
     mixed = _exact(layer.heads[:, -1])
@@ -171,5 +217,5 @@ def _dot(part: Tensor, direction: Tensor) -> float:
 
 
 def _exact(tensor: Tensor) -> Tensor:
-    """In float64, which not every device has."""
+    """In float64 on the CPU: not every device has it."""
     return tensor.cpu().double()

@@ -1,4 +1,4 @@
-"""One word in several contexts: its vector after every layer, and how alike the contexts' vectors are."""
+"""One word in several contexts: its vector after every layer, and the similarity of these vectors."""
 
 import re
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
 from gptcli.text import clipped, quoted
 
-# A bracket, or one that a backslash makes a plain character.
+# A bracket, or an escaped one.
 _BRACKET = re.compile(r"\\[\[\]\\]|[\[\]]")
-# Rows of the embedding that are compared at a time: 4,096 of width 1,600 are 26 MB.
+# Rows of the embedding compared at a time: 4,096 of width 1,600 are 26 MB.
 _ROWS = 4096
 _MOST_TEXTS = 200
 # Tokens that one answer lists as near to a vector.
@@ -43,14 +43,14 @@ class MarkedText:
 
 @dataclass(frozen=True)
 class Context:
-    """A text that was read up to its marked word.
+    """A text, read up to its marked word.
 
     Attributes:
         text: without the brackets.
         start, end: the marked characters.
         tokens: the tokens of the marked word; the last one's vector is compared.
         id: the last one.
-        position: its place in the text, from 0.
+        position: of that token, from 0.
     """
 
     text: str
@@ -63,11 +63,11 @@ class Context:
 
 @dataclass(frozen=True)
 class ContextPair:
-    """How alike two contexts are.
+    """The similarity of two contexts.
 
     Attributes:
         first, second: their numbers, from 1.
-        values: the similarity (or distance) of their vectors, at the embedding and behind each layer, [L + 1].
+        values: the similarity (or distance) of their vectors, at the embedding and after each layer, [L + 1].
     """
 
     first: int
@@ -77,7 +77,7 @@ class ContextPair:
 
 @dataclass(frozen=True)
 class NearToken:
-    """A token near a vector, and how near: the cosine similarity with its embedding, or its logit."""
+    """A token near a vector, and its cosine similarity or logit."""
 
     id: int
     token: bytes
@@ -90,13 +90,13 @@ class ContextSimilarities:
 
     Attributes:
         model: its name.
-        metric: how the values are worked out.
-        layers: what the steps are: the embedding, and each block by its number.
+        metric: of the values.
+        layers: names of the steps: the embedding, and the number of each layer.
         contexts: the texts.
         pairs: every two of them.
-        nearest_by: what ``nearest`` goes by.
-        nearest: the tokens nearest to each vector, [contexts][L + 1][n]; empty where none were asked for.
-        notes: what the reader should know about how the words were taken.
+        nearest_by: the measure of ``nearest``.
+        nearest: the tokens nearest to each vector, [contexts][L + 1][n]; empty if not requested.
+        notes: for the user, on how the words were read.
     """
 
     model: str
@@ -119,20 +119,20 @@ def compare_contexts(
 ) -> ContextSimilarities:
     """Compare the vectors that a marked word has in several contexts, layer by layer.
 
-    A vector is the residual stream at the last token of the marked word: token and position at first, then what each
-    block has left there. What stands behind the mark has no part in it, as a GPT looks back only.
+    A vector is the residual stream at the last token of the marked word: first token plus position, then
+    the stream after each layer. Text after the mark does not matter, because a GPT only looks back.
 
     Args:
-        checkpoint: whose model reads.
+        checkpoint: the model and its tokenizer.
         texts: each with one word in brackets.
         metric: how vectors are compared.
         neighbors: tokens to list for each vector.
-        unembedding: list those with the largest logits, through the final norm, in place of those whose embeddings
-            have the largest cosine similarity.
+        unembedding: list tokens by their logit after the final norm, instead of by the cosine similarity of their
+            embeddings.
 
     Raises:
-        InputError: fewer than two texts, too many of them or of neighbours, or one without a marked word, whose mark
-            cuts through a token, or that is longer than the model's context.
+        InputError: fewer than two texts, too many of them or of neighbours, or one without a marked word, with a mark
+            inside a token, or longer than the model's context.
     """
     if len(texts) < 2:
         raise InputError('--in-context compares two texts or more: "a fashion [model]" "a machine learning [model]"')
@@ -190,7 +190,7 @@ def read_mark(text: str) -> MarkedText:
 
 
 def marked_vectors(model: GPT, ids: Sequence[int]) -> Floats:
-    """The residual stream at the last of some tokens, before the first block and behind each: [L + 1, C] in float32.
+    """The residual stream at the last of some tokens, before the first layer and after each: [L + 1, C] in float32.
 
     Raises:
         InputError: there are more tokens than the context holds.
@@ -205,10 +205,10 @@ def nearest_tokens(
     """The tokens nearest to each of some vectors [..., steps, C] of the residual stream, nearest first.
 
     Args:
-        checkpoint: whose tokens.
+        checkpoint: the model and its tokens.
         vectors: [contexts, steps, C].
         count: how many for each.
-        unembedding: by logit, through the final norm; else by the cosine similarity with the token's embedding, as it
+        unembedding: by logit, after the final norm; else by the cosine similarity with the token's embedding as it
             enters the residual stream.
     """
     return tuple(_near_each(checkpoint, of_context, count, unembedding=unembedding) for of_context in vectors)

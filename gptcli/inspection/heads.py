@@ -1,7 +1,7 @@
-"""What a head does, measured: where it looks while the model reads random tokens, twice over.
+"""The kind of each head, measured by its attention while the model reads random tokens twice.
 
-On random tokens nothing but place and repetition can guide a head, so that what it does there can be told apart: the
-token before, the first one, the same one, or, for an induction head, the one that came after the same one last time
+On random tokens a head can only use position and repetition, so its kind shows: it looks at the previous token, the
+first one, the same one, or, for an induction head, the one that followed the same token before
 (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Olsson et al. 2022, "In-context Learning and
 Induction Heads", whose prefix-matching score is the induction score here, with two repeats).
 """
@@ -19,28 +19,28 @@ from gptcli.model.gpt import GPT
 
 HeadKind = Literal["previous token", "first token", "same token", "induction"]
 
-# A head has the name of what it does with this share of its attention or more. Where it stands is a convention: heads
-# are a continuum, and the scores are shown next to the names.
+# The least share of attention for which a head is named. It is a convention: heads are a continuum, and the scores are
+# shown next to the names.
 THRESHOLD = 0.4
-# Tokens that are repeated, where the context holds them twice.
+# Tokens to repeat, if the context holds them twice.
 REPEATED = 50
 _SEED = 2022
 
 
 @dataclass(frozen=True)
 class HeadLabel:
-    """What a head does with its attention while it reads random tokens twice over.
+    """The attention of a head on random tokens that are read twice.
 
-    Each score is a share of attention, 0 to 1, averaged over the queries (looking positions) that have the choice.
+    Each score is a share of attention, 0 to 1, averaged over the queries (looking positions) that can have it.
 
     Attributes:
-        kind: the one with the largest score, where that is at least ``THRESHOLD``; None for a head that mixes.
+        kind: with the largest score, if that is at least ``THRESHOLD``; else None.
         score: the largest of the scores below.
-        nearest: the kind that has it.
-        previous_token: on the position before; over all queries but the first.
-        first_token: on the first position; over all queries but the first.
-        same_token: on the query's own position and on the earlier one with the same token; over all but the first.
-        induction: on the position behind the earlier one with the same token; over the second round.
+        nearest: the kind with that score.
+        previous_token: share on the previous position; over all queries but the first.
+        first_token: share on the first position; over all queries but the first.
+        same_token: share on the query's own position and the earlier one of that token; over all but the first.
+        induction: share on the position after the earlier one of the same token; over the second repetition.
     """
 
     kind: HeadKind | None
@@ -69,16 +69,16 @@ def label_heads(model: GPT, n_vocab: int) -> list[list[HeadLabel]] | None:
 
 
 def repeated_tokens(n_vocab: int, n_positions: int) -> list[int]:
-    """Different random tokens, the same ones every time, and then once more.
+    """Different random tokens, twice in a row; the same ones on every call.
 
     They come from the first tenth of the ids without the first hundredth: byte-pair vocabularies are in the order of
-    their merges, and so these are frequent, but not the most frequent ones. A small vocabulary is taken whole.
+    their merges, so these are frequent, but not the most frequent ones. A small vocabulary is used whole.
     """
     count = min(REPEATED, n_positions // 2, n_vocab)
     some = range(n_vocab // 100, n_vocab // 10)
     pool = some if len(some) >= count else range(n_vocab)
     drawn = np.random.Generator(np.random.Philox(key=_SEED)).choice(len(pool), size=count, replace=False)
-    return [pool[place] for place in drawn.tolist()] * 2
+    return [pool[index] for index in drawn.tolist()] * 2
 
 
 def labels(pattern: Tensor) -> list[HeadLabel]:

@@ -1,7 +1,7 @@
-"""The logit lens: what the model would say if it stopped after each layer (nostalgebraist 2020).
+"""The logit lens: what the model would predict if it stopped after each layer (nostalgebraist 2020).
 
-The residual stream is read off after every layer, and goes through the final norm and the unembedding as if it were
-the last one. At the last layer that is what the model really says.
+The residual stream after every layer goes through the final norm and the unembedding, as after the last layer. At the
+last layer that is the model's own prediction.
 """
 
 import math
@@ -18,13 +18,13 @@ from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import watched_ids
 from gptcli.probability.reading import rank_of
 
-# Positions that are unembedded at a time: 64 x 50,257 numbers of eight bytes are 26 MB, and there are several of them.
+# Positions unembedded at a time: 64 x 50,257 numbers of eight bytes are 26 MB, and there are several of them.
 _ROWS = 64
 
 
 @dataclass(frozen=True)
 class Guess:
-    """The token that one layer would put next, and the probability it gives to that."""
+    """The most probable next token after one layer, and its probability."""
 
     id: int
     token: bytes
@@ -33,12 +33,12 @@ class Guess:
 
 @dataclass(frozen=True)
 class Stage:
-    """The lens at one place of the model.
+    """The lens after one layer, or between its attention and MLP.
 
     Attributes:
-        layer: how many blocks the stream has been through; 0 is the embedding.
-        sublayer: ``attention`` between a block's attention and its MLP, ``block`` behind both, ``embedding``.
-        guesses: one a position.
+        layer: how many layers the stream has been through; 0 is the embedding.
+        sublayer: ``attention`` between a layer's attention and its MLP, ``layer`` after both, ``embedding``.
+        guesses: one for each position.
     """
 
     layer: int
@@ -51,9 +51,9 @@ class Track:
     """One token through the layers, after the last position.
 
     Attributes:
-        id, token: which one.
-        ranks: its place at each stage; 1 is the most probable.
-        probabilities: and its probability.
+        id, token: of the token.
+        ranks: at each stage; 1 is the most probable.
+        probabilities: at each stage.
     """
 
     id: int
@@ -64,19 +64,19 @@ class Track:
 
 @dataclass(frozen=True)
 class Lens:
-    """A prompt, read off after every layer.
+    """The predictions for a prompt after every layer.
 
     Attributes:
         model: its name.
         prompt: the text.
-        prompt_ids, tokens: what the model read: ids, and the bytes they stand for.
-        vocabulary: how many tokens there are to choose from.
-        stages: the embedding, then each layer; the last stage is what the model says.
+        prompt_ids, tokens: ids, and the bytes of each.
+        vocabulary: number of tokens.
+        stages: the embedding, then each layer; the last stage is the model's prediction.
         decided: for each position the first stage from which the final guess stays the best one.
-        tracks: the answer (what the model says after the last position), or the tokens that were asked for.
-        asked: whether those tokens were asked for.
-        parallel: whether attention and MLP read the same input, so that what stands between them is a sum that no
-            part of the model reads.
+        tracks: of the prediction after the last position, or of the requested tokens.
+        asked: whether tokens were requested.
+        parallel: whether attention and MLP read the same input, so that no part of the model reads the sum between
+            them.
     """
 
     model: str
@@ -94,16 +94,16 @@ class Lens:
 def lens(
     checkpoint: OpenCheckpoint, prompt: str, *, sublayers: bool = False, words: Sequence[str] = ()
 ) -> tuple[Lens, Record]:
-    """Read a prompt, and ask every layer for its best guess.
+    """The best guess of every layer for a prompt.
 
     Args:
-        checkpoint: whose model reads.
-        prompt: what it reads.
-        sublayers: ask between attention and MLP too.
-        words: follow the tokens with which these begin, instead of the answer.
+        checkpoint: the model and its tokenizer.
+        prompt: the text.
+        sublayers: also between attention and MLP.
+        words: follow the first tokens of these instead of the prediction.
 
     Returns:
-        The lens, and the run that it looked at.
+        The lens, and the recorded run.
 
     Raises:
         InputError: the prompt does not fit into the context, or a word is empty.
@@ -136,7 +136,7 @@ def lens(
             tokens=[text(token) for token in ids],
             vocabulary=checkpoint.n_vocab,
             stages=stages,
-            decided=[decided_at([stage.guesses[place].id for stage in stages]) for place in range(len(ids))],
+            decided=[decided_at([stage.guesses[index].id for stage in stages]) for index in range(len(ids))],
             tracks=tracks,
             asked=bool(wanted),
             parallel=checkpoint.config.parallel_residual,
@@ -148,18 +148,18 @@ def lens(
 def streams(run: Record, model: GPT, *, sublayers: bool = False) -> Iterator[tuple[int, str, Tensor]]:
     """The residual stream at each stage: layer, sublayer, [T, C].
 
-    Between attention and MLP stands what the MLP's sublayer starts from: the block's input plus attention's output,
-    and the norm behind it where the model norms afterwards.
+    The stage between attention and MLP is the MLP's residual input: the layer's input plus attention's output, and the
+    norm of that in a post-norm model.
     """
     yield 0, "embedding", run.embedded
     for number, layer in enumerate(run.layers, start=1):
         if sublayers:
             yield number, "attention", layer.mlp_in if model.config.post_norm else layer.before + layer.attention
-        yield number, "block", layer.after
+        yield number, "layer", layer.after
 
 
 def finite(logits: Tensor) -> Tensor:
-    """The logits [..., V], of which none is NaN or infinite.
+    """Return the logits [..., V], which must be finite.
 
     Raises:
         OverflowedError: one is.
@@ -177,8 +177,8 @@ def stage_logprobs(model: GPT, stream: Tensor, n_vocab: int) -> Tensor:
 
 
 def decided_at(best: Sequence[int]) -> int:
-    """The first place from which the last entry stays: ``[3, 7, 5, 7, 7]`` -> 3."""
-    place = len(best) - 1
-    while place and best[place - 1] == best[-1]:
-        place -= 1
-    return place
+    """The first index from which the last entry stays: ``[3, 7, 5, 7, 7]`` -> 3."""
+    index = len(best) - 1
+    while index and best[index - 1] == best[-1]:
+        index -= 1
+    return index

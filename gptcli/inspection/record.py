@@ -1,4 +1,4 @@
-"""One run of the model, with what passed its named points written down by hooks."""
+"""One run of the model, with the activations at named points recorded by hooks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from gptcli.model.attention import Attend, repeat_heads
-from gptcli.model.gpt import GPT
+from gptcli.model.gpt import GPT, Block
 from gptcli.probability.reading import check_fits
 
 
 @dataclass
 class LayerRecord:
-    """What passed through one block. T positions, C width, H heads, D head size; in the model's dtype.
+    """The activations of one layer. T positions, C width, H heads, D head size; in the model's dtype.
 
     Attributes:
         before: the residual stream that the block reads, [T, C].
@@ -27,11 +27,13 @@ class LayerRecord:
         bias: what is added to the scores by position, [H, T, T]; None where nothing is.
         seen: True where a query (row) may look at a key (column), [T, T].
         heads: what each head gathered, before the output projection, [H, T, D].
-        attention: what attention adds to the residual stream, [T, C].
+        projected: what attention's output projection gives, [T, C].
+        attention: what attention adds to the residual stream, which may be normed and scaled on the way, [T, C].
         mlp_in: what the MLP reads, [T, C].
         up: what the MLP's first layer gives, [T, 4C].
         gate: what its gate gives before the activation, [T, 4C]; None where it has none.
         activated: what its last layer reads, [T, 4C].
+        down: what its last layer gives, [T, C].
         mlp: what the MLP adds to the residual stream, [T, C].
         after: the residual stream behind the block, [T, C].
     """
@@ -46,27 +48,35 @@ class LayerRecord:
     bias: Tensor | None = field(init=False)
     seen: Tensor = field(init=False)
     heads: Tensor = field(init=False)
+    projected: Tensor = field(init=False)
     attention: Tensor = field(init=False)
     mlp_in: Tensor = field(init=False)
     up: Tensor = field(init=False)
     gate: Tensor | None = field(init=False, default=None)
     activated: Tensor = field(init=False)
+    down: Tensor = field(init=False)
     mlp: Tensor = field(init=False)
     after: Tensor = field(init=False)
 
     @property
     def compared(self) -> Tensor:
-        """The scores without the mask, [H, T, T] in float32."""
-        scores = self.q.float() @ self.k.float().mT * self.scale
-        if self.cap is not None:
-            scores = torch.tanh(scores / self.cap) * self.cap
-        return scores if self.bias is None else scores + self.bias
+        """The products of queries and keys, scaled, [H, T, T] in float32."""
+        return self.q.float() @ self.k.float().mT * self.scale
+
+    @property
+    def capped(self) -> Tensor:
+        """The same behind the cap, where there is one."""
+        return self.compared if self.cap is None else torch.tanh(self.compared / self.cap) * self.cap
+
+    @property
+    def sloped(self) -> Tensor:
+        """The same with what is added by position, where something is."""
+        return self.capped if self.bias is None else self.capped + self.bias
 
     @property
     def scores(self) -> Tensor:
         """What stands before the softmax, [H, T, T] in float32; -inf where the mask is."""
-        scores = self.compared
-        return scores.masked_fill(~self.seen, -torch.inf)
+        return self.sloped.masked_fill(~self.seen, -torch.inf)
 
     @property
     def pattern(self) -> Tensor:
@@ -76,12 +86,12 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class Record:
-    """What passed through the model while it read one text.
+    """The activations of the model for one text.
 
     Attributes:
         ids: the text's tokens.
-        embedded: the residual stream before the first block, [T, C].
-        layers: one entry a block.
+        embedded: the residual stream before the first layer, [T, C].
+        layers: one entry for each.
     """
 
     ids: list[int]
@@ -90,15 +100,15 @@ class Record:
 
     @property
     def stream(self) -> Tensor:
-        """The residual stream before the first block and behind each: [L + 1, T, C]; the last is unembedded."""
+        """The residual stream before the first layer and after each: [L + 1, T, C]."""
         return torch.stack([self.embedded, *(layer.after for layer in self.layers)])
 
 
 @torch.inference_mode()
 def record(model: GPT, ids: Sequence[int]) -> Record:
-    """Read a text once and write down what passes every named point.
+    """Run the model on a text and record the activations at every named point.
 
-    Everything is kept, some 20 T C numbers a layer: a reader of long texts wants ``probability.reading`` instead.
+    That is some 20 T C numbers for each layer; for long texts use ``probability.reading``.
 
     Args:
         model: in eval mode.
@@ -110,6 +120,7 @@ def record(model: GPT, ids: Sequence[int]) -> Record:
     layers = [LayerRecord() for _ in model.h]
     with ExitStack() as hooks:
         for block, layer in zip(model.h, layers, strict=True):
+            assert isinstance(block, Block)
             hooks.enter_context(_watching(block, layer))
         last = model.transform(token_batch(model, ids))[0]
     return Record(list(ids), layers[0].before if layers else last, layers)
@@ -122,10 +133,12 @@ def token_batch(model: GPT, ids: Sequence[int]) -> Tensor:
 
 
 @contextmanager
-def _watching(block: nn.Module, layer: LayerRecord) -> Iterator[None]:
+def _watching(block: Block, layer: LayerRecord) -> Iterator[None]:
     """Hooks on the named points of a block, for as long as the context lasts."""
-    attn, mlp = block.get_submodule("attn"), block.get_submodule("mlp")
-    attend = attn.get_submodule("attend")
+    attn, mlp, attend = block.attn, block.mlp, block.attn.attend
+
+    def saw_added(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        return lambda module, inputs, output: setattr(layer, name, block.scaled(output)[0])
 
     def saw_attend(module: nn.Module, inputs: tuple[Tensor, Tensor, Tensor, Tensor | None], mixed: Tensor) -> None:
         q, k, v, mask = inputs
@@ -142,14 +155,16 @@ def _watching(block: nn.Module, layer: LayerRecord) -> Iterator[None]:
 
     handles = [
         block.register_forward_hook(_pair(layer, "before", "after")),
-        attn.register_forward_hook(_pair(layer, "normed", "attention")),
+        attn.register_forward_hook(_pair(layer, "normed", "projected")),
+        block.ln_1_out.register_forward_hook(saw_added("attention")),
+        block.ln_2_out.register_forward_hook(saw_added("mlp")),
         attend.register_forward_hook(saw_attend),
-        mlp.register_forward_hook(_pair(layer, "mlp_in", "mlp")),
-        mlp.get_submodule("c_fc").register_forward_hook(_pair(layer, None, "up")),
-        mlp.get_submodule("c_proj").register_forward_hook(_pair(layer, "activated", None)),
+        mlp.register_forward_hook(_pair(layer, "mlp_in", "down")),
+        mlp.c_fc.register_forward_hook(_pair(layer, None, "up")),
+        mlp.c_proj.register_forward_hook(_pair(layer, "activated", None)),
     ]
     if mlp.c_gate is not None:
-        handles.append(mlp.get_submodule("c_gate").register_forward_hook(_pair(layer, None, "gate")))
+        handles.append(mlp.c_gate.register_forward_hook(_pair(layer, None, "gate")))
     try:
         yield
     finally:
@@ -158,7 +173,7 @@ def _watching(block: nn.Module, layer: LayerRecord) -> Iterator[None]:
 
 
 def _pair(layer: LayerRecord, into: str | None, out: str | None) -> Callable[[nn.Module, Any, Tensor], None]:
-    """A hook that writes down a module's first input and its output, without the batch's dimension."""
+    """A hook that records a module's first input and its output, without the batch dimension."""
 
     def saw(module: nn.Module, inputs: Any, output: Tensor) -> None:
         if into is not None:

@@ -1,1 +1,1 @@
-"""How fast a model is (``speed``), and what 8 and 4 bits do to it (``quantization``)."""
+"""The speed of a model (``speed``), and the effect of 8 and 4 bits on it (``quantization``)."""

@@ -1,4 +1,4 @@
-"""What 8 and 4 bits do to a model: its logits with and without, over a paragraph of plain English; and keeping them."""
+"""The effect of 8 and 4 bits on a model's logits over a paragraph of English; and storing the quantized matrices."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ _TEXT = (
 
 @dataclass(frozen=True)
 class Quantized:
-    """What one way to keep the matrices does.
+    """The effect of one quantization.
 
     Attributes:
         quantize: ``int8`` or ``int4``.
         bytes_per_token: weights that one step reads, in bytes; None where only torch can run the model.
-        largest_difference: of any logit at any place of the text, from that without quantization.
+        largest_difference: of any logit at any position of the text, from the one without quantization.
         mean_difference: the mean of all absolute differences.
-        same_best: the share of the places at which the same token is the most probable.
+        same_best: the share of positions at which the same token is the most probable.
     """
 
     quantize: str
@@ -43,15 +43,15 @@ class Quantized:
 
 @dataclass(frozen=True)
 class Keeping:
-    """Matrices in 8 or 4 bits that are now kept.
+    """A file of quantized matrices that was just written.
 
     Attributes:
         name: of the model.
         quantize: ``int8`` or ``int4``.
-        file: where they lie.
-        nbytes: their size.
-        model_nbytes: that of the model's own files.
-        removed: what was kept before of other weights in the same place, and is gone.
+        file: its path.
+        nbytes: its size.
+        model_nbytes: the size of the model's files.
+        removed: files of other weights that were at the model's path before.
     """
 
     name: str
@@ -63,9 +63,9 @@ class Keeping:
 
 
 def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -> Keeping:
-    """Work out a model's matrices in 8 or 4 bits, and keep them in the user's cache.
+    """Quantize a model's matrices to 8 or 4 bits, and store them in the user's cache.
 
-    What was kept of other weights that lay in the same place is removed: there is one file a model.
+    Files of other weights that were at the same path are removed: there is one file for each model.
 
     Args:
         name: of the model, as on the command line.
@@ -100,7 +100,7 @@ def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -
 
 
 def remove_quantized(name: str, quantize: "Quantize | None", n_head: int | None = None) -> "tuple[KeptFile, ...]":
-    """Remove what is kept of a model, which need not be there any more.
+    """Remove the quantized matrices of a model, which may itself be gone.
 
     Args:
         name: of the model, as on the command line, or as it is listed.
@@ -108,7 +108,7 @@ def remove_quantized(name: str, quantize: "Quantize | None", n_head: int | None 
         n_head: attention heads, for a lone file whose shapes do not tell.
 
     Returns:
-        What is gone: of these weights, of others in their place, or of a model of this name.
+        The files removed: of these weights, of others at the same path, or of a model of this name.
 
     Raises:
         InputError: nothing is kept of it.
@@ -119,7 +119,7 @@ def remove_quantized(name: str, quantize: "Quantize | None", n_head: int | None 
     from gptcli.text import visible
 
     files, place = set(), None
-    with suppress(GptcliError):  # it is gone, or broken
+    with suppress(GptcliError):  # gone or broken
         source, header, blueprint = understand(name, n_head)
         place = described(source.name, header)["weights"]
         files = {kept.file for kept in kept_of(header, blueprint)}
@@ -159,7 +159,7 @@ def quantized_logits(name: str, n_head: int | None = None) -> list[Quantized]:
 
 
 def _logits(name: str, quantize: "Quantize", n_head: int | None) -> "tuple[NDArray[np.float32], int | None]":
-    """Logits at each place of the text, [T, V], and the bytes that a step reads."""
+    """Logits at each position of the text, [T, V], and the bytes that a step reads."""
     from gptcli.checkpoint.open import open_checkpoint
 
     checkpoint = open_checkpoint(name, Placement(device="cpu", quantize=quantize), n_head=n_head, inside=False)
@@ -169,5 +169,5 @@ def _logits(name: str, quantize: "Quantize", n_head: int | None) -> "tuple[NDArr
         raise InputError(f"{name}: its tokenizer does not know plain English, so there is nothing to compare")
     engine.prefill([ids[:1]], len(ids))
     facts = engine.facts()
-    nbytes = facts.weight_bytes if facts.weights == quantize else None  # else torch ran it, in its own
+    nbytes = facts.weight_bytes if facts.weights == quantize else None  # otherwise torch ran it
     return engine.extend(ids[1:])[:, : checkpoint.n_vocab], nbytes

@@ -1,7 +1,7 @@
-"""How fast a model runs here: tokens a second, and how near that is to what the memory allows.
+"""The speed of a model on this machine: tokens a second, next to the limit that its memory sets.
 
 To write one token, a model reads every weight once, and the keys and values of the context so far. So the time is
-bounded from below by those bytes divided by the memory's read bandwidth, which is measured as well.
+at least those bytes divided by the memory's read bandwidth, which is measured as well.
 """
 
 import os
@@ -24,9 +24,9 @@ from gptcli.system.threads import usable_processors
 
 CONTEXTS = (16, 256, 1000)
 PROMPTS = (32, 512)
-# Where others take more of the processors than this, no figure is sure.
+# If other processes use more of the processors than this, no figure is reliable.
 QUIET = 0.05
-# A median of fewer runs says little; more are made until so many seconds are spent.
+# The fewest runs for a median; more are made until this many seconds have passed.
 _FEWEST, _MOST, _ENOUGH_S = 7, 101, 3.0
 # Much more than any cache holds, or the cache's bandwidth would be measured. (Server caches of 500 MB are shared.)
 _BANDWIDTH_BYTES = 1 << 29
@@ -34,7 +34,7 @@ _BANDWIDTH_BYTES = 1 << 29
 
 @dataclass(frozen=True)
 class Rate:
-    """Something that was done several times.
+    """The rate of something repeated.
 
     Attributes:
         median, low, high: per second; ``low`` and ``high`` are the quartiles.
@@ -76,19 +76,19 @@ class Reading:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What ``gptcli bench`` found.
+    """The result of ``gptcli bench``.
 
     Attributes:
-        model: what the user called it.
-        engine: what ran it, such as ``C (avx512)`` or ``PyTorch``.
-        device, weights: where, and how the weights are kept.
-        threads: that computed.
+        model: as the user named it.
+        engine: its name, such as ``C (avx512)`` or ``PyTorch``.
+        device, weights: the device, and the format of the weights.
+        threads: used.
         load_s: seconds to open and load it.
         weight_bytes: bytes of weights that one step reads.
         bandwidth: bytes/s that as many threads read from memory; None on a GPU.
-        decoding, reading: what was measured.
-        peak_memory: the most that this process held, in bytes, before the bandwidth was measured; None: not told.
-        busy: share of the processors that others kept busy; None: not told. Above a few percent nothing here is sure.
+        decoding, reading: the measurements.
+        peak_memory: of this process, in bytes, before the bandwidth was measured; None: unknown.
+        busy: share of the processors that others used; above a few percent, figures are unreliable. None: unknown.
         why_not_c: why the engine in C did not run it (see ``EngineFacts``).
     """
 
@@ -108,10 +108,10 @@ class Benchmark:
 
 
 def use_threads(count: int | None) -> None:
-    """Compute with so many threads; to be called before the engine or torch is loaded. None: one a core.
+    """Set the number of threads; call it before the engine or torch is loaded. None: one a core.
 
     Raises:
-        InputError: there are not so many processors.
+        InputError: there are fewer processors.
     """
     processors = usable_processors()
     if count is not None and count > processors:
@@ -124,11 +124,11 @@ def contexts_for(wanted: Sequence[int] | None, n_positions: int) -> list[int]:
     """The context lengths to measure at: the ones asked for, or those of ``CONTEXTS`` that the model has.
 
     Raises:
-        InputError: one of them leaves no room for the steps.
+        InputError: the context after one of them is too short for the steps.
     """
     longest = n_positions - _FEWEST
     if longest < 1:
-        raise InputError(f"a context of {n_positions} leaves no room to measure steps: it takes {_FEWEST + 1} at least")
+        raise InputError(f"a context of {n_positions} is too short to measure steps: it takes {_FEWEST + 1} at least")
     for context in wanted or ():
         if not 1 <= context <= longest:
             raise InputError(
@@ -145,13 +145,13 @@ def benchmark(
     Args:
         checkpoint: opened to run.
         contexts: from ``contexts_for``.
-        busy: from ``busy_processors``, asked before anything was loaded.
-        progress: told what comes next.
+        busy: from ``busy_processors``, called before anything was loaded.
+        progress: called with the name of the next step.
     """
     engine = checkpoint.engine
     facts = engine.facts()
     ids = np.random.default_rng(0).integers(0, checkpoint.n_vocab, engine.n_positions).tolist()
-    engine.prefill([ids[:8]], min(16, engine.n_positions))  # what happens only once, happens now
+    engine.prefill([ids[:8]], min(16, engine.n_positions))  # warm-up
     reading = []
     for tokens in sorted({min(prompt, engine.n_positions) for prompt in PROMPTS}):
         progress(f"reading {tokens} tokens")
@@ -192,7 +192,7 @@ def decode_rate(engine: Engine, ids: Sequence[int], context: int) -> Rate:
     Args:
         engine: the model.
         ids: a prompt, at least as long as ``context``.
-        context: tokens, at least 1, and no more than leaves room for seven steps.
+        context: tokens before the steps: at least 1, and seven less than the context at most.
     """
     most = min(_MOST, engine.n_positions - context, 2 * context if context > _FEWEST else _MOST)
     start = max(context - most // 2, 1)
@@ -208,7 +208,7 @@ def decode_rate(engine: Engine, ids: Sequence[int], context: int) -> Rate:
 def read_bandwidth(threads: int) -> float:
     """Bytes/s that threads read from memory together: the best of several readings of half a gigabyte."""
     found = library.library()
-    # It reads in three ways in turn.
+    # It reads in three ways in turn, of which one is the fastest.
     if found is not None and (best := float(found.gptcli_bandwidth(threads, _BANDWIDTH_BYTES >> 20, 3 * _FEWEST))):
         return best
     numbers = np.ones(_BANDWIDTH_BYTES // 4, np.int32)
@@ -223,7 +223,7 @@ def read_bandwidth(threads: int) -> float:
 
 
 def busy_processors(seconds: float = 0.5) -> float | None:
-    """The share of all processors' time that others take while this process sleeps; None where Linux's /proc is not."""
+    """The share of processor time that others use while this process sleeps; None without Linux's /proc."""
     before = _processor_time()
     time.sleep(seconds)
     after = _processor_time()
@@ -233,7 +233,7 @@ def busy_processors(seconds: float = 0.5) -> float | None:
 
 
 def _processor_time() -> tuple[int, int] | None:
-    """(Idle, all) time of the processors so far, in the kernel's units; time taken by other machines is not idle."""
+    """(Idle, total) processor time so far, in the kernel's units; time stolen by other virtual machines is not idle."""
     try:
         numbers = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     except (OSError, ValueError):
@@ -242,7 +242,7 @@ def _processor_time() -> tuple[int, int] | None:
 
 
 def _timed(run: Callable[..., Any], *arguments: Any, most: int = _MOST) -> list[float]:
-    """Seconds of each run: at least seven, more where they are short."""
+    """Seconds of each run: seven runs, more where they are short."""
     seconds: list[float] = []
     while len(seconds) < most and (len(seconds) < _FEWEST or sum(seconds) < _ENOUGH_S):
         started = time.perf_counter()
@@ -258,6 +258,6 @@ def _rate(seconds: Iterable[float], amount: int) -> Rate:
 
 
 def _weights(checkpoint: OpenCheckpoint, facts: EngineFacts) -> str:
-    """How the weights are kept; torch computes with what they become in 8 or 4 bits, not in so few bits."""
+    """The format of the weights; torch only rounds to 8 or 4 bits, and computes in its own precision."""
     kept = checkpoint.placement.quantize in ("none", facts.weights)
     return facts.weights if kept else f"{facts.weights}, rounded to {checkpoint.placement.quantize}"

@@ -98,16 +98,21 @@ class Attention(nn.Module):
 
         Where several processes divide the heads, these are those of this one (see ``parallel``).
         """
+        q, k, v = self.multiply(x)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = normalize_heads(self.q_norm, q), normalize_heads(self.k_norm, k)
+        return self.by_head(q), self.by_head(k), self.by_head(v)
+
+    def multiply(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values before any norm on them: [B, T, C] -> [B, T, H D], twice [B, T, K D]."""
         qkv = self.c_attn(x)
         if self.config.qkv_clip is not None:
             qkv = qkv.clamp(-self.config.qkv_clip, self.config.qkv_clip)
         widths = [width * qkv.shape[-1] // sum(self.config.qkv_widths) for width in self.config.qkv_widths]
         q, k, v = torch.split(qkv, widths, dim=-1)
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = normalize_heads(self.q_norm, q), normalize_heads(self.k_norm, k)
-        return self._heads(q), self._heads(k), self._heads(v)
+        return q, k, v
 
-    def _heads(self, part: Tensor) -> Tensor:
+    def by_head(self, part: Tensor) -> Tensor:
         """[B, T, heads D] -> [B, heads, T, D]."""
         return part.reshape(*part.shape[:2], -1, self.config.head_size).transpose(1, 2)
 

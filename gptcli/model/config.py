@@ -4,9 +4,10 @@ Code that builds, cuts, counts or shows a block asks ``GPTConfig`` for its parts
 computes none of them itself.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
+from gptcli.model.experts import Experts
 from gptcli.model.possible import check
 from gptcli.model.rotary import Rotary
 
@@ -37,6 +38,7 @@ class GPTConfig:
         norm_rounds_first: in 16 bits an RMS norm rounds the normalized numbers before it scales them (Llama), not
             only what comes out (OLMo 2). Norms compute in float32 either way.
         gated: the MLP's hidden layer is the activation of one matrix times another (Shazeer 2020), not of one alone.
+        experts: what stands in place of the MLP in some layers or all: a mixture of experts, which no engine runs yet.
         positions: how a token learns where it stands: a learned table, fixed sines (Vaswani et al. 2017), rotary
             angles on queries and keys (Su et al. 2021), or ALiBi, a slope on the scores (Press et al. 2022).
         position_offset: first row used of a learned table (OPT skips 2).
@@ -64,6 +66,8 @@ class GPTConfig:
         scale_attention: multiply the scores by ``attention_scale``.
         attention_scale: None means one over the square root of the head size.
         scale_by_layer: divide the scores of layer ``i`` by ``i + 1`` as well.
+        sinks: each head has one more score, learned, that takes probability and has no value (gpt-oss); no engine
+            runs it yet.
         attention_cap: c, where scores s become c tanh(s / c) before the mask (Gemma 2).
         windows: for each layer the number of latest positions that attention sees, the own one included, None for
             all; empty: all see all.
@@ -94,6 +98,7 @@ class GPTConfig:
     norm_plus_one: bool = False
     norm_rounds_first: bool = False
     gated: bool = False
+    experts: Experts | None = None
     positions: Literal["learned", "sinusoidal", "rotary", "alibi"] = "learned"
     position_offset: int = 0
     rotary_dim: int = 0
@@ -116,6 +121,7 @@ class GPTConfig:
     scale_attention: bool = True
     attention_scale: float | None = None
     scale_by_layer: bool = False
+    sinks: bool = False
     attention_cap: float | None = None
     windows: tuple[int | None, ...] = ()
     qkv_bias: bool = True
@@ -226,24 +232,3 @@ class GPTConfig:
     def window(self, layer: int) -> int | None:
         """How many of the latest positions attention in ``layer`` sees; None for all."""
         return self.windows[layer] if self.windows else None
-
-
-_GPT2 = GPTConfig()
-# GPT-3 (Brown et al. 2020, table 2.1): the same vocabulary, 2,048 positions. The sizes whose heads do not divide the
-# width as printed there (13B: 40 heads of 128 in a width of 5,140) use heads x head size.
-_GPT3 = GPTConfig(n_positions=2048)
-
-PRESETS: dict[str, GPTConfig] = {
-    "gpt2": _GPT2,
-    "gpt2-medium": replace(_GPT2, n_layer=24, n_embd=1024, n_head=16),
-    "gpt2-large": replace(_GPT2, n_layer=36, n_embd=1280, n_head=20),
-    "gpt2-xl": replace(_GPT2, n_layer=48, n_embd=1600, n_head=25),
-    "gpt3-small": replace(_GPT3, n_layer=12, n_embd=768, n_head=12),
-    "gpt3-medium": replace(_GPT3, n_layer=24, n_embd=1024, n_head=16),
-    "gpt3-large": replace(_GPT3, n_layer=24, n_embd=1536, n_head=16),
-    "gpt3-xl": replace(_GPT3, n_layer=24, n_embd=2048, n_head=16),
-    "gpt3-2.7b": replace(_GPT3, n_layer=32, n_embd=2560, n_head=32),
-    "gpt3-6.7b": replace(_GPT3, n_layer=32, n_embd=4096, n_head=32),
-    "gpt3-13b": replace(_GPT3, n_layer=40, n_embd=5120, n_head=40),
-    "gpt3": replace(_GPT3, n_layer=96, n_embd=12288, n_head=96),
-}

@@ -83,17 +83,18 @@ class Block(nn.Module):
     def forward(self, x: Tensor, places: Places, cache: KeyValueCache | None) -> Tensor:
         """[B, T, C] -> [B, T, C]."""
         if self.config.post_norm:
-            x = self.ln_1(x + self._scaled(self.attn(x, places, cache)))
-            return self.ln_2(x + self._scaled(self.mlp(x)))  # type: ignore[no-any-return]
+            x = self.ln_1(x + self.scaled(self.ln_1_out(self.attn(x, places, cache))))
+            return self.ln_2(x + self.scaled(self.ln_2_out(self.mlp(x))))  # type: ignore[no-any-return]
         normed = self.ln_1(x)
-        attention = self._scaled(self.ln_1_out(self.attn(normed, places, cache)))
+        attention = self.scaled(self.ln_1_out(self.attn(normed, places, cache)))
         if self.config.parallel_residual:
             other = normed if self.config.shared_norm else self.ln_2(x)
-            return x + attention + self._scaled(self.mlp(other))
+            return x + attention + self.scaled(self.ln_2_out(self.mlp(other)))
         x = x + attention
-        return x + self._scaled(self.ln_2_out(self.mlp(self.ln_2(x))))
+        return x + self.scaled(self.ln_2_out(self.mlp(self.ln_2(x))))
 
-    def _scaled(self, x: Tensor) -> Tensor:
+    def scaled(self, x: Tensor) -> Tensor:
+        """What is added to the residual stream of what attention or MLP give: [B, T, C] -> [B, T, C]."""
         return x if self.config.residual_scale == 1 else x * self.config.residual_scale
 
 
@@ -193,13 +194,16 @@ class GPT(nn.Module):
 
     def embed(self, ids: Tensor, positions: Tensor) -> Tensor:
         """Token embeddings, and positions where they are added to these: [B, T] and [B or 1, T] -> [B, T, C]."""
-        config = self.config
-        x = self.embed_tokens(ids)
-        if config.positions == "learned":
-            x = x + self.wpe(positions + config.position_offset)
-        elif config.positions == "sinusoidal":
-            x = x + sinusoids(positions, config.n_embd).to(x.dtype)
-        return self.ln_0(x) if config.embedding_norm else x
+        x = self.add_positions(self.embed_tokens(ids), positions)
+        return self.ln_0(x) if self.config.embedding_norm else x
+
+    def add_positions(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Positions, where they are added: [B, T, C] and [B or 1, T] -> [B, T, C]."""
+        if self.config.positions == "learned":
+            return x + self.wpe(positions + self.config.position_offset)  # type: ignore[no-any-return]
+        if self.config.positions == "sinusoidal":
+            return x + sinusoids(positions, self.config.n_embd).to(x.dtype)
+        return x
 
     def embed_tokens(self, ids: Tensor) -> Tensor:
         """What tokens alone put into the residual stream, as wide as it is: [...] -> [..., C]."""

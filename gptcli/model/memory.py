@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gptcli.errors import GptcliError
 from gptcli.model.config import GPTConfig
-from gptcli.model.shapes import parameter_shapes
+from gptcli.model.shapes import is_matrix, parameter_shapes
 from gptcli.system.limits import is_out_of_memory
 from gptcli.text import size
 
@@ -69,7 +69,7 @@ def weights(config: GPTConfig, dtype: str) -> int:
 
     total = 0.0
     for name, shape in parameter_shapes(config).items():
-        if len(shape) == 1 or name == "wpe.weight":
+        if not is_matrix(name, shape):
             total += 4 * math.prod(shape)
             continue
         kind = kind_of(name, "int8" if dtype == "int8" else "int4") if shape[1] % GROUP == 0 else "int8"

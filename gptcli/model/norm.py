@@ -39,9 +39,13 @@ class Norm(nn.Module):
             return normed.to(x.dtype)
         if self.config.norm_rounds_first:
             return normed.to(x.dtype) * self.weight
-        weight = self.weight.float()
-        scaled = normed * (1 + weight if self.config.norm_plus_one else weight)
+        scaled = normed * norm_scale(self.config, self.weight.float())
         return (scaled if self.bias is None else scaled + self.bias.float()).to(x.dtype)
+
+
+def norm_scale(config: GPTConfig, weight: Tensor) -> Tensor:
+    """What a norm multiplies by, from its weight."""
+    return 1 + weight if config.norm_plus_one else weight
 
 
 def make_norm(config: GPTConfig, shape: tuple[int, ...] | None = None, bias: bool | None = None) -> nn.Module:

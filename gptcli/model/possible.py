@@ -20,7 +20,7 @@ def check(config: "GPTConfig") -> None:
     Raises:
         ValueError: says which field is impossible and why.
     """
-    problem = next(chain(_numbers(config), _heads(config), _positions(config), _norms(config)), None)
+    problem = next(chain(_numbers(config), _heads(config), _experts(config), _positions(config), _norms(config)), None)
     if problem is not None:
         raise ValueError(problem)
 
@@ -51,6 +51,11 @@ def _heads(config: "GPTConfig") -> Iterable[str]:
         yield f"windows has {len(config.windows)} entries for {config.n_layer} layers"
     if any(window is not None and window < 1 for window in config.windows):
         yield "windows must see at least 1 position, the own one"
+
+
+def _experts(config: "GPTConfig") -> Iterable[str]:
+    if config.experts is not None and len(config.experts.layers) not in (0, config.n_layer):
+        yield f"experts.layers has {len(config.experts.layers)} entries for {config.n_layer} layers"
 
 
 def _positions(config: "GPTConfig") -> Iterable[str]:

@@ -1,5 +1,7 @@
 """The names and shapes of a GPT's parameters, from its configuration alone: no torch, nothing allocated."""
 
+from collections.abc import Sequence
+
 from gptcli.model.config import GPTConfig
 
 Shape = tuple[int, ...]
@@ -17,9 +19,8 @@ def parameter_shapes(config: GPTConfig) -> dict[str, Shape]:
         shapes["project_out.weight"] = (config.embedding_width, C)
     if config.embedding_norm:
         shapes |= _norm("ln_0", config)
-    block = _block_shapes(config)
     for layer in range(config.n_layer):
-        shapes |= {f"h.{layer}.{name}": shape for name, shape in block.items()}
+        shapes |= {f"h.{layer}.{name}": shape for name, shape in block_shapes(config, layer).items()}
     if config.final_norm:
         shapes |= _norm("ln_f", config)
     if not config.tied:
@@ -29,7 +30,13 @@ def parameter_shapes(config: GPTConfig) -> dict[str, Shape]:
     return shapes
 
 
-def _block_shapes(config: GPTConfig) -> dict[str, Shape]:
+def is_matrix(name: str, shape: Sequence[int]) -> bool:
+    """Whether a parameter is multiplied with, and may be kept in few bits; positions and norms are not."""
+    return len(shape) == 2 and name != "wpe.weight" and not name.endswith(("q_norm.weight", "k_norm.weight"))
+
+
+def block_shapes(config: GPTConfig, layer: int) -> dict[str, Shape]:
+    """Name -> shape of every parameter of one layer, from 0, in its order."""
     C = config.n_embd
     attention = _with_bias("attn.c_attn", (sum(config.qkv_widths), C), config.qkv_bias)
     for name, shape in config.qk_norm_shapes.items() if config.norm_weight else ():
@@ -37,9 +44,14 @@ def _block_shapes(config: GPTConfig) -> dict[str, Shape]:
         if config.qk_norm_bias:
             attention[f"attn.{name}.bias"] = shape
     attention |= _with_bias("attn.c_proj", (C, config.heads_width), config.attention_bias)
+    if config.sinks:
+        attention["attn.sinks"] = (config.n_head,)
     mlp: dict[str, Shape] = {}
-    for name, shape in config.mlp_shapes.items():
-        mlp |= _with_bias(f"mlp.{name}", shape, config.mlp_bias)
+    if config.experts is not None and config.experts.stand_in(layer):
+        mlp = config.experts.shapes(C, config.gated)
+    else:
+        for name, shape in config.mlp_shapes.items():
+            mlp |= _with_bias(f"mlp.{name}", shape, config.mlp_bias)
     norms = {name: _norm(name, config) if name in config.block_norms else {} for name in _NORMS}
     return {**norms["ln_1"], **attention, **norms["ln_1_out"], **norms["ln_2"], **mlp, **norms["ln_2_out"]}
 

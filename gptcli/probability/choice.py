@@ -1,4 +1,4 @@
-"""What a token was chosen from: the candidates, and what each filter took away."""
+"""The candidates for a token, and what each filter cut."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from gptcli.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Cut:
-    """What one filter took away.
+    """What one filter cut.
 
     Attributes:
         filter: its name.
-        count: tokens that it cut, of those that the filters before it had left.
-        probability: what the model itself gave to them together.
+        count: tokens that it cut, of those that earlier filters had left.
+        probability: their sum under the model, before temperature and filters.
     """
 
     filter: str
@@ -27,10 +27,10 @@ class Cut:
 
 @dataclass(frozen=True)
 class Offer:
-    """What may come next: the odds, and what each filter that cuts took away.
+    """The candidates for the next token, and what each filter cut.
 
     Attributes:
-        distribution: the most probable tokens, those that filters cut among them.
+        distribution: the most probable tokens, including those that filters cut.
         cuts: in the order of the filters.
     """
 
@@ -40,13 +40,13 @@ class Offer:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One token of a text, and what it was chosen from.
+    """One token of a text, and the candidates for it.
 
     Attributes:
-        index: its place among the tokens that were added, from 0.
+        index: its position among the tokens that were added, from 0.
         chosen: the token.
-        distribution: what it was chosen from; ``watched`` holds the chosen one where it is not among the candidates.
-        cuts: what each filter took away.
+        distribution: the candidates; ``watched`` has the chosen token where it is not among them.
+        cuts: what each filter cut.
     """
 
     index: int
@@ -64,7 +64,7 @@ def offer(
     top: int,
     watch: Sequence[int] = (),
 ) -> Offer:
-    """What may come after a text.
+    """The candidates for the token after a text.
 
     Args:
         logits: what the model gives, [V].

@@ -1,4 +1,4 @@
-"""The distribution behind the next token: what the model offers, at which odds, and what a sampler leaves of it."""
+"""The distribution of the next token: the model's probabilities, and those after temperature and filters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ class Candidate:
     Attributes:
         rank: 1 is the most probable; equal logits rank by id.
         token: the bytes it stands for.
-        id: its place in the vocabulary.
-        logit: what the model gave it.
+        id: in the vocabulary.
+        logit: from the model.
         model_probability: softmax of the logits as they are.
-        probability: with which it would be drawn, after temperature and filters; 0 when cut.
+        probability: after temperature and filters; 0 when cut.
         cut_by: the filter that removed it, or None.
     """
 
@@ -48,16 +48,16 @@ class Rest:
 
 @dataclass(frozen=True)
 class Distribution:
-    """The odds of the next token under one way of choosing.
+    """The distribution of the next token under one setting of sampling.
 
     Attributes:
-        temperature: that the logits were divided by; 0: all on the first.
-        filters: names of the filters that took part, in order.
+        temperature: that the logits were divided by; 0: the most probable token has all.
+        filters: names of the filters that were on, in order.
         kept: how many tokens can be drawn.
         entropy_bits: of the probabilities after the filters.
         candidates: the most probable tokens.
         rest: all others.
-        watched: tokens that were asked for by name.
+        watched: tokens that the caller asked for.
     """
 
     temperature: float
@@ -78,14 +78,14 @@ def distribution(
     watch: Sequence[int] = (),
     seen: Sequence[int] = (),
 ) -> Distribution:
-    """Describe what may come next.
+    """Describe the distribution of the next token.
 
     Args:
         logits: of one position, [V], without padding ids.
         tokenizer: to name the tokens.
         sampling: temperature and filters.
         top: how many candidates to list.
-        watch: ids to report in any case.
+        watch: ids to report whatever their rank.
         seen: the ids so far, for the filters that look back.
     """
     cut = cut_by_filters(logits, sampling, seen)
@@ -151,7 +151,7 @@ def watched_ids(
 
 
 def words_cut(tokenizer: Tokenizer, words: Sequence[str], prompt: str) -> list[str]:
-    """A note for each word of which ``watched_ids`` gives a part only."""
+    """A note for each word of several tokens, of which ``watched_ids`` has only the first."""
     notes = []
     for word in words:
         ids = tokenizer.encode(_after(prompt, word))
@@ -162,12 +162,12 @@ def words_cut(tokenizer: Tokenizer, words: Sequence[str], prompt: str) -> list[s
 
 
 def _after(prompt: str, word: str) -> str:
-    """A word as it would stand after a prompt."""
+    """A word as it would be written after a prompt."""
     return word if word[0].isspace() or not prompt or prompt[-1].isspace() else f" {word}"
 
 
 def cut_by_filters(logits: Logits, sampling: Sampling, seen: Sequence[int]) -> dict[str, NDArray[np.bool_]]:
-    """What each filter cuts of what those before it left: True in [V], by the filter's name, in their order."""
+    """The tokens that each filter cuts of those that earlier filters left: masks [V] by name, in order."""
     cut: dict[str, NDArray[np.bool_]] = {}
     for name, apply in sampling.filters(seen):
         if logits.max() == -np.inf:

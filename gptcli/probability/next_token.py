@@ -1,4 +1,4 @@
-"""What ``gptcli logits`` answers: the odds of the next token, or of every token of the prompt."""
+"""The result of ``gptcli logits``: the distribution of the next token, or of each token of the prompt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from gptcli.sampling.settings import Sampling
 
 @dataclass(frozen=True)
 class NextToken:
-    """The odds after a prompt.
+    """The distributions of the token after a prompt.
 
     Attributes:
         model: its name.
@@ -34,9 +34,9 @@ class Guess:
 
     Attributes:
         position: from 0.
-        id, token: what stands there.
-        best_id, best_token, best_probability: what the model would have put next.
-        next_id, next_token, next_probability, next_rank: what came next, and the odds it had; None at the end.
+        id, token: the token there.
+        best_id, best_token, best_probability: the most probable next token.
+        next_id, next_token, next_probability, next_rank: the token that came next; None at the end.
         entropy_bits: how undecided the model was.
     """
 
@@ -72,7 +72,7 @@ def next_token(
     top: int,
     watch: Sequence[str] = (),
 ) -> NextToken:
-    """The odds of the token after a prompt, at each temperature.
+    """The distribution of the token after a prompt, at each temperature.
 
     Raises:
         InputError: the prompt does not fit into the context, a temperature is out of range, or a watched word is empty.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gptcli.errors import InputError, OverflowedError
 from gptcli.model.engine import Engine
 
-# Rows of logits that are held at a time: 128 x 50,257 float32 are 26 MB.
+# Rows of logits in memory at a time: 128 x 50,257 float32 are 26 MB.
 _ROWS = 128
 
 
@@ -19,11 +19,11 @@ class Reading:
     """What a model said at one position of a text.
 
     Attributes:
-        id: the token that stands there.
-        best: the token it would have put next.
+        id: the token there.
+        best: the most probable next token.
         best_probability: the probability it gave to that.
         entropy_bits: how undecided it was.
-        next: the token that really came next; None at the end.
+        next: the token that came next; None at the end.
         next_logprob: natural logarithm of the probability it gave to that.
         next_rank: that token's rank; 1 is the most probable, and equal ones rank by id.
     """
@@ -72,19 +72,19 @@ def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def read(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> Iterator[Reading]:
-    """Go through a text position by position, and say what the model expected at each from the ``first`` on.
+    """Go through a text position by position; yields what the model expected at each, from ``first`` on.
 
     Args:
         engine: runs the model.
         ids: the text, at most the context long.
         n_vocab: ids from here on are padding and left out.
-        first: the first position to speak of; those before it are context.
+        first: the first position to yield; those before it are context.
 
     Raises:
         InputError: there is no token, or more than the context holds.
         OverflowedError: the model's numbers overflow.
     """
-    # Softmax in two arrays that stay: four times as fast as new ones for each token.
+    # Softmax in two reused arrays: four times as fast as new ones for each token.
     shifted, shares = np.empty((2, n_vocab))
     rows = (row for some in each_logits(engine, ids, n_vocab, first) for row in some)
     for token, following, row in zip(ids[first:], [*ids[first + 1 :], None], rows, strict=True):
@@ -104,13 +104,13 @@ def read(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> It
 
 
 def rank_of(scores: NDArray[np.floating], token: int) -> int:
-    """A token's place among all by their scores, [V]; 1 is the best, and equal ones rank by id."""
+    """A token's rank by scores [V]; 1 is the best, and equal ones rank by id."""
     before = np.count_nonzero(scores > scores[token]) + np.count_nonzero(scores[:token] == scores[token])
     return int(before) + 1
 
 
 def check_fits(ids: Sequence[int], n_positions: int) -> None:
-    """See that a text can be read at once.
+    """Check that a text fits into the context.
 
     Raises:
         InputError: there is no token, or more than the context holds.

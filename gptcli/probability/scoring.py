@@ -8,7 +8,7 @@ from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.probability.reading import Reading, read
 
-# exp of more is beyond a float.
+# exp of more overflows a float.
 _MOST_NATS = 709.0
 
 
@@ -18,8 +18,8 @@ class TokenScore:
 
     Attributes:
         id, token: which one, and the bytes it stands for.
-        probability, surprisal_bits, rank: what the model gave it: p, -log2 p, and its place among all tokens (1 is
-            the most probable). None for a first token, before which the model has read nothing.
+        probability, surprisal_bits, rank: p, -log2 p, and the rank among all tokens (1 is the most probable).
+            None for a first token, which has no context.
     """
 
     id: int
@@ -37,12 +37,12 @@ class Score:
         model: its name.
         tokens: each token of the text.
         scored: how many of them have a probability.
-        scored_bytes: the bytes that those stand for.
+        scored_bytes: the bytes of these tokens.
         log_probability: natural logarithm of the probability of all of them together.
         bits_per_token, bits_per_byte: their surprisal, on average.
         perplexity: 2 to the power of ``bits_per_token``.
-        context: tokens that the model sees at a time.
-        stride: tokens by which its window moves on in a longer text.
+        context: tokens of a window.
+        stride: tokens by which the window moves in a longer text.
     """
 
     model: str
@@ -68,12 +68,12 @@ def score(
     """Score a text, in overlapping windows where it is longer than the context.
 
     Args:
-        checkpoint: whose model reads.
-        text: what it reads.
+        checkpoint: the model and its tokenizer.
+        text: to score.
         bos: read ``<|endoftext|>`` first, so that the first token has a probability too.
-        stride: tokens by which the window moves on; half the context unless told. Each token is scored once, in the
+        stride: tokens by which the window moves; half the context by default. Each token is scored once, in the
             first window that holds it, and has at least context - stride tokens before it.
-        progress: told how many tokens of how many are done.
+        progress: called with the tokens that are done, and all.
 
     Raises:
         InputError: there are fewer than two tokens to read, or the stride does not fit into the context.
@@ -101,7 +101,7 @@ def _readings(
     engine, count = checkpoint.another_engine(), 0
     for start in range(0, len(ids), step):
         window = ids[start : start + context]
-        known = count - start  # expectations of this window that an earlier one already gave
+        known = count - start  # already scored in an earlier window
         readings = list(read(engine, window, checkpoint.n_vocab, known))[:-1]
         yield from readings
         count += len(readings)

@@ -1,4 +1,4 @@
-"""The draw: one token of what the filters left, from a generator that a seed and a sample's number fix."""
+"""The draw: one of the tokens that the filters left, by a generator keyed by the seed and the sample's number."""
 
 import os
 
@@ -13,15 +13,15 @@ from gptcli.text import clipped
 def draw_token(kept: Kept, generator: np.random.Generator) -> int:
     """One token from the distribution that the kept logits describe, by inverting the cumulative sum.
 
-    Uses exactly one uniform number of the generator, also when only one token is left, so that the draws of a sample
-    do not depend on what the filters cut.
+    Takes exactly one uniform number from the generator, also when only one token is left, so that the draws of a
+    sample do not depend on the filters.
     """
     uniform = generator.random()
     if kept.ids.size == 1:
         return int(kept.ids[0])
     cumulative = np.cumsum(softmax(kept.logits))
-    place = int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
-    return int(kept.ids[min(place, kept.ids.size - 1)])
+    index = int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
+    return int(kept.ids[min(index, kept.ids.size - 1)])
 
 
 def generator_for(seed: int, sample: int) -> np.random.Generator:

@@ -1,8 +1,8 @@
-"""The filters, and the table of them: what each does to a step's logits, in the order in which they apply.
+"""The filters of sampling, and the table that has them in the order in which they apply.
 
-Everything works on one row of logits [V] on the host, so that every device and engine is served alike and the same seed
-gives the same draw everywhere. A filter returns new logits in which what it cuts is -inf; what it computes is float64
-and stays finite, whatever numbers it is given. The order is also that of Hugging Face transformers.
+Filters work on one row of logits [V] on the host, so that the same seed gives the same draw on every device and engine.
+A filter returns new logits in float64: -inf for the tokens that it cuts, and finite numbers for the others, whatever it
+is given. The order is that of Hugging Face transformers.
 
 A new filter is one entry in ``FILTERS``: the order, the checks, the fields of ``Sampling``, the options of ``generate``
 and ``chat`` with their help, the completion scripts and the manual page follow from it.
@@ -15,34 +15,34 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gptcli.errors import InputError
 
-if TYPE_CHECKING:  # the command line reads the table for its options, and numpy takes longer to import than all of it
+if TYPE_CHECKING:  # the command line reads the table for its options, and importing numpy would take longer than that
     import numpy as np
     from numpy.typing import NDArray
 
 Logits: TypeAlias = "NDArray[np.floating]"
 
-# Logits are kept within this, so that no arithmetic that follows overflows to an infinity.
+# Logits are clamped to this, so that later arithmetic does not overflow.
 _LARGEST = 1e300
 
 
 @dataclass(frozen=True)
 class Filter:
-    """One filter: what it is called, what may be asked of it, and what it does.
+    """One filter: its name, its range, and its function.
 
     Attributes:
         name: as an option (``top-p``) and, with underscores, as a field of ``Sampling``.
         neutral: the value that changes nothing.
         default: what ``generate`` and ``chat`` start with; None: the neutral value.
         apply: (logits [V], value, ids so far with the prompt) -> logits [V].
-        holds: whether a value may be asked for.
-        range: which ones may, in words.
+        holds: whether a value is in range.
+        range: the range in words.
         help: what it does, on one line; "" where the option is written by hand.
         metavar: what stands for the value in the help.
         short: the option's letter, such as ``-k``.
-        largest: value -> how many of the largest logits decide what it keeps, infinity where it keeps all and their
-            order; None: all of them decide.
-        value_of: the settings -> the value that is in force; None where the filter is off. Unless given, the setting
-            of its name, where that is not neutral.
+        largest: value -> how many of the largest logits its result depends on; infinity where it keeps all tokens
+            and their order; None: it depends on all.
+        value_of: the settings -> the effective value, or None where the filter is off. By default the setting of its
+            name, where that is not neutral.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Filter:
         return self.name.replace("-", "_")
 
     def value(self, settings: Any) -> Any:
-        """The value that is in force under these settings, or None where the filter is off."""
+        """The effective value under these settings, or None where the filter is off."""
         if self.value_of is not None:
             return self.value_of(settings)
         value = getattr(settings, self.field)
@@ -71,7 +71,7 @@ class Filter:
 
 
 def _temperature(settings: Any) -> float | None:
-    """0 is greedy, which is a filter of its own in the place of top-k; 1 changes nothing."""
+    """0 means greedy, which is a filter of its own and replaces top-k; 1 changes nothing."""
     return None if settings.temperature in (0, 1) else settings.temperature
 
 
@@ -111,7 +111,7 @@ FILTERS = (
     Filter(
         "temperature",
         neutral=1.0,
-        default=0.8,  # this and top-k 40: what makes a small model's text readable
+        default=0.8,  # with top-k 40: a small model's text stays readable
         apply=lambda logits, temperature, seen: scale(logits, temperature),
         holds=lambda temperature: 0 <= temperature < math.inf,
         range="a number from 0 up",
@@ -131,7 +131,7 @@ FILTERS = (
         help="Keep the K largest; 0 keeps all.",
         metavar="K",
         short="-k",
-        largest=lambda k: k + 1,  # one more: whether dividing made it equal to the last that is kept
+        largest=lambda k: k + 1,  # one more, in case dividing made it equal to the last one kept
         value_of=_top_k,
     ),
     Filter(
@@ -290,7 +290,7 @@ def _ranked(logits: Logits) -> tuple["NDArray[np.int64]", "NDArray[np.float64]"]
 
 
 def _bounded(logits: "NDArray[np.float64]", cut: "NDArray[np.bool_]") -> "NDArray[np.float64]":
-    """Finite logits, but -inf for what is cut."""
+    """Logits clamped to finite numbers, except -inf for tokens that are cut."""
     import numpy as np
 
     bounded = np.clip(logits, -_LARGEST, _LARGEST, out=logits)

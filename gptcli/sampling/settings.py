@@ -1,4 +1,4 @@
-"""How the next token is chosen: a value for each filter of the table, and what they leave of a step's logits."""
+"""The settings of sampling: a value for each filter of the table, and the logits that the filters leave."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,11 +16,11 @@ from gptcli.text import clipped
 
 @dataclass(frozen=True)
 class Kept:
-    """What the filters leave of a step's logits.
+    """The logits of a step that the filters leave.
 
     Attributes:
         ids: of the tokens that may be drawn, ascending.
-        logits: theirs, as the filters made them.
+        logits: of these tokens, after the filters.
     """
 
     ids: NDArray[np.int64]
@@ -28,15 +28,15 @@ class Kept:
 
     @classmethod
     def of(cls, filtered: Logits) -> "Kept":
-        """What is not cut of filtered logits [V]."""
+        """The tokens of filtered logits [V] that are not -inf."""
         ids = np.flatnonzero(filtered > -np.inf)
         return cls(ids, filtered[ids])
 
 
 def _in_order() -> list[Filter]:
-    """The filters in the order in which they apply; greedy comes right before top-k, in whose place it stands."""
-    place = next(index for index, each in enumerate(FILTERS) if each.name == "top-k")
-    return [*FILTERS[:place], GREEDY, *FILTERS[place:]]
+    """The filters in the order in which they apply; greedy comes right before top-k, which it replaces."""
+    position = next(index for index, each in enumerate(FILTERS) if each.name == "top-k")
+    return [*FILTERS[:position], GREEDY, *FILTERS[position:]]
 
 
 _Settings: Any = make_dataclass(
@@ -59,7 +59,7 @@ class Sampling(_Settings):  # type: ignore[misc]  # its fields are those of the 
     """
 
     def __post_init__(self) -> None:
-        """Refuse what is no setting.
+        """Refuse values that are out of range.
 
         Raises:
             InputError: says which one, and its range.
@@ -70,7 +70,7 @@ class Sampling(_Settings):  # type: ignore[misc]  # its fields are those of the 
                 raise InputError(f"--{each.name} {clipped(str(value))}: it must be {each.range}")
 
     def changed(self, **values: Any) -> "Sampling":
-        """The same with other values in some of its fields.
+        """A copy with other values in some fields.
 
         Raises:
             InputError: one is out of range.
@@ -98,18 +98,18 @@ class Sampling(_Settings):  # type: ignore[misc]  # its fields are those of the 
 
     @cached_property
     def shortlist_size(self) -> int:
-        """How many of the largest logits decide what ``keep`` gives; 0: all do."""
+        """How many of the largest logits the result of ``keep`` depends on; 0: all of them."""
         if any(each.largest is None for each, _ in self._on):
             return 0
         size = min((each.largest(value) for each, value in self._on if each.largest is not None), default=math.inf)
         return 0 if size == math.inf else int(size)
 
     def keep(self, logits: Logits, seen: Callable[[], Sequence[int]], largest: NDArray[np.int64]) -> Kept:
-        """What ``filter`` leaves, without the rest where ``shortlist_size`` logits decide.
+        """The tokens that ``filter`` leaves, from the largest logits alone where ``shortlist_size`` allows that.
 
         Args:
             logits: of one step, [V].
-            seen: gives the ids so far, where they are needed.
+            seen: returns the ids so far; called only where they are needed.
             largest: the ids of the ``shortlist_size`` largest logits, from the largest down; of equal ones the lowest
                 first.
         """
@@ -129,7 +129,7 @@ class Sampling(_Settings):  # type: ignore[misc]  # its fields are those of the 
 
     @cached_property
     def _on(self) -> list[tuple[Filter, Any]]:
-        """The filters that are switched on, in their order, with the values in force."""
+        """The filters that are on, in order, with their values."""
         found = [(each, each.value(self)) for each in _in_order()]
         return [(each, value) for each, value in found if value is not None]
 

@@ -1,7 +1,6 @@
-"""The few largest logits of a step, and what all of them sum to: most ways to choose a token need no more.
+"""The largest logits of a step and the normalizer of all: most settings of sampling need no more.
 
-In C where the engine is there, which looks at a vocabulary in a tenth of the time that numpy's functions take one after
-another; else in numpy. Both find the same ids.
+In C where the engine is available, in a tenth of numpy's time, else in numpy. Both find the same ids.
 """
 
 import ctypes
@@ -17,7 +16,7 @@ from gptcli.model.native.library import address, library
 if TYPE_CHECKING:
     from gptcli.sampling.filters import Logits
 
-# Longer lists are made by numpy: in C each find is put in its place by moving what is smaller.
+# Longer lists are made by numpy: the C code sorts by insertion.
 _LONGEST = 512
 
 
@@ -26,7 +25,7 @@ class Shortlist:
     """The largest logits of a step.
 
     Attributes:
-        ids: theirs, from the largest logit down; of equal ones the lowest id first.
+        ids: from the largest logit down; of equal logits the lowest id first.
         log_sum: the logarithm of the sum of the exponentials of all logits: a logit less this is a log-probability;
             None where it was not asked for.
     """
@@ -41,7 +40,7 @@ def shortlist(logits: "Logits", count: int, *, normalize: bool = True) -> Shortl
     Args:
         logits: of one step, [V].
         count: how many.
-        normalize: whether the normalizer is wanted, which takes longer than the rest.
+        normalize: whether to compute the normalizer, which takes longer than the rest.
 
     Raises:
         OverflowedError: one is NaN or +infinity, or none is finite: the model's numbers overflowed.

@@ -1,5 +1,5 @@
-"""What people see; knows no maths. One file a command, made of ``blocks``.
+"""The output for people, without any maths. One file for each command, made of ``blocks``.
 
-``terminal`` is where an answer goes (the console, keys, Ctrl-C), ``html`` what saved pages are made of. Open
+``terminal`` has the console, keys and Ctrl-C, ``html`` the saved pages. Open
 ``terminal.console`` first.
 """

@@ -23,37 +23,37 @@ _BETWEEN = 6  # columns between layers
 
 
 def draw(answer: "Attention") -> "RenderableType":
-    """One head large, several as a grid of small maps a layer."""
+    """One head large, or several as a grid of small maps for each layer."""
     return LargeHead(answer) if len(answer.heads) == 1 else HeadGrid(answer)
 
 
 @dataclass(frozen=True)
 class HeadGrid:
-    """A small map a head, as many in a row as fit, under the tokens that they are about."""
+    """A small map for each head, as many in a row as fit, below the tokens."""
 
     answer: "Attention"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Lay the maps out for the width at hand."""
+        """Lay the maps out for the terminal's width."""
         from rich.text import Text
 
         answer, width = self.answer, options.max_width
-        places = kept(len(answer.tokens), min(_LARGEST_MAP, max((width - _GAP) // 2, 2)))
-        tokens = [token_text(answer.tokens[place]) for place in places]
-        yield token_strip(tokens, [f"{place + 1}" for place in places], width)
-        yield from said_cut("Drawn", places, len(answer.tokens))
+        positions = kept(len(answer.tokens), min(_LARGEST_MAP, max((width - _GAP) // 2, 2)))
+        tokens = [token_text(answer.tokens[position]) for position in positions]
+        yield token_strip(tokens, [f"{position + 1}" for position in positions], width)
+        yield from said_cut("Drawn", positions, len(answer.tokens))
         yield Text(axes(answer), style="dim")
         yield legend(answer)
-        yield from self._layers(places, width)
+        yield from self._layers(positions, width)
         yield from named(answer)
 
-    def _layers(self, places: Sequence[int], width: int) -> "Iterator[RenderableType]":
-        """Layers under each other, or side by side where several fit."""
+    def _layers(self, positions: Sequence[int], width: int) -> "Iterator[RenderableType]":
+        """Layers below each other, or side by side if several fit."""
         from rich.table import Table
         from rich.text import Text
 
         layers = [list(heads) for _, heads in groupby(self.answer.heads, key=lambda head: head.layer)]
-        cell = min(max(len(places), _SMALLEST_TITLE), width)
+        cell = min(max(len(positions), _SMALLEST_TITLE), width)
         across = max((width + _GAP) // (cell + _GAP), 1)
         whole = len(layers[0]) * (cell + _GAP) - _GAP
         beside = max((width + _BETWEEN) // (whole + _BETWEEN), 1)
@@ -62,11 +62,13 @@ class HeadGrid:
             grid = Table.grid(padding=(0, _BETWEEN, 0, 0), pad_edge=False)
             for _ in row:
                 grid.add_column(width=min(whole, width))
-            grid.add_row(*(self._layer(heads, places, cell, across) for heads in row))
+            grid.add_row(*(self._layer(heads, positions, cell, across) for heads in row))
             yield Text()
             yield grid
 
-    def _layer(self, heads: "list[HeadAttention]", places: Sequence[int], cell: int, across: int) -> "RenderableType":
+    def _layer(
+        self, heads: "list[HeadAttention]", positions: Sequence[int], cell: int, across: int
+    ) -> "RenderableType":
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -78,13 +80,15 @@ class HeadGrid:
             for _ in row:
                 grid.add_column(width=cell, no_wrap=True)
             grid.add_row(*map(_title, row))
-            grid.add_row(*(SmallMap(shown(self.answer, head, places, places), bounds(self.answer)) for head in row))
+            grid.add_row(
+                *(SmallMap(shown(self.answer, head, positions, positions), bounds(self.answer)) for head in row)
+            )
             parts += [Text(), grid] if start else [grid]
         return Group(*parts)
 
 
 def _title(head: "HeadAttention") -> "Text":
-    """Its number, and its name and score; in brackets, what it does most, where that is too little for a name."""
+    """The head's number, name and score; the name is in brackets if the score is below the threshold."""
     from rich.text import Text
 
     title = Text().append(f"head {head.head}", style="bold")

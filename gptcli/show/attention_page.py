@@ -1,4 +1,4 @@
-"""The page of ``gptcli attention``: a map a head; pointing at a cell shows the text on the colours of that look."""
+"""The page of ``gptcli attention``: a map for each head, with the text coloured by a query's attention."""
 
 import math
 from typing import TYPE_CHECKING
@@ -15,25 +15,25 @@ _TICKS = 5
 
 
 def draw_page(answer: "Attention") -> str:
-    """One head large, several as small maps; of a long text the first token and the latest."""
+    """One head large, or several as small maps; of a long text the first token and the latest."""
     fitting = max(math.isqrt(2 * MOST_CELLS // len(answer.heads)), 2)
-    places = kept(len(answer.tokens), fitting)
-    cut = len(answer.tokens) - len(places)
+    positions = kept(len(answer.tokens), fitting)
+    cut = len(answer.tokens) - len(positions)
     facts = [axes(answer)]
     if cut:
-        facts.append(f"Shown: the first and the latest {len(places) - 1:,} of {len(answer.tokens):,} tokens.")
+        facts.append(f"Shown: the first and the latest {len(positions) - 1:,} of {len(answer.tokens):,} tokens.")
     if answer.heads[0].label is not None:
         facts.append("In brackets: what the head does most on random tokens that come twice, and with which share.")
     return page(
-        f"Where {answer.model} looks", facts, [_map(answer, head, places) for head in answer.heads], thing="cell"
+        f"Where {answer.model} looks", facts, [_map(answer, head, positions) for head in answer.heads], thing="cell"
     )
 
 
-def _map(answer: "Attention", head: "HeadAttention", places: list[int]) -> Grid:
+def _map(answer: "Attention", head: "HeadAttention", positions: list[int]) -> Grid:
     low, high = bounds(answer)
     span = (high - low) or 1.0
     large, by_row = len(answer.heads) == 1, answer.rows == "queries"
-    tokens = [token_text(answer.tokens[place]) for place in places]
+    tokens = [token_text(answer.tokens[position]) for position in positions]
 
     def cell(row: int, column: int) -> Cell | None:
         query, key = (row, column) if by_row else (column, row)
@@ -50,7 +50,7 @@ def _map(answer: "Attention", head: "HeadAttention", places: list[int]) -> Grid:
         names=(answer.quantity.removesuffix("s"), "from position", "to position"),
         rows=tokens,
         columns=tokens,
-        cells=[[cell(row, column) for column in places] for row in places],
+        cells=[[cell(row, column) for column in positions] for row in positions],
         heading="{row} looks at {column}" if by_row else "{column} looks at {row}",
         large=large,
         spread="row" if by_row else "column",

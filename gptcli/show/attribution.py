@@ -1,4 +1,4 @@
-"""The picture of ``gptcli lens --attribution``: what each part adds to a logit, as bars, and the heads as a map."""
+"""The picture of ``gptcli lens --attribution``: the contributions to a logit as bars, and the heads as a map."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _NAMES = {
 
 
 def draw(attribution: "Attribution", top: int) -> "RenderableType":
-    """The parts by size, their sum, and what each head adds."""
+    """The largest parts, the sum, and the contribution of each head."""
     from rich.console import Group
     from rich.text import Text
 
@@ -45,12 +45,12 @@ def draw(attribution: "Attribution", top: int) -> "RenderableType":
 
 
 def frozen_scale(attribution: "Attribution") -> str:
-    """What makes a logit a sum: one sentence."""
+    """One sentence on the frozen norms."""
     return f"With the scale of {attribution.frozen} held as in this run, a logit is a sum."
 
 
 def page_parts(attribution: "Attribution", top: int) -> list[PagePart]:
-    """The same for a page: a list of the largest parts, and a map of the heads."""
+    """The parts of a page: a list of the largest contributions, and a map of the heads."""
     parts = sorted(attribution.contributions, key=lambda part: -abs(part.logit))
     most = max((abs(part.logit) for part in parts), default=0.0) or 1.0
     rows = [((part_name(part), f"{part.logit:+.3f}"), abs(part.logit) / most) for part in parts[:top]]
@@ -77,7 +77,7 @@ def page_parts(attribution: "Attribution", top: int) -> list[PagePart]:
 
 
 def part_name(part: "Contribution") -> str:
-    """What to call a part."""
+    """The name of a part."""
     if part.kind == "head":
         return f"layer {part.layer} head {part.head}"
     return _NAMES[part.kind] if part.layer is None else f"layer {part.layer} {_NAMES[part.kind]}"
@@ -105,7 +105,7 @@ def _bars(attribution: "Attribution", top: int) -> "Rows":
 
 @dataclass(frozen=True)
 class SignedBar:
-    """A bar from the middle: right for what is added, left for what is taken away; ``fraction`` is -1 to 1."""
+    """A bar from the middle, right for positive values, left for negative ones; ``fraction`` is -1 to 1."""
 
     fraction: float
 
@@ -116,9 +116,9 @@ class SignedBar:
         yield Text.assemble(*self.pieces(options.max_width), no_wrap=True)
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
-        """The same for a line of a table (``rows.Line``)."""
+        """The same for a line of a table (``row_lines.Line``)."""
         half = max((min(width, _WIDEST) - 1) // 2, 1)
-        # There are no blocks that grow from the right in eighths; halves will do.
+        # Unicode has no characters that fill from the right in eighths; halves are used.
         halves = max(round(-self.fraction * half * 2), 1) if self.fraction < 0 else 0
         left = ("▐" if halves % 2 else "") + "█" * (halves // 2)
         return [
@@ -136,7 +136,7 @@ class SignedBar:
 
 @dataclass(frozen=True)
 class HeadMap:
-    """[layers][heads] figures on colours; the middle of the colour map is nothing added."""
+    """[layers][heads] figures on colours; the middle of the colour map is 0."""
 
     values: list[list[float]]
 

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 def draw(found: "Benchmark") -> "RenderableType":
-    """What ran, then a table of writing with its limit, one of reading, and the sums."""
+    """A headline, tables of decoding (with its limit) and of reading, and the memory."""
     from rich.console import Group
     from rich.text import Text
 
     threads = f"{found.threads} thread{'s' * (found.threads != 1)}"
-    place = threads if found.device == "cpu" else found.device
+    where = threads if found.device == "cpu" else found.device
     title = Text(visible(found.model), style="bold")
-    title.append(f"  {found.weights} · {found.engine} · {place}", style="not bold")
+    title.append(f"  {found.weights} · {found.engine} · {where}", style="not bold")
     why = [] if found.why_not_c is None else [Text(found.why_not_c, style="dim")]
     return Group(title, *why, "", _writing(found), _reading(found), Text(_sums(found)))
 
 
 @contextmanager
 def progress_line() -> "Iterator[Callable[[str], None]]":
-    """A line on stderr that says what is being measured, for a person and nobody else; gone when it is done."""
+    """A line on stderr, on a terminal only, that says what is being measured; it is cleared at the end."""
     if not sys.stderr.isatty():
         yield lambda what: None
         return
@@ -73,7 +73,7 @@ def _quartiles(measured: "Rate") -> str:
 
 
 def rate(per_second: float) -> str:
-    """A rate to three digits or so."""
+    """A rate, to about three digits."""
     return (
         f"{per_second:,.0f}"
         if per_second >= 99.95

@@ -1,14 +1,17 @@
 """``gptcli chat``: a conversation on a terminal, or line by line through a pipe."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gptcli.checkpoint.chat_templates import DEFAULT
 from gptcli.errors import GptcliError, InputError
 from gptcli.generation.chat.conversation import Chat
+from gptcli.generation.chat.template import TemplateLayout
+from gptcli.generation.chat.thinking import AnswerOnly, split_thinking
 from gptcli.show.terminal.console import (
     SAVE_SUFFIXES,
     check_save,
@@ -28,6 +31,8 @@ from gptcli.text import clipped, visible
 
 HELP = """\
 /prompt         the whole prompt, with what has fallen out of the context
+/system TEXT    change what stands before the first turn
+/thinking on    have the model think before it answers, or not (off)
 /temperature T  choose more boldly (a larger T) or more carefully (a smaller)
 /reset          forget what was said
 /save FILE      save the conversation as .json, .txt, .html or .svg
@@ -43,10 +48,14 @@ class Conversation:
         model: what the model is called.
         lines: what is typed where no person sits at a terminal, line by line.
         as_json: show each answer as a JSON object instead of its text.
+        hide_thinking: leave out what the model thinks before it answers.
     """
 
-    def __init__(self, chat: Chat, model: str, lines: Iterable[str], *, as_json: bool) -> None:
+    def __init__(
+        self, chat: Chat, model: str, lines: Iterable[str], *, as_json: bool = False, hide_thinking: bool = False
+    ) -> None:
         self._chat, self._model, self._lines, self._as_json = chat, model, lines, as_json
+        self._hide_thinking = hide_thinking
         self._at_terminal = sys.stdin is not None and sys.stdin.isatty()
         self._shows_names = self._at_terminal and not as_json
         self._console = stdout_console() if stdout_is_terminal() else None
@@ -54,6 +63,8 @@ class Conversation:
         self._commands = {
             "help": lambda _: notice(HELP),
             "prompt": lambda _: stdout_console().print(draw_prompt(chat.prompt())),
+            "system": self._system,
+            "thinking": self._thinking,
             "temperature": self._temperature,
             "reset": lambda _: chat.reset(),
             "save": self.save,
@@ -73,7 +84,7 @@ class Conversation:
 
     def _take_turns(self) -> None:
         if self._shows_names:
-            notice(f"chatting with {self._model}: /help lists the commands, Ctrl-D leaves")
+            notice(f"chatting with {self._model}, {self._manner()}\n/help lists the commands, Ctrl-D leaves")
         for line in self._typed() if self._at_terminal else self._lines:
             command, _, rest = line.strip().removeprefix("/").partition(" ")
             if line.strip() in ("/quit", "/exit"):
@@ -89,6 +100,14 @@ class Conversation:
                 if not self._at_terminal:
                     raise
                 notice(f"error: {error}")
+
+    def _manner(self) -> str:
+        """How turns become a prompt."""
+        layout = self._chat.layout
+        if isinstance(layout, TemplateLayout):
+            name = layout.template.name
+            return "by its own chat template" + ("" if name == DEFAULT else f" '{clipped(name)}'")
+        return "as a script" if layout.kind == "script" else "by turns between end-of-text tokens"
 
     def _typed(self) -> Iterator[str]:
         """Lines from a person, each asked for; ends with Ctrl-D."""
@@ -114,12 +133,12 @@ class Conversation:
     def _answer(self, text: str) -> None:
         begun = False
         try:
-            with Interrupt() as interrupt, typed_ahead(), closing(self._chat.ask(text)) as pieces:
-                for piece in pieces:
+            with Interrupt() as interrupt, typed_ahead(), closing(self._shown(text)) as pieces:
+                for piece, thinking in pieces:
                     if not begun and self._shows_names:
                         self._write(f"{self._chat.layout.assistant}: ", style="bold")
                     begun = True
-                    self._write(piece)
+                    self._write(piece, style="dim" if thinking else None)
                     interrupt.check()
         except KeyboardInterrupt:
             if not self._at_terminal:
@@ -130,6 +149,13 @@ class Conversation:
         if self._as_json:
             print_json(self._record(text), indent=None)
         self._tell_fallen()
+
+    def _shown(self, text: str) -> Generator[tuple[str, bool], None, None]:
+        """The answer in pieces, each with whether it is thinking; those that are hidden are empty."""
+        shown = AnswerOnly(begun=False, hide=self._hide_thinking).shown
+        with closing(self._chat.answer(text)) as pieces:
+            for piece, thinking in pieces:
+                yield shown(piece, thinking), thinking
 
     def _write(self, text: str, style: str | None = None) -> None:
         if self._as_json:
@@ -143,11 +169,13 @@ class Conversation:
             notice("the oldest turns have fallen out of the context: /prompt shows what the model still sees")
 
     def _record(self, text: str) -> dict[str, Any]:
-        """What ``--json`` prints of one answer."""
+        """What ``--json`` prints of one answer; ``thinking`` is there where the model thought first."""
         answer, number = self._chat.turns[-1], sum(turn.role == "assistant" for turn in self._chat.turns) - 1
+        thinking, said = split_thinking(answer.text, begun=self._chat.asked.mid_thought)
         return {
             "user": text,
-            "assistant": answer.text,
+            "assistant": said,
+            **({} if thinking is None else {"thinking": thinking}),
             "ids": answer.ids,
             "logprobs": answer.logprobs,
             "finish_reason": answer.finish_reason,
@@ -159,6 +187,23 @@ class Conversation:
         if name not in self._commands:
             raise InputError(f"/{clipped(name)}: no such command (/help lists them; // begins a turn)")
         self._commands[name](rest)
+
+    def _system(self, rest: str) -> None:
+        """Change the system text; ``""`` is an empty one."""
+        if rest:
+            self._chat.set_system("" if rest in ('""', "''") else rest)
+        system = self._chat.system
+        notice("no system text of yours: the template may have its own" if system is None else f"system: {system}")
+
+    def _thinking(self, rest: str) -> None:
+        layout = self._chat.layout
+        if not isinstance(layout, TemplateLayout) or not layout.can_switch_thinking:
+            raise InputError("/thinking: this model has no chat template that asks whether to think first")
+        if rest not in ("on", "off", ""):
+            raise InputError(f"/thinking {clipped(rest)}: write /thinking on or /thinking off")
+        if rest:
+            layout.thinking = rest == "on"
+        notice("thinking " + {None: "as the template has it", True: "on", False: "off"}[layout.thinking])
 
     def _temperature(self, rest: str) -> None:
         if rest:
@@ -186,7 +231,7 @@ class Conversation:
 
     def _whole(self) -> dict[str, Any]:
         chat = self._chat
-        about = {"model": self._model, "format": asdict(chat.layout), "system": chat.system, "seed": chat.seed}
+        about = {"model": self._model, "format": chat.layout.facts(), "system": chat.system, "seed": chat.seed}
         return {**about, "sampling": asdict(chat.sampling), "turns": chat.turns}
 
 

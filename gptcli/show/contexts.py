@@ -1,4 +1,4 @@
-"""The picture of ``gptcli similarity --in-context``: the contexts, how alike they stay, and what is near to them."""
+"""The picture of ``gptcli similarity --in-context``: the contexts, their similarity by layer, and nearest tokens."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def draw(answer: "ContextSimilarities") -> "RenderableType":
     measure = MEASURES[answer.metric]
     shown = answer.pairs[:_MOST_LINES]
     lines = [Line(name, pair.values) for name, pair in zip(pairs, shown, strict=False)]
-    steps = ["emb", *answer.layers[1:]]
+    steps = ["embed", *answer.layers[1:]]
     more = f", the first {len(shown)} of {len(pairs)} pairs" if len(shown) < len(pairs) else ""
     figures = [[pair.values[step] for pair in answer.pairs] for step in range(len(answer.layers))]
     parts: list[RenderableType] = [
@@ -37,7 +37,7 @@ def draw(answer: "ContextSimilarities") -> "RenderableType":
         Text(),
         LinePlot(lines, steps, "layer", f"{measure}{more}"),
         Text(),
-        HeatMap(answer.layers, pairs, figures, visible(f"{answer.model}, {measure} behind each layer", keep="")),
+        HeatMap(answer.layers, pairs, figures, visible(f"{answer.model}, {measure} after each layer", keep="")),
     ]
     if answer.nearest:
         parts += [Text(f"\nNearest tokens, by {answer.nearest_by}", style="bold"), _Nearest(answer)]
@@ -45,7 +45,7 @@ def draw(answer: "ContextSimilarities") -> "RenderableType":
 
 
 def _listed(answer: "ContextSimilarities") -> "Text":
-    """Each context on a line of its own, its marked word in brackets and bold, and the token that stands for it."""
+    """Each context on a line, its marked word in brackets and bold, and the token that is compared."""
     from rich.text import Text
 
     lines = []
@@ -67,17 +67,17 @@ def _name(context: "Context") -> str:
 
 @dataclass(frozen=True)
 class _Nearest:
-    """A row for each layer, a column for each context, in blocks of as many columns as fit."""
+    """A row for each layer and a column for each context, in tables of as many columns as fit."""
 
     answer: "ContextSimilarities"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Draw the blocks."""
+        """Draw the tables, one below the other."""
         count = max((options.max_width - _STEP_COLUMN) // _CONTEXT_COLUMN, 1)
         for start in range(0, len(self.answer.contexts), count):
-            yield self._block(range(start, min(start + count, len(self.answer.contexts))))
+            yield self._table(range(start, min(start + count, len(self.answer.contexts))))
 
-    def _block(self, numbers: range) -> "Rows":
+    def _table(self, numbers: range) -> "Rows":
         made = table("layer", *(f"{number + 1}  {_name(self.answer.contexts[number])}" for number in numbers))
         for column in made.columns[1:]:
             column.no_wrap, column.ratio = False, 1

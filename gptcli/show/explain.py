@@ -1,4 +1,4 @@
-"""The pictures of ``gptcli generate --explain``: a text on the colours of its probabilities, and what it came from."""
+"""The pictures of ``gptcli generate --explain``: a text coloured by probability, and the candidates."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,14 +20,14 @@ _TOKEN, _FIGURES = 13, (8, 12, 9, 7)
 
 
 def what_was_cut(cuts: "Sequence[Cut]") -> str:
-    """One line about the filters: how many tokens each took away, and what the model had given them."""
+    """One line about the filters: how many tokens each cut, and their probability under the model."""
     if not cuts:
         return "nothing is cut"
     return "cut: " + " · ".join(f"{cut.filter} {cut.count:,} tokens ({percent(cut.probability)})" for cut in cuts)
 
 
 def moment(step: "Explanation", most: int | None = None) -> "RenderableType":
-    """The candidates at one token, an arrow at the one that was chosen.
+    """The candidates for one token, with an arrow at the chosen one.
 
     Args:
         step: the token.
@@ -46,7 +46,7 @@ def moment(step: "Explanation", most: int | None = None) -> "RenderableType":
 
 
 def frame(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
-    """A text while it grows, and the candidates at its newest token."""
+    """A text while it grows, and the candidates for its newest token."""
     from rich.console import Group
 
     newest = steps[-1]
@@ -54,7 +54,7 @@ def frame(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
 
 
 def draw(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
-    """A finished text, and the candidates at its last token."""
+    """A finished text, and the candidates for its last token."""
     from rich.console import Group
 
     passage = Passage(prompt, steps)
@@ -69,7 +69,7 @@ def draw_listed(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType"
 
 
 def _listed(steps: "Sequence[Explanation]") -> Narrowing:
-    made = table(">place", "token", ">probability", ">model", ">rank", BARS)
+    made = table(">position", "token", ">probability", ">model", ">rank", BARS)
     for step in steps:
         chosen = step.chosen
         made.add_row(
@@ -80,16 +80,16 @@ def _listed(steps: "Sequence[Explanation]") -> Narrowing:
             f"{chosen.rank:,}",
             Bar(chosen.model_probability),
         )
-    return narrowing(made, "place", "rank", "model", BARS)
+    return narrowing(made, "position", "rank", "model", BARS)
 
 
 def row_heading() -> str:
-    """What stands above ``row``."""
-    return _fields("place", "token", "logit", "probability", "model", "rank") + "  candidates"
+    """The heading of ``row``."""
+    return _fields("position", "token", "logit", "probability", "model", "rank") + "  candidates"
 
 
 def row(step: "Explanation", width: int) -> str:
-    """One token on one line: its figures, and as many candidates as the width holds."""
+    """One token on one line: its figures, and as many candidates as fit into the width."""
     from rich.cells import cell_len
 
     chosen = step.chosen
@@ -100,8 +100,8 @@ def row(step: "Explanation", width: int) -> str:
         f"{token_text(each.token)} {each.cut_by or short_percent(each.probability)}"
         for each in step.distribution.candidates
     ]
-    for place, candidate in enumerate(listed):
-        left = len(listed) - place - 1
+    for number, candidate in enumerate(listed, start=1):
+        left = len(listed) - number
         reserve = cell_len(f"  +{left}") if left else 0
         if cell_len(line) + 2 + cell_len(candidate) + reserve > width:
             return f"{line}  +{left + 1}"
@@ -109,9 +109,9 @@ def row(step: "Explanation", width: int) -> str:
     return line
 
 
-def _fields(place: str, token: str, *figures: str) -> str:
+def _fields(position: str, token: str, *figures: str) -> str:
     from rich.cells import cell_len
 
     padded = token + " " * (_TOKEN - cell_len(token))
     columns = "".join(f" {figure:>{width - 1}}" for figure, width in zip(figures, _FIGURES, strict=True))
-    return f"{place:>5}  {padded}{columns}"
+    return f"{position:>8}  {padded}{columns}"

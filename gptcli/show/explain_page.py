@@ -1,4 +1,4 @@
-"""The page of ``gptcli generate --explain``: pointing at a token shows what it was chosen from."""
+"""The page of ``gptcli generate --explain``: pointing at a token shows its candidates."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ _NAMES = ("the model gave it", "drawn at", "rank", "logit", "entropy of the draw
 
 
 def draw_page(texts: "Sequence[tuple[str, list[Explanation]]]") -> str:
-    """Each text on the colours of its probabilities.
+    """Each text, coloured by probability.
 
     Args:
         texts: prompts, and the tokens that were added to each.

@@ -1,4 +1,4 @@
-"""A text with what each of its tokens came from, while it is written: live on a terminal, rows in a pipe, or JSON."""
+"""Writers of ``generate --explain``: a live display on a terminal, rows in a pipe, or JSON."""
 
 import sys
 import time
@@ -17,21 +17,21 @@ from gptcli.show.logits import ending
 from gptcli.show.terminal.console import save_as, stdout_console, stdout_is_terminal
 from gptcli.show.terminal.keyboard import typed_ahead
 
-# Nobody reads more pictures a second than this.
+# Updates a second of the live display.
 _PER_SECOND = 15
-# Texts of one saved picture.
+# The most texts of one saved picture.
 _MOST_SAVED = 1000
 
 
 def write_explained(writing: Writing, output: str | None, *, top: int, echo: bool, save: Path | None) -> None:
-    """Have the texts written, and show what each token was chosen from.
+    """Generate the texts, and show the candidates for each token.
 
     Args:
         writing: the texts.
         output: ``json``, ``jsonl``, or None for a picture or rows.
-        top: how many candidates to list at each token.
+        top: how many candidates to list for each token.
         echo: show the prompts too.
-        save: write a picture of all to this file as well.
+        save: also write a picture of all texts to this file.
 
     Raises:
         InputError: there are too many texts for one picture.
@@ -68,7 +68,7 @@ def save_explained(texts: "Sequence[tuple[str, list[Explanation]]]", save: Path)
 
 
 class _InOrder:
-    """Shows several texts one after the other while they grow side by side."""
+    """Shows several texts one after the other while they are generated together."""
 
     def __init__(self, writing: Writing, explainer: Explainer, *, echo: bool) -> None:
         self._writing, self._completions = writing, writing.completions
@@ -76,17 +76,17 @@ class _InOrder:
         self._current = self._ended = 0
 
     def begin(self) -> None:
-        """Nothing is shown before the first token."""
+        """Show nothing before the first token."""
         self._explainer.begin()
         self._completions, self._current = self._writing.completions, 0
 
     def piece(self, piece: Piece) -> None:
-        """A token was chosen."""
+        """Show a chosen token."""
         self._explainer.add(piece)
         self._show()
 
     def close(self) -> None:
-        """Show what is left of every text."""
+        """Show the rest of every text."""
         while self._current < len(self._completions):
             self._next()
 
@@ -105,14 +105,14 @@ class _InOrder:
         return completion.prompt if self._echo else ""
 
     def _grow(self, completion: Completion) -> None:
-        """The current text has become longer."""
+        """The current text has grown."""
 
     def _end(self, completion: Completion) -> None:
         """The current text is complete."""
 
 
 class LiveWriter(_InOrder):
-    """On a terminal: the text grows in place, the candidates at its newest token with it; what stays is all of it."""
+    """On a terminal: a live display of the text and the candidates for its newest token; the text stays."""
 
     def __init__(self, writing: Writing, explainer: Explainer, *, echo: bool) -> None:
         from rich.live import Live
@@ -124,18 +124,18 @@ class LiveWriter(_InOrder):
         self._drawn = 0.0
 
     def begin(self) -> None:
-        """Make room for the moving picture."""
+        """Clear space for the live display."""
         super().begin()
-        self._open.enter_context(typed_ahead())  # what a terminal echoes would shift the picture
+        self._open.enter_context(typed_ahead())  # echoed input would shift the display
         self._open.enter_context(self._live)
 
     def close(self) -> None:
-        """Show what is left of every text."""
+        """Show the rest of every text."""
         self.stop()
         super().close()
 
     def stop(self) -> None:
-        """Take the moving picture away, and give the terminal its cursor back."""
+        """Clear the live display, and show the cursor again."""
         self._open.close()
 
     def _grow(self, completion: Completion) -> None:
@@ -155,12 +155,12 @@ class LiveWriter(_InOrder):
 
 
 class RowsWriter(_InOrder):
-    """In a pipe: a line a token, with as many candidates as the width holds."""
+    """In a pipe: a line for each token, with as many candidates as fit into the width."""
 
     def __init__(self, writing: Writing, explainer: Explainer, *, echo: bool) -> None:
         super().__init__(writing, explainer, echo=echo)
         self._width = stdout_console().width
-        self._shown: int | None = None  # rows of the current text that are out; None: not begun
+        self._shown: int | None = None  # rows of the current text written so far; None: not begun
 
     def _grow(self, completion: Completion) -> None:
         if self._shown is None:
@@ -180,18 +180,18 @@ class RowsWriter(_InOrder):
 
 
 class ExplainedJson(story.JsonWriter):
-    """One object a text, with ``steps``: each token and what it was chosen from."""
+    """One object for each text, with ``steps``: each token and its candidates."""
 
     def __init__(self, writing: Writing, explainer: Explainer) -> None:
         super().__init__(writing)
         self._explainer = explainer
 
     def begin(self) -> None:
-        """Nothing is printed before the end."""
+        """Print nothing before the end."""
         self._explainer.begin()
 
     def piece(self, piece: Piece) -> None:
-        """Keep what the token was chosen from."""
+        """Record the token's candidates."""
         self._explainer.add(piece)
 
     def record(self, completion: Completion) -> dict[str, Any]:
@@ -200,14 +200,14 @@ class ExplainedJson(story.JsonWriter):
 
 
 class ExplainedJsonLines(story.JsonLinesWriter):
-    """One object a token, with ``step``: what it was chosen from."""
+    """One object for each token, with ``step``: its candidates."""
 
     def __init__(self, writing: Writing, explainer: Explainer) -> None:
         super().__init__(writing)
         self._explainer = explainer
 
     def begin(self) -> None:
-        """There is no object yet."""
+        """Print nothing before the first token."""
         self._explainer.begin()
 
     def record(self, piece: Piece) -> dict[str, Any]:

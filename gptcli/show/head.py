@@ -1,4 +1,4 @@
-"""One attention head, large: its weights or scores in figures; and what it shares with a grid of heads."""
+"""One attention head, large: its weights or scores in figures; and helpers shared with the grid of heads."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 64
 _LONGEST_LABEL = 16
-_SHORTEST_CLIPPED = 5  # columns of "·qu…"; below that a number says more
+_SHORTEST_CLIPPED = 5  # columns of "·qu…"; with fewer, the token's number is shown
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class LargeHead:
     answer: "Attention"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Show as much as fits, and say what was cut."""
+        """Show as many positions as fit, and say which."""
         from rich.text import Text
 
         answer, head = self.answer, self.answer.heads[0]
@@ -44,22 +44,22 @@ class LargeHead:
 def _map(answer: "Attention", width: int) -> "Iterator[RenderableType]":
     head, length, rows_look = answer.heads[0], len(answer.tokens), answer.rows == "queries"
     tokens = [token_text(token) for token in answer.tokens]
-    names = [f"{place + 1} {_clipped(token, _LONGEST_LABEL)}" for place, token in enumerate(tokens)]
-    room = width - max(map(_cells, names)) - 1
-    fitting = max(room // _narrowest(answer), 1)
+    names = [f"{number} {_clipped(token, _LONGEST_LABEL)}" for number, token in enumerate(tokens, start=1)]
+    available = width - max(map(_cells, names)) - 1
+    fitting = max(available // _narrowest(answer), 1)
     sums = answer.quantity == "weights" and rows_look and 3 <= fitting < length
     columns = kept(length, fitting - sums, first=rows_look)
-    # The row of a query whose columns are all cut says nothing; a key is looked at by later ones.
+    # A query whose columns are all cut is left out; keys are looked at by later queries.
     rows = columns if rows_look else kept(length, _MOST_ROWS)
     values = shown(answer, head, rows, columns)
     if sums:
         for row, figures in zip(rows, values, strict=True):
             figures.insert(1, math.fsum(head.values[row][1 : columns[1]]) if row else -math.inf)
-    texts = _texts(values, room // len(values[0]) - 2, answer.quantity)
-    cell = max(room // len(values[0]) - 2, *(len(text) for row in texts for text in row))
+    texts = _texts(values, available // len(values[0]) - 2, answer.quantity)
+    cell = max(available // len(values[0]) - 2, *(len(text) for row in texts for text in row))
     labels = [tokens[column] for column in columns]
     if cell < _SHORTEST_CLIPPED and any(_cells(label) > cell for label in labels):
-        labels = [f"{column + 1}" for column in columns]  # the rows say which tokens these are
+        labels = [f"{column + 1}" for column in columns]  # the rows have the tokens
     labels[1:1] = ["…"] * sums
     yield heat_map(
         [names[row] for row in rows], [_clipped(label, cell) for label in labels], values, bounds(answer), texts
@@ -72,31 +72,35 @@ def _map(answer: "Attention", width: int) -> "Iterator[RenderableType]":
 
 
 def _narrowest(answer: "Attention") -> int:
-    """Columns that a figure takes at the least: ``.98``, or ``-inf`` and scores without decimals, between spaces."""
+    """The least columns of a figure: ``.98``, or ``-inf`` and scores without decimals, between spaces."""
     if answer.quantity == "weights":
         return 5
     return 2 + max(len("-inf"), *(len(f"{bound:.0f}") for bound in bounds(answer)))
 
 
 def kept(length: int, most: int, *, first: bool = True) -> list[int]:
-    """The positions to show where not all can be: the latest, and the first, on which many heads rest."""
+    """The positions to show if not all fit: the latest, and the first, to which many heads attend."""
     if length <= most:
         return list(range(length))
     latest = most - 1 if first and most > 1 else most
     return [*([0] if latest < most else []), *range(length - latest, length)]
 
 
-def said_cut(what: str, places: Sequence[int], length: int, more: str = "") -> "Iterator[Text]":
-    """One line on what was kept, where that is not all."""
+def said_cut(what: str, positions: Sequence[int], length: int, more: str = "") -> "Iterator[Text]":
+    """One line on which positions are shown, if not all."""
     from rich.text import Text
 
-    if len(places) < length:
-        which = f"the first and the latest {len(places) - 1:,}" if places[0] == 0 else f"the latest {len(places):,}"
+    if len(positions) < length:
+        which = (
+            f"the first and the latest {len(positions) - 1:,}"
+            if positions[0] == 0
+            else f"the latest {len(positions):,}"
+        )
         yield Text(f"{what}: {which} of {length:,} tokens; --json has all.{more}", style="dim")
 
 
 def shown(answer: "Attention", head: "HeadAttention", rows: Sequence[int], columns: Sequence[int]) -> list[list[float]]:
-    """The figures at these places; -inf where the mask is, so that nothing is drawn there."""
+    """The figures at these positions; -inf where the mask is, which is left blank."""
 
     def figure(row: int, column: int) -> float:
         query, key = (row, column) if answer.rows == "queries" else (column, row)
@@ -119,19 +123,19 @@ def legend(answer: "Attention") -> MapLegend:
 
 
 def axes(answer: "Attention") -> str:
-    """Which way to read a map."""
+    """How to read a map."""
     looks, seen = ("row", "columns") if answer.rows == "queries" else ("column", "rows")
     sums = f"; a {looks} adds up to 1" if answer.quantity == "weights" else ", before the softmax"
     return f"Each {looks} looks at the {seen}{sums}."
 
 
 def layer_name(layer: int, window: int | None) -> str:
-    """How a layer is called, with what is special about it."""
+    """The name of a layer, with its window if it has one."""
     return f"Layer {layer}" if window is None else f"Layer {layer} (sees the latest {window:,} tokens)"
 
 
 def named(answer: "Attention") -> "Iterator[Text]":
-    """How the names of the heads came about."""
+    """One line on how heads are named."""
     from rich.text import Text
 
     if answer.heads[0].label is not None:
@@ -149,7 +153,7 @@ def _described(label: "HeadLabel") -> str:
 
 
 def _texts(values: Sequence[Sequence[float]], width: int, quantity: str) -> list[list[str]]:
-    """The figures with three decimals where these fit, and else with fewer: of weights two, of scores even none."""
+    """The figures with three decimals if they fit, else two for weights, and fewer for scores."""
     texts: list[list[str]] = []
     for digits in (3, 2, 1, 0) if quantity == "scores" else (3, 2):
         texts = [[_figure(value, digits, quantity) for value in row] for row in values]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gptcli.show.blocks.rows import Rows
 
 _PERCENT = 4  # columns of a space and a percentage
-_SHORTEST = 7  # columns that a token gets at the least
+_SHORTEST = 7  # the least columns of a token
 _SCALE = Legend("probability", [(f"{step}", step / 100) for step in range(0, 101, 25)], "%")
 _SINCE = "since: first for good"
 _LEGEND = TextLegend(replace(_SCALE, unit=f"%   {_SINCE}"), f"probability in %   {_SINCE}")
@@ -31,7 +31,7 @@ _BETWEEN = "between attention and MLP stands what attention alone has added: in 
 
 
 def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType":
-    """The grid, when each position was decided, the tokens that were asked for, and more pictures of the same run."""
+    """The grid, the verdict, the requested tokens, and more pictures of the same run."""
     from rich.console import Group
     from rich.text import Text
 
@@ -46,7 +46,7 @@ def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType
 
 
 def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> str:
-    """The same as a page: pointing at a cell shows its figures."""
+    """The page: pointing at a cell shows its figures."""
     from gptcli.show.attribution import frozen_scale, page_parts
 
     names = [stage_name(stage) for stage in lens.stages]
@@ -80,8 +80,8 @@ def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> 
 
 def _track_listing(lens: "Lens", track: "Track") -> Listing:
     rows = [
-        ((stage_name(stage), f"{rank:,}", percent(probability)), _closeness(track, place, lens.vocabulary))
-        for place, (stage, rank, probability) in enumerate(
+        ((stage_name(stage), f"{rank:,}", percent(probability)), _closeness(track, index, lens.vocabulary))
+        for index, (stage, rank, probability) in enumerate(
             zip(lens.stages, track.ranks, track.probabilities, strict=True)
         )
     ]
@@ -89,15 +89,15 @@ def _track_listing(lens: "Lens", track: "Track") -> Listing:
 
 
 def stage_name(stage: "Stage") -> str:
-    """How a stage is called at a row."""
+    """The label of a stage."""
     if stage.sublayer == "embedding":
         return "embed"
-    sublayers = {"attention": " attn", "block": ""}
+    sublayers = {"attention": " attn", "layer": ""}
     return f"{stage.layer}{sublayers[stage.sublayer]}"
 
 
 def verdict(lens: "Lens") -> str:
-    """What the model says in the end, and since when: one sentence."""
+    """One sentence: the final prediction, and from which layer on it is the best guess."""
     answer, stage = lens.stages[-1].guesses[-1], lens.stages[lens.decided[-1]]
     if stage.sublayer == "embedding":
         when = "decided by the embedding alone"
@@ -109,12 +109,12 @@ def verdict(lens: "Lens") -> str:
 
 @dataclass(frozen=True)
 class LensGrid:
-    """Rows are layers, columns positions; the latest positions are shown where not all fit."""
+    """Rows are layers, columns positions; the latest positions are shown if not all fit."""
 
     lens: "Lens"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Lay it out for the width at hand."""
+        """Lay it out for the terminal's width."""
         from rich.text import Text
 
         lens = self.lens
@@ -127,10 +127,10 @@ class LensGrid:
         grid.append("layer".ljust(margin), style="dim")
         for token in lens.tokens[first:]:
             grid.append(_clip(token_text(token), cell) + " ", style="bold")
-        for place, stage in enumerate(lens.stages):
+        for index, stage in enumerate(lens.stages):
             grid.append("\n" + stage_name(stage).rjust(margin - 1) + " ", style="dim")
             for guess, since in zip(stage.guesses[first:], lens.decided[first:], strict=True):
-                grid.append(_field(guess, cell), style=_style(guess, decided=place >= since)).append(" ")
+                grid.append(_field(guess, cell), style=_style(guess, decided=index >= since)).append(" ")
         grid.append("\n" + "since".ljust(margin), style="dim")
         for since in lens.decided[first:]:
             name = stage_name(lens.stages[since])
@@ -157,7 +157,7 @@ def _field(guess: "Guess", cell: int) -> str:
 
 
 def _round(probability: float) -> str:
-    """A percentage without decimals or sign, that is 0 or 100 only where the probability is."""
+    """A percentage without decimals or sign; 0 and 100 only if the probability is exactly 0 or 1."""
     if 0 < probability < 0.005:
         return "<1"
     return ">99" if 0.995 <= probability < 1 else f"{probability * 100:.0f}"
@@ -181,15 +181,15 @@ def _tracks(lens: "Lens", tracks: "Sequence[Track]") -> "Rows":
         made.add_column(f"rank of {token_text(track.token)}", justify="right", no_wrap=True)
         made.add_column("probability", justify="right", no_wrap=True)
         made.add_column(BARS)
-    for place, stage in enumerate(lens.stages):
+    for index, stage in enumerate(lens.stages):
         cells: list[RenderableType] = [stage_name(stage)]
         for track in tracks:
-            closeness = _closeness(track, place, lens.vocabulary)
-            cells += [f"{track.ranks[place]:,}", percent(track.probabilities[place]), Bar(closeness)]
+            closeness = _closeness(track, index, lens.vocabulary)
+            cells += [f"{track.ranks[index]:,}", percent(track.probabilities[index]), Bar(closeness)]
         made.add_row(*cells)
     return made
 
 
-def _closeness(track: "Track", place: int, vocabulary: int) -> float:
+def _closeness(track: "Track", stage: int, vocabulary: int) -> float:
     """1 at rank 1, 0 at the last rank, on a logarithmic scale."""
-    return 1 - math.log(track.ranks[place]) / math.log(max(vocabulary, 2))
+    return 1 - math.log(track.ranks[stage]) / math.log(max(vocabulary, 2))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def percent(probability: float) -> str:
-    """A probability as a percentage with two decimals; small ones with two figures, and never 0 or 100 unless it is."""
+    """A probability as a percentage with two decimals; small ones with two digits; 0 and 100 only if exact."""
     if 0.99995 <= probability < 1:
         return ">99.99%"
     if 0 < probability < 0.00005:
@@ -42,16 +42,16 @@ def draw_next(answer: "NextToken") -> "RenderableType":
 
 @dataclass(frozen=True)
 class Candidates:
-    """Rank, token, id, logit, probability, bar; and what filters did, where there are any.
+    """Rank, token, id, logit, probability and bar; with filters also the model's probability.
 
-    A narrow terminal gets fewer columns, and is told which.
+    A narrow terminal gets fewer columns, and a line that names the others.
 
     Attributes:
         distribution: the candidates, and what filters did to them.
         start: index of the first one to list.
-        most: list no more than so many; the others are counted with the rest.
-        mark: the id of a token that an arrow points at.
-        selected: the id of a token whose row stands out.
+        most: list at most this many; the others are counted with the rest.
+        mark: the id of the token with an arrow.
+        selected: the id of the token whose row is highlighted.
     """
 
     distribution: "Distribution"
@@ -61,7 +61,7 @@ class Candidates:
     selected: int | None = None
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """Draw as many columns as there is room for."""
+        """Draw as many columns as fit."""
         yield narrowing(self._table(), "id", "logit", "model", BARS)
 
     def _table(self) -> "Rows":
@@ -112,7 +112,7 @@ def _side_by_side(several: "Sequence[Distribution]") -> "Rows":
 
 
 def draw_positions(answer: "Positions") -> "RenderableType":
-    """One row a position: what stood there, what was expected next, and what came."""
+    """One row for each position: its token, the expected next one, and the one that came."""
     made = table(">position", "token", "expected", ">probability", "came", ">probability", ">rank")
     for guess in answer.positions:
         made.add_row(
@@ -140,7 +140,7 @@ def _probability(candidate: "Candidate") -> str:
 
 
 def summary(distribution: "Distribution") -> str:
-    """The temperature, how undecided the model is, and how much the filters keep."""
+    """The temperature, the entropy, and how many tokens the filters keep."""
     filters = [name for name in distribution.filters if name != "temperature"]
     kept = f", {distribution.kept:,} kept by {', '.join(filters)}" if filters else ""
     return f"T = {distribution.temperature:g}: entropy {distribution.entropy_bits:.3f} bits{kept}"

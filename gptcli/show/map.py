@@ -1,4 +1,4 @@
-"""The picture of ``gptcli map``: words on a plane, and what the plane is."""
+"""The picture of ``gptcli map``: words on a plane, and what its axes are."""
 
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def draw(answer: "WordMap") -> "RenderableType":
-    """The map, then the arrows in figures, then what the axes hold."""
+    """The map, the arrows in figures, and the shares of the axes."""
     from rich.console import Group
     from rich.text import Text
 
-    places = [point.coordinates[:2] for point in answer.points]
-    dots = [Dot(x, y, *mark) for (x, y), mark in zip(places, _marks(answer), strict=True)]
-    arrows = [(arrow.start, arrow.end, COLOURS[place % len(COLOURS)]) for place, arrow in enumerate(answer.arrows)]
+    positions = [point.coordinates[:2] for point in answer.points]
+    dots = [Dot(x, y, *mark) for (x, y), mark in zip(positions, _marks(answer), strict=True)]
+    arrows = [(arrow.start, arrow.end, COLOURS[index % len(COLOURS)]) for index, arrow in enumerate(answer.arrows)]
     across, up = (axis_name(axis) for axis in answer.axes[:2])
     plot = Scatter(dots, arrows, across, up, hint="; --save map.html has them all")
     parts: list[RenderableType] = [plot]
@@ -36,7 +36,7 @@ def axis_name(axis: "MapAxis") -> str:
 
 
 def summary(answer: "WordMap") -> str:
-    """What is seen, and how much of it."""
+    """The number of points and the share of their variance."""
     plane = sum(axis.share for axis in answer.axes[:2])
     seen = f"{answer.embedding} {answer.tensor}: {len(answer.points)} points of {answer.dimensions:,} dimensions"
     if answer.axes_cosine is None:
@@ -48,7 +48,7 @@ def groups(answer: "WordMap") -> list[int]:
     """For each point the word that it belongs to, counted from 0; all 0 where there are no neighbours."""
     if all(point.neighbor_of is None for point in answer.points):
         return [0] * len(answer.points)
-    words = {point.label: place for place, point in enumerate(answer.points) if point.neighbor_of is None}
+    words = {point.label: index for index, point in enumerate(answer.points) if point.neighbor_of is None}
     return [words[point.neighbor_of or point.label] for point in answer.points]
 
 
@@ -62,7 +62,7 @@ def _marks(answer: "WordMap") -> list[tuple[str, str, str]]:
 
 
 def _arrows(answer: "WordMap") -> "Rows":
-    """Each arrow in all dimensions: its length, and how alike its direction is to the first one's."""
+    """Each arrow in all dimensions: its length, and the cosine of its direction with the first one's."""
     names = [label(point.label) for point in answer.points]
     first = answer.arrows[0]
     alike = f"cosine with {names[first.start]} → {names[first.end]}"

@@ -1,6 +1,6 @@
-"""The pictures of ``gptcli models``: the list of names, and the card of one checkpoint."""
+"""The pictures of ``gptcli models``: the list of names, and the description of one checkpoint."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ _ROOM_FOR_SOURCES = 60  # columns
 
 
 def draw_catalogue(catalogue: "Catalogue") -> "RenderableType":
-    """Bundled models, cached ones, what is kept of them in fewer bits, and the short names."""
+    """Bundled models, cached ones, their quantized matrices, and the short names."""
     from rich.console import Group
     from rich.text import Text
 
@@ -35,7 +35,7 @@ def draw_catalogue(catalogue: "Catalogue") -> "RenderableType":
 
 
 def draw_pulled(model: "LocalModel") -> "RenderableType":
-    """What was downloaded, and where it lies."""
+    """The model that was downloaded, and its folder."""
     from rich.text import Text
 
     line = Text(visible(model.name, keep=""), style="bold")
@@ -45,7 +45,7 @@ def draw_pulled(model: "LocalModel") -> "RenderableType":
 
 
 def draw_description(about: "Description") -> "RenderableType":
-    """The card: one line a fact, and where it is known from; then the tensors, where they are asked for."""
+    """One line for each fact, with its source; then the tensors, if requested."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
@@ -82,12 +82,12 @@ def _short_names(catalogue: "Catalogue") -> "RenderableType":
 
 @dataclass(frozen=True)
 class _Facts:
-    """One line a fact; where it is known from stands next to it if there is room."""
+    """One line for each fact; its source is next to it if it fits."""
 
     about: "Description"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """Draw it for the width at hand."""
+        """Draw it for the terminal's width."""
         yield _facts(self.about, sources=options.max_width >= _ROOM_FOR_SOURCES)
 
 
@@ -118,10 +118,26 @@ def _facts(about: "Description", *, sources: bool) -> "Table":
         add(label, _tokenizer_text(about.tokenizer), "tokenizer")
     if about.eos_ids:
         add("ends a text", ", ".join(map(str, about.eos_ids)), "eos_ids")
+    if about.sampling:
+        add("chat starts with", sampling_text(about.sampling), "sampling")
+    if about.chat_templates:
+        add("chat template", _template_text(about.chat_templates), "chat_templates")
     add("files", "\n".join(map(_file_text, about.files)) or "none")
     if about.kept:
         add("kept", "\n".join(f"{one.quantize}  {size(one.nbytes)}  {visible(str(one.file))}" for one in about.kept))
     return made
+
+
+def sampling_text(sampling: Mapping[str, object]) -> str:
+    """Settings of a sampling as their options are called."""
+    return ", ".join(f"{name.replace('_', '-')} {_value(value)}" for name, value in sampling.items())
+
+
+def _template_text(names: Sequence[str], limit: int = 4) -> str:
+    if len(names) == 1:
+        return "yes" if names[0] == "default" else clipped(names[0], 40)
+    more = [f"and {len(names) - limit} more"] if len(names) > limit else []
+    return ", ".join([*(clipped(name, 40) for name in names[:limit]), *more])
 
 
 def _file_text(file: "FileFacts") -> str:
@@ -129,7 +145,7 @@ def _file_text(file: "FileFacts") -> str:
 
 
 def shape_text(config: GPTConfig) -> str:
-    """The numbers that make a GPT large or small."""
+    """The sizes of a GPT."""
     layers = "1 layer" if config.n_layer == 1 else f"{config.n_layer:,} layers"
     return (
         f"{layers}, {config.n_head:,} heads of {config.head_size:,}, width {config.n_embd:,}\n"
@@ -138,7 +154,7 @@ def shape_text(config: GPTConfig) -> str:
 
 
 def difference_texts(config: GPTConfig, names: Iterable[str]) -> list[str]:
-    """Each field in which a configuration is unlike GPT-2, its value, and GPT-2's."""
+    """Each field that differs from GPT-2, its value, and GPT-2's."""
     lines = []
     for name in names:
         if name == "windows":
@@ -177,7 +193,7 @@ def _tokenizer_text(tokenizer: "TokenizerFacts", limit: int = 4) -> str:
 
 def _tensors(tensors: Sequence["TensorFacts"]) -> "Rows":
     made = table("tensor in the file", "dtype", ">shape", "done", "our name, if other", title="")
-    for column in (made.columns[0], made.columns[-1]):  # a name is never cut short: it may be what is looked for
+    for column in (made.columns[0], made.columns[-1]):  # a name is never clipped: the user may be looking for it
         column.no_wrap, column.overflow = False, "fold"
     for tensor in tensors:
         made.add_row(

@@ -1,4 +1,4 @@
-"""``gptcli generate --pick`` on a terminal: what may come next, and the keys to choose with.
+"""``gptcli generate --pick`` on a terminal: the candidates, and the keys to choose with.
 
 It is drawn on stderr, so that stdout holds the text or its record and nothing else.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-# How long to wait for a key before looking whether the terminal has another size, in seconds.
+# Seconds between checks of the terminal's size while waiting for a key.
 _WAIT_S = 0.3
 _KEYS = {
     "choose": "↑↓ or number, Enter takes · Space draws · t type · r run · u undo · q quit",
@@ -34,7 +34,7 @@ _KEYS = {
 
 
 def write_picked(draft: Draft, model: str, *, as_json: bool, echo: bool, save: Path | None) -> None:
-    """Have a person write the text, and show it; an interrupt keeps what is there."""
+    """Let a person write the text, and show it; after an interrupt the text so far."""
     try:
         pick(draft)
     except KeyboardInterrupt:
@@ -44,7 +44,7 @@ def write_picked(draft: Draft, model: str, *, as_json: bool, echo: bool, save: P
 
 
 def show_draft(draft: Draft, model: str, left: str, *, as_json: bool, echo: bool, save: Path | None) -> None:
-    """Show a draft: its record as JSON, the text on colours, or in a pipe the text."""
+    """Show a draft: its record as JSON, the coloured text, or in a pipe the text."""
     prompt = draft.prompt if echo else ""
     if as_json:
         print_json(draft.record(model, left), indent=None)
@@ -60,7 +60,7 @@ def show_draft(draft: Draft, model: str, left: str, *, as_json: bool, echo: bool
 
 
 def pick(draft: Draft) -> None:
-    """Let a person choose tokens until they leave.
+    """Let a person choose tokens until they quit.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, except while tokens are being drawn: there it stops them.
@@ -83,7 +83,7 @@ def pick(draft: Draft) -> None:
 
 
 def _run(picker: Picker, live: "Live") -> None:
-    """Draw the tokens that were asked for, in view; Ctrl-C stops."""
+    """Draw the pending tokens while showing them; Ctrl-C stops."""
     if not picker.pending:
         return
     try:
@@ -114,7 +114,7 @@ def picture(picker: Picker) -> "RenderableType":
 
 
 def _asked(picker: Picker) -> "list[Text]":
-    """What is being typed, or what the last key came to; and the keys."""
+    """The entry or the message, and the keys."""
     from rich.text import Text
 
     keys = Text(f"drawing, {picker.pending:,} to go · Ctrl-C stops" if picker.pending else _KEYS[picker.mode], "dim")
@@ -128,7 +128,7 @@ def _asked(picker: Picker) -> "list[Text]":
 
 
 def _line(text: str, style: str, entry: str | None = None) -> "Text":
-    """One line, whatever its length: an entry shows its end, anything else its beginning."""
+    """One line, clipped: an entry shows its end, other text its beginning."""
     from rich.text import Text
 
     line = Text(visible(text, keep=""), style=style, no_wrap=True, overflow="ellipsis")

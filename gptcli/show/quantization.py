@@ -1,4 +1,4 @@
-"""What 8 and 4 bits do to a model's logits, and where its matrices are kept in them."""
+"""The pictures of quantization: its effect on the logits, and the stored files."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def draw_quantized(effects: "Sequence[Quantized]") -> "Rows":
-    """One row for each way to keep the matrices."""
+    """One row for each quantization."""
     made = table("--quantize", ">read a token", ">largest logit difference", ">mean", ">same best token")
     for effect in effects:
         read = "" if effect.bytes_per_token is None else size(effect.bytes_per_token)
@@ -26,26 +26,28 @@ def draw_quantized(effects: "Sequence[Quantized]") -> "Rows":
 
 
 def draw_keeping(keeping: "Keeping") -> "Text":
-    """What was written, and where it lies; and what made way for it."""
+    """What was written and where, and what was removed for it."""
     from rich.text import Text
 
     line = Text(visible(keeping.name, keep=""), style="bold")
-    line.append(f"  {keeping.quantize}, {size(keeping.nbytes)} beside {size(keeping.model_nbytes)}\n", style="not bold")
+    line.append(
+        f"  {keeping.quantize}, {size(keeping.nbytes)} (the weights: {size(keeping.model_nbytes)})\n", style="not bold"
+    )
     line.append(visible(str(keeping.file), keep=""), style="not bold dim")
     for other in keeping.removed:
-        line.append(f"\nremoved {_kept_text(other)}, of what lay there before", style="not bold dim")
+        line.append(f"\nremoved {_kept_text(other)}, of other weights at the same path", style="not bold dim")
     return line
 
 
 def draw_removed(removed: "Sequence[KeptFile]") -> "Text":
-    """What is gone, a line each."""
+    """The removed files, a line each."""
     from rich.text import Text
 
     return Text("\n").join(Text(f"removed {_kept_text(kept)}") for kept in removed)
 
 
 def draw_kept(kept: "Sequence[KeptFile]", folder: str) -> "RenderableType":
-    """One row for each file that is kept."""
+    """One row for each stored file."""
     made = table("model", "in", ">size", "file", title=f"Kept in 8 and 4 bits ({visible(folder, keep='')})")
     made.columns[-1].no_wrap, made.columns[-1].overflow = False, "fold"
     for one in kept:

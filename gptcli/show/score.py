@@ -1,4 +1,4 @@
-"""The picture of ``gptcli score``: the text on colours, its most surprising tokens, and the sums."""
+"""The picture of ``gptcli score``: the coloured text, its most surprising tokens, and the totals."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from gptcli.probability.scoring import Score, TokenScore
 
-# Surprisal at which the colours end: one in 65,536.
+# The surprisal at the end of the colour map: one in 65,536.
 _MOST_BITS = 16.0
 _LEGEND = Legend("surprisal", [(f"{bits}", bits / _MOST_BITS) for bits in range(0, int(_MOST_BITS) + 1, 4)], "bits")
-_COLUMNS = (">place", "token", ">probability", ">rank", ">bits")
+_COLUMNS = (">position", "token", ">probability", ">rank", ">bits")
 
 
 def draw(score: "Score", top: int) -> "RenderableType":
-    """The text with each token on the colour of its surprisal, then a table, then the sums."""
+    """The text coloured by surprisal, a table, and the totals."""
     from rich.console import Group
     from rich.text import Text
 
@@ -33,13 +33,13 @@ def draw(score: "Score", top: int) -> "RenderableType":
 
 
 def draw_page(score: "Score", top: int) -> str:
-    """The same as a page: pointing at a token shows its figures."""
+    """The page: pointing at a token shows its figures."""
     text = Strip("", ("probability", "rank", "surprisal"), _cells(score.tokens[:MOST_CELLS]), _LEGEND)
     cut = len(score.tokens) - len(text.cells)
     facts = [_sums(score), *([f"The first {MOST_CELLS:,} tokens; {cut:,} follow, which --json has."] if cut else [])]
-    places = _places(score, min(top, MOST_CELLS))
-    most = max(_bits(score.tokens[place]) for place in places) or 1.0
-    rows = [(_row(score, place), _bits(score.tokens[place]) / most) for place in places]
+    positions = _positions(score, min(top, MOST_CELLS))
+    most = max(_bits(score.tokens[position]) for position in positions) or 1.0
+    rows = [(_row(score, position), _bits(score.tokens[position]) / most) for position in positions]
     listing = Listing("The most surprising" if len(rows) < score.scored else "In order", _COLUMNS, rows)
     return page(f"How surprising a text is to {score.model}", facts, [text, listing])
 
@@ -59,12 +59,12 @@ def _cells(tokens: "Sequence[TokenScore]") -> list[Cell]:
 
 @dataclass(frozen=True)
 class _Coloured:
-    """Each token on the colour of its surprisal; without colour, above its bits. Lines break between tokens."""
+    """Each token coloured by its surprisal; without colour, with its bits below. Lines break between tokens."""
 
     score: "Score"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Draw it as wide as there is room."""
+        """Draw it as wide as the terminal."""
         from rich.cells import cell_len
         from rich.text import Text
 
@@ -96,23 +96,27 @@ def _style(bits: float) -> str:
 
 
 def _listed(score: "Score", top: int) -> Narrowing:
-    places = _places(score, top)
+    positions = _positions(score, top)
     made = table(*_COLUMNS, BARS)
-    most = max(_bits(score.tokens[place]) for place in places) or 1.0
-    for place in places:
-        made.add_row(*_row(score, place), Bar(_bits(score.tokens[place]) / most))
-    return narrowing(made, "place", "rank", BARS)
+    most = max(_bits(score.tokens[position]) for position in positions) or 1.0
+    for position in positions:
+        made.add_row(*_row(score, position), Bar(_bits(score.tokens[position]) / most))
+    return narrowing(made, "position", "rank", BARS)
 
 
-def _places(score: "Score", top: int) -> list[int]:
+def _positions(score: "Score", top: int) -> list[int]:
     """The tokens in order, or only the most surprising ones of a long text."""
-    places = [place for place, token in enumerate(score.tokens) if token.surprisal_bits is not None]
-    return places if len(places) <= top else sorted(places, key=lambda place: -_bits(score.tokens[place]))[:top]
+    positions = [position for position, token in enumerate(score.tokens) if token.surprisal_bits is not None]
+    return (
+        positions
+        if len(positions) <= top
+        else sorted(positions, key=lambda position: -_bits(score.tokens[position]))[:top]
+    )
 
 
-def _row(score: "Score", place: int) -> list[str]:
-    token = score.tokens[place]
-    shown = [f"{place + 1:,}", token_text(token.token), percent(token.probability or 0.0), f"{token.rank:,}"]
+def _row(score: "Score", position: int) -> list[str]:
+    token = score.tokens[position]
+    shown = [f"{position + 1:,}", token_text(token.token), percent(token.probability or 0.0), f"{token.rank:,}"]
     return [*shown, f"{_bits(token):.2f}"]
 
 

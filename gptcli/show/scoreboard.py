@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gptcli.counting.tensors import Stored, TensorGroup
     from gptcli.model.config import GPTConfig
 
-# Every table's counts end in the same column: a name and how the count comes about fill the first _LEFT columns.
+# Every table's counts end in the same column: name and formula fill the first _LEFT columns.
 _LEFT = 45
 _GAP = 2
 _COUNT = 15
@@ -24,12 +24,13 @@ _SHARE = 6
 
 
 def draw(answer: "ParameterCount") -> "RenderableType":
-    """The whole answer, for a terminal of 80 columns or more."""
+    """All tables, for a terminal of 80 columns or more."""
     from rich.console import Group
 
     parts: list[RenderableType] = [_headline(answer)]
     if answer.tally is not None:
-        parts += [_scoreboard(answer.tally), _sums(answer.tally), _exact(answer.tally)]
+        experts = answer.config is not None and answer.config.experts is not None
+        parts += [_scoreboard(answer.tally, experts), _sums(answer.tally), _exact(answer.tally)]
     if answer.stored is not None:
         parts.append(_tensors(answer.stored) if answer.tally is None else _files(answer.stored, answer.parameters))
     parts.append(_memory(answer.memory, answer.config))
@@ -60,13 +61,13 @@ def _shape(config: "GPTConfig") -> str:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A table of names, how each count comes about, and counts; then a share and a bar, where there is room.
+    """A table of names, formulas and counts; then a share and a bar, if they fit.
 
     Attributes:
-        title: stands over the names.
-        how: stands over how the counts come about.
-        rows: name, how, count, and perhaps a share and a bar.
-        total: whether the last row is one.
+        title: heading of the names.
+        how: heading of the formulas.
+        rows: name, formula, count, and optionally a share and a bar.
+        total: whether the last row is a total.
     """
 
     title: str
@@ -75,17 +76,17 @@ class Ledger:
     total: bool = False
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Lay it out for the width at hand: a count is never cut."""
+        """Lay it out for the terminal's width; a count is never clipped."""
         from rich.cells import cell_len
 
         from gptcli.show.blocks.rows import BARE, Rows
 
         wide = options.max_width >= _LEFT + _COUNT + _SHARE + 3 * _GAP + 1
-        name = max((cell_len(str(row[0])) for row in self.rows), default=0)
+        name = max(cell_len(self.title), *(cell_len(str(row[0])) for row in self.rows))
         long_names = name > _LEFT // 2 + _GAP * 3
         made = Rows(**BARE)
         made.add_column(f"\n{self.title}", overflow="fold", no_wrap=wide and not long_names)
-        # Spaces, unlike a minimal width, give way where it gets narrow.
+        # Spaces, unlike a minimal width, shrink on a narrow terminal.
         made.add_column(f"\n{self.how.ljust(_LEFT - _GAP - name)}", overflow="fold", no_wrap=wide and not long_names)
         made.add_column("", justify="right", min_width=_COUNT, no_wrap=True)
         if wide:
@@ -97,18 +98,19 @@ class Ledger:
         yield made
 
 
-def _scoreboard(tally: "Tally") -> Ledger:
+def _scoreboard(tally: "Tally", experts: bool) -> Ledger:
     most = max(line.share for line in tally.scoreboard)
     rows: list[Sequence[RenderableType]] = [
         (line.name, how, f"{line.count:,}", _share(line.share), Bar(line.share / most))
         for line, how in zip(tally.scoreboard, _factors(tally.scoreboard), strict=True)
     ]
     rows.append((f"{tally.n_matrices:,} matrices", "", f"{tally.scoreboard_total:,}", "100%"))
-    return Ledger("Scoreboard", "rows × cols × heads × layers", rows, total=True)
+    how = "rows × cols × count × layers" if experts else "rows × cols × heads × layers"
+    return Ledger("Scoreboard", how, rows, total=True)
 
 
 def _factors(lines: Sequence["Matrices"]) -> list[str]:
-    """``rows × columns × heads × layers`` of each line, every factor below its like, absent factors left out."""
+    """``rows × columns × heads × layers`` of each line, with equal factors aligned and absent ones left out."""
     factors = [
         [
             ("" if number is None else f"{number:,}")
@@ -136,6 +138,9 @@ def _sums(tally: "Tally") -> Ledger:
 def _exact(tally: "Tally") -> Ledger:
     rows = [(term.name, term.formula, f"{term.count:+,}".replace("-", "−")) for term in tally.corrections]
     rows.append(("parameters", "counted once", f"{tally.parameters:,}"))
+    if tally.active is not None:
+        share = f"{tally.active / tally.parameters:.1%} of them"
+        rows.insert(len(rows) - 1, ("at work on one token", share, f"{tally.active:,}"))
     return Ledger("Left out, or counted twice", "", rows, total=True)
 
 

@@ -16,16 +16,16 @@ SEPARATOR = "---"
 
 
 class Writer(Protocol):
-    """Shows pieces as they come: those of some texts, and once these are done, those of the next."""
+    """Shows pieces as they come, batch by batch."""
 
     def begin(self) -> None:
-        """The prompts of the texts at hand are there, and no token yet."""
+        """Start a batch: its prompts are known, and no token yet."""
 
     def piece(self, piece: Piece) -> None:
-        """A token was chosen."""
+        """Show a chosen token."""
 
     def close(self) -> None:
-        """Nothing more will come of these texts; whatever was not shown yet is due now."""
+        """End the batch: show what was not shown yet."""
 
 
 def writer_for(writing: Writing, output: str | None, *, echo: bool) -> Writer:
@@ -36,7 +36,7 @@ def writer_for(writing: Writing, output: str | None, *, echo: bool) -> Writer:
 
 
 def write(writing: Writing, writer: Writer) -> None:
-    """Have the texts written and shown; an interrupt keeps what is there."""
+    """Generate and show the texts; an interrupt keeps the text so far."""
     try:
         for pieces in writing.batches():
             _write_some(pieces, writer)
@@ -50,11 +50,11 @@ def write(writing: Writing, writer: Writer) -> None:
 
 
 def _write_some(pieces: Iterator[Piece], writer: Writer) -> None:
-    """The texts that are written side by side."""
+    """Generate and show one batch of texts."""
     with Interrupt() as interrupt:
         writer.begin()
         interrupt.check()
-    first = next(pieces, None)  # reading the prompt may take long, and nothing of it is shown: Ctrl-C does not wait
+    first = next(pieces, None)  # reading the prompt may take long and shows nothing: Ctrl-C ends it at once
     with Interrupt() as interrupt:
         for piece in chain([] if first is None else [first], pieces):
             writer.piece(piece)
@@ -62,7 +62,7 @@ def _write_some(pieces: Iterator[Piece], writer: Writer) -> None:
 
 
 def _tell_slid(writing: Writing) -> None:
-    """What is to be said in addition to the text waits until its end: on a terminal it would cut a line in two."""
+    """The notice about the context comes after the text: on a terminal it would split a line."""
     if writing.slid or any(completion.sample.slid for completion in writing.completions):
         notice(
             f"the text outgrew the context of {writing.n_positions:,} tokens: the model went on with its newest "
@@ -71,12 +71,12 @@ def _tell_slid(writing: Writing) -> None:
 
 
 class TextWriter:
-    """Plain text on stdout, streamed; on a terminal the prompt stands out from what the model adds.
+    """Plain text on stdout, streamed; on a terminal the prompt is set apart from the continuation.
 
     With several texts the first unfinished one streams, and the others follow, each under a line of their own.
 
     Args:
-        writing: whose texts they are.
+        writing: the texts.
         echo: print the prompt before its continuation.
     """
 
@@ -85,7 +85,7 @@ class TextWriter:
         self._echo = echo
         self._console = stdout_console() if stdout_is_terminal() else None
         self._current = self._begun = 0
-        self._shown: int | None = None  # characters of the current completion that are out; None: not begun
+        self._shown: int | None = None  # characters of the current completion written so far; None: not begun
         self._last = "\n"
 
     def begin(self) -> None:
@@ -94,11 +94,11 @@ class TextWriter:
         self._show()
 
     def piece(self, piece: Piece) -> None:
-        """Print what has become certain."""
+        """Print the new text."""
         self._show()
 
     def close(self) -> None:
-        """Print what is left of every text, and end the last line."""
+        """Print the rest of every text, and end the last line."""
         while self._current < len(self._completions):
             self._begin()
             self._rest(self._completions[self._current])
@@ -143,16 +143,16 @@ class TextWriter:
 
 
 class JsonWriter:
-    """One JSON object a text, each on its own line, when all that are written at once are done."""
+    """One JSON object for each text, on a line each, at the end of a batch."""
 
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
 
     def begin(self) -> None:
-        """Nothing is printed before the end."""
+        """Print nothing before the end."""
 
     def piece(self, piece: Piece) -> None:
-        """Nothing is printed before the end."""
+        """Print nothing before the end."""
 
     def close(self) -> None:
         """Print the objects, in order."""
@@ -165,13 +165,13 @@ class JsonWriter:
 
 
 class JsonLinesWriter:
-    """One JSON object a token, as it is chosen."""
+    """One JSON object for each token, as it is chosen."""
 
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
 
     def begin(self) -> None:
-        """There is no object yet."""
+        """Print nothing before the first token."""
 
     def piece(self, piece: Piece) -> None:
         """Print the object of this token."""
@@ -193,7 +193,7 @@ class JsonLinesWriter:
         }
 
     def close(self) -> None:
-        """Everything is out already."""
+        """Everything is printed already."""
 
 
 def show_stats(writing: Writing) -> None:

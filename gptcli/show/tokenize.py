@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gptcli.tokenizer.merges import Merge, PieceMerges
 
 
-def strip_with_counts(answer: "Tokenized", note: str, width: int, limit: int) -> "Group":
+def strip_with_counts(answer: "Tokenized", note: str, width: int, limit: int, *, offsets: bool = False) -> "Group":
     """Tokens side by side in alternating colours, ids below, and how many there are.
 
     Args:
@@ -23,13 +23,15 @@ def strip_with_counts(answer: "Tokenized", note: str, width: int, limit: int) ->
         note: a line to end with, or "".
         width: columns to fill.
         limit: how many tokens to draw at most.
+        offsets: show the characters that each was made from below, from the first to the one after the last.
     """
     from rich.console import Group
     from rich.text import Text
 
     counts, drawn = answer.counts, answer.tokens[:limit]
     shown = [token_text(bytes.fromhex(token.hex)) for token in drawn]
-    parts = [token_strip(shown, [str(token.id) for token in drawn], width), Text()] if shown else []
+    below = [f"{token.start}-{token.end}" if offsets else str(token.id) for token in drawn]
+    parts = [token_strip(shown, below, width), Text()] if shown else []
     if counts.tokens > len(drawn):
         parts.append(Text(f"... and {counts.tokens - len(drawn):,} more (--ids prints them all)\n", style="dim"))
     share = "" if counts.characters_per_token is None else f" ({counts.characters_per_token:.2f} a token)"

@@ -1,4 +1,4 @@
-"""The walk of ``gptcli tour``: a heading, two sentences, a command, and what it prints."""
+"""The pictures of ``gptcli tour``: for each stop a heading, two sentences, a command, and its output."""
 
 import io
 import os
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 _WIDEST = 96  # columns that running text fills at most
-_NEXT = ("enter", " ", "n", "down", "\x1b[C")  # the last is the right arrow, of which keyboard knows no name
+_NEXT = ("enter", " ", "n", "down", "\x1b[C")  # the last is the right arrow, for which keyboard has no name
 _BACK = ("b", "p", "backspace", "up", "\x1b[D")
 _LEAVE = ("q", "Q", "escape")
-# How long to wait at a time for a key that may not come.
+# Seconds to wait for a key at a time.
 _WAIT_S = 3600.0
 
 
@@ -30,10 +30,10 @@ class Stop:
     """One stop.
 
     Attributes:
-        number: its place, from 1.
-        title: what there is to see.
+        number: from 1.
+        title: the subject.
         text: what to look for, in two sentences.
-        command: what to type to see it, as a shell takes it.
+        command: as typed in a shell.
     """
 
     number: int
@@ -43,7 +43,7 @@ class Stop:
 
     @property
     def arguments(self) -> list[str]:
-        """The command's words behind ``gptcli``."""
+        """The command's words after ``gptcli``."""
         return shlex.split(self.command)[1:]
 
 
@@ -62,29 +62,29 @@ def walk(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, ask: bool, t
     """Go from stop to stop.
 
     Args:
-        stops: where to go.
-        run: runs the command of a stop, which prints.
-        ask: wait for a key behind each one but the last; without, go straight on.
-        total: how many stops the whole tour has.
+        stops: to show.
+        run: runs the command of a stop, which prints its output.
+        ask: wait for a key after each stop but the last.
+        total: the number of stops of the whole tour.
     """
-    place = 0
+    index = 0
     with keyboard() if ask else nullcontext() as read:
-        while place < len(stops):
-            _announce(stops[place], total)
-            run(stops[place])
+        while index < len(stops):
+            _announce(stops[index], total)
+            run(stops[index])
             print(flush=True)
             step = 1
-            if read is not None and place + 1 < len(stops):
-                step = _asked(read, stops[place], total, first=place == 0)
+            if read is not None and index + 1 < len(stops):
+                step = _asked(read, stops[index], total, first=index == 0)
             if not step:
                 return
-            place += step
+            index += step
     if len(stops) == total:
         stdout_console().print("That was the tour. Each command takes your own words, and --help.", style="dim")
 
 
 def walked(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, total: int, coloured: bool) -> "Text":
-    """The whole walk as a picture: what it prints into a pipe, in colour where that is wanted."""
+    """The whole tour as a picture: its output into a pipe, optionally in colour."""
     from rich.text import Text
 
     out = io.StringIO()
@@ -114,7 +114,7 @@ def _announce(stop: "Stop", total: int) -> None:
 
 
 def _asked(read: "Callable[[float], list[str]]", stop: "Stop", total: int, *, first: bool) -> int:
-    """How many stops to go on, as the next key says; 0 to leave."""
+    """How many stops to move, by the next key; 0 to quit."""
     back = "" if first else "  b back"
     question = f"{stop.number}/{total}  Enter next{back}  q leave "
     stdout_console().print(question, style="reverse", end="")
@@ -128,5 +128,5 @@ def _asked(read: "Callable[[float], list[str]]", stop: "Stop", total: int, *, fi
                 if key in _BACK and not first:
                     return -1
     finally:
-        # The question is taken away: what stays on the screen is the tour.
+        # The question is erased, so that only the tour stays on the screen.
         sys.stdout.write(f"\r{' ' * len(question)}\r")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from gptcli.counting.steps import OF_POSITIONS
 from gptcli.show.blocks.pictures import token_strip
 from gptcli.show.logits import percent
 from gptcli.text import token_text, visible
@@ -26,11 +27,9 @@ DATA = "#b86200"
 _GAP = "  "
 _NUMBER = 8  # columns of a number and a space
 _FEW = 4
-# Blocks that are all alike are shown one by one up to this many.
+# Up to this many equal layers are shown one by one.
 _ALIKE = 4
 _TOKENS_SHOWN = 60
-# Steps whose numbers are the last of their row: the nearest tokens.
-_TAILS = ("tokens", "scores", "mask", "softmax")
 
 
 def draw(trace: "Trace") -> "RenderableType":
@@ -52,7 +51,7 @@ def _headline(trace: "Trace") -> "Text":
     from rich.text import Text
 
     config = trace.config
-    shape = f"{config.n_layer:,} blocks of {config.n_head:,} heads, width {config.n_embd:,}"
+    shape = f"{config.n_layer:,} layers of {config.n_head:,} heads, width {config.n_embd:,}"
     tokens = f"{trace.n_tokens:,} token{'' if trace.n_tokens == 1 else 's'}"
     return Text(visible(trace.model, keep=""), style="bold").append(f"  {tokens} through {shape}", style="not bold")
 
@@ -66,13 +65,13 @@ def _legend() -> "Text":
 
 @dataclass(frozen=True)
 class TokenStrip:
-    """The tokens that are read, with their ids; the latest ones of a long text."""
+    """The tokens with their ids; of a long text the latest."""
 
     tokens: "Sequence[bytes]"
     ids: "Sequence[int]"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Wrap them to the width at hand."""
+        """Wrap them to the terminal's width."""
         from rich.text import Text
 
         first = max(len(self.ids) - _TOKENS_SHOWN, 0)
@@ -84,15 +83,15 @@ class TokenStrip:
 
 @dataclass(frozen=True)
 class Steps:
-    """One line a step: what happens, the shape of the data behind it, its parameters, and a few numbers.
+    """One line for each step: its name, the shape of the data after it, its parameters, and a few numbers.
 
-    Weights and remarks stand next to the step where there is room, else below it; so do shapes.
+    Weights, remarks and shapes are next to the step if they fit, else below it.
     """
 
     trace: "Trace"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Lay it out for the width at hand; what does not fit is left out from the right, a count the last."""
+        """Lay it out for the terminal's width; what does not fit is left out from the right, counts last."""
         from rich.text import Text
 
         total = f"{self.trace.parameters:,}"
@@ -107,13 +106,13 @@ class Steps:
         below = sum(widths) + 2 * len(_GAP) > options.max_width  # too narrow for the shapes next to the steps
         few = min(max((options.max_width - used) // _NUMBER, 0), _FEW) if self.trace.tokens is not None else 0
         used += few * _NUMBER
-        beside = used + max(line.extra for line in lines) <= options.max_width
+        fits = used + max(line.extra for line in lines) <= options.max_width
         yield self._head(widths[:2] if below else widths, few)
         opened = None
         for line in lines:
-            if line.step.layer not in (None, opened) and line.step.name != "block":
+            if line.step.layer not in (None, opened) and line.step.name != "layer":
                 opened = line.step.layer
-                yield Text(f"block {opened}, opened", style="bold")
+                yield Text(f"layer {opened}, opened", style="bold")
             text = Text(no_wrap=True, overflow="ellipsis")
             text.append(line.name.ljust(widths[0]) + _GAP, style="" if line.name.startswith(" ") else "bold")
             text.append(line.parameters.rjust(widths[1]) + _GAP, style=WEIGHTS)
@@ -121,7 +120,7 @@ class Steps:
                 text.rstrip()
             text.append(f"\n    {line.data}" if below else line.data.ljust(widths[2]) + _GAP, style=DATA)
             text.append(_numbers(line.step, few).ljust(few * _NUMBER), style=DATA)
-            if line.extra and not beside and (line.weights or used + line.extra > options.max_width):
+            if line.extra and not fits and (line.weights or used + line.extra > options.max_width):
                 text.append("\n    ")
             text.append(line.weights, style=WEIGHTS).append(_GAP if line.weights else "")
             text.append(line.step.detail, style="dim")
@@ -142,7 +141,7 @@ class Steps:
 
 
 class _Line(NamedTuple):
-    """What is said of a step, before it is laid out."""
+    """The texts for a step, before they are laid out."""
 
     name: str
     parameters: str
@@ -152,13 +151,13 @@ class _Line(NamedTuple):
 
     @property
     def extra(self) -> int:
-        """Columns that weights and remark take."""
+        """Columns of weights and remark."""
         return len(self.weights) + (len(_GAP) if self.weights and self.step.detail else 0) + len(self.step.detail)
 
 
 def _line(step: "TraceStep", alike: int) -> _Line:
-    if step.name == "block":
-        name = f"block {step.layer}" if alike == 1 else f"⋮ {alike:,} more, alike"
+    if step.name == "layer":
+        name = f"layer {step.layer}" if alike == 1 else f"⋮ {alike:,} more, alike"
     else:
         name = ("  " if step.layer is not None else "") + step.name
         name += f", head {step.head}" if step.head is not None and step.weights else ""
@@ -168,8 +167,8 @@ def _line(step: "TraceStep", alike: int) -> _Line:
 
 
 def _folded(steps: "Sequence[TraceStep]") -> "Iterator[tuple[TraceStep, int]]":
-    """Each step and how many it stands for: blocks that differ in nothing but their number become three lines."""
-    for _, group in groupby(steps, key=lambda step: replace(step, layer=None) if step.name == "block" else step):
+    """Each step and how many it stands for: a run of layers that differ only in number becomes three lines."""
+    for _, group in groupby(steps, key=lambda step: replace(step, layer=None) if step.name == "layer" else step):
         alike = list(group)
         if len(alike) <= _ALIKE:
             yield from ((step, 1) for step in alike)
@@ -184,10 +183,10 @@ def _product(shape: "Sequence[int]") -> str:
 
 
 def _numbers(step: "TraceStep", few: int) -> str:
-    """As many numbers as fit, with dots on the side where more would follow."""
+    """As many numbers as fit, with dots on the side of the others."""
     if not step.numbers or not few:
         return ""
-    shown = step.numbers[-few:] if step.name in _TAILS else step.numbers[:few]
+    shown = step.numbers[-few:] if step.name in OF_POSITIONS else step.numbers[:few]
     return "".join(_number(number).rjust(_NUMBER - 1) + " " for number in shown)
 
 

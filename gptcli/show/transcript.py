@@ -3,22 +3,36 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gptcli.generation.chat.turns import Format, Prompt, Turn
+from gptcli.generation.chat.template import TemplateLayout
+from gptcli.generation.chat.turns import Format, Prompt, PromptPart, Turn
 from gptcli.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 _SEEN, _FALLEN = "│", "✗"
+_SPECIAL = ("«", "»")
 
 
 def draw_prompt(prompt: Prompt) -> "RenderableType":
-    """The prompt with a line in front of what the model sees, and a cross in front of what it does not see any more."""
+    """The prompt with a line in front of what the model sees, and a cross in front of what it does not see any more.
+
+    Special tokens that a template wrote stand between marks, so that they differ from text that spells one.
+    """
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     lines = Table.grid(padding=(0, 1))
+    seen = [part for part in prompt.parts if part.role in ("special", "text")]
+    if seen:
+        for part in prompt.parts[: len(prompt.parts) - len(seen)]:
+            for line in visible(f"{part.role}: {part.text}").split("\n"):
+                lines.add_row(Text(_FALLEN, style="dim"), Text(line, style="dim strike"))
+        for drawn in _rendered(seen).split("\n", allow_blank=True):
+            lines.add_row(Text(_SEEN, style="dim"), drawn)
+        return Group(lines, Text(_count(prompt) + f"; {'…'.join(_SPECIAL)} are special tokens", style="dim"))
     for part in prompt.parts:
         for text, mark, style in (
             (part.fallen_text, _FALLEN, "dim strike"),
@@ -26,12 +40,28 @@ def draw_prompt(prompt: Prompt) -> "RenderableType":
         ):
             for line in visible(text).removeprefix("\n").split("\n") if text else ():
                 lines.add_row(Text(mark, style="dim"), Text(line, style=style))
+    return Group(lines, Text(_count(prompt), style="dim"))
+
+
+def _count(prompt: Prompt) -> str:
     count = f"the model sees {len(prompt.ids):,} tokens, of a context of {prompt.n_positions:,}"
-    fallen = f"; {prompt.fallen:,} have fallen out ({_FALLEN})" if prompt.fallen else ""
-    return Group(lines, Text(count + fallen, style="dim"))
+    return count + (f"; {prompt.fallen:,} have fallen out ({_FALLEN})" if prompt.fallen else "")
 
 
-def draw_turns(layout: Format, system: str, turns: Sequence[Turn]) -> "RenderableType":
+def _rendered(parts: Sequence[PromptPart]) -> "Text":
+    """What a template wrote, its special tokens between marks."""
+    from rich.text import Text
+
+    drawn = Text()
+    for part in parts:
+        if part.role == "special":
+            drawn.append(f"{_SPECIAL[0]}{visible(part.text, keep='')}{_SPECIAL[1]}", style="bold cyan")
+        else:
+            drawn.append(visible(part.text))
+    return drawn
+
+
+def draw_turns(layout: Format | TemplateLayout, system: str | None, turns: Sequence[Turn]) -> "RenderableType":
     """What was said, by whom."""
     from rich.text import Text
 

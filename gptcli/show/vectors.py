@@ -23,12 +23,12 @@ MEASURES = {"cosine": "cosine similarity", "dot": "dot product", "euclidean": "e
 
 @dataclass(frozen=True)
 class SpanBar:
-    """A bar from zero to a value, to the left where that is negative, as wide as its column up to a limit.
+    """A bar from zero to a value, to the left if it is negative, as wide as its column up to a limit.
 
     Attributes:
-        value: where it ends.
-        low: what the column's left end stands for, at most 0.
-        high: what its right end stands for, at least 0.
+        value: its end.
+        low: the value at the column's left end, at most 0.
+        high: the value at its right end, at least 0.
     """
 
     value: float
@@ -36,19 +36,19 @@ class SpanBar:
     high: float
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Draw it: what is left of zero, the axis where there is a left side, what is right of it."""
+        """Draw the left part, the axis if there is a left part, and the right part."""
         from rich.text import Text
 
         yield Text.assemble(*self.pieces(options.max_width))
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
-        """The same for a line of a table (``rows.Line``)."""
+        """The same for a line of a table (``row_lines.Line``)."""
         width = min(width, _BAR)
         span = (self.high - self.low) or 1.0
         left = round(-self.low / span * (width - 1)) if self.low < 0 else 0
         if not left:
             return [(bar(self.value / span, width), "cyan")]
-        # Block characters fill from the left; to the right of a bar there is only a half.
+        # Block characters fill from the left; for the right, Unicode has only a half.
         halves = max(round(2 * left * self.value / self.low), 1) if self.value < 0 else 0
         negative = ("▐" if halves % 2 else "") + "█" * (halves // 2)
         positive = bar(self.value / self.high, width - 1 - left) if self.value > 0 else ""
@@ -87,7 +87,7 @@ def draw_neighbors(answer: "Neighbors") -> "RenderableType":
 
 
 def draw_similarities(answer: "Similarities") -> "RenderableType":
-    """Two words: one line that starts with the figure. More: a heat map, in pieces where it is too wide."""
+    """Two words: one line that starts with the figure. More: a heat map, split if it is too wide."""
     from rich.text import Text
 
     labels = [_cropped(visible(name, keep="")) for name in answer.labels]
@@ -100,7 +100,7 @@ def draw_similarities(answer: "Similarities") -> "RenderableType":
 
 @dataclass(frozen=True)
 class HeatMap:
-    """A table of figures, cut into blocks of columns that fit, all on one colour scale."""
+    """A table of figures, split into groups of columns that fit, on one colour scale."""
 
     rows: Sequence[str]
     columns: Sequence[str]
@@ -108,7 +108,7 @@ class HeatMap:
     caption: str
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Draw as many columns at a time as the width takes."""
+        """Draw as many columns at a time as fit."""
         from rich.cells import cell_len
         from rich.text import Text
 
@@ -125,12 +125,12 @@ class HeatMap:
             start = end
 
     def _columns(self) -> Iterator[tuple[str, list[float]]]:
-        for place, name in enumerate(self.columns):
-            yield name, [row[place] for row in self.values]
+        for index, name in enumerate(self.columns):
+            yield name, [row[index] for row in self.values]
 
 
 def _column_width(name: str, column: Sequence[float]) -> int:
-    """What a column of figures takes, without writing all of them: the longest is the smallest or the largest."""
+    """The width of a column of figures: the longest text is that of the smallest or the largest."""
     from rich.cells import cell_len
 
     finite = [value for value in column if math.isfinite(value)]
@@ -140,7 +140,7 @@ def _column_width(name: str, column: Sequence[float]) -> int:
 
 
 def draw_direction(answer: "Direction") -> "RenderableType":
-    """Words along a direction, with bars to either side of zero."""
+    """Words along a direction, with bars on both sides of zero."""
     from rich.console import Group
 
     dots = [product.dot for product in answer.products]

@@ -1,4 +1,4 @@
-"""The user's cache folder: gptcli keeps there what it can make again, and reads back nothing from anywhere else."""
+"""The user's cache folder: the only one in which gptcli writes and reads derived files."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ from gptcli.errors import GptcliError
 
 
 def cache_folder() -> Path:
-    """``GPTCLI_CACHE``, or gptcli's folder where this system keeps caches; it need not be there yet.
+    """``GPTCLI_CACHE``, else gptcli's folder among this system's caches; it may not exist yet.
 
     That is ``$XDG_CACHE_HOME/gptcli``, else ``~/.cache/gptcli``, on macOS ``~/Library/Caches/gptcli`` and on Windows
-    ``%LOCALAPPDATA%\\gptcli\\Cache``. A relative path counts only in ``GPTCLI_CACHE``, as the XDG specification wants.
+    ``%LOCALAPPDATA%\\gptcli\\Cache``. A relative path counts only in ``GPTCLI_CACHE`` (XDG specification).
 
     Raises:
         GptcliError: the user has no home folder.

@@ -1,10 +1,10 @@
-"""Limits of the machine (memory, open files, threads), told from other failures, wherever they strike."""
+"""Recognise errors that come from a limit of the machine: memory, open files, threads."""
 
 import errno
 import sys
 from collections.abc import Iterator
 
-# What torch says besides its OutOfMemoryError (which only GPUs raise), and what the system's loader says of libraries.
+# Messages of torch for lack of memory (its OutOfMemoryError is for GPUs only), and of the system's loader of libraries.
 _NO_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",
@@ -19,10 +19,10 @@ GENERAL = "out of memory: try a smaller model, --dtype bfloat16, or a shorter te
 
 
 def limit_reached(error: BaseException) -> str | None:
-    """What to tell where an error, or what led to it, is a limit of the machine; None where it is something else."""
+    """The message for an error, or a cause of it, that is a limit of the machine; None for any other error."""
     for one in _chain(error):
         allowed = allowed_memory()
-        # Where memory fails in the middle of C code, Python misses an exception that nothing was left to make.
+        # Without memory, C code may fail without being able to make an exception.
         if is_out_of_memory(one) or (isinstance(one, SystemError) and allowed is not None):
             return GENERAL if allowed is None else f"out of memory: {_limit(allowed)}, or try a smaller model"
         said = str(one).lower()
@@ -34,7 +34,7 @@ def limit_reached(error: BaseException) -> str | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, numpy, torch or the system could not get memory, on whichever device."""
+    """Whether Python, numpy, torch or the system ran out of memory, on any device."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _number(error) == errno.ENOMEM:
         return True
     return isinstance(error, RuntimeError | OSError | ImportError) and any(
@@ -53,7 +53,7 @@ def allowed_memory() -> int | None:
 
 
 def does_not_fit(library: str, allowed: int) -> str:
-    """The message for a library that cannot be imported within the address space that there may be."""
+    """The message for a library that cannot be imported within the limit on address space."""
     return f"out of memory: {library} cannot be loaded, as {_limit(allowed)}"
 
 
@@ -66,7 +66,7 @@ def _number(error: BaseException) -> int | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what led to it: libraries make errors of their own of what the system said."""
+    """An error and its causes: libraries wrap the errors of the system."""
     seen: set[int] = set()
     one: BaseException | None = error
     while one is not None and id(one) not in seen:

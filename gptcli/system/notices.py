@@ -1,4 +1,4 @@
-"""What is told in addition to the answer: plain lines on stderr."""
+"""Notices: plain lines on stderr, next to the answer on stdout."""
 
 import sys
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ _MOST_NOTICES = 20
 
 
 def notice(message: str) -> None:
-    """Tell the user something in addition to the answer: one plain line on stderr."""
+    """Print one plain line on stderr."""
     print(visible(message), file=sys.stderr, flush=True)
 
 
 def notices(messages: Sequence[str]) -> None:
-    """Tell the user several things in addition to the answer; of very many the first few, and how many are left."""
+    """Print several lines on stderr; of very many the first few, and how many are left."""
     for message in messages[:_MOST_NOTICES]:
         notice(shortened(message))
     if len(messages) > _MOST_NOTICES:
-        notice(f"... and {len(messages) - _MOST_NOTICES:,} more remarks like these")
+        notice(f"... and {len(messages) - _MOST_NOTICES:,} more notes like these")

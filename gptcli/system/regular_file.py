@@ -1,4 +1,4 @@
-"""Files of a checkpoint as the system knows them: opened without waiting for a pipe, and told when they change."""
+"""Regular files: opened without blocking on a pipe, and checked for changes."""
 
 import errno
 import os
@@ -15,10 +15,10 @@ from gptcli.system.limits import limit_reached
 
 @dataclass(frozen=True)
 class Version:
-    """What tells a file from another of the same name, and from itself once it was written to.
+    """What identifies the state of a file: another file of the same name, or a later state, is unequal.
 
-    Two are equal whatever their ``ctime_ns``, which a new link or another mode changes too; but it cannot be set back,
-    as ``mtime_ns`` can (see ``same_state``).
+    ``ctime_ns`` does not count for equality, because a new link or another mode changes it too. ``same_state``
+    compares it, because it cannot be set back as ``mtime_ns`` can.
     """
 
     device: int
@@ -33,25 +33,25 @@ class Version:
 
 
 def version_of(file: Path | int) -> Version:
-    """What the system says of a file, or of an open one.
+    """The version of a file, by path or by descriptor.
 
     Raises:
-        OSError: it is not there.
+        OSError: it does not exist.
     """
     return _version(os.stat(file))
 
 
 @contextmanager
 def opened(path: Path, known: Version | None = None) -> Iterator[tuple[BinaryIO, Version]]:
-    """A regular file, open for reading, and what tells it from others.
+    """Open a regular file for reading; yields it with its version.
 
     Args:
         path: the file.
-        known: what it was when its header was read; None takes any.
+        known: its version when its header was read; None accepts any.
 
     Raises:
-        CheckpointError: it is missing, no regular file, another than was known, or cannot be read, in the block too.
-        MemoryError: the system has no memory for what is done in the block.
+        CheckpointError: it is missing, no regular file, changed, or cannot be read; also inside the ``with``.
+        MemoryError: an operation inside the ``with`` ran out of memory.
     """
     with readable(path), open(path, "rb", opener=_without_waiting) as file:
         about = os.fstat(file.fileno())
@@ -64,11 +64,11 @@ def opened(path: Path, known: Version | None = None) -> Iterator[tuple[BinaryIO,
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Look at a file or folder; what the system says meanwhile becomes an error of ours.
+    """Turn the system's errors about a file or folder into ours.
 
     Raises:
-        CheckpointError: it may not be read, or is gone.
-        MemoryError: the system has no memory for what is done in the block.
+        CheckpointError: it cannot be read, or does not exist.
+        MemoryError: an operation inside the ``with`` ran out of memory.
     """
     try:
         yield
@@ -82,14 +82,14 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def check_unchanged(path: Path, version: Version | None) -> None:
-    """See that a file is still the one that it was.
+    """Check that a file has not changed.
 
     Args:
         path: the file.
-        version: of when its header was read; None where that was not here.
+        version: from when its header was read; None skips the check (a header from the hub).
 
     Raises:
-        CheckpointError: it was written to, replaced, or is gone.
+        CheckpointError: it was changed, replaced or removed.
     """
     if version is not None:
         with readable(path):
@@ -99,12 +99,12 @@ def check_unchanged(path: Path, version: Version | None) -> None:
 
 
 def changed(path: Path) -> CheckpointError:
-    """The error for a file that is not what its header promised any more."""
+    """The error for a file that changed after its header was read."""
     return CheckpointError(f"{path} changed after it was opened: something writes to it or replaced it; try again")
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """A pipe would keep us waiting for someone to write; a terminal would become ours."""
+    """Open without blocking on a pipe, and without making a terminal the controlling one."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 

@@ -4,6 +4,9 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from gptcli.errors import CheckpointError
 
 # Unicode's White_Space, as the engine of Hugging Face's tokenizers has it. Python's own strip() takes U+001C to U+001F
 # as well.
@@ -16,6 +19,8 @@ _CIRCLED = (
     ("\U0001f170", "\U0001f189"),
 )
 _WORD_CATEGORIES = ("L", "M", "Nd", "Nl", "Pc")
+# Added tokens are looked for in every text; a longer one is no token but a way to make that slow.
+_LONGEST = 10_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,35 @@ class AddedToken:
     normalized: bool = False
 
 
+def added_token(entry: Any, where: str) -> AddedToken:
+    """An added token as JSON files write it.
+
+    Raises:
+        CheckpointError: it has no text or no id.
+    """
+    if not isinstance(entry, dict):
+        raise CheckpointError(f"{where}: an added token is not a JSON object: {str(entry)[:80]}")
+    content, number = entry.get("content"), entry.get("id")
+    if not isinstance(content, str) or not content:
+        raise CheckpointError(f"{where}: an added token has no content: {str(entry)[:80]}")
+    if type(number) is not int or not 0 <= number < 2**31:
+        raise CheckpointError(f"{where}: the added token {content!r:.80} has the id {number!r:.80}, which is no id")
+    if len(content) > _LONGEST:
+        raise CheckpointError(f"{where}: the added token {content[:40]!r}... has {len(content):,} characters")
+    if not content.isascii() and "\ufffd" in content.encode("utf-16", "surrogatepass").decode("utf-16", "replace"):
+        raise CheckpointError(f"{where}: the added token {content!r:.80} is no Unicode text")
+    special = entry.get("special") is True
+    return AddedToken(
+        content,
+        number,
+        special=special,
+        lstrip=entry.get("lstrip") is True,
+        rstrip=entry.get("rstrip") is True,
+        single_word=entry.get("single_word") is True,
+        normalized=entry.get("normalized", not special) is True,
+    )
+
+
 class Cutter:
     """Cuts a text at some added tokens: the first place, and there the longest token, as Hugging Face does.
 
@@ -53,15 +87,16 @@ class Cutter:
         longest_first = sorted(self._by_content, key=len, reverse=True)
         self._search = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
-    def cut(self, text: str, *, special: bool) -> Iterator[str | int]:
+    def cut(self, text: str, *, special: bool, closed: Sequence[tuple[int, int]] = ()) -> Iterator[str | int]:
         """The parts of a text: ids of added tokens, and the text between them (never empty).
 
         Args:
             text: the text.
             special: cut at special tokens too.
+            closed: stretches of the text, start and end, that no token may touch.
         """
         done = 0
-        for match in self._search.finditer(text) if self._search is not None else ():
+        for match in self._matches(text, closed):
             token = self._by_content[match[0]]
             start, end = match.span()
             if (token.special and not special) or (token.single_word and _touches_a_word(text, start, end)):
@@ -76,6 +111,15 @@ class Cutter:
             done = end
         if done < len(text):
             yield text[done:]
+
+    def _matches(self, text: str, closed: Sequence[tuple[int, int]]) -> Iterator[re.Match[str]]:
+        """The tokens in a text; where one touches a closed stretch, the search goes on after its first character."""
+        place = 0
+        while self._search is not None and (match := self._search.search(text, place)):
+            touches = any(match.start() < end and start < match.end() for start, end in closed)
+            place = match.start() + 1 if touches else match.end()
+            if not touches:
+                yield match
 
 
 def _touches_a_word(text: str, start: int, end: int) -> bool:

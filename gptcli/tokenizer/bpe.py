@@ -1,19 +1,19 @@
-"""The tokenizer: byte-level byte-pair encoding, with added tokens around it."""
+"""Byte-level byte-pair encoding by ranks, which tiktoken does, with added tokens around it."""
 
-import os
 import re
-import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Literal
 
 from gptcli.errors import CheckpointError, InputError
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken, Cutter
-from gptcli.tokenizer.merges import PieceMerges, merge_steps
+from gptcli.tokenizer.base import Declared, Spans, Tokenizer, unicode_only
+from gptcli.tokenizer.merges import LONG_PIECE, PieceMerges, merge_steps
+from gptcli.tokenizer.panics import muted, of_library
+from gptcli.tokenizer.vocabulary import CHARACTER_OF
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
@@ -23,18 +23,19 @@ NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 # Whitespace runs from here on take a detour: the engine behind "\s+(?!\S)" keeps a stack entry for each character, and
 # gives up at a million.
 _LONG_RUN = 100_000
-# Longer pieces are not taken apart merge by merge: that takes time with the square of the length.
-LONG_PIECE = 2_000
 # The first few texts of so many bytes are encoded without waiting for tiktoken to sort through all ranks.
 _SHORT_TEXT, _SHORT_TEXTS = 160, 8
+# Bytes of UTF-8 that go on with a character.
+_GOES_ON = bytes(range(0x80, 0xC0))
+_GOES_ON_BYTES = frozenset(bytes([byte]) for byte in _GOES_ON)
 # Seconds that an untrusted regular expression may take over one stretch of text: some never come to an end.
 _PATIENCE = 2.0
 # Bytes of a piece whose merges are kept for the next time: those of a long one take megabytes.
 _USUAL_PIECE = 100
 
 
-class Tokenizer:
-    """Text to ids and back.
+class RankTokenizer(Tokenizer):
+    """Text to ids and back, by ranks.
 
     Args:
         name: what to call it.
@@ -44,20 +45,11 @@ class Tokenizer:
         ids: rank to id, where they differ; None stands for a byte that the vocabulary does not have.
         added: tokens that are cut out of the text first, special ones among them.
         unmerged: ids that no text encodes to, with their bytes.
-        n_vocab: the size of the model's vocabulary, where it is padded beyond the last token.
-        eos: the token that ends a text, or candidates for it, the best first.
         prefix_ids: what belongs before every text.
         normal_forms: Unicode normal forms, applied to the text between special tokens.
         prefix_space: put a space before a text (and after each added token) where there is none.
-
-    Attributes:
-        n_vocab: every id is below this number.
-        special_tokens: text of each special token to its id.
-        eos_id: id of the token that ends a text, or None.
-        word_gap: what stands between a text and its continuation where the tokens do not say it.
+        declared: what the files next to it say.
     """
-
-    word_gap = ""
 
     def __init__(
         self,
@@ -68,29 +60,28 @@ class Tokenizer:
         ids: Mapping[int, int | None] | None = None,
         added: Iterable[AddedToken] = (),
         unmerged: Mapping[int, bytes] | None = None,
-        n_vocab: int = 0,
-        eos: str | Sequence[str] | None = None,
         prefix_ids: Sequence[int] = (),
         normal_forms: Sequence[NormalForm] = (),
         prefix_space: bool = False,
+        declared: Declared | None = None,
     ) -> None:
-        self.name = name
+        declared = declared or Declared()
+        super().__init__(name, "byte-level BPE", added, prefix_ids, declared)
         self.pattern = pattern
-        self.added = tuple(added)
-        self.prefix_ids = list(prefix_ids)
         self.normal_forms = tuple(normal_forms)
         self.prefix_space = prefix_space
-        self.special_tokens = {token.content: token.id for token in self.added if token.special}
-        by_content = {token.content: token.id for token in self.added}
-        candidates = [eos] if isinstance(eos, str) else eos or ()
-        self.eos_id = next((by_content[content] for content in candidates if content in by_content), None)
         self._ranks = ranks
         self._ids = ids
         self._bytes = self._table(unmerged or {})
-        self.n_vocab = max(n_vocab, max(self._bytes, default=-1) + 1)
+        self._n_vocab = max(declared.n_vocab, max(self._bytes, default=-1) + 1)
         self._short_texts = 0
         self._before_normalizing = Cutter([token for token in self.added if not token.normalized])
         self._after_normalizing = Cutter([token for token in self.added if token.normalized])
+
+    @property
+    def n_vocab(self) -> int:
+        """Every id is below this number."""
+        return self._n_vocab
 
     def _table(self, unmerged: Mapping[int, bytes]) -> dict[int, bytes]:
         if self._ids is None:
@@ -133,12 +124,7 @@ class Tokenizer:
         return CheckpointError(f"the pattern that {self.name}'s tokenizer cuts text by cannot be used: {said:.200}")
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """The ids of a text.
-
-        Args:
-            text: any text; what is not Unicode in it (lone surrogates) becomes U+FFFD.
-            special: take special tokens that are written in the text as such, not as text. Added tokens that are not
-                special are always recognised.
+        """The ids of a text (see ``Tokenizer.encode``).
 
         Raises:
             InputError: the text needs a byte that the vocabulary lacks, or is more than the pattern can take.
@@ -177,11 +163,11 @@ class Tokenizer:
     def _encode_safely(self, text: str) -> list[int]:
         encoding = self._encoding_for(text)
         try:
-            with _muted(self.pattern not in patterns.SAFE_CUTS):
+            with muted(self.pattern not in patterns.SAFE_CUTS):
                 return encoding.encode_ordinary(text)
         except BaseException as error:
-            # tiktoken's own panic is no Exception. It comes when the regular expression runs out of stack or steps.
-            if type(error).__name__ != "PanicException":
+            # A panic comes when the regular expression runs out of stack or steps.
+            if not of_library(error):
                 raise
         raise self._too_much()
 
@@ -197,19 +183,22 @@ class Tokenizer:
             raise InputError(f"the vocabulary of {self.name} has no token for the byte 0x{byte.hex()}")
         return ids  # type: ignore[return-value]  # None is not among them
 
-    def merges(self, text: str, *, special: bool = False) -> Iterator[PieceMerges]:
-        """How a text becomes tokens: its pieces, and the merges that built each, step by step.
+    def spans(self, text: str, *, special: bool = False) -> Spans:
+        """The ids of a text, and where in it each stands.
 
-        Args:
-            text: the text.
-            special: as in ``encode``.
-
-        Returns:
-            One entry a piece, made as it is asked for. Pieces of more than 2,000 bytes come without their steps.
-
-        Raises:
-            InputError: the text needs a byte that the vocabulary lacks.
+        Where the text is not what its tokens say (a normal form changed it), their own text counts.
         """
+        ids = self.encode(text, special=special)
+        data = [self.token_bytes(token) for token in ids]
+        added = self.prefix_space and bool(data) and data[0].startswith(b" ") and not text.startswith(" ")
+        # Characters that have begun after each token; a token that goes on with one has that too.
+        ends = list(accumulate((len(part.translate(None, _GOES_ON)) for part in data), initial=-int(added)))
+        inside = (part[:1] in _GOES_ON_BYTES for part in data)
+        starts = [max(end - within, 0) for end, within in zip(ends, inside, strict=False)]
+        return Spans(ids, starts, ends[1:])
+
+    def merges(self, text: str, *, special: bool = False) -> Iterator[PieceMerges]:
+        """How a text becomes tokens: its pieces, and the merges that built each (see ``Tokenizer.merges``)."""
         known: dict[bytes, PieceMerges] = {}
         for part in self._parts(text, special=special):
             if isinstance(part, int):
@@ -248,62 +237,42 @@ class Tokenizer:
         ids = tuple(self._to_ids(ranks))
         return PieceMerges(piece, steps, tuple(self._bytes[token] for token in ids), ids)
 
+    def safe_cut(self) -> re.Pattern[str] | None:
+        """Where a text may be cut before it is encoded, or None where nothing is known to be safe."""
+        expression = patterns.SAFE_CUTS.get(self.pattern)
+        if expression is None or any(form != "NFC" for form in self.normal_forms):
+            return None  # NFC puts nothing together with a space or a full stop before it; the other forms make spaces
+        # A space before the text is only put where there is none, so a part that starts with one is as the whole.
+        return patterns.outside_added(patterns.BEFORE_SPACE if self.prefix_space else expression, self.added)
+
     # Ids to text
 
-    def token_bytes(self, token: int) -> bytes:
-        """The bytes that one id stands for: a special token's text, nothing for an id that only pads the vocabulary.
+    def piece(self, token: int) -> str | None:
+        """A token as the vocabulary spells it, or None for an id without one."""
+        data = self._bytes.get(token)
+        spelled = None if data is None else "".join(CHARACTER_OF[byte] for byte in data)
+        return self._contents.get(token, spelled)
 
-        Raises:
-            InputError: the id is not in the vocabulary.
-        """
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that one id stands for (see ``Tokenizer.token_bytes``)."""
         data = self._bytes.get(token)
         if data is not None:
             return data
         if 0 <= token < self.n_vocab:
             return b""
-        raise InputError(f"id {token} is not in the vocabulary of {self.name}: ids run from 0 to {self.n_vocab - 1}")
+        raise self._unknown(token)
 
-    def text_end(self, limit: int) -> int:
-        """One more than the highest id below ``limit`` that stands for text; 0 where none does."""
-        return next((token + 1 for token in reversed(range(limit)) if self._bytes.get(token)), 0)
+    def unused(self, limit: int) -> list[int]:
+        """The ids below ``limit`` that stand for no token."""
+        return [token for token in range(limit) if not self._bytes.get(token)]
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes of some ids, joined.
-
-        Raises:
-            InputError: an id is not in the vocabulary.
-        """
+        """The bytes of some ids, joined."""
         return b"".join(map(self.token_bytes, ids))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids; bytes that are not UTF-8 come out as U+FFFD.
-
-        Raises:
-            InputError: an id is not in the vocabulary.
-        """
+        """The text of some ids; bytes that are not UTF-8 come out as U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
-
-
-@contextmanager
-def _muted(mute: bool) -> Iterator[None]:
-    """Keep what is written to the process's stderr meanwhile from being seen: a panic reports itself there."""
-    if not mute or sys.stderr is None:
-        yield
-        return
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def unicode_only(text: str) -> str:
-    """A text with U+FFFD for each lone surrogate."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def has_long_run(text: str) -> bool:

@@ -2,25 +2,15 @@
 
 import codecs
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator
-from functools import partial
-from itertools import chain, islice
-from typing import TYPE_CHECKING
 
 from gptcli.errors import InputError
-from gptcli.system.threads import default_threads
-from gptcli.tokenizer import patterns
-from gptcli.tokenizer.bpe import Tokenizer
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from gptcli.tokenizer.base import Tokenizer
 
 # Characters before a cut is looked for; long enough that starting and stopping costs nothing.
 _ENOUGH = 1 << 18
-# Characters that are held while no place for a cut comes; and where none is ever looked for. The whole of them is then
-# cut into tokens at once, which takes some forty bytes for each.
-_MOST_HELD, _MOST_UNCUT = 1 << 24, 1 << 26
+# Characters that are held while no place for a cut comes: to cut them into tokens at once takes some forty bytes each.
+_MOST_HELD = 1 << 24
 
 
 def decode_chunks(chunks: Iterable[bytes], what: str) -> Iterator[str]:
@@ -70,35 +60,22 @@ def encode_chunks(
     Raises:
         InputError: as ``Tokenizer.encode``.
     """
-    encode = partial(tokenizer.encode, special=special)
-    parts = _parts(tokenizer, chunks)
-    # The first one alone: it makes what all of them need, and mostly there is no other.
-    yield from map(encode, islice(parts, 1) if ahead else parts)
-    second = next(parts, None)
-    if second is None:
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    threads, under_way = default_threads(), deque["Future[list[int]]"]()
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for part in chain([second], parts):
-            under_way.append(pool.submit(encode, part))
-            if len(under_way) > threads:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    yield from tokenizer.encode_each(cut_text(tokenizer, chunks), special=special, ahead=ahead)
 
 
-def _parts(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[str]:
-    """The text, cut where that changes none of its ids."""
-    cut = _safe_cut(tokenizer)
-    most = _MOST_UNCUT if cut is None else _MOST_HELD
-    held, searched = "", 0
+def cut_text(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[str]:
+    """A text that comes in chunks, cut where that changes none of its ids.
+
+    Raises:
+        InputError: it goes on too long without such a place.
+    """
+    cut: re.Pattern[str] | None = None
+    most, held, searched = _ENOUGH, "", 0
     for chunk in chunks:
         held += chunk
+        if most == _ENOUGH and len(held) >= most:  # only now: to find out where it may be cut can take a while
+            cut = tokenizer.safe_cut()
+            most = tokenizer.most_uncut if cut is None else min(_MOST_HELD, tokenizer.most_uncut)
         if len(held) > most:
             raise InputError(
                 f"the text goes on for {len(held):,} characters without a place where {tokenizer.name} may cut it "
@@ -114,20 +91,6 @@ def _parts(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[str]:
         held, searched = held[place:], 0
     if held:
         yield held
-
-
-def _safe_cut(tokenizer: Tokenizer) -> re.Pattern[str] | None:
-    """Where a text may be cut before it is encoded, or None where nothing is known to be safe."""
-    expression = patterns.SAFE_CUTS.get(tokenizer.pattern)
-    if expression is None or any(form != "NFC" for form in tokenizer.normal_forms):
-        return None  # NFC puts nothing together with a space or a full stop before it; the other forms make spaces
-    # A space before the text is only put where there is none, so a part that starts with one is as the whole.
-    cut = re.compile(patterns.BEFORE_SPACE if tokenizer.prefix_space else expression)
-    for token in tokenizer.added:
-        inside = any(0 < match.start() < len(token.content) for match in cut.finditer(token.content))
-        if inside or token.rstrip:
-            return None
-    return cut
 
 
 def _last_match(cut: re.Pattern[str], text: str, start: int) -> int | None:

@@ -1,22 +1,23 @@
 """The tokenizer of a checkpoint folder: tokenizer.json, or vocab.json with merges.txt."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gptcli.errors import CheckpointError
 from gptcli.system.json_text import read_bytes, read_json_object
 from gptcli.tokenizer import patterns
-from gptcli.tokenizer.added import AddedToken
-from gptcli.tokenizer.bpe import Tokenizer
-from gptcli.tokenizer.gpt1 import WordTokenizer, is_word_level
+from gptcli.tokenizer.added import AddedToken, added_token
+from gptcli.tokenizer.base import Declared, Tokenizer
+from gptcli.tokenizer.bpe import RankTokenizer
 from gptcli.tokenizer.named import gpt2_tokenizer
-from gptcli.tokenizer.pairs import byte_level
-from gptcli.tokenizer.tokenizer_json import added_token, read_tokenizer_json
+from gptcli.tokenizer.vocabulary import NotByRank, build, is_id
 
 # GPT-2's vocabulary, and the same padded to a multiple of 64 as many training scripts do.
 _GPT2_SIZES = (50257, 50304)
 _ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-_USUAL_ENDS = ("<|endoftext|>", "</s>", "<|end_of_text|>")
+_USUAL_ENDS = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>")
+_END_OF_WORD = "</w>"
 
 
 def tokenizer_for(folder: Path, vocab_size: int | None) -> Tokenizer:
@@ -30,33 +31,39 @@ def tokenizer_for(folder: Path, vocab_size: int | None) -> Tokenizer:
         vocab_size: how many ids the model has, if known.
 
     Raises:
-        CheckpointError: a file is broken, describes something other than byte-level BPE, or none is there.
+        CheckpointError: a file is broken, or none is there.
     """
-    declared = _declared(folder)
+    files = _said(folder)
+    roles = {role: text for role in _ROLES if (text := _content(files.get(role))) is not None}
+    declared = Declared(roles, (roles["eos_token"],) if "eos_token" in roles else _USUAL_ENDS, vocab_size or 0)
     if (folder / "tokenizer.json").is_file():
-        return read_tokenizer_json(folder / "tokenizer.json", n_vocab=vocab_size or 0, eos=_end_of_text(declared))
+        return _from_tokenizer_json(folder, files, declared)
     missing = [name for name in ("vocab.json", "merges.txt") if not (folder / name).is_file()]
     if not missing:
-        return _from_vocab_and_merges(folder, declared, vocab_size or 0)
-    if len(missing) == 2 and vocab_size in _GPT2_SIZES:
-        return gpt2_tokenizer(vocab_size)
+        return _from_vocab_and_merges(folder, files, declared)
+    if is_gpt2s(folder, vocab_size):
+        return gpt2_tokenizer(vocab_size or 0)
+    advice = "put the files of the model's tokenizer there, or name a model that has the same (--tokenizer NAME)"
     if len(missing) == 2 and (folder / "tokenizer.model").is_file():
-        raise CheckpointError(f"{folder / 'tokenizer.model'} is a SentencePiece model: gptcli reads byte-level BPE")
+        raise CheckpointError(
+            f"{folder / 'tokenizer.model'} is a SentencePiece model, which gptcli does not read: {advice}"
+        )
     size = "" if vocab_size is None else f", and a vocabulary of {vocab_size} is not GPT-2's"
     raise CheckpointError(
-        f"{folder} has no tokenizer: there is no tokenizer.json and no {' or '.join(missing)}{size}; "
-        "put the files of the model's tokenizer there"
+        f"{folder} has no tokenizer: there is no tokenizer.json and no {' or '.join(missing)}{size}; {advice}"
     )
 
 
-def _declared(folder: Path) -> dict[str, Any]:
+def is_gpt2s(folder: Path, vocab_size: int | None) -> bool:
+    """Whether a checkpoint comes without a tokenizer and is taken to have GPT-2's, because of its size alone."""
+    names = ("tokenizer.json", "vocab.json", "merges.txt")
+    return vocab_size in _GPT2_SIZES and not any((folder / name).is_file() for name in names)
+
+
+def _said(folder: Path) -> dict[str, Any]:
     """What special_tokens_map.json and tokenizer_config.json say, the latter winning."""
     files = (folder / "special_tokens_map.json", folder / "tokenizer_config.json")
     return {key: value for path in files if path.is_file() for key, value in read_json_object(path).items()}
-
-
-def _end_of_text(declared: dict[str, Any]) -> str | tuple[str, ...]:
-    return _content(declared.get("eos_token")) or _USUAL_ENDS
 
 
 def _content(token: Any) -> str | None:
@@ -65,29 +72,87 @@ def _content(token: Any) -> str | None:
     return text if isinstance(text, str) and text else None
 
 
-def _from_vocab_and_merges(folder: Path, declared: dict[str, Any], n_vocab: int) -> Tokenizer:
-    vocab = read_json_object(folder / "vocab.json")
-    extra = read_json_object(folder / "added_tokens.json") if (folder / "added_tokens.json").is_file() else {}
-    merges = _read_merges(folder / "merges.txt")
-    added = _added_tokens(folder, declared, vocab, extra)
-    if is_word_level(merges):
-        unknown_token = _content(declared.get("unk_token")) or "<unk>"
-        return WordTokenizer(folder.name, vocab, merges, unknown=unknown_token, added=added, n_vocab=n_vocab)
-    unknown = vocab.get(_content(declared.get("unk_token")) or "")
-    starts = [token.id for token in added if token.content == _content(declared.get("bos_token"))]
-    return byte_level(
-        folder.name,
-        vocab,
-        merges,
-        patterns.GPT2,
-        str(folder / "vocab.json"),
-        unknown=unknown,
-        added=added,
-        n_vocab=n_vocab,
-        eos=_end_of_text(declared),
-        prefix_ids=starts if declared.get("add_bos_token") is True else (),
-        prefix_space=declared.get("add_prefix_space") is True,
+def _extra(folder: Path) -> dict[str, Any]:
+    path = folder / "added_tokens.json"
+    return read_json_object(path) if path.is_file() else {}
+
+
+def _from_tokenizer_json(folder: Path, files: dict[str, Any], declared: Declared) -> Tokenizer:
+    from gptcli.tokenizer.tokenizer_json import read_tokenizer_json
+
+    path = folder / "tokenizer.json"
+    return read_tokenizer_json(
+        path, beside=_numbered(folder, files, _extra(folder)), roles=_roles(files), declared=declared
     )
+
+
+def _from_vocab_and_merges(folder: Path, files: dict[str, Any], declared: Declared) -> Tokenizer:
+    path = folder / "vocab.json"
+    vocab, extra = read_json_object(path), _extra(folder)
+    merges = _read_merges(folder / "merges.txt")
+    added = _added_tokens(folder, files, vocab, extra)
+    unknown = _content(files.get("unk_token"))
+    if any(second.endswith(_END_OF_WORD) for _, second in merges[:1000]):
+        return _by_library(_gpt1(vocab, merges, unknown or "<unk>"), path, added, declared)
+    starts = [token.id for token in added if token.content == declared.roles.get("bos_token")]
+    prefix_ids = starts if files.get("add_bos_token") is True else []
+    prefix_space = files.get("add_prefix_space") is True
+    try:
+        built = build(vocab, merges, str(path), unknown=vocab.get(unknown or ""))
+    except NotByRank:
+        root = _gpt2(vocab, merges, unknown, prefix_space=prefix_space)
+        return _by_library(root, path, added, declared, prefix_ids)
+    return RankTokenizer(
+        folder.name,
+        built.ranks,
+        patterns.GPT2,
+        ids=built.ids,
+        unmerged=built.unmerged,
+        added=added,
+        prefix_ids=prefix_ids,
+        prefix_space=prefix_space,
+        declared=declared,
+    )
+
+
+def _by_library(
+    root: Mapping[str, Any],
+    path: Path,
+    added: list[AddedToken],
+    declared: Declared,
+    prefix_ids: Sequence[int] = (),
+) -> Tokenizer:
+    from gptcli.tokenizer.tokenizer_json import made_of
+
+    made = made_of(root, path, beside=added, declared=declared)
+    made.prefix_ids += prefix_ids
+    return made
+
+
+def _gpt1(vocab: dict[str, Any], merges: list[tuple[str, str]], unknown: str) -> dict[str, Any]:
+    """GPT-1's tokenizer (Radford et al. 2018) as a tokenizer.json: lower-cased words with their last letters marked."""
+    options = {"clean_text": True, "handle_chinese_chars": True, "strip_accents": True, "lowercase": True}
+    return {
+        "normalizer": {"type": "BertNormalizer", **options},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "decoder": {"type": "BPEDecoder", "suffix": _END_OF_WORD},
+        "model": {
+            "type": "BPE",
+            "unk_token": unknown if unknown in vocab else None,
+            "end_of_word_suffix": _END_OF_WORD,
+            "vocab": vocab,
+            "merges": merges,
+        },
+    }
+
+
+def _gpt2(
+    vocab: dict[str, Any], merges: list[tuple[str, str]], unknown: str | None, *, prefix_space: bool
+) -> dict[str, Any]:
+    """A tokenizer of GPT-2's kind as a tokenizer.json."""
+    step = {"type": "ByteLevel", "add_prefix_space": prefix_space, "trim_offsets": True, "use_regex": True}
+    model = {"type": "BPE", "unk_token": unknown if unknown in vocab else None, "vocab": vocab, "merges": merges}
+    return {"pre_tokenizer": step, "decoder": step, "model": model}
 
 
 def _read_merges(path: Path) -> list[tuple[str, str]]:
@@ -107,25 +172,38 @@ def _read_merges(path: Path) -> list[tuple[str, str]]:
     return merges
 
 
-def _added_tokens(
-    folder: Path, declared: dict[str, Any], vocab: dict[str, Any], extra: dict[str, Any]
-) -> list[AddedToken]:
-    """The added tokens: those with a role (as far as they have an id), added_tokens.json's, and the decoder table's."""
-    known = vocab | extra
-    more = declared.get("additional_special_tokens")
-    named = [declared.get(role) for role in _ROLES] + (more if isinstance(more, list) else [])
-    roles = {text: token for token in named if (text := _content(token)) is not None} or dict.fromkeys(_USUAL_ENDS)
+def _roles(files: dict[str, Any]) -> dict[str, Any]:
+    """The tokens with a role: text to what is said of it."""
+    named = [files.get(role) for role in _ROLES]
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        more = files.get(key)
+        named += more if isinstance(more, list) else []
+    return {text: token if isinstance(token, dict) else {} for token in named if (text := _content(token)) is not None}
+
+
+def _numbered(folder: Path, files: dict[str, Any], extra: dict[str, Any]) -> list[AddedToken]:
+    """The added tokens that have a number: added_tokens.json's, and those of the table in tokenizer_config.json."""
     where = str(folder / "added_tokens.json")
-    found = {
-        text: added_token({"content": text, "id": number, "special": False}, where) for text, number in extra.items()
-    }
-    for text, token in roles.items():
-        if text in known:
-            options = token if isinstance(token, dict) else {}
-            found[text] = added_token({**options, "content": text, "id": known[text], "special": True}, where)
-    table = declared.get("added_tokens_decoder")
+    found = {text: added_token({"content": text, "id": number}, where) for text, number in extra.items()}
+    table = files.get("added_tokens_decoder")
     for number, token in table.items() if isinstance(table, dict) else ():
         if isinstance(token, dict) and number.isdecimal() and len(number) <= 10:
             made = added_token({**token, "id": int(number)}, str(folder / "tokenizer_config.json"))
             found[made.content] = made
     return list(found.values())
+
+
+def _added_tokens(
+    folder: Path, files: dict[str, Any], vocab: dict[str, Any], extra: dict[str, Any]
+) -> list[AddedToken]:
+    """All of them, and the tokens with a role that the vocabulary has."""
+    known = vocab | extra
+    roles = _roles(files) or {text: {} for text in _USUAL_ENDS}
+    numbered = {token.content: token for token in _numbered(folder, files, extra)}
+    said = files.get("added_tokens_decoder")
+    table = {_content(token) for token in said.values()} if isinstance(said, dict) else set()
+    where = str(folder / "vocab.json")
+    for text, options in roles.items():
+        if text in known and text not in table:
+            numbered[text] = added_token({**options, "content": text, "id": known[text], "special": True}, where)
+    return [token for token in numbered.values() if is_id(token.id)]

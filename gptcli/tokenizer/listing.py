@@ -1,18 +1,17 @@
 """What the tokens of a text are, how many, and where a text ends after so many of them."""
 
-import codecs
 import re
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
 from typing import overload
 
 from gptcli.errors import InputError
 from gptcli.text import clipped
-from gptcli.tokenizer.bpe import Tokenizer
-from gptcli.tokenizer.chunks import encode_chunks
+from gptcli.tokenizer.base import Spans, Tokenizer
+from gptcli.tokenizer.chunks import cut_text
+from gptcli.tokenizer.stream import StreamDecoder
 
 # Characters of ids before the first of them are handed out: a mistake in fewer is found before anything is printed.
 _MANY_IDS = 1 << 17
@@ -28,11 +27,16 @@ class Token:
         id: its id.
         text: the bytes that it stands for, as text; those that are not whole characters as ``\xe2``.
         hex: the bytes in hexadecimal.
+        piece: the token as the vocabulary spells it, such as ``Ġthe``, ``▁the`` or ``<0xE2>``.
+        start, end: which characters of the text it was made from; one that it has only part of is among them.
     """
 
     id: int
     text: str
     hex: str
+    piece: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,18 @@ class Tokenized:
 
 
 class _Tokens(Sequence[Token]):
-    """Tokens that are kept as four bytes each."""
+    """Tokens that are kept as three numbers each."""
 
-    def __init__(self, tokenizer: Tokenizer, ids: "array[int]") -> None:
-        self._tokenizer, self._ids = tokenizer, ids
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._ids, self._starts, self._ends = array("I"), array("Q"), array("Q")
+
+    def add(self, spans: Spans, place: int, limit: int | None) -> None:
+        """Add tokens of the text from ``place`` on, up to ``limit`` in all."""
+        room = None if limit is None else max(limit - len(self._ids), 0)
+        self._ids.extend(spans.ids[:room])
+        self._starts.extend(place + start for start in spans.starts[:room])
+        self._ends.extend(place + end for end in spans.ends[:room])
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -84,8 +96,14 @@ class _Tokens(Sequence[Token]):
 
     def __getitem__(self, place: int | slice) -> Token | list[Token]:
         if isinstance(place, slice):
-            return [_token(self._tokenizer, number) for number in self._ids[place]]
-        return _token(self._tokenizer, self._ids[place])
+            return [self._token(each) for each in range(len(self))[place]]
+        return self._token(range(len(self))[place])
+
+    def _token(self, place: int) -> Token:
+        number = self._ids[place]
+        data, piece = self._tokenizer.token_bytes(number), self._tokenizer.piece(number) or ""
+        text = data.decode("utf-8", errors="backslashreplace")
+        return Token(number, text, data.hex(" "), piece, self._starts[place], self._ends[place])
 
 
 @dataclass(frozen=True)
@@ -93,7 +111,7 @@ class Truncated:
     """The beginning of a text.
 
     Attributes:
-        text: as much of it as the tokens hold in whole characters.
+        text: as much of it as the tokens were made from, in whole characters.
         ids: the tokens.
         is_cut: whether the text goes on.
     """
@@ -123,18 +141,26 @@ def tokenize_text(
             size += len(chunk.encode("utf-8", "replace"))
             yield chunk
 
-    kept = array("I")
-    for ids in encode_chunks(tokenizer, counted(), special=special, ahead=True):
-        count += len(ids)
-        if keep is None or len(kept) < keep:
-            kept.extend(ids if keep is None else ids[: keep - len(kept)])
+    kept, parts, begun = _Tokens(tokenizer), cut_text(tokenizer, counted()), False
+    if keep != 0:
+        for place, spans in _each_spans(tokenizer, parts, special=special):
+            begun = True
+            count += len(spans.ids)
+            kept.add(spans, place, keep)
+            if keep is not None and len(kept) == keep:
+                break
+    count += sum(map(len, tokenizer.encode_each(parts, special=special, ahead=True, begun=begun)))
     counts = Counts(count, characters, size, characters / count if count else None)
-    return Tokenized(tokenizer.name, counts, _Tokens(tokenizer, kept))
+    return Tokenized(tokenizer.name, counts, kept)
 
 
-def _token(tokenizer: Tokenizer, number: int) -> Token:
-    data = tokenizer.token_bytes(number)
-    return Token(number, data.decode("utf-8", errors="backslashreplace"), data.hex(" "))
+def _each_spans(tokenizer: Tokenizer, parts: Iterable[str], *, special: bool) -> Iterator[tuple[int, Spans]]:
+    """The tokens of each part of a text, and where in the text their places are counted from."""
+    place = 0
+    for number, part in enumerate(parts):
+        spans = tokenizer.later_spans if number else tokenizer.spans
+        yield place, spans(part, special=special)
+        place += len(part)
 
 
 def truncate_text(tokenizer: Tokenizer, chunks: Iterable[str], length: int, *, special: bool = False) -> Truncated:
@@ -147,10 +173,39 @@ def truncate_text(tokenizer: Tokenizer, chunks: Iterable[str], length: int, *, s
         special: as in ``Tokenizer.encode``.
     """
     length = min(length, sys.maxsize - 1)
-    ids = list(islice(chain.from_iterable(encode_chunks(tokenizer, chunks, special=special)), length + 1))
-    # An incremental decoder keeps an unfinished character to itself.
-    text = codecs.getincrementaldecoder("utf-8")(errors="replace").decode(tokenizer.decode_bytes(ids[:length]))
-    return Truncated(text, ids[:length], len(ids) > length)
+    read: list[str] = []
+    ids: list[int] = []
+    end = 0
+
+    def kept() -> Iterator[str]:
+        for part in cut_text(tokenizer, chunks):
+            read.append(part)
+            yield part
+
+    for place, spans in _each_spans(tokenizer, kept(), special=special):
+        room = length - len(ids)
+        if len(spans.ids) > room:
+            # Of a character that the next token goes on with, the last one has only the beginning.
+            end = min(place + spans.ends[room - 1] if room else end, place + spans.starts[room])
+            return Truncated("".join(read)[:end], ids + spans.ids[:room], True)
+        ids += spans.ids
+        end = place + spans.ends[-1] if spans.ends else end
+    return Truncated("".join(read), ids, False)
+
+
+def decode_each(tokenizer: Tokenizer, groups: Iterable[Sequence[int]]) -> Iterator[bytes]:
+    """The text of ids that come in groups, as bytes.
+
+    Raises:
+        InputError: an id is not in the vocabulary.
+    """
+    if tokenizer.bytewise:
+        yield from map(tokenizer.decode_bytes, groups)
+        return
+    stream = StreamDecoder(tokenizer)
+    for ids in groups:
+        yield "".join(map(stream.push, ids)).encode()
+    yield stream.finish().encode()
 
 
 def parse_ids(chunks: Iterable[str]) -> Iterator[list[int]]:

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+# Longer pieces are not shown merge by merge: that takes time and memory with the square of the length.
+LONG_PIECE = 2_000
+
 
 @dataclass(frozen=True)
 class Merge:

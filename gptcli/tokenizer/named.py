@@ -8,13 +8,14 @@ from gptcli.system.bundled import bundled_folder
 from gptcli.text import clipped
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken
-from gptcli.tokenizer.bpe import Tokenizer
+from gptcli.tokenizer.base import Declared
+from gptcli.tokenizer.bpe import RankTokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 
 
 @lru_cache(maxsize=4)
-def gpt2_tokenizer(n_vocab: int = 50257) -> Tokenizer:
+def gpt2_tokenizer(n_vocab: int = 50257) -> RankTokenizer:
     """GPT-2's tokenizer, from the bundled vocabulary.
 
     Args:
@@ -33,7 +34,8 @@ def gpt2_tokenizer(n_vocab: int = 50257) -> Tokenizer:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}, which belongs to gptcli, is not readable ({error}): install again") from error
     added = [AddedToken(END_OF_TEXT, 50256)]
-    return Tokenizer("gpt2", ranks, patterns.GPT2, added=added, n_vocab=n_vocab, eos=END_OF_TEXT)
+    declared = Declared({"eos_token": END_OF_TEXT}, (END_OF_TEXT,), n_vocab)
+    return RankTokenizer("gpt2", ranks, patterns.GPT2, added=added, declared=declared)
 
 
 def encoding_names() -> list[str]:
@@ -43,7 +45,7 @@ def encoding_names() -> list[str]:
     return sorted(tiktoken.list_encoding_names())
 
 
-def tiktoken_encoding(name: str) -> Tokenizer:
+def tiktoken_encoding(name: str) -> RankTokenizer:
     """One of tiktoken's encodings, such as ``cl100k_base``.
 
     ``gpt2`` and ``r50k_base`` are bundled; the others come from tiktoken's own cache, or are downloaded to it.
@@ -66,5 +68,5 @@ def tiktoken_encoding(name: str) -> Tokenizer:
             "a network, or set TIKTOKEN_CACHE_DIR to a folder that holds it"
         ) from error
     added = [AddedToken(text, token) for text, token in encoding._special_tokens.items()]
-    eos = END_OF_TEXT if END_OF_TEXT in encoding._special_tokens else None
-    return Tokenizer(name, encoding._mergeable_ranks, encoding._pat_str, added=added, eos=eos)
+    declared = Declared(eos=(END_OF_TEXT,))
+    return RankTokenizer(name, encoding._mergeable_ranks, encoding._pat_str, added=added, declared=declared)

@@ -6,12 +6,14 @@ match sees (``(?!\S)`` and ``$`` look ahead) is the same with the text cut there
 """
 
 import re
+from collections.abc import Iterable
+
+from gptcli.tokenizer.added import AddedToken
 
 # GPT-2: contractions, words, numbers and the rest, each with one space before it; of several spaces the last goes with
 # the word. This spelling is tiktoken's, whose possessive quantifiers only save time.
 GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 GPT2_AS_PUBLISHED = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-WHOLE = r"[\s\S]++"
 # What \s is in the patterns above, written for Python's re, whose \s has the separators 1C to 1F too.
 WHITESPACE = r"[^\S\x1c-\x1f]"
 
@@ -51,16 +53,35 @@ SAFE_CUTS = {
     ),
 }
 
+# As the Split of a tokenizer.json has them -> what tiktoken takes for the same words. cl100k's is not among them: its
+# "{1,3}+" means "do not give back" to tiktoken's engine, and "again and again" to that of Hugging Face.
+BY_RANK = {GPT2_AS_PUBLISHED: GPT2, **{pattern: pattern for pattern in (_LLAMA3, _QWEN2, _O200K)}}
 
-def literal(text: str) -> str:
-    """A pattern that matches just this text."""
-    return re.sub(r"([\\.+*?()|\[\]{}^$#&~-])", r"\\\1", text)
+# DeepSeek V2 and V3: three Splits, one after the other.
+_DEEPSEEK = (
+    r"\p{N}{1,3}",
+    "[一-龥぀-ゟ゠-ヿ]+",
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|"""
+    r"\s*[\r\n]+|\s+(?!\S)|\s+",
+)
+# Mistral's tekken: o200k without contractions, digits one by one.
+_TEKKEN = _O200K.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "").replace(r"\p{N}{1,3}", r"\p{N}")
+# Splits that cut between a character that is no space and a space, whatever the text.
+CUT_AT_SPACES = (*BY_RANK, _CL100K, _DEEPSEEK[2], _TEKKEN)
+# Those that are known to be quick, and in whose words no space follows another character.
+KNOWN = (*CUT_AT_SPACES, *_DEEPSEEK, "[0-9][0-9][0-9]", r"\p{N}", r"\p{N}{1,3}")
 
 
-def isolating(pattern: str) -> str:
-    """A pattern that covers any text: the matches of ``pattern``, and each stretch between two of them as a whole."""
-    if pattern == GPT2_AS_PUBLISHED:
-        return GPT2
-    if pattern in SAFE_CUTS:
-        return pattern
-    return rf"(?:{pattern})|(?:(?!{pattern})[\s\S])+"
+def outside_added(expression: str, added: Iterable[AddedToken]) -> re.Pattern[str] | None:
+    """A place to cut a text at, or None where that might cut an added token, or whitespace that one takes along.
+
+    Args:
+        expression: matches, with no characters, where a text may be cut.
+        added: tokens that are cut out of the text first.
+    """
+    cut = re.compile(expression)
+    for token in added:
+        inside = any(0 < match.start() < len(token.content) for match in cut.finditer(token.content))
+        if inside or token.rstrip:
+            return None
+    return cut

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gptcli.errors import InputError
 from gptcli.text import quoted, quoted_few
-from gptcli.tokenizer.bpe import Tokenizer
+from gptcli.tokenizer.base import Tokenizer
 
 
 def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False, n_vocab: int | None = None) -> list[int]:

@@ -13,18 +13,19 @@ l and r are never neighbours at that moment or after, and the merge never happen
 Files made from tiktoken's ranks list every way to cut a token in two, also into parts that only later merges make. Such
 a merge waits for its parts. If l+r is a token by then, its bytes are that one token at that moment, so they are never
 l and r: the merge never happens either. If it is not, the merge goes as soon as its parts are there, before its turn,
-for which tiktoken's rule has no place: ``NotByRank``, and ``pairs.py`` merges pair by pair.
+for which tiktoken's rule has no place: ``NotByRank``, and Hugging Face's library merges pair by pair.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from gptcli.errors import CheckpointError
 
 
 class NotByRank(CheckpointError):
-    """The merges are sound, but one rank a token does not say what they do."""
+    """The merges are sound, but one rank a token does not say what they do: the library takes them as they are."""
 
 
 def _byte_alphabet() -> dict[int, int]:
@@ -104,6 +105,24 @@ def build(
         if token not in tokens
     }
     return Vocabulary(ranks, ids, unmerged)
+
+
+def merge_list(value: Any, where: str) -> list[tuple[str, str]]:
+    """Merges as pairs; files have them as pairs or as two tokens with a space between.
+
+    Raises:
+        CheckpointError: something in it is no pair.
+    """
+    if not isinstance(value, list):
+        raise CheckpointError(f"{where}: model.merges is not a list")
+    merges = []
+    for place, entry in enumerate(value, start=1):
+        match entry.split(" ") if isinstance(entry, str) else entry:
+            case [str(first), str(second)] if first and second:
+                merges.append((first, second))
+            case _:
+                raise CheckpointError(f"{where}: merge {place} is not two tokens: {str(entry)[:80]!r}")
+    return merges
 
 
 def is_id(number: object) -> bool:

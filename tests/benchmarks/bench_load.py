@@ -61,7 +61,7 @@ def write_checkpoint(folder: Path, preset: str, dtype: Literal["bfloat16", "floa
     """A random GPT-2 under the hub's names, tensor by tensor; returns the file's size in bytes."""
     import torch
 
-    from gptcli.model.config import PRESETS
+    from gptcli.model.presets import PRESETS
     from gptcli.model.shapes import parameter_shapes
 
     config = PRESETS[preset]

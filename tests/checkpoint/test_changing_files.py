@@ -27,6 +27,7 @@ from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.library import available, library
 from gptcli.system.bundled import bundled_folder
 from gptcli.system.json_text import read_bytes
+from tests.made import made
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a file that is mapped cannot change there")
 needs_library = pytest.mark.skipif(library() is None, reason="the library in C was not built")
@@ -35,11 +36,17 @@ Load = Callable[..., Any]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The bundled model in float32: torch keeps no copy of that."""
-    made = shutil.copytree(bundled_folder() / "tales", tmp_path / "model")
-    file = made / "model.safetensors"
+    """A small model of GPT-2's vocabulary in float32: torch keeps no copy of that."""
+    return made(tmp_path / "model", vocab_size=50_257, n_embd=32, n_layer=2, n_inner=128)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """The bundled model in float32: its matrices are of many pages."""
+    copy = shutil.copytree(bundled_folder() / "tales", tmp_path / "model")
+    file = copy / "model.safetensors"
     save_file({key: value.astype(np.float32) for key, value in load_file(file).items()}, file, {"format": "pt"})
-    return made
+    return copy
 
 
 def in_c(folder: Path, between: Callable[[Path], object]) -> object:
@@ -247,19 +254,20 @@ def assert_told(done: Any, file: Path) -> None:
     assert done.stderr == f"error: {file} was cut short by another program while it was being read: try again\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [pytest.param("", marks=needs_library), WITHOUT_LIBRARY])
-def test_truncated_while_torch_generates(before: str, folder: Path, child_environment: dict[str, str]) -> None:
-    file = folder / "model.safetensors"
-    words = ("generate", "Once", "-n", "5", "--ignore-eos", "-m", str(folder))
+def test_truncated_while_torch_generates(before: str, large: Path, child_environment: dict[str, str]) -> None:
+    file = large / "model.safetensors"
+    words = ("generate", "Once", "-n", "5", "--ignore-eos", "-m", str(large))
     done = run_script(before + TORCH_STEP, file, *words, environment=child_environment, GPTCLI_NATIVE="0")
     assert_told(done, file)
     assert done.stdout.startswith("Once")
 
 
 @pytest.mark.skipif(not available(), reason="the engine in C is not here")
-def test_truncated_while_the_engine_in_c_loads(folder: Path, child_environment: dict[str, str]) -> None:
-    file = folder / "model.safetensors"
-    assert_told(run_script(C_FILL, file, "logits", "A", "-m", str(folder), environment=child_environment), file)
+def test_truncated_while_the_engine_in_c_loads(large: Path, child_environment: dict[str, str]) -> None:
+    file = large / "model.safetensors"
+    assert_told(run_script(C_FILL, file, "logits", "A", "-m", str(large), environment=child_environment), file)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "vocab.txt"])
@@ -274,13 +282,14 @@ def test_truncated_while_words_are_looked_up(name: str, tmp_path: Path, child_en
     assert_told(run_script(before, folder / name, *words, environment=child_environment), folder / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [pytest.param("", marks=needs_library), WITHOUT_LIBRARY])
 def test_a_bus_error_of_another_cause_is_named_and_left(
-    before: str, folder: Path, child_environment: dict[str, str]
+    before: str, large: Path, child_environment: dict[str, str]
 ) -> None:
     before += TORCH_STEP.replace("os.truncate(file, 1000)", f"os.kill(os.getpid(), {int(signal.SIGBUS)})")
-    words = ("generate", "Once", "-n", "5", "--ignore-eos", "-m", str(folder))
-    done = run_script(before, folder, *words, environment=child_environment, GPTCLI_NATIVE="0")
+    words = ("generate", "Once", "-n", "5", "--ignore-eos", "-m", str(large))
+    done = run_script(before, large, *words, environment=child_environment, GPTCLI_NATIVE="0")
     assert done.returncode == -signal.SIGBUS
     assert done.stderr.startswith("error: SIGBUS, and no file of the model became shorter")
 

@@ -381,7 +381,7 @@ def test_disk_without_room_is_refused_before_the_download(hub: Hub, monkeypatch:
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(errno.ENOSPC, "is full: make room, or set HF_HOME"), (errno.EACCES, "cannot be written")],
+    [(errno.ENOSPC, "is full: free some space, or set HF_HOME"), (errno.EACCES, "cannot be written")],
 )
 def test_disk_that_fails_midway(hub: Hub, monkeypatch: pytest.MonkeyPatch, number: int, message: str) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:

@@ -27,6 +27,7 @@ AT_FIRST_REQUEST = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "value"), AT_IMPORT)
 def test_what_stops_the_import(run_gptcli: Run, name: str, value: str) -> None:
     done = run_gptcli("models", "list", env={name: value})
@@ -35,6 +36,7 @@ def test_what_stops_the_import(run_gptcli: Run, name: str, value: str) -> None:
     assert len(done.stderr) < 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "value"), AT_FIRST_REQUEST)
 def test_what_stops_the_first_request(run_gptcli: Run, name: str, value: str) -> None:
     done = run_gptcli(
@@ -44,6 +46,7 @@ def test_what_stops_the_first_request(run_gptcli: Run, name: str, value: str) ->
     assert re.fullmatch(rf"error: .*{name}.*\n", done.stderr.decode())
 
 
+@pytest.mark.slow
 def test_what_the_client_no_longer_looks_at_is_no_warning(run_gptcli: Run) -> None:
     done = run_gptcli("models", "list", env={"HF_HUB_ENABLE_HF_TRANSFER": "1"})
     assert (done.returncode, done.stderr) == (0, b"")

@@ -291,7 +291,7 @@ LIES: dict[str, tuple[str, Any, str]] = {
     "list with a key twice": (
         API,
         body(b'{"sha":1,"sha":2}'),
-        NOT + "its answer is not valid JSON: a key stands there",
+        NOT + "its answer is not valid JSON: a key appears",
     ),
     "list in other bytes": (API, body(b'{"id":"\xff"}'), NOT + "its answer is not valid JSON"),
     "list in UTF-16": (API, body('{"id":1}'.encode("utf-16")), NOT + "its answer is not valid JSON"),
@@ -349,7 +349,7 @@ LIES: dict[str, tuple[str, Any, str]] = {
     ),
     "no part": (RANGE, status(416), "refuses .HTTP 416"),
     "header nested deeply": (RANGE, file_of(b'{"a":' + DEEP), "the header is not valid JSON: nested too deeply"),
-    "header with a key twice": (RANGE, file_of(TWICE), "the header is not valid JSON: the key 'a' stands there twice"),
+    "header with a key twice": (RANGE, file_of(TWICE), "the header is not valid JSON: the key 'a' appears twice"),
     "header of half characters": (
         RANGE,
         file_of(b'{"\\ud800":{"dtype":"F32","shape":[40],"data_offsets":[0,160]}}'),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -26,8 +27,9 @@ from gptcli.checkpoint.source import find
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.model.gpt import GPT
+from tests.checkpoint.decoders import DECODERS, EAGER, LENGTH
 
-N_POSITIONS = 131
+N_POSITIONS = LENGTH
 
 _GPT2 = {"vocab_size": 101, "n_positions": N_POSITIONS, "n_embd": 30, "n_layer": 3, "n_head": 5}
 _NEO = {
@@ -110,15 +112,31 @@ CONFIGS: dict[str, Any] = {
     "openai-gpt untied": OpenAIGPTConfig(**_GPT1, afn="silu", layer_norm_epsilon=1e-3, tie_word_embeddings=False),
     "openai-gpt relu": OpenAIGPTConfig(**_GPT1, afn="relu"),
 }
+FAMILIES: dict[str, Any] = {**CONFIGS, **DECODERS}
+
+
+def each(cases: dict[str, Any]) -> list[Any]:
+    """The names to try: one case of each family at once, its variants among the slow tests."""
+    seen: set[str] = set()
+    made = []
+    for name, config in cases.items():
+        marks = [pytest.mark.slow] if config.model_type in seen else []
+        made.append(pytest.param(name, id=name, marks=marks))
+        seen.add(config.model_type)
+    return made
 
 
 def reference(config: Any, seed: int = 2) -> Any:
     """transformers' model of a configuration, with weights that make every part of it matter."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(copy.deepcopy(config)).eval()  # models change their configuration
+    how = {"attn_implementation": "eager"} if config.model_type in EAGER else {}
+    model = AutoModelForCausalLM.from_config(copy.deepcopy(config), **how).eval()  # models change their configuration
+    plus_one = config.model_type.startswith("gemma")
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if weight.dim() == 2:
+            if "norm" in name and name.endswith("weight"):
+                weight.normal_(mean=0.0 if plus_one and name != "model.norm.weight" else 1.0, std=0.3)
+            elif weight.dim() == 2:
                 weight.normal_(std=_gain(name, config) * weight.shape[-1] ** -0.5)
             elif name.endswith("weight"):
                 weight.normal_(mean=1.0, std=0.3)
@@ -132,9 +150,17 @@ def _gain(name: str, config: Any) -> float:
     if "wpe" in name or "positions" in name:
         return 4.0
     if "emb" in name or "wte" in name:
-        return 1.2
+        return 0.3 if config.model_type.startswith("gemma") else 1.2  # Gemma multiplies it
     post_norm = config.model_type == "openai-gpt" or not getattr(config, "do_layer_norm_before", True)
     return 0.7 if post_norm else 2.0
+
+
+def eager(theirs: Any) -> Any:
+    """transformers' model with the attention that gives its patterns."""
+    if theirs.config.model_type == "falcon":
+        pytest.skip("transformers' eager attention disagrees with its default one")
+    theirs.set_attn_implementation("eager")
+    return theirs
 
 
 def open_folder(folder: Path, n_head: int | None = None) -> tuple[Blueprint, GPT]:

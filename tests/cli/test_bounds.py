@@ -64,6 +64,7 @@ def test_a_line_of_a_chat_has_a_million() -> None:
     assert "line 2 of stdin has more than 1.00 MB" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -96,7 +97,7 @@ def test_remarks_beside_an_answer_are_a_few() -> None:
     assert done.exit_code == 0
     assert len(json.loads(done.stdout)["notes"]) == 26
     assert done.stderr.count("\n") == 21
-    assert done.stderr.endswith("... and 6 more remarks like these\n")
+    assert done.stderr.endswith("... and 6 more notes like these\n")
 
 
 @pytest.mark.parametrize("name", ["a.png", "/nowhere/at/all.svg"])

@@ -38,6 +38,7 @@ def test_a_pipe_holds_the_answers_and_nothing_else() -> None:
     assert chat(text="").stdout == ""
 
 
+@pytest.mark.slow
 def test_it_answers_before_the_next_line_is_there(child_environment: dict[str, str]) -> None:
     process = subprocess.Popen(
         command(["chat", "-n", "3", "--json"]),
@@ -168,6 +169,7 @@ def test_what_is_typed_during_an_answer_waits_for_the_prompt(child_environment: 
         assert "temperature 0.8" in rest
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_prompt_leaves(child_environment: dict[str, str]) -> None:
     with on_terminal(child_environment, name="chat") as terminal:
         terminal.wait_for("User: ")

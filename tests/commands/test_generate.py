@@ -137,6 +137,7 @@ def test_stats_say_why_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_every_way_of_choosing_reaches_the_text(tales: OpenCheckpoint) -> None:
     def ids(*arguments: str, n: int = 12) -> list[int]:
         made: list[int] = records("Once upon a time", "-n", str(n), "--seed", "5", *arguments)[0]["ids"]
@@ -184,6 +185,7 @@ def test_the_edge_of_the_context() -> None:
     assert len(record["ids"]) == 512 - len(record["prompt_ids"]) + 1
 
 
+@pytest.mark.slow
 def test_bytes_and_characters_that_stdout_cannot_hold(run_gptcli: Run) -> None:
     done = run_gptcli(
         "generate", b"caf\xff\xc3\xa9".decode(errors="surrogateescape"), "-n", "1", env={"PYTHONIOENCODING": "ascii"}
@@ -209,7 +211,7 @@ def test_explain_in_a_pipe_is_a_row_a_token(tales: OpenCheckpoint) -> None:
     (record,) = records(*TEXT)
     lines = gptcli(*TEXT, "--explain", env={"COLUMNS": "200"}).stdout.splitlines()
     assert lines[0] == "Once upon a time there was a ▁"
-    assert lines[1].split()[:2] == ["place", "token"]
+    assert lines[1].split()[:2] == ["position", "token"]
     assert [line.split()[0] for line in lines[2:]] == ["1", "2", "3", "4", "5", "6"]
     for line, token, logprob in zip(lines[2:], record["ids"], record["logprobs"], strict=True):
         assert line.split()[1] == token_text(tales.tokenizer.token_bytes(token))
@@ -436,6 +438,7 @@ def test_no_prompt_at_a_terminal_starts_from_end_of_text(child_environment: dict
     assert shown == gptcli("", "-n", "10", "--seed", "3").stdout
 
 
+@pytest.mark.slow
 def test_a_terminal_is_shown_text_and_never_obeys_it(child_environment: dict[str, str]) -> None:
     code, shown = on_a_terminal(
         *("Red \x1b[31m[bold]x", "-n", "4", "-k", "0", "--logit-bias", "\x1b=1e9"), environment=child_environment
@@ -445,6 +448,7 @@ def test_a_terminal_is_shown_text_and_never_obeys_it(child_environment: dict[str
     assert shown == "\x1b[1mRed \\x1b[31m[bold]x\x1b[0m" + "\\x1b" * 4 + "\n"
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_written(child_environment: dict[str, str]) -> None:
     process = subprocess.Popen(
         command(["generate", "Once upon a time", "-n", "100000", "--ignore-eos", "--seed", "1"]),
@@ -467,6 +471,7 @@ def test_ctrl_c_keeps_what_was_written(child_environment: dict[str, str]) -> Non
     assert longer.startswith(written.removesuffix("\n"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_model_loads(child_environment: dict[str, str]) -> None:
     script = (
         "import os, signal, sys, time\n"
@@ -485,6 +490,7 @@ def test_ctrl_c_while_the_model_loads(child_environment: dict[str, str]) -> None
     assert (done.returncode, done.stdout, done.stderr.strip()) == (130, b"", b"")
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_it_quietly(child_environment: dict[str, str]) -> None:
     script = " ".join(command(["generate", "The", "-n", "100000", "--ignore-eos"])) + " | head -c 20"
     done = subprocess.run(
@@ -497,6 +503,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(child_environment: dict[str, st
     assert (done.returncode, len(done.stdout), done.stderr) == (0, 20, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
 def test_a_full_disk_is_one_line(run_gptcli: Run) -> None:
     with Path("/dev/full").open("wb") as full:
@@ -505,6 +512,7 @@ def test_a_full_disk_is_one_line(run_gptcli: Run) -> None:
     assert re.fullmatch(rb"error: cannot write the output: .*\n", done.stderr)
 
 
+@pytest.mark.slow
 def test_closed_streams_are_no_bug(child_environment: dict[str, str]) -> None:
     script = " ".join(command(["generate", "A", "-n", "2", "--stats"])) + " <&- >&- 2>&-"
     assert subprocess.run(["bash", "-c", script], env=child_environment, timeout=60).returncode == 0

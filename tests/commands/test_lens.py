@@ -37,6 +37,7 @@ def test_the_last_layer_says_what_the_model_says(tales_reference: Any) -> None:
         assert since == 0 or best[since - 1] != best[-1]
 
 
+@pytest.mark.slow
 def test_attribution_adds_up_to_the_logit(tales_reference: Any) -> None:
     got = answer(PROMPT, "--attribution", "--token", "girl", "--token", "dragon")
     with torch.inference_mode():
@@ -83,6 +84,7 @@ def test_the_picture_says_when_it_was_decided(monkeypatch: pytest.MonkeyPatch) -
     assert "rank of" not in shown
 
 
+@pytest.mark.slow
 def test_bars_and_heads_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     for columns in (40, 80):
         monkeypatch.setenv("COLUMNS", str(columns))

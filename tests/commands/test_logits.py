@@ -93,7 +93,7 @@ def test_positions_fit_any_terminal(width: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("COLUMNS", str(width))
     shown = run(PROMPT, "--all-positions").stdout
     assert "…" not in shown
-    assert ("no room for rank" in shown) == (width < 80)
+    assert ("not shown: rank" in shown) == (width < 80)
     assert "·king" in shown
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from gptcli.checkpoint.hub.names import SHORT_NAMES
 from gptcli.cli.app import app
 from gptcli.model.config import GPTConfig
+from gptcli.model.rotary import Rotary
 from gptcli.model.shapes import parameter_shapes
 from tests.checkpoint.conftest import hub as hub  # the fixture, under the name it is asked for
 from tests.checkpoint.hub_server import Hub
@@ -114,7 +115,7 @@ def test_show_tales() -> None:
     assert (shown["family"], shown["parameters"], shown["unlike_gpt2"]) == ("gpt2", 17_735_936, {})
     assert shown["config"]["n_embd"] == 256
     assert shown["tokenizer"] == {
-        "kind": "byte-pair encoding",
+        "kind": "byte-level BPE",
         "n_vocab": 50257,
         "special_tokens": {"<|endoftext|>": 50256},
         "eos_id": 50256,
@@ -191,7 +192,8 @@ def test_show_keys_accounts_for_every_tensor_of_every_family(tmp_path: Path, fam
 
 
 def _config(values: dict[str, Any]) -> dict[str, Any]:
-    return {**values, "windows": tuple(values["windows"])}
+    rotary = tuple(Rotary(**table) for table in values["rotary"])
+    return {**values, "windows": tuple(values["windows"]), "rotary": rotary}
 
 
 def test_show_of_an_unknown_model_type(tmp_path: Path) -> None:

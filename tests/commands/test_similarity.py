@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from gensim.test.utils import datapath
 from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
 from gptcli.cli.app import app
 from gptcli.system.bundled import bundled_folder
+from tests import glove
 
 
 def run(*arguments: str, stdin: str | None = None, width: int = 80) -> Result:
@@ -63,9 +63,9 @@ def test_metrics(metric: str, figure: float) -> None:
 
 
 def test_evaluate_equals_gensims_spearman() -> None:
-    shown = run("--evaluate", datapath("wordsim353.tsv"))
+    shown = run("--evaluate", str(glove.published("wordsim353.tsv")))
     assert "0.503" in shown.stdout
-    score = json.loads(run("--evaluate", datapath("simlex999.txt"), "--json").stdout)
+    score = json.loads(run("--evaluate", str(glove.published("simlex999.txt")), "--json").stdout)
     assert score["spearman"] == pytest.approx(0.263031, abs=1e-5)
     assert (score["pairs"], score["unknown"]) == (998, 1)
 

@@ -63,7 +63,14 @@ def test_several_words_are_one_text() -> None:
 def test_json_holds_what_is_drawn() -> None:
     answer = json.loads(output("--json", CAPES + " 🌍"))
     assert [token["id"] for token in answer["tokens"]] == [*CAPES_IDS, 12520, 234, 235]
-    assert answer["tokens"][6] == {"id": 12520, "text": " \\xf0\\x9f", "hex": "20 f0 9f"}
+    assert answer["tokens"][6] == {
+        "id": 12520,
+        "text": " \\xf0\\x9f",
+        "hex": "20 f0 9f",
+        "piece": "ĠðŁ",
+        "start": 25,
+        "end": 27,
+    }
     assert answer["counts"] == {"tokens": 9, "characters": 27, "bytes": 30, "characters_per_token": 3.0}
     assert answer["tokenizer"] == "gpt2"
 
@@ -90,6 +97,7 @@ def test_ids_are_one_line_and_decode_to_the_text() -> None:
     assert output("--ids", "") == "\n"
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50))
 @settings(max_examples=40)
 def test_ids_and_decode_are_inverse_on_pipes(text: str) -> None:
@@ -197,6 +205,7 @@ def test_a_large_text_is_drawn_in_part() -> None:
     assert "different pieces" in output("--merges", stdin=" ".join(map(str, range(1000))))
 
 
+@pytest.mark.slow
 def test_reading_stops_where_the_reader_does(run_gptcli: Run, child_environment: dict[str, str]) -> None:
     shell = f"yes | {sys.executable} -m gptcli tokenize --ids | head -c 11"
     done = subprocess.run(["bash", "-c", shell], env=child_environment, capture_output=True, timeout=60, check=False)
@@ -236,6 +245,7 @@ def test_ten_megabytes_stream_in_bounded_memory(child_environment: dict[str, str
     assert peak["large"] < peak["small"] + 20
 
 
+@pytest.mark.slow
 def test_a_word_without_an_end_is_refused_before_it_fills_the_memory(run_gptcli: Run) -> None:
     done = run_gptcli("tokenize", "--count", input=b"a" * 17_000_000)
     assert (done.returncode, done.stdout) == (2, b"")
@@ -243,6 +253,7 @@ def test_a_word_without_an_end_is_refused_before_it_fills_the_memory(run_gptcli:
     assert len(done.stderr) < 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("separator", [" ", "\t", ",\n", "][", "("])
 def test_ids_are_read_as_they_come_whatever_is_between_them(separator: str) -> None:
     made = 0
@@ -268,6 +279,7 @@ def test_what_is_no_id_is_told_before_the_end() -> None:
         list(parse_ids(chunks()))
 
 
+@pytest.mark.slow
 def test_the_tokens_of_a_long_text_are_made_one_by_one(run_gptcli: Run) -> None:
     text = "The king and the queen. " * 50_000
     limit = 700 << 20
@@ -280,7 +292,14 @@ def test_the_tokens_of_a_long_text_are_made_one_by_one(run_gptcli: Run) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     answer = json.loads(done.stdout)
     assert answer["counts"]["tokens"] == len(answer["tokens"])
-    assert answer["tokens"][1] == {"id": 5822, "text": " king", "hex": "20 6b 69 6e 67"}
+    assert answer["tokens"][1] == {
+        "id": 5822,
+        "text": " king",
+        "hex": "20 6b 69 6e 67",
+        "piece": "Ġking",
+        "start": 3,
+        "end": 8,
+    }
 
 
 def test_merges_are_shown_of_no_more_than_can_be_looked_at(run_gptcli: Run) -> None:

@@ -55,7 +55,7 @@ def test_in_a_pipe_all_stops_follow_one_another(run_gptcli: Run) -> None:
     assert places == sorted(places)
     assert "\x1b" not in shown
     assert "Enter" not in shown
-    assert done.stderr.decode() == "the tour goes through the bundled models; GPTCLI_MODEL is left aside\n"
+    assert done.stderr.decode() == "the tour goes through the bundled models; GPTCLI_MODEL is ignored\n"
 
 
 def test_a_reader_that_goes_away_ends_it(child_environment: dict[str, str]) -> None:
@@ -147,6 +147,7 @@ def on_a_terminal(environment: dict[str, str]) -> Iterator[Terminal]:
         os.close(ours)
 
 
+@pytest.mark.slow
 def test_keys_lead_on_back_and_out(child_environment: dict[str, str]) -> None:
     with on_a_terminal(child_environment) as terminal:
         terminal.wait_for("q leave")

@@ -106,12 +106,13 @@ def test_and_with_colour(tmp_path: Path) -> None:
     assert {"#2277cc", "#b86200"} <= {colour for colour in ("#2277cc", "#b86200") if colour in saved}
 
 
+@pytest.mark.slow
 def test_blocks_that_are_alike_are_counted_together() -> None:
     shown = run("--config", "gpt3").stdout
     assert "⋮ 94 more, alike" in shown
     assert f"{94 * 1_812_099_072:,}" in shown
-    assert [f"block {number} " in shown for number in (1, 2, 96)] == [True, False, True]
-    assert all(f"block {number} " in run(PROMPT).stdout for number in range(1, 7))
+    assert [f"layer {number} " in shown for number in (1, 2, 96)] == [True, False, True]
+    assert all(f"layer {number} " in run(PROMPT).stdout for number in range(1, 7))
 
 
 def test_reads_a_pipe() -> None:

@@ -179,7 +179,7 @@ def test_unknown_names_list_the_sizes_and_what_comes_close(name: str, near: str)
 def test_a_name_like_nothing_comes_close_to_nothing() -> None:
     with pytest.raises(ModelNotFound) as caught:
         count_parameters("zzzzzzzz")
-    assert str(caught.value).endswith("gpt3-13b, gpt3")
+    assert str(caught.value).endswith("gpt-oss-20b, gpt-oss-120b")
 
 
 def test_a_name_meant_for_the_hub_is_not_offered_the_published_sizes(monkeypatch: pytest.MonkeyPatch) -> None:

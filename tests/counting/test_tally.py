@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptcli.counting.tally import memory, tally
-from gptcli.model.config import PRESETS, GPTConfig
+from gptcli.model.config import GPTConfig
+from gptcli.model.experts import Experts
+from gptcli.model.presets import PRESETS
 from gptcli.model.shapes import parameter_shapes
 
 
@@ -40,7 +42,7 @@ def test_gpt3_s_attention_is_as_the_video_says() -> None:
     sums = {term.name: term.count for term in tally(PRESETS["gpt3"]).sums}
     assert sums == {
         "one attention head": 6_291_456,
-        "one attention block": 603_979_776,
+        "attention of one layer": 603_979_776,
         "all attention": 57_982_058_496,
         "one MLP": 1_207_959_552,
         "all MLPs": 115_964_116_992,
@@ -118,31 +120,64 @@ booleans = st.booleans()
 @st.composite
 def configs(draw: Callable[[Any], Any]) -> GPTConfig:
     """Any GPT that the configuration allows, small."""
-    n_head, head_size = draw(st.integers(1, 4)), 2 * draw(st.integers(1, 4))
-    norm_weight = draw(booleans)
-    positions, parallel = draw(st.sampled_from(["learned", "sinusoidal", "rotary"])), draw(booleans)
+    n_kv_head, group, head_size = draw(st.integers(1, 3)), draw(st.integers(1, 3)), 2 * draw(st.integers(1, 4))
+    n_head, n_layer = n_kv_head * group, draw(st.integers(0, 4))
+    positions, parallel = draw(st.sampled_from(["learned", "sinusoidal", "rotary", "alibi"])), draw(booleans)
     return GPTConfig(
         vocab_size=draw(st.integers(1, 50)),
         n_positions=draw(st.integers(1, 20)),
         n_embd=n_head * head_size,
-        n_layer=draw(st.integers(0, 4)),
+        n_layer=n_layer,
         n_head=n_head,
+        n_kv_head=n_kv_head,
+        head_width=draw(st.sampled_from([None, 2, 6])),
         n_inner=draw(st.none() | st.integers(1, 30)),
+        gated=draw(booleans),
+        experts=draw(st.none() | experts(n_layer)),
+        sinks=draw(booleans),
         positions=positions,
         position_offset=draw(st.sampled_from([0, 2])) if positions == "learned" else 0,
         rotary_dim=2 if positions == "rotary" else 0,
-        norm=draw(st.sampled_from(["pre", "post"])),
+        norm=draw(st.sampled_from(["pre", "post"] if parallel else ["pre", "post", "after", "sandwich"])),
         final_norm=draw(booleans),
+        embedding_norm=draw(booleans),
         parallel_residual=parallel,
         shared_norm=parallel and draw(booleans),
         qkv_bias=draw(booleans),
         attention_bias=draw(booleans),
         mlp_bias=draw(booleans),
-        norm_weight=norm_weight,
-        norm_bias=norm_weight and draw(booleans),
+        **draw(norms()),
         tied=draw(booleans),
         unembedding_bias=draw(booleans),
         token_width=draw(st.none() | st.integers(1, 12) | st.just(n_head * head_size)),
+    )
+
+
+@st.composite
+def norms(draw: Callable[[Any], Any]) -> dict[str, Any]:
+    """What norms have, and those on queries and keys."""
+    kind, weight = draw(st.sampled_from(["layer", "rms"])), draw(booleans)
+    bias, qk_norm = weight and kind == "layer", draw(st.sampled_from(["none", "head", "each head", "whole"]))
+    return {
+        "norm_kind": kind,
+        "norm_weight": weight,
+        "norm_bias": bias and draw(booleans),
+        "qk_norm": qk_norm,
+        "qk_norm_bias": bias and qk_norm != "none" and draw(booleans),
+    }
+
+
+@st.composite
+def experts(draw: Callable[[Any], Any], n_layer: int) -> Experts:
+    """A mixture, in all layers or some."""
+    count = draw(st.integers(1, 4))
+    return Experts(
+        count,
+        active=draw(st.integers(1, count)),
+        width=draw(st.integers(1, 9)),
+        shared_width=draw(st.none() | st.integers(1, 9)),
+        bias=draw(booleans),
+        layers=draw(st.just(()) | st.lists(booleans, min_size=n_layer, max_size=n_layer).map(tuple)),
     )
 
 
@@ -382,3 +417,88 @@ def test_the_figures_of_real_models_are_transformers_own() -> None:
         50272, 2048, 1024, 24, 16, position_offset=2, norm="post", final_norm=False, token_width=512, activation="relu"
     )
     assert tally(ours).parameters == on_meta("OPTForCausalLM", opt_350m) == 331_196_416
+
+
+def _counted_by_transformers(model_type: str, **fields: Any) -> int:
+    """Parameters of a model that holds no memory; a tied unembedding once."""
+    import torch
+    import transformers
+
+    with torch.device("meta"):
+        config = transformers.AutoConfig.for_model(model_type, **fields)
+        return int(transformers.AutoModelForCausalLM.from_config(config).num_parameters())
+
+
+_LLAMA3 = {"vocab_size": 128256, "num_key_value_heads": 8}
+_SMOLLM2 = {"vocab_size": 49152, "tie_word_embeddings": True}
+_GEMMA3 = {"vocab_size": 262144, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 256}
+_GPT_OSS = {"vocab_size": 201088, "hidden_size": 2880, "intermediate_size": 2880}
+
+
+def _sizes(width: int, inner: int, layers: int, heads: int | None = None) -> dict[str, int]:
+    named = {"hidden_size": width, "intermediate_size": inner, "num_hidden_layers": layers}
+    return named if heads is None else named | {"num_attention_heads": heads}
+
+
+# As the config.json of each says on the hub.
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama-3.2-1b": ("llama", _LLAMA3 | _sizes(2048, 8192, 16, 32) | {"tie_word_embeddings": True}),
+    "llama-3.1-8b": ("llama", _LLAMA3 | _sizes(4096, 14336, 32, 32)),
+    "llama-3.1-405b": ("llama", _LLAMA3 | _sizes(16384, 53248, 126, 128)),
+    "qwen3-0.6b": (
+        "qwen3",
+        {"vocab_size": 151936, "num_key_value_heads": 8, "head_dim": 128, "tie_word_embeddings": True}
+        | _sizes(1024, 3072, 28, 16),
+    ),
+    "qwen2.5-0.5b": (
+        "qwen2",
+        {"vocab_size": 151936, "num_key_value_heads": 2, "tie_word_embeddings": True} | _sizes(896, 4864, 24, 14),
+    ),
+    "smollm2-135m": ("llama", _SMOLLM2 | {"num_key_value_heads": 3} | _sizes(576, 1536, 30, 9)),
+    "smollm2-360m": ("llama", _SMOLLM2 | {"num_key_value_heads": 5} | _sizes(960, 2560, 32, 15)),
+    "smollm2-1.7b": ("llama", _SMOLLM2 | _sizes(2048, 8192, 24, 32)),
+    "gemma-3-270m": ("gemma3_text", _GEMMA3 | _sizes(640, 2048, 18)),
+    "gemma-3-1b": ("gemma3_text", _GEMMA3 | _sizes(1152, 6912, 26)),
+    "gemma-2-2b": (
+        "gemma2",
+        {"vocab_size": 256000, "num_key_value_heads": 4, "head_dim": 256} | _sizes(2304, 9216, 26, 8),
+    ),
+    "mistral-7b": ("mistral", {"vocab_size": 32000, "num_key_value_heads": 8} | _sizes(4096, 14336, 32, 32)),
+    "phi-3-mini": ("phi3", {"vocab_size": 32064, "pad_token_id": 32000} | _sizes(3072, 8192, 32, 32)),
+    "olmo-2-1b": ("olmo2", {"vocab_size": 100352} | _sizes(2048, 8192, 16, 16)),
+    "gpt-oss-20b": ("gpt_oss", _GPT_OSS | {"num_hidden_layers": 24, "num_local_experts": 32}),
+    "gpt-oss-120b": ("gpt_oss", _GPT_OSS | {"num_hidden_layers": 36, "num_local_experts": 128}),
+}
+
+
+@pytest.mark.slow  # transformers is imported
+def test_todays_sizes_are_transformers_to_the_last_parameter() -> None:
+    for name, (model_type, fields) in PUBLISHED.items():
+        assert tally(PRESETS[name]).parameters == _counted_by_transformers(model_type, **fields), name
+
+
+def test_experts_counted_by_hand() -> None:
+    # Width 4; three layers, of which the second has a plain MLP of 6; four gated experts of 5, two for each token, and
+    # one of 7 that all tokens go through.
+    config = GPTConfig(
+        vocab_size=5,
+        n_positions=3,
+        n_embd=4,
+        n_layer=3,
+        n_head=2,
+        n_inner=6,
+        gated=True,
+        mlp_bias=False,
+        experts=Experts(4, active=2, width=5, shared_width=7, layers=(True, False, True)),
+    )
+    counted = tally(config)
+    lines = {line.name: (line.n_matrices, line.count) for line in counted.scoreboard}
+    assert lines["Gate-projection"] == (1, 24)
+    assert lines["Router"] == (2, 32)
+    assert lines["Experts' down"] == (8, 8 * 20)
+    assert lines["Shared up"] == (2, 2 * 28)
+    assert lines["Shared one's gate"] == (2, 8)
+    sums = {term.name: term.count for term in counted.sums}
+    assert (sums["one expert"], sums["all experts"], sums["all MLPs"]) == (60, 480, 72)
+    assert counted.parameters == sum(prod(shape) for shape in parameter_shapes(config).values())
+    assert counted.active == counted.parameters - 2 * 2 * 60

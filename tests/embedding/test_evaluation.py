@@ -5,11 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gensim.models import KeyedVectors
-from gensim.test.utils import datapath
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from gptcli.embedding.evaluation import correlation, evaluate_analogies, evaluate_pairs, ranks
 from gptcli.embedding.load import Embedding, open_embedding
@@ -33,6 +30,8 @@ def cased(tmp_path_factory: pytest.TempPathFactory) -> Embedding:
 
 
 def in_gensim(embedding: Embedding) -> Any:
+    from gensim.models import KeyedVectors
+
     rows = range(embedding.matrix.shape[0])
     vectors = KeyedVectors(embedding.matrix.shape[1])
     vectors.add_vectors([embedding.vocabulary.name(row) for row in rows], embedding.matrix.take(rows))
@@ -42,7 +41,7 @@ def in_gensim(embedding: Embedding) -> Any:
 @pytest.fixture(scope="module")
 def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every twentieth of the published questions, and lines that are none."""
-    lines = Path(datapath("questions-words.txt")).read_text(encoding="utf-8").splitlines()
+    lines = glove.published("questions-words.txt").read_text(encoding="utf-8").splitlines()
     kept = [line for number, line in enumerate(lines) if line.startswith(":") or number % 20 == 0]
     path = tmp_path_factory.mktemp("questions") / "questions.txt"
     path.write_text("\n".join([*kept, "", "three words only", ": empty section"]), encoding="utf-8")
@@ -68,8 +67,9 @@ def test_analogies_equal_gensims(cased: Embedding, questions: Path, restrict: in
 @pytest.mark.parametrize("count_unknown", [False, True])
 @pytest.mark.parametrize("name", ["wordsim353.tsv", "simlex999.txt"])
 def test_pairs_equal_gensims(cased: Embedding, name: str, count_unknown: bool) -> None:
-    pearson, spearman, unknown = in_gensim(cased).evaluate_word_pairs(datapath(name), dummy4unknown=count_unknown)
-    ours = evaluate_pairs(cased, Path(datapath(name)), count_unknown=count_unknown)
+    pairs = glove.published(name)
+    pearson, spearman, unknown = in_gensim(cased).evaluate_word_pairs(str(pairs), dummy4unknown=count_unknown)
+    ours = evaluate_pairs(cased, pairs, count_unknown=count_unknown)
     assert ours.spearman == pytest.approx(spearman[0], abs=1e-6)
     assert ours.pearson == pytest.approx(pearson[0], abs=1e-6)
     every = ours.pairs if count_unknown else ours.pairs + ours.unknown
@@ -79,14 +79,15 @@ def test_pairs_equal_gensims(cased: Embedding, name: str, count_unknown: bool) -
 
 def test_the_published_test_sets() -> None:
     # What gensim 4.4 makes of the whole files on the same vectors; its analogies take a minute and a half.
-    pairs = [evaluate_pairs(glove.bundled(), Path(datapath(name))) for name in ("wordsim353.tsv", "simlex999.txt")]
+    names = ("wordsim353.tsv", "simlex999.txt")
+    pairs = [evaluate_pairs(glove.bundled(), glove.published(name)) for name in names]
     assert [pair.spearman for pair in pairs] == pytest.approx([0.503188, 0.263031], abs=1e-5)
     assert [(pair.pairs, pair.unknown) for pair in pairs] == [(353, 0), (998, 1)]
 
 
 @pytest.mark.slow
 def test_all_published_questions() -> None:
-    score = evaluate_analogies(glove.bundled(), Path(datapath("questions-words.txt")))
+    score = evaluate_analogies(glove.bundled(), glove.published("questions-words.txt"))
     assert (score.total.correct, score.total.total) == (9038, 19230)  # gensim 4.4 on the same vectors
 
 
@@ -132,6 +133,8 @@ def test_pairs_are_parted_by_tabs_commas_or_spaces(mark: str, cased: Embedding, 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=2, max_size=30))
 def test_rho_equals_scipys(pairs: list[tuple[int, int]]) -> None:
+    from scipy import stats
+
     left, right = np.array(pairs, float).T
     assert ranks(left) == pytest.approx(stats.rankdata(left))
     rho = correlation(ranks(left), ranks(right))

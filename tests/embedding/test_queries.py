@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from gensim.models import KeyedVectors
 
 from gptcli.embedding.expression import parse
 from gptcli.embedding.load import Embedding, open_embedding
@@ -26,6 +25,8 @@ def tales_embedding() -> Embedding:
 @pytest.fixture(scope="module")
 def gensim(words: Embedding) -> Any:
     """The same words and vectors in gensim."""
+    from gensim.models import KeyedVectors
+
     names = [words.vocabulary.name(row) for row in range(words.matrix.shape[0])]
     vectors = KeyedVectors(words.matrix.shape[1])
     vectors.add_vectors(names, words.matrix.take(range(len(names))))
@@ -106,6 +107,7 @@ def test_the_bundled_gpts_own_embedding(tales_embedding: Embedding, text: str, w
     assert (best.word, round(best.score, 2)) == (word, score)
 
 
+@pytest.mark.slow
 def test_the_query_is_left_out_or_ranked(tales_embedding: Embedding) -> None:
     answer = analogy(tales_embedding, parse("king-man+woman"), top=3)
     own = {5822, 582, 2415}

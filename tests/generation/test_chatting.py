@@ -10,14 +10,19 @@ from hypothesis import strategies as st
 
 from gptcli.errors import InputError
 from gptcli.generation.chat.conversation import Chat
-from gptcli.generation.chat.turns import Format, Turn, format_for
+from gptcli.generation.chat.layout import format_for
+from gptcli.generation.chat.turns import Format, Turn
 from gptcli.sampling.settings import Sampling
-from gptcli.tokenizer import AddedToken, Tokenizer, gpt2_tokenizer
+from gptcli.tokenizer import AddedToken, Declared, RankTokenizer, gpt2_tokenizer
 from tests.toy_engine import ToyEngine, random_table
 
 # One token a byte, and <|end|> is 256.
-BYTES = Tokenizer(
-    "bytes", {bytes([byte]): byte for byte in range(256)}, r"[\s\S]", added=[AddedToken("<|end|>", 256)], eos="<|end|>"
+BYTES = RankTokenizer(
+    "bytes",
+    {bytes([byte]): byte for byte in range(256)},
+    r"[\s\S]",
+    added=[AddedToken("<|end|>", 256)],
+    declared=Declared(eos=("<|end|>",)),
 )
 NAMES = Format("script", "U", "A")
 EOS = Format("eos", "U", "A")
@@ -78,7 +83,7 @@ def test_turns_between_end_of_text_tokens() -> None:
     assert text(made) == "hi<|end|>hello<|end|>"
     assert made.prompt().ids == [*b"hi", 256, *b"hello", 256]
     assert text(chat(EOS, system="S")) == "S<|end|>"
-    bare = Tokenizer("bare", {bytes([byte]): byte for byte in range(256)}, r"[\s\S]")
+    bare = RankTokenizer("bare", {bytes([byte]): byte for byte in range(256)}, r"[\s\S]")
     with pytest.raises(InputError, match="no token that ends a text"):
         Chat(ToyEngine(random_table(256)), bare, EOS, Sampling(), seed=1, n_vocab=256)
 
@@ -151,6 +156,7 @@ def test_the_same_seed_gives_the_same_conversation_and_each_answer_its_own_draws
     assert made.turns == first
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.text("abc", min_size=1, max_size=60), min_size=1, max_size=12),
     st.integers(40, 300),

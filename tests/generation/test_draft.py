@@ -170,6 +170,7 @@ def repeated(value: Any, **options: Any) -> Draft:
     return replayed(read_record(json.dumps(value), "x.json"), cast(OpenCheckpoint, toy), "x.json")
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(st.one_of(st.none(), st.integers(0, 299)), max_size=30), st.integers(0, 2**64 - 1))
 def test_a_record_writes_the_same_text_again(choices: list[int | None], seed: int) -> None:

@@ -105,6 +105,7 @@ def test_filters_that_leave_nothing_are_told() -> None:
     assert press(forbidding, "enter", "u", "q").done
 
 
+@pytest.mark.slow
 @settings(max_examples=80)
 @given(st.lists(st.sampled_from(KEYS), max_size=60))
 def test_no_keys_can_break_it(keys: list[str]) -> None:

@@ -8,17 +8,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gptcli.generation.streaming import TextStream
-from gptcli.tokenizer import Tokenizer, gpt2_tokenizer
+from gptcli.tokenizer import RankTokenizer, gpt2_tokenizer
 
 # A vocabulary of byte pieces: token i is PIECES[i]. So a text can be cut into tokens anywhere, inside characters too.
 PIECES = [bytes([byte]) for byte in range(256)]
-WHOLE = Tokenizer("bytes", {piece: rank for rank, piece in enumerate(PIECES)}, r"[\s\S]")
+WHOLE = RankTokenizer("bytes", {piece: rank for rank, piece in enumerate(PIECES)}, r"[\s\S]")
 
 
 class Cut:
     """A tokenizer whose tokens are whatever pieces it is given."""
 
     name = "cut"
+    bytewise = True
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self.pieces = pieces

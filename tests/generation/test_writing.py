@@ -14,7 +14,7 @@ from gptcli.generation.writing import Request, Writing
 from gptcli.model.engine import rows_at_once
 from gptcli.model.lookup import with_lookup
 from gptcli.sampling.settings import Sampling
-from gptcli.tokenizer import AddedToken, Tokenizer, gpt2_tokenizer
+from gptcli.tokenizer import AddedToken, Declared, RankTokenizer, gpt2_tokenizer
 from gptcli.tokenizer.prompt import prompt_ids
 from tests.toy_engine import ToyEngine, random_table
 
@@ -40,15 +40,17 @@ def test_nothing_is_put_before_a_prompt() -> None:
 
 
 def test_what_the_tokenizer_itself_puts_before_a_prompt() -> None:
-    starting = Tokenizer("starting", BYTES, r"[\s\S]", prefix_ids=[7])
+    starting = RankTokenizer("starting", BYTES, r"[\s\S]", prefix_ids=[7])
     assert prompt_ids(starting, "A") == [7, 65]
     assert prompt_ids(starting, "") == [7]
     with pytest.raises(InputError, match="no end-of-text token"):
         prompt_ids(starting, "A", bos=True)
-    ended = Tokenizer("ended", BYTES, r"[\s\S]", prefix_ids=[300], added=[AddedToken("</s>", 300)], eos="</s>")
+    ended = RankTokenizer(
+        "ended", BYTES, r"[\s\S]", prefix_ids=[300], added=[AddedToken("</s>", 300)], declared=Declared(eos=("</s>",))
+    )
     assert prompt_ids(ended, "A", bos=True) == prompt_ids(ended, "A") == [300, 65]  # once is enough
     with pytest.raises(InputError, match="give a prompt"):
-        prompt_ids(Tokenizer("bare", BYTES, r"[\s\S]"), "")
+        prompt_ids(RankTokenizer("bare", BYTES, r"[\s\S]"), "")
 
 
 def test_logit_bias_by_text() -> None:
@@ -122,6 +124,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_shown() -> None:
     assert len(request(["1\n" * 6], overflow="slide").completions) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scored", [False, True])
 def test_written_a_few_at_a_time_the_texts_are_the_same(
     tales: OpenCheckpoint, monkeypatch: pytest.MonkeyPatch, scored: bool

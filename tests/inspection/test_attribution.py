@@ -9,14 +9,14 @@ from gptcli.inspection.attribution import Attribution, attribute
 from gptcli.inspection.record import Record, record
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
-from tests.checkpoint.zoo import CONFIGS, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, each, open_folder, reference
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 
 
-@pytest.fixture(scope="module", params=sorted(CONFIGS))
+@pytest.fixture(scope="module", params=each(FAMILIES))
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GPT, Record, Any]:
-    theirs = reference(CONFIGS[request.param])
+    theirs = reference(FAMILIES[request.param])
     folder = tmp_path_factory.mktemp("zoo")
     theirs.save_pretrained(folder)
     _, model = open_folder(folder)
@@ -41,23 +41,24 @@ def test_every_part_is_there_in_order(run: tuple[GPT, Record, Any]) -> None:
     made, config = attribute(model, recorded, 3, b"x"), model.config
     kinds = [part.kind for part in made.contributions]
     assert kinds[0] == "embedding"
-    assert ("position" in kinds) == (config.positions != "rotary")
+    assert ("position" in kinds) == (config.positions in ("learned", "sinusoidal"))
     assert kinds.count("mlp") == config.n_layer
     assert kinds.count("attention bias") == config.n_layer * config.attention_bias
     assert kinds.count("mlp bias") == config.n_layer * config.mlp_bias
     assert ("unembedding bias" in kinds) == config.unembedding_bias
     assert kinds.count("final norm bias") == config.norm_bias * config.final_norm
-    inside = config.n_layer if config.norm == "post" else 0
+    inside = config.n_layer if config.norm != "pre" and config.norm_bias else 0
     assert kinds.count("attention norm bias") == kinds.count("mlp norm bias") == inside
     heads = [(part.layer, part.head) for part in made.contributions if part.kind == "head"]
     assert heads == [(layer + 1, head + 1) for layer in range(config.n_layer) for head in range(config.n_head)]
     assert [len(row) for row in made.heads()] == [config.n_head] * config.n_layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpt2", "gpt2 untied", "gpt_neo", "gptj", "gpt_neox", "opt"])
 def test_a_head_is_what_it_writes(name: str, tmp_path: Any) -> None:
     """One head's output, normed by hand with the run's scale, against the unembedding."""
-    reference(CONFIGS[name]).save_pretrained(tmp_path)
+    reference(FAMILIES[name]).save_pretrained(tmp_path)
     _, model = open_folder(tmp_path)
     recorded, config = record(model, IDS), model.config
     layer, head, token = config.n_layer - 1, 0, 11

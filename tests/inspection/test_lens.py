@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gptcli.inspection.lens import decided_at, lens, stage_logprobs, streams
 from gptcli.inspection.record import record
-from tests.checkpoint.zoo import CONFIGS, open_folder, reference
+from tests.checkpoint.zoo import CONFIGS, FAMILIES, each, open_folder, reference
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 PROMPT = "Once upon a time there was a little"
@@ -24,17 +24,27 @@ def final_norm_of(theirs: Any) -> Any:
         return torch.nn.Sequential(norm, decoder.project_out or torch.nn.Identity())
     if theirs.config.model_type == "openai-gpt":
         return torch.nn.Identity()
-    return body.final_layer_norm if theirs.config.model_type == "gpt_neox" else body.ln_f
+    names = ("final_layer_norm", "final_layernorm", "ln_f", "norm_f", "norm")
+    return next(getattr(body, name) for name in names if hasattr(body, name))
 
 
-@pytest.mark.parametrize("name", sorted(CONFIGS))
+def logits_of(theirs: Any, x: torch.Tensor) -> torch.Tensor:
+    """transformers' final norm and unembedding, and what the family does to its logits."""
+    logits: torch.Tensor = theirs.get_output_embeddings()(final_norm_of(theirs)(x))
+    config = theirs.config
+    logits = logits / getattr(config, "logits_scaling", 1.0) * (getattr(config, "logit_scale", None) or 1.0)
+    cap = getattr(config, "final_logit_softcapping", None)
+    return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
+@pytest.mark.parametrize("name", each(FAMILIES))
 def test_layer_k_is_their_hidden_state_k_unembedded(name: str, tmp_path: Any) -> None:
-    theirs = reference(CONFIGS[name])
+    theirs = reference(FAMILIES[name])
     theirs.save_pretrained(tmp_path)
     _, model = open_folder(tmp_path)
     with torch.inference_mode():
         said = theirs(torch.tensor([IDS]), output_hidden_states=True)
-        wanted = [theirs.get_output_embeddings()(final_norm_of(theirs)(x[0])) for x in said.hidden_states[:-1]]
+        wanted = [logits_of(theirs, x[0]) for x in said.hidden_states[:-1]]
     wanted.append(said.logits[0])  # their last hidden state is through the final norm already
     stages = list(streams(record(model, IDS), model))
     assert [layer for layer, *_ in stages] == list(range(model.config.n_layer + 1))

@@ -11,7 +11,7 @@ from gptcli.counting.tally import tally
 from gptcli.inspection import trace as tracing
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
-from tests.checkpoint.zoo import CONFIGS, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, each, eager, open_folder, reference
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 
@@ -40,15 +40,14 @@ def traced(model: GPT, layer: int | None = None, head: int | None = None) -> Any
     return tracing.trace(checkpoint, " ".join(map(str, IDS)), layer=layer, head=head)
 
 
-@pytest.fixture(scope="module", params=sorted(CONFIGS))
+@pytest.fixture(scope="module", params=each(FAMILIES))
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GPT, Any]:
-    theirs = reference(CONFIGS[request.param])
+    theirs = reference(FAMILIES[request.param])
     folder = tmp_path_factory.mktemp("zoo")
     theirs.save_pretrained(folder)
     _, model = open_folder(folder)
-    theirs.set_attn_implementation("eager")
     with torch.inference_mode():
-        return model, theirs(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
+        return model, eager(theirs)(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
 
 
 def numbers(steps: list[TraceStep], name: str) -> tuple[float, ...]:
@@ -68,7 +67,7 @@ def test_blocks_and_odds_are_transformers(pair: tuple[GPT, Any]) -> None:
     model, said = pair
     got = traced(model)
     for step in got.steps:
-        if step.name == "block" and step.layer is not None and step.layer < model.config.n_layer:
+        if step.name == "layer" and step.layer is not None and step.layer < model.config.n_layer:
             assert step.numbers == pytest.approx(said.hidden_states[step.layer][0, -1, :4].tolist(), abs=1e-4)
     probabilities = said.logits[0, -1].softmax(-1)
     assert numbers(got.steps, "unembedding") == pytest.approx(said.logits[0, -1, :4].tolist(), abs=1e-4)
@@ -84,8 +83,8 @@ def test_an_opened_head_is_transformers(pair: tuple[GPT, Any]) -> None:
     assert numbers(steps, "softmax") == pytest.approx(
         said.attentions[layer - 1][0, head - 1, -1, -4:].tolist(), abs=1e-5
     )
-    seen = numbers(steps, "mask")
-    for score, masked in zip(numbers(steps, "scores"), seen, strict=True):
+    seen, before = numbers(steps, "mask"), steps[[step.name for step in steps].index("mask") - 1]
+    for score, masked in zip(before.numbers, seen, strict=True):
         assert masked in (score, -torch.inf) or masked == pytest.approx(score, abs=1e-5)
 
 
@@ -101,27 +100,38 @@ def test_sums_are_sums_and_norms_are_norms(pair: tuple[GPT, Any]) -> None:
     """By hand from the numbers of the steps before: residuals add, and the activation is applied to what came up."""
     model, _ = pair
     steps, run = traced(model, 1).steps, record(model, IDS).layers[0]
-    before = run.before[-1, :4]
+    before, named, gated = run.before[-1, :4], {step.name for step in steps}, model.config.gated
+    attention, mlp = (
+        torch.tensor(numbers(steps, norm if norm in named else plain)) * model.config.residual_scale
+        for norm, plain in (("norm after attention", "output"), ("norm after MLP", "down"))
+    )
     if model.config.parallel_residual:
-        expected = before + torch.tensor(numbers(steps, "output")) + torch.tensor(numbers(steps, "down"))
+        expected = before + attention + mlp
         assert numbers(steps, "+ residual") == pytest.approx(expected.tolist(), abs=1e-4)
     else:
-        middle = before + torch.tensor(numbers(steps, "output"))
+        middle = before + attention
         assert numbers(steps, "+ residual 1") == pytest.approx(middle.tolist(), abs=1e-4)
         start = torch.tensor(numbers(steps, "norm 1")) if model.config.post_norm else middle
-        after = start + torch.tensor(numbers(steps, "down"))
+        after = start + mlp
         assert numbers(steps, "+ residual 2") == pytest.approx(after.tolist(), abs=1e-4)
-    activated = model.h[0].mlp.activation(torch.tensor(numbers(steps, "up")))  # type: ignore[union-attr, operator]
+    up = torch.tensor(numbers(steps, "up"))
+    activated = model.h[0].mlp.activation(  # type: ignore[union-attr, operator]
+        torch.tensor(numbers(steps, "gate")) if gated else up
+    )
     assert numbers(steps, "activation") == pytest.approx(activated.tolist(), abs=1e-5)
+    if gated:
+        assert numbers(steps, "gated") == pytest.approx((activated * up).tolist(), abs=1e-4)
 
 
 def test_queries_are_shown_before_they_are_rotated(pair: tuple[GPT, Any]) -> None:
     model, _ = pair
     steps, run = traced(model, 1, 1).steps, record(model, IDS).layers[0]
-    q, k, v = model.h[0].attn.c_attn(run.normed[-1]).chunk(3)  # type: ignore[union-attr, operator]
+    rows = model.h[0].attn.c_attn(run.normed[-1])  # type: ignore[union-attr, operator]
+    clip = model.config.qkv_clip or torch.inf
+    q, k, v = rows.clamp(-clip, clip).split(model.config.qkv_widths)
     for name, row in (("query", q), ("key", k), ("value", v)):
         assert numbers(steps, name) == pytest.approx(row[:4].tolist(), abs=1e-4)
-    if model.config.positions == "rotary":
+    if model.config.rotary_table(0) is not None:
         assert numbers(steps, "rotated") == pytest.approx(run.q[0, -1, :4].tolist(), abs=1e-6)
         assert numbers(steps, "rotated") != pytest.approx(q[:4].tolist(), abs=1e-3)
 

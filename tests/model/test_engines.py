@@ -52,6 +52,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
     return {shape: json.loads(Path(folder / "rules.json").read_text()) for shape, folder in folders.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("shape", FIELDS)
 def test_several_processes(shape: str, rule: str, several: dict[str, dict[str, str | None]]) -> None:

@@ -84,6 +84,7 @@ def test_every_field_matters(changed: str, fields: dict[str, Any], tmp_path: Pat
         assert worst(random_gpt2()(ids).logits, random_gpt2(**fields)(ids).logits) > 100 * TOLERANCE
 
 
+@pytest.mark.slow
 def test_bundled_model_equals_transformers_at_every_position(tales: OpenCheckpoint, tales_reference: Any) -> None:
     text = "Once upon a time there was a fox who said: 'naïve café, 12 + 7 = 19'. " * 40
     ids = torch.tensor([tales.tokenizer.encode(text)[: tales.model.config.n_positions]])
@@ -100,17 +101,11 @@ def test_greedy_continuations_equal_those_of_transformers(
     ids = tales.tokenizer.encode(prompt)
     (sample,) = new_samples([ids])
     list(generate(tales.engine, [sample], Sampling(temperature=0), Limits(200), seed=0))
-    # -1: 200 tokens in any case, whatever ends a text.
-    made = tales_reference.generate(
-        torch.tensor([ids]),
-        attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-        do_sample=False,
-        max_new_tokens=200,
-        eos_token_id=-1,
-        pad_token_id=0,
-    )
     assert len(sample.ids) == 200
-    assert sample.ids == made[0, len(ids) :].tolist()
+    # If each token is the likeliest after those before it, transformers writes the same text; one reading tells.
+    with torch.inference_mode():
+        likeliest = tales_reference(torch.tensor([sample.all_ids])).logits[0, len(ids) - 1 : -1].argmax(-1)
+    assert sample.ids == likeliest.tolist()
 
 
 def test_cached_equals_uncached(gpt2_folder: Path) -> None:

@@ -36,6 +36,7 @@ def test_an_address_space_with_a_limit(child_environment: dict[str, str]) -> Non
     assert 1 << 30 < int(after) < 3 << 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", [[], ["--json"], ["--explain"]])
 def test_more_samples_than_memory_holds_are_written_one_after_the_other(
     child_environment: dict[str, str], output: list[str]

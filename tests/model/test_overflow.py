@@ -8,10 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from gptcli.errors import InputError
+from gptcli.errors import CheckpointError, InputError
 from gptcli.probability.distribution import watched_ids
-from gptcli.tokenizer import gpt2_tokenizer
-from gptcli.tokenizer.gpt1 import WordTokenizer
+from gptcli.tokenizer import gpt2_tokenizer, tokenizer_for
 from tests.made import made
 
 COMMANDS = [
@@ -49,10 +48,15 @@ def test_the_perplexity_of_the_nearly_impossible_is_infinite(tmp_path: Path) -> 
     assert f"perplexity {math.inf}" in shown.stdout
 
 
-def test_a_token_that_the_model_lacks_is_told() -> None:
+def test_a_token_that_the_model_lacks_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--watch 'dragon' holds ' dragon' .* that the model lacks"):
         watched_ids(gpt2_tokenizer(), ["dragon"], "Once", 10_000)
-    wordless = WordTokenizer("words", {"a": 0, "a</w>": 1}, [], unknown=None)
+    (tmp_path / "vocab.json").write_text('{"a": 0, "a</w>": 1}')
+    (tmp_path / "merges.txt").write_text("a a</w>\n")
+    with pytest.raises(CheckpointError, match=r"vocab.json is no tokenizer"):
+        tokenizer_for(tmp_path, 2)
+    (tmp_path / "vocab.json").write_text('{"a": 0, "a</w>": 1, "aa</w>": 2}')
+    wordless = tokenizer_for(tmp_path, 2)
     with pytest.raises(InputError, match="has no token for it"):
         watched_ids(wordless, [" "], "a", 2)
 
@@ -60,4 +64,4 @@ def test_a_token_that_the_model_lacks_is_told() -> None:
 def test_a_context_without_room_to_measure_is_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["bench", str(made(tmp_path / "short", n_positions=2))])
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "leaves no room to measure" in done.stderr
+    assert "is too short to measure" in done.stderr

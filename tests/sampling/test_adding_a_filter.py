@@ -47,6 +47,7 @@ def test_its_range_is_checked() -> None:
     assert done.stderr == "error: --top-a 2.0: it must be from 0 to 1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", [["--json"], ["--explain", "--json"]])
 def test_it_takes_part_in_the_choice(where: list[str]) -> None:
     """At a = 1 and a best one of probability p, what has less than p squared goes; with top-k off nothing else does."""

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
-from scipy import stats
 from transformers import (
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -284,6 +283,7 @@ def test_what_is_kept_keeps_its_order(logits: Logits, choice: Sampling) -> None:
     assert ((a == a.T) <= (b == b.T)).all()
 
 
+@pytest.mark.slow
 @given(ANY_LOGITS, st.integers(1, 45), st.sampled_from([1.0, 1e-40, 0.1, 7.0, 1e40, 1e300]))
 @settings(max_examples=200)
 def test_exactly_k_remain_the_largest_and_of_equals_the_lowest_ids(logits: Logits, k: int, temperature: float) -> None:
@@ -340,6 +340,8 @@ def test_what_is_no_setting_is_refused_by_name(field: str, values: list[Any]) ->
 
 def chi_squared(counts: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
     """p-value of the counts; what cannot happen must not have happened."""
+    from scipy import stats
+
     assert counts[probabilities == 0].sum() == 0
     possible = probabilities > 0
     return float(stats.chisquare(counts[possible], probabilities[possible] * counts.sum()).pvalue)

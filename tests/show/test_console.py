@@ -103,6 +103,7 @@ def test_save_knows_its_suffixes_and_leaves_nothing_behind(tmp_path: Path, monke
     assert (tmp_path / "old.txt").read_text() == "old"
 
 
+@pytest.mark.slow
 def test_a_long_picture_is_written_while_it_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
@@ -119,6 +120,7 @@ def test_a_long_picture_is_written_while_it_is_drawn(monkeypatch: pytest.MonkeyP
     assert all(number - lines < 2000 for number, lines in enumerate(written))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [["logits", "--top", "50257", "The king"], ["neighbors", "--top", "50000", "king"]]
 )
@@ -134,6 +136,7 @@ def test_a_reader_that_leaves_ends_a_long_table(child_environment: dict[str, str
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "most"), [(".svg", 2_000), (".html", 20_000), (".txt", 60_000)])
 def test_a_picture_that_is_too_long_is_saved_in_part_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str, most: int

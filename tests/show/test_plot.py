@@ -141,11 +141,11 @@ def test_only_the_frame_is_dim(picture: RenderableType) -> None:
 
 def test_a_crowd_keeps_its_first_labels() -> None:
     dots = [Dot(0, 0, f"word{place}") for place in range(9)] + [Dot(1, 1, "far")]
-    text = "\n".join(drawn(Scatter(dots, [], "x", "y", hint="; make room"), 60))
+    text = "\n".join(drawn(Scatter(dots, [], "x", "y", hint="; a hint"), 60))
     assert "word0" in text
     assert "word8" not in text
     assert "far" in text
-    assert re.search(r"\d of 10 labels left out for want of room; make room", text)
+    assert re.search(r"\d of 10 labels left out for lack of space; a hint", text)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +172,14 @@ def test_ticks_span_the_values_with_few_figures(low: float, span: float) -> None
 
 
 def test_lines_end_at_their_labels_and_start_at_their_values() -> None:
-    plot = LinePlot([Line("up", [0, 0.5, 1]), Line("down", [1, 0.5, 0])], ["emb", "1", "2"], "layer", "cosine")
+    plot = LinePlot([Line("up", [0, 0.5, 1]), Line("down", [1, 0.5, 0])], ["embed", "1", "2"], "layer", "cosine")
     lines = drawn(plot, 60)
     assert lines[0] == "cosine"
     assert "1.0 ┤▲" in lines[1]
     assert lines[1].endswith("● ● up")
     bottom = next(row for row, line in enumerate(lines) if line.startswith("0.0 ┤●"))
     assert lines[bottom].endswith("▲ ▲ down")
-    assert lines[bottom + 2].split() == ["emb", "1", "2"]
+    assert lines[bottom + 2].split() == ["embed", "1", "2"]
     assert lines[bottom + 3].rstrip().endswith("layer")
 
 

@@ -75,7 +75,8 @@ def drawn(picture: RenderableType, width: int) -> list[list[tuple[str, Style]]]:
     return [[(each, segment.style or Style()) for segment in line for each in segment.text] for line in lines]
 
 
-@settings(deadline=None, max_examples=300)
+@pytest.mark.slow
+@settings(max_examples=300)
 @given(tables(), st.integers(1, 60))
 def test_a_table_is_drawn_as_rich_draws_it(made: tuple[Rows, Table], width: int) -> None:
     ours, theirs = made
@@ -85,6 +86,7 @@ def test_a_table_is_drawn_as_rich_draws_it(made: tuple[Rows, Table], width: int)
     assert wanted[0] == wanted[1]
 
 
+@pytest.mark.slow
 def test_the_first_rows_are_drawn_before_the_last() -> None:
     asked: list[int] = []
 

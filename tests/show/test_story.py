@@ -15,14 +15,14 @@ from gptcli.generation.writing import Request, Writing
 from gptcli.sampling.settings import Sampling
 from gptcli.show import story
 from gptcli.system.peak_memory import peak_memory
-from gptcli.tokenizer import Tokenizer
+from gptcli.tokenizer import RankTokenizer
 from tests.toy_engine import ToyEngine, chain
 
 # Letters a to h are tokens 0 to 7, 8 to 10 are the bytes of €, 11 is a newline.
 TOKENS = [*(bytes([byte]) for byte in b"abcdefgh"), b"\xe2", b"\x82", b"\xac", b"\n"]
 OTHERS = [bytes([byte]) for byte in range(256) if bytes([byte]) not in TOKENS]
 TAB = len(TOKENS) + OTHERS.index(b"\t")
-LETTERS = Tokenizer("letters", {data: rank for rank, data in enumerate([*TOKENS, *OTHERS])}, r"[\s\S]")
+LETTERS = RankTokenizer("letters", {data: rank for rank, data in enumerate([*TOKENS, *OTHERS])}, r"[\s\S]")
 
 
 def writing(prompts: Sequence[str], order: Sequence[int], n: int = 8, **options: Any) -> Writing:

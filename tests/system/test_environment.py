@@ -31,6 +31,7 @@ def test_the_size_of_a_terminal(name: str, given: str, left: str | None) -> None
     assert environment == {"OTHER": "x"} | ({} if left is None else {name: left})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["COLUMNS", "TERMINAL_WIDTH"])
 def test_the_help_is_no_wider_than_a_line_can_be(run_gptcli: Run, name: str) -> None:
     done = run_gptcli("--help", env={name: "1000000000"})
@@ -38,6 +39,7 @@ def test_the_help_is_no_wider_than_a_line_can_be(run_gptcli: Run, name: str) -> 
     assert max(map(len, done.stdout.decode().splitlines())) <= MOST_COLUMNS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "arguments"),
     [

@@ -45,6 +45,7 @@ def assert_works_or_tells(done: "subprocess.CompletedProcess[str]") -> None:
 
 
 # In MB: where Python alone has too little, where numpy's libraries do (they abort, or exit by themselves), and enough.
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this limit does not hold")
 @pytest.mark.parametrize(
     ("words", "megabytes"),
@@ -76,6 +77,7 @@ def test_address_space_for_torch(megabytes: int, child_environment: Environment)
         assert "out of memory: torch cannot be loaded, as ulimit -v or -d allows" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits as POSIX has them")
 @pytest.mark.parametrize(
     "words", [["params", "tales"], ["tokenize", "A"], ["analogy", "king-man+woman"], ["generate", "A", "-n", "2"]]
@@ -87,6 +89,7 @@ def test_open_files(words: list[str], child_environment: Environment) -> None:
         assert FILES in done.stderr
 
 
+@pytest.mark.slow
 def test_weights_do_not_hold_a_file_each(tmp_path: Path, child_environment: Environment) -> None:
     """A model of 76 tensors, 52 of which are mapped by torch, in a process that may open 20 files."""
     pytest.importorskip("resource")

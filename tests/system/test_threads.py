@@ -150,6 +150,7 @@ print(default_threads(), torch.get_num_threads(), getattr(checkpoint.engine, "th
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks here")
 def test_both_engines_take_no_more_than_the_affinity_mask(child_environment: Environment) -> None:
     environment = child_environment | {"OMP_NUM_THREADS": "16"}

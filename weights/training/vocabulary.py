@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.tokenizer import AddedToken, Tokenizer, gpt2_tokenizer
+from gptcli.tokenizer import AddedToken, RankTokenizer, gpt2_tokenizer
 
 END = 50256  # <|endoftext|>: comes before each document, and so between them
 N_VOCAB = 50257
@@ -28,11 +28,11 @@ def frequent_tokens(counts: NDArray[np.int64], min_count: int) -> NDArray[np.int
     return np.unique([*np.flatnonzero(counts >= min_count), *single, END]).astype(np.int32)
 
 
-def compact_tokenizer(tokens: Iterable[int]) -> Tokenizer:
+def compact_tokenizer(tokens: Iterable[int]) -> RankTokenizer:
     """GPT-2's byte-pair encoding with some of its ranks only: it still encodes any text, in more tokens."""
     full = gpt2_tokenizer()
     ranks = {full.token_bytes(int(token)): int(token) for token in tokens if token != END}
-    return Tokenizer("compact", ranks, full.pattern, added=[AddedToken("<|endoftext|>", END)])
+    return RankTokenizer("compact", ranks, full.pattern, added=[AddedToken("<|endoftext|>", END)])
 
 
 def rows(tokens: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -4,19 +4,36 @@ A family file says what its ``config.json`` and its keys mean. To add one, write
 """
 
 from gptcli.checkpoint.families import (
+    bloom,
+    cohere,
+    falcon,
+    gemma,
     gpt2,
+    gpt_bigcode,
     gpt_neo,
     gpt_neox,
     gptj,
+    granite,
+    llama,
     llms_from_scratch,
+    mistral,
+    mpt,
     nanogpt,
+    olmo,
     openai_gpt,
     opt,
     own,
+    phi,
+    phi3,
+    qwen,
+    smollm3,
+    stablelm,
+    starcoder2,
 )
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, Folder, Part
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.keys import made_shape
+from gptcli.checkpoint.families.not_run import why_not_run
 from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError, InputError
 from gptcli.model.shapes import parameter_shapes
@@ -33,6 +50,30 @@ FAMILIES: tuple[Family, ...] = (
     gpt_neox.FAMILY,
     opt.FAMILY,
     openai_gpt.FAMILY,
+    llama.FAMILY,
+    qwen.QWEN2,
+    qwen.QWEN3,
+    mistral.MISTRAL,
+    mistral.MINISTRAL3,
+    mistral.MISTRAL3,
+    gemma.GEMMA3,
+    gemma.GEMMA2,
+    gemma.GEMMA,
+    phi3.FAMILY,
+    phi.FAMILY,
+    smollm3.FAMILY,
+    olmo.OLMO,
+    olmo.OLMO2,
+    olmo.OLMO3,
+    granite.FAMILY,
+    stablelm.FAMILY,
+    starcoder2.FAMILY,
+    gpt_bigcode.FAMILY,
+    falcon.FAMILY,
+    bloom.FAMILY,
+    mpt.FAMILY,
+    cohere.COHERE,
+    cohere.COHERE2,
     own.FAMILY,
 )
 
@@ -90,7 +131,10 @@ def vocabulary_size(source: Folder) -> int | None:
         CheckpointError: it has no config.json, and no family reads its tensors.
     """
     if source.config is not None:
-        size = source.config.get("vocab_size")
+        text = source.config.get("text_config")
+        size = {**(text if isinstance(text, dict) else {}), **source.config}.get("vocab_size")
+        if size is None and isinstance(text, dict):  # the family knows what the file leaves out
+            return read_blueprint(source, None).config.vocab_size
         return size if isinstance(size, int) else None
     if source.header is None:
         return None
@@ -102,6 +146,8 @@ def _by_config(fields: Fields, header: Header | None) -> Family:
     model_type = fields.values.get("model_type")
     if model_type is not None:
         named = [family for family in FAMILIES if model_type in family.model_types]
+        if not named and (why := why_not_run(model_type)) is not None:
+            raise CheckpointError(f"{fields.place}: model_type {model_type!r:.60} {why}")
         if not named:
             raise CheckpointError(
                 f"{fields.place}: model_type {model_type!r:.60} is not supported; gptcli runs {supported()}"

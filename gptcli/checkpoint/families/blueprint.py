@@ -35,7 +35,9 @@ class Folder(Protocol):
 #   transposed  GPT-2's Conv1D keeps [in, out]; we keep torch's [out, in]
 #   stacked     several tensors on top of each other (separate q, k and v)
 #   regrouped   GPT-NeoX's rows, q, k, v for each head (of keys) in turn -> all q, all k, all v
-How = Literal["as is", "transposed", "stacked", "regrouped"]
+#   rows        several vectors, each a row of a matrix
+#   first half, second half   of the rows of one tensor (a fused gate and up projection)
+How = Literal["as is", "transposed", "stacked", "regrouped", "rows", "first half", "second half"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Part:
     """Where one tensor of ours comes from.
 
     Attributes:
-        keys: its names in the file; more than one when stacked.
+        keys: its names in the file; more than one when stacked, or rows.
         how: what has to be done to them.
     """
 
@@ -94,3 +96,8 @@ class Family:
     from_config: Callable[[Fields, Header | None], Blueprint]
     from_shapes: Callable[[Header, int | None, str], Blueprint] | None = None
     config_field: str | None = None
+
+
+def never(header: Header) -> bool:
+    """A family whose tensors look like another's: only a config.json tells it."""
+    return False

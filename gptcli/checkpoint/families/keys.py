@@ -1,7 +1,7 @@
 """From a file's keys to our parameters' names: what every family does alike. The families bring the tables."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gptcli.checkpoint.families.blueprint import Blueprint, How, Part
@@ -13,6 +13,7 @@ from gptcli.system.regular_file import opened
 _WRAPPERS = ("module.", "_orig_mod.")
 _LAYER = re.compile(r"(?<![^.])(0|[1-9][0-9]{0,8})(?![^.])")
 _CHUNK = 1 << 16
+_HALVES: tuple[How, How] = ("first half", "second half")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Naming:
     Attributes:
         modules: its module -> ours; ``N`` stands for a layer's number.
         stacks: our module -> the modules of which it is the stack, in order.
+        rows: our module -> the modules whose vectors are its rows; ``M`` stands for the row's number.
+        halves: its module -> the two of ours that have the first and the second half of its rows.
         prefixes: what may stand before its keys; the first that does is taken off.
         buffers: matches the names of tensors that are no parameters.
         leaves: its last part of a name -> ours, where it is not ``weight`` and ``bias``.
@@ -29,6 +32,8 @@ class Naming:
 
     modules: Mapping[str, str]
     stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: Mapping[str, str] = field(default_factory=dict)
+    halves: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     prefixes: tuple[str, ...] = ()
     buffers: str = r"(?!)"
     leaves: Mapping[str, str] = field(default_factory=lambda: {"weight": "weight", "bias": "bias"})
@@ -39,21 +44,34 @@ class Naming:
             key = key.removeprefix(wrapper)
         return key.removeprefix(next((prefix for prefix in self.prefixes if key.startswith(prefix)), ""))
 
-    def ours(self, key: str) -> tuple[str, int] | None:
-        """Our name for a key, and its place where several are stacked; None for a key that the family does not have."""
+    def ours(self, key: str) -> list[tuple[str, int, How | None]]:
+        """What a key is to us, nothing where the family does not have it.
+
+        Returns:
+            Our name for it; its place where several make one of ours; and what that fixes of how it is made.
+        """
         module, _, leaf = self.bare(key).rpartition(".")
         number = _LAYER.search(module)
         pattern = _LAYER.sub("N", module, count=1)
-        named = self._module(pattern)
-        if named is None or leaf not in self.leaves:
-            return None
-        name, place = named
-        return f"{name if number is None else name.replace('N', number[0], 1)}.{self.leaves[leaf]}", place
+        if leaf not in self.leaves:
+            return []
+        return [
+            (f"{name if number is None else name.replace('N', number[0], 1)}.{self.leaves[leaf]}", place, how)
+            for name, place, how in self._modules(pattern)
+        ]
 
-    def _module(self, pattern: str) -> tuple[str, int] | None:
+    def _modules(self, pattern: str) -> Iterator[tuple[str, int, How | None]]:
         if pattern in self.modules:
-            return self.modules[pattern], 0
-        return next(((name, parts.index(pattern)) for name, parts in self.stacks.items() if pattern in parts), None)
+            yield self.modules[pattern], 0, None
+        for name, half in zip(self.halves.get(pattern, ()), _HALVES, strict=False):
+            yield name, 0, half
+        for name, parts in self.stacks.items():
+            if pattern in parts:
+                yield name, parts.index(pattern), "stacked"
+        row = _LAYER.search(pattern)
+        for name, part in self.rows.items():
+            if row is not None and _LAYER.sub("M", pattern, count=1) == part:
+                yield name, int(row[0]), "rows"
 
     def has(self, header: Header, name: str) -> bool:
         """Whether a file has a tensor of this name, under any prefix."""
@@ -78,28 +96,26 @@ def locate(header: Header, naming: Naming, how: Callable[[str], How] = lambda na
         how: our name -> what has to be done to a tensor that is not stacked.
     """
     found: dict[str, dict[int, str]] = {}
+    fixed: dict[str, How] = {}
     buffers, unknown = [], []
     for key in header.tensors:
         if re.fullmatch(naming.buffers, naming.bare(key)):
             buffers.append(key)
             continue
         named = naming.ours(key)
-        places = {} if named is None else found.setdefault(named[0], {})
-        if named is None or named[1] in places:  # the second of two keys for one tensor is as unknown as any other
+        # The second of two keys for one tensor is as unknown as any other.
+        if not named or any(place in found.get(name, {}) for name, place, _ in named):
             unknown.append(key)
-        else:
-            places[named[1]] = key
+            continue
+        for name, place, made in named:
+            found.setdefault(name, {})[place] = key
+            if made is not None:
+                fixed[name] = made
     tensors = {
-        name: Part(
-            tuple(places[place] for place in sorted(places)), "stacked" if _is_stack(name, naming) else how(name)
-        )
+        name: Part(tuple(places[place] for place in sorted(places)), fixed.get(name) or how(name))
         for name, places in found.items()
     }
     return Located(tensors, tuple(buffers), tuple(unknown))
-
-
-def _is_stack(name: str, naming: Naming) -> bool:
-    return _LAYER.sub("N", name.rpartition(".")[0], count=1) in naming.stacks
 
 
 def assemble(
@@ -158,6 +174,10 @@ def made_shape(part: Part, header: Header, config: GPTConfig | None = None) -> t
     first, *others = (header.tensors[key].shape for key in part.keys)
     if part.how == "transposed":
         return first[::-1]
+    if part.how in _HALVES:
+        return (first[0] // 2, *first[1:]) if first and first[0] % 2 == 0 else None
+    if part.how == "rows":
+        return (len(part.keys), *first) if all(shape == first for shape in others) else None
     if part.how != "stacked":
         return first
     if not all(shape and shape[1:] == first[1:] for shape in (first, *others)):

@@ -1,1 +1,1 @@
-"""What lies in a checkpoint's folder: safetensors headers (``header``, to open first), shards, and mapped tensors."""
+"""The files of a checkpoint: safetensors headers (``header``, open it first), shards, and mapped tensors."""

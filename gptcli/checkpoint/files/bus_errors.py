@@ -1,9 +1,10 @@
-"""Mapped files that another program cuts short: one line in place of a process that dies without a word.
+"""Mapped files that another program truncates: an error of one line instead of a crash.
 
-Who reads a mapped page that is not in the file any more is sent SIGBUS. A handler belongs to the process, not to a
-library, so only the command line asks for one (``announce``). What looks for the cause and says it is a function in C
-(``bus_errors.c``), as a thread without Python may be the one that is hit. Where the library in C was not built, Python
-does it: good for every fault in reading a file, and not for a SIGBUS that somebody sends by hand while memory is taken.
+Reading a mapped page that is no longer in the file raises SIGBUS. A signal handler belongs to the process, not to a
+library, so only the command line installs one (``announce``). The handler that finds and prints the cause is in C
+(``bus_errors.c``), because the signal may arrive in a thread without Python. If the library in C was not built, a
+handler in Python does it; it works for all faults in reading a file, but not for a SIGBUS that another process sends
+during a memory allocation.
 """
 
 import os
@@ -15,18 +16,18 @@ from gptcli.text import visible
 
 _OTHER = b"error: SIGBUS, and no file of the model became shorter: a disk or the memory failed, or someone sent it\n"
 _announced = False
-_watched: dict[bytes, tuple[int, bytes]] = {}  # path -> its size, and what to say
-_kept: list[Any] = []  # Python's handler: the system knows its address only
+_watched: dict[bytes, tuple[int, bytes]] = {}  # path -> its size, and the message
+_kept: list[Any] = []  # keeps Python's handler alive: the system has only its address
 
 
 def announce() -> None:
-    """From now on this process ends with one line where a file of ``watch`` became shorter."""
+    """Install the handler: the process ends with a one-line error if a file of ``watch`` became shorter."""
     global _announced
     _announced = hasattr(signal, "SIGBUS")
 
 
 def watch(path: Path, size: int) -> None:
-    """Remember a file that is mapped, and that it has at least so many bytes; nothing where nobody announced it."""
+    """Register a mapped file and its least size; does nothing without ``announce``."""
     where = os.path.abspath(os.fsencode(path))
     if not _announced or _watched.get(where, (0, b""))[0] >= size:
         return
@@ -43,7 +44,7 @@ def watch(path: Path, size: int) -> None:
 
 
 def _handle_in_python() -> None:
-    """What ``gptcli_watch`` does. Not by ``signal.signal``: Python would hear of it only after the fault, for ever."""
+    """What ``gptcli_watch`` does. Not by ``signal.signal``, whose handlers run only after the faulting instruction."""
     import ctypes
 
     def on_bus_error(number: int) -> None:

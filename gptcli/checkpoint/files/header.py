@@ -1,11 +1,11 @@
-"""What a safetensors checkpoint holds, from its headers alone: keys, shapes, dtypes, places. Nothing is loaded.
+"""The content of a safetensors checkpoint, from its headers alone: keys, shapes, dtypes, offsets. No data is loaded.
 
 The format (https://huggingface.co/docs/safetensors): eight bytes with the header's length, little-endian; the header,
 one JSON object ``{"name": {"dtype": ..., "shape": [...], "data_offsets": [start, end]}, "__metadata__": {...}}``; then
 the tensors' bytes, back to back. Checkpoints of several files are joined in ``shards``.
 
-Files are untrusted, so everything that the format demands is checked before anyone relies on it, and sizes are
-judged against the file's length before memory is taken.
+Files are untrusted: everything that the format demands is checked first, and sizes are compared with the file's length
+before memory is allocated.
 """
 
 import math
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from gptcli.errors import CheckpointError
+from gptcli.system.json_text import MAX_U64, parse_object
 from gptcli.system.regular_file import Version, check_unchanged, opened
-from gptcli.system.strict_json import MAX_U64, parse_object, short
+from gptcli.text import clipped
 
 # The format's own limit, in bytes.
 MAX_HEADER_BYTES = 100_000_000
@@ -57,9 +58,9 @@ class TensorInfo:
         dtype: the format's name of its element type (``F32``, ``BF16``, ...; a key of ``DTYPE_BITS``).
         shape: its dimensions; empty for a scalar.
         file: the file that holds it.
-        start: where its bytes start, counted from the start of the file.
-        end: where they end.
-        version: tells whether the file is still the one whose header was read; None where that was not here.
+        start: offset of its first byte in the file.
+        end: offset after its last byte.
+        version: of the file when its header was read; None for a file on the hub.
     """
 
     name: str
@@ -86,7 +87,7 @@ class Header:
     """All tensors of a checkpoint, over all its shards.
 
     Attributes:
-        tensors: by name, in the order in which they lie in the files.
+        tensors: by name, in the order of the files.
         metadata: the free-form texts under ``__metadata__``; where shards differ the first wins.
         files: the .safetensors files, in order.
     """
@@ -96,10 +97,10 @@ class Header:
     files: tuple[Path, ...] = ()
 
     def check_unchanged(self) -> None:
-        """See that the files are still those whose headers were read.
+        """Check that no file has changed since its header was read.
 
         Raises:
-            CheckpointError: one was written to, replaced, or is gone.
+            CheckpointError: one was changed, replaced or removed.
         """
         for file, version in {info.file: info.version for info in self.tensors.values()}.items():
             check_unchanged(file, version)
@@ -119,10 +120,10 @@ def parse_header(header: bytes, path: Path, size: int, version: Version | None =
     """The header of one file, from its bytes.
 
     Args:
-        header: what follows the eight bytes of its length, all of it.
-        path: the file, which is not looked at.
+        header: all bytes after the eight of its length.
+        path: the file, for errors; it is not opened.
         size: its length in bytes.
-        version: what tells it from others, where it lies here.
+        version: of the file, if it is on this machine.
 
     Raises:
         CheckpointError: the header breaks the format; names the file and the tensor.
@@ -138,7 +139,7 @@ def parse_header(header: bytes, path: Path, size: int, version: Version | None =
 
 
 def _header_bytes(path: Path) -> tuple[Version, bytes]:
-    """What tells the file from others, and its header, read only once its length is known to be possible."""
+    """The file's version and its header, which is read only if its length is possible."""
     with opened(path) as (file, version):
         length = header_length(file.read(8), path, version.size)
         header = file.read(length)
@@ -148,10 +149,10 @@ def _header_bytes(path: Path) -> tuple[Version, bytes]:
 
 
 def header_length(prefix: bytes, path: Path, size: int) -> int:
-    """How long a file's header is, once that is known to be possible.
+    """The length of a file's header, checked.
 
     Args:
-        prefix: the file's first bytes; eight are looked at.
+        prefix: the file's first bytes, of which eight are used.
         path: the file, for errors.
         size: its length in bytes.
 
@@ -183,7 +184,7 @@ def _metadata(value: Any, path: Path) -> dict[str, str]:
 
 
 def _tensor(name: str, entry: Any, path: Path, data_start: int, version: Version | None) -> TensorInfo:
-    where = f"{path}: tensor '{short(name)}'"
+    where = f"{path}: tensor '{clipped(name, 80)}'"
     if not isinstance(entry, dict):
         raise CheckpointError(f"{where} is not described by a JSON object")
     dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
@@ -208,7 +209,7 @@ def _product(shape: list[int], where: str) -> int:
     count = 1
     for size in shape:
         count *= size
-        if count > MAX_U64:  # before a long shape makes the number itself large
+        if count > MAX_U64:  # before the product of a long shape becomes large
             raise CheckpointError(f"{where} has an impossible shape: {reprlib.repr(shape)}")
     return count
 
@@ -219,12 +220,12 @@ def _check_layout(tensors: list[TensorInfo], path: Path, data_start: int, size: 
     for tensor in tensors:
         if tensor.start != reached:
             fault = "leaves a hole before it" if tensor.start > reached else "overlaps the tensor before it"
-            raise CheckpointError(f"{path}: tensor '{short(tensor.name)}' {fault}")
+            raise CheckpointError(f"{path}: tensor '{clipped(tensor.name, 80)}' {fault}")
         reached = tensor.end
         if reached > size:
             raise CheckpointError(
-                f"{path} is cut short: tensor '{short(tensor.name)}' ends at byte {reached:,} of a file of {size:,}; "
-                "fetch the file again"
+                f"{path} is cut short: tensor '{clipped(tensor.name, 80)}' ends at byte {reached:,} of a file of "
+                f"{size:,}; fetch the file again"
             )
     if reached != size:
         raise CheckpointError(f"{path} has {size - reached:,} bytes after its last tensor")

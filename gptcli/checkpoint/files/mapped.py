@@ -1,4 +1,4 @@
-"""Tensors where they lie: parts of a file, mapped into memory. The one place where files are mapped."""
+"""Memory-mapped tensors and files. All mapping of files happens here."""
 
 import mmap
 from pathlib import Path
@@ -14,14 +14,14 @@ from gptcli.system.regular_file import Version, changed, opened
 
 
 def map_tensor(info: TensorInfo, dtype: DTypeLike) -> NDArray[Any]:
-    """A tensor as it lies in its file; read when it is looked at, and gone from memory with the array.
+    """A tensor as a view of its file: read on access, and unmapped with the array.
 
     Args:
-        info: of the header that was read.
+        info: from the header.
         dtype: numpy's for its elements, of the same size.
 
     Raises:
-        CheckpointError: the file is not the one whose header was read any more, or cannot be read.
+        CheckpointError: the file changed after its header was read, or cannot be read.
         MemoryError: there is no address space for it.
     """
     if info.nbytes == 0:
@@ -36,8 +36,8 @@ def map_file(path: Path, known: Version | None = None, *, writable: bool = False
 
     Args:
         path: the file.
-        known: what it was when its header was read; None takes any.
-        writable: the memory may be written to, which does not reach the file.
+        known: its version when its header was read; None accepts any.
+        writable: make the memory writable; the file does not change.
 
     Raises:
         CheckpointError: it is empty, changed after its header was read, or cannot be read.
@@ -54,7 +54,7 @@ def _map(path: Path, known: Version | None, first: int, end: int, *, writable: b
             raise CheckpointError(f"{path} is empty")
         try:
             memory = mmap.mmap(file.fileno(), (end or version.size) - first, access=access, offset=first)
-        except ValueError as error:  # it is shorter by now
+        except ValueError as error:  # it has become shorter
             raise changed(path) from error
     watch(path, version.size)
     return memory

@@ -1,6 +1,6 @@
-"""A checkpoint of one file or of several: large ones are cut into shards, with an index that says which holds what.
+"""A checkpoint of one file, or of several shards with an index of which shard has which tensor.
 
-An index is untrusted, as a header is: what it names must be there, inside its folder, and once.
+An index is untrusted, as a header is: each file must exist, inside the folder, and be named once.
 """
 
 import os
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from gptcli.checkpoint.files.header import Header, TensorInfo, read_file
 from gptcli.errors import CheckpointError
-from gptcli.system.json_text import read_bytes
-from gptcli.system.strict_json import listed, parse_object, short
+from gptcli.system.json_text import parse_object, read_bytes
+from gptcli.text import clipped, listed
 
 
 def read_header(path: Path) -> Header:
     """Read the header of a .safetensors file, or those of all shards of a ``*.safetensors.index.json``.
 
-    A tensor that lies in a shard but not in the index's weight map is kept, as transformers does: it opens every
-    shard that the map names and takes all it finds.
+    A tensor that is in a shard but not in the index's weight map is kept, as in transformers, which takes all tensors
+    of every shard that the map names.
 
     Raises:
         CheckpointError: a file is missing or breaks the format; names the file and the tensor.
@@ -26,7 +26,7 @@ def read_header(path: Path) -> Header:
     if not path.name.endswith(".index.json"):
         return read_file(path)
     names = read_shard_names(path)
-    missing = [name for name in names if not os.path.isfile(path.parent / name)]  # False for whatever goes wrong
+    missing = [name for name in names if not os.path.isfile(path.parent / name)]  # False for any error
     if missing:
         raise CheckpointError(f"{path.parent} lacks {len(missing)} of {len(names)} shards: {listed(missing)}")
     for name in names:
@@ -35,7 +35,7 @@ def read_header(path: Path) -> Header:
 
 
 def read_shard_names(path: Path) -> list[str]:
-    """Names of the files that an index says a checkpoint consists of, sorted.
+    """The names of the shards in an index, sorted.
 
     Raises:
         CheckpointError: the index breaks the format, or names a file outside its folder.
@@ -47,7 +47,7 @@ def join_shards(index: Path, shards: Sequence[Header]) -> Header:
     """The header of a checkpoint, from those of all its shards, checked against its index.
 
     Raises:
-        CheckpointError: a tensor lies in two shards, or not where the index says.
+        CheckpointError: a tensor is in two shards, or not in the one that the index says.
     """
     tensors: dict[str, TensorInfo] = {}
     metadata: dict[str, str] = {}
@@ -56,7 +56,7 @@ def join_shards(index: Path, shards: Sequence[Header]) -> Header:
         if twice:
             first = min(twice)
             places = f"{tensors[first].file.name} and in {shard.tensors[first].file.name}"
-            raise CheckpointError(f"{index}: tensor '{short(first)}' lies in {places}")
+            raise CheckpointError(f"{index}: tensor '{clipped(first, 80)}' lies in {places}")
         tensors.update(shard.tensors)
         metadata = shard.metadata | metadata
     absent = [key for key, name in _weight_map(index).items() if key not in tensors or tensors[key].file.name != name]
@@ -70,18 +70,18 @@ def _weight_map(path: Path) -> dict[str, str]:
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{path} has no weight_map")
     for key, name in weight_map.items():
-        # Both separators count on every system, so that an index is equally good everywhere.
+        # Both separators count on every system, so that an index is valid everywhere or nowhere.
         if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:\0"):
             raise CheckpointError(
-                f"{path}: tensor '{short(key)}' lies in {reprlib.repr(name)}, which is not a plain file name"
+                f"{path}: tensor '{clipped(key, 80)}' lies in {reprlib.repr(name)}, which is not a plain file name"
             )
     return weight_map
 
 
 def _check_stays(shard: Path) -> None:
-    """Refuse a shard that is a link out of its folder.
+    """Refuse a shard that is a link to outside its folder.
 
-    The one way out that is allowed is that of the Hugging Face cache, whose ``snapshots/<revision>/`` holds links to
+    The only exception is the Hugging Face cache, whose ``snapshots/<revision>/`` holds links to
     ``../../blobs/<hash>``: the blobs of a repository are its own files under other names.
     """
     folder = shard.parent.resolve()

@@ -1,4 +1,4 @@
-"""Models on the hub: found, looked at and downloaded. nothing of an answer is trusted.
+"""Models on the hub: finding, inspecting and downloading them. No answer of a hub is trusted.
 
-Open ``models`` first. ``guard`` checks each answer before the client sees it, ``watch`` holds time and bytes.
+Open ``models`` first. ``guard`` checks each answer before the client sees it, ``watch`` limits time and bytes.
 """

@@ -1,7 +1,7 @@
-"""What is asked of a hub's API, and what of its answers is believed.
+"""Requests to a hub's API, and the checks of its answers.
 
-Answers are read as bytes and parsed here, within bounds and by the rules for files: no key twice, no endless nesting,
-nothing of another type than it should be. What is not used is not looked at: a repository's card may hold anything.
+Answers are read as bytes and parsed here, within bounds and by the rules for files: no repeated key, no deep nesting,
+every value of the right type. Fields that are not used are not checked: a repository's card may hold anything.
 """
 
 from dataclasses import dataclass
@@ -15,22 +15,21 @@ from gptcli.checkpoint.hub.guard import install
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.checkpoint.hub.watch import Watch
 from gptcli.errors import CheckpointError, InputError
-from gptcli.system.json_text import parse_json
-from gptcli.system.strict_json import refuse_constant
+from gptcli.system.json_text import parse_json, refuse_constant
 from gptcli.text import clipped
 
 # The longest answer of the API: some 100,000 files, in bytes.
 _MAX_ANSWER = 20_000_000
-_CONVERTER = "SFconvertbot"  # the account under which the hub's own conversion service proposes its results
+_CONVERTER = "SFconvertbot"  # the account of the hub's own conversion service
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a revision of a repository holds.
+    """The files of a revision of a repository.
 
     Attributes:
-        commit: which commit it is.
-        sizes: the names of its files, and their sizes in bytes where the hub tells; folders are left out.
+        commit: its commit.
+        sizes: file name -> size in bytes, or None where the hub does not say; without folders.
     """
 
     commit: str
@@ -41,7 +40,7 @@ def list_files(name: HubName) -> Listing:
     """Ask for the files of a revision.
 
     Raises:
-        GptcliError: it is no answer of a hub, or took too long.
+        GptcliError: the answer is not valid, or took too long.
     """
     path = f"{name.repo}/revision/{quote(name.revision, safe='')}"
     return read_listing(ask(path, {"blobs": "True"}, f"the list of files of {name}"), name.revision)
@@ -51,7 +50,7 @@ def read_listing(text: bytes, revision: str) -> Listing:
     """A hub's answer about a revision.
 
     Raises:
-        GptcliError: it is none.
+        GptcliError: it is not valid.
     """
     answer = parse_answer(text)
     commit, siblings = answer.get("sha"), answer.get("siblings")
@@ -85,7 +84,7 @@ def proposal(name: HubName) -> int | None:
     """The number of the pull request in which the hub's conversion service proposes safetensors, if there is one.
 
     Raises:
-        GptcliError: it is no answer of a hub, or took too long.
+        GptcliError: the answer is not valid, or took too long.
     """
     text = ask(f"{name.repo}/discussions", {"author": _CONVERTER, "p": "0"}, f"the discussions of {name.repo}")
     discussions = parse_answer(text).get("discussions")
@@ -105,13 +104,13 @@ def ask(path: str, parameters: dict[str, str], what: str) -> bytes:
     """The body of an answer of the API about a model.
 
     Args:
-        path: what follows ``/api/models/``.
+        path: after ``/api/models/``.
         parameters: of the query.
-        what: what is asked for, for errors.
+        what: the subject, for errors.
 
     Raises:
-        GptcliError: it is no answer of a hub, is too large, or took too long. What the client raises for an HTTP
-            status comes as it is.
+        GptcliError: the answer is not valid, too large, or took too long. The client's errors for an HTTP status
+            pass through.
     """
     hub, headers = client(), request_headers()
     url = f"{hub.constants.ENDPOINT}/api/models/{path}"
@@ -124,18 +123,18 @@ def ask(path: str, parameters: dict[str, str], what: str) -> bytes:
 
 
 def request_headers() -> dict[str, str]:
-    """The headers of every request: who asks, and the user's token if there is one.
+    """The headers of every request: the user agent, and the user's token if there is one.
 
-    The client's own function would ask the hub which tools that run programs there are, look for them in the
-    environment as the answer says, and report what it found.
+    The client's own function is not used: it asks the hub for a list of tools, looks for them in the environment, and
+    reports which it found.
 
     Raises:
-        InputError: the token is none.
+        InputError: the token is not valid.
     """
     install()
     failed = getattr(client().errors, "OIDCError", ())
     try:
-        with Watch("the token", _MAX_ANSWER):  # some tokens are renewed now and then
+        with Watch("the token", _MAX_ANSWER):  # some tokens are renewed from time to time
             token = client().utils.get_token_to_send(None)
     except failed as error:
         raise InputError(f"there is no token for the hub: {clipped(str(error))}") from error
@@ -150,10 +149,10 @@ def request_headers() -> dict[str, str]:
 
 
 def parse_answer(text: bytes) -> dict[str, Any]:
-    """The JSON object that an answer holds.
+    """Parse the JSON object of an answer.
 
     Raises:
-        GptcliError: it holds none, or would take too much memory.
+        GptcliError: it is not one, or would take too much memory.
     """
     try:
         answer = parse_json(
@@ -169,17 +168,17 @@ def parse_answer(text: bytes) -> dict[str, Any]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise ValueError("a key stands there twice")
+        raise ValueError("a key appears twice")
     return made
 
 
 def _integer(digits: str) -> int | float:
-    """A number of any card; Python's own parser takes quadratic time for one without end."""
+    """An integer; very long ones become infinity, because Python's parser takes quadratic time for them."""
     return int(digits) if len(digits) <= 20 else float("inf")
 
 
 def read_body(response: Any) -> bytes:
-    """A body, in one piece of memory however small the parts are in which it came."""
+    """A response's body as one bytes object."""
     text = bytearray()
     for part in response.iter_bytes():
         text += part

@@ -1,4 +1,4 @@
-"""What an answer of a hub must be like: its status, its headers, and how long its body may be."""
+"""Checks of a hub's answer: its status, its headers, and the length of its body."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ MAX_SIZE = 10**15
 _MAX_ADDRESS = 8_192
 REDIRECTS = (301, 302, 303, 307, 308)
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-COMMIT = re.compile(r"[0-9a-f]{40}")  # what a commit is called
+COMMIT = re.compile(r"[0-9a-f]{40}")  # the name of a commit
 _DIGITS = re.compile(r"[0-9]{1,16}")
 _WAIT = re.compile(r"[0-9]{1,6}")
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,60}")
@@ -24,15 +24,15 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,16})-([0-9]{1,16})/([0-9]{1,16})")
 
 
 def refused(why: str) -> GptcliError:
-    """The error for an answer that no hub gives."""
+    """The error for an answer that is not a hub's."""
     return GptcliError(f"{endpoint()} does not answer as the hub does ({why}): check HF_ENDPOINT and your proxy")
 
 
 def check(request: Any, answer: Any, watch: Watch) -> tuple[list[tuple[str, str]], int]:
-    """The headers that the client may see of an answer, and how long its body may be (0: none is wanted).
+    """Check an answer; returns the headers to pass on, and how long its body may be (0: no body).
 
     Raises:
-        GptcliError: it is no answer of a hub, or lies about what the client would go by.
+        GptcliError: it is not valid, or has wrong headers that the client would use.
     """
     status = answer.status_code
     fails = 400 <= status < 600
@@ -57,16 +57,18 @@ def check(request: Any, answer: Any, watch: Watch) -> tuple[list[tuple[str, str]
         )
     limit = _limit(request, answer, headers, watch) if status in (200, 206) else 0
     if status in REDIRECTS:
-        headers.pop("content-length", None)  # of its own text; some releases of the client take it for the file's
+        headers.pop(
+            "content-length", None
+        )  # of the answer's own text; some releases of the client use it as the file's
     if request.method == "HEAD":
         return list(headers.items()), 0
     if not limit:
-        headers.pop("content-length", None)  # of a body that is left out
+        headers.pop("content-length", None)  # of a body that is not passed on
     return list(headers.items()), limit
 
 
 def _limit(request: Any, answer: Any, headers: dict[str, str], watch: Watch) -> int:
-    """How long the body may be, in bytes."""
+    """The most bytes that the body may have."""
     encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", ""):
         raise refused(f"it compresses {watch.what} ({clipped(encoding, 20)}), though asked not to")
@@ -87,7 +89,7 @@ def _limit(request: Any, answer: Any, headers: dict[str, str], watch: Watch) -> 
 
 
 def _part(asked: str, given: str | None, watch: Watch) -> int:
-    """The length of a range, which must be the one that was asked for, of a file of the known length."""
+    """The length of a range, which must be the requested one, of a file of the known length."""
     wanted, got = _RANGE.fullmatch(asked), _CONTENT_RANGE.fullmatch(given or "")
     if wanted is None or got is None:
         raise refused("it does not say which part of a file it sends")
@@ -101,11 +103,11 @@ def _part(asked: str, given: str | None, watch: Watch) -> int:
     return last - first + 1
 
 
-# The headers that pass. Each is given with the request and the answer; None leaves it out.
+# The headers that are passed on: name -> a function of the value, the request and the answer; None drops it.
 
 
 def _text(value: str, request: Any, answer: Any) -> str | None:
-    """Words for people: short, and without what a terminal would obey."""
+    """Text for people: short, and without control characters."""
     return visible(value[:300], keep="").encode("ascii", "backslashreplace").decode()
 
 
@@ -132,8 +134,8 @@ def _commit(value: str, request: Any, answer: Any) -> str:
 
 
 def _linked_etag(value: str, request: Any, answer: Any) -> str:
-    """The name of a file's content; the client would make a path of it."""
-    # As the client does it, so that what is judged is what it would use.
+    """The hash of a file's content, which the client uses in a path."""
+    # As the client does it, so that the check is of the value it would use.
     name = value.lstrip("W/").strip('"')
     if not _HASH.fullmatch(name):
         raise refused(f"its ETag is no hash: '{clipped(value, 60)}'")
@@ -141,7 +143,7 @@ def _linked_etag(value: str, request: Any, answer: Any) -> str:
 
 
 def _etag(value: str, request: Any, answer: Any) -> str | None:
-    """An ETag matters in the answer to HEAD only, where no other header takes its place."""
+    """An ETag is used only in the answer to HEAD, without a linked ETag."""
     if request.method == "HEAD" and answer.status_code == 200 and "X-Linked-Etag" not in answer.headers:
         return _linked_etag(value, request, answer)
     with suppress(GptcliError):
@@ -154,7 +156,7 @@ def _content_range(value: str, request: Any, answer: Any) -> str | None:
 
 
 def _location(value: str, request: Any, answer: Any) -> str | None:
-    """Where a redirect leads, written so that all who read it read the same."""
+    """The target of a redirect, normalised so that every library reads it the same way."""
     if answer.status_code not in REDIRECTS:
         return None
     shown = clipped(value, 60)
@@ -171,12 +173,12 @@ def _location(value: str, request: Any, answer: Any) -> str | None:
         raise refused(f"it redirects from https:// to '{shown}', where anybody could listen")
     path: str = target.raw_path.decode("ascii")
     stays = (target.scheme, target.host, target.port) == (request.url.scheme, request.url.host, request.url.port)
-    # Relative ones stay so: some releases of the client ask no others for a file's metadata.
+    # Relative ones stay relative: some releases of the client follow only those for a file's metadata.
     relative = stays and value.startswith("/") and not path.startswith("//")
     return path if relative else str(target.copy_with(fragment=None))
 
 
-# Those that nothing depends on.
+# Headers that nothing depends on.
 _WORDS = ("content-type", "retry-after", "x-error-code", "x-error-message", "x-hf-warning")
 HEADERS: dict[str, Callable[[str, Any, Any], str | None]] = {
     "content-type": _text,

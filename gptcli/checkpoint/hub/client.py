@@ -1,4 +1,4 @@
-"""The hub's own client, huggingface_hub; settings of the environment that it chokes on are one line each."""
+"""The hub's own client, huggingface_hub; bad settings in the environment become one-line errors."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def client() -> Any:
     _check_environment()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of variables that it no longer looks at
+            warnings.simplefilter("ignore", FutureWarning)  # about variables that it no longer uses
             module = import_module("huggingface_hub")
             for part in ("constants", "errors", "file_download", "utils"):
                 import_module(f"huggingface_hub.{part}")
@@ -41,7 +41,7 @@ def endpoint() -> str:
 
 def http_library() -> Any:
     """The HTTP library beneath the client: httpx, or httpx2 in newer releases; both have the same names."""
-    base = client().errors.HfHubHTTPError.__mro__[1]  # what its errors are derived from
+    base = client().errors.HfHubHTTPError.__mro__[1]  # the base of its errors
     return import_module(base.__module__.partition(".")[0])
 
 

@@ -1,4 +1,4 @@
-"""One model from a hub into the cache: what is asked of the hub, and in which order."""
+"""Download one model from a hub into the cache."""
 
 import re
 from collections.abc import Collection
@@ -14,8 +14,7 @@ from gptcli.checkpoint.hub.models import CONFIG, INDEX, SMALL_FILES, WEIGHTS, ca
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.errors import CheckpointError
 from gptcli.system.notices import notice
-from gptcli.system.strict_json import listed
-from gptcli.text import size
+from gptcli.text import listed, size
 
 _SHARD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.safetensors")
 # More shards than any checkpoint has.
@@ -23,10 +22,10 @@ _MOST_SHARDS = 1_000
 
 
 class Download:
-    """One model on its way from the hub to the cache.
+    """The download of one model.
 
-    Files are fetched by commit, so that they belong together whatever is pushed meanwhile; only when all are there does
-    the cache learn that the revision means this commit. What broke off in between is gone on with the next time.
+    Files are fetched by commit, so that they belong together even if something is pushed meanwhile. The cache's
+    reference to the commit is written when all files are there. An interrupted download resumes the next time.
     """
 
     def __init__(self, name: HubName) -> None:
@@ -38,7 +37,7 @@ class Download:
         self.sharded = WEIGHTS not in self.sizes and INDEX in self.sizes
 
     def run(self) -> Path:
-        """Fetch what is missing, smallest files first; returns the snapshot's folder."""
+        """Fetch the missing files, smallest first; returns the snapshot's folder."""
         weights = self._small(SMALL_FILES)
         self._announce(weights)
         for file in weights:
@@ -47,7 +46,7 @@ class Download:
         return self.snapshot
 
     def look(self, files: Collection[str]) -> tuple[Path, Header]:
-        """Fetch these files, and read the headers of the weights where they are."""
+        """Fetch these files, and read the headers of the weights on the hub."""
         weights = self._small(files)
         notice(f"reading the header{'s' if len(weights) > 1 else ''} of {self.name} on the hub")
         headers = read_headers(self.name, self.listing, weights, self.snapshot)
@@ -65,7 +64,7 @@ class Download:
         return self._shards() if self.sharded else [WEIGHTS]
 
     def _shards(self) -> list[str]:
-        """The names of the shards that the index gives."""
+        """The names of the shards in the index."""
         index = self.snapshot / INDEX
         shards = read_shard_names(index)
         strange = [shard for shard in shards if not _SHARD.fullmatch(shard)]
@@ -79,7 +78,7 @@ class Download:
         return shards
 
     def _announce(self, weights: list[str]) -> None:
-        """Say what is coming, or refuse it where the disk has no room."""
+        """Print the size of the download, or refuse it where it does not fit on the disk."""
         missing = [file for file in weights if not (self.snapshot / file).is_file()]
         if not missing:
             return

@@ -1,4 +1,4 @@
-"""What went wrong with the hub, in words that say what to do next."""
+"""The errors about a hub, each with what to do next."""
 
 import errno
 from collections.abc import Collection, Iterator
@@ -19,11 +19,11 @@ _HUB = "https://huggingface.co"
 
 @contextmanager
 def explain_hub_errors(name: HubName) -> Iterator[None]:
-    """Turn whatever the hub's client raises into an error of ours.
+    """Turn every error of the hub's client into one of ours.
 
     Raises:
         ModelNotFound: no such model or revision; or offline, and not in the cache.
-        GptcliError: everything else that can go wrong between here and there.
+        GptcliError: any other failure of the hub or the network.
     """
     http, errors = http_library(), client().errors
     xet_error = getattr(errors, "XetDownloadError", errors.HfHubHTTPError)
@@ -39,7 +39,7 @@ def error_to_show(error: BaseException, name: HubName) -> GptcliError:
     """The error to show for one that the client raised."""
     errors = client().errors
     if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
-        error = error.__cause__  # the client could not reach the hub, and this is why
+        error = error.__cause__  # why the client could not reach the hub
     if isinstance(error, errors.OfflineModeIsEnabled | errors.LocalEntryNotFoundError):
         return _offline(name)
     if isinstance(error, errors.GatedRepoError):
@@ -58,7 +58,7 @@ def error_to_show(error: BaseException, name: HubName) -> GptcliError:
 
 
 def not_usable(name: HubName, files: Collection[str]) -> CheckpointError:
-    """The error for a repository that holds nothing we could open, with the ways out of it."""
+    """The error for a repository without files that gptcli opens, with what to do."""
     others = [file for file in sorted(files) if file.endswith(".safetensors")]
     pickles = [file for file in sorted(files) if file.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if others or not pickles:
@@ -81,10 +81,10 @@ def not_usable(name: HubName, files: Collection[str]) -> CheckpointError:
 
 
 def _proposal(name: HubName) -> str:
-    """How to use the hub's own conversion: the pull request where it waits, else how to ask for one."""
+    """How to use the hub's own conversion: its pull request if there is one, else how to ask for it."""
     try:
         number = proposal(name)
-    except Exception:  # only a hint: whatever fails here, the error itself must be shown
+    except Exception:  # only a hint: if this fails, the error itself must still be shown
         number = None
     if number is not None:
         return f"  use the hub's conversion, a pull request:  -m {name.repo}@refs/pr/{number}\n"
@@ -119,7 +119,7 @@ def _gated(name: HubName) -> GptcliError:
 
 
 def _by_status(error: Any, name: HubName) -> GptcliError:
-    """By what the server answered; its own words are shown, cut short."""
+    """The error for an HTTP status; the server's own message is shown, clipped."""
     status = error.response.status_code
     said = " ".join(str(error.server_message or "").split())[:200]
     said = f" ({said})" if said else ""
@@ -142,13 +142,13 @@ def _by_status(error: Any, name: HubName) -> GptcliError:
 
 
 def _by_kind(error: BaseException, name: HubName) -> GptcliError:
-    """By what the system or the HTTP library reports."""
+    """The error for a failure of the system or of the HTTP library."""
     constants = client().constants
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return GptcliError(
-            f"the disk of {constants.HF_HUB_CACHE} is full: make room, or set HF_HOME to a folder on another disk; "
-            f"then {AGAIN}"
+            f"the disk of {constants.HF_HUB_CACHE} is full: free some space, or set HF_HOME to a folder on another "
+            f"disk; then {AGAIN}"
         )
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return GptcliError(f"{constants.HF_HUB_CACHE} cannot be written ({error}): set HF_HOME to a folder that can be")

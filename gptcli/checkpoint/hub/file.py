@@ -1,8 +1,8 @@
-"""One file from a hub into its cache, resumed where it broke off, under names that no answer can choose.
+"""Download one file from a hub into its cache, with resume, under names that no answer can choose.
 
-The cache is laid out as the client lays it out: the bytes in ``blobs/`` under a hash, ``snapshots/<commit>/<file>`` as
-a link to them. The client's own download names the bytes while they come after the process, and deletes them where it
-breaks off; here they are kept under ``<hash>.incomplete``, and gone on with the next time.
+The cache has the client's layout: the bytes in ``blobs/`` under a hash, and ``snapshots/<commit>/<file>`` as a link to
+them. The client's own download deletes an interrupted file; here it stays as ``<hash>.incomplete``, and the next
+download resumes it.
 """
 
 import contextlib
@@ -24,25 +24,25 @@ from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
 from gptcli.text import clipped, size
 
-# Left free on the disk next to what is downloaded.
+# Bytes to leave free on the disk.
 _SPARE_BYTES = 50_000_000
-# Larger files the hub offers over its own protocol only.
+# The hub offers larger files over its own protocol only.
 _MAX_OVER_HTTP = 50_000_000_000
 _MOST_REDIRECTS = 10
-# How often the download of weights is tried in a row without a byte coming.
+# Attempts in a row without a byte received, for weights.
 _ATTEMPTS = 5
-# What a small file may have, in bytes.
+# The most bytes of a small file.
 _MAX_SMALL = 100_000_000
 
 
 class HubFile:
-    """One file of a model, on its way into the cache.
+    """The download of one file of a model.
 
     Args:
         name: the model.
-        commit: of which commit.
-        file: the file's name, which is a plain one.
-        listed: its size as the hub lists it, in bytes; None where it does not.
+        commit: its commit.
+        file: its name, without a path.
+        listed: its size in the hub's list, in bytes; None where that is missing.
         folder: the repository's folder in the cache.
         large: whether it is one of the weights.
     """
@@ -55,17 +55,17 @@ class HubFile:
         self.path = folder / "snapshots" / commit / file
 
     def fetch(self) -> None:
-        """Bring it here, unless it is.
+        """Download it, unless it is cached.
 
         Raises:
-            GptcliError: the hub sends something else than it announced, stalls, or there is no room. What the client
+            GptcliError: the hub sends something other than it announced, stalls, or the disk is full. What the client
                 raises for an HTTP status or the network comes as it is.
         """
         if self.path.exists():
             return
         etag, nbytes = self._ask()
         blob = self.folder / "blobs" / etag
-        # The client's own lock for this file, so that nobody writes to it meanwhile.
+        # The client's own lock for this file, so that no other process writes to it.
         lock = self.folder.parent / ".locks" / self.folder.name / f"{etag}.lock"
         for folder in (blob.parent, lock.parent, self.path.parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ class HubFile:
             )
 
     def _receive(self, blob: Path, nbytes: int) -> None:
-        """The bytes of the file, those that are there already left out."""
+        """Download the bytes that are missing."""
         partial = blob.with_name(f"{blob.name}.incomplete")
         if partial.is_file() and partial.stat().st_size > nbytes:
             partial.unlink()
@@ -114,14 +114,14 @@ class HubFile:
             bar = progress_bar(self.file, shown=self.large, total=nbytes, start=hashed.length)
             with bar:
                 self._rest(hashed, nbytes, bar)
-        # A name of 64 digits is the SHA-256 of the content; shorter ones are git's, or a mirror's own.
+        # A hash of 64 digits is the SHA-256 of the content; shorter ones are git's, or a mirror's own.
         if len(blob.name) == 64 and hashed.hexdigest() != blob.name:
             partial.unlink()
             raise GptcliError(f"{self} arrived with other bytes than its SHA-256 says: {AGAIN}")
         os.replace(partial, blob)
 
     def _rest(self, file: "_Hashed", nbytes: int, bar: Any) -> None:
-        """What is missing of a file, with further attempts where the connection breaks off."""
+        """Download the rest of a file, with more attempts if the connection breaks off."""
         http, failed = http_library(), 0
         while file.length < nbytes:
             before, why = file.length, "it ended early"
@@ -131,7 +131,7 @@ class HubFile:
                 why = clipped(str(error)) or type(error).__name__
             if file.length >= nbytes:
                 return
-            # What is small fails soon; weights as long as they get on do not.
+            # Small files fail soon; weights do not as long as bytes arrive.
             failed = 1 if self.large and file.length > before else failed + 1
             if failed > (_ATTEMPTS if self.large else 2):
                 raise GptcliError(f"the connection to {endpoint()} broke off in {self} ({why}): {AGAIN}")
@@ -139,7 +139,7 @@ class HubFile:
             time.sleep(1)
 
     def _read_on(self, file: "_Hashed", bar: Any) -> None:
-        """One request for what is missing."""
+        """One request for the missing bytes."""
         hub = client()
         headers = request_headers() | ({"Range": f"bytes={file.length}-"} if file.length else {})
         with hub.utils.http_stream_backoff("GET", self._url, headers=headers, retry_on_exceptions=()) as response:
@@ -149,7 +149,7 @@ class HubFile:
                 bar.update(len(part))
 
     def _link(self, blob: Path) -> None:
-        """Let the file's name in the snapshot mean these bytes; where there are no links, they are moved there."""
+        """Link the file's name in the snapshot to its bytes; on systems without links, move them there."""
         if not getattr(client().constants, "HF_HUB_DISABLE_SYMLINKS", False):
             with contextlib.suppress(OSError):
                 self.path.symlink_to(os.path.relpath(blob, self.path.parent))
@@ -161,12 +161,12 @@ class HubFile:
         return str(client().hf_hub_url(self.name.repo, self.file, revision=self.commit))
 
     def __str__(self) -> str:
-        """As errors call it."""
+        """Its name in errors."""
         return f"{self.file} of {self.name}"
 
 
 def _head(url: str) -> Any:
-    """The headers that describe a file: those of the first answer on the way that names its content, or of the last."""
+    """The headers that describe a file: of the first answer, along the redirects, with its hash, or of the last."""
     hub, headers = client(), request_headers()
     for _ in range(_MOST_REDIRECTS):
         response = hub.utils.http_backoff("HEAD", url, headers=headers, max_retries=3, follow_redirects=False)
@@ -175,16 +175,16 @@ def _head(url: str) -> Any:
         if onward is None or all(name in response.headers for name in ("X-Linked-Etag", "X-Repo-Commit")):
             return response.headers
         url = str(onward.url)
-        # The library takes the token away where another host is asked.
+        # The library removes the token for another host.
         headers = {key: value for key, value in headers.items() if key in onward.headers}
     raise refused("it sends from one address to the next without end")
 
 
 class _Hashed:
-    """A file that is appended to, and the SHA-256 of all that it then holds.
+    """A file that is appended to, with the SHA-256 of all of it.
 
     Attributes:
-        length: how much that is, in bytes.
+        length: in bytes.
     """
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
@@ -206,30 +206,30 @@ class _Hashed:
 
 
 def check_room(name: HubName, nbytes: int, folder: Path) -> None:
-    """Refuse what the disk has no room for.
+    """Refuse a file that does not fit on the disk.
 
     Args:
         name: the model.
-        nbytes: what is to come.
-        folder: of the cache; it is there.
+        nbytes: still to be downloaded.
+        folder: of the cache; it exists.
 
     Raises:
-        GptcliError: there is no room.
+        GptcliError: it does not fit.
     """
     free = shutil.disk_usage(folder).free
     if nbytes + _SPARE_BYTES > free:
         raise GptcliError(
-            f"{name} needs {size(nbytes)} and the disk of {folder.parent} has {size(free)} free: make room, or set "
-            "HF_HOME to a folder on another disk"
+            f"{name} needs {size(nbytes)} and the disk of {folder.parent} has {size(free)} free: free some space, or "
+            "set HF_HOME to a folder on another disk"
         )
 
 
 def publish(name: HubName, commit: str, folder: Path) -> None:
-    """Let the cache know which commit a revision means."""
+    """Write the cache's reference from a revision to a commit."""
     if name.revision != commit:
         reference = folder / "refs" / name.revision
         with contextlib.suppress(OSError):
             if reference.read_bytes() == commit.encode():
-                return  # a cache that is only to be read knows it already
+                return  # a read-only cache has it already
         reference.parent.mkdir(parents=True, exist_ok=True)
         write_whole(reference, commit)

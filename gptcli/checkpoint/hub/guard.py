@@ -1,18 +1,18 @@
-"""What stands between a hub and the client that believes it: every answer is checked here before the client sees it.
+"""A guard between the hub and its client: every answer is checked here before the client sees it.
 
-A hub is not trusted, and its client makes paths of ETags and of commits, sizes of headers, and memory of bodies. So all
-requests that are made under a ``Watch`` (and no others in this process) pass through here, each hop of a redirect too.
-What is promised of each answer that comes through:
+A hub is not trusted, and its client uses ETags and commits as paths, headers as sizes, and bodies without a limit. So
+all requests made under a ``Watch`` (and no others in this process) pass through here, and each hop of a redirect too.
+Each answer that passes has these properties:
 
-- Its status is one that was asked for: 206 where a range was, and that range; 200 where none was; a redirect that leads
-  to http:// or https://, from https:// to https:// only; or an error, whose body is left out.
-- It has only the headers of ``hub_check.HEADERS``, each at most once and of the form given there: hashes are hashes,
-  sizes are sizes. Where the client could do without one that is not, it is left out, else the answer is refused.
-- Its body is as it came, uncompressed, and not longer than the watch allows or the range is. Waiting for it, and for
-  all before it, takes no longer than the watch allows.
+- Its status fits the request: 206 and the requested range; 200 without a range; a redirect to http:// or https://, from
+  https:// to https:// only; or an error, whose body is dropped.
+- It has only the headers of ``hub_check.HEADERS``, each at most once and well-formed (hashes, sizes). A malformed
+  header is dropped if the client can do without it, else the answer is refused.
+- Its body is uncompressed, and not longer than the watch allows or the range is. Waiting for it, and for everything
+  before it, takes no longer than the watch allows.
 
-Headers for the Xet protocol are not among those: files come over HTTP, which the hub offers for each of them, and not
-through a second client that nothing here could hold.
+Headers for the Xet protocol are dropped: files come over HTTP, which the hub offers for each of them, and not through a
+second client that would bypass this guard.
 """
 
 import re
@@ -28,9 +28,9 @@ from gptcli.text import clipped, size
 
 
 def install() -> None:
-    """See to it that the client's requests pass through here, no matter who made the factory of its HTTP client."""
+    """Route the client's requests through the guard, whoever set the factory of its HTTP client."""
     client()
-    module = import_module("huggingface_hub.utils._http")  # there is a way to set the factory, and none to read it
+    module = import_module("huggingface_hub.utils._http")  # the factory can be set through the API, but not read
     if not isinstance(module._GLOBAL_CLIENT_FACTORY, _Factory):
         module.set_client_factory(_Factory(module._GLOBAL_CLIENT_FACTORY))
 
@@ -63,7 +63,7 @@ def _guarded(transport: Any) -> Any:
     http = http_library()
 
     class Body(http.SyncByteStream):  # type: ignore[misc, name-defined]
-        """The body of an answer, counted as it comes."""
+        """The body of an answer, counted while it is read."""
 
         def __init__(self, inner: Any, watch: Watch, limit: int) -> None:
             self._inner, self._watch, self._limit = inner, watch, limit
@@ -106,7 +106,7 @@ def _guarded(transport: Any) -> Any:
 
 
 def _leave(answer: Any) -> None:
-    """Go without a body. A short one is read to its end, which keeps the connection for the next request."""
+    """Drop the body. A short one is read to its end, so that the connection can be used again."""
     if answer.status_code in REDIRECTS and re.fullmatch(r"[0-9]{1,4}", answer.headers.get("Content-Length", "")):
         for _ in answer.stream:
             pass

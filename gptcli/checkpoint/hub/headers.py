@@ -1,4 +1,4 @@
-"""The headers of .safetensors files on a hub: their first bytes are fetched, and read as those of any file are."""
+"""The headers of .safetensors files on a hub: only their first bytes are fetched."""
 
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
@@ -17,20 +17,20 @@ from gptcli.errors import CheckpointError
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-# Files that are asked for at a time, and the bytes that are read of each before its header's length is known.
+# Files requested at a time, and the bytes of the first request for each.
 _AT_ONCE = 8
 _FIRST_BYTES = 100_001
 
 
 @dataclass(frozen=True)
 class _Start:
-    """How a file starts.
+    """The start of a file.
 
     Attributes:
         file: its name.
         text: its first bytes.
         total: its size in bytes.
-        length: that of its header.
+        length: of its header, in bytes.
     """
 
     file: str
@@ -40,21 +40,21 @@ class _Start:
 
 
 def read_headers(name: HubName, listing: Listing, files: Iterable[str], folder: Path) -> list[Header]:
-    """The headers of .safetensors files on the hub; of each file no more is read.
+    """Read the headers of .safetensors files on the hub, and no more of them.
 
     Args:
         name: the model.
-        listing: what it holds.
+        listing: of its files.
         files: the names of the files.
-        folder: where they would lie here.
+        folder: of the local cache, for their paths.
 
     Raises:
         CheckpointError: one of them breaks the format.
-        GptcliError: the hub sends something else than these bytes, or takes too long.
+        GptcliError: the hub sends other bytes, or takes too long.
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    # However many files there are, all of this is one piece of work.
+    # One time limit for all files.
     work = Watch(f"the headers of {name}", MAX_HEADER_BYTES, seconds=4 * patience())
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
@@ -71,7 +71,7 @@ def read_headers(name: HubName, listing: Listing, files: Iterable[str], folder: 
 
 
 def _each(pool: "ThreadPoolExecutor", task: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-    """The results of a task for each item, several at a time, or the first error."""
+    """The results of a function for each item, several at a time; raises the first error."""
     futures = [pool.submit(copy_context().run, task, item) for item in items]
     return [future.result() for future in futures]
 
@@ -85,7 +85,7 @@ def _start(name: HubName, listing: Listing, file: str, work: Watch) -> _Start:
 
 
 def _whole(name: HubName, listing: Listing, start: _Start, work: Watch) -> bytes:
-    """The header of a file of which the start is known."""
+    """The header of a file whose start is known."""
     end = 8 + start.length
     if end <= len(start.text):
         return start.text[8:end]
@@ -95,7 +95,7 @@ def _whole(name: HubName, listing: Listing, start: _Start, work: Watch) -> bytes
 def _parsed(name: HubName, start: _Start, text: bytes, path: Path) -> Header:
     try:
         return parse_header(text, path, start.total)
-    except CheckpointError as error:  # the file is not here, so its path would mislead
+    except CheckpointError as error:  # the file is not on this machine, so its path would mislead
         raise CheckpointError(str(error).replace(str(path), f"{name}: {start.file} on the hub")) from error
 
 

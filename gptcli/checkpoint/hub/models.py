@@ -1,11 +1,11 @@
 """The Hugging Face hub: a model's files, from the cache or over the network.
 
-The cache is the client's, shared with every other program that uses it, and laid out as its guide says
+The cache is the client's, shared with every program that uses it, and laid out as its guide says
 (https://huggingface.co/docs/huggingface_hub/guides/manage-cache): ``models--owner--name/`` with ``refs/<revision>``, a
-file that holds a commit, and ``snapshots/<commit>/``. A model that lies there whole is used as it is, and the network
-is not touched; ``refresh`` asks the hub for a newer one.
+file that holds a commit, and ``snapshots/<commit>/``. A complete model in the cache is used without the
+network; ``refresh`` asks the hub for a newer one.
 
-What may be downloaded is a short list of names. Everything else in a repository, pickles above all, stays there.
+Only files of a short list of names are downloaded; everything else in a repository, such as pickles, is not.
 """
 
 import re
@@ -19,12 +19,13 @@ from gptcli.checkpoint.hub.names import HubName
 from gptcli.errors import CheckpointError
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-# Everything else that may be downloaded.
+# All other files that may be downloaded.
 SMALL_FILES = (
     CONFIG,
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "chat_template.jinja",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
@@ -34,7 +35,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def cache_folder() -> Path:
-    """Where the hub's client keeps its models (``HF_HUB_CACHE``, ``HF_HOME``)."""
+    """The folder in which the hub's client stores its models (``HF_HUB_CACHE``, ``HF_HOME``)."""
     return Path(client().constants.HF_HUB_CACHE)
 
 
@@ -44,7 +45,7 @@ def repo_folder(repo: str) -> Path:
 
 
 def cached_snapshot(name: HubName) -> Path | None:
-    """The folder of a model that lies in the cache whole, else None. Never touches the network."""
+    """The folder of a model that is complete in the cache, else None. Never uses the network."""
     folder = repo_folder(name.repo)
     try:
         reference = folder / "refs" / name.revision
@@ -56,7 +57,7 @@ def cached_snapshot(name: HubName) -> Path | None:
 
 
 def is_whole(snapshot: Path) -> bool:
-    """Whether a folder holds a configuration and all of the weights."""
+    """Whether a folder has a configuration and all of the weights."""
     if not (snapshot / CONFIG).is_file():
         return False
     if (snapshot / WEIGHTS).is_file():
@@ -73,7 +74,7 @@ def fetch(name: HubName, *, refresh: bool = False) -> Path:
 
     Args:
         name: the model.
-        refresh: ask the hub whether there is a newer one, though it be cached.
+        refresh: ask the hub for a newer version even if it is cached.
 
     Raises:
         ModelNotFound: the hub has no such model or revision, or it is offline and absent.
@@ -90,8 +91,9 @@ def fetch(name: HubName, *, refresh: bool = False) -> Path:
 
 
 def look(name: HubName, files: Collection[str]) -> tuple[Path, Header]:
-    """Where the weights of a model would lie in the cache, and what they hold, as the hub has it: the headers of its
-    files are read, their first bytes, and only ``files``, small ones, are downloaded.
+    """Inspect a model on the hub: returns the path of its weights in the cache, and their header.
+
+    Of the weights only the headers are read, and only ``files``, small ones, are downloaded.
 
     Raises:
         ModelNotFound, CheckpointError, GptcliError: as for ``fetch``.

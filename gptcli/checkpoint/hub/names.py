@@ -1,4 +1,4 @@
-"""Names that mean a model on the Hugging Face hub: short names, and ``owner/name``; both also with ``@revision``."""
+"""Names of models on the Hugging Face hub: short names and ``owner/name``, both optionally with ``@revision``."""
 
 import re
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ DEFAULT_REVISION = "main"
 
 
 def _sizes(short: str, repo: str, *sizes: str) -> dict[str, str]:
-    """A family whose members differ in their size only; short names are lower-case throughout."""
+    """Short names of a family whose members differ in size only, in lower case."""
     return {short.format(size.lower()): repo.format(size) for size in sizes}
 
 
 _PYTHIA = ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
-# Short name -> hub id. Only repositories of the models' own makers, or the hub's canonical ones.
+# Short name -> hub id: repositories of the models' makers, or the hub's canonical ones.
 SHORT_NAMES: dict[str, str] = {
     "gpt2": "openai-community/gpt2",
     **_sizes("gpt2-{}", "openai-community/gpt2-{}", "medium", "large", "xl"),
@@ -37,7 +37,7 @@ _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _HUB_ID = re.compile(f"{_PART}/{_PART}")
 _REVISION = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_./+-]*[A-Za-z0-9_+-])?")
 _LONGEST = 96
-# What a file is called, not a repository.
+# Endings of files, not of repositories.
 _FILE_ENDINGS = (".safetensors", ".json", ".bin", ".pt", ".pth", ".ckpt", ".gguf")
 
 
@@ -47,19 +47,19 @@ class HubName:
 
     Attributes:
         repo: its hub id, ``owner/name``.
-        revision: the branch, tag or commit that is meant.
+        revision: a branch, tag or commit.
     """
 
     repo: str
     revision: str = DEFAULT_REVISION
 
     def __str__(self) -> str:
-        """As it is typed."""
+        """As the user types it."""
         return self.repo if self.revision == DEFAULT_REVISION else f"{self.repo}@{self.revision}"
 
 
 def parse_hub_name(name: str) -> HubName | None:
-    """What ``name`` would be called on the hub; None where it cannot be a hub's name."""
+    """Parse a name; None where it cannot be one on the hub."""
     base, at, revision = name.partition("@")
     repo = SHORT_NAMES.get(base, base)
     revision = revision if at else DEFAULT_REVISION
@@ -71,7 +71,7 @@ def parse_hub_name(name: str) -> HubName | None:
 
 
 def similar(name: str, known: Iterable[str]) -> list[str]:
-    """Up to three known names that ``name`` may have been meant as, best first."""
+    """Up to three known names similar to ``name``, the most similar first."""
     names = {candidate.lower(): candidate for candidate in known}
     base = name.partition("@")[0].lower()
     near = get_close_matches(base, names, n=3, cutoff=0.6)

@@ -1,4 +1,4 @@
-"""What the hub's client says while it downloads: progress bars on a terminal, its warnings as our notices."""
+"""Output of the hub's client: progress bars on a terminal, and its warnings as notices of ours."""
 
 import logging
 import re
@@ -13,13 +13,13 @@ from gptcli.text import clipped
 
 
 def progress_bar(file: str, *, shown: bool, total: int, start: int) -> Any:
-    """A progress bar for one file, of the client's kind; only a terminal gets to see it.
+    """The client's progress bar for one file, on a terminal only.
 
     Args:
         file: its name.
-        shown: whether there is to be one.
+        shown: whether to show it.
         total: the size of the file, in bytes.
-        start: how much of it is there already.
+        start: bytes that are already there.
     """
     bar: Any = client().utils.tqdm
     hidden = not shown or not sys.stderr.isatty()
@@ -36,7 +36,7 @@ class _Notices(logging.Handler):
 
 @contextmanager
 def client_warnings() -> Iterator[None]:
-    """Show what the client logs meanwhile (that it tries again, that it waits) as notices."""
+    """Show the client's log messages (retries, waits) as notices."""
     logger = logging.getLogger("huggingface_hub")
     handlers, propagate = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [_Notices()], False

@@ -1,9 +1,9 @@
-"""How much time and how many bytes one piece of work with a hub may take, held at each read of the socket.
+"""Limits on time and bytes for one task with a hub, checked at each read of the socket.
 
-A timeout for each read, as HTTP libraries have it, is none at all for a server that sends a byte a second. Here the
-clock runs from the start of the work, through all of its requests, redirects and repetitions: connecting, TLS, headers
-and bodies. A ``Watch`` is in force for the code inside ``with watch:``, and for nobody else who uses the hub's client
-in this process.
+A timeout for each read, as HTTP libraries have it, does not stop a server that sends a byte a second. Here the clock
+runs from the start of the task, through all of its requests, redirects and retries: connecting, TLS, headers and
+bodies. A ``Watch`` applies to the code inside ``with watch:`` only, not to other users of the hub's client in this
+process.
 """
 
 import socket
@@ -19,9 +19,9 @@ from gptcli.text import size
 
 DEFAULT_SECONDS = 15.0
 LONGEST_SECONDS = 1e6
-# What a small answer has to come at, in bytes a second, once the first seconds are over.
+# The least rate of a small answer after the first seconds, in bytes a second.
 _LEAST_RATE = 100_000
-# What a large file has to get on by in those seconds, in bytes.
+# The least progress of a large file in those seconds, in bytes.
 _LEAST_PROGRESS = 100_000
 AGAIN = "run the command again, files that are complete are kept"
 
@@ -30,12 +30,12 @@ _current: ContextVar["Watch | None"] = ContextVar("watch", default=None)
 
 
 def set_patience(seconds: float | None) -> None:
-    """How long hubs have to answer from now on (``--timeout``); None is the default."""
+    """Set how long hubs may take to answer (``--timeout``); None: the default."""
     _seconds.set(seconds)
 
 
 def patience() -> float:
-    """How long a hub has to answer, in seconds: what was set, else what the client's own variables say if more."""
+    """How long a hub may take to answer, in seconds: as set, else by the client's own variables if that is longer."""
     chosen = _seconds.get()
     constants = client().constants
     own = max(DEFAULT_SECONDS, constants.HF_HUB_ETAG_TIMEOUT, constants.HF_HUB_DOWNLOAD_TIMEOUT)
@@ -43,17 +43,17 @@ def patience() -> float:
 
 
 class Watch:
-    """One piece of work: an answer, a file, or some of them.
+    """The limits of one task: an answer, a file, or several.
 
     Args:
-        what: what is waited for, for errors.
-        at_most: the bytes that the body of an answer may have.
-        seconds: how long it may take, and a second more for each 100 kB that came.
-        large: count the seconds from the last 100 kB that came: for files of which nobody knows how long they take.
-        within: the larger piece of work that this is a part of, and whose time holds too.
+        what: the task, for errors.
+        at_most: the most bytes of an answer's body.
+        seconds: how long it may take; each 100 kB received add a second.
+        large: count the seconds from the last 100 kB received, for files of unknown duration.
+        within: the larger task that this is a part of, whose limit applies too.
 
     Attributes:
-        total: how long the file is of which ranges are asked for, in bytes; None as long as nobody knows.
+        total: the size of the file whose ranges are requested, in bytes; None while unknown.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class Watch:
         _current.reset(self._tokens.pop())
 
     def left(self) -> float:
-        """Seconds until it has taken too long.
+        """Seconds left.
 
         Raises:
-            GptcliError: it has.
+            GptcliError: the time is over.
         """
         if self.within is not None:
             self.within.left()
@@ -94,13 +94,13 @@ class Watch:
             credit = 0.0 if self.large else self._received / _LEAST_RATE
             left = self._started + self.seconds + credit - time.monotonic()
         if self._stopped:
-            raise GptcliError(f"{self.what} is not wanted any more")
+            raise GptcliError(f"{self.what} was cancelled")
         if left <= 0:
             raise GptcliError(self._too_long())
         return left
 
     def count(self, nbytes: int) -> None:
-        """Bytes of a body came."""
+        """Count received bytes of a body."""
         if self.within is not None:
             self.within.count(nbytes)
         with self._lock:
@@ -109,7 +109,7 @@ class Watch:
                 self._mark, self._started = self._received, time.monotonic()
 
     def stop(self) -> None:
-        """Let every thread that waits for this give up at once."""
+        """Make every thread that waits for this task give up at once."""
         with self._lock:
             self._stopped = True
             streams = list(self._streams)
@@ -118,7 +118,7 @@ class Watch:
                 stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def waits_on(self, stream: Any, waiting: bool) -> None:
-        """A thread starts or ends to wait on a stream."""
+        """Register or remove the stream on which a thread waits."""
         if self.within is not None:
             self.within.waits_on(stream, waiting)
         with self._lock:
@@ -135,12 +135,12 @@ class Watch:
 
 
 def current() -> Watch | None:
-    """The watch that is in force here."""
+    """The watch that applies here."""
     return _current.get()
 
 
 class WatchedBackend:
-    """What opens an HTTP library's connections (its ``NetworkBackend``), with the watch's time in place of timeouts."""
+    """An HTTP library's ``NetworkBackend`` that uses the watch's time instead of timeouts."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -149,7 +149,7 @@ class WatchedBackend:
         return getattr(self._inner, name)
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> "_WatchedStream":
-        """Connect; ``timeout`` holds where there is no watch."""
+        """Connect; ``timeout`` applies where there is no watch."""
         return _WatchedStream(_within(None, self._inner.connect_tcp, host, port, timeout=timeout, **options))
 
 
@@ -174,7 +174,7 @@ class _WatchedStream:
 
 
 def _within(stream: Any, call: Any, *arguments: Any, timeout: float | None, **options: Any) -> Any:
-    """A call that waits for the network, for no longer than the watch has left."""
+    """Call a function that waits for the network, for no longer than the watch has left."""
     watch = current()
     if watch is None:
         return call(*arguments, timeout=timeout, **options)
@@ -182,7 +182,7 @@ def _within(stream: Any, call: Any, *arguments: Any, timeout: float | None, **op
     try:
         return call(*arguments, timeout=watch.left(), **options)
     except Exception:
-        watch.left()  # where it is over, that is what is to be said
+        watch.left()  # raises the watch's own error if its time is over
         raise
     finally:
         watch.waits_on(stream, False)

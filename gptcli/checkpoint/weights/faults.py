@@ -1,4 +1,4 @@
-"""What is wrong with a weight, in the same words whichever engine finds it."""
+"""The errors for bad weights, the same for both engines."""
 
 from gptcli.checkpoint.families import Part
 from gptcli.errors import CheckpointError, InputError

@@ -1,21 +1,21 @@
-"""Whether a tensor holds NaN or infinity, told without a copy of it: numbers whose exponent is all ones."""
+"""Whether a tensor holds NaN or infinity (an exponent of all ones), checked without a copy."""
 
 import torch
 from torch import Tensor
 
 from gptcli.model.native.library import library
 
-# As the C side counts them, the integers of the same size, and their exponents' bits.
+# For each dtype: its number in C, the integer of the same size, and the mask of the exponent.
 _KINDS = {
     torch.float32: (0, torch.int32, 0x7F800000),
     torch.float16: (1, torch.int16, 0x7C00),
     torch.bfloat16: (2, torch.int16, 0x7F80),
 }
-_BLOCK = 1 << 18  # numbers looked at together without the engine in C: they stay in the cache
+_BLOCK = 1 << 18  # numbers checked at once without the engine in C: they fit into the cache
 
 
 def all_finite(tensor: Tensor) -> bool:
-    """Whether no number of it is NaN or infinite."""
+    """Whether no number is NaN or infinite."""
     flat = _as_it_lies(tensor)
     if flat is None or tensor.dtype not in _KINDS or tensor.device.type != "cpu":
         extremes = torch.stack((tensor.amin(), tensor.amax())) if tensor.numel() else tensor
@@ -29,7 +29,7 @@ def all_finite(tensor: Tensor) -> bool:
 
 
 def _as_it_lies(tensor: Tensor) -> Tensor | None:
-    """Its numbers in the order of the memory; None where they do not lie side by side."""
+    """The numbers in the order of the memory; None where they are not contiguous."""
     if tensor.is_contiguous():
         return tensor.view(-1)
     return tensor.t().view(-1) if tensor.dim() == 2 and tensor.t().is_contiguous() else None

@@ -1,8 +1,8 @@
-"""Where matrices in 8 and 4 bits are kept: which files there are, of which weights, and how to be rid of them.
+"""The files of quantized matrices in the user's cache: their paths, a list of them, and their removal.
 
-They lie in the user's cache, ``quantized/LOOK/CONTENT-int8.safetensors``, named after the weights' content (see
-``content``), so that no name, place or date of a model can lead to another model's. What a model's own folder holds is
-never read as ours. ``quantized`` fills engines from them and writes them.
+A file is ``quantized/FINGERPRINT/CONTENT-int8.safetensors``, named after the weights' content (see ``content``), so no
+name, path or date of a model can lead to another model's matrices. Files in a model's own folder are never read as
+ours. ``quantized_file`` reads and writes them.
 """
 
 import os
@@ -21,26 +21,26 @@ from gptcli.system.cache_folder import cache_folder
 from gptcli.system.regular_file import Version, version_of
 from gptcli.text import visible
 
-if TYPE_CHECKING:  # numpy, which a list of files does without
+if TYPE_CHECKING:  # numpy, which a list of files does not need
     from gptcli.model.engine import Quantize
 
-# Of what is kept: raised when the engine keeps matrices otherwise, or the file says it otherwise.
+# The version of the files: raised when the layout of the matrices or of the file changes.
 FORMAT = "2"
 KINDS: "tuple[Quantize, ...]" = ("int8", "int4")
 
 
 class BrokenKeptError(CheckpointError):
-    """What is kept cannot be used: it is worked out again, and the user told."""
+    """A file of quantized matrices cannot be used: the caller quantizes again, with a notice."""
 
 
 @dataclass(frozen=True)
 class OpenKeptFile:
-    """Matrices that are kept of a checkpoint.
+    """A file of quantized matrices that belongs to a checkpoint.
 
     Attributes:
         header: of the file that holds them.
-        state: what the system said of that file before its header was read.
-        fingerprint: of the checkpoint's files when they were found to be those that these are of.
+        state: its version before its header was read.
+        fingerprint: of the checkpoint's files.
         content: the hash of the checkpoint.
     """
 
@@ -55,11 +55,11 @@ class KeptFile:
     """A file of matrices in 8 or 4 bits.
 
     Attributes:
-        name: what the model was called when they were worked out.
-        weights: where its weights lay, the first file of them.
+        name: of the model, when it was quantized.
+        weights: the path of its first file, then.
         quantize: ``int8`` or ``int4``.
-        file: where they lie.
-        nbytes: their size.
+        file: its path.
+        nbytes: its size.
     """
 
     name: str
@@ -70,23 +70,23 @@ class KeptFile:
 
 
 def kept_folder() -> Path:
-    """The folder of all that is kept; it need not be there."""
+    """The folder of all these files; it may not exist."""
     return cache_folder() / "quantized"
 
 
 def path_of(fingerprint: Fingerprint, content: str, quantize: "Quantize") -> Path:
-    """Where a checkpoint's matrices are kept, or would be."""
+    """The path for a checkpoint's quantized matrices, whether or not they exist."""
     return _folder_of(fingerprint) / f"{content[:16]}-{quantize}.safetensors"
 
 
 def old_path(header: Header, quantize: "Quantize") -> Path:
-    """Where earlier versions kept them: in the model's folder, which belongs to its maker. Never read."""
+    """Where earlier versions put them, in the model's own folder; no longer read."""
     first = header.files[0]
     return first.parent / "gptcli" / f"{first.stem}-{quantize}.safetensors"
 
 
 def open_if_current(header: Header, blueprint: Blueprint, quantize: "Quantize") -> OpenKeptFile | None:
-    """What is kept of exactly these weights; None where nothing is.
+    """The quantized matrices of exactly these weights; None where there are none.
 
     Args:
         header: of the checkpoint.
@@ -94,14 +94,14 @@ def open_if_current(header: Header, blueprint: Blueprint, quantize: "Quantize") 
         quantize: ``int8`` or ``int4``.
 
     Raises:
-        BrokenKeptError: what is kept is broken.
+        BrokenKeptError: the file is broken.
         CheckpointError: the checkpoint's files cannot be read, or change while they are.
     """
     fingerprint = fingerprint_of(header, blueprint)
     try:
         if not any(_folder_of(fingerprint).glob(f"*-{quantize}.safetensors")):
             return None
-    except (GptcliError, OSError):  # no home folder, or not ours to read
+    except (GptcliError, OSError):  # no home folder, or no permission
         return None
     content = content_of(fingerprint)
     path = path_of(fingerprint, content, quantize)
@@ -109,7 +109,7 @@ def open_if_current(header: Header, blueprint: Blueprint, quantize: "Quantize") 
 
 
 def list_kept() -> list[KeptFile]:
-    """All that is kept, of whichever models, by name."""
+    """All files of quantized matrices, by the model's name."""
     try:
         files = sorted(kept_folder().glob("*/*.safetensors"))
     except (GptcliError, OSError):
@@ -118,7 +118,7 @@ def list_kept() -> list[KeptFile]:
 
 
 def kept_of(header: Header, blueprint: Blueprint) -> list[KeptFile]:
-    """What is kept of exactly these weights, broken or not.
+    """The files of exactly these weights, broken or not.
 
     Raises:
         CheckpointError: the checkpoint's files cannot be read.
@@ -131,7 +131,7 @@ def kept_of(header: Header, blueprint: Blueprint) -> list[KeptFile]:
 
 
 def remove_kept(kept: Iterable[KeptFile]) -> None:
-    """Remove some of what is kept.
+    """Remove some of these files.
 
     Raises:
         GptcliError: a file cannot be removed.
@@ -139,14 +139,14 @@ def remove_kept(kept: Iterable[KeptFile]) -> None:
     for one in kept:
         try:
             one.file.unlink(missing_ok=True)
-            with suppress(OSError):  # others are left in it
+            with suppress(OSError):  # it is not empty
                 one.file.parent.rmdir()
         except OSError as error:
             raise GptcliError(f"cannot remove {one.file}: {error.strerror or error}") from error
 
 
 def described(name: str, header: Header) -> dict[str, str]:
-    """What a file says of the model that it was made of, for people."""
+    """The metadata that say, for people, which model a file was made from."""
     return {"model": visible(name, keep=""), "weights": visible(os.path.abspath(header.files[0]), keep="")}
 
 
@@ -167,7 +167,7 @@ def _read(path: Path, fingerprint: Fingerprint, content: str, quantize: "Quantiz
 
 
 def _about(path: Path) -> KeptFile | None:
-    """What is known of a file, though it be broken; None where it is gone."""
+    """The facts about a file, even a broken one; None where it is gone."""
     try:
         nbytes = path.stat().st_size
     except OSError:

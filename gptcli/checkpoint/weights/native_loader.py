@@ -1,4 +1,4 @@
-"""From files to the engine in C, without torch: tensors are mapped one by one, turned or quantised, and let go."""
+"""From files to the engine in C, without torch: tensors are mapped, converted and released one by one."""
 
 import sys
 from collections.abc import Iterator
@@ -27,12 +27,12 @@ _KINDS: dict[str, Kind] = {"float16": "F16", "bfloat16": "BF16"}
 
 
 def why_not_native(blueprint: Blueprint, header: Header, placement: Placement) -> str | None:
-    """Why the engine in C is not what runs a checkpoint, in a sentence without its full stop; None where it is.
+    """Why the engine in C cannot run a checkpoint, as a sentence without a full stop; None where it can.
 
     Args:
         blueprint: checked against the header.
         header: of the same checkpoint.
-        placement: where and how it is to run.
+        placement: where and how to run it.
     """
     why = why_not(blueprint.config)
     if why is not None:
@@ -51,17 +51,17 @@ def load_native(
     ignore_cache: bool = False,
     notes: list[str] | None = None,
 ) -> NativeEngine:
-    """The C engine with a checkpoint's weights; only where ``why_not_native`` has no reason against it.
+    """The engine in C with a checkpoint's weights. Call ``why_not_native`` first.
 
-    Weights in half precision stay as they are in memory: that is exact, and half the bytes to read.
+    Weights in half precision stay so in memory: that is exact, and half the bytes to read.
 
     Args:
         blueprint: checked against the header.
         header: of the same checkpoint.
         placement: ``auto`` and ``float32`` keep the numbers of the file; ``float16`` and ``bfloat16`` round them, 8 and
             4 bits quantize matrices.
-        ignore_cache: quantize even where the matrices are kept in the user's cache.
-        notes: gets the reason where what is kept cannot be used.
+        ignore_cache: quantize even if the user's cache has the matrices.
+        notes: receives the reason where the cached matrices cannot be used.
 
     Raises:
         CheckpointError: the files changed after their headers were read, or a weight holds NaN or infinity.
@@ -89,14 +89,14 @@ def load_native(
 
 
 def _parts(blueprint: Blueprint, header: Header) -> dict[str, list[TensorInfo]]:
-    """The stored tensors that each of ours is made of."""
+    """The stored tensors that each of our tensors is made of."""
     return {name: [header.tensors[key] for key in part.keys] for name, part in blueprint.tensors.items()}
 
 
 def _from_kept(
     blueprint: Blueprint, header: Header, quantize: Quantize, kinds: dict[str, Kind], notes: list[str] | None
 ) -> tuple[NativeEngine, Fingerprint] | None:
-    """An engine with the matrices that are kept of exactly these weights, and the fingerprint of these."""
+    """An engine with the cached matrices of exactly these weights, and the fingerprint of the weights."""
     from gptcli.checkpoint.weights.quantized_file import load_into
 
     try:
@@ -116,7 +116,7 @@ def _from_kept(
 def _fill_all(
     engine: NativeEngine, blueprint: Blueprint, parts: dict[str, list[TensorInfo]], kinds: dict[str, Kind]
 ) -> None:
-    """Give an engine these weights."""
+    """Load all weights into an engine."""
     try:
         for name, infos in parts.items():
             _fill(engine, name, blueprint.tensors[name], infos, kinds[name])
@@ -158,8 +158,14 @@ def _stored(part: Part, infos: list[TensorInfo]) -> Iterator[tuple[TensorInfo, N
     """The stored tensors of a part, one on top of the other, and the number of each one's first row."""
     first = 0
     for info in infos:
-        yield info, map_tensor(info, _STORED[info.dtype]), first
-        first += info.shape[1 if part.how == "transposed" else 0]
+        stored = map_tensor(info, _STORED[info.dtype])
+        if part.how == "rows":
+            stored = stored.reshape(1, -1)
+        elif part.how in ("first half", "second half"):
+            half = len(stored) // 2
+            stored = stored[:half] if part.how == "first half" else stored[half:]
+        yield info, stored, first
+        first += stored.shape[1 if part.how == "transposed" else 0]
 
 
 def _in_our_order(
@@ -187,10 +193,10 @@ def _check_halves(name: str, part: Part, piece: _Piece) -> None:
 
 
 def cpu_first() -> bool:
-    """Whether ``auto`` means this engine, told without importing torch: no GPU is there that torch would rather take.
+    """Whether ``auto`` means this engine: there is no GPU that torch would use instead. Does not import torch.
 
-    An Apple processor's GPU shares its memory with the CPU, and reading it is what a step of a GPT-2 costs; torch's MPS
-    adds a launch for each of its hundred small operations, and has no weights in 8 or 4 bits. So a Mac runs it in C.
+    A Mac uses the engine in C: an Apple GPU shares its memory with the CPU, and a step of a GPT-2 is bound by reading
+    that memory. torch's MPS adds a launch for each of a hundred small operations, and has no 8 or 4 bits.
     """
     if sys.platform == "darwin":
         return True

@@ -1,9 +1,8 @@
-"""Matrices in 8 or 4 bits, kept in the user's cache: worked out once, and from then on only read.
+"""Read and write a file of quantized matrices in the user's cache.
 
-A file (``kept`` says where it lies) holds what the engine in C holds, the matrices only, under the names of our GPT:
-int8 as numbers [rows, columns] and ``.scale`` [rows]; int4 as bytes [rows, bytes of a row]. Its metadata say of which
-weights they are; ``seal`` is a hash of names, dtypes, shapes and checksums of the numbers, so that a damaged file is
-found out while it is read.
+A file (its path is from ``kept``) holds the matrices as the engine in C stores them, by the names of our GPT: int8 as
+numbers [rows, columns] and ``.scale`` [rows]; int4 as bytes [rows, bytes of a row]. Its metadata identify the weights;
+``seal`` is a hash of names, dtypes, shapes and checksums, which detects a damaged file.
 """
 
 import hashlib
@@ -27,12 +26,12 @@ from gptcli.system.regular_file import version_of
 from gptcli.system.whole_file import remove_unfinished, write_whole
 
 _SCALE = ".scale"
-_PIECE = 4 << 20  # bytes that a thread reads at once
+_PIECE = 4 << 20  # bytes that a thread reads at a time
 _INFINITE = 0x7C00  # of float16: the exponent of NaN and infinity
 
 
 class _Piece(NamedTuple):
-    """A part of a tensor: of which, where in it, and its bytes in memory."""
+    """A part of a tensor: its name, the offset, and the bytes in memory."""
 
     name: str
     start: int
@@ -42,16 +41,16 @@ class _Piece(NamedTuple):
 def load_into(
     engine: NativeEngine, kept: OpenKeptFile, kinds: Mapping[str, Kind], shapes: Mapping[str, Sequence[int]]
 ) -> None:
-    """Give the engine its matrices as they are kept.
+    """Load the matrices of a file into the engine.
 
     Args:
-        engine: has none of them yet; of no use where this fails.
+        engine: without matrices; unusable after an error.
         kept: what ``kept.open_if_current`` found.
         kinds: how each is kept, by name.
         shapes: [rows, columns] of each.
 
     Raises:
-        BrokenKeptError: what is kept is not whole, damaged, or not of this model; or its scales are NaN or infinity.
+        BrokenKeptError: the file is incomplete, damaged or of another model, or its scales are NaN or infinity.
         GptcliError: there is no memory.
     """
     file = kept.header.files[0]
@@ -72,13 +71,13 @@ def load_into(
 
 
 def write(engine: NativeEngine, header: Header, fingerprint: Fingerprint, quantize: Quantize, name: str) -> Path:
-    """Keep an engine's matrices; returns the file.
+    """Write an engine's matrices; returns the path.
 
     Args:
         engine: filled from the checkpoint.
         header: of the checkpoint.
-        fingerprint: of the checkpoint's files, from before the engine was filled.
-        quantize: how the engine keeps them.
+        fingerprint: of the checkpoint's files, from before they were loaded.
+        quantize: the format of the matrices.
         name: of the model, for people.
 
     Raises:
@@ -100,13 +99,13 @@ def write(engine: NativeEngine, header: Header, fingerprint: Fingerprint, quanti
     path = path_of(fingerprint, content, quantize)
     make_folder(path.parent)
     for folder in path.parent.parent.iterdir():
-        remove_unfinished(folder)  # of killed writers, which may be what fills the disk
+        remove_unfinished(folder)  # temporary files of killed processes, which may fill the disk
     write_whole(path, to_bytes(tensors, metadata))
     return path
 
 
 def _tensors(name: str, matrix: StoredMatrix) -> dict[str, NDArray[Any]]:
-    """A matrix's arrays under the names that they have in the file: views of the engine's memory."""
+    """A matrix's arrays by their names in the file: views of the engine's memory."""
     if matrix.scales is None:
         return {name: matrix.numbers}
     return {name: matrix.numbers.view(np.int8), name + _SCALE: matrix.scales}
@@ -126,32 +125,32 @@ def _pieces(tensors: Mapping[str, NDArray[Any]]) -> list[_Piece]:
 
 
 def _read(kept: OpenKeptFile, piece: _Piece) -> int:
-    """Read a piece to its place in memory, and return its checksum."""
-    info, place = kept.header.tensors[piece.name], piece.memory
+    """Read a piece into memory, and return its checksum."""
+    info, rest = kept.header.tensors[piece.name], piece.memory
     try:
         with info.file.open("rb", buffering=0) as file:
             if not version_of(file.fileno()).same_state(kept.state):
                 raise BrokenKeptError(f"{info.file} changed while it was read")
             file.seek(info.start + piece.start)
-            while place:
-                count = file.readinto(place)
+            while rest:
+                count = file.readinto(rest)
                 if not count:
                     raise BrokenKeptError(f"{info.file} became shorter while it was read")
-                place = place[count:]
+                rest = rest[count:]
     except OSError as error:
         raise BrokenKeptError(f"cannot read {info.file}: {error.strerror or error}") from error
     return zlib.crc32(piece.memory)
 
 
 def _seal(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]], sums: list[int]) -> str:
-    """What changes with anything that the numbers depend on."""
+    """The hash of everything that the numbers depend on."""
     says = [metadata[key] for key in ("format", "content", "quantize")]
     shapes = [[name, _dtype(tensors[name]), *tensors[name].shape] for name in sorted(tensors)]
     return hashlib.sha256(json.dumps([says, shapes, sums]).encode()).hexdigest()
 
 
 def _finite(matrix: StoredMatrix, columns: int) -> bool:
-    """Whether the scales of a matrix are all numbers: one a row, or in float16 behind the indices of each row."""
+    """Whether all scales of a matrix are finite: one a row (int8), or float16 after the indices of each row (int4)."""
     if matrix.scales is not None:
         return bool(np.isfinite(matrix.scales).all())
     scales = np.ascontiguousarray(matrix.numbers[:, columns // 2 :]).view(np.uint16)

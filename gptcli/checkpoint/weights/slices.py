@@ -1,4 +1,4 @@
-"""Stored tensors, or only the parts of them that one of several processes needs, from memory-mapped files."""
+"""Stored tensors from memory-mapped files: all of one, or the part that one of several processes needs."""
 
 import mmap
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF
 class Files:
     """The files of a checkpoint, mapped for loading in order.
 
-    What is read of a mapped file counts as this process's memory until the mapping goes. Where every tensor already has
-    the wanted type the mapping is the model's memory. Where some are converted it would come on top, so the files are
-    let go and mapped again every so many bytes.
+    Pages read from a mapped file count as this process's memory until it is unmapped. If every tensor already has the
+    wanted type, the mapping is the model's memory. If some are converted, the pages would add to it, so the files are
+    unmapped and mapped again from time to time.
 
     Args:
         header: of the checkpoint.
-        dtype: that the model is to have.
-        qkv_widths: how its ``c_attn`` divides (see ``GPTConfig``).
+        dtype: of the model.
+        qkv_widths: how its ``c_attn`` is divided (see ``GPTConfig``).
     """
 
     _LIMIT = 1 << 25
@@ -40,7 +40,7 @@ class Files:
         self._read = 0
 
     def read(self, part: Part, key: str, share: Share | None = None) -> Tensor:
-        """One stored tensor of a part, or what ``cut`` leaves of it.
+        """One stored tensor of a part, or the share of it (see ``cut``).
 
         Raises:
             CheckpointError: its file cannot be read, or changed after its header was read.
@@ -59,7 +59,7 @@ class Files:
 
 
 def _tensor(memory: mmap.mmap, info: TensorInfo) -> Tensor:
-    """A stored tensor where it lies; a copy where a header of an odd length keeps torch from computing with that."""
+    """A stored tensor as a view of its file; a copy where an odd header length misaligns it for torch."""
     dtype = _DTYPES[info.dtype]
     numbers = np.frombuffer(memory, np.uint8)[info.start : info.end]
     if info.start % dtype.itemsize:
@@ -68,16 +68,18 @@ def _tensor(memory: mmap.mmap, info: TensorInfo) -> Tensor:
 
 
 def cut(stored: Tensor, part: Part, key: str, share: Share | None, qkv_widths: tuple[int, int, int]) -> Tensor:
-    """The share of a stored tensor, such that what is made of the cut tensors of a ``Part`` is the share of that.
+    """Cut a stored tensor to a share of the tensor of ours that a ``Part`` makes of it.
 
     Args:
-        stored: in the file's own layout; what lies outside the share is not read.
-        part: what our tensor is made of.
+        stored: in the file's layout; bytes outside the share are not read.
+        part: how our tensor is made.
         key: the stored tensor, one of ``part.keys``.
-        share: a dimension of our tensor and the ranges of it that are wanted: of q, k and v the same heads, where it
-            has those three. None wants all.
+        share: a dimension of our tensor and its wanted ranges; for q, k and v the same heads of each. None: all.
         qkv_widths: rows of q, k and v, where our tensor has those three.
     """
+    if part.how in ("first half", "second half"):
+        half = stored.shape[0] // 2
+        stored = stored.narrow(0, half if part.how == "second half" else 0, half)
     if share is None:
         return stored
     dim, ranges = share
@@ -87,7 +89,7 @@ def cut(stored: Tensor, part: Part, key: str, share: Share | None, qkv_widths: t
         place = part.keys.index(key)
         before, (start, stop) = sum(qkv_widths[:place]), ranges[place]
         ranges = [(start - before, stop - before)]
-    elif part.how == "regrouped":  # a key and a value head, and the query heads that share them, lie together
+    elif part.how == "regrouped":  # a key head, its value head and the query heads that share them are contiguous
         rows, of_queries = sum(qkv_widths), qkv_widths[0]
         ranges = [(start * rows // of_queries, stop * rows // of_queries) for start, stop in ranges[:1]]
     pieces = [stored.narrow(dim, start, stop - start) for start, stop in ranges]

@@ -1,4 +1,4 @@
-"""From a folder to a GPT that runs: tensors are memory-mapped, converted one by one, and nothing else is read."""
+"""From a folder to a GPT that runs: tensors are memory-mapped and converted one by one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +18,7 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.model.memory import explain_out_of_memory
 from gptcli.model.quantize import fake_quantize, kind_of
+from gptcli.model.shapes import is_matrix
 
 
 def choose_device(name: str) -> torch.device:
@@ -59,16 +60,16 @@ def load_gpt(
 ) -> GPT:
     """Build the GPT that a blueprint describes and give it the checkpoint's weights.
 
-    The file is memory-mapped: weights that already have the wanted type stay where they are on the disk's pages, others
-    are converted one tensor at a time, and tensors that are not in the blueprint are never read.
+    The file is memory-mapped: weights that already have the wanted type stay in the file's pages, others are
+    converted one at a time, and tensors that are not in the blueprint are never read.
 
     Args:
         blueprint: checked against the header by ``read_blueprint``.
         header: of the same checkpoint.
-        placement: where and how the model is to run. A process of a group loads its part only. In 8 or 4 bits matrices
-            get the values that they have there, which shows what that does to the model; it is the engine in C that
-            also gets smaller and faster by it.
-        to_run: whether the command has ``--quantize`` to offer where memory does not suffice.
+        placement: where and how the model is to run. A process of a group loads its part only. For 8 or 4 bits,
+            matrices are rounded to the values that they have then, which shows the effect on the model; only the
+            engine in C also gets smaller and faster.
+        to_run: whether the command has ``--quantize``, for the error about memory.
 
     Returns:
         The GPT in eval mode.
@@ -98,7 +99,7 @@ def load_gpt(
             stored = [files.read(part, key, share) for key in part.keys]
             weights[name] = _make(part, stored, config).to(device=device, dtype=dtype)
             _check_finite(name, part, stored, weights[name])
-            if quantize != "none" and name.endswith("weight") and weights[name].dim() == 2 and name != "wpe.weight":
+            if quantize != "none" and is_matrix(name, weights[name].shape):
                 rounded = fake_quantize(weights[name].float().cpu().numpy(), kind_of(name, quantize))
                 weights[name] = torch.from_numpy(rounded).to(device=device, dtype=dtype)
     header.check_unchanged()
@@ -109,7 +110,7 @@ def load_gpt(
 
 
 class _NoDraws(TorchFunctionMode):
-    """Skips torch's initial weights: on the meta device they draw nothing, and import torch's compiler to do it."""
+    """Skips torch's random initialisation: on the meta device it does nothing, but imports torch's compiler."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -119,11 +120,13 @@ class _NoDraws(TorchFunctionMode):
 
 
 def _make(part: Part, stored: list[Tensor], config: GPTConfig) -> Tensor:
-    """One tensor of ours from those of the file (see ``How``)."""
+    """Make one of our tensors from those of the file (see ``How``)."""
     if part.how == "transposed":
         return stored[0].t()
     if part.how == "stacked":
         return torch.cat(stored)
+    if part.how == "rows":
+        return torch.stack(stored)
     if part.how == "regrouped":
         group = [width // config.kv_heads for width in config.qkv_widths]
         by_group = stored[0].reshape(-1, sum(group), *stored[0].shape[1:])  # [K, rows of q, k and v, ...]
@@ -132,7 +135,7 @@ def _make(part: Part, stored: list[Tensor], config: GPTConfig) -> Tensor:
 
 
 def _check_finite(name: str, part: Part, stored: list[Tensor], weight: Tensor) -> None:
-    """A NaN or infinity anywhere would reach every logit."""
+    """Raise for NaN and infinity, which would reach every logit."""
     if all_finite(weight):
         return
     if all(all_finite(tensor) for tensor in stored):
@@ -141,7 +144,7 @@ def _check_finite(name: str, part: Part, stored: list[Tensor], weight: Tensor) -
 
 
 def _assign(model: GPT, weights: Mapping[str, Tensor]) -> None:
-    """Put the weights in place of the meta tensors; a tied unembedding follows the embedding."""
+    """Replace the meta tensors by the weights; a tied unembedding shares the embedding."""
     complete = {**weights, "lm_head.weight": weights["wte.weight"]} if model.config.tied else weights
     model.load_state_dict(complete, strict=True, assign=True)
     if model.config.tied:

@@ -41,12 +41,12 @@ def analogy(
 ) -> None:
     """Do arithmetic with words: what is king - man + woman?
 
-    Lists the words nearest to what EXPR comes to, without those in it. As in
-    gensim and word2vec every vector is brought to length 1 before it is added;
+    Lists the words nearest to the value of EXPR, without those in it. As in
+    gensim and word2vec, vectors are normalised to length 1 before they are added;
     --metric dot and euclidean take the vectors as they are.
 
-    A number scales the word beside it. Words with a space, a hyphen or another
-    sign inside go in quotes. EXPR is read from stdin where it is - or piped in.
+    A number scales the word next to it. Put words with a space, a hyphen or
+    another operator in quotes. EXPR is read from stdin if it is - or piped in.
 
     --evaluate answers a file of questions: four words a line, a b c d, is d
     nearest to b - a + c? Lines that start with ": " name the sections.

@@ -28,10 +28,10 @@ def attention(
         str, typer.Option(metavar="N[,N-N]", help="Heads from 1, or all.", rich_help_panel=_ATTENTION)
     ] = "all",
     columns: Annotated[
-        bool, typer.Option("--columns", help="A column looks, not a row.", rich_help_panel=_ATTENTION)
+        bool, typer.Option("--columns", help="Queries as columns, not rows.", rich_help_panel=_ATTENTION)
     ] = False,
     scores: Annotated[
-        bool, typer.Option("--scores", help="What stood before the softmax.", rich_help_panel=_ATTENTION)
+        bool, typer.Option("--scores", help="Scores before the softmax.", rich_help_panel=_ATTENTION)
     ] = False,
     *,
     run: RunOptions,
@@ -40,11 +40,11 @@ def attention(
 ) -> None:
     """Show where each head looks while the model reads a text.
 
-    A map a head: a row for each token that looks, a column for each that is
-    looked at. One head alone is drawn large, with figures. A head is named
-    by what it does on random tokens that come twice: it looks at the token
-    before, the first one, the same one, or (induction) at what followed the
-    same one last time.
+    One map for each head: a row for each token that looks, a column for each
+    that is looked at. A single head is drawn large, with figures. Heads are
+    named by their attention on random tokens that occur twice: it is on the
+    previous token, the first one, the same one, or (induction) on the token
+    that followed the same one before.
 
     \b
     gptcli attention "The king and the queen lived in a castle"

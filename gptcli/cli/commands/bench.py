@@ -35,7 +35,7 @@ def bench(
     """Measure a model: tokens a second, load time, memory, and the limit.
 
     To write a token, every weight is read from memory once. The bar shows how
-    much of the memory's measured bandwidth the model makes use of.
+    much of the memory's measured bandwidth the model uses.
 
     \b
     gptcli bench
@@ -58,7 +58,7 @@ def bench(
     with progress_line() as progress:
         answer = benchmark.benchmark(checkpoint, lengths, busy=busy, progress=progress)
     if answer.busy is not None and answer.busy > benchmark.QUIET:
-        notice(f"others keep {answer.busy:.0%} of the processors busy: measure again when the machine is quiet")
+        notice(f"other processes use {answer.busy:.0%} of the processors: measure again when the machine is quiet")
     present(answer, lambda: draw(answer), as_json=json, save=save)
 
 

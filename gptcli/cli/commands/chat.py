@@ -1,4 +1,4 @@
-"""``gptcli chat``: a conversation with a model that only continues texts."""
+"""``gptcli chat``: a conversation with a model."""
 
 from enum import Enum
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from gptcli.cli import options
+from gptcli.cli.chat_options import PANEL, ChatOptions
 from gptcli.cli.inputs import stdin_lines
 from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped
-
-_SCENE = "The scene"
 
 
 class Layout(str, Enum):
@@ -22,35 +22,32 @@ class Layout(str, Enum):
 
 @grouped
 def chat(
-    system: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            show_default="a helpful assistant",
-            help="What stands before the first turn.",
-            rich_help_panel=_SCENE,
-        ),
-    ] = None,
-    user: Annotated[
-        str, typer.Option(metavar="NAME", help="Your name in the script.", rich_help_panel=_SCENE)
-    ] = "User",
+    context: typer.Context,
+    turns: ChatOptions,
+    user: Annotated[str, typer.Option(metavar="NAME", help="Your name in the script.", rich_help_panel=PANEL)] = "User",
     assistant: Annotated[
-        str, typer.Option(metavar="NAME", help="The model's name.", rich_help_panel=_SCENE)
+        str, typer.Option(metavar="NAME", help="The model's name.", rich_help_panel=PANEL)
     ] = "Assistant",
     layout: Annotated[
         Layout,
         typer.Option(
             "--format",
-            help="A script with names, or turns between end-of-text tokens (DialoGPT).",
-            rich_help_panel=_SCENE,
+            help="Without a template: a script with names, or turns between end-of-text tokens (DialoGPT).",
+            rich_help_panel=PANEL,
         ),
     ] = Layout.auto,
     max_new_tokens: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--max-new-tokens", "-n", metavar="N", min=1, help="At most so many in an answer.", rich_help_panel="Length"
+            "--max-new-tokens",
+            "-n",
+            metavar="N",
+            min=1,
+            show_default="100, or 1,000 with a template",
+            help="At most so many in an answer.",
+            rich_help_panel="Length",
         ),
-    ] = 100,
+    ] = None,
     *,
     choosing: SamplingOptions,
     run: EngineOptions,
@@ -60,42 +57,47 @@ def chat(
         typer.Option(metavar="FILE", help="Save it at the end: .json, .txt, .html, .svg.", rich_help_panel="Output"),
     ] = None,
 ) -> None:
-    """Chat with a model that only continues texts.
+    """Chat with a model, by its own chat template or as a script.
 
-    The system text sets the scene, your turn and the model's follow as in a
-    script, and what it writes before your next turn is its answer. /help
-    lists the commands; /prompt shows all that the model sees.
+    A model that was trained on conversations has a template for them, and
+    its sampling is what its makers recommend (generation_config.json). One
+    that only continues texts gets a script: the system text sets the scene,
+    and what it writes before your next turn is its answer. /help lists the
+    commands; /prompt shows all that the model sees.
 
     \b
+    gptcli chat -m HuggingFaceTB/SmolLM2-135M-Instruct
     gptcli chat -m gpt2-xl
-    gptcli chat -m dialogpt-medium
     gptcli chat --system "A hungry wolf meets a pig." --user Pig --assistant Wolf
     echo "Where do you live?" | gptcli chat --seed 1
     """
     from gptcli.sampling.draw import seed_or_drawn
     from gptcli.show.chat import Conversation, check_file
 
+    turns.check(layout.value)
     sampling = choosing.sampling()
     seed = seed_or_drawn(choosing.seed)
     if save is not None:
         check_file("--save", save)
 
-    from gptcli.checkpoint.source import find
     from gptcli.generation.chat.conversation import Chat
-    from gptcli.generation.chat.turns import format_for
+    from gptcli.generation.chat.layout import starting_sampling
     from gptcli.generation.logit_bias import with_logit_bias
 
+    made = turns.layout(run.model, layout.value, user=user, assistant=assistant)
     opened = run.open()
+    given = {name for name in vars(choosing) if options.given_on_command_line(context, name)}
+    sampling = starting_sampling(sampling, given, opened.what.generation)
     talk = Chat(
         opened.engine,
         opened.tokenizer,
-        format_for(layout.value, run.model, find(run.model).config, user=user, assistant=assistant),
+        made,
         with_logit_bias(sampling, opened.tokenizer, choosing.logit_bias or []),
         seed=seed,
         n_vocab=opened.n_vocab,
         eos_ids=opened.eos_ids,
-        system=system,
-        max_new_tokens=max_new_tokens,
+        system=turns.system,
+        max_new_tokens=max_new_tokens or made.usual_length,
     )
 
-    Conversation(talk, run.model, stdin_lines(), as_json=json).run(save)
+    Conversation(talk, run.model, stdin_lines(), as_json=json, hide_thinking=turns.hide_thinking).run(save)

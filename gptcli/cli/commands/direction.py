@@ -26,9 +26,9 @@ def direction(
 ) -> None:
     """Measure words along a direction: is cats - cat a direction of the plural?
 
-    The figure is the dot product of a word's vector with what EXPR comes to,
-    vectors as they are: positive on the side of what is added, negative on the
-    side of what is taken away. Words are read from stdin where they are - or
+    The figure is the dot product of a word's vector with the value of EXPR,
+    without normalisation: positive for words like those added, negative for
+    words like those subtracted. Words are read from stdin if they are - or
     piped in.
 
     \b

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.chat_options import ChatOptions
 from gptcli.cli.inputs import prompts_argument
 from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped, with_epilog
 from gptcli.errors import InputError
@@ -33,6 +34,7 @@ Examples:
   gptcli generate "Lily saw a" -N 3 -t 1.2 --no-echo
   echo "The old wolf" | gptcli generate --stop "." -n 60
   gptcli generate "A bird" --json | jq .completion
+  gptcli generate --chat "What is the capital of France?" -m HuggingFaceTB/SmolLM2-135M-Instruct
   gptcli generate --explain "Once upon a time"
   gptcli generate --pick "Once upon a time" --json > mine.json
   gptcli generate --replay mine.json
@@ -51,6 +53,9 @@ A model too large for one device: torchrun gives each of N processes (GPUs, wher
 def generate(
     prompt: Annotated[list[str] | None, typer.Argument(help="Text to continue; - reads stdin. Repeatable.")] = None,
     prompts_file: Annotated[Path | None, typer.Option(metavar="FILE", help="One prompt a line.")] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Answer the prompt, as in 'gptcli chat', instead of continuing it.")
+    ] = False,
     bos: Annotated[bool, typer.Option("--bos", help="Put <|endoftext|> before the prompt.")] = False,
     max_new_tokens: Annotated[
         int,
@@ -76,6 +81,7 @@ def generate(
         ),
     ] = 1,
     *,
+    turns: ChatOptions,
     choosing: SamplingOptions,
     run: EngineOptions,
     lookup: options.LookupOption = 0,
@@ -108,13 +114,13 @@ def generate(
     ] = False,
     save: options.SaveOption = None,
 ) -> None:
-    """Continue a text, token by token, as the model would."""
+    """Continue a text, token by token, as the model would; or answer a question (--chat)."""
     from gptcli.model.ranks import is_worker
 
     if is_worker():  # one of torchrun's processes, but not the one that reads and prints
         from gptcli.checkpoint.distributed import follow
 
-        return follow(run.model, run.placement(), run.n_head)
+        return follow(run.model, run.placement(), run.n_head, run.tokenizer)
 
     from gptcli.sampling.draw import seed_or_drawn
     from gptcli.show.terminal.keyboard import check_terminal
@@ -127,6 +133,10 @@ def generate(
     options.forbid_together(
         "--replay", given=replay is not None, **others, pick=pick, prompts_file=prompts_file, **chosen
     )
+    asked = {name: value != getattr(ChatOptions, name) or None for name, value in vars(turns).items()}
+    options.require_owner("--chat", given=chat, **asked)
+    options.forbid_together("--chat", given=chat, bos=bos, pick=pick, replay=replay)
+    turns.check()
     if replay is not None and prompt:
         raise InputError("--replay repeats what the file holds, so there is no PROMPT to give")
     options.require_owner("--explain", given=explain, explain_top=explain_top)
@@ -152,11 +162,28 @@ def generate(
         draft = replayed(recorded, run.open_shared(), str(replay))
         return show_draft(draft, run.model, recorded.finish_reason, as_json=as_json, echo=not no_echo, save=save)
 
+    layout = turns.layout(run.model) if chat else None
     checkpoint = run.open_shared()
     sampling = with_logit_bias(sampling, checkpoint.tokenizer, choosing.logit_bias or [])
-    limits = Limits(max_new_tokens, () if ignore_eos else checkpoint.eos_ids, overflow.value)
+    eos_ids, questions = checkpoint.eos_ids, None
+    if layout is not None:
+        from gptcli.generation.chat.asking import ask_each
+
+        questions, ends = ask_each(
+            layout,
+            checkpoint.tokenizer,
+            prompts,
+            n_vocab=checkpoint.n_vocab,
+            n_positions=checkpoint.engine.n_positions,
+            max_new_tokens=max_new_tokens,
+            stops=stop or [],
+            system=turns.system,
+            hide_thinking=turns.hide_thinking,
+        )
+        eos_ids, no_echo = (*eos_ids, *ends), True
+    limits = Limits(max_new_tokens, () if ignore_eos else eos_ids, overflow.value)
     scored = pick or output is not None
-    request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos, scored)
+    request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos, scored, questions)
     if pick:
         from gptcli.generation.pick.draft import new_draft
         from gptcli.show.pick import write_picked

@@ -20,7 +20,7 @@ _LENS = "Lens"
 
 @dataclass(frozen=True)
 class LensAnswer:
-    """What ``--json`` prints: the lens, and what makes the logits of the tokens that it follows."""
+    """What ``--json`` prints: the lens, and the attribution of the followed tokens."""
 
     lens: "Lens"
     attribution: "list[Attribution]"
@@ -30,14 +30,15 @@ class LensAnswer:
 def lens(
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
     sublayers: Annotated[
-        bool, typer.Option("--sublayers", help="Between attention and MLP too.", rich_help_panel=_LENS)
+        bool, typer.Option("--sublayers", help="Also between attention and MLP.", rich_help_panel=_LENS)
     ] = False,
     token: Annotated[
         list[str] | None,
         typer.Option(metavar="WORD", help="Follow this token. Repeatable.", rich_help_panel=_LENS),
     ] = None,
     attribution: Annotated[
-        bool, typer.Option("--attribution", help="What each head and MLP adds to the logit.", rich_help_panel=_LENS)
+        bool,
+        typer.Option("--attribution", help="Contribution of each head and MLP to the logit.", rich_help_panel=_LENS),
     ] = False,
     top: options.TopOption = 20,
     *,

@@ -1,4 +1,4 @@
-"""``gptcli logits``: the odds of the next token."""
+"""``gptcli logits``: the probabilities of the next token."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from gptcli.cli.option_groups import EngineOptions, filter_option, grouped
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
 
-_ODDS = "Odds"
+_PANEL = "Probabilities"
 _TOP = 20
 
 
@@ -19,17 +19,17 @@ def logits(
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
     top: options.TopOption = _TOP,
     temperature: Annotated[
-        str, typer.Option("--temperature", "-t", metavar="T[,T...]", help="One or several.", rich_help_panel=_ODDS)
+        str, typer.Option("--temperature", "-t", metavar="T[,T...]", help="One or several.", rich_help_panel=_PANEL)
     ] = "1",
     top_k: filter_option("top-k") = 0,  # type: ignore[valid-type]
     top_p: filter_option("top-p") = 1.0,  # type: ignore[valid-type]
     min_p: filter_option("min-p") = 0.0,  # type: ignore[valid-type]
     all_positions: Annotated[
-        bool, typer.Option("--all-positions", help="What was expected at each position.", rich_help_panel=_ODDS)
+        bool, typer.Option("--all-positions", help="What was expected at each position.", rich_help_panel=_PANEL)
     ] = False,
     watch: Annotated[
         list[str] | None,
-        typer.Option(metavar="WORD", help="Show this token too. Repeatable.", rich_help_panel=_ODDS),
+        typer.Option(metavar="WORD", help="Show this token too. Repeatable.", rich_help_panel=_PANEL),
     ] = None,
     *,
     run: EngineOptions,
@@ -38,8 +38,9 @@ def logits(
 ) -> None:
     """Show what may come next: the most probable tokens, with their logits.
 
-    Several temperatures stand side by side; filters show what they keep and
-    what they cut. An entropy of 0 bits means that all is on one token.
+    Several temperatures stand side by side; with filters, kept and cut
+    tokens are marked. An entropy of 0 bits means that one token has all of
+    the probability.
 
     \b
     gptcli logits "The king and the"

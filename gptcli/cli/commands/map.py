@@ -30,10 +30,10 @@ def map(
 ) -> None:
     """Lay words out on a plane: the slice through the embedding that shows most of them.
 
-    The axes are the principal components of the words on the map, vectors as
-    they are, or directions of your own. An arrow has to be in quotes, or the
-    shell takes its > for itself. --save map.html turns in three dimensions
-    under the pointer.
+    The axes are the principal components of the words on the map, without
+    normalisation, or directions that you give. Put arrows in quotes, because
+    > is a sign of the shell. --save map.html is in three dimensions, which
+    you turn with the pointer.
 
     \b
     gptcli map man woman king queen uncle aunt

@@ -49,9 +49,9 @@ def about() -> None:
 def list_(json: JsonOption = False, save: SaveOption = None) -> None:
     """List the models that have a name: bundled, downloaded, downloadable.
 
-    A model's NAME goes wherever a command takes -m. Whatever lies in the
-    Hugging Face cache is listed, whoever put it there; HF_HOME moves it.
-    What 'models quantize' keeps in your cache is listed too.
+    Give a NAME to any command that takes -m. All models in the Hugging Face
+    cache are listed, also those that other programs put there; HF_HOME moves
+    that cache. What 'models quantize' keeps is listed too.
 
     \b
     gptcli models list
@@ -99,8 +99,8 @@ def show(
 ) -> None:
     """Say what a checkpoint is: family, configuration, tokenizer, files.
 
-    Beside each fact stands whether it was read, and in which file, or
-    inferred, and from what. Only headers and small files are read, on the
+    Next to each fact stands where it is from: the file that it was read in,
+    or what it was inferred from. Only headers and small files are read, on the
     hub too: the weights are not downloaded, but for --quantized. Where
     'models quantize' keeps something of them, they are read once, to be sure.
 

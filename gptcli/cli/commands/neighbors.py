@@ -28,10 +28,10 @@ def neighbors(
 ) -> None:
     """List the words whose vectors are nearest to a word's.
 
-    WORD is taken as it stands, hyphens and all; for arithmetic there is
-    analogy. It is read from stdin where it is - or piped in. A GPT has several
-    tokens for one word, King and king, with a space before it and without:
-    they are listed as what they are, with the space as a dot.
+    WORD is taken as typed, with its hyphens; for arithmetic use analogy. It is
+    read from stdin if it is - or piped in. A GPT has several tokens for one
+    word (King and king, with a space before and without): they are listed as
+    they are, with the space as a dot.
 
     \b
     gptcli neighbors tower

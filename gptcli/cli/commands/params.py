@@ -36,8 +36,8 @@ def params(
     First the scoreboard of 3Blue1Brown's chapters: embedding, key, query,
     value, output, up- and down-projection, unembedding. Then what it leaves
     out (positions, biases, layer norms) or counts twice (a tied unembedding),
-    what the files really hold, and the memory that it takes. Only headers are
-    read, on the hub too: 100 GB are counted in a second, and not downloaded.
+    the tensors of the files, and the memory that they take. Only headers are
+    read, also on the hub: 100 GB are counted in a second without a download.
 
     MODEL is a folder, a .safetensors file or a bundled checkpoint, else a
     published size: gpt2, gpt2-medium, gpt2-large, gpt2-xl, gpt3-small,

@@ -16,7 +16,9 @@ def score(
     bos: Annotated[bool, typer.Option("--bos", help="Read <|endoftext|> first, and score every token.")] = False,
     stride: Annotated[
         int | None,
-        typer.Option(metavar="N", show_default="half the context", help="How far the window moves on in a long text."),
+        typer.Option(
+            metavar="N", show_default="half the context", help="Tokens by which the window moves in a long text."
+        ),
     ] = None,
     top: options.TopOption = 20,
     *,
@@ -27,8 +29,8 @@ def score(
     """Score a text: how surprising each token is to the model.
 
     The surprisal of a token is -log2 of the probability that the model gave
-    it; their sum says how well the model would compress the text. Of what is
-    piped in, one newline at the end is left out: echo put it there.
+    it; their sum says how well the model would compress the text. One newline at
+    the end of piped text is left out, because echo adds it.
 
     \b
     gptcli score "Once upon a time there was a little girl"

@@ -63,16 +63,16 @@ def similarity(
 ) -> None:
     """Compare words by their vectors: two in a line, more as a heat map.
 
-    Words are read from stdin where they are - or piped in. One that is not in
-    the vocabulary as it stands may be an expression, king-man: the vectors are
-    added as they are.
+    Words are read from stdin if they are - or piped in. A word that is not in
+    the vocabulary may be an expression, king-man: vectors are added without
+    normalisation.
 
     --in-context runs a GPT (tales, GPTCLI_MODEL or -m) over texts in which one
     word is marked with brackets, and compares the vectors of its last token
-    at the embedding and behind each layer; what stands behind the mark is not
-    seen. A bracket behind a backslash is a plain one. --neighbors lists the
-    tokens whose embeddings are nearest; with --unembedding, those of the
-    largest logits.
+    at the embedding and after each layer; text after the mark is not read. A
+    bracket after a backslash is a plain one. --neighbors lists the tokens
+    whose embeddings are nearest, or with --unembedding those with the largest
+    logits.
 
     --evaluate compares cosines with human scores, two words and a score a line
     (WordSim-353, SimLex-999): Spearman's rank correlation and Pearson's.
@@ -96,7 +96,8 @@ def similarity(
         from gptcli.inspection.contexts import compare_contexts
         from gptcli.show.contexts import draw
 
-        checkpoint = open_checkpoint(name, Placement(device=device.value, dtype=dtype.value), n_head=n_head)
+        placement = Placement(device=device.value, dtype=dtype.value)
+        checkpoint = open_checkpoint(name, placement, n_head=n_head, tokenizer=vectors.tokenizer)
         found = compare_contexts(checkpoint, texts, metric=metric, neighbors=neighbors, unembedding=vectors.unembedding)
         notices((*checkpoint.notes, *found.notes))
         present(found, lambda: draw(found), as_json=json, save=save)

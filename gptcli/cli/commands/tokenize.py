@@ -48,6 +48,7 @@ def tokenize(
     decode: Annotated[bool, typer.Option("--decode", help="Turn ids back into text.")] = False,
     count: Annotated[bool, typer.Option("--count", help="Print only how many tokens there are.")] = False,
     merges: Annotated[bool, typer.Option("--merges", help="Show the merges that built each word.")] = False,
+    offsets: Annotated[bool, typer.Option("--offsets", help="Show which characters each token was made from.")] = False,
     truncate: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Print the text cut to its first N tokens.")
     ] = None,
@@ -63,11 +64,13 @@ def tokenize(
     """Cut a text into tokens, the pieces that a GPT reads and writes.
 
     A space before a word belongs to its token and is drawn as ·, a newline
-    as ⏎; bytes that are not a whole character are drawn as \\xE2.
+    as ⏎; bytes that are not a whole character are drawn as \\xE2. What a
+    vocabulary writes otherwise, such as ▁ for a space, is drawn the same.
 
     What comes on stdin is taken as it is, the newline at its end too.
     """
-    _check_modes(save is not None, ids=ids, decode=decode, count=count, merges=merges, truncate=truncate is not None)
+    modes = {"ids": ids, "decode": decode, "count": count, "merges": merges, "offsets": offsets}
+    _check_modes(save is not None, **modes, truncate=truncate is not None)
     tokenizer = _load(model, encoding)
     chunks = _chunks(text)
     if decode:
@@ -81,26 +84,30 @@ def tokenize(
     elif merges:
         _show_merges(tokenizer, chunks, special, as_json, save)
     else:
-        _show_tokens(tokenizer, chunks, special, as_json, save)
+        _show_tokens(tokenizer, chunks, special, as_json, save, offsets=offsets)
 
 
 def _check_modes(saving: bool, **modes: bool) -> None:
     chosen = [f"--{name}" for name, on in modes.items() if on]
     if len(chosen) > 1:
         raise InputError(f"{' and '.join(chosen)} are answers to different questions: give one of them")
-    if saving and chosen not in ([], ["--merges"]):
+    if saving and chosen not in ([], ["--merges"], ["--offsets"]):
         raise InputError(f"--save saves a picture, and {chosen[0]} prints none: redirect its output instead (> FILE)")
 
 
 def _load(model: str, encoding: str | None) -> "Tokenizer":
     from gptcli.checkpoint.families import vocabulary_size
     from gptcli.checkpoint.source import find
-    from gptcli.tokenizer import tiktoken_encoding, tokenizer_for
+    from gptcli.checkpoint.tokenizers import tokenizer_of
+    from gptcli.system.notices import notices
+    from gptcli.tokenizer import tiktoken_encoding
 
     if encoding is not None:
         return tiktoken_encoding(encoding)
     source = find(model)
-    return tokenizer_for(source.folder, vocabulary_size(source))
+    tokenizer, notes = tokenizer_of(source, vocabulary_size(source))
+    notices(notes)
+    return tokenizer
 
 
 def _chunks(words: list[str] | None) -> Iterable[str]:
@@ -118,7 +125,7 @@ def _chunks(words: list[str] | None) -> Iterable[str]:
 
 
 def _show_tokens(
-    tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool, save: Path | None
+    tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool, save: Path | None, *, offsets: bool
 ) -> None:
     from gptcli.show.tokenize import strip_with_counts
     from gptcli.tokenizer.listing import tokenize_text
@@ -130,7 +137,7 @@ def _show_tokens(
     )
     present(
         answer,
-        lambda: strip_with_counts(answer, note, stdout_console().width, _DRAWN_TOKENS),
+        lambda: strip_with_counts(answer, note, stdout_console().width, _DRAWN_TOKENS, offsets=offsets),
         as_json=as_json,
         save=save,
     )
@@ -197,7 +204,7 @@ def _print_start(tokenizer: "Tokenizer", chunks: Iterable[str], length: int, spe
 
 
 def _print_decoded(tokenizer: "Tokenizer", chunks: Iterable[str], as_json: bool) -> None:
-    from gptcli.tokenizer.listing import parse_ids
+    from gptcli.tokenizer.listing import decode_each, parse_ids
 
     if as_json:
         ids = array("Q")
@@ -207,7 +214,7 @@ def _print_decoded(tokenizer: "Tokenizer", chunks: Iterable[str], as_json: bool)
             ids.extend(some)
         print_json({"text": tokenizer.decode_bytes(ids), "ids": iter(ids)})
     else:
-        _write_text(tokenizer.decode_bytes(some) for some in parse_ids(chunks))
+        _write_text(decode_each(tokenizer, parse_ids(chunks)))
 
 
 def _write_text(parts: Iterable[bytes]) -> None:

@@ -22,9 +22,9 @@ def tour(
 ) -> None:
     """Walk through a GPT: from a text to its next token, one real command at a time.
 
-    Each stop says what there is to see, and runs a command that shows it.
-    Enter goes on, b back, q leaves; in a pipe all of them follow one another.
-    --json lists the stops as data, --save makes a picture of the walk.
+    Each stop explains one step, and runs a command that shows it. Enter goes
+    on, b goes back, q quits; in a pipe all stops follow one another. --json
+    lists the stops as data, --save makes a picture of the tour.
 
     \b
     gptcli tour
@@ -42,7 +42,7 @@ def tour(
     from gptcli.show.tour import walk, walked
 
     if os.environ.pop("GPTCLI_MODEL", None):
-        notice("the tour goes through the bundled models; GPTCLI_MODEL is left aside")
+        notice("the tour goes through the bundled models; GPTCLI_MODEL is ignored")
     if save is not None:
         coloured = save.suffix.lower() != ".txt"
         picture = walked(chosen, lambda each: _run(context, each), total=len(STOPS), coloured=coloured)

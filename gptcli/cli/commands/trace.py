@@ -19,7 +19,7 @@ def trace(
     context: typer.Context,
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
     layer: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Open this block, from 1.", rich_help_panel=_STEPS)
+        int | None, typer.Option(metavar="N", min=1, help="Open this layer, from 1.", rich_help_panel=_STEPS)
     ] = None,
     head: Annotated[
         int | None, typer.Option(metavar="H", min=1, help="Open one head of it, from 1.", rich_help_panel=_STEPS)
@@ -36,7 +36,7 @@ def trace(
             metavar="N",
             min=1,
             show_default="a full context",
-            help="With --config: read so many.",
+            help="With --config: the number of tokens.",
             rich_help_panel=_STEPS,
         ),
     ] = None,
@@ -47,10 +47,10 @@ def trace(
 ) -> None:
     """Follow a text through a GPT, step by step.
 
-    Each step with the shape of the data behind it, the parameters that it
-    reads, and a few of the real numbers at the last token. Weights and data
-    have a colour each, and brackets: ⟨weights⟩, \\[data]. The parameters of
-    all steps are the model's.
+    Each step has the shape of the data after it, its parameters, and a few
+    numbers at the last token. Weights and data differ in colour and in
+    brackets: ⟨weights⟩, \\[data]. The parameters of all steps sum to the
+    model's.
 
     \b
     gptcli trace "Once upon a time there was a little"
@@ -71,7 +71,7 @@ def trace(
         notices(notes)
     else:
         if tokens is not None:
-            raise InputError(f"--tokens {tokens}: it goes with --config; a PROMPT has the tokens it has")
+            raise InputError(f"--tokens {tokens}: it goes with --config; a PROMPT has its own tokens")
         text = text_argument(prompt, "PROMPT")
 
         from gptcli.inspection import trace as inspection

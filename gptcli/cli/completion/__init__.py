@@ -1,7 +1,7 @@
-"""Completion scripts for bash, zsh and fish, and the manual page: all written from the app's own outline.
+"""Completion scripts for bash, zsh and fish, and the manual page: all generated from the app's own outline.
 
-The scripts answer a TAB by themselves, without starting Python: commands, options and their values are written into
-them, and the models that were downloaded are the folders of the hub's cache. ``python -m gptcli.cli.completion`` writes
+The scripts do not start Python: they contain commands, options and their values, and list downloaded models from the
+folders of the hub's cache. ``python -m gptcli.cli.completion`` writes
 ``completions/``.
 """
 
@@ -17,7 +17,7 @@ SCRIPTS = {"bash": bash_script, "zsh": zsh_script, "fish": fish_script}
 
 
 def files(app: typer.Typer) -> dict[str, str]:
-    """What belongs in ``completions/``: the text of each file by its name."""
+    """The files of ``completions/``: name -> text."""
     whole = outline(app)
     return {
         "gptcli.bash": bash_script(whole),

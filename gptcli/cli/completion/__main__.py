@@ -8,7 +8,7 @@ from gptcli.cli.completion import files
 
 
 def main(folder: Path) -> None:
-    """Write each file that differs, and say so."""
+    """Write each file that differs, and print its name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files(app).items():
         path = folder / name

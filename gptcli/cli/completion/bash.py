@@ -5,7 +5,7 @@ import shlex
 from gptcli.cli.completion.models import CACHE, GENERATED, model_names
 from gptcli.cli.completion.outline import Command, Parameter
 
-# Nothing here is expanded twice: a folder in the cache may have any name, and compgen -W would run what is in it.
+# Nothing here is expanded twice: a folder in the cache may have any name, and compgen -W would execute it.
 _FUNCTIONS = f"""\
 # bash completion for gptcli; {GENERATED}
 
@@ -84,7 +84,7 @@ def bash_script(app: Command) -> str:
 
 
 def _case(command: Command) -> str:
-    """What follows a command: the value of the option before, or an option, or an argument."""
+    """The completions after a command: the value of the option before, an option, or an argument."""
     lines = [f"        {shlex.quote(' '.join(command.words))})"]
     spelled = [name for option in command.options for name in option.names]
     lines.append(f'            options="{" ".join(spelled)}"')
@@ -102,7 +102,7 @@ def _case(command: Command) -> str:
 
 
 def _rest(command: Command) -> str:
-    """What stands where no option is asked for."""
+    """The completions of arguments."""
     if command.commands:
         return "_gptcli_words " + " ".join(below.words[-1] for below in command.commands)
     offers = [_offer(argument).rstrip("; ") for argument in command.arguments if _offer(argument)]

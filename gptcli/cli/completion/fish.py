@@ -69,7 +69,7 @@ def _value(option: Parameter) -> str:
 
 
 def _offer(parameter: Parameter) -> str:
-    """What may stand in a value's place."""
+    """The completions of a value."""
     if parameter.completes == "files":
         return "-F"
     words = [*parameter.values, *(["(__gptcli_models)"] if parameter.completes == "models" else [])]

@@ -3,8 +3,8 @@
 from gptcli.cli.completion.outline import Command, Parameter
 
 _INTRODUCTION = """\
-gptcli opens GPT checkpoints (GPT-2, GPT-Neo, GPT-J, GPT-NeoX, Pythia, OPT and others, as safetensors) and shows them
-at work: it writes text, and at every step it can show what it was choosing from. Two small models come with it, so
+gptcli opens GPT checkpoints (GPT-2, GPT-Neo, GPT-J, GPT-NeoX, Pythia, OPT and others, as safetensors) and shows how
+they work: it generates text, and can show the candidates for every token. Two small models come with it, so
 that every command works without a network."""
 _EXITS = (
     ("0", "Done."),
@@ -13,18 +13,18 @@ _EXITS = (
     ("130", "Interrupted (Ctrl-C)."),
 )
 _ENVIRONMENT = (
-    ("GPTCLI_MODEL", "The model of the commands that run one, in place of tales."),
-    ("GPTCLI_CACHE", "Where matrices in 8 and 4 bits are kept (models quantize), in place of ~/.cache/gptcli."),
-    ("HF_HOME, HF_HUB_CACHE", "Where downloaded models are kept."),
+    ("GPTCLI_MODEL", "The model of the commands that run one, instead of tales."),
+    ("GPTCLI_CACHE", "The folder of quantized matrices (models quantize), instead of ~/.cache/gptcli."),
+    ("HF_HOME, HF_HUB_CACHE", "The folder of downloaded models."),
     ("HF_TOKEN", "For models that need an account on the hub."),
     ("HF_ENDPOINT, HF_HUB_OFFLINE", "Another hub, or none."),
-    ("TIKTOKEN_CACHE_DIR", "Where the vocabularies of tokenize --encoding are kept."),
+    ("TIKTOKEN_CACHE_DIR", "The folder of vocabularies for tokenize --encoding."),
     ("NO_COLOR, COLUMNS", "No colours; how wide to draw."),
 )
 
 
 def manual_page(app: Command) -> str:
-    """The page, for ``share/man/man1/gptcli.1``. It carries no date: the same app gives the same page."""
+    """The page, for ``share/man/man1/gptcli.1``. It has no date, so that the same app gives the same page."""
     parts = [
         '.TH GPTCLI 1 "" "gptcli" "User Commands"',
         ".SH NAME",
@@ -76,7 +76,7 @@ def _tagged(tag: str, text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Paragraphs; those behind ``\\b`` keep their lines."""
+    """Paragraphs; those after ``\\b`` keep their lines."""
     blocks = []
     for paragraph in text.strip().split("\n\n"):
         lines = paragraph.strip("\n").split("\n")
@@ -88,7 +88,7 @@ def _prose(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Text that roff sets as it is: backslashes and hyphens told apart from its own, no line that begins a request."""
+    """Text escaped for roff: backslashes, hyphens, and lines that would begin a request."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("^", "\\(ha").replace("~", "\\(ti")
     escaped = "".join(each if each.isascii() else f"\\[u{ord(each):04X}]" for each in escaped)
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in escaped.split("\n"))

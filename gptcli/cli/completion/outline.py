@@ -1,7 +1,7 @@
-"""The command line as data: which commands there are, their arguments and options, and what their values may be.
+"""The command line as data: commands, their arguments and options, and the values of these.
 
 Read from the functions that Typer runs, so that the completion scripts and the manual page say what the app does. Only
-what Typer documents is touched: its releases differ in the parser behind it.
+Typer's documented API is used: its releases differ in the parser behind it.
 """
 
 import dataclasses
@@ -16,11 +16,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-# What may stand in a value's place, for a shell to complete: models, files, or something that only the user knows.
+# What a shell completes for a value: nothing (a flag), models, files, or nothing known (text).
 Completes = Literal["flag", "models", "files", "text"]
-# What a model is called in the help, as an option and as an argument of "models".
+# The metavar of a model, as an option and as an argument of "models".
 _MODELS = ("MODEL", "NAME|FOLDER|FILE")
-# Options whose values are a short list that is no Enum, because others may be there as well.
+# Options with a short list of values that is not an Enum, because other values are possible too.
 _LISTED = {"--encoding": ("cl100k_base", "gpt2", "o200k_base", "o200k_harmony", "p50k_base", "p50k_edit", "r50k_base")}
 
 
@@ -30,13 +30,13 @@ class Parameter:
 
     Attributes:
         names: of an option, as typed (``-m``, ``--model``), short ones first; empty for an argument.
-        metavar: what stands for its value; "" for a flag.
+        metavar: its value in the help; "" for a flag.
         help: what it does, on one line.
         completes: what a shell offers for its value.
-        values: the values it may have, where they can be listed.
+        values: the possible values, if they can be listed.
         repeatable: whether it may be given more than once.
         required: whether it must be given.
-        default: its value where it is not given, as text; "" where that says nothing.
+        default: as text; "" if there is none worth showing.
         envvar: the environment variable that changes the default, or "".
     """
 
@@ -56,9 +56,9 @@ class Command:
     """A command, or a group of them.
 
     Attributes:
-        words: what is typed to reach it: () for the program itself, ("models", "pull").
+        words: as typed: () for the program itself, ("models", "pull").
         help: its description; examples stand in blocks that begin with ``\\b``.
-        epilog: what comes behind it, of the same form.
+        epilog: the end of the help, of the same form.
         arguments, options: its own; ``--help`` is among the options.
         commands: those below it, in the order of the help.
     """
@@ -76,7 +76,7 @@ class Command:
         return self.help.split("\n\n")[0].replace("\n", " ")
 
     def walk(self) -> Iterator["Command"]:
-        """This one and all below it."""
+        """This command and all below it."""
         yield self
         for command in self.commands:
             yield from command.walk()
@@ -86,7 +86,7 @@ _HELP = Parameter(("-h", "--help"), "", "Show this message and exit.", "flag", (
 
 
 def outline(app: typer.Typer) -> Command:
-    """The whole of an app, as the command line has it.
+    """The outline of an app.
 
     Args:
         app: the program itself; its commands are those of the table in ``gptcli.cli.commands``.
@@ -101,7 +101,7 @@ def _group(app: typer.Typer, words: tuple[str, ...]) -> Command:
     if not app.registered_callback and len(app.registered_commands) == 1:  # Typer takes it for the command itself
         only = app.registered_commands[0]
         return _command(only.callback, words, only.epilog)
-    # Typer keeps a placeholder where a group has no callback; ours all have one.
+    # Typer has a placeholder for a group without a callback; ours all have one.
     callback = app.registered_callback
     function, epilog = (callback.callback, callback.epilog) if callback else (None, None)
     commands = [
@@ -122,7 +122,7 @@ def _command(function: Any, words: tuple[str, ...], epilog: str | None) -> Comma
     visible = [parameter for parameter in parameters if parameter is not None]
     return Command(
         words=words,
-        help=(inspect.getdoc(function) or "").replace("\\[", "["),  # a bracket that is no Rich markup
+        help=(inspect.getdoc(function) or "").replace("\\[", "["),  # a bracket that is not Rich markup
         epilog=inspect.cleandoc(epilog or ""),
         arguments=tuple(parameter for parameter in visible if not parameter.names),
         options=(*(parameter for parameter in visible if parameter.names), _HELP),
@@ -130,10 +130,10 @@ def _command(function: Any, words: tuple[str, ...], epilog: str | None) -> Comma
 
 
 def _declared(function: Any) -> Iterator[tuple[str, Any, ArgumentInfo | OptionInfo, Any]]:
-    """Each parameter of a command's function: name, type, what Typer is told of it, default."""
+    """Each parameter of a command's function: name, type, Typer's info, default."""
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
-        # Python 3.10 puts "| None" around the whole of what has None as its default.
+        # Python 3.10 adds "| None" to the type of a parameter whose default is None.
         hint = next((each for each in get_args(hints[name]) if get_origin(each) is Annotated), hints[name])
         if get_origin(hint) is Annotated:
             kind, *told = get_args(hint)
@@ -192,9 +192,9 @@ def _completes(kind: Any, metavar: str, names: tuple[str, ...], words: tuple[str
 
 
 def _listed(names: tuple[str, ...], metavar: str, words: tuple[str, ...]) -> tuple[str, ...]:
-    """Values that are no Enum: tiktoken's encodings, and the published sizes that ``params`` counts."""
+    """Values that are not an Enum: tiktoken's encodings, and the published sizes that ``params`` counts."""
     if words == ("params",) and metavar == "MODEL":
-        from gptcli.model.config import PRESETS
+        from gptcli.model.presets import PRESETS
 
         return tuple(PRESETS)
     return next((_LISTED[name] for name in names if name in _LISTED), ())

@@ -1,4 +1,4 @@
-"""The completion script for zsh: one ``_arguments`` call a command, which knows what was given already."""
+"""The completion script for zsh: one ``_arguments`` call for each command."""
 
 from gptcli.cli.completion.models import CACHE, GENERATED, model_names
 from gptcli.cli.completion.outline import Command, Parameter
@@ -31,7 +31,7 @@ def zsh_script(app: Command) -> str:
     """The script, for ``share/zsh/site-functions/_gptcli``; it may also be sourced."""
     names = " ".join(map(_quoted, model_names()))
     functions = [_function(command) for command in app.walk()]
-    # ## in a pattern needs extended globbing, which the completion system switches on for its own functions only.
+    # ## in a pattern needs extended globbing, which zsh enables only inside completion functions.
     models = _MODELS.replace("@names@", names).replace(
         "    local cache", "    setopt local_options extended_glob\n    local cache"
     )
@@ -41,7 +41,7 @@ def zsh_script(app: Command) -> str:
 def _function(command: Command) -> str:
     specs = [spec for option in command.options for spec in _option(option)]
     if not command.commands:
-        specs += [_argument(place, argument) for place, argument in enumerate(command.arguments, 1)]
+        specs += [_argument(number, argument) for number, argument in enumerate(command.arguments, 1)]
         return f"{_name(command)}() {{\n    _arguments -s -S{_lines(specs)}\n}}\n"
     specs += ["1:command:->command", "*::argument:->argument"]
     table = _lines([f"{below.words[-1]}:{_escaped(below.summary)}" for below in command.commands], 12)
@@ -70,7 +70,7 @@ def _function(command: Command) -> str:
 
 
 def _name(command: Command) -> str:
-    """Of the function for a command; commands have words of their own after ``--``, so that no helper is hidden."""
+    """The name of a command's function; a ``--`` keeps it apart from helpers."""
     return "_gptcli" + "".join(f"__{word.replace('-', '_')}" for word in command.words)
 
 
@@ -79,7 +79,7 @@ def _lines(specs: list[str], indent: int = 8) -> str:
 
 
 def _option(option: Parameter) -> list[str]:
-    """The specifications of an option, one a spelling; each shuts out the others unless it may be repeated."""
+    """The specifications of an option, one for each spelling, which exclude each other unless it is repeatable."""
     action = "" if option.completes == "flag" else f":{_escaped(option.metavar)}:{_action(option)}"
     others = "*" if option.repeatable else f"({' '.join(option.names)})"
     if option.names[-1] in ("--help", "--version"):
@@ -88,8 +88,8 @@ def _option(option: Parameter) -> list[str]:
     return [f"{others}{name}{ends[name]}[{_escaped(option.help)}]{action}" for name in option.names]
 
 
-def _argument(place: int, argument: Parameter) -> str:
-    start = "*" if argument.repeatable else str(place) if argument.required else f"{place}:"
+def _argument(number: int, argument: Parameter) -> str:
+    start = "*" if argument.repeatable else str(number) if argument.required else f"{number}:"
     return f"{start}:{_escaped(argument.metavar)}:{_action(argument)}"
 
 
@@ -103,7 +103,7 @@ def _action(parameter: Parameter) -> str:
         )
     if parameter.completes == "files":
         return "_files"
-    # An empty list for what only the user knows: a plain space would show a message in place of the options.
+    # An empty list for text: a plain space would show a message instead of the options.
     return f"({' '.join(parameter.values) or ' '})"
 
 

@@ -1,11 +1,14 @@
 """The turns of a chat, and how they become one text that a model can continue."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from gptcli.errors import InputError
 from gptcli.text import quoted
+from gptcli.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from gptcli.generation.chat.script import ScriptPrompts
 
 Role = Literal["system", "user", "assistant"]
 _SYSTEM = "This is a conversation between a person and a kind, well-read AI assistant."
@@ -37,6 +40,9 @@ class Format:
         if self.user == self.assistant:
             raise InputError(f"--user and --assistant are both {quoted(self.user)}: nobody could tell whose turn it is")
 
+    usual_length: ClassVar[int] = 100
+    """Tokens that an answer may have where nobody says how many."""
+
     @property
     def system(self) -> str:
         """What sets the scene where nobody says so."""
@@ -62,26 +68,19 @@ class Format:
             return ""
         return "\n\n" if before == "system" else "\n"
 
+    def facts(self) -> dict[str, Any]:
+        """What is saved of it with a conversation."""
+        return asdict(self)
 
-def format_for(
-    kind: Literal["auto", "script", "eos"], name: str, config: Mapping[str, Any] | None, *, user: str, assistant: str
-) -> Format:
-    """The layout that was asked for; ``auto`` is the one that the model was trained on, else a script.
+    def prompts(self, tokenizer: Tokenizer, n_vocab: int) -> "ScriptPrompts":
+        """What lays out prompts for a model with this tokenizer and so many ids.
 
-    Args:
-        kind: what was asked for.
-        name: what the model is called; DialoGPT is known by it,
-        config: or by its config.json.
-        user, assistant: who speaks.
+        Raises:
+            InputError: the layout needs a token that ends a text and there is none.
+        """
+        from gptcli.generation.chat.script import ScriptPrompts
 
-    Raises:
-        InputError: a name could not be told from the rest of the script.
-    """
-    if kind == "auto":
-        tasks = (config or {}).get("task_specific_params")
-        conversational = isinstance(tasks, Mapping) and "conversational" in tasks
-        kind = "eos" if conversational or "dialogpt" in name.lower() else "script"
-    return Format(kind, user, assistant)
+        return ScriptPrompts(self, tokenizer, n_vocab)
 
 
 @dataclass(frozen=True)
@@ -107,14 +106,15 @@ class PromptPart:
     """A piece of the prompt.
 
     Attributes:
-        role: whose turn it is; ``cue`` asks for the answer.
+        role: whose turn it is; ``cue`` asks for the answer. In a prompt that a template wrote: ``special`` for a
+            special token, ``text`` for what stands between them.
         text: as it is laid out.
         ids: its tokens.
         fallen: how many of them, from the front, the model does not see any more.
         fallen_text: and what these say.
     """
 
-    role: Literal["system", "user", "assistant", "cue"]
+    role: Literal["system", "user", "assistant", "cue", "special", "text"]
     text: str
     ids: tuple[int, ...]
     fallen: int = 0
@@ -128,10 +128,12 @@ class Prompt:
     Attributes:
         parts: in order.
         n_positions: the context length.
+        mid_thought: whether it ends with ``<think>``, so that the answer begins inside.
     """
 
     parts: list[PromptPart]
     n_positions: int
+    mid_thought: bool = False
 
     @property
     def ids(self) -> list[int]:

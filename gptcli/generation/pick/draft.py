@@ -1,4 +1,4 @@
-"""A text that a person and a model write together: every token is picked, typed or drawn, and can be taken back."""
+"""A text that a person and a model write together: every token is picked, typed or drawn, and can be undone."""
 
 from dataclasses import asdict
 from typing import Any, Literal
@@ -7,6 +7,7 @@ from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.generation.explaining import explain
 from gptcli.generation.loop import Limits, Row, Sample, choose, finish_reason, read_newest, window
+from gptcli.generation.streaming import TextStream
 from gptcli.generation.writing import Request
 from gptcli.model.engine import Engine
 from gptcli.probability.choice import Explanation, Offer, offer
@@ -16,36 +17,36 @@ from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import Tokenizer
 from gptcli.tokenizer.prompt import known
 
-# Who chose a token: somebody from the list, somebody by typing it, or the sampler.
+# How a token was chosen: from the list, by typing it, or by the sampler.
 Origin = Literal["picked", "typed", "drawn"]
 
 
-# As many candidates as a person can look through at each token.
+# Candidates that a person can look through at each token.
 TOP = 12
 
 
 class Draft:
-    """A text in the making.
+    """A text that a person and the model are writing.
 
-    Each place of the text has a random number of its own, however one chooses: a token that is drawn depends on the
-    seed and on what stands before it alone, and with nothing but drawn tokens the text is that of ``generate``.
+    Each position has a random number of its own, however its token is chosen. So a drawn token depends only on the seed
+    and on the tokens before it, and if all tokens are drawn, the text is that of ``generate``.
 
     Args:
         engine: the model.
         tokenizer: its tokenizer.
-        prompt: the text that stands in front.
+        prompt: the text before it.
         prompt_ids: its tokens.
         sampling: how tokens are drawn.
         limits: when the text ends.
-        seed: fixes the draws.
+        seed: determines the draws.
         n_vocab: ids from here on are never chosen.
         top: how many candidates to explain each token with.
 
     Attributes:
         tokenizer, prompt, limits, seed: as given.
         sample: the tokens.
-        origins: who chose each of them.
-        steps: what each was chosen from.
+        origins: how each was chosen.
+        steps: the candidates for each.
 
     Raises:
         InputError: the prompt is empty, or does not fit into the context.
@@ -72,7 +73,7 @@ class Draft:
         self.steps: list[Explanation] = []
         self._window, self._slid = len(read), self.sample.slid
         self._row = Row(self.sample, generator_for(seed, 0), len(read))
-        self._before: list[tuple[int, int]] = []  # of each token: positions read and slides before it came
+        self._before: list[tuple[int, int]] = []  # for each token: positions read, and slides, before it
         self._capacity = min(len(read) + max(limits.max_new_tokens, 1), engine.n_positions)
         self._logits = engine.prefill([read], self._capacity)[0][:n_vocab]
         if limits.max_new_tokens < 1:
@@ -80,18 +81,18 @@ class Draft:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing can be added before something is taken back."""
+        """Whether the text has ended; a token can only be undone."""
         return self.sample.finish_reason is not None
 
     @property
     def text(self) -> str:
-        """What was added to the prompt; the token that ended the text is no part of it."""
+        """The text after the prompt, without the end-of-text token."""
         ids = self.sample.ids[:-1] if self.sample.finish_reason == "eos" else self.sample.ids
-        lead = "" if not self.prompt or self.prompt[-1].isspace() else self.tokenizer.word_gap
-        return lead + self.tokenizer.decode(ids) if ids else ""
+        stream = TextStream(self.tokenizer, (), self.sample.prompt_ids, self.prompt)
+        return "".join(map(stream.push, ids)) + stream.finish()
 
     def offer(self) -> Offer:
-        """What may come next."""
+        """The candidates for the next token."""
         return offer(self._logits, self.tokenizer, self._sampling, self.sample.all_ids, top=self._top)
 
     def draw_token(self) -> None:
@@ -103,11 +104,11 @@ class Draft:
         self._add("drawn", None)
 
     def pick(self, token: int) -> None:
-        """Add a token, also one that a filter would cut."""
+        """Add a token, even one that a filter would cut."""
         self._add("picked", token)
 
     def type(self, text: str) -> None:
-        """Add the tokens of a text, as many as there is room for.
+        """Add the tokens of a text, as many as may still follow.
 
         Raises:
             InputError: the model lacks one of them, or the tokenizer cannot write the text.
@@ -117,11 +118,11 @@ class Draft:
                 self._add("typed", token)
 
     def put(self, how: Origin, token: int) -> None:
-        """Add a token as a record has it: one that was drawn is drawn again, and may come out as another."""
+        """Add a token of a record; a drawn one is drawn again, and may turn out to be another."""
         self._add(how, None if how == "drawn" else token)
 
     def undo(self) -> None:
-        """Take the newest token back, and its random number with it."""
+        """Remove the newest token, and its random number."""
         self.origins.pop()
         self.steps.pop()
         self.sample.ids.pop()
@@ -130,15 +131,14 @@ class Draft:
         self._row.used, self.sample.slid = self._before.pop()
         self._row.generator = generator_for(self.seed, 0)
         self._row.generator.random(len(self.sample.ids))
-        if not self.finished:  # else the model has not read the token
+        if not self.finished:  # otherwise the model has not read the token
             self._logits = self._read_back(same_window=slid == self.sample.slid)[: self._n_vocab]
         self.sample.finish_reason = None
 
     def _read_back(self, *, same_window: bool) -> Logits:
-        """The logits after the newest token, once the one behind it is taken back.
+        """The logits after the newest token, when the one after it was removed.
 
-        The model reads in the very steps in which it read before, so that they are the same to the last digit, and a
-        record is repeated exactly.
+        The model reads in the same steps as before, so that the logits are identical and a record repeats exactly.
         """
         seen = self.sample.all_ids[-self._row.used :]
         first = self.sample.slid == self._slid
@@ -166,11 +166,11 @@ class Draft:
             self._logits = read_newest(self._engine, [self._row])[0][: self._n_vocab]
 
     def record(self, model: str, left: str) -> dict[str, Any]:
-        """What ``--json`` prints; it is enough to write the same text again (see ``replaying``).
+        """What ``--json`` prints; it is enough to write the same text again (see ``replay``).
 
         Args:
             model: its name.
-            left: why the text ends where it does not end by itself.
+            left: the finish reason of a text that did not end by itself.
         """
         sample = self.sample
         return {
@@ -190,7 +190,7 @@ class Draft:
 
 
 def new_draft(checkpoint: OpenCheckpoint, request: Request) -> Draft:
-    """A draft of a request's only prompt, with nothing added to it yet.
+    """An empty draft for a request's only prompt.
 
     Raises:
         InputError: there are several prompts, or this one is empty or does not fit into the context.

@@ -1,4 +1,4 @@
-"""Choosing each token oneself: what a key does. Keys come in by name; there is no terminal here."""
+"""The keys of ``generate --pick``. They come in by name; no terminal is used here."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -7,7 +7,7 @@ from gptcli.errors import InputError
 from gptcli.generation.pick.draft import Draft
 from gptcli.probability.choice import Offer
 
-# What the keys mean at the moment: choosing from the list, typing a text, or saying how many tokens to draw.
+# The mode of the keys: choosing from the list, typing a text, or entering how many tokens to draw.
 Mode = Literal["choose", "type", "count"]
 
 DEFAULT_RUN = 10
@@ -19,20 +19,20 @@ _ENDED = {
 
 
 class Picker:
-    """A person at work on a draft.
+    """The state of a person's work on a draft.
 
     Args:
         draft: the text.
 
     Attributes:
         draft: as given.
-        offer: what may come next.
+        offer: the candidates for the next token.
         selected: index of the candidate that Enter takes.
         mode: what the keys mean.
         entry: the digits or the text typed so far.
-        pending: tokens that are still to be drawn, one at each ``work``.
-        message: what the last key came to, where there is something to say.
-        done: the person has left.
+        pending: tokens still to be drawn, one by each ``work``.
+        message: about the last key, or empty.
+        done: the person quit.
     """
 
     def __init__(self, draft: Draft) -> None:
@@ -44,7 +44,7 @@ class Picker:
         self._renew()
 
     def _renew(self) -> None:
-        """The text has changed: look at what comes next, from the top."""
+        """Compute the candidates again after a change of the text."""
         self.offer: Offer = self.draft.offer()
         self.selected = 0
         self.entry = ""
@@ -54,11 +54,11 @@ class Picker:
             self.pending = 0
 
     def press(self, key: str) -> None:
-        """Do what a key means.
+        """Handle a key.
 
         Args:
             key: a character, or ``up``, ``down``, ``home``, ``end``, ``enter``, ``backspace``, ``escape``. Unknown ones
-                do nothing.
+                are ignored.
         """
         self.message = ""
         {"choose": self._choose, "type": self._type, "count": self._count}[self.mode](key)
@@ -69,7 +69,7 @@ class Picker:
         self._attempt(self.draft.draw_token)
 
     def stop(self) -> None:
-        """Draw no more."""
+        """Stop drawing."""
         self.pending = 0
 
     def _choose(self, key: str) -> None:
@@ -86,7 +86,7 @@ class Picker:
         elif key == "q":
             self.done = True
         elif self.draft.finished:
-            self._renew()  # says again what is possible
+            self._renew()  # shows the message again
         elif key == "enter":
             self._attempt(lambda: self.draft.pick(self.offer.distribution.candidates[self.selected].id))
         elif key == " ":
@@ -95,7 +95,7 @@ class Picker:
             self.mode = "type" if key == "t" else "count"
 
     def _number(self, digit: str, count: int) -> None:
-        """Go to a candidate by its number; a second digit makes one number of both where there is such a candidate."""
+        """Select a candidate by its number, of one digit or two."""
         number = self.entry + digit if 1 <= int(self.entry + digit) <= count else digit
         if 1 <= int(number) <= count:
             self.entry, self.selected = number, int(number) - 1
@@ -138,7 +138,7 @@ class Picker:
         self.mode, self.entry = "choose", ""
 
     def _attempt(self, change: Callable[[], None]) -> None:
-        """Change the draft; what cannot be done is told and changes nothing more."""
+        """Change the draft; an error becomes the message."""
         try:
             change()
         except InputError as error:

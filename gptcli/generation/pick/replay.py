@@ -1,7 +1,7 @@
-"""Writing a text of ``generate --pick`` again, from the record that its ``--json`` leaves.
+"""Repeat a text of ``generate --pick`` from the record that its ``--json`` printed.
 
-The record says who chose each token. What was picked or typed is put in its place; what was drawn is drawn again, with
-the record's seed and settings, and has to come out the same.
+The record says how each token was chosen. Picked and typed tokens are inserted; drawn ones are drawn again with the
+record's seed and settings, and have to be the same.
 """
 
 import json
@@ -20,16 +20,16 @@ from gptcli.text import clipped, quoted
 
 @dataclass(frozen=True)
 class Recorded:
-    """What of a record is needed to write its text again.
+    """The fields of a record that are needed to repeat its text.
 
     Attributes:
-        prompt, prompt_ids: what stands in front.
+        prompt, prompt_ids: the text before it.
         ids: the tokens that were added.
-        origins: who chose each of them.
+        origins: how each was chosen.
         finish_reason: why it ended.
         seed: of the draws.
         model: which model it was.
-        sampling: how tokens were drawn.
+        sampling: the settings of the draws.
         overflow: what happened at the end of the context.
     """
 
@@ -44,22 +44,22 @@ class Recorded:
     overflow: Literal["slide", "stop"]
 
 
-def read_record(text: str, place: str) -> Recorded:
+def read_record(text: str, source: str) -> Recorded:
     """Read the JSON that ``generate --pick --json`` printed.
 
     Args:
         text: the JSON.
-        place: where it comes from, for the errors.
+        source: the file or pipe, for errors.
 
     Raises:
-        InputError: it is no such record.
+        InputError: it is no record.
     """
     try:
         record = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{place} is not JSON: {error}") from None
+        raise InputError(f"{source} is not JSON: {error}") from None
     if not isinstance(record, dict):
-        raise _wrong(place, "it is not an object")
+        raise _wrong(source, "it is not an object")
     checks = {
         "prompt": isinstance(record.get("prompt"), str),
         "prompt_ids": _are_ids(record.get("prompt_ids")),
@@ -73,21 +73,21 @@ def read_record(text: str, place: str) -> Recorded:
     }
     for name, right in checks.items():
         if not right:
-            raise _wrong(place, f"{name!r} {'is missing' if name not in record else 'is not as --pick writes it'}")
+            raise _wrong(source, f"{name!r} {'is missing' if name not in record else 'is not as --pick writes it'}")
     if len(record["origins"]) != len(record["ids"]):
-        raise _wrong(place, "'origins' and 'ids' are of different lengths")
-    sampling = _sampling(record["sampling"], place)
+        raise _wrong(source, "'origins' and 'ids' are of different lengths")
+    sampling = _sampling(record["sampling"], source)
     taken = {name: record[name] for name in checks if name != "sampling"}
     return Recorded(**taken, sampling=sampling)
 
 
-def replayed(recorded: Recorded, checkpoint: OpenCheckpoint, place: str) -> Draft:
-    """Write a record's text again.
+def replayed(recorded: Recorded, checkpoint: OpenCheckpoint, source: str) -> Draft:
+    """Repeat a record's text.
 
     Args:
         recorded: what the record says.
         checkpoint: the model that it was written with.
-        place: where the record comes from, for the errors.
+        source: the file or pipe, for errors.
 
     Raises:
         InputError: the model lacks a token, ends the text early, or draws something else than the record has.
@@ -95,8 +95,8 @@ def replayed(recorded: Recorded, checkpoint: OpenCheckpoint, place: str) -> Draf
     n_vocab = checkpoint.n_vocab
     largest = max([*recorded.prompt_ids, *recorded.ids, *recorded.sampling.logit_bias], default=0)
     if largest >= n_vocab:
-        raise InputError(f"{place} holds token {largest:,}, and the model has {n_vocab:,}: {_ADVICE}")
-    # A text may have gone on behind an end-of-text token, unless that is what ended it.
+        raise InputError(f"{source} holds token {largest:,}, and the model has {n_vocab:,}: {_ADVICE}")
+    # A text may go on after an end-of-text token, unless that ended it.
     eos_ids = checkpoint.eos_ids if recorded.finish_reason == "eos" else ()
     draft = Draft(
         checkpoint.engine,
@@ -110,13 +110,13 @@ def replayed(recorded: Recorded, checkpoint: OpenCheckpoint, place: str) -> Draf
     )
     for number, (how, token) in enumerate(zip(recorded.origins, recorded.ids, strict=True), start=1):
         if draft.finished:
-            raise InputError(f"{place}: the text ends after {number - 1:,} tokens, and the record has more: {_ADVICE}")
+            raise InputError(f"{source}: the text ends after {number - 1:,} tokens, and the record has more: {_ADVICE}")
         draft.put(how, token)
         drawn = draft.sample.ids[-1]
         if drawn != token:
             here, there = (quoted(checkpoint.tokenizer.decode([each]), 40) for each in (drawn, token))
             made = f"{_ADVICE} (the record names {clipped(recorded.model)})"
-            raise InputError(f"{place}: token {number:,} comes out as {here}, and was {there}: {made}")
+            raise InputError(f"{source}: token {number:,} comes out as {here}, and was {there}: {made}")
     return draft
 
 
@@ -124,25 +124,25 @@ _ORIGINS = get_args(Origin)
 _ADVICE = "is this the model, the device and the precision that it was written with?"
 
 
-def _sampling(values: Mapping[str, Any], place: str) -> Sampling:
+def _sampling(values: Mapping[str, Any], source: str) -> Sampling:
     names = {field.name for field in fields(Sampling)}
     numbers = {name: value for name, value in values.items() if name != "logit_bias"}
     bias = values.get("logit_bias", {})
     whole = all(isinstance(numbers.get(name, 0), int) for name in ("top_k", "no_repeat_ngram"))
     if not whole or not set(values) <= names or not all(map(_is_number, numbers.values())):
-        raise _wrong(place, "'sampling' is not as --pick writes it")
+        raise _wrong(source, "'sampling' is not as --pick writes it")
     if not isinstance(bias, dict) or not all(
         key.isdecimal() and len(key) < 20 and (value is None or _is_number(value)) for key, value in bias.items()
     ):
-        raise _wrong(place, "'logit_bias' is not as --pick writes it")
-    # JSON has no infinity: null is -inf, the only one that a bias can be.
+        raise _wrong(source, "'logit_bias' is not as --pick writes it")
+    # JSON has no infinity: null is -inf, the only infinite bias.
     biases = {int(key): -math.inf if value is None else float(value) for key, value in bias.items()}
     return Sampling(**numbers, logit_bias=biases)
 
 
 def _is_number(value: object) -> bool:
     if isinstance(value, int) and not isinstance(value, bool):
-        return abs(value) < 2**64  # what has hundreds of digits fits no float
+        return abs(value) < 2**64  # integers of hundreds of digits do not fit into a float
     return isinstance(value, float) and math.isfinite(value)
 
 
@@ -154,5 +154,5 @@ def _are_ids(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_id, value))
 
 
-def _wrong(place: str, what: str) -> InputError:
-    return InputError(f"{place} is not a record of generate --pick --json: {what}")
+def _wrong(source: str, what: str) -> InputError:
+    return InputError(f"{source} is not a record of generate --pick --json: {what}")

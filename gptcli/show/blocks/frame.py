@@ -1,4 +1,4 @@
-"""A text while it grows, with what may come next at its side or below it, never taller than the terminal."""
+"""A text while it grows, with the candidates next to it or below it, never taller than the terminal."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
     from gptcli.probability.choice import Explanation
 
-# From this width on, the candidates stand next to the text; they take half of it, but no more than they need.
+# From this width on, the candidates are next to the text; they take half of the width, or less if they need less.
 _BESIDE, _TABLE = 120, 84
-# Lines that the text keeps where the terminal is low.
+# Lines for the text on a low terminal.
 _LEAST_LINES = 3
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A moving picture's frame.
+    """A frame of the live display.
 
     Attributes:
-        prompt: stands in front.
+        prompt: text before them.
         steps: the tokens so far.
         now: draws the candidates, no more than so many of them.
         listed: how many there are.
@@ -63,20 +63,20 @@ class Frame:
         )
         return grid
 
-    def _candidates(self, console: "Console", options: "ConsoleOptions", room: int) -> "tuple[RenderableType, int]":
-        """As many candidates as there is room for, and the lines that they take."""
+    def _candidates(self, console: "Console", options: "ConsoleOptions", lines: int) -> "tuple[RenderableType, int]":
+        """As many candidates as fit, and the lines that they take."""
         made = self.now(self.listed)
         taken = len(console.render_lines(made, options))
-        if taken <= room:
+        if taken <= lines:
             return made, taken
-        most = max(self.listed - (taken - room), 1)
+        most = max(self.listed - (taken - lines), 1)
         return self.now(most), taken - (self.listed - most)
 
 
 def _trimmed(line: "list[Segment]") -> "list[Segment]":
     """A line without the blanks at its end.
 
-    A line filled to the edge would be moved down by whatever comes behind it, such as the ^C of a terminal.
+    A line filled to the edge would wrap if something is printed after it, such as the terminal's ^C.
     """
     from rich.segment import Segment
 

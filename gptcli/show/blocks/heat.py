@@ -1,6 +1,6 @@
 """Heat maps, large ones with figures and small ones for a grid, and the legend that goes with them.
 
-A cell whose figure is not finite holds nothing: it stays as blank as the terminal, in a colour that no figure has.
+A cell whose figure is not finite is left blank.
 """
 
 import math
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeatGrid:
-    """A map to be read: each cell on its colour, with its figure or another text on it.
+    """A map with text: each cell has a colour and its figure or another text.
 
     Attributes:
         rows: labels of the rows.
-        columns: labels of the columns, as wide as their columns get.
+        columns: labels of the columns, which set their width.
         values: [rows][columns] figures; one that is not finite has no colour.
         bounds: the figures at the ends of the colour map.
-        texts: [rows][columns], what stands in the cells.
+        texts: [rows][columns], the text of each cell.
     """
 
     rows: Sequence[str]
@@ -81,22 +81,22 @@ def heat_map(
     bounds: tuple[float, float] | None = None,
     texts: Sequence[Sequence[str]] | None = None,
 ) -> HeatGrid:
-    """A grid with what is mostly wanted: the smallest and the largest figure as bounds, three decimals as texts."""
+    """A grid with the usual settings: bounds at the smallest and the largest figure, texts of three decimals."""
     shown = texts or [[f"{value:.3f}" for value in row] for row in values]
     return HeatGrid(rows, columns, values, bounds or finite_bounds(values), shown)
 
 
 def finite_bounds(values: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """The smallest and the largest figure of a map that are finite; (0, 1) where none is."""
+    """The smallest and the largest finite figure of a map; (0, 1) where none is."""
     finite = [value for row in values for value in row if math.isfinite(value)]
     return (min(finite), max(finite)) if finite else (0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class SmallMap:
-    """A map to be looked at: a column for each figure of a row, and with colour half a line for each row.
+    """A map without text: one column for each figure, and with colour half a line for each row.
 
-    Without colour a row is a line of shades; ``·`` is the lowest of them, and nothing stands where nothing is.
+    Without colour a row is a line of shades, of which ``·`` is the lowest; empty cells are blank.
 
     Attributes:
         values: [rows][columns] figures; one that is not finite leaves its cell empty.
@@ -117,10 +117,10 @@ class SmallMap:
             return
         drawn = Text(no_wrap=True, overflow="crop")
         empty: list[float | None] = [None] * max(map(len, rows), default=0)
-        for place in range(0, len(rows), 2):
-            lower = rows[place + 1] if place + 1 < len(rows) else empty
-            drawn.append("\n" if place else "")
-            for top, bottom in zip(rows[place], lower, strict=True):
+        for index in range(0, len(rows), 2):
+            lower = rows[index + 1] if index + 1 < len(rows) else empty
+            drawn.append("\n" if index else "")
+            for top, bottom in zip(rows[index], lower, strict=True):
                 drawn.append(*_half_blocks(top, bottom))
         yield drawn
 
@@ -134,12 +134,12 @@ class SmallMap:
 
 @dataclass(frozen=True)
 class MapLegend:
-    """What the colours of a map mean, or its shades where there is no colour; on one line.
+    """The legend of a map's colours, or of its shades without colour, on one line.
 
     Attributes:
         name: what the figures are.
         bounds: the figures at the ends of the colour map.
-        empty: what a cell without anything means; "" where there is none.
+        empty: the meaning of a blank cell; "" if there is none.
     """
 
     name: str
@@ -166,18 +166,18 @@ class MapLegend:
 
 @dataclass(frozen=True)
 class TextLegend:
-    """What the colours behind tokens mean; on one line.
+    """The legend of the colours behind tokens, on one line.
 
     Attributes:
         legend: figures on their colours.
-        plain: said where there is no colour: how the figures are told there.
+        plain: the legend without colour.
     """
 
     legend: Legend
     plain: str
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """The figures on their colours, or where to find them."""
+        """The figures on their colours, or the plain legend."""
         from rich.text import Text
 
         yield _swatches(self.legend) if has_colours(console) else Text(self.plain, style="dim")
@@ -193,7 +193,7 @@ def _swatches(legend: Legend) -> "Text":
 
 
 def has_colours(console: "Console") -> bool:
-    """Whether a console shows the colour map's colours, and not only characters or a handful of colours."""
+    """Whether a console shows enough colours for the colour map."""
     return console.color_system in ("256", "truecolor") and not console.no_color
 
 
@@ -214,7 +214,7 @@ def _on_one_line(label: str) -> str:
 
 
 def _fraction(value: float, low: float, high: float) -> float | None:
-    """A figure's place on the colour map; None for one that is not finite."""
+    """A figure's position on the colour map; None for one that is not finite."""
     return (value - low) / ((high - low) or 1.0) if math.isfinite(value) else None
 
 

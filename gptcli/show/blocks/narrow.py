@@ -1,4 +1,4 @@
-"""Tables that give way where the terminal is narrow: fewer columns, and never figures that are cut."""
+"""Tables for narrow terminals: fewer columns, but no clipped figures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ _SHORTEST_BAR = 2
 
 @dataclass(frozen=True)
 class Narrowing:
-    """A table with as many columns as there is room for; it says which ones it left out.
+    """A table with as many columns as fit; it names those that it leaves out.
 
     Attributes:
         make: draws some of the parts side by side.
-        parts: each has columns of its own in the table; what finds no room next to the others comes below them.
-        spare: headings of the columns that go first, in this order.
+        parts: each has its own columns; those that do not fit next to the others come below.
+        spare: headings of the columns to leave out first, in order.
     """
 
     make: "Callable[[Sequence[Any]], Rows]"
@@ -31,13 +31,13 @@ class Narrowing:
     spare: tuple[str, ...]
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """Draw it for the width at hand."""
+        """Draw it for the terminal's width."""
         blocks: list[Rows] = []
         for across in range(len(self.parts), 0, -1):
             whole = [self.make(self.parts[start : start + across]) for start in range(0, len(self.parts), across)]
             for spared in range(len(self.spare) + 1):
                 without = self.spare[:spared]
-                if across > 1 and BARS in without:  # rather fewer parts next to each other
+                if across > 1 and BARS in without:  # prefer fewer parts next to each other
                     break
                 blocks = [block.without(without) for block in whole]
                 if all(_fits(block, console, options) for block in blocks):
@@ -45,25 +45,25 @@ class Narrowing:
                     return
         for block in blocks:
             for column in block.columns:
-                column.no_wrap = column.justify == "right"  # what is to be cut is a name, and not a figure
+                column.no_wrap = column.justify == "right"  # names may be clipped, figures may not
         yield from _told(blocks, whole[0], self.spare)
 
 
 def narrowing(made: "Rows", *spare: str) -> Narrowing:
-    """A finished table; its columns of these headings go where the terminal is narrow."""
+    """A finished table whose columns of these headings are left out on a narrow terminal."""
     return Narrowing(lambda _: made, [None], spare)
 
 
 def _told(blocks: "list[Rows]", whole: "Rows", without: Sequence[str]) -> "list[Rows]":
-    """The blocks, of which the last one says which columns are missing."""
+    """The tables; the last one names the missing columns."""
     headings = [column.header for column in whole.columns]
     if missing := [name.strip() or "bars" for name in without if name in headings]:
-        blocks[-1].caption, blocks[-1].caption_justify = f"no room for {', '.join(missing)}", "left"
+        blocks[-1].caption, blocks[-1].caption_justify = f"not shown: {', '.join(missing)}", "left"
     return blocks
 
 
 def _fits(made: "Rows", console: "Console", options: "ConsoleOptions") -> bool:
-    """Whether a table has room for its columns, with its bars as short as they may be."""
+    """Whether a table's columns fit, with its bars as short as they may be."""
     bars = sum(column.header == BARS for column in made.columns)
     most = made.__rich_measure__(console, options.update(width=1000)).maximum
     return most - bars * (LONGEST_BAR - _SHORTEST_BAR) <= options.max_width

@@ -1,4 +1,4 @@
-"""A text on colours: each token on that of the probability which the model gave it, and what the colours mean."""
+"""A text with each token on the colour of its probability, and the legend of the colours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Passage:
     Without colour each token has its probability under it.
 
     Attributes:
-        prompt: stands in front.
+        prompt: text before the tokens.
         steps: the tokens.
         lines: show only so many, from the end; None: all.
     """
@@ -35,13 +35,15 @@ class Passage:
     lines: int | None = None
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """Draw it as wide as there is room."""
+        """Draw it as wide as the terminal."""
         from rich.segment import Segment
 
         if self.lines is None:
             yield self._text(console, options.max_width, 0)
             return
-        most = self.lines * options.max_width  # tokens that may be seen; in steps, so that lines break where they did
+        most = (
+            self.lines * options.max_width
+        )  # tokens that may be visible; rounded, so that line breaks stay where they were
         start = max(len(self.steps) // most - 1, 0) * most
         whole = self._text(console, options.max_width, start)
         drawn = console.render_lines(whole, options.update(height=None), pad=False)
@@ -69,7 +71,7 @@ def style(probability: float) -> str:
 
 
 def short_percent(probability: float) -> str:
-    """A probability in a few characters; never 0 or 100 unless it is."""
+    """A probability in a few characters; 0 and 100 only if exact."""
     if 0 < probability < 0.005:
         return "<1%"
     return ">99%" if 0.995 <= probability < 1 else f"{probability:.0%}"
@@ -84,5 +86,5 @@ def _flowing(token: bytes) -> str:
 
 
 def legend() -> TextLegend:
-    """Which colour is which probability."""
+    """The legend of the colours."""
     return TextLegend(LEGEND, "below each token: the probability that the model gave it")

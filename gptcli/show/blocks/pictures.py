@@ -1,7 +1,7 @@
 """The pictures: bars and token strips, as Rich renderables on one colour map. (``heat`` has the maps.)
 
-Colours follow cividis (Nuñez et al. 2018): even to the eye, also without red and green. Every coloured cell sets its
-text colour too, so that it reads on a light and on a dark terminal; without colour, characters carry the values.
+Colours follow cividis (Nuñez et al. 2018): perceptually even, also for colour-blind readers. A coloured cell sets its
+text colour too, so that it is readable on light and dark terminals; without colour, characters show the values.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,9 +38,9 @@ TOKEN_COLOURS = ("#b5d6f2", "#f6d6a8", "#c9e7bd", "#e3c9f0", "#f6c6c6")
 
 def colour(fraction: float) -> str:
     """The colour for a value between 0 and 1, as ``#rrggbb``; values outside are clipped."""
-    place = min(max(fraction, 0.0), 1.0) * (len(_CIVIDIS) - 1)
-    low, high = list(pairwise(_CIVIDIS))[min(int(place), len(_CIVIDIS) - 2)]
-    along = place - min(int(place), len(_CIVIDIS) - 2)
+    position = min(max(fraction, 0.0), 1.0) * (len(_CIVIDIS) - 1)
+    low, high = list(pairwise(_CIVIDIS))[min(int(position), len(_CIVIDIS) - 2)]
+    along = position - min(int(position), len(_CIVIDIS) - 2)
     red, green, blue = (round(a + (b - a) * along) for a, b in zip(low, high, strict=True))
     return f"#{red:02x}{green:02x}{blue:02x}"
 
@@ -64,7 +64,7 @@ def bar(fraction: float, width: int) -> str:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar that fills what the terminal leaves it."""
+    """A bar that fills its column."""
 
     fraction: float
 
@@ -75,7 +75,7 @@ class Bar:
         yield Text.assemble(*self.pieces(options.max_width))
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
-        """The same for a line of a table (``rows.Line``)."""
+        """The same for a line of a table (``row_lines.Line``)."""
         return [(bar(self.fraction, width), colour(0.75))]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
@@ -86,7 +86,7 @@ class Bar:
 
 
 def shade(fraction: float) -> str:
-    """One character that is the darker the larger the value: the colour map where there is no colour."""
+    """One character, darker for larger values: the colour map without colour."""
     return _SHADES[min(int(min(max(fraction, 0.0), 1.0) * len(_SHADES)), len(_SHADES) - 1)]
 
 

@@ -1,6 +1,6 @@
 """The plots: points with labels that do not overlap and arrows between them, and lines over steps.
 
-Both take the width that they are given. What a colour tells, the shape of a marker tells too.
+Both fill the width that they are given. Markers differ in shape as well as in colour.
 """
 
 import math
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.text import Text
 
-# One for each group or line, and again from the first: each stands out from white and from near-black, 3 to 1.
+# One for each group or line, repeated; each has a contrast of 3 to 1 with white and with near-black.
 COLOURS = ("#0094ad", "#cc5aa8", "#4a9a35", "#b58322", "#6485ea", "#e0604a")
 MARKERS = "●▲■◆"
 HOLLOW = "○△□◇"
@@ -28,7 +28,7 @@ class Dot:
     """A point of a scatter plot.
 
     Attributes:
-        x, y: where it is, y upwards.
+        x, y: its coordinates, y upwards.
         label: its name, already made visible.
         marker: one character.
         style: of both.
@@ -45,13 +45,13 @@ class Dot:
 class Scatter:
     """Points on a plane, to the same scale in both directions.
 
-    Labels that find no room next to their marker are left out, those of the last points first, and counted.
+    Labels that do not fit next to their marker are left out, the last points' first, and counted.
 
     Attributes:
-        dots: the points; where two fall into one cell the first is seen.
-        arrows: from which point to which, and the style.
-        x_name, y_name: what the axes are.
-        hint: what to say behind the number of labels left out.
+        dots: the points; of two in one cell the first is drawn.
+        arrows: indices of start and end, and the style.
+        x_name, y_name: of the axes.
+        hint: text after the number of labels left out.
     """
 
     dots: Sequence[Dot]
@@ -61,7 +61,7 @@ class Scatter:
     hint: str = ""
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Draw it as wide as there is room, and as high as it needs."""
+        """Draw it as wide as the terminal, and as high as it needs."""
         from rich.text import Text
 
         canvas, cells = self._laid_out(max(options.max_width - 2, 1))
@@ -79,10 +79,10 @@ class Scatter:
         yield Text("└" + "─" * canvas.columns, style="dim", no_wrap=True)
         yield Text(f"{self.x_name} →", style="dim", no_wrap=True, overflow="ellipsis", justify="right")
         if left_out:
-            yield Text(f"{left_out} of {len(self.dots)} labels left out for want of room{self.hint}")
+            yield Text(f"{left_out} of {len(self.dots)} labels left out for lack of space{self.hint}")
 
     def _laid_out(self, columns: int) -> tuple[Canvas, list[tuple[int, int]]]:
-        """An empty canvas, and the dot on it where each point lies."""
+        """An empty canvas, and the cell of each point."""
         xs, ys = [dot.x for dot in self.dots], [dot.y for dot in self.dots]
         wide, high = max(xs) - min(xs), max(ys) - min(ys)
         most = min(max(columns // 3, _FEWEST_ROWS), _MOST_ROWS)
@@ -103,7 +103,7 @@ class Scatter:
 
 
 def _draw_arrow(canvas: Canvas, start: tuple[int, int], end: tuple[int, int], style: str) -> None:
-    """A line with its head in the last cell before the end; where there is none, the head stands for the end."""
+    """A line with its head in the last cell before the end, or in the end's cell if there is none."""
     canvas.line(start, end, style)
     octant = round(math.atan2(start[1] - end[1], end[0] - start[0]) / (math.pi / 4)) % 8
     cells = [(x // ACROSS, y // DOWN) for x, y in dots_between(start, end)]
@@ -113,25 +113,25 @@ def _draw_arrow(canvas: Canvas, start: tuple[int, int], end: tuple[int, int], st
 
 
 def _label(canvas: Canvas, column: int, row: int, dot: Dot) -> bool:
-    """Write a label where it touches no other text, and crosses the fewest lines; False where there is no room."""
+    """Write a label where it touches no other text and crosses the fewest lines; False where it fits nowhere."""
     from rich.cells import cell_len
 
     width = cell_len(dot.label)
     right, left, middle = column + 2, column - 1 - width, column - width // 2
     places = [(right, row), (left, row), (middle, row - 1), (middle, row + 1)]
-    places += [(start, beside) for beside in (row - 1, row + 1) for start in (column + 1, column - width)]
+    places += [(start, line) for line in (row - 1, row + 1) for start in (column + 1, column - width)]
     # With a free cell on both sides, except where the canvas ends.
-    roomy = [
-        (start, beside)
-        for start, beside in places
-        if canvas.free(start, beside, width)
-        and (start == 0 or canvas.free(start - 1, beside, 1))
-        and (start + width == canvas.columns or canvas.free(start + width, beside, 1))
+    fitting = [
+        (start, line)
+        for start, line in places
+        if canvas.free(start, line, width)
+        and (start == 0 or canvas.free(start - 1, line, 1))
+        and (start + width == canvas.columns or canvas.free(start + width, line, 1))
     ]
-    if roomy:
-        start, beside = min(roomy, key=lambda place: canvas.crossed(place[0], place[1], width))
-        canvas.put(start, beside, dot.label, dot.style)
-    return bool(roomy)
+    if fitting:
+        start, line = min(fitting, key=lambda place: canvas.crossed(place[0], place[1], width))
+        canvas.put(start, line, dot.label, dot.style)
+    return bool(fitting)
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,9 @@ class LinePlot:
     """Lines over steps.
 
     Attributes:
-        lines: each with a value at every step; where two markers fall into one cell the first is seen.
+        lines: each with a value at every step; of two markers in one cell the first is drawn.
         steps: the names of the steps.
-        x_name, y_name: what the axes are.
+        x_name, y_name: of the axes.
     """
 
     lines: Sequence[Line]
@@ -158,7 +158,7 @@ class LinePlot:
     y_name: str
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Draw it as wide as there is room."""
+        """Draw it as wide as the terminal."""
         from rich.cells import cell_len
         from rich.text import Text
 
@@ -178,7 +178,7 @@ class LinePlot:
         yield Text(self.x_name.rjust(gutter + 2 + canvas.columns), style="dim", no_wrap=True, overflow="ellipsis")
 
     def _drawn(self, canvas: Canvas, low: float, high: float) -> "dict[int, Text]":
-        """Draw the lines; returns the labels to write behind the rows."""
+        """Draw the lines; returns the labels to write after the rows."""
         from rich.text import Text
 
         ends: dict[int, Text] = {}
@@ -218,7 +218,7 @@ class LinePlot:
 
 
 def nice_ticks(low: float, high: float, most: int = 6) -> dict[float, str]:
-    """Round figures that span a range, lowest first, and how each is written."""
+    """Round figures that span a range, lowest first, each with its text."""
     span = (high - low) or abs(high) or 1.0
     lowest = math.floor(math.log10(span / most))
     for power in (lowest, lowest + 1):

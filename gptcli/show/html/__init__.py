@@ -1,1 +1,1 @@
-"""Saved pages: one HTML file that needs nothing else. Open ``page`` first; ``parts`` are what it is made of."""
+"""Saved pages: self-contained HTML files. Open ``page`` first; it is made of ``parts``."""

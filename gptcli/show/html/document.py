@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing else: its style, script and data are in it, and its own policy holds it to that."""
+"""A self-contained HTML file: style, script and data are inside, and its security policy allows nothing else."""
 
 import base64
 import hashlib
@@ -14,9 +14,9 @@ def document(title: str, body: str, *, style: str, script: str) -> str:
     """The whole file.
 
     Args:
-        title: what the browser calls it.
-        body: HTML, in which everything that came from elsewhere has gone through ``text`` or ``data_element``.
-        style, script: the only ones that the page's own policy lets the browser take; it may ask for nothing else.
+        title: in the browser.
+        body: HTML; all untrusted text in it is from ``text`` or ``data_element``.
+        style, script: the only ones that the page's policy allows; it makes no requests.
     """
     policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
     return (
@@ -29,12 +29,12 @@ def document(title: str, body: str, *, style: str, script: str) -> str:
 
 
 def text(shown: str) -> str:
-    """Text, shown and never obeyed: neither by the browser nor by the eye."""
+    """Text escaped for HTML, with control characters made visible."""
     return html.escape(visible(shown))
 
 
 def data_element(name: str, data: Any) -> str:
-    """What a script reads, as JSON that cannot end the element it stands in."""
+    """Data for a script, as JSON that cannot end its element."""
     written = json.dumps(data, separators=(",", ":"))
     for character in "<>&":
         written = written.replace(character, f"\\u{ord(character):04x}")
@@ -47,5 +47,5 @@ def own_file(name: str) -> str:
 
 
 def _digest(part: str) -> str:
-    """What a content security policy calls this text by (W3C CSP 3, section 2.3.1)."""
+    """The hash of a text in a content security policy (W3C CSP 3, section 2.3.1)."""
     return "sha256-" + base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()

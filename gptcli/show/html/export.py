@@ -1,8 +1,8 @@
-"""What a printed picture is put into when it is saved: files that need nothing else, the network least of all."""
+"""Templates for saved pictures: self-contained files without network access."""
 
 import re
 
-# For Rich's export_html, which fills in the braces. What has no colour of its own takes the reader's light or dark.
+# For Rich's export_html, which fills in the braces. Text without a colour follows the reader's light or dark mode.
 HTML_FORMAT = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -29,7 +29,7 @@ code {{ font: inherit; }}
 
 
 def svg_format() -> str:
-    """Rich's SVG template without its web fonts: a saved picture must not reach for the network."""
+    """Rich's SVG template without its web fonts: a saved picture must not use the network."""
     from rich._export_format import CONSOLE_SVG_FORMAT
 
     return re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(

@@ -1,4 +1,4 @@
-"""``gptcli map --save map.html``: the map in three dimensions, in one file, turning under a pointer or the keys."""
+"""``gptcli map --save map.html``: the map in three dimensions, in one file, turned by pointer or keys."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ def globe(answer: "WordMap") -> str:
 
 
 def _data(answer: "WordMap") -> dict[str, Any]:
-    """What the script draws."""
+    """The data for the script."""
     points = [
         {
             "label": label(point.label),
@@ -57,7 +57,7 @@ def _data(answer: "WordMap") -> dict[str, Any]:
 
 
 def _table(answer: "WordMap") -> str:
-    """The coordinates for readers who cannot see the map, or want them all."""
+    """The coordinates as a table, also for readers who cannot see the map."""
     heads = "".join(f'<th scope="col" class="figure">{text(axis_name(axis))}</th>' for axis in answer.axes)
     rows = "".join(
         f'<tr><th scope="row">{text(label(point.label))}</th>'

@@ -1,7 +1,7 @@
-"""The pictures as one HTML file that needs nothing else: point at a token or a cell, and its numbers are shown.
+"""The pictures as a self-contained HTML file that shows the numbers of the token or cell under the pointer.
 
-A page is a title, some facts and parts (see ``page_parts``), on the colours of ``pictures``. Without JavaScript the
-text, the colours and the lists are there all the same.
+A page has a title, some facts and parts (see ``parts``), in the colours of ``pictures``. Text, colours and lists also
+work without JavaScript.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,8 +22,8 @@ def page(title: str, facts: Sequence[str], parts: Sequence[PagePart], *, thing: 
     Args:
         title: its heading.
         facts: a line of text each.
-        parts: what is on it, from top to bottom.
-        thing: what there is to point at.
+        parts: from top to bottom.
+        thing: name of what to point at.
     """
     drawn = "\n".join(_figure(number, part) for number, part in enumerate(parts))
     told = "".join(f'<p class="facts">{text(fact)}</p>\n' for fact in facts)
@@ -54,7 +54,7 @@ def _strip(part: Strip, name: str) -> str:
 
 
 def _tokens(cells: Sequence[Cell]) -> Iterator[str]:
-    """Each token as a button; a line may break before the dot that stands for a space, and does behind a newline."""
+    """Each token as a button; a line may break before the dot of a space, and breaks after a newline."""
     for place, cell in enumerate(cells):
         label = text(cell.label).replace("·", '<span class="space">·</span>')
         allowed = "<wbr>" if cell.label.startswith("·") else ""
@@ -63,7 +63,7 @@ def _tokens(cells: Sequence[Cell]) -> Iterator[str]:
 
 
 def _grid(part: Grid, name: str) -> str:
-    """A table; the labels of a small map are kept for the headings of its cells, and not shown."""
+    """A table; the labels of a small map appear only in the headings of its cells."""
     hidden = "" if part.large else " hidden"
     columns = "".join(f'<th scope="col"{hidden}>{text(label)}</th>' for label in part.columns)
     rows, place = [], 0
@@ -101,7 +101,7 @@ def _legend(legend: Legend | None) -> str:
 
 
 def _data(number: int, part: Strip | Grid) -> str:
-    """The numbers of each cell, as the script reads them."""
+    """The numbers of each cell, for the script."""
     cells = part.cells if isinstance(part, Strip) else [cell for row in part.cells for cell in row]
     heading = "{label}" if isinstance(part, Strip) else part.heading
     data = {
@@ -114,7 +114,7 @@ def _data(number: int, part: Strip | Grid) -> str:
 
 
 def _choices(cell: Cell) -> list[tuple[str, str, float, str]]:
-    """Label, figure, length of the bar, and what became of it."""
+    """Label, figure, length of the bar, and whether it was chosen or cut."""
     return [
         (
             visible(choice.label),
@@ -139,7 +139,7 @@ def _step(fraction: float) -> int:
 
 
 def _colours() -> str:
-    """One CSS class a step of the colour map."""
+    """One CSS class for each step of the colour map."""
     places = [step / (_STEPS - 1) for step in range(_STEPS)]
     return "".join(
         f".c{step}{{background:{colour(place)};color:{text_colour(place)}}}\n" for step, place in enumerate(places)

@@ -1,22 +1,22 @@
-"""What a page is made of: tokens in the order of a text, maps and lists, with the numbers behind each cell."""
+"""The parts of a page: texts, maps and lists, with the numbers of each cell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-# Cells of a page, about 4 MB: more would keep a browser busy for seconds.
+# The most cells of a page, about 4 MB: more would take a browser seconds.
 MOST_CELLS = 40_000
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several candidates behind a cell.
+    """A candidate of a cell.
 
     Attributes:
         label, value: its name and its figure.
         fraction: the length of its bar, 0 to 1.
-        chosen: it is the one that was taken.
-        cut: it could not be taken.
+        chosen: whether it was chosen.
+        cut: whether filters cut it.
     """
 
     label: str
@@ -31,10 +31,10 @@ class Cell:
     """A token, or a field of a map.
 
     Attributes:
-        label: what stands on it.
-        fraction: its place on the colour map, 0 to 1; None for no colour.
+        label: its text.
+        fraction: its position on the colour map, 0 to 1; None for no colour.
         numbers: its figures, in the order of its part's ``names``.
-        choices: the candidates behind it.
+        choices: its candidates.
     """
 
     label: str
@@ -45,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Legend:
-    """What the colours mean: figures and their places on the colour map, and the unit behind them."""
+    """What the colours mean: figures, their positions on the colour map, and the unit."""
 
     name: str
     ticks: Sequence[tuple[str, float]]
@@ -54,12 +54,12 @@ class Legend:
 
 @dataclass(frozen=True)
 class Strip:
-    """Tokens in the order of a text, on colours.
+    """The tokens of a text, coloured.
 
     Attributes:
-        title: stands above it; may be empty.
-        names: what the cells' numbers are.
-        before: text in front of the tokens that has no numbers.
+        title: may be empty.
+        names: of the cells' numbers.
+        before: text before the tokens, without numbers.
     """
 
     title: str
@@ -74,13 +74,13 @@ class Grid:
     """A map: rows and columns of cells.
 
     Attributes:
-        title: stands above it.
-        names: what the cells' numbers are.
+        title: its heading.
+        names: of the cells' numbers.
         rows, columns: their labels.
         cells: [rows][columns]; None leaves a field empty.
         heading: names a cell; ``{row}``, ``{column}`` and ``{label}`` stand for those.
-        large: wide fields, for labels on them; without, several maps stand side by side.
-        spread: ``row`` or ``column``: what goes together, so that it is shown as a text on colours next to the numbers.
+        large: wide fields with labels; otherwise several maps are side by side.
+        spread: ``row`` or ``column``: which of them is shown as a coloured text next to the numbers.
     """
 
     title: str
@@ -99,7 +99,7 @@ class Listing:
     """A table with a bar at the end of each row.
 
     Attributes:
-        columns: their names; ``>`` before one puts it to the right.
+        columns: their names; ``>`` before one right-aligns it.
         rows: the cells of each row, and the length of its bar, 0 to 1.
     """
 

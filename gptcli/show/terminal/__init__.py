@@ -1,1 +1,1 @@
-"""The terminal: where an answer goes (``console``, to open first), keys, Ctrl-C, and how far along something is."""
+"""The terminal: output (``console``, open it first), keys, Ctrl-C, and progress."""

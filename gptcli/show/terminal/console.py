@@ -1,6 +1,6 @@
-"""Where an answer goes: a terminal, a pipe, JSON, or a file.
+"""Output: to a terminal, a pipe, as JSON, or to a file.
 
-stdout carries the answer and nothing else. Notices go to stderr. Rich decides about colour and width from the terminal,
+stdout carries the answer and nothing else. Notices go to stderr. Rich chooses colour and width by the terminal,
 ``NO_COLOR``, ``TERM`` and ``COLUMNS``.
 """
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.segment import Segment
 
-# Lines of a saved picture: larger ones are none that a browser or an editor opens.
+# The most lines of a saved picture that browsers and editors still open.
 _MOST_LINES = {".svg": 2_000, ".html": 20_000, ".txt": 500_000}
-# Pieces of a picture that are written at once.
+# Pieces of a picture written at a time.
 _SEGMENTS = 500
 SAVE_SUFFIXES = (".svg", ".html", ".txt")
 
@@ -36,16 +36,16 @@ def stdout_console() -> "Console":
 
 
 def stdout_is_terminal() -> bool:
-    """Whether a person is looking at stdout."""
+    """Whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
 def write_flowing(console: "Console | None", text: str, style: str | None = None) -> None:
-    """Write a piece of running text on stdout: for a person made visible, into a pipe (no console) as it is."""
+    """Write a piece of streamed text: on a console made visible, into a pipe (no console) unchanged."""
     if console is None:
         sys.stdout.write(text)
     elif style is None:
-        sys.stdout.write(visible(text))  # Rich would make eight spaces of a tab, wherever on the line it stands
+        sys.stdout.write(visible(text))  # Rich would replace a tab by eight spaces, whatever its column
     else:
         console.print(visible(text), style=style, end="", soft_wrap=True)
 
@@ -70,14 +70,14 @@ def present(
     save: Path | None,
     page: Callable[[], str] | None = None,
 ) -> None:
-    """Show an answer the way the user asked for.
+    """Show an answer in the form that the user asked for.
 
     Args:
         answer: the dataclass that ``--json`` prints.
         draw: makes the picture for people; called only when one is needed.
         as_json: print JSON instead of the picture.
         save: also write the picture to this file (``.svg``, ``.html`` or ``.txt``).
-        page: makes the HTML that shows its numbers where one points; without, ``.html`` is the picture as printed.
+        page: makes the interactive HTML; without it, ``.html`` is the picture as printed.
 
     Raises:
         InputError: ``save`` has another suffix.
@@ -92,7 +92,7 @@ def present(
 
 
 def print_picture(picture: "RenderableType") -> None:
-    """Print a picture on stdout, some lines at a time: a long one is read while it is drawn, and not held."""
+    """Print a picture on stdout in pieces of some lines, so that a long one is never in memory as a whole."""
     from rich.segment import Segment, Segments
 
     console = stdout_console()
@@ -115,15 +115,15 @@ def save_as(path: Path, draw: Callable[[], "RenderableType"], page: Callable[[],
 
 
 def check_save(path: Path, asked: str = "--save", suffixes: Sequence[str] = SAVE_SUFFIXES) -> None:
-    """Refuse a file name before the work that would be saved in it.
+    """Check a file name before any work is done.
 
     Args:
         path: the file.
-        asked: where the name comes from.
-        suffixes: how it may end.
+        asked: the option, for errors.
+        suffixes: the allowed ones.
 
     Raises:
-        InputError: it ends otherwise, or there is no such folder.
+        InputError: it has another suffix, or the folder does not exist.
     """
     if path.suffix.lower() not in suffixes:
         raise InputError(f"{asked} {clipped(str(path))}: the file name must end in {', '.join(suffixes)}")
@@ -148,7 +148,9 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
         record=True,
         width=stdout_console().width,
         force_terminal=True,
-        color_system=None if path.suffix.lower() == ".txt" else "truecolor",  # pictures then speak in characters
+        color_system=None
+        if path.suffix.lower() == ".txt"
+        else "truecolor",  # pictures then use characters instead of colours
         no_color=False,
         highlight=False,
         markup=False,

@@ -6,9 +6,9 @@ from types import FrameType, TracebackType
 
 
 class Interrupt:
-    """Ctrl-C that waits for the next ``check``, so that nothing is shown twice or by half; a second one does not wait.
+    """Delays Ctrl-C until the next ``check``, so that output is never repeated or cut; a second Ctrl-C is immediate.
 
-    A context manager. Where Ctrl-C means something else (a program of its own, a thread, ``nohup``), it is left alone.
+    A context manager. It changes nothing if Ctrl-C has another handler, in a thread, or under ``nohup``.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def check(self) -> None:
-        """Raise the ``KeyboardInterrupt`` that has been asked for, if any."""
+        """Raise the delayed ``KeyboardInterrupt``, if any."""
         if self._asked:
             raise KeyboardInterrupt
 

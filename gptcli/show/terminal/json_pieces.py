@@ -1,4 +1,4 @@
-"""An answer as JSON, piece by piece, so that a long one is written while it is made and never held as a whole."""
+"""JSON in pieces, so that a long answer is never in memory as a whole."""
 
 import dataclasses
 import json
@@ -9,12 +9,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-# What JSON allows in a string as it is, although a terminal might obey it or nobody sees it: C1 controls, line
-# separators, characters that reorder the line or take no room; and lone surrogates, which no encoding has.
+# Characters that JSON allows in strings, but that a terminal may obey or hide: C1 controls, line
+# separators, characters that reorder the line or have no width; and lone surrogates, which no encoding has.
 _OBEYED = re.compile(
     "[\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
-# Characters that are handed out at once.
+# Characters of a piece.
 _MANY = 1 << 16
 
 
@@ -45,7 +45,7 @@ def _seen(text: str) -> str:
 
 
 def _pieces(value: Any, indent: int | None, line: str) -> Iterator[str]:
-    """The text of a value; ``line`` is the line break and the indentation of what it stands in."""
+    """The text of a value; ``line`` is the line break and the indentation around it."""
     value = _plain(value)
     if isinstance(value, Mapping):
         yield from _inside("{}", ((f"{_scalar(str(key))}: ", item) for key, item in value.items()), indent, line)
@@ -56,7 +56,7 @@ def _pieces(value: Any, indent: int | None, line: str) -> Iterator[str]:
 
 
 def _inside(brackets: str, items: Iterable[tuple[str, Any]], indent: int | None, line: str) -> Iterator[str]:
-    """What stands in brackets: keys (nothing in a list) and values."""
+    """The content of brackets: keys (none in a list) and values."""
     inner = "" if indent is None else line + " " * indent
     between = first = brackets[0] + inner
     for key, item in items:
@@ -70,7 +70,7 @@ def _inside(brackets: str, items: Iterable[tuple[str, Any]], indent: int | None,
 
 
 def _plain(value: Any) -> Any:
-    """A value as one of Python's own, without looking into it."""
+    """A value as a plain Python object, not converted further inside."""
     if isinstance(value, (str, float, int)) or value is None:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -1,4 +1,4 @@
-"""Keys as they are pressed, by name; and a terminal that is as it was when one leaves, however one leaves."""
+"""Single keys by name, and a terminal that is always restored."""
 
 import codecs
 import os
@@ -22,7 +22,7 @@ _NAMES = {
     "\x7f": "backspace",
     "\x08": "backspace",
     "\x1b": "escape",
-    "\x04": "q",  # Ctrl-D leaves, as it does everywhere
+    "\x04": "q",  # Ctrl-D quits, as elsewhere
     "\x1b[H": "home",
     "\x1b[F": "end",
     "\x1b[1~": "home",
@@ -31,12 +31,12 @@ _NAMES = {
 }
 _WINDOWS = {"\xe0H": "up", "\xe0P": "down", "\xe0G": "home", "\xe0O": "end"}
 _KEY = re.compile("\x1b\\[[0-9;?]*[A-Za-z~]|\x1bO[A-Za-z]|.", re.DOTALL)
-# A lone Escape is told from the start of an arrow key by what follows at once.
+# A lone Escape differs from the start of an arrow key in that no more characters follow at once.
 _ESCAPE_S = 0.05
 
 
 def check_terminal() -> None:
-    """Refuse to ask for keys where nobody can press any.
+    """Check that there is a terminal for keys.
 
     Raises:
         InputError: there is no terminal to read keys from, or none to draw on.
@@ -47,7 +47,7 @@ def check_terminal() -> None:
 
 
 def key_names(pressed: str) -> list[str]:
-    """The keys in what a terminal sent: characters as they are, others by name; what has no name stays as it came."""
+    """The keys in what a terminal sent: characters as they are, others by name if they have one."""
     if sys.platform == "win32" and pressed[:1] in ("\x00", "\xe0") and len(pressed) == 2:
         return [_WINDOWS.get("\xe0" + pressed[1], pressed)]
     return [_NAMES.get(key, key) for key in _KEY.findall(pressed)]
@@ -57,12 +57,12 @@ def key_names(pressed: str) -> list[str]:
 def keyboard() -> Iterator[Callable[[float], list[str]]]:
     """Take keys one by one, without Enter and without showing them.
 
-    The terminal stays in this state for as long as the context lasts, so that nothing typed ahead is lost or shown;
-    Ctrl-C interrupts as always. Afterwards it is as before, also when the process is told to end (SIGTERM).
+    The terminal stays in this mode inside the ``with``, so that nothing typed ahead is lost or shown; Ctrl-C works as
+    always. Afterwards the terminal is restored, also on SIGTERM.
 
     Yields:
-        A function that waits at most so many seconds for keys, and returns their names, or none; Ctrl-D is "q", and so
-        is the end of the input. (On Windows it waits for a key.)
+        A function of seconds that waits at most so long for keys and returns their names, or none; Ctrl-D and the end
+        of the input are "q". (On Windows it waits for a key.)
     """
     try:
         import termios
@@ -70,25 +70,25 @@ def keyboard() -> Iterator[Callable[[float], list[str]]]:
     except ImportError:  # Windows
         yield lambda seconds: key_names(typer.getchar())
         return
-    place = sys.stdin.fileno()
-    before = termios.tcgetattr(place)
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
     with _ending_in_order():
         try:
-            tty.setcbreak(place, termios.TCSADRAIN)
-            state: list[Any] = termios.tcgetattr(place)
-            for stopping in (termios.VSUSP, termios.VQUIT):  # they would leave the terminal as it is now
+            tty.setcbreak(descriptor, termios.TCSADRAIN)
+            state: list[Any] = termios.tcgetattr(descriptor)
+            for stopping in (termios.VSUSP, termios.VQUIT):  # these signals would leave the terminal in this mode
                 state[6][stopping] = b"\0"
-            termios.tcsetattr(place, termios.TCSADRAIN, state)
-            yield _reader(place)
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, state)
+            yield _reader(descriptor)
         finally:
-            termios.tcsetattr(place, termios.TCSADRAIN, before)
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 @contextmanager
 def typed_ahead() -> Iterator[None]:
-    """While something is written: what is typed waits unseen for the next line to be read, also a Ctrl-D.
+    """During output, keep typed input unseen for the next line that is read, also a Ctrl-D.
 
-    Ctrl-C interrupts as always. Where there is no terminal, or on Windows, nothing changes.
+    Ctrl-C works as always. Without a terminal, or on Windows, this does nothing.
     """
     try:
         import termios
@@ -98,31 +98,33 @@ def typed_ahead() -> Iterator[None]:
     if sys.stdin is None or not sys.stdin.isatty():
         yield
         return
-    place = sys.stdin.fileno()
-    before = termios.tcgetattr(place)
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
     with _ending_in_order():
         try:
-            state: list[Any] = termios.tcgetattr(place)
+            state: list[Any] = termios.tcgetattr(descriptor)
             state[3] &= ~termios.ECHO
-            state[6][termios.VEOF] = bytes([os.fpathconf(place, "PC_VDISABLE")])  # the end of a line nobody reads
-            termios.tcsetattr(place, termios.TCSADRAIN, state)
+            state[6][termios.VEOF] = bytes(
+                [os.fpathconf(descriptor, "PC_VDISABLE")]
+            )  # the end of a line that nobody reads
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, state)
             yield
         finally:
-            termios.tcsetattr(place, termios.TCSADRAIN, before)
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def _reader(place: int) -> Callable[[float], list[str]]:
+def _reader(descriptor: int) -> Callable[[float], list[str]]:
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def waits(seconds: float) -> bool:
-        return bool(select.select([place], [], [], seconds)[0])
+        return bool(select.select([descriptor], [], [], seconds)[0])
 
     def read(seconds: float) -> list[str]:
         if not waits(seconds):
             return []
-        data = os.read(place, 1024)
+        data = os.read(descriptor, 1024)
         if data.endswith(b"\x1b") and waits(_ESCAPE_S):
-            data += os.read(place, 1024)
+            data += os.read(descriptor, 1024)
         return key_names(decoder.decode(data)) if data else ["q"]
 
     return read
@@ -130,7 +132,7 @@ def _reader(place: int) -> Callable[[float], list[str]]:
 
 @contextmanager
 def _ending_in_order() -> Iterator[None]:
-    """Let SIGTERM leave through every ``finally``, with the exit code it has anyway."""
+    """On SIGTERM run every ``finally``, and exit with the usual code."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""How far along something is: a bar on stderr, for a person and nobody else."""
+"""A progress bar on stderr, on a terminal only."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that is gone when it is done; nothing at all where stderr is not a terminal.
+    """A progress bar that is cleared at the end; nothing if stderr is not a terminal.
 
     Yields:
-        A function to tell how much of how much is done.
+        A function of how much is done, and of how much.
     """
     if not sys.stderr.isatty():
         yield lambda done, total: None

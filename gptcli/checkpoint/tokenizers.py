@@ -1,0 +1,63 @@
+"""The tokenizer of a checkpoint: its own, or one that is named in its place."""
+
+from pathlib import Path
+
+from gptcli.checkpoint.chat_templates import CONFIG
+from gptcli.checkpoint.hub.models import SMALL_FILES
+from gptcli.checkpoint.source import Source, find
+from gptcli.system.bundled import bundled_folder
+from gptcli.system.json_text import read_json_object
+from gptcli.text import clipped
+from gptcli.tokenizer import Tokenizer, encoding_names, is_gpt2s, tiktoken_encoding, tokenizer_for
+
+
+def tokenizer_of(source: Source, vocab_size: int | None, given: str | None = None) -> tuple[Tokenizer, tuple[str, ...]]:
+    """The tokenizer that a checkpoint's texts are read with.
+
+    Args:
+        source: where the checkpoint lies.
+        vocab_size: how many ids the model has, if known.
+        given: the name of another one's: as for a checkpoint, or one of tiktoken's encodings.
+
+    Returns:
+        The tokenizer, and what should be told about it.
+
+    Raises:
+        GptcliError: there is none, or its files are broken.
+    """
+    if given is not None:
+        tokenizer = _named(given)
+        return tokenizer, _doubts(tokenizer, vocab_size)
+    tokenizer = tokenizer_for(source.folder, vocab_size)
+    if not is_gpt2s(source.folder, vocab_size) or _says_gpt2(source.folder):
+        return tokenizer, ()
+    return tokenizer, (
+        f"{clipped(source.name)} comes without a tokenizer: by the size of its vocabulary, {vocab_size:,}, it is taken "
+        "to have GPT-2's (--tokenizer NAME reads it with another)",
+    )
+
+
+def _says_gpt2(folder: Path) -> bool:
+    """Whether it is a bundled one, or its tokenizer_config.json names GPT-2's tokenizer."""
+    if folder.parent == bundled_folder():
+        return True
+    declared = folder / CONFIG
+    return declared.is_file() and str(read_json_object(declared).get("tokenizer_class")).startswith("GPT2Tokenizer")
+
+
+def _named(name: str) -> Tokenizer:
+    path = Path(name)
+    if path.name == "tokenizer.json" and path.is_file():
+        return tokenizer_for(path.parent, None)
+    if not path.exists() and name in encoding_names():
+        return tiktoken_encoding(name)
+    return tokenizer_for(find(name, only_look=SMALL_FILES).folder, None)
+
+
+def _doubts(tokenizer: Tokenizer, vocab_size: int | None) -> tuple[str, ...]:
+    if vocab_size is None or tokenizer.n_vocab <= vocab_size:
+        return ()
+    return (
+        f"the tokenizer {clipped(tokenizer.name)} has {tokenizer.n_vocab:,} tokens and the model {vocab_size:,}: "
+        "is it the one that the model was trained with?",
+    )

@@ -1,0 +1,110 @@
+"""Prompts of models that only continue texts: the turns as a script, the scene before them, a cue after them.
+
+What does not fit into the context any more falls out from the front, turn by turn; the scene stays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gptcli.errors import InputError
+from gptcli.generation.chat.turns import Format, Prompt, PromptPart, Role, Turn
+from gptcli.tokenizer import Tokenizer
+from gptcli.tokenizer.prompt import known
+
+
+class ScriptPrompts:
+    """Lays turns out as a ``Format`` says.
+
+    Args:
+        layout: how.
+        tokenizer: of the model.
+        n_vocab: ids from here on the model lacks.
+
+    Raises:
+        InputError: the layout needs a token that ends a text and there is none.
+    """
+
+    def __init__(self, layout: Format, tokenizer: Tokenizer, n_vocab: int) -> None:
+        self._layout, self._tokenizer, self._n_vocab = layout, tokenizer, n_vocab
+        self._encoded: dict[str, tuple[int, ...]] = {}
+        if layout.kind == "eos" and tokenizer.eos_id is None:
+            raise InputError(f"--format eos: the tokenizer {tokenizer.name} has no token that ends a text")
+
+    def prompt(self, system: str | None, turns: list[Turn], room: int, n_positions: int) -> Prompt:
+        """The scene, as many of the newest turns as fit, and the cue.
+
+        Args:
+            system: sets the scene; may be empty.
+            turns: what was said.
+            room: tokens that the prompt may have.
+            n_positions: the context length.
+
+        Raises:
+            InputError: the scene leaves no room.
+        """
+        system = system or ""
+        first = max(len(turns) - 1, 0)  # of the turns that are seen, which are as many as fit
+        parts = self._parts(system, turns[first:])
+        while first > 0 and _tokens(longer := self._parts(system, turns[first - 1 :])) <= room:
+            first, parts = first - 1, longer
+        newest = next((place for place, part in enumerate(parts) if part.role in ("user", "assistant")), None)
+        excess = _tokens(parts) - room
+        if newest is not None and excess > 0:  # too long by itself: it loses its beginning
+            fallen = min(excess, len(parts[newest].ids) - 1)
+            gone = self._tokenizer.decode(parts[newest].ids[:fallen])
+            parts[newest] = replace(parts[newest], fallen=fallen, fallen_text=gone)
+            excess -= fallen
+        if excess > 0 or (newest is None and excess == 0):
+            fixed = sum(len(part.ids) for part in parts if part.role in ("system", "cue"))
+            raise InputError(
+                f"--system takes {fixed:,} tokens of the {room:,} that the context has beside an answer: shorten "
+                "it, or let answers be shorter (-n)"
+            )
+        scene = sum(part.role == "system" for part in parts)
+        before: Role | None = "system" if system else None
+        forgotten = [
+            replace(part, fallen=len(part.ids), fallen_text=part.text) for part in self._said(turns[:first], before)
+        ]
+        return Prompt([*parts[:scene], *forgotten, *parts[scene:]], n_positions)
+
+    def end_ids(self) -> tuple[int, ...]:
+        """Ids that end an answer, in addition to those that end a text."""
+        return ()
+
+    def _parts(self, system: str, turns: Sequence[Turn]) -> list[PromptPart]:
+        """A prompt of the scene, these turns and the cue."""
+        prefix = self._tokenizer.prefix_ids
+        parts = [PromptPart("system", self._tokenizer.decode(prefix), tuple(prefix))] if prefix else []
+        if system:
+            parts += self._said([Turn("system", system)], None)
+        parts += self._said(turns, "system" if system else None)
+        if self._layout.cue:
+            last: Role | None = turns[-1].role if turns else "system" if system else None
+            text = self._layout.between(last) + self._layout.cue
+            parts.append(PromptPart("cue", text, self._encode(text)))
+        return parts
+
+    def _said(self, turns: Sequence[Turn], before: Role | None) -> list[PromptPart]:
+        """The parts of some turns, of which the first comes after ``before``."""
+        parts = []
+        for turn in turns:
+            text = self._layout.between(before) + self._layout.lay_out(turn.role, turn.text)
+            ids = self._encode(text)
+            if self._layout.kind == "eos":
+                assert self._tokenizer.eos_id is not None, "looked at when the chat began"
+                text += self._tokenizer.decode([self._tokenizer.eos_id])
+                ids = (*ids, self._tokenizer.eos_id)
+            parts.append(PromptPart(turn.role, text, ids))
+            before = turn.role
+        return parts
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        """The ids of a text; each turn is a part of every prompt after it, and encoded once."""
+        if text not in self._encoded:
+            ids = known(self._tokenizer, self._tokenizer.encode(text), self._n_vocab, "the text")
+            self._encoded[text] = tuple(ids)
+        return self._encoded[text]
+
+
+def _tokens(parts: Sequence[PromptPart]) -> int:
+    return sum(len(part.ids) for part in parts)

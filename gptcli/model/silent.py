@@ -1,0 +1,78 @@
+"""An engine some of whose ids stand for nothing: they are never chosen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptcli.model.engine import Engine, EngineFacts
+
+# Far below any logit, so that its share of a softmax is 0; and a number still, so that 0 times it is 0.
+_SILENT = np.float32(-1e30)
+
+
+class SilentEngine:
+    """An engine that gives the least logit to some ids, and passes on all else.
+
+    Args:
+        engine: does the work.
+        ids: that no token has, each below the size of the vocabulary.
+    """
+
+    def __init__(self, engine: Engine, ids: Sequence[int]) -> None:
+        self._engine, self._ids = engine, np.asarray(ids, dtype=np.intp)
+
+    def _silenced(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        made = np.array(logits)
+        made[:, self._ids] = _SILENT
+        return made
+
+    @property
+    def n_positions(self) -> int:
+        """The context length in tokens."""
+        return self._engine.n_positions
+
+    @property
+    def guessed(self) -> int | None:
+        """Tokens that it had read before they were chosen (see ``Engine.guessed``)."""
+        return self._engine.guessed
+
+    def facts(self) -> EngineFacts:
+        """What does the work (see ``Engine.facts``)."""
+        return self._engine.facts()
+
+    def new_session(self) -> "SilentEngine":
+        """Another one of the same weights (see ``Engine.new_session``)."""
+        return SilentEngine(self._engine.new_session(), self._ids.tolist())
+
+    def row_bytes(self, capacity: int) -> int:
+        """What a row of a batch takes (see ``Engine.row_bytes``)."""
+        return self._engine.row_bytes(capacity)
+
+    def free_bytes(self) -> int | None:
+        """The memory that is left for batches (see ``Engine.free_bytes``)."""
+        return self._engine.free_bytes()
+
+    def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """Start a new batch: read the prompts (see ``Engine.prefill``)."""
+        return self._silenced(self._engine.prefill(rows, capacity))
+
+    def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Read one more token in each row of the batch (see ``Engine.step``)."""
+        return self._silenced(self._engine.step(ids))
+
+    def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Read several tokens of a batch of one row (see ``Engine.extend``)."""
+        return self._silenced(self._engine.extend(ids))
+
+    def rewind(self, count: int) -> None:
+        """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
+        self._engine.rewind(count)
+
+    def refill(self, row: int, ids: Sequence[int]) -> None:
+        """Forget one row of the batch and read these ids in its place (see ``Engine.refill``)."""
+        self._engine.refill(row, ids)
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Keep these rows of the batch, in this order (see ``Engine.select``)."""
+        self._engine.select(rows)

@@ -1,0 +1,144 @@
+"""tokenizer.json before a library sees it: all of it but the vocabulary is read strictly, and sizes are bounded.
+
+Hugging Face's library parses the whole file itself, several times as fast as Python. What it makes of a file can take
+far more memory than the file: a trie of long tokens, an automaton of added ones, a normalizer that makes each character
+a thousand. Those are looked for here.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gptcli.errors import CheckpointError
+from gptcli.system.json_text import parse_json, parse_object
+
+# The keys of the file that are read here, as they would stand after the model.
+_OTHER_KEYS = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "truncation", "padding")
+_INSIDE = ("normalizers", "pretokenizers", "processors", "decoders")
+_MODEL = re.compile(rb'"model"\s*:\s*\{')
+# An ASCII character that needs no escape: a key could be hidden like that.
+_HIDDEN = re.compile(rb"\\u00[2-7]")
+_LIST_VOCABULARY = re.compile(rb'"vocab"\s*:\s*\[')
+# Characters of one added token and of all: the automaton that looks for them takes some 75 bytes for each.
+_LONGEST_ADDED, _MOST_ADDED = 10_000, 4_000_000
+# The same for a vocabulary that is kept as a trie: 360 bytes a character, and one call on the stack to free it.
+_LONGEST_IN_TRIE, _MOST_IN_TRIE = 1_000, 5_000_000
+# How many characters a normalizer or decoder may make of one.
+MOST_GROWTH = 64
+
+
+def read_outline(data: bytes, path: Path) -> dict[str, Any]:
+    """A tokenizer.json without its vocabulary and merges.
+
+    Args:
+        data: what the file holds.
+        path: the file, for errors.
+
+    Raises:
+        CheckpointError: it is no JSON object, has no model, or would take more memory than any tokenizer needs.
+    """
+    root = _head(data, path) or _whole(data, path)
+    if not isinstance(root.get("model"), dict):
+        raise CheckpointError(f"{path}: model is not a JSON object")
+    _check_added(root.get("added_tokens"), path)
+    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        if not isinstance(root.get(part), dict | None):
+            raise CheckpointError(f"{path}: {part} is not a JSON object")
+    for part in ("normalizer", "decoder"):
+        if growth(root.get(part), path) > MOST_GROWTH:
+            raise CheckpointError(
+                f"{path}: the {part} makes more than {MOST_GROWTH} characters of one: no tokenizer needs that"
+            )
+    return root
+
+
+def _head(data: bytes, path: Path) -> dict[str, Any] | None:
+    """What stands before the model, where all the rest of the file is the model; None where that is not so."""
+    model = _MODEL.search(data)
+    if model is None or _HIDDEN.search(data) or _LIST_VOCABULARY.search(data, model.start()):
+        return None
+    for key in _OTHER_KEYS:
+        quoted = b'"%b"' % key.encode()
+        # In a vocabulary such a word has a number.
+        if data.find(quoted, model.end()) >= 0 and re.compile(quoted + rb"\s*:\s*[^\s\d]").search(data, model.end()):
+            return None
+    try:
+        return parse_object(data[: model.start()] + b'"model": {}}', path, "file")
+    except CheckpointError:  # broken, or another model stands inside: the whole of it will tell
+        return None
+
+
+def _whole(data: bytes, path: Path) -> dict[str, Any]:
+    root = parse_json(data, path, "")
+    if not isinstance(root, dict):
+        raise CheckpointError(f"{path} does not hold a JSON object")
+    model = root.get("model")
+    vocabulary = model.pop("vocab", None) if isinstance(model, dict) else None
+    if isinstance(model, dict):
+        model.pop("merges", None)
+    if isinstance(vocabulary, list):
+        tokens = [entry[0] for entry in vocabulary if isinstance(entry, list) and entry and isinstance(entry[0], str)]
+        longest, total = max(map(len, tokens), default=0), sum(map(len, tokens))
+        if longest > _LONGEST_IN_TRIE or total > _MOST_IN_TRIE:
+            raise CheckpointError(f"{path}: the vocabulary has tokens of up to {longest:,} letters, {total:,} in all")
+    return root
+
+
+def _check_added(entries: Any, path: Path) -> None:
+    if not isinstance(entries, list | None):
+        raise CheckpointError(f"{path}: added_tokens is not a list")
+    total = 0
+    for entry in entries or ():
+        content = entry.get("content") if isinstance(entry, dict) else None
+        if not isinstance(content, str) or not content:
+            raise CheckpointError(f"{path}: an added token has no content: {str(entry)[:80]}")
+        total += len(content)
+        if len(content) > _LONGEST_ADDED or total > _MOST_ADDED:
+            raise CheckpointError(f"{path}: the added token {content[:40]!r}... has {len(content):,} characters")
+
+
+def steps(part: Any) -> Iterator[dict[str, Any]]:
+    """The steps of a normalizer, pre-tokenizer, post-processor or decoder, in order; those of a Sequence one by one."""
+    stack = [part]
+    while stack:
+        step = stack.pop()
+        if not isinstance(step, dict):
+            continue
+        inside: Any = next((step[key] for key in _INSIDE if key in step), [])
+        if step.get("type") == "Sequence" and isinstance(inside, list):
+            stack += reversed(inside)
+        else:
+            yield step
+
+
+def growth(part: Any, path: Path) -> float:
+    """How many characters a normalizer or decoder can make of one, at most, but for Unicode's own normal forms."""
+    factor = 1.0
+    for step in steps(part):
+        content = step.get("content") or step.get("prepend")
+        longest = len(content) if isinstance(content, str) else 0
+        match step:
+            case {"type": "Replace", "pattern": {"String": str(text)}} if text:
+                factor *= max(longest / len(text), 1)
+            case {"type": "Replace" | "Prepend"}:
+                factor *= 1 + longest  # of nothing: a regular expression may match between two characters
+            case {"type": "Precompiled", "precompiled_charsmap": str(table)}:
+                factor *= _longest_in_table(table, path)
+    return factor
+
+
+def _longest_in_table(table: str, path: Path) -> int:
+    """The longest replacement in SentencePiece's table of them (a length, a trie of that length, texts with 0 between).
+
+    Unicode's own longest has 18 characters.
+    """
+    try:
+        data = base64.b64decode(table)
+    except (binascii.Error, ValueError) as error:
+        raise CheckpointError(f"{path}: the normalizer's precompiled_charsmap is not base64") from error
+    texts = data[4 + int.from_bytes(data[:4], "little") :]
+    longest = max(map(len, texts.split(b"\0")), default=0)
+    return 1 if longest <= 60 else longest

@@ -1,0 +1,28 @@
+"""Panics of libraries in Rust: no ``Exception``, and they report themselves on stderr."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def of_library(error: BaseException) -> bool:
+    """Whether an error is a panic. Each library has a class of its own, of the same name."""
+    return type(error).__name__ == "PanicException"
+
+
+@contextmanager
+def muted(mute: bool = True) -> Iterator[None]:
+    """Keep what is written to the process's stderr meanwhile from being seen: a panic reports itself there."""
+    if not mute or sys.stderr is None:
+        yield
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
