@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gptcli.model.native import library
-from gptcli.model.native.weights import ACTIVATIONS
+from gptcli.model.native.shape import ACTIVATIONS
 from tests.native import reference
 from tests.native.kernels import (
     KINDS,

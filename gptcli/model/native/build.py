@@ -33,6 +33,7 @@ _SOURCES = (
     "store.c",
     "linear.c",
     "attention.c",
+    "heads.c",
     "norm.c",
     "shortlist.c",
     "model.c",

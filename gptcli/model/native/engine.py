@@ -18,6 +18,7 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.engine import EngineFacts
 from gptcli.model.memory import free_memory, out_of_memory_in_c
 from gptcli.model.native.library import BEST, address, kernels, library
+from gptcli.model.native.shape import Tables, shape_of, sine_positions
 from gptcli.model.native.weights import (
     KIND_NAMES,
     KINDS,
@@ -26,10 +27,7 @@ from gptcli.model.native.weights import (
     VECTORS,
     Kind,
     StoredMatrix,
-    Tables,
     as_float32,
-    shape_of,
-    sine_positions,
     slot_of,
     view,
 )
