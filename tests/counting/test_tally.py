@@ -119,8 +119,10 @@ booleans = st.booleans()
 def configs(draw: Callable[[Any], Any]) -> GPTConfig:
     """Any GPT that the configuration allows, small."""
     n_head, head_size = draw(st.integers(1, 4)), 2 * draw(st.integers(1, 4))
-    norm_weight = draw(booleans)
-    positions, parallel = draw(st.sampled_from(["learned", "sinusoidal", "rotary"])), draw(booleans)
+    norm_weight, rms, norm_bias = draw(booleans), draw(booleans), draw(booleans)
+    norm_bias = norm_bias and norm_weight and not rms
+    positions, parallel = draw(st.sampled_from(["learned", "sinusoidal", "rotary", "alibi"])), draw(booleans)
+    qk_norm = draw(st.sampled_from(["none", "head", "each head", "whole"]))
     return GPTConfig(
         vocab_size=draw(st.integers(1, 50)),
         n_positions=draw(st.integers(1, 20)),
@@ -131,7 +133,15 @@ def configs(draw: Callable[[Any], Any]) -> GPTConfig:
         positions=positions,
         position_offset=draw(st.sampled_from([0, 2])) if positions == "learned" else 0,
         rotary_dim=2 if positions == "rotary" else 0,
-        norm=draw(st.sampled_from(["pre", "post"])),
+        n_kv_head=draw(st.sampled_from([count for count in range(1, n_head + 1) if n_head % count == 0])),
+        gated=draw(booleans),
+        norm_kind="rms" if rms else "layer",
+        norm=draw(st.sampled_from(["pre", "post"] if parallel else ["pre", "post", "after", "sandwich"])),
+        embedding_norm=draw(booleans),
+        qk_norm=qk_norm,
+        qk_norm_bias=qk_norm != "none" and norm_weight and not rms and draw(booleans),
+        attention_cap=draw(st.sampled_from([None, 5.0])),
+        embedding_scale=draw(st.sampled_from([1.0, 3.0])),
         final_norm=draw(booleans),
         parallel_residual=parallel,
         shared_norm=parallel and draw(booleans),
@@ -139,7 +149,7 @@ def configs(draw: Callable[[Any], Any]) -> GPTConfig:
         attention_bias=draw(booleans),
         mlp_bias=draw(booleans),
         norm_weight=norm_weight,
-        norm_bias=norm_weight and draw(booleans),
+        norm_bias=norm_bias,
         tied=draw(booleans),
         unembedding_bias=draw(booleans),
         token_width=draw(st.none() | st.integers(1, 12) | st.just(n_head * head_size)),
