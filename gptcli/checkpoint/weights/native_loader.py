@@ -134,32 +134,24 @@ def _fill(engine: NativeEngine, name: str, part: Part, infos: list[TensorInfo], 
     if kind == "F16":
         for piece in pieces:
             _check_halves(name, part, piece)
+    if len(pieces) > 1 and not is_matrix(name):
+        in_order = sorted(pieces, key=lambda piece: piece.first)
+        pieces = [_Piece(0, np.concatenate([as_float32(*piece[1:]) for piece in in_order]), "F32")]
     transposed = part.how == "transposed"
-    if is_matrix(name):
-        rows = sum(piece.rows(transposed) for piece in pieces)
-        engine.make_room(name, kind, rows, pieces[0].stored.shape[0 if transposed else 1])
-        finite = all(
-            engine.fill_rows(name, piece.first, piece.stored, piece.dtype, transposed=transposed) for piece in pieces
-        )
-    elif len(pieces) == 1:
-        finite = engine.fill(name, pieces[0].stored, pieces[0].dtype, kind)
-    else:
-        inorder = sorted(pieces, key=lambda piece: piece.first)
-        finite = engine.fill(name, np.concatenate([as_float32(*piece[1:]) for piece in inorder]), "F32", kind)
+    rows = sum(piece.stored.shape[1 if transposed else 0] for piece in pieces)
+    finite = all(
+        engine.fill(name, piece.stored, piece.dtype, kind, transposed, first=piece.first, rows=rows) for piece in pieces
+    )
     if not finite:
         raise not_finite(name, part)
 
 
 class _Piece(NamedTuple):
-    """Rows of one of our tensors: which is the first, and the numbers in a stored tensor, all of the others' dtype."""
+    """Rows of one of our tensors: which is the first, and where they lie."""
 
     first: int
     stored: NDArray[Any]
     dtype: str
-
-    def rows(self, transposed: bool) -> int:
-        """How many."""
-        return int(self.stored.shape[1 if transposed else 0])
 
 
 def _stored(part: Part, infos: list[TensorInfo]) -> Iterator[tuple[TensorInfo, NDArray[Any], int]]:

@@ -116,8 +116,18 @@ class NativeEngine:
         name = f"C ({kernels()})"
         return EngineFacts(name, "cpu", "float32", weights, self.threads, self.bytes_per_step, _FLOAT_BYTES)
 
-    def fill(self, name: str, stored: NDArray[np.generic], dtype: str, kind: Kind, transposed: bool = False) -> bool:
-        """Give the engine one of its weights.
+    def fill(
+        self,
+        name: str,
+        stored: NDArray[np.generic],
+        dtype: str,
+        kind: Kind,
+        transposed: bool = False,
+        *,
+        first: int = 0,
+        rows: int | None = None,
+    ) -> bool:
+        """Give the engine one of its weights, or some rows of a matrix, the first ones first.
 
         Args:
             name: as the PyTorch GPT calls it, such as ``h.0.attn.c_attn.weight``.
@@ -125,6 +135,8 @@ class NativeEngine:
             dtype: what they are: ``F32``, ``F16`` or ``BF16``.
             kind: how to keep a matrix; vectors are kept in float32.
             transposed: whether ``stored`` has to be turned.
+            first: number of the first of these rows.
+            rows: how many a matrix has altogether; None: these.
 
         Returns:
             False when they hold NaN or infinity.
@@ -132,13 +144,17 @@ class NativeEngine:
         Raises:
             GptcliError: there is no memory.
         """
-        slot = slot_of(name)[1]
-        if slot in MATRICES:
-            rows, columns = reversed(stored.shape) if transposed else stored.shape
-            self.make_room(name, kind, rows, columns)
-            return self.fill_rows(name, 0, stored, dtype, transposed=transposed)
-        if not self._finite(stored, dtype):
+        layer, slot = slot_of(name)
+        source = KINDS.index(dtype)
+        if not self._library.gptcli_finite(stored.ctypes.data, stored.size, source):
             return False
+        if slot in MATRICES:
+            count, columns = reversed(stored.shape) if transposed else stored.shape
+            if first == 0:
+                self.make_room(name, kind, count if rows is None else rows, columns)
+            where = (MATRICES.index(slot), layer, first, count, stored.ctypes.data, source, int(transposed))
+            self._checked(self._library.gptcli_fill_matrix(self._handle, *where))
+            return True
         vector = as_float32(stored, dtype)
         if slot == "wpe.weight":
             vector = vector[self.config.position_offset :]
@@ -146,32 +162,6 @@ class NativeEngine:
             vector = 1 + vector
         self._fill_vector(name, vector)
         return True
-
-    def fill_rows(
-        self, name: str, first: int, stored: NDArray[np.generic], dtype: str, *, transposed: bool = False
-    ) -> bool:
-        """Give the engine some rows of a matrix for which there is room (see ``fill`` and ``make_room``).
-
-        Args:
-            name: of the matrix.
-            first: number of the first row.
-            stored: their numbers, contiguous.
-            dtype: what they are.
-            transposed: whether ``stored`` has to be turned.
-
-        Returns:
-            False when they hold NaN or infinity; they are not kept then.
-        """
-        if not self._finite(stored, dtype):
-            return False
-        layer, slot = slot_of(name)
-        rows = stored.shape[1 if transposed else 0]
-        where = (MATRICES.index(slot), layer, first, rows, stored.ctypes.data, KINDS.index(dtype), int(transposed))
-        self._checked(self._library.gptcli_fill_matrix(self._handle, *where))
-        return True
-
-    def _finite(self, stored: NDArray[np.generic], dtype: str) -> bool:
-        return bool(self._library.gptcli_finite(stored.ctypes.data, stored.size, KINDS.index(dtype)))
 
     def _fill_vector(self, name: str, values: NDArray[np.float32]) -> None:
         layer, slot = slot_of(name)
