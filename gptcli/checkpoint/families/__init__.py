@@ -17,6 +17,7 @@ from gptcli.checkpoint.families import (
     llama,
     llms_from_scratch,
     mistral,
+    mixtures,
     mpt,
     nanogpt,
     olmo,
@@ -106,6 +107,8 @@ def read_blueprint(source: Folder, header: Header | None, n_head: int | None = N
         if source.config is not None:
             fields = Fields(source.config, place)
             family = _by_config(fields, header)
+            if family in mixtures.FAMILIES:  # counted, not run
+                return family.from_config(fields, header)
             _refuse_changed_arithmetic(fields)
             blueprint = family.from_config(fields, header)
             if n_head not in (None, blueprint.config.n_head):
@@ -145,7 +148,7 @@ def _by_config(fields: Fields, header: Header | None) -> Family:
     """The family that a config.json names; where it names none, the one whose fields or keys it has."""
     model_type = fields.values.get("model_type")
     if model_type is not None:
-        named = [family for family in FAMILIES if model_type in family.model_types]
+        named = [family for family in (*FAMILIES, *mixtures.FAMILIES) if model_type in family.model_types]
         if not named and (why := why_not_run(model_type)) is not None:
             raise CheckpointError(f"{fields.place}: model_type {model_type!r:.60} {why}")
         if not named:
