@@ -92,7 +92,7 @@ def load_gpt(
         torch.inference_mode(False),
         explain_out_of_memory(blueprint.config, device.type, name_of_dtype, to_run=to_run),
     ):
-        config, files = blueprint.config, Files(header, dtype, blueprint.config.qkv_widths)
+        config, files = blueprint.config, Files(header, dtype, blueprint.config.qkv_widths, blueprint.scales)
         weights: dict[str, Tensor] = {}
         for name, part in blueprint.tensors.items():
             share = None if group is None else group.share(config, name, wanted[name])
