@@ -35,6 +35,20 @@ def tokenizer_of(source: Source, vocab_size: int | None, given: str | None = Non
     )
 
 
+def own_tokenizer(source: Source) -> tuple[Tokenizer, tuple[str, ...]]:
+    """The tokenizer of a checkpoint that is not read any further (see ``tokenizer_of``).
+
+    Raises:
+        GptcliError: there is none, or its files are broken.
+    """
+    if (source.folder / "tokenizer.json").is_file():  # the size means little then, and to find it out takes longer
+        size = (source.config or {}).get("vocab_size")
+        return tokenizer_of(source, size if isinstance(size, int) else None)
+    from gptcli.checkpoint.families import vocabulary_size
+
+    return tokenizer_of(source, vocabulary_size(source))
+
+
 def _named(name: str) -> Tokenizer:
     path = Path(name)
     if path.name == "tokenizer.json" and path.is_file():
