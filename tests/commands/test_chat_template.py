@@ -53,6 +53,7 @@ def gptcli(command: str, model: Path, *arguments: str, text: str = "") -> Result
     return CliRunner().invoke(app, [command, "-m", str(model), "-n", "12", "--seed", "1", *arguments], input=text)
 
 
+@pytest.mark.slow
 def test_the_template_makes_the_prompt(model: Path) -> None:
     done = gptcli("chat", model, text=f"Hi {END}\n/prompt\n")
     lines = [line.rstrip() for line in done.stdout.splitlines()]
@@ -99,6 +100,7 @@ def test_thinking_is_switched(model: Path) -> None:
     assert "<think>" not in gptcli("chat", model, "--thinking", text="/prompt\n").stdout
 
 
+@pytest.mark.slow
 def test_thinking_is_told_apart_and_can_be_hidden(model: Path) -> None:
     write(model, PLAIN + "{% if add_generation_prompt %}<think>{% endif %}", eos_token=END)
     arguments = ("-n", "40", "--logit-bias", "</=1", "-t", "0")
@@ -111,6 +113,7 @@ def test_thinking_is_told_apart_and_can_be_hidden(model: Path) -> None:
     assert "thinking" not in json.loads(gptcli("chat", model, "--no-template", "--json", text="Hi\n").stdout)
 
 
+@pytest.mark.slow
 def test_one_question(model: Path) -> None:
     asked = gptcli("generate", model, "-k", "40", "--chat", "Hi", "--json")
     record = json.loads(asked.stdout)
@@ -125,6 +128,7 @@ def test_one_question(model: Path) -> None:
     assert script["ids"] == line["ids"]
 
 
+@pytest.mark.slow
 def test_what_generation_config_says(model: Path) -> None:
     (model / "generation_config.json").write_text('{"do_sample": false, "eos_token_id": [50256, 13]}')
     said = json.loads(gptcli("chat", model, "-n", "200", "--json", text="Hi\n").stdout)
