@@ -9,9 +9,16 @@ from gptcli.tokenizer.panics import muted, of_library
 
 # Seconds that a regular expression from a file may take over a text: some never come to an end. That much, and more for
 # a long text.
-_PATIENCE, _CHARACTERS_A_SECOND = 5.0, 100_000
+_PATIENCE, _CHARACTERS_A_SECOND = 2.0, 100_000
+
+# What a thread that the library works in is called.
+THREAD = "tokenizers"
 
 _Answer = TypeVar("_Answer")
+
+
+class TooSlow(InputError):
+    """The library was given up: it did not come to an end in time, and goes on in a thread of its own."""
 
 
 def call(name: str, run: Callable[[], _Answer], length: int, *, known: bool) -> _Answer:
@@ -51,14 +58,14 @@ def _patiently(name: str, run: Callable[[], _Answer], seconds: float) -> _Answer
             failed.append(error)
 
     # A thread that never ends must not keep the process from ending.
-    thread = Thread(target=work, daemon=True)
+    thread = Thread(target=work, name=THREAD, daemon=True)
     with muted():
         thread.start()
         thread.join(seconds)
     if failed:
         raise failed[0]
     if not done:
-        raise InputError(f"{name} takes over {seconds:.0f} s for the text: a regular expression in it is too slow")
+        raise TooSlow(f"{name} takes over {seconds:.0f} s for the text: a regular expression in it is too slow")
     return done[0]
 
 

@@ -14,7 +14,7 @@ from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken
 from gptcli.tokenizer.base import Declared, Spans, Tokenizer, unicode_only
 from gptcli.tokenizer.bpe import RankTokenizer
-from gptcli.tokenizer.calls import call
+from gptcli.tokenizer.calls import TooSlow, call
 from gptcli.tokenizer.merges import LONG_PIECE, PieceMerges, merge_pairs, steps_shown
 from gptcli.tokenizer.pipeline import SPACE_MARK, Pipeline, goes_across
 from gptcli.tokenizer.vocabulary import build, merge_list, token_to_bytes
@@ -50,6 +50,7 @@ class LibraryTokenizer(Tokenizer):
     ) -> None:
         self._library, self._pipeline, self._model = library, pipeline, model
         self._lock = Lock()
+        self._given_up: TooSlow | None = None
         library.no_truncation()
         library.no_padding()
         if hasattr(library.model, "dropout"):
@@ -107,8 +108,14 @@ class LibraryTokenizer(Tokenizer):
             return encodings
 
         with self._lock:
+            if self._given_up is not None:  # the library is still at it
+                raise self._given_up
             library.encode_special_tokens = not special
-            return call(self.name, run, sum(map(len, texts)), known=self._pipeline.is_known)
+            try:
+                return call(self.name, run, sum(map(len, texts)), known=self._pipeline.is_known)
+            except TooSlow as error:
+                self._given_up = error
+                raise
 
     def _encode_stretch(self, text: str, *, first: bool) -> list[int]:
         starts = [step.get("prepend_scheme") == "first" for step in self._pipeline.pre_tokenizers]
@@ -277,8 +284,13 @@ class LibraryTokenizer(Tokenizer):
         if self.bytewise:
             return self.decode_bytes(ids).decode("utf-8", errors="replace")
         known = [token for token in ids if self.token_bytes(token) or self.piece(token) is not None]
+        is_known, library = self._pipeline.is_known, self._library
         decoded: str = call(
-            self.name, lambda: self._library.decode(known, skip_special_tokens=False), len(known), known=True
+            self.name,
+            # The second lets other threads run meanwhile.
+            lambda: library.decode(known, False) if is_known else library.decode_batch([known], False)[0],
+            len(known),
+            known=is_known,
         )
         return decoded
 

@@ -116,6 +116,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Ten
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "fields"), CHANGES, ids=[f"{name}, {' '.join(fields)}" for name, fields in CHANGES])
 @torch.inference_mode()
 def test_a_field_changes_the_logits_as_transformers(

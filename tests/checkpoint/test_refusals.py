@@ -16,7 +16,7 @@ from gptcli.checkpoint.families.own import config_json
 from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
-from tests.checkpoint.zoo import CONFIGS, reference, rewrite, understand
+from tests.checkpoint.zoo import CONFIGS, each, reference, rewrite, understand
 
 
 def write(folder: Path, fields: dict[str, Any], **tensors: torch.Tensor) -> None:
@@ -109,7 +109,7 @@ def test_family_that_shapes_do_not_tell(name: str, tmp_path: Path) -> None:
     assert f"looks like {name}, but its shapes do not tell the whole configuration" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", each(CONFIGS))
 def test_keys_tell_the_family_where_the_config_does_not(name: str, tmp_path: Path) -> None:
     reference(CONFIGS[name]).save_pretrained(tmp_path)
     rewrite(tmp_path, fields=lambda fields: {key: value for key, value in fields.items() if key != "model_type"})

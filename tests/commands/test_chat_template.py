@@ -37,7 +37,7 @@ def model(tmp_path: Path) -> Path:
 
 def write(folder: Path, template: str, **config: Any) -> None:
     (folder / "chat_template.jinja").write_text(template)
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "GPT2Tokenizer", **config}))
 
 
 # What is said of these folders: they have no tokenizer of their own.
@@ -163,6 +163,7 @@ def test_templates_by_name(model: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_conversation_is_saved_with_its_template(model: Path, tmp_path: Path) -> None:
     file = tmp_path / "talk.json"
     assert gptcli("chat", model, "--save", str(file), text="Hi\n").exit_code == 0

@@ -91,6 +91,8 @@ def _serve(numbers: Iterator[int], seeds: Path, folder: Path, tally: Tally, lock
                 with lock:
                     _count(tally, number, answer, worker)
                 number = next(numbers, None)
+                if answer and json.loads(answer)["last"]:
+                    break
 
 
 def _count(tally: Tally, number: int, answer: str | None, worker: "subprocess.Popen[str]") -> None:

@@ -17,6 +17,7 @@ from gptcli.measuring.quantization import keep_quantized
 from gptcli.model.native import available
 from tests.checkpoint.zoo import CONFIGS, reference
 from tests.generation.made_templates import CHATML
+from tests.tokenizer import kinds
 from tests.tokenizer.reference import save, split_first, trained
 
 VOCAB_SIZE = 300
@@ -39,6 +40,11 @@ def write_seeds(folder: Path) -> list[Path]:
         ("gpt_neox", lambda place: _model(place, "gpt_neox", _normalising_tokenizer)),
         ("opt", lambda place: _model(place, "opt as 350m", _vocab_and_merges)),
         ("openai-gpt", lambda place: _model(place, "openai-gpt", _word_tokenizer)),
+        ("gpt2-llama2", lambda place: _model(place, "gpt2", _of_kind("llama2"), 800)),
+        ("gpt2-gemma", lambda place: _model(place, "gpt2", _of_kind("gemma"), 800)),
+        ("gpt2-smollm", lambda place: _model(place, "gpt2", _of_kind("smollm"), 800)),
+        ("gpt2-unigram", lambda place: _model(place, "gpt2", _of_kind("unigram"))),
+        ("gpt2-wordpiece", lambda place: _model(place, "gpt2", _of_kind("wordpiece"))),
         ("vectors", _vectors),
         ("gpt2-kept", _with_kept),
         ("hub", _hub),
@@ -52,9 +58,9 @@ def write_seeds(folder: Path) -> list[Path]:
     return places
 
 
-def _model(place: Path, case: str, tokenizer: Callable[[Path], None]) -> None:
+def _model(place: Path, case: str, tokenizer: Callable[[Path], None], vocab_size: int = VOCAB_SIZE) -> None:
     config = copy.deepcopy(CONFIGS[case])
-    config.vocab_size = VOCAB_SIZE
+    config.vocab_size = vocab_size
     reference(config).save_pretrained(place)
     tokenizer(place)
 
@@ -63,6 +69,16 @@ def _gpt2_tokenizer(place: Path) -> None:
     save(trained(VOCAB_SIZE - 2, added=[AddedToken("<pad>", special=True, lstrip=True)], start="<|endoftext|>"), place)
     declared = {"eos_token": "<|endoftext|>", "unk_token": {"content": "<|endoftext|>"}, "add_prefix_space": False}
     (place / "tokenizer_config.json").write_text(json.dumps(declared))
+
+
+def _of_kind(kind: str) -> Callable[[Path], None]:
+    def write(place: Path) -> None:
+        save(kinds.KINDS[kind](), place)
+        added = {"content": "<|im_end|>", "special": True, "lstrip": False, "rstrip": False, "normalized": False}
+        declared = {"eos_token": "<|im_end|>", "added_tokens_decoder": {"799": added}}
+        (place / "tokenizer_config.json").write_text(json.dumps(declared if kind != "unigram" else {}))
+
+    return write
 
 
 def _split_tokenizer(place: Path) -> None:

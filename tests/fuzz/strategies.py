@@ -4,7 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz.mutators import PATTERNS, PLACES
+from tests.fuzz.mutators import PLACES
+from tests.fuzz.pipelines import PATTERNS, any_step
 from tests.fuzz.values import NUMBERS, TEXTS
 
 # json.dumps writes NaN, infinities and lone surrogates as untrusted files may.
@@ -31,6 +32,13 @@ _splits = st.fixed_dictionaries(
         "invert": mostly(st.just(False)),
     }
 )
+
+
+def _steps(part: str) -> st.SearchStrategy[Any]:
+    """A step of today's files."""
+    return st.randoms(use_true_random=False).map(lambda rng: any_step(rng, part))
+
+
 _byte_level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
 tokenizers = st.fixed_dictionaries(
     {
@@ -40,18 +48,21 @@ tokenizers = st.fixed_dictionaries(
                     "type": mostly(st.just("BPE")),
                     "vocab": mostly(st.dictionaries(_TOKENS, mostly(st.integers(0, 20)), max_size=6)),
                     "merges": mostly(st.lists(mostly(st.tuples(_TOKENS, _TOKENS)), max_size=4)),
+                    "byte_fallback": st.booleans(),
                 }
             )
         ),
         "pre_tokenizer": mostly(
             st.just(_byte_level)
+            | _steps("pre_tokenizer")
             | _splits.map(lambda split: {"type": "Sequence", "pretokenizers": [split, _byte_level]})
         ),
         "added_tokens": mostly(
             st.lists(st.fixed_dictionaries({"content": mostly(_TOKENS), "id": mostly(st.integers(0, 30))}), max_size=3)
         ),
-        "post_processor": values,
-        "normalizer": st.none() | values,
+        "post_processor": values | _steps("post_processor"),
+        "normalizer": st.none() | values | _steps("normalizer"),
+        "decoder": st.none() | values | _steps("decoder"),
     }
 )
 

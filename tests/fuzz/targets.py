@@ -64,8 +64,9 @@ def _tokenizer(folder: Path) -> None:
     for text in ("The king's  horse, aab\n", ""):
         ids = tokenizer.encode(text)
         assert all(0 <= token < tokenizer.n_vocab for token in ids)
-        assert [token for piece in tokenizer.merges(text) for token in piece.ids] == ids
         tokenizer.decode(ids)
+        if "BPE" in tokenizer.kind:
+            assert [token for piece in tokenizer.merges(text) for token in piece.ids] == ids
 
 
 def _template(folder: Path) -> None:

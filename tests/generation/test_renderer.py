@@ -111,6 +111,7 @@ def test_a_refusal_is_one_line_that_nothing_obeys(renderer: Renderer) -> None:
     assert len(str(told.value)) < 400
 
 
+@pytest.mark.slow
 def test_a_process_that_broke_down_is_told_and_replaced(renderer: Renderer) -> None:
     assert render(renderer, "a") == "a"
     renderer._process.kill()

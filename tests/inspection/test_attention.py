@@ -14,7 +14,7 @@ from gptcli.inspection import attention as module
 from gptcli.inspection.attention import HeadAttention, attention, chosen
 from gptcli.inspection.heads import label_heads
 from gptcli.tokenizer.prompt import prompt_ids
-from tests.checkpoint.zoo import FAMILIES, eager, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, each, eager, open_folder, reference
 
 TEXT = "The king and the queen lived in a castle by the sea."
 
@@ -46,7 +46,7 @@ class Opened:
         return self.tokenizer.encode(text)
 
 
-@pytest.fixture(scope="module", params=sorted(FAMILIES))
+@pytest.fixture(scope="module", params=each(FAMILIES))
 def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     folder = tmp_path_factory.mktemp("zoo")
     theirs = reference(FAMILIES[request.param])

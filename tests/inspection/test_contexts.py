@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
 from gptcli.inspection.contexts import compare_contexts, marked_vectors, nearest_tokens, read_mark
-from tests.checkpoint.zoo import CONFIGS, open_folder, reference
+from tests.checkpoint.zoo import CONFIGS, each, open_folder, reference
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 TEXTS = ["a machine learning [model]", "a fashion [model]", "the [mole] dug a hole"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", sorted(CONFIGS))
+@pytest.mark.parametrize("family", each(CONFIGS))
 def test_vectors_are_transformers_hidden_states(family: str, tmp_path: Any) -> None:
     theirs = reference(CONFIGS[family])
     theirs.save_pretrained(tmp_path)

@@ -89,8 +89,23 @@ def cut(stored: Tensor, part: Part, key: str, share: Share | None, qkv_widths: t
         place = part.keys.index(key)
         before, (start, stop) = sum(qkv_widths[:place]), ranges[place]
         ranges = [(start - before, stop - before)]
-    elif part.how == "regrouped":  # a key head, its value head and the query heads that share them are contiguous
-        rows, of_queries = sum(qkv_widths), qkv_widths[0]
-        ranges = [(start * rows // of_queries, stop * rows // of_queries) for start, stop in ranges[:1]]
+    elif part.how == "regrouped":
+        ranges = _of_groups(ranges, qkv_widths)
     pieces = [stored.narrow(dim, start, stop - start) for start, stop in ranges]
     return pieces[0].contiguous() if len(pieces) == 1 else torch.cat(pieces, dim)
+
+
+def _of_groups(ranges: Sequence[tuple[int, int]], qkv_widths: tuple[int, int, int]) -> Sequence[tuple[int, int]]:
+    """Where rows of q, k and v lie in a file that has them group by group: a key and a value head, and their queries.
+
+    Whole groups lie together. Of a part of one group, its queries, its key and its value are taken one by one.
+    """
+    (q_start, q_stop), (k_start, k_stop), _ = ranges
+    queries, head = qkv_widths[0] * (k_stop - k_start) // qkv_widths[1], k_stop - k_start
+    rows = queries + 2 * head
+    if q_stop - q_start == queries:
+        return [(q_start * rows // queries, q_stop * rows // queries)]
+    group = (k_start - qkv_widths[0]) // head
+    start, inside = group * rows, q_start - group * queries
+    keys = start + queries
+    return [(start + inside, start + inside + q_stop - q_start), (keys, keys + head), (keys + head, start + rows)]
