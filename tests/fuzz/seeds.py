@@ -15,7 +15,7 @@ from tokenizers import AddedToken
 from gptcli.checkpoint.weights.kept import KINDS
 from gptcli.measuring.quantization import keep_quantized
 from gptcli.model.native import available
-from tests.checkpoint.zoo import CONFIGS, reference
+from tests.checkpoint.zoo import FAMILIES, reference
 from tests.tokenizer.reference import save, split_first, trained
 
 VOCAB_SIZE = 300
@@ -38,6 +38,10 @@ def write_seeds(folder: Path) -> list[Path]:
         ("gpt_neox", lambda place: _model(place, "gpt_neox", _normalising_tokenizer)),
         ("opt", lambda place: _model(place, "opt as 350m", _vocab_and_merges)),
         ("openai-gpt", lambda place: _model(place, "openai-gpt", _word_tokenizer)),
+        ("llama", lambda place: _model(place, "llama llama3", _gpt2_tokenizer)),
+        ("gemma3", lambda place: _model(place, "gemma3", _gpt2_tokenizer)),
+        ("phi3", lambda place: _model(place, "phi3 longrope", _gpt2_tokenizer)),
+        ("stablelm", lambda place: _model(place, "stablelm side by side", _gpt2_tokenizer)),
         ("vectors", _vectors),
         ("gpt2-kept", _with_kept),
         ("hub", _hub),
@@ -52,7 +56,7 @@ def write_seeds(folder: Path) -> list[Path]:
 
 
 def _model(place: Path, case: str, tokenizer: Callable[[Path], None]) -> None:
-    config = copy.deepcopy(CONFIGS[case])
+    config = copy.deepcopy(FAMILIES[case])
     config.vocab_size = VOCAB_SIZE
     reference(config).save_pretrained(place)
     tokenizer(place)
@@ -137,7 +141,7 @@ def using_cache(folder: Path) -> Iterator[None]:
 
 def _without_config(place: Path) -> None:
     """A lone file of heads of 64, whose shapes tell everything."""
-    config = copy.deepcopy(CONFIGS["gpt2"])
+    config = copy.deepcopy(FAMILIES["gpt2"])
     config.vocab_size, config.n_embd, config.n_head, config.n_layer = VOCAB_SIZE, 64, 1, 1
     reference(config).save_pretrained(place)
     (place / "config.json").unlink()
