@@ -65,8 +65,7 @@ CONFIGS: dict[str, Any] = {
     **{
         name: DECODERS[name]
         for name in (
-            *("llama tied, biased", "gemma3", "phi3", "stablelm side by side", "olmo2", "olmo2 biased"),
-            *("falcon 40b", "bloom of eight heads"),
+            *("llama tied, biased", "phi3", "stablelm side by side", "olmo2 biased", "bloom of eight heads"),
         )
     },
     "falcon of one group": FalconConfig(
