@@ -156,6 +156,7 @@ def test_every_knob_does_what_it_does_in_pytorch(name: str) -> None:
         assert farthest(model, in_c(model, level)) < 3e-6, library.kernels(level)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["F16", "BF16", "int8", "int4"])
 @pytest.mark.parametrize("name", ["pythia", "opt-350m", "gemma 2", "cohere"])
 def test_every_kind_of_weights(name: str, kind: Kind) -> None:
