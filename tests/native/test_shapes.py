@@ -149,6 +149,7 @@ def farthest(model: GPT, engine: NativeEngine) -> float:
     return max(float(np.abs(ours - logits).max()) for ours, logits in both) / spread
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KNOBS)
 def test_every_knob_does_what_it_does_in_pytorch(name: str) -> None:
     model = random_model(replace(BASE, **KNOBS[name]))
