@@ -145,14 +145,14 @@ def test_while_torch_loads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_while_the_engine_in_c_loads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last weight is the one that changes: no mapping of another one can notice."""
     last = list(understand(str(folder))[2].tensors)[-1]
-    fill = NativeEngine.fill_rows
+    fill = NativeEngine.fill
 
     def strike(self: NativeEngine, name: str, *arguments: Any, **options: Any) -> bool:
         if name == last:
             rewrite(folder / "model.safetensors")
         return fill(self, name, *arguments, **options)
 
-    monkeypatch.setattr(NativeEngine, "fill_rows", strike)
+    monkeypatch.setattr(NativeEngine, "fill", strike)
     with pytest.raises(CheckpointError, match="changed after it was opened"):
         in_c(folder, Path.stat)
 
