@@ -250,9 +250,7 @@ def test_bad_fields_are_one_clear_line(name: str, fields: dict[str, Any], said: 
 @pytest.mark.parametrize(
     ("model_type", "said"),
     [
-        ("mixtral", "is a mixture of experts, which gptcli does not run yet"),
-        ("qwen3_moe", "is a mixture of experts, which gptcli does not run yet"),
-        ("gpt_oss", "is a mixture of experts, which gptcli does not run yet"),
+        ("olmoe", "is a mixture of experts, which gptcli does not run yet"),
         ("qwen3_next", "linear attention"),
         ("deepseek_v3", "latent attention"),
         ("mamba", "state spaces"),
