@@ -1,6 +1,7 @@
 """Every family against transformers: the same numbers, whichever way they are computed."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,3 +99,27 @@ def test_greedy_text(pair: Pair) -> None:
 
 def test_every_parameter_is_counted_once(pair: Pair) -> None:
     assert sum(weight.numel() for weight in pair.ours.parameters()) == pair.theirs.num_parameters()
+
+
+@torch.inference_mode()
+def test_a_text_that_becomes_long_has_the_angles_of_long_texts(tmp_path: Path) -> None:
+    """In a batch next to a short one, step by step, and back again: as if each were read at once."""
+    reference(FAMILIES["phi3 longrope"]).save_pretrained(tmp_path)
+    _, model = open_folder(tmp_path)
+    border, ids = model.config.long_from, torch.arange(60) * 7 % 97
+    assert border == 45
+
+    def whole(length: int) -> Tensor:
+        logits: Tensor = model(ids[None, :length])[0]
+        return logits
+
+    engine = TorchEngine(model)
+    engine.prefill([ids[:44].tolist(), ids[:5].tolist()], capacity=60)
+    for step in range(4):
+        logits = torch.tensor(engine.step([int(ids[44 + step]), int(ids[5 + step])]))
+        assert (logits[0] - whole(45 + step)[-1]).abs().max() < TOLERANCE
+        assert (logits[1] - whole(6 + step)[-1]).abs().max() < TOLERANCE
+    engine.select([0])
+    engine.rewind(8)
+    assert (torch.tensor(engine.extend(ids[40:43].tolist())) - whole(43)[40:]).abs().max() < TOLERANCE
+    assert (torch.tensor(engine.extend(ids[43:50].tolist())) - whole(50)[43:]).abs().max() < TOLERANCE
