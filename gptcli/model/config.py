@@ -233,6 +233,12 @@ class GPTConfig:
             return None
         return self.rotary_layers[layer] if self.rotary_layers else 0
 
+    @property
+    def long_from(self) -> int | None:
+        """The length beyond which a text has other angles from its start on (longrope); None where none has."""
+        lengths = [table.original for table in self.rotary if table.kind == "longrope"]
+        return min(filter(None, lengths), default=None) if self.positions == "rotary" else None
+
     def window(self, layer: int) -> int | None:
         """How many of the latest positions attention in ``layer`` sees; None for all."""
         return self.windows[layer] if self.windows else None

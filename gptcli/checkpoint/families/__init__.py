@@ -1,6 +1,7 @@
 """The families that gptcli opens: which file reads which checkpoint.
 
-A family file says what its ``config.json`` and its keys mean. To add one, write it and name it in ``FAMILIES``.
+A family file says what its ``config.json`` and its keys mean. To add one, write it and name it in ``FAMILIES``;
+``llama`` is the one to read first, ``decoder`` and ``rope`` hold what most of them say alike.
 """
 
 from dataclasses import replace
