@@ -48,7 +48,7 @@ class AttentionJob(ctypes.Structure):
         ),
         *((name, ctypes.c_float) for name in ("scale", "cap", "clip", "epsilon")),
         *((name, ctypes.c_void_p) for name in ("q_norm", "q_norm_bias", "k_norm", "k_norm_bias")),
-        *((name, ctypes.c_void_p) for name in ("turns", "growth", "slopes")),
+        *((name, ctypes.c_void_p) for name in ("turns", "growth", "slopes", "scores")),
     )
 
 
@@ -83,7 +83,7 @@ PROTOTYPES: dict[str, Any] = {
     "clamp": (None, _pointer, _int, _float),
     "softmax_numerators": (_float, _pointer, _int),
     "attention_scores": (None, _pointer, _pointer, _int, _int, _float, _pointer),
-    "attention_mix": (None, _pointer, _pointer, _int, _int, _float, _pointer),
+    "attention_mix": (None, _pointer, _pointer, _size, _int, _int, _float, _pointer),
     "top_k": (_int, _pointer, _int, _int, _pointer, _pointer),
     "exp_sum": (ctypes.c_double, _pointer, _int, _float),
     "sum": (_float, _pointer, _size, _int),

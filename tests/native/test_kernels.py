@@ -408,8 +408,14 @@ def test_attention_scores(count: int, d: int, level: int) -> None:
 @pytest.mark.parametrize(("count", "d"), [(1, 64), (7, 22), (40, 80), (13, 5)])
 def test_attention_mix(count: int, d: int, level: int) -> None:
     p, values, out = np.abs(drawn(1, count)), roomy(drawn(2, count, d)), np.zeros(d, np.float32)
-    Kernels(level).attention_mix(at(p), at(values), count, d, 0.3, at(out))
+    kernels = Kernels(level)
+    kernels.attention_mix(at(p), at(values), d, count, d, 0.3, at(out))
     assert_near(out, reference.attention_mix(p, values, 0.3), p @ np.abs(values) * 0.3)
+    for first in range(0, d, 7):  # some columns are what they are among all
+        part, some = np.full(8, 99, np.float32), roomy(values.reshape(-1)[first:])
+        kernels.attention_mix(at(p), at(some), d, count, min(7, d - first), 0.3, at(part))
+        assert_near(part[: d - first][:7], out[first : first + 7], p @ np.abs(values[:, first : first + 7]) * 0.3)
+        assert part[7] == 99
 
 
 @pytest.mark.parametrize("level", LEVELS)

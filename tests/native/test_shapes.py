@@ -182,6 +182,26 @@ def test_a_text_comes_out_the_same_alone_and_in_a_batch(name: str, kind: Kind) -
         assert all(np.array_equal(a[0], b[index]) for a, b in zip(alone, together, strict=True))
 
 
+LONG_TEXT = 1100
+
+
+@pytest.mark.parametrize("name", ["pythia", "mistral", "falcon", "gemma 2"])
+def test_long_contexts(name: str) -> None:
+    """Prompts in several pieces, and threads that divide what a head sees: the same logits as PyTorch's, and the same
+    bits as in a batch, which has heads for every thread."""
+    config = replace(BASE, n_positions=LONG_TEXT + 40, n_layer=2, **{**KNOBS[name], "windows": (600, None)})
+    model = random_model(config)
+    engine, theirs = in_c(model, library.BEST), TorchEngine(model)
+    ids = np.random.default_rng(3).integers(0, 97, LONG_TEXT).tolist()
+    found = [engine.prefill([ids], LONG_TEXT + 40), engine.step([5]), engine.extend([6, 7, 8]), engine.step([9])]
+    said = [theirs.prefill([ids], LONG_TEXT + 40), theirs.step([5]), theirs.extend([6, 7, 8]), theirs.step([9])]
+    for ours, logits in zip(found, said, strict=True):
+        assert np.abs(ours - logits).max() < 3e-6 * np.ptp(logits)
+    engine.prefill([ids, *([ids[:30]] * 11)], LONG_TEXT + 40)
+    for token, alone in zip([5, 6, 7, 8, 9], [found[1][0], *found[2], found[3][0]], strict=True):
+        assert np.array_equal(engine.step([token] * 12)[0], alone)
+
+
 def test_several_tokens_at_once_are_as_single_steps() -> None:
     for name in ("pythia", "gemma 2", "olmo 2"):
         engine = in_c(random_model(replace(BASE, **KNOBS[name])), library.BEST)

@@ -18,7 +18,7 @@ enum { SHARED_FLOATS = 8192 }; /* of keys or values that the queries of a group 
 size_t attention_scratch(int capacity, const attention *job) {
     const size_t keys = round_up(capacity, NR_MAX), size = (size_t)job->head_size;
     const size_t prompt = keys * size + (size_t)MR_MAX * size + (size_t)MR_MAX * keys;
-    const size_t step = keys * (size_t)(job->heads / job->kv_heads) + size;
+    const size_t step = (keys + 1) * (size_t)(job->heads / job->kv_heads) + size;
     return prompt > step ? prompt : step;
 }
 
@@ -99,30 +99,63 @@ static float weigh(const kernels *k, const attention *job, int head, float *p, i
     return 1.0f / k->softmax_numerators(p, n);
 }
 
-/* The queries of one group of a token. scratch: p [H / K][seen], and one head. */
-static void attend_step(const worker *me, const attention *job, int m, int kv_head) {
-    const int size = job->head_size, group = group_of(job), first = first_seen(job, job->positions[m]);
-    const int seen = job->positions[m] + 1 - first, least = SHARED_FLOATS / size > 16 ? SHARED_FLOATS / size : 16;
-    const int block = group == 1 ? seen : least;
-    const size_t start = cache_start(job, m, kv_head) + (size_t)first * size, from = (size_t)kv_head * group * size;
-    const float *queries = queries_at(job, m) + from, *keys = job->keys + start, *values = job->values + start;
-    float *p = me->scratch, *part = p + (size_t)group * seen, *out = job->out + (size_t)m * job->heads * size + from;
-    for (int s = 0; s < seen; s += block)
+/* What a token sees, and where that begins in the cache of one of its heads. */
+typedef struct {
+    const float *keys, *values;
+    int seen, block; /* block: so many keys or values are read by all queries of a group, then the next ones */
+} view;
+
+static view view_of(const attention *job, int m, int kv_head) {
+    const int size = job->head_size, first = first_seen(job, job->positions[m]), seen = job->positions[m] + 1 - first;
+    const int least = SHARED_FLOATS / size > 16 ? SHARED_FLOATS / size : 16;
+    const size_t start = cache_start(job, m, kv_head) + (size_t)first * size;
+    return (view){job->keys + start, job->values + start, seen, group_of(job) == 1 ? seen : least};
+}
+
+static int smaller(int a, int b) { return a < b ? a : b; }
+
+/* Scores of a group's queries with what they see from number `from` to before `to`: p [H / K][stride]. */
+static void score(const worker *me, const attention *job, int m, int kv_head, int from, int to, float *p, size_t stride) {
+    const view sight = view_of(job, m, kv_head);
+    const int size = job->head_size, group = group_of(job);
+    const float *queries = queries_at(job, m) + (size_t)kv_head * group * size;
+    for (int s = from; s < to; s += sight.block)
         for (int g = 0; g < group; g++)
-            me->k->attention_scores(queries + (size_t)g * size, keys + (size_t)s * size, seen - s < block ? seen - s : block,
-                                    size, job->scale, p + (size_t)g * seen + s);
-    for (int g = 0; g < group; g++) {
-        const float factor = weigh(me->k, job, kv_head * group + g, p + (size_t)g * seen, seen);
-        if (group > 1) me->k->soft_cap(p + (size_t)g * seen, seen, factor, 0.0f);
-        else me->k->attention_mix(p, values, seen, size, factor, out);
-    }
-    for (int s = 0; s < seen && group > 1; s += block)
+            me->k->attention_scores(queries + (size_t)g * size, sight.keys + (size_t)s * size, smaller(to - s, sight.block), size,
+                                    job->scale, p + g * stride + s);
+}
+
+/* Scores of one query become weights; behind them what their mixture is multiplied by. */
+static void weigh_query(const worker *me, const attention *job, int m, int head, float *p) {
+    const int seen = view_of(job, m, head / group_of(job)).seen, group = group_of(job);
+    const float factor = weigh(me->k, job, head, p, seen);
+    if (group > 1) me->k->soft_cap(p, seen, factor, 0.0f);
+    p[seen] = group > 1 ? 1.0f : factor;
+}
+
+/* Columns first..first + count of what a group's queries mix. `part`: scratch for so many. */
+static void mix(const worker *me, const attention *job, int m, int kv_head, int first, int count, const float *p, size_t stride,
+                float *part) {
+    const view sight = view_of(job, m, kv_head);
+    const int size = job->head_size, group = group_of(job);
+    float *out = job->out + ((size_t)m * job->heads + (size_t)kv_head * group) * size + first;
+    for (int s = 0; s < sight.seen; s += sight.block)
         for (int g = 0; g < group; g++) {
             float *sum = out + (size_t)g * size;
-            me->k->attention_mix(p + (size_t)g * seen + s, values + (size_t)s * size, seen - s < block ? seen - s : block, size,
-                                 1.0f, s ? part : sum);
-            if (s) me->k->epilogue(part, NULL, size, ADD, 0, sum);
+            me->k->attention_mix(p + g * stride + s, sight.values + (size_t)s * size + first, (size_t)size,
+                                 smaller(sight.seen - s, sight.block), count, p[g * stride + sight.seen], s ? part : sum);
+            if (s) me->k->epilogue(part, NULL, count, ADD, 0, sum);
         }
+}
+
+/* The queries of one group of a token. scratch: p [H / K][seen + 1], and one head. */
+static void attend_step(const worker *me, const attention *job, int m, int kv_head) {
+    const int group = group_of(job), seen = view_of(job, m, kv_head).seen;
+    const size_t stride = (size_t)seen + 1;
+    float *p = me->scratch;
+    score(me, job, m, kv_head, 0, seen, p, stride);
+    for (int g = 0; g < group; g++) weigh_query(me, job, m, kv_head * group + g, p + g * stride);
+    mix(me, job, m, kv_head, 0, job->head_size, p, stride, p + group * stride);
 }
 
 /* A prompt: mr queries at a time against all keys that they may see, with the gemm microkernels. scratch: keys transposed
@@ -164,6 +197,72 @@ static void attend_prompt(const worker *me, const attention *job, int head) {
 
 static int is_long(const attention *job) { return job->prefill && job->m > GEMV_MAX; }
 
+/* Few heads and a long text: threads divide what each head sees, instead of heads. That takes more phases, and makes no other bits. */
+enum { SPLIT_POSITIONS = 512, SPLIT_COLUMNS = 32, SPLIT_UNITS = 4 };
+
+static int longest_seen(const attention *job) {
+    int longest = 0;
+    for (int m = 0; m < job->m; m++) {
+        const int seen = job->positions[m] + 1 - first_seen(job, job->positions[m]);
+        if (seen > longest) longest = seen;
+    }
+    return longest;
+}
+
+static int is_split(const attention *job, int threads) {
+    const int units = job->kv_heads * (job->prefill ? 1 : job->m);
+    return !is_long(job) && threads > 1 && units < SPLIT_UNITS * threads && longest_seen(job) > SPLIT_POSITIONS;
+}
+
+size_t attention_shared(const attention *job, int threads) {
+    return is_split(job, threads) ? (size_t)job->m * job->heads * ((size_t)job->capacity + 1) : 0;
+}
+
+/* A token's scores with the queries of a head and those behind it. */
+static float *scores_at(const attention *job, int m, int head) {
+    return job->scores + ((size_t)m * job->heads + head) * ((size_t)job->capacity + 1);
+}
+
+static void score_parts(worker *me, const phase *p, range now, range next) {
+    const attention *job = &p->attention;
+    const int parts = p->n / (job->m * job->kv_heads), group = group_of(job);
+    (void)next;
+    for (int unit = now.first; unit < now.last; unit++) {
+        const int head = unit / parts % job->kv_heads, m = unit / parts / job->kv_heads, from = unit % parts * SPLIT_POSITIONS;
+        const int to = smaller(from + SPLIT_POSITIONS, view_of(job, m, head).seen);
+        if (from < to) score(me, job, m, head, from, to, scores_at(job, m, head * group), (size_t)job->capacity + 1);
+    }
+}
+
+static void weigh_queries(worker *me, const phase *p, range now, range next) {
+    const attention *job = &p->attention;
+    (void)next;
+    for (int unit = now.first; unit < now.last; unit++) {
+        const int m = unit / job->heads, head = unit % job->heads;
+        weigh_query(me, job, m, head, scores_at(job, m, head));
+    }
+}
+
+static void mix_parts(worker *me, const phase *p, range now, range next) {
+    const attention *job = &p->attention;
+    const int parts = p->n / (job->m * job->kv_heads), group = group_of(job);
+    (void)next;
+    for (int unit = now.first; unit < now.last; unit++) {
+        const int head = unit / parts % job->kv_heads, m = unit / parts / job->kv_heads, first = unit % parts * SPLIT_COLUMNS;
+        mix(me, job, m, head, first, smaller(SPLIT_COLUMNS, job->head_size - first), scores_at(job, m, head * group),
+            (size_t)job->capacity + 1, me->scratch);
+    }
+}
+
+static void add_split(schedule *all, const attention *job) {
+    const int groups = job->m * job->kv_heads;
+    add_phase(all, prepare_tokens, job->m, 1, 0)->attention = *job;
+    add_phase(all, score_parts, groups * (round_up(longest_seen(job), SPLIT_POSITIONS) / SPLIT_POSITIONS), 1, 0)->attention =
+        *job;
+    add_phase(all, weigh_queries, job->m * job->heads, 1, 0)->attention = *job;
+    add_phase(all, mix_parts, groups * (round_up(job->head_size, SPLIT_COLUMNS) / SPLIT_COLUMNS), 1, 0)->attention = *job;
+}
+
 /* Whether queries and keys are prepared in a phase of their own: all heads are needed at once, or the queries of a group come in
  * different chunks. Otherwise that is done with the chunk that needs them, which saves a phase. */
 static int is_apart(const attention *job) { return job->qk_norm == QK_WHOLE || (is_long(job) && group_of(job) > 1); }
@@ -190,6 +289,10 @@ static void attend_prompts(worker *me, const phase *p, range now, range next) {
 }
 
 void add_attention(schedule *all, const attention *job) {
+    if (is_split(job, all->threads)) {
+        add_split(all, job);
+        return;
+    }
     const int units = is_long(job) ? job->heads : job->kv_heads * (job->prefill ? 1 : job->m);
     const int chunk = is_long(job) || units < 8 * all->threads ? 1 : units / (8 * all->threads);
     if (is_apart(job)) add_phase(all, prepare_tokens, job->m, 1, 0)->attention = *job;

@@ -17,7 +17,7 @@ typedef struct {
     float *cache, *logits;
     /* [m, C]; normalized x, or what attention mixes; queries, keys and values; the MLP's hidden layer, and scratch for its gate; what
      * a sub-layer gives before it is added; see linear.c */
-    float *x, *normed, *qkv, *hidden, *gate, *joined, *packed;
+    float *x, *normed, *qkv, *hidden, *gate, *joined, *scores, *packed;
     float *scratch;
     size_t scratch_floats, normed_at; /* normed_at: where in it a thread's own normed activations are */
 } call;
@@ -120,7 +120,8 @@ static attention attention_of(const call *c, int layer) {
                        .k_norm_bias = w->vectors[K_NORM_BIAS],
                        .turns = table < 0 ? NULL : c->turns[table],
                        .growth = c->growth,
-                       .slopes = s->alibi_slopes};
+                       .slopes = s->alibi_slopes,
+                       .scores = c->scores};
 }
 
 /* The MLP's first half: its hidden layer, of a normalized input. `next`: what is read behind it. */
@@ -273,8 +274,15 @@ static int lay_out(call *c) {
     const size_t packed = c->m > GEMV_MAX ? packed_floats(g->k, c->m, (int)columns) : 0;
     /* The last norm and the unembedding may be of few tokens where the layers are of many: room for both ways. */
     const size_t linear = larger(linear_scratch(g->k, c->m, (int)widest), linear_scratch(g->k, GEMV_MAX, (int)widest));
-    const size_t own = linear + GEMV_MAX * C, shared = lined(m * (C + normed + wide + gate + joined) + packed);
-    const attention heads = {.heads = s->n_head, .kv_heads = s->kv_heads, .head_size = s->head_size};
+    const attention heads = {.heads = s->n_head,
+                             .kv_heads = s->kv_heads,
+                             .head_size = s->head_size,
+                             .m = c->m,
+                             .positions = c->positions,
+                             .capacity = c->capacity,
+                             .prefill = c->prefill};
+    const size_t scores = attention_shared(&heads, g->threads);
+    const size_t own = linear + GEMV_MAX * C, shared = lined(m * (C + normed + wide + gate + joined) + scores + packed);
     c->normed_at = linear;
     c->scratch_floats = lined(larger(own, attention_scratch(c->capacity, &heads)) + OVERREAD);
     const size_t needed = shared + c->scratch_floats * (size_t)g->threads;
@@ -290,7 +298,8 @@ static int lay_out(call *c) {
     c->hidden = c->qkv + (s->parallel_residual ? m * qkv : 0);
     c->gate = c->qkv + m * wide;
     c->joined = c->gate + m * gate;
-    c->packed = c->joined + m * joined;
+    c->scores = c->joined + m * joined;
+    c->packed = c->scores + scores;
     c->scratch = g->space + shared;
     return 0;
 }

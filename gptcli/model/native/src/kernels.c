@@ -333,29 +333,33 @@ static void attention_scores(const float *q, const float *keys, int count, int d
     for (int s = 4 * apart; s < count; s++) attention_scores_of(q, keys + (size_t)s * d, 1, 1, d, scale, out + s);
 }
 
-static void attention_mix(const float *p, const float *values, int count, int d, float factor, float *out) {
+/* U vectors of columns at once. Every column is summed in the same order, whichever others there are. */
+INLINE void attention_mix_of(const float *p, const float *values, size_t stride, int count, const int U, float factor,
+                             float *out) {
+    const int apart = count / 4;
+    vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    for (int s = 0; s < apart; s++)
+        for (int j = 0; j < 4; j++) {
+            const float *value = values + (size_t)(s + j * apart) * stride;
+            prefetch((const char *)value + PREFETCH_MIN, U * LANES * (int)sizeof *value);
+            for (int u = 0; u < U; u++) sum[u] = v_fma(v_set(p[s + j * apart]), v_load(value + u * LANES), sum[u]);
+        }
+    for (int s = 4 * apart; s < count; s++)
+        for (int u = 0; u < U; u++) sum[u] = v_fma(v_set(p[s]), v_load(values + (size_t)s * stride + u * LANES), sum[u]);
+    for (int u = 0; u < U; u++) v_store(out + u * LANES, v_mul(sum[u], v_set(factor)));
+}
+
+static void attention_mix(const float *p, const float *values, size_t stride, int count, int d, float factor, float *out) {
     const int apart = count / 4;
     int i = 0;
-    for (; i + 4 * LANES <= d; i += 4 * LANES) {
-        vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
-        for (int s = 0; s < apart; s++)
-            for (int j = 0; j < 4; j++) {
-                const float *value = values + (size_t)(s + j * apart) * d + i;
-                prefetch((const char *)value + PREFETCH_MIN, 4 * LANES * (int)sizeof *value);
-                for (int u = 0; u < 4; u++) sum[u] = v_fma(v_set(p[s + j * apart]), v_load(value + u * LANES), sum[u]);
-            }
-        for (int s = 4 * apart; s < count; s++)
-            for (int u = 0; u < 4; u++) sum[u] = v_fma(v_set(p[s]), v_load(values + (size_t)s * d + i + u * LANES), sum[u]);
-        for (int u = 0; u < 4; u++) v_store(out + i + u * LANES, v_mul(sum[u], v_set(factor)));
-    }
-    for (; i + LANES <= d; i += LANES) {
-        vec sum = v_zero();
-        for (int s = 0; s < count; s++) sum = v_fma(v_set(p[s]), v_load(values + (size_t)s * d + i), sum);
-        v_store(out + i, v_mul(sum, v_set(factor)));
-    }
+    for (; i + 4 * LANES <= d; i += 4 * LANES) attention_mix_of(p, values + i, stride, count, 4, factor, out + i);
+    for (; i + 2 * LANES <= d; i += 2 * LANES) attention_mix_of(p, values + i, stride, count, 2, factor, out + i);
+    for (; i + LANES <= d; i += LANES) attention_mix_of(p, values + i, stride, count, 1, factor, out + i);
     for (; i < d; i++) {
         float sum = 0;
-        for (int s = 0; s < count; s++) sum += p[s] * values[(size_t)s * d + i];
+        for (int s = 0; s < apart; s++)
+            for (int j = 0; j < 4; j++) sum = fmaf(p[s + j * apart], values[(s + j * apart) * stride + i], sum);
+        for (int s = 4 * apart; s < count; s++) sum = fmaf(p[s], values[s * stride + i], sum);
         out[i] = sum * factor;
     }
 }

@@ -164,8 +164,8 @@ typedef struct {
     float (*softmax_numerators)(float *x, int n);
     /* out[s] = q [d] . keys[s] [d] * scale, for s < count. */
     void (*attention_scores)(const float *q, const float *keys, int count, int d, float scale, float *out);
-    /* out [d] = factor * the sum of p[s] * values[s] [d], for s < count. */
-    void (*attention_mix)(const float *p, const float *values, int count, int d, float factor, float *out);
+    /* out [d] = factor * the sum of p[s] * values[s] [d], rows of values `stride` floats apart, for s < count. */
+    void (*attention_mix)(const float *p, const float *values, size_t stride, int count, int d, float factor, float *out);
     /* shortlist.h: the k largest of x [n] and their indices, from the largest down; -1 where one is NaN. And the sum of
      * exp(x - largest). */
     int (*top_k)(const float *x, int n, int k, int *indices, float *values);
@@ -262,10 +262,12 @@ typedef struct {
     const float *q_norm, *q_norm_bias, *k_norm, *k_norm_bias;
     const float *turns, *growth; /* by position: cosines and sines [rotary_dim]; a factor of queries */
     const float *slopes; /* [H] */
+    float *scores; /* scratch that all threads share, of attention_shared(job, threads) floats */
 } attention;
-enum { ATTENTION_PHASES = 2 };
+enum { ATTENTION_PHASES = 4 };
 void add_attention(schedule *all, const attention *job);
 size_t attention_scratch(int capacity, const attention *job);
+size_t attention_shared(const attention *job, int threads);
 
 /* One matrix product, one layer's attention, ...: n units of work in any order. A phase begins when the one before it is finished.
  * What an earlier phase found out may leave it out. */

@@ -46,7 +46,12 @@ int gptcli_test_linear(int level, int kind, int rows, int columns, const float *
 
 /* Attention of any kind, with OVERREAD floats behind its cache. Returns 0, or -1 when there is no memory. */
 int gptcli_test_attention(int level, const attention *job) {
-    return run(kernels_for(level), attention_scratch(job->capacity, job), NULL, job);
+    attention all = *job;
+    const size_t shared = attention_shared(job, pool_start(1));
+    all.scores = huge_alloc(shared * sizeof *all.scores);
+    const int failed = !all.scores || run(kernels_for(level), attention_scratch(job->capacity, job), NULL, &all);
+    huge_free(all.scores);
+    return failed ? -1 : 0;
 }
 
 /* Which number of threads each of so many like jobs gets, used [jobs], where a job with t threads takes ns[t - 1], for a share
