@@ -45,6 +45,20 @@ def _says_gpt2(folder: Path) -> bool:
     return declared.is_file() and str(read_json_object(declared).get("tokenizer_class")).startswith("GPT2Tokenizer")
 
 
+def own_tokenizer(source: Source) -> tuple[Tokenizer, tuple[str, ...]]:
+    """The tokenizer of a checkpoint that is not read any further (see ``tokenizer_of``).
+
+    Raises:
+        GptcliError: there is none, or its files are broken.
+    """
+    if (source.folder / "tokenizer.json").is_file():  # the size means little then, and to find it out takes longer
+        size = (source.config or {}).get("vocab_size")
+        return tokenizer_of(source, size if isinstance(size, int) else None)
+    from gptcli.checkpoint.families import vocabulary_size
+
+    return tokenizer_of(source, vocabulary_size(source))
+
+
 def _named(name: str) -> Tokenizer:
     path = Path(name)
     if path.name == "tokenizer.json" and path.is_file():

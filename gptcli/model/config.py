@@ -156,6 +156,10 @@ class GPTConfig:
         """Heads that keys and values have; each serves ``n_head / kv_heads`` query heads, one after the other."""
         return self.n_head if self.n_kv_head is None else self.n_kv_head
 
+    def key_head(self, head: int) -> int | None:
+        """Which key and value head a query head shares with others; None where it has its own. All count from 0."""
+        return None if self.kv_heads == self.n_head else head // (self.n_head // self.kv_heads)
+
     @property
     def qkv_widths(self) -> tuple[int, int, int]:
         """Rows of ``c_attn`` that make queries, keys and values: all query heads, then key heads, then value heads."""
@@ -228,6 +232,12 @@ class GPTConfig:
         if self.positions != "rotary":
             return None
         return self.rotary_layers[layer] if self.rotary_layers else 0
+
+    @property
+    def long_from(self) -> int | None:
+        """The length beyond which a text has other angles from its start on (longrope); None where none has."""
+        lengths = [table.original for table in self.rotary if table.kind == "longrope"]
+        return min(filter(None, lengths), default=None) if self.positions == "rotary" else None
 
     def window(self, layer: int) -> int | None:
         """How many of the latest positions attention in ``layer`` sees; None for all."""

@@ -14,7 +14,7 @@ in what ``GPTConfig`` says. To look inside, put a hook on a module: ``h.3`` for 
 their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -121,7 +121,7 @@ class GPT(nn.Module):
         self.lm_head = nn.Linear(config.embedding_width, config.vocab_size, bias=config.unembedding_bias)
         if config.tied:
             self.lm_head.weight = self.wte.weight
-        self._tables: dict[int, tuple[int, Tensor]] = {}  # (see ``_turns``)
+        self._tables: dict[tuple[int, int], Tensor] = {}  # of angles, by place and epoch (see ``Rotary.epoch``)
         self.heads = slice(None)  # of those of the configuration, the ones that this process has (see ``parallel``)
 
     def forward(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
@@ -136,22 +136,24 @@ class GPT(nn.Module):
         """
         return self.unembed(self.transform(ids, cache))
 
-    def transform(self, ids: Tensor, cache: KeyValueCache | None = None, length: int | None = None) -> Tensor:
+    def transform(
+        self, ids: Tensor, cache: KeyValueCache | None = None, lengths: Sequence[int] | None = None
+    ) -> Tensor:
         """The residual stream after the last block, before the final norm: [B, T] -> [B, T, C].
 
         Args:
             ids: token ids.
             cache: as for ``forward``.
-            length: of the whole text, where ``ids`` is a piece of it that others follow: some rotary tables depend on
-                it. None: it ends here.
+            lengths: of each row's whole text, where ``ids`` are a piece of it, or padded: some rotary tables depend on
+                it. None: the texts end here.
         """
         past = cache.lengths if cache is not None else [0]
-        end = max(past) + ids.shape[1]
+        ends = [length + ids.shape[1] for length in past]
         positions = torch.tensor(past, device=ids.device)[:, None] + torch.arange(ids.shape[1], device=ids.device)
         x = self.embed(ids, positions)  # [B, T, C]
         layers = range(self.config.n_layer)
         tables = {self.config.rotary_table(layer) for layer in layers}
-        turns = {table: self._turns(table, positions, max(end, length or 0)) for table in tables}
+        turns = {table: self._turns(table, positions, ends, lengths or ends) for table in tables}
         masks = {window: self._mask(positions, past, window) for window in map(self.config.window, layers)}
         growth = self._growth(positions)
         for layer, block in enumerate(self.h):
@@ -159,22 +161,33 @@ class GPT(nn.Module):
             x = block(x, Places(mask, turn, growth), cache)
         return x
 
-    def _turns(self, place: int | None, positions: Tensor, length: int) -> Tensor | None:
-        """Rotary cosines and sines of positions, all below ``length``: [B, T] -> [B, 1 for the heads, T, R / 2, 2].
-
-        Of each table as many rows are kept as were needed so far, for the frequencies that were needed last.
-        """
+    def _turns(
+        self, place: int | None, positions: Tensor, ends: Sequence[int], lengths: Sequence[int]
+    ) -> Tensor | None:
+        """Rotary cosines and sines of positions, below each row's end: [B, T] -> [B, 1 for the heads, T, R / 2, 2]."""
         if place is None:
             return None
+        epochs = [self.config.rotary[place].epoch(length) for length in lengths]
+        tables = {
+            epoch: self._table(place, length, max(ends), positions.device)
+            for epoch, length in dict(zip(epochs, lengths, strict=True)).items()
+        }
+        self._tables |= {(place, epoch): table for epoch, table in tables.items()}
+        if len(tables) == 1:
+            return tables[epochs[0]][positions].unsqueeze(1)
+        rows = [tables[epoch][row] for epoch, row in zip(epochs, positions, strict=True)]
+        return torch.stack(rows).unsqueeze(1)
+
+    def _table(self, place: int, length: int, rows: int, device: torch.device) -> Tensor:
+        """The angles of texts of a length, with so many rows or more: as many as were needed so far, by doubling."""
         epoch = self.config.rotary[place].epoch(length)
-        known, table = self._tables.get(place, (epoch, torch.empty(0)))
-        if known != epoch or len(table) < length or table.device != positions.device:
-            rows = max(length, min(2 * len(table), self.config.n_positions))  # by doubling, up to the context
-            with torch.inference_mode(False):
-                made = rotary_table(self.config, rows, place=place, sequence=length)
-                table = torch.from_numpy(made).to(positions.device)
-            self._tables[place] = epoch, table
-        return table[positions].unsqueeze(1)
+        table = self._tables.get((place, epoch), torch.empty(0))
+        if len(table) >= rows and table.device == device:
+            return table
+        self._tables = {key: kept for key, kept in self._tables.items() if key[0] != place or epoch < 2}
+        rows = max(rows, min(2 * len(table), self.config.n_positions))  # up to the context
+        with torch.inference_mode(False):
+            return torch.from_numpy(rotary_table(self.config, rows, place=place, sequence=length)).to(device)
 
     def _growth(self, positions: Tensor) -> Tensor | None:
         """What queries are multiplied by, if by anything: [B, T] -> [B, 1 for the heads, T, 1 for their numbers]."""

@@ -27,6 +27,8 @@ class TorchEngine:
     def __init__(self, model: GPT) -> None:
         self.model = model
         self._cache: KeyValueCache | None = None
+        # What each row has read, where a text that becomes long is read again (see ``_turn_long``).
+        self._texts: list[list[int]] = []
 
     def new_session(self) -> "TorchEngine":
         """Another engine of the same model (see ``Engine.new_session``)."""
@@ -80,6 +82,7 @@ class TorchEngine:
             cache = self._new_cache(len(rows), capacity)
             logits = self._read(rows, cache)
             self._cache = cache
+            self._texts = [list(row) for row in rows]
             return logits
 
     @torch.inference_mode()
@@ -87,6 +90,9 @@ class TorchEngine:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
         check_step(ids, self._lengths, self._capacity, self.model.config.vocab_size)
         assert self._cache is not None
+        for row, token in enumerate(ids):
+            self._turn_long(row, 1)
+            self._texts[row].append(token)
         return self._read([[token] for token in ids], self._cache)
 
     @torch.inference_mode()
@@ -94,15 +100,20 @@ class TorchEngine:
         """Read several tokens of a batch of one row (see ``Engine.extend``)."""
         check_extend(ids, self._lengths, self._capacity, self.model.config.vocab_size)
         assert self._cache is not None
+        self._turn_long(0, len(ids))
+        self._texts[0] += ids
         x = self.model.transform(torch.tensor([list(ids)], device=self.model.wte.weight.device), self._cache)
         self._cache.advance([len(ids)])
         return np.asarray(self.model.unembed(x[0]).float().cpu().numpy())
 
+    @torch.inference_mode()
     def rewind(self, count: int) -> None:
         """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
         check_rewind(count, self._lengths)
         assert self._cache is not None
+        self._turn_long(0, -count)
         self._cache.advance([-count])
+        del self._texts[0][len(self._texts[0]) - count :]
 
     @torch.inference_mode()
     def refill(self, row: int, ids: Sequence[int]) -> None:
@@ -113,12 +124,14 @@ class TorchEngine:
         if len(ids):
             self._read([ids], single)
         self._cache.lengths[row] = len(ids)
+        self._texts[row] = list(ids)
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep these rows of the batch (see ``Engine.select``)."""
         check_select(rows, self._lengths)
         if self._cache is not None and list(rows) != list(range(len(self._cache.lengths))):
             self._cache.select(rows)
+            self._texts = [list(self._texts[row]) for row in rows]
 
     @property
     def _lengths(self) -> list[int]:
@@ -132,15 +145,35 @@ class TorchEngine:
         weight = self.model.wte.weight
         return KeyValueCache(self.model.config, batch, capacity, weight.device, weight.dtype)
 
-    def _read(self, rows: Sequence[Sequence[int]], cache: KeyValueCache) -> NDArray[np.float32]:
-        """Run ids through the model, rows padded on the right: logits [B, V] after each row's last id."""
+    def _turn_long(self, row: int, more: int) -> None:
+        """Read a row's text again, where it has other angles once it is longer or shorter by so many tokens.
+
+        Frequencies of longrope depend on the whole text: keys that were cached before have others' angles.
+        """
+        border, before = self.model.config.long_from, self._lengths[row]
+        if border is None or not before or (before > border) == (before + more > border):
+            return
+        assert self._cache is not None
+        self._read([self._texts[row]], self._cache.row(row), [before + more])
+
+    def _read(
+        self, rows: Sequence[Sequence[int]], cache: KeyValueCache, lengths: Sequence[int] | None = None
+    ) -> NDArray[np.float32]:
+        """Run ids through the model, rows padded on the right: logits [B, V] after each row's last id.
+
+        Args:
+            rows: ids to read.
+            cache: what stands before them.
+            lengths: of each row's whole text, on which some rotary tables depend; None: it ends with these ids.
+        """
         longest = max(map(len, rows))
-        length = max(cache.lengths) + longest
+        if lengths is None:
+            lengths = [before + len(row) for before, row in zip(cache.lengths, rows, strict=True)]
         padded = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
         last = torch.empty(len(rows), self.model.config.n_embd)
         for start in range(0, longest, self._PIECE):
             piece = padded[:, start : start + self._PIECE].to(self.model.wte.weight.device)
-            x = self.model.transform(piece, cache, length)  # [B, T, C]
+            x = self.model.transform(piece, cache, lengths)  # [B, T, C]
             # Padding never shows: a causal model's earlier positions do not see it, a row that ends in this piece
             # hands over its state here, and what the cache holds beyond a row's end is not looked at.
             cache.advance([piece.shape[1]] * len(rows))

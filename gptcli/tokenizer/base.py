@@ -3,7 +3,6 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, chain, pairwise
@@ -239,6 +238,7 @@ class Tokenizer(ABC):
 def in_threads(encode: "partial[list[int]]", parts: Iterable[str]) -> Iterator[list[int]]:
     """The ids of some parts, several of them encoded at a time."""
     from collections import deque
+    from concurrent.futures import ThreadPoolExecutor
 
     threads, under_way = default_threads(), deque["Future[list[int]]"]()
     pool = ThreadPoolExecutor(threads)

@@ -64,7 +64,8 @@ DECODERS: dict[str, Any] = {
                           mscale_all_dim=0.4, beta_fast=6.0, beta_slow=2.0),
     ),
     "llama longrope": LlamaConfig(
-        **_SMALL, **_rope("longrope", short_factor=_SHORT, long_factor=_LONG, original_max_position_embeddings=45),
+        # Once a text is longer than this we read it again, as transformers does for Phi 3, but not for Llama.
+        **_SMALL, **_rope("longrope", short_factor=_SHORT, long_factor=_LONG, original_max_position_embeddings=110),
     ),
     "qwen2": Qwen2Config(**_SMALL, tie_word_embeddings=True),
     "qwen2 windows": Qwen2Config(
@@ -110,8 +111,7 @@ DECODERS: dict[str, Any] = {
     "phi with norms": PhiConfig(**_SMALL, qk_layernorm=True, **_rope("default", partial_rotary_factor=1.0)),
     "phi3": Phi3Config(**_SMALL, sliding_window=30),
     "phi3 longrope": Phi3Config(
-        # transformers reads a text of this family again once it has become longer than this; these texts do not.
-        **_SMALL, original_max_position_embeddings=110,
+        **_SMALL, original_max_position_embeddings=45,
         **_rope("longrope", short_factor=_SHORT[:3], long_factor=_LONG[:3], partial_rotary_factor=0.75),
     ),
     "smollm3": SmolLM3Config(

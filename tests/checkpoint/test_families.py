@@ -1,6 +1,7 @@
 """Every family against transformers: the same numbers, whichever way they are computed."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from gptcli.checkpoint.families import Blueprint
+from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine
@@ -102,7 +105,6 @@ def test_every_parameter_is_counted_once(pair: Pair) -> None:
 
 def test_the_engine_in_c_reads_the_same_files(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> None:
     from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
-    from gptcli.checkpoint.weights.placement import Placement
 
     folder = tmp_path_factory.mktemp("again")
     pair.theirs.save_pretrained(folder)
@@ -115,3 +117,28 @@ def test_the_engine_in_c_reads_the_same_files(pair: Pair, tmp_path_factory: pyte
     with torch.inference_mode():
         wanted = pair.theirs(ids[None]).logits[0, 12:]
     assert (torch.tensor(np.concatenate(logits)) - wanted).abs().max() < TOLERANCE
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("native", [False, True])
+def test_a_text_that_becomes_long_has_the_angles_of_long_texts(native: bool, tmp_path: Path) -> None:
+    """In a batch next to a short one, step by step, and back again: as if each were read at once."""
+    reference(FAMILIES["phi3 longrope"]).save_pretrained(tmp_path)
+    _, model = open_folder(tmp_path)
+    border, ids = model.config.long_from, torch.arange(60) * 7 % 97
+    assert border == 45
+
+    def whole(length: int) -> Tensor:
+        logits: Tensor = model(ids[None, :length])[0]
+        return logits
+
+    engine = open_checkpoint(str(tmp_path), Placement("cpu"), inside=False).engine if native else TorchEngine(model)
+    engine.prefill([ids[:44].tolist(), ids[:5].tolist()], capacity=60)
+    for step in range(4):
+        logits = torch.tensor(engine.step([int(ids[44 + step]), int(ids[5 + step])]))
+        assert (logits[0] - whole(45 + step)[-1]).abs().max() < TOLERANCE
+        assert (logits[1] - whole(6 + step)[-1]).abs().max() < TOLERANCE
+    engine.select([0])
+    engine.rewind(8)
+    assert (torch.tensor(engine.extend(ids[40:43].tolist())) - whole(43)[40:]).abs().max() < TOLERANCE
+    assert (torch.tensor(engine.extend(ids[43:50].tolist())) - whole(50)[43:]).abs().max() < TOLERANCE

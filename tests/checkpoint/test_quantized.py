@@ -60,7 +60,8 @@ def copy_of_tales(folder: Path) -> Path:
 
 
 def opened(folder: Path, quantize: Any) -> Any:
-    return open_checkpoint(str(folder), Placement(device="cpu", quantize=quantize), inside=False)
+    placement = Placement(device="cpu", quantize=quantize)
+    return open_checkpoint(str(folder), placement, inside=False, tokenizer="gpt2")
 
 
 def logits(folder: Path, quantize: Any) -> Any:
@@ -434,7 +435,9 @@ def test_what_cannot_be_kept(tales: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.slow
 def test_whoever_waits_long_is_told(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def told(*args: str) -> str:
-        result = CliRunner().invoke(app, ["logits", "-m", str(tales), *args, "The"], env={"COLUMNS": "300"})
+        result = CliRunner().invoke(
+            app, ["logits", "-m", str(tales), *args, "--tokenizer", "gpt2", "The"], env={"COLUMNS": "300"}
+        )
         assert result.exit_code == 0
         return result.stderr.replace("\n", "")
 

@@ -71,9 +71,9 @@ def test_gpt2_fields(fields: dict[str, Any], said: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model_type", "fields", "said"),
     [
-        ("gpt_neox", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rotary positions of type 'linear'"),
-        ("gpt_neox", {"rope_parameters": {"rope_type": "yarn"}}, "rotary positions of type 'yarn'"),
-        ("gpt_neox", {"rope_parameters": [1]}, "rope_scaling is [1], and should be an object"),
+        ("gpt_neox", {"rope_scaling": {"type": "mrope", "factor": 2.0}}, "rotary positions of type 'mrope'"),
+        ("gpt_neox", {"rope_parameters": {"rope_type": "axial"}}, "rotary positions of type 'axial'"),
+        ("gpt_neox", {"rope_parameters": [1]}, "rope_parameters is [1], and should be an object"),
         ("gpt_neox", {"hidden_size": 20, "num_attention_heads": 4}, "rotary_dim 1 must be even"),
         ("gptj", {"rotary_dim": None}, "rotary_dim is missing"),
         ("gptj", {"rotary_dim": 7}, "rotary_dim 7 must be even"),

@@ -130,6 +130,7 @@ def test_another_tokenizer_by_folder_file_and_encoding(tmp_path: Path) -> None:
 
 def test_nothing_is_taken_for_gpt2s_without_a_note(tmp_path: Path) -> None:
     folder = made(tmp_path / "mine", vocab_size=50257, n_embd=2, n_head=1, n_inner=2)
+    (folder / "tokenizer_config.json").unlink()  # which names GPT-2's
     said = f"{folder} comes without a tokenizer: by the size of its vocabulary, 50,257, it is taken to have GPT-2's"
     for command in (["tokenize", "hi"], ["generate", "hi", "-n", "1"], ["neighbors", "king"]):
         done = run(*command, "-m", str(folder))

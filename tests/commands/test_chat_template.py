@@ -53,6 +53,7 @@ def gptcli(command: str, model: Path, *arguments: str, text: str = "") -> Result
     return CliRunner().invoke(app, [command, "-m", str(model), "-n", "12", "--seed", "1", *arguments], input=text)
 
 
+@pytest.mark.slow
 def test_the_template_makes_the_prompt(model: Path) -> None:
     done = gptcli("chat", model, text=f"Hi {END}\n/prompt\n")
     lines = [line.rstrip() for line in done.stdout.splitlines()]

@@ -296,7 +296,7 @@ def test_explain_on_a_terminal_ends_with_the_whole_text(child_environment: dict[
 def test_which_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = tmp_path / "mine"
     random_gpt2(vocab_size=50257, n_embd=64, n_head=1, n_layer=1, n_positions=64).save_pretrained(name)
-    arguments = ("The", "-n", "4", "-t", "0")
+    arguments = ("The", "-n", "4", "-t", "0", "--tokenizer", "gpt2")
     tales, mine = records(*arguments)[0]["ids"], records(*arguments, "-m", str(name))[0]["ids"]
     assert tales != mine
     assert records(*arguments, "--model", str(name / "model.safetensors"))[0]["ids"] == mine

@@ -17,6 +17,7 @@ from gptcli.cli.app import app
 from gptcli.model.config import GPTConfig
 from gptcli.model.rotary import Rotary
 from gptcli.model.shapes import parameter_shapes
+from gptcli.show.models import difference_texts
 from tests.checkpoint.conftest import hub as hub  # the fixture, under the name it is asked for
 from tests.checkpoint.hub_server import Hub
 from tests.checkpoint.test_hub import CONFIG, MODEL, REPO, WEIGHTS, shards
@@ -189,6 +190,24 @@ def test_show_keys_accounts_for_every_tensor_of_every_family(tmp_path: Path, fam
     assert made == wanted
     assert shown["unlike_gpt2"]
     assert "unlike GPT-2" in run("show", str(tmp_path))
+
+
+def test_tables_of_angles_are_said_in_a_few_words() -> None:
+    tables = (
+        Rotary(base=1e6, kind="llama3", factor=8.0, original=8192),
+        Rotary(),
+        Rotary(kind="longrope", original=4096, short_factors=(1.0,), long_factors=(2.0,)),
+    )
+    config = GPTConfig(
+        n_layer=4, positions="rotary", rotary_dim=2, rotary=tables, rotary_layers=(0, None, 1, 1)
+    )  # fmt: skip
+    assert difference_texts(config, ["rotary", "rotary_layers"]) == [
+        "rotary: base 1,000,000, llama3 × 8, first trained with 8,192",
+        "rotary: base 10,000",
+        "rotary: base 10,000, longrope, first trained with 4,096",
+        "rotary_layers: 1 of 4 base 1,000,000, llama3 × 8, first trained with 8,192, 1 of 4 not rotated, "
+        "2 of 4 base 10,000",
+    ]
 
 
 def _config(values: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from gptcli.errors import InputError
 from gptcli.system.bundled import bundled_folder
 from gptcli.tokenizer import gpt2_tokenizer
 from gptcli.tokenizer.listing import parse_ids
-from tests.tokenizer import reference
+from tests.tokenizer import kinds, reference
 
 CAPES = "Not all heroes wear capes"
 CAPES_IDS = [3673, 477, 10281, 5806, 1451, 274]
@@ -306,3 +306,75 @@ def test_merges_are_shown_of_no_more_than_can_be_looked_at(run_gptcli: Run) -> N
     done = run_gptcli("tokenize", "--merges", input=b"word " * 250_000)
     assert done.returncode == 2
     assert b"of 1,000,000 characters of input at most" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def by_marks(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a tokenizer of Llama 2's kind and nothing else."""
+    return str(reference.save(kinds.llama2(), tmp_path_factory.mktemp("marks")))
+
+
+def test_marks_and_bytes_are_drawn_as_what_they_are(by_marks: str) -> None:
+    tokens, ids, _, counts, note = output("-m", by_marks, "hero 🌍").splitlines()
+    shown = tokens.split()
+    assert shown[0].startswith("·")
+    assert shown[-4:] == ["\\xF0", "\\x9F", "\\x8C", "\\x8D"]
+    assert len(shown) == len(ids.split())
+    assert counts.startswith(f"{len(shown)} tokens · 6 characters")
+    assert note == "before a text the model expects <s> (1)"
+    answer = json.loads(output("-m", by_marks, "--json", "hero 🌍"))
+    assert answer["tokens"][-1] == {
+        "id": answer["tokens"][-1]["id"],
+        "text": "\\x8d",
+        "hex": "8d",
+        "piece": "<0x8D>",
+        "start": 5,
+        "end": 6,
+    }
+    assert answer["tokens"][0]["piece"].startswith("▁")
+
+
+def test_offsets_say_which_characters_a_token_was_made_from(by_marks: str) -> None:
+    tokens, below, *_ = output("--offsets", CAPES).splitlines()
+    assert tokens.split() == ["Not", "·all", "·heroes", "·wear", "·cap", "es"]
+    assert below.split() == ["0-3", "3-7", "7-14", "14-19", "19-23", "23-25"]
+    assert output("--offsets", "é 🌍").splitlines()[1].split() == ["0-1", "1-3", "2-3", "2-3"]
+    last = output("-m", by_marks, "--offsets", "hero 🌍").splitlines()[1].split()[-4:]
+    assert last == ["5-6"] * 4
+    assert "different questions" in error("--offsets", "--ids", "x")
+
+
+def test_ids_of_marks_decode_to_the_text_on_pipes(by_marks: str) -> None:
+    text = "hero 🌍  wear\nไทย x"
+    ids = output("-m", by_marks, "--ids", stdin=text)
+    assert output("-m", by_marks, "--decode", stdin=ids) == text
+    assert json.loads(output("-m", by_marks, "--decode", "--json", stdin=ids))["text"] == text
+    assert output("-m", by_marks, "--truncate", "100", stdin=text) == text
+    assert output("-m", by_marks, "--count", stdin=text) == f"{len(ids.split())}\n"
+
+
+def test_merges_of_marks_word_by_word(by_marks: str) -> None:
+    shown = output("-m", by_marks, "--merges", "a heroes").splitlines()
+    titles = [line for line in shown if line and not line.startswith(" ")]
+    assert titles == ["·a", "·heroes"]
+    assert any("·" in line and " + " in line for line in shown)
+
+
+def test_a_model_without_merges_says_so(tmp_path: Path) -> None:
+    folder = str(reference.save(kinds.unigram(), tmp_path))
+    assert output("-m", folder, "--count", CAPES)
+    assert "has no merges: its model is Unigram" in error("-m", folder, "--merges", CAPES)
+
+
+def test_a_tokenizer_that_breaks_the_library_is_one_line(tmp_path: Path) -> None:
+    root = json.loads(kinds.unigram().to_str())
+    root["model"] = {
+        "type": "BPE",
+        "continuing_subword_prefix": "##",
+        "vocab": {"a": 0, "b": 1},
+        "merges": [["a", "b"]],
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(root))
+    said = error("-m", str(tmp_path), "x", code=1)
+    assert said.count("\n") == 1
+    assert "is no tokenizer that can be used" in said

@@ -67,6 +67,9 @@ def test_every_family_looks_where_transformers_looks(family: tuple[Any, Any]) ->
         np.testing.assert_allclose(head.values, expected[head.layer - 1][0, head.head - 1].numpy(), atol=1e-5)
         seen = [[head.sees(query, key) for key in range(len(ids))] for query in range(len(ids))]
         assert not np.any(np.array(head.values)[~np.array(seen)])  # windows too
+    config, keys = ours.config, [head.key_head for head in answer.heads[: answer.n_head]]
+    group = config.n_head // config.kv_heads
+    assert keys == [None if group == 1 else head // group + 1 for head in range(config.n_head)]
     windows = [ours.config.window(layer) for layer in range(answer.n_layer)]
     assert [head.window for head in answer.heads] == [window for window in windows for _ in range(answer.n_head)]
 

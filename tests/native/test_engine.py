@@ -286,7 +286,6 @@ def test_a_child_runs_a_model_of_its_own() -> None:
     assert done.stdout.split() == ["child", "0"], done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("busy", ["turn.acquire()", "Thread(target=write_on, daemon=True).start(); time.sleep(0.2)"])
 def test_a_child_of_a_process_that_generates(busy: str) -> None:

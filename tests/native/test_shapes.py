@@ -149,6 +149,7 @@ def farthest(model: GPT, engine: NativeEngine) -> float:
     return max(float(np.abs(ours - logits).max()) for ours, logits in both) / spread
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KNOBS)
 def test_every_knob_does_what_it_does_in_pytorch(name: str) -> None:
     model = random_model(replace(BASE, **KNOBS[name]))
@@ -156,6 +157,7 @@ def test_every_knob_does_what_it_does_in_pytorch(name: str) -> None:
         assert farthest(model, in_c(model, level)) < 3e-6, library.kernels(level)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["F16", "BF16", "int8", "int4"])
 @pytest.mark.parametrize("name", ["pythia", "opt-350m", "gemma 2", "cohere"])
 def test_every_kind_of_weights(name: str, kind: Kind) -> None:

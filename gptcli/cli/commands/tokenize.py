@@ -96,16 +96,14 @@ def _check_modes(saving: bool, **modes: bool) -> None:
 
 
 def _load(model: str, encoding: str | None) -> "Tokenizer":
-    from gptcli.checkpoint.families import vocabulary_size
     from gptcli.checkpoint.source import find
-    from gptcli.checkpoint.tokenizers import tokenizer_of
+    from gptcli.checkpoint.tokenizers import own_tokenizer
     from gptcli.system.notices import notices
     from gptcli.tokenizer import tiktoken_encoding
 
     if encoding is not None:
         return tiktoken_encoding(encoding)
-    source = find(model)
-    tokenizer, notes = tokenizer_of(source, vocabulary_size(source))
+    tokenizer, notes = own_tokenizer(find(model))
     notices(notes)
     return tokenizer
 
