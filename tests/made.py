@@ -31,4 +31,5 @@ def made(folder: Path, *, larger: Mapping[str, float] | None = None, **shape: An
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps({"model_type": "gptcli", **asdict(config)}))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
     return folder

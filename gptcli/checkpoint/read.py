@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
+from gptcli.checkpoint.families.not_run import why_not_run
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.generation_config import GenerationConfig, read_generation_config
 from gptcli.checkpoint.source import Source, find, no_weights
 from gptcli.checkpoint.tokenizers import tokenizer_of
+from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
 from gptcli.tokenizer import Tokenizer
 from gptcli.tokenizer.prompt import prompt_ids
@@ -79,7 +81,11 @@ def understand(name: str, n_head: int | None = None) -> tuple[Source, Header, Bl
     header = source.header
     if header is None:
         raise no_weights(source)
-    return source, header, read_blueprint(source, header, n_head)
+    blueprint = read_blueprint(source, header, n_head)
+    if blueprint.config.experts is not None:
+        why = why_not_run(blueprint.family)
+        raise CheckpointError(f"{source.folder / 'config.json'}: model_type {blueprint.family!r} {why}")
+    return source, header, blueprint
 
 
 def read_checkpoint(name: str, n_head: int | None = None, tokenizer: str | None = None) -> Checkpoint:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from gptcli.checkpoint.chat_templates import CONFIG
 from gptcli.checkpoint.hub.models import SMALL_FILES
 from gptcli.checkpoint.source import Source, find
+from gptcli.system.bundled import bundled_folder
+from gptcli.system.json_text import read_json_object
 from gptcli.text import clipped
 from gptcli.tokenizer import Tokenizer, encoding_names, is_gpt2s, tiktoken_encoding, tokenizer_for
 
@@ -26,7 +29,7 @@ def tokenizer_of(source: Source, vocab_size: int | None, given: str | None = Non
         tokenizer = _named(given)
         return tokenizer, _doubts(tokenizer, vocab_size)
     tokenizer = tokenizer_for(source.folder, vocab_size)
-    if not is_gpt2s(source.folder, vocab_size) or _says_gpt2(source):
+    if not is_gpt2s(source.folder, vocab_size) or _says_gpt2(source.folder):
         return tokenizer, ()
     return tokenizer, (
         f"{clipped(source.name)} comes without a tokenizer: by the size of its vocabulary, {vocab_size:,}, it is taken "
@@ -34,11 +37,12 @@ def tokenizer_of(source: Source, vocab_size: int | None, given: str | None = Non
     )
 
 
-def _says_gpt2(source: Source) -> bool:
-    """Whether config.json says that they are GPT-2's: by its class, or in our own layout, which has no other."""
-    config = source.config or {}
-    by_class = str(config.get("tokenizer_class")).startswith("GPT2Tokenizer")
-    return by_class or config.get("model_type") == "gptcli"
+def _says_gpt2(folder: Path) -> bool:
+    """Whether it is a bundled one, or its tokenizer_config.json names GPT-2's tokenizer."""
+    if folder.parent == bundled_folder():
+        return True
+    declared = folder / CONFIG
+    return declared.is_file() and str(read_json_object(declared).get("tokenizer_class")).startswith("GPT2Tokenizer")
 
 
 def own_tokenizer(source: Source) -> tuple[Tokenizer, tuple[str, ...]]:

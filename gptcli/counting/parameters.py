@@ -67,12 +67,19 @@ def count_parameters(name: str, n_head: int | None = None) -> ParameterCount:
         return _of_gpt(name, "config", blueprint.family, blueprint.config, None, blueprint.notes)
     understood, notes = _understand(source, header, n_head)
     if understood is None:
-        held, family = stored(header), None if notes else WORD_VECTORS
+        held, family = stored(header, bits=_bits(source)), None if notes else WORD_VECTORS
         return ParameterCount(
             name, "tensors", family, held.parameters, None, None, held, memory(held.parameters), notes
         )
-    held = stored(header, understood.buffers, expected=tally(understood.config).parameters)
+    held = stored(header, understood.buffers, expected=tally(understood.config).parameters, bits=_bits(source))
     return _of_gpt(name, "checkpoint", understood.family, understood.config, held, notes)
+
+
+def _bits(source: Source) -> int:
+    """Bits of a packed weight, as config.json's quantization_config says; 4 where it does not."""
+    method = (source.config or {}).get("quantization_config")
+    bits = method.get("bits", 4) if isinstance(method, dict) else 4
+    return bits if isinstance(bits, int) and bits in (2, 3, 4, 8) else 4
 
 
 def _of_gpt(

@@ -226,7 +226,9 @@ def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Itera
             weights = tuple(replace(each, shape=_of_one_head(config, step, each.shape)) for each in step.weights)
             own = _count(weights)
             others += step.parameters - own
-            yield replace(step, head=head, shape=step.shape[1:], weights=weights, parameters=own)
+            shared = config.key_head(head - 1) if step.name in ("key", "value", "key norm") else None
+            detail = step.detail if shared is None else f"key head {shared + 1}, {step.detail}"
+            yield replace(step, head=head, shape=step.shape[1:], weights=weights, parameters=own, detail=detail)
             continue
         if step.name == "output" and config.n_head > 1:
             others_shape = (step.shape[0], config.heads_width - config.head_size)

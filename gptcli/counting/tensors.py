@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gptcli.checkpoint.files.header import Header, TensorInfo
+from gptcli.counting.packed import weights_held
 
 # The unembedding's names in the families.
 _UNEMBEDDINGS = ("lm_head.weight", "embed_out.weight", "out_head.weight")
@@ -21,7 +22,7 @@ class TensorGroup:
         dtype: as the format names it.
         shape: of each of them.
         n_tensors: how many there are.
-        count: elements of them all.
+        count: elements of them all, or the weights that are packed in them.
         nbytes: size of them all.
     """
 
@@ -40,7 +41,7 @@ class Stored:
     Attributes:
         files: that hold them.
         n_tensors: how many there are.
-        count: elements of all tensors.
+        count: elements of all tensors, or the weights that are packed in them.
         nbytes: size of all tensors.
         dtypes: elements by dtype.
         groups: all tensors by kind, in the order of the files.
@@ -62,38 +63,40 @@ class Stored:
     difference: int | None
 
 
-def stored(header: Header, left_out: Collection[str] = (), *, expected: int | None = None) -> Stored:
+def stored(header: Header, left_out: Collection[str] = (), *, expected: int | None = None, bits: int = 4) -> Stored:
     """Count the tensors of a checkpoint.
 
     Args:
         header: of its files.
         left_out: keys that are not parameters, or repeat one (a blueprint's ``buffers``).
         expected: the number of parameters by its configuration.
+        bits: of one weight, where several lie in one number.
     """
     tensors = list(header.tensors.values())
+    held = {tensor.name: weights_held(tensor, header.tensors.keys(), bits) for tensor in tensors}
     names = frozenset(left_out)
     apart = [tensor for tensor in tensors if tensor.name in names]
     twice = [tensor for tensor in apart if tensor.name.endswith(_UNEMBEDDINGS)]
     dtypes: Counter[str] = Counter()
     for tensor in tensors:
-        dtypes[tensor.dtype] += tensor.count
-    parameters = sum(dtypes.values()) - sum(tensor.count for tensor in apart)
+        dtypes[tensor.dtype] += held[tensor.name]
+    parameters = sum(dtypes.values()) - sum(held[tensor.name] for tensor in apart)
     return Stored(
         files=header.files,
         n_tensors=len(tensors),
         count=sum(dtypes.values()),
         nbytes=sum(tensor.nbytes for tensor in tensors),
         dtypes=dict(dtypes.most_common()),
-        groups=group(tensors),
-        buffers=group(tensor for tensor in apart if tensor not in twice),
-        duplicates=group(twice),
+        groups=group(tensors, held),
+        buffers=group((tensor for tensor in apart if tensor not in twice), held),
+        duplicates=group(twice, held),
         parameters=parameters,
         difference=None if expected is None else parameters - expected,
     )
 
 
-def group(tensors: Iterable[TensorInfo]) -> tuple[TensorGroup, ...]:
-    """Group tensors by kind, in the order of the first of each."""
+def group(tensors: Iterable[TensorInfo], held: Mapping[str, int]) -> tuple[TensorGroup, ...]:
+    """Group tensors by kind, in the order of the first of each; ``held``: the weights in each, by its name."""
     kinds: dict[tuple[str, str, tuple[int, ...]], list[TensorInfo]] = {}
     for tensor in tensors:
         pattern = re.sub(r"(?<![^.])\d+(?![^.])", "*", tensor.name)
@@ -105,7 +108,7 @@ def group(tensors: Iterable[TensorInfo]) -> tuple[TensorGroup, ...]:
             dtype=dtype,
             shape=shape,
             n_tensors=len(members),
-            count=sum(member.count for member in members),
+            count=sum(held[member.name] for member in members),
             nbytes=sum(member.nbytes for member in members),
         )
         for (name, dtype, shape), members in kinds.items()

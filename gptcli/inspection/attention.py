@@ -27,6 +27,7 @@ class HeadAttention:
         window: how many of the latest positions it sees, its own included; None for all.
         label: what kind of head it is; None where that cannot be measured.
         values: [T][T]; ``Attention.rows`` says what the rows are.
+        key_head: the head whose keys and values it shares with other heads, from 1; None where it has its own.
     """
 
     layer: int
@@ -34,6 +35,7 @@ class HeadAttention:
     window: int | None
     label: HeadLabel | None
     values: list[list[float]]
+    key_head: int | None = None
 
     def sees(self, query: int, key: int) -> bool:
         """Whether the mask lets one position look at another."""
@@ -106,7 +108,9 @@ def attention(
             for head in chosen_heads:
                 label = None if named is None else named[layer - 1][head - 1]
                 values = _values(figures[head - 1], columns=columns)
-                yield HeadAttention(layer, head, config.window(layer - 1), label, values)
+                key_head = config.key_head(head - 1)
+                shared = None if key_head is None else key_head + 1
+                yield HeadAttention(layer, head, config.window(layer - 1), label, values, shared)
 
     return Attention(
         model=checkpoint.name,

@@ -100,7 +100,7 @@ class Attention(nn.Module):
         """
         q, k, v = self.multiply(x)
         if self.q_norm is not None and self.k_norm is not None:
-            q, k = normalize_heads(self.q_norm, q), normalize_heads(self.k_norm, k)
+            q, k = normalize_heads(self.config, self.q_norm, q), normalize_heads(self.config, self.k_norm, k)
         return self.by_head(q), self.by_head(k), self.by_head(v)
 
     def multiply(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

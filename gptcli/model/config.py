@@ -156,6 +156,10 @@ class GPTConfig:
         """Heads that keys and values have; each serves ``n_head / kv_heads`` query heads, one after the other."""
         return self.n_head if self.n_kv_head is None else self.n_kv_head
 
+    def key_head(self, head: int) -> int | None:
+        """Which key and value head a query head shares with others; None where it has its own. All count from 0."""
+        return None if self.kv_heads == self.n_head else head // (self.n_head // self.kv_heads)
+
     @property
     def qkv_widths(self) -> tuple[int, int, int]:
         """Rows of ``c_attn`` that make queries, keys and values: all query heads, then key heads, then value heads."""

@@ -19,6 +19,7 @@ class Norm(nn.Module):
         bias: whether it has one.
 
     Attributes:
+        part: of the weight's first dimension, what this process uses where several divide the heads.
         mean_square: of [..., D], [..., 1]; where several processes hold a part of D each, over all of them.
     """
 
@@ -27,6 +28,7 @@ class Norm(nn.Module):
         self.config = config
         self.weight = nn.Parameter(torch.ones(shape)) if config.norm_weight else None
         self.bias = nn.Parameter(torch.zeros(shape)) if bias else None
+        self.part = slice(None)
         self.mean_square: Callable[[Tensor], Tensor] = lambda x: x.square().mean(-1, keepdim=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,10 +39,11 @@ class Norm(nn.Module):
         normed = normed * torch.rsqrt(self.mean_square(normed) + self.config.layer_norm_epsilon)
         if self.weight is None:
             return normed.to(x.dtype)
+        weight = self.weight[self.part]
         if self.config.norm_rounds_first:
-            return normed.to(x.dtype) * self.weight
-        scaled = normed * norm_scale(self.config, self.weight.float())
-        return (scaled if self.bias is None else scaled + self.bias.float()).to(x.dtype)
+            return normed.to(x.dtype) * weight
+        scaled = normed * norm_scale(self.config, weight.float())
+        return (scaled if self.bias is None else scaled + self.bias[self.part].float()).to(x.dtype)
 
 
 def norm_scale(config: GPTConfig, weight: Tensor) -> Tensor:
@@ -58,17 +61,14 @@ def make_norm(config: GPTConfig, shape: tuple[int, ...] | None = None, bias: boo
     """
     shape = (config.n_embd,) if shape is None else shape
     bias = config.norm_bias if bias is None else bias
-    if config.norm_kind == "layer" and len(shape) == 1:
+    if config.norm_kind == "layer" and shape in ((config.n_embd,), (config.head_size,)):
         return nn.LayerNorm(shape, eps=config.layer_norm_epsilon, elementwise_affine=config.norm_weight, bias=bias)
     return Norm(config, shape, bias)
 
 
-def normalize_heads(norm: nn.Module, x: Tensor) -> Tensor:
-    """A norm over queries or keys that lie side by side: [B, T, H D] -> [B, T, H D].
-
-    Whether it is over each head or over all tells the shape of its weight: [D], [H, D] or [H D].
-    """
-    weight = norm.get_parameter("weight")
-    heads = x.reshape(*x.shape[:-1], -1, weight.shape[-1])  # [B, T, H, D], or [B, T, 1, H D]
-    normed: Tensor = norm(heads)
+def normalize_heads(config: GPTConfig, norm: nn.Module, x: Tensor) -> Tensor:
+    """A norm over queries or keys that lie side by side: [B, T, H D] -> [B, T, H D]."""
+    if config.qk_norm == "whole":
+        return norm(x)  # type: ignore[no-any-return]
+    normed: Tensor = norm(x.reshape(*x.shape[:-1], -1, config.head_size))  # [B, T, H, D]
     return normed.flatten(-2)

@@ -3,11 +3,12 @@
 Each process ("rank") keeps a share of every large matrix and computes with it; ``parallelize_module`` puts the
 communication between the layers. Of N ranks, rank r has
 
-    attn.c_attn           the q, k and v rows of 1/N of the heads, so that attention needs no other rank
+    attn.c_attn           the q, k and v rows of 1/N of the heads, so that attention needs no other; where there are
+                          fewer key heads than ranks, several ranks have the one that their queries share
     attn.c_proj, mlp.c_proj   the columns that read what it has computed; an all-reduce sums the outputs, then the bias
     mlp.c_fc, mlp.c_gate  its 1/N of the hidden layer
     wte, lm_head          its part of the vocabulary; the logits are gathered
-    everything else       whole: norms, positions, and OPT-350m's two projections
+    everything else       whole: norms (a rank uses what belongs to its heads), positions, OPT-350m's two projections
 
 Rank 0 leads. It alone reads the prompt, draws and prints. Whatever it asks of its engine it first tells the others
 (``Leader``), which do the same on theirs (``Group.follow``): so every rank reads the ids that rank 0 chose.
@@ -38,8 +39,9 @@ from gptcli.model import ranks
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.config import GPTConfig
 from gptcli.model.engine import EngineFacts
-from gptcli.model.gpt import GPT
+from gptcli.model.gpt import GPT, Block
 from gptcli.model.meeting import meet
+from gptcli.model.norm import Norm
 from gptcli.model.torch_engine import TorchEngine
 
 # A rank waits as long as rank 0 takes to print, and a pager may keep that one waiting. Where a rank dies, the
@@ -82,20 +84,25 @@ class Group:
     def _check(self, config: GPTConfig) -> None:
         counts = {"n_head": config.n_head, "n_kv_head": config.kv_heads, "the MLP's hidden width": config.mlp_width}
         for name, count in counts.items():
-            if count % self.size:
+            repeated = name == "n_kv_head" and self.size % count == 0
+            if count % self.size and not repeated:
                 groups = "" if config.kv_heads == config.n_head else f", n_kv_head {config.kv_heads}"
                 raise InputError(
                     f"{name} {count} does not divide by the {self.size} processes that torchrun started: use a "
                     f"--nproc-per-node that divides n_head {config.n_head}{groups} and the MLP's {config.mlp_width}"
                 )
 
-    def shard(self, model: GPT) -> None:
-        """Make a GPT on the meta device one whose large matrices are DTensors over all ranks.
+    def divided(self, config: GPTConfig) -> GPTConfig:
+        """The shape that the ranks build together: key heads that are fewer than the ranks are there several times.
 
         Raises:
             InputError: it does not divide.
         """
-        self._check(model.config)
+        self._check(config)
+        return replace(config, n_kv_head=self.size) if config.kv_heads < self.size else config
+
+    def shard(self, model: GPT) -> None:
+        """Make a GPT of a ``divided`` shape on the meta device one whose large matrices are DTensors over all ranks."""
         plan: dict[str, ParallelStyle] = {
             "wte": RowwiseParallel(input_layouts=Replicate()),
             "h.*.attn.c_attn": ColwiseParallel(),
@@ -105,12 +112,34 @@ class Group:
             "lm_head": ColwiseParallel(output_layouts=Replicate()),
         }
         parallelize_module(model, self._mesh, plan)
+        self._share_heads(model)
+
+    def _share_heads(self, model: GPT) -> None:
+        """Tell what has a number for each head which of them are this rank's."""
+        config = model.config
+        model.heads = self._own(config.n_head)
+        for block in model.h:
+            assert isinstance(block, Block)
+            for norm, heads in ((block.attn.q_norm, config.n_head), (block.attn.k_norm, config.kv_heads)):
+                if isinstance(norm, Norm) and config.qk_norm != "head":
+                    norm.part = self._own(heads * (config.head_size if config.qk_norm == "whole" else 1))
+                if isinstance(norm, Norm) and config.qk_norm == "whole":
+                    norm.mean_square = self._mean_square
+
+    def _own(self, count: int) -> slice:
+        return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
+
+    def _mean_square(self, x: Tensor) -> Tensor:
+        """Over all ranks, each of which has as many numbers."""
+        mean = x.square().mean(-1, keepdim=True)
+        dist.all_reduce(mean)
+        return mean / self.size
 
     def share(self, config: GPTConfig, name: str, parameter: Tensor) -> Share | None:
         """Which part of a parameter this rank has; None for all of it.
 
         Args:
-            config: of the model.
+            config: of the checkpoint, before it was ``divided``.
             name: of the parameter.
             parameter: as ``shard`` left it.
         """
@@ -120,16 +149,23 @@ class Group:
         length = parameter.shape[placement.dim]
         if name.endswith(("c_attn.weight", "c_attn.bias")):  # q, k and v on top of each other: a part of each
             ends = accumulate(config.qkv_widths)
-            parts = [(end - width, width // self.size) for end, width in zip(ends, config.qkv_widths, strict=True)]
-            return placement.dim, [(start + self.rank * own, start + (self.rank + 1) * own) for start, own in parts]
+            parts = [
+                (end - width, width // config.head_size) for end, width in zip(ends, config.qkv_widths, strict=True)
+            ]
+            return placement.dim, [self._rows(start, heads, config.head_size) for start, heads in parts]
         width = -(-length // self.size)  # the last ranks of a vocabulary have less, as torch.chunk does it
         start = min(self.rank * width, length)
         return placement.dim, [(start, min(start + width, length))]
 
+    def _rows(self, start: int, heads: int, head_size: int) -> tuple[int, int]:
+        """This rank's rows of so many heads from a row on; of fewer heads than ranks, the one that it shares."""
+        first, count = self.rank * heads // self.size, max(heads // self.size, 1)
+        return start + first * head_size, start + (first + count) * head_size
+
     def place(self, parameter: Tensor, local: Tensor) -> Tensor:
         """This rank's part as the tensor that stands in for ``parameter``."""
         if not isinstance(parameter, DTensor):
-            return local
+            return self._repeated(local, parameter.shape[0] // local.shape[0])
         return DTensor.from_local(
             local.contiguous(),
             self._mesh,
@@ -138,6 +174,13 @@ class Group:
             shape=parameter.shape,
             stride=parameter.stride(),
         )
+
+    def _repeated(self, local: Tensor, times: int) -> Tensor:
+        """The weight of a norm on keys for each of the ranks that share a key head (see ``divided``)."""
+        if times == 1:
+            return local
+        by_head = local.reshape(self.size // times, -1, *local.shape[1:])
+        return by_head.repeat_interleave(times, dim=0).flatten(0, 1)
 
     @contextmanager
     def agreement(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.heat import SmallMap
 from gptcli.show.blocks.pictures import token_strip
-from gptcli.show.head import LargeHead, axes, bounds, kept, layer_name, legend, named, said_cut, shown
+from gptcli.show.head import LargeHead, axes, bounds, kept, layer_name, legend, named, said_cut, sharing, shown
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class HeadGrid:
         yield token_strip(tokens, [f"{position + 1}" for position in positions], width)
         yield from said_cut("Drawn", positions, len(answer.tokens))
         yield Text(axes(answer), style="dim")
+        yield from sharing(answer)
         yield legend(answer)
         yield from self._layers(positions, width)
         yield from named(answer)

@@ -146,6 +146,8 @@ class Conversation:
         finally:
             if begun:
                 self._write("\n")
+        if not begun:
+            self._write("\n")  # in a pipe each answer has its line
         if self._as_json:
             print_json(self._record(text), indent=None)
         self._tell_fallen()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 64
 _LONGEST_LABEL = 16
+_MOST_GROUPS = 8  # of heads that share keys
 _SHORTEST_CLIPPED = 5  # columns of "·qu…"; with fewer, the token's number is shown
 
 
@@ -33,6 +34,7 @@ class LargeHead:
         answer, head = self.answer, self.answer.heads[0]
         yield Text(f"{layer_name(head.layer, head.window)}, head {head.head}", style="bold")
         yield Text(axes(answer), style="dim")
+        yield from sharing(answer)
         yield legend(answer)
         yield Text()
         yield from _map(answer, options.max_width)
@@ -127,6 +129,29 @@ def axes(answer: "Attention") -> str:
     looks, seen = ("row", "columns") if answer.rows == "queries" else ("column", "rows")
     sums = f"; a {looks} adds up to 1" if answer.quantity == "weights" else ", before the softmax"
     return f"Each {looks} looks at the {seen}{sums}."
+
+
+def sharing(answer: "Attention") -> "Iterator[Text]":
+    """Which heads share keys and values, where they do: one line."""
+    from rich.text import Text
+
+    groups: dict[int, list[int]] = {}
+    for head in answer.heads:
+        if head.key_head is not None and head.layer == answer.heads[0].layer:
+            groups.setdefault(head.key_head, []).append(head.head)
+    said = [f"key head {key}: {_range(heads)}" for key, heads in groups.items()]
+    if said:
+        more = ", …" if len(said) > _MOST_GROUPS else ""
+        yield Text(f"Heads share keys and values. {', '.join(said[:_MOST_GROUPS]).capitalize()}{more}.", style="dim")
+
+
+def _range(heads: Sequence[int]) -> str:
+    """Heads as ``head 3``, ``heads 1-4`` or ``heads 1, 3``."""
+    first, last = heads[0], heads[-1]
+    if first == last:
+        return f"head {first}"
+    in_a_row = list(heads) == list(range(first, last + 1))
+    return f"heads {first}-{last}" if in_a_row else f"heads {', '.join(map(str, heads))}"
 
 
 def layer_name(layer: int, window: int | None) -> str:

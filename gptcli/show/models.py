@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.model.config import GPTConfig
+from gptcli.model.rotary import Rotary
 from gptcli.show.blocks.pictures import table
 from gptcli.show.quantization import draw_kept
 from gptcli.text import clipped, size, visible
@@ -162,10 +163,31 @@ def difference_texts(config: GPTConfig, names: Iterable[str]) -> list[str]:
             local = sum(window is not None for window in config.windows)
             seen = " or ".join(f"{window:,}" for window in sizes)
             lines.append(f"windows: {seen} positions in {local} of {config.n_layer} layers")
+        elif name == "rotary":
+            lines += [f"rotary: {rotary_text(table)}" for table in config.rotary]
+        elif name == "rotary_layers":
+            lines.append(f"rotary_layers: {_layers_text(config)}")
         else:
             default = config.n_embd * 4 if name == "n_inner" else getattr(_GPT2, name)
             lines.append(f"{name}: {_value(getattr(config, name))} (GPT-2: {_value(default)})")
     return lines
+
+
+def rotary_text(rotary: Rotary) -> str:
+    """A table of angles: its base, and how its wavelengths are stretched."""
+    text = f"base {rotary.base:,.12g}"
+    if rotary.kind in ("linear", "dynamic", "llama3", "yarn"):
+        text += f", {rotary.kind} × {rotary.factor:g}"
+    elif rotary.kind != "default":
+        text += f", {rotary.kind}"
+    return text if rotary.original is None else f"{text}, first trained with {rotary.original:,}"
+
+
+def _layers_text(config: GPTConfig) -> str:
+    """How many layers use each table of angles."""
+    counts = {place: config.rotary_layers.count(place) for place in dict.fromkeys(config.rotary_layers)}
+    names = {place: "not rotated" if place is None else rotary_text(config.rotary[place]) for place in counts}
+    return ", ".join(f"{count} of {config.n_layer} {names[place]}" for place, count in counts.items())
 
 
 def _value(value: object) -> str:

@@ -13,7 +13,7 @@ from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine
 from gptcli.sampling.settings import Sampling
-from tests.checkpoint.zoo import FAMILIES, N_POSITIONS, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, N_POSITIONS, each, open_folder, reference, understand
 
 TOLERANCE = 1e-4
 
@@ -27,7 +27,7 @@ class Pair:
     blueprint: Blueprint
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=each(FAMILIES))
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     theirs = reference(FAMILIES[request.param])
     folder = tmp_path_factory.mktemp("checkpoint")
@@ -98,3 +98,20 @@ def test_greedy_text(pair: Pair) -> None:
 
 def test_every_parameter_is_counted_once(pair: Pair) -> None:
     assert sum(weight.numel() for weight in pair.ours.parameters()) == pair.theirs.num_parameters()
+
+
+def test_the_engine_in_c_reads_the_same_files(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> None:
+    from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
+    from gptcli.checkpoint.weights.placement import Placement
+
+    folder = tmp_path_factory.mktemp("again")
+    pair.theirs.save_pretrained(folder)
+    blueprint, header = understand(folder)
+    if (reason := why_not_native(blueprint, header, Placement("cpu"))) is not None:
+        pytest.skip(reason)
+    ids = random_ids(pair, 40)
+    engine = load_native(blueprint, header, Placement("cpu"))
+    logits = [engine.prefill([ids[:13].tolist()], capacity=40), *(engine.step([int(token)]) for token in ids[13:])]
+    with torch.inference_mode():
+        wanted = pair.theirs(ids[None]).logits[0, 12:]
+    assert (torch.tensor(np.concatenate(logits)) - wanted).abs().max() < TOLERANCE

@@ -55,6 +55,7 @@ def copy_of_tales(folder: Path) -> Path:
     folder.mkdir()
     for name in ("config.json", "model.safetensors"):
         shutil.copyfile(bundled_folder() / "tales" / name, folder / name)
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
     return folder
 
 
@@ -460,7 +461,7 @@ def test_the_commands(tales: Path, cache: Path) -> None:
     [file] = (cache / "quantized").glob("*/*-int4.safetensors")
     assert (done["file"], done["nbytes"], done["quantize"]) == (str(file), file.stat().st_size, "int4")
     shown = run("models", "quantize", str(tales))
-    assert "int8, 17.8 MB beside 35.5 MB" in shown
+    assert "int8, 17.8 MB (the weights: 35.5 MB)" in shown
     assert "is not one of 'int8', 'int4'" in run("models", "quantize", str(tales), "int2", code=2)
 
     listed = json.loads(run("models", "list", "--json"))

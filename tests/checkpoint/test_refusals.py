@@ -16,7 +16,7 @@ from gptcli.checkpoint.families.own import config_json
 from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
-from tests.checkpoint.zoo import CONFIGS, reference, rewrite, understand
+from tests.checkpoint.zoo import CONFIGS, each, reference, rewrite, understand
 
 
 def write(folder: Path, fields: dict[str, Any], **tensors: torch.Tensor) -> None:
@@ -71,9 +71,9 @@ def test_gpt2_fields(fields: dict[str, Any], said: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model_type", "fields", "said"),
     [
-        ("gpt_neox", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rotary positions of type 'linear'"),
-        ("gpt_neox", {"rope_parameters": {"rope_type": "yarn"}}, "rotary positions of type 'yarn'"),
-        ("gpt_neox", {"rope_parameters": [1]}, "rope_scaling is [1], and should be an object"),
+        ("gpt_neox", {"rope_scaling": {"type": "mrope", "factor": 2.0}}, "rotary positions of type 'mrope'"),
+        ("gpt_neox", {"rope_parameters": {"rope_type": "axial"}}, "rotary positions of type 'axial'"),
+        ("gpt_neox", {"rope_parameters": [1]}, "rope_parameters is [1], and should be an object"),
         ("gpt_neox", {"hidden_size": 20, "num_attention_heads": 4}, "rotary_dim 1 must be even"),
         ("gptj", {"rotary_dim": None}, "rotary_dim is missing"),
         ("gptj", {"rotary_dim": 7}, "rotary_dim 7 must be even"),
@@ -109,7 +109,7 @@ def test_family_that_shapes_do_not_tell(name: str, tmp_path: Path) -> None:
     assert f"looks like {name}, but its shapes do not tell the whole configuration" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", each(CONFIGS))
 def test_keys_tell_the_family_where_the_config_does_not(name: str, tmp_path: Path) -> None:
     reference(CONFIGS[name]).save_pretrained(tmp_path)
     rewrite(tmp_path, fields=lambda fields: {key: value for key, value in fields.items() if key != "model_type"})

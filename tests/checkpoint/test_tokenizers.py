@@ -15,7 +15,6 @@ from gptcli.checkpoint.weights.placement import Placement
 from gptcli.cli.app import app
 from gptcli.errors import CheckpointError, ModelNotFound
 from gptcli.model.silent import SilentEngine
-from gptcli.system.bundled import bundled_folder
 from gptcli.tokenizer import gpt2_tokenizer, tokenizer_for
 from tests.made import made
 from tests.tokenizer import kinds, reference
@@ -130,12 +129,8 @@ def test_another_tokenizer_by_folder_file_and_encoding(tmp_path: Path) -> None:
 
 
 def test_nothing_is_taken_for_gpt2s_without_a_note(tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    config = json.loads((bundled_folder() / "tales" / "config.json").read_text())
-    assert config.pop("tokenizer_class") == "GPT2Tokenizer"
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "model.safetensors").symlink_to(bundled_folder() / "tales" / "model.safetensors")
+    folder = made(tmp_path / "mine", vocab_size=50257, n_embd=2, n_head=1, n_inner=2)
+    (folder / "tokenizer_config.json").unlink()  # which names GPT-2's
     said = f"{folder} comes without a tokenizer: by the size of its vocabulary, 50,257, it is taken to have GPT-2's"
     for command in (["tokenize", "hi"], ["generate", "hi", "-n", "1"], ["neighbors", "king"]):
         done = run(*command, "-m", str(folder))

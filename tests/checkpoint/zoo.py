@@ -115,6 +115,17 @@ CONFIGS: dict[str, Any] = {
 FAMILIES: dict[str, Any] = {**CONFIGS, **DECODERS}
 
 
+def each(cases: dict[str, Any]) -> list[Any]:
+    """The names to try: one case of each family at once, its variants among the slow tests."""
+    seen: set[str] = set()
+    made = []
+    for name, config in cases.items():
+        marks = [pytest.mark.slow] if config.model_type in seen else []
+        made.append(pytest.param(name, id=name, marks=marks))
+        seen.add(config.model_type)
+    return made
+
+
 def reference(config: Any, seed: int = 2) -> Any:
     """transformers' model of a configuration, with weights that make every part of it matter."""
     torch.manual_seed(seed)

@@ -37,17 +37,27 @@ def model(tmp_path: Path) -> Path:
 
 def write(folder: Path, template: str, **config: Any) -> None:
     (folder / "chat_template.jinja").write_text(template)
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "GPT2Tokenizer", **config}))
+
+
+# What is said of these folders: they have no tokenizer of their own.
+NO_TOKENIZER = re.compile(r"^.+ comes without a tokenizer: .+\n", re.MULTILINE)
+
+
+def told(done: Result) -> str:
+    """What is on stderr, without the note that there is no tokenizer."""
+    return NO_TOKENIZER.sub("", done.stderr)
 
 
 def gptcli(command: str, model: Path, *arguments: str, text: str = "") -> Result:
     return CliRunner().invoke(app, [command, "-m", str(model), "-n", "12", "--seed", "1", *arguments], input=text)
 
 
+@pytest.mark.slow
 def test_the_template_makes_the_prompt(model: Path) -> None:
     done = gptcli("chat", model, text=f"Hi {END}\n/prompt\n")
     lines = [line.rstrip() for line in done.stdout.splitlines()]
-    assert (done.exit_code, done.stderr) == (0, "")
+    assert (done.exit_code, told(done)) == (0, "")
     assert lines[1].startswith(f"│ user: Hi {END}«{END}»assistant: ")
     assert "".join(lines[1:]).count(f"«{END}»") == 3
     assert f"«{END}»user: «{END}»assistant:" in "".join(lines)  # where the next question will stand
@@ -61,7 +71,7 @@ def test_the_system_text_can_be_changed(model: Path) -> None:
     lines = ("/prompt", "/system", "/system Be kind", "/prompt", '/system ""', "/prompt", "/thinking", "")
     done = gptcli("chat", model, text="\n".join(lines))
     assert done.exit_code == 2
-    assert done.stderr.splitlines() == [
+    assert told(done).splitlines() == [
         "no system text of yours: the template may have its own",
         "system: Be kind",
         "system: ",
@@ -81,7 +91,7 @@ def test_thinking_is_switched(model: Path) -> None:
     prompts = "/prompt\n/thinking on\n/prompt\n/thinking off\n/prompt\n/thinking maybe\n"
     done = gptcli("chat", model, text=prompts)
     assert done.stdout.count("<think>") == 1
-    assert done.stderr.splitlines() == [
+    assert told(done).splitlines() == [
         "thinking on",
         "thinking off",
         "error: /thinking maybe: write /thinking on or /thinking off",
@@ -90,6 +100,7 @@ def test_thinking_is_switched(model: Path) -> None:
     assert "<think>" not in gptcli("chat", model, "--thinking", text="/prompt\n").stdout
 
 
+@pytest.mark.slow
 def test_thinking_is_told_apart_and_can_be_hidden(model: Path) -> None:
     write(model, PLAIN + "{% if add_generation_prompt %}<think>{% endif %}", eos_token=END)
     arguments = ("-n", "40", "--logit-bias", "</=1", "-t", "0")
@@ -102,6 +113,7 @@ def test_thinking_is_told_apart_and_can_be_hidden(model: Path) -> None:
     assert "thinking" not in json.loads(gptcli("chat", model, "--no-template", "--json", text="Hi\n").stdout)
 
 
+@pytest.mark.slow
 def test_one_question(model: Path) -> None:
     asked = gptcli("generate", model, "-k", "40", "--chat", "Hi", "--json")
     record = json.loads(asked.stdout)
@@ -116,6 +128,7 @@ def test_one_question(model: Path) -> None:
     assert script["ids"] == line["ids"]
 
 
+@pytest.mark.slow
 def test_what_generation_config_says(model: Path) -> None:
     (model / "generation_config.json").write_text('{"do_sample": false, "eos_token_id": [50256, 13]}')
     said = json.loads(gptcli("chat", model, "-n", "200", "--json", text="Hi\n").stdout)
@@ -123,8 +136,8 @@ def test_what_generation_config_says(model: Path) -> None:
     assert said["finish_reason"] == "eos"
     greedy = json.loads(gptcli("chat", model, "-n", "200", "--json", "--seed", "5", text="Hi\n").stdout)
     assert greedy["ids"] == said["ids"]
-    assert gptcli("chat", model, text="/temperature\n").stderr == "temperature 0\n"
-    assert gptcli("chat", model, "-t", "0.8", text="/temperature\n").stderr == "temperature 0.8\n"
+    assert told(gptcli("chat", model, text="/temperature\n")) == "temperature 0\n"
+    assert told(gptcli("chat", model, "-t", "0.8", text="/temperature\n")) == "temperature 0.8\n"
     written = json.loads(gptcli("generate", model, "-n", "200", "Hi", "--json").stdout)
     assert written["ids"][-1] == 13
     assert written["ids"] != json.loads(gptcli("generate", model, "-n", "200", "-t", "0", "Hi", "--json").stdout)["ids"]
@@ -144,12 +157,13 @@ def test_templates_by_name(model: Path) -> None:
     (model / "additional_chat_templates" / "loud.jinja").write_text("{{ messages[0].content | upper }}")
     assert "│ HI" in gptcli("chat", model, "--template", "loud", text="hi\n/prompt\n").stdout
     done = gptcli("chat", model, "--template", "soft")
-    assert (done.exit_code, done.stderr) == (
+    assert (done.exit_code, told(done)) == (
         2,
         "error: --template soft: the model's chat templates are default, loud\n",
     )
 
 
+@pytest.mark.slow
 def test_a_conversation_is_saved_with_its_template(model: Path, tmp_path: Path) -> None:
     file = tmp_path / "talk.json"
     assert gptcli("chat", model, "--save", str(file), text="Hi\n").exit_code == 0
@@ -185,8 +199,8 @@ def test_mistakes_are_one_line(model: Path, template: str, arguments: Sequence[s
         done = gptcli(command, model, *ask, *arguments, text="Hi\n")
         assert done.exit_code in (1, 2)
         assert done.stdout == ""
-        assert re.fullmatch(r"error: .+\n", done.stderr), done.stderr
-        assert said in done.stderr
+        assert re.fullmatch(r"error: .+\n", told(done)), told(done)
+        assert said in told(done)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +215,7 @@ def test_mistakes_are_one_line(model: Path, template: str, arguments: Sequence[s
 def test_options_that_do_not_go_together(model: Path, arguments: Sequence[str], said: str) -> None:
     done = gptcli("generate", model, "Hi", *arguments)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert said in told(done)
 
 
 @pytest.mark.parametrize(
@@ -217,8 +231,8 @@ def test_a_broken_generation_config_is_one_line(model: Path, content: str, said:
     (model / "generation_config.json").write_text(content)
     done = gptcli("chat", model, text="Hi\n")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert re.fullmatch(r"error: .+\n", done.stderr)
-    assert said in done.stderr
+    assert re.fullmatch(r"error: .+\n", told(done))
+    assert said in told(done)
     assert CliRunner().invoke(app, ["models", "show", str(model)]).exit_code == 0
 
 
@@ -227,7 +241,7 @@ def test_a_template_without_end_as_a_process(model: Path, run_gptcli: Run) -> No
     write(model, "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}")
     done = run_gptcli("generate", "-m", str(model), "--chat", "Hi")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert re.fullmatch(rb"error: .+ does not come to an end within 2 seconds .+\n", done.stderr)
+    assert re.fullmatch(rb"(.+\n)?error: .+ does not come to an end within 2 seconds .+\n", done.stderr)
 
 
 @pytest.mark.slow

@@ -82,6 +82,47 @@ def test_one_head_by_hand() -> None:
     assert steps["other heads"].parameters == 3 * (3 * 6 + 3)
 
 
+def test_a_shared_key_head_is_said() -> None:
+    config = GPTConfig(n_positions=8, n_embd=8, n_layer=1, n_head=4, n_kv_head=2)
+    steps = {step.name: step for step in opened(config, head=3)}
+    assert [steps[name].detail for name in ("query", "key", "value")] == [
+        "",
+        *["key head 2, each for 2 query heads"] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "names", "details"),
+    [
+        (
+            {"norm": "sandwich", "attention_cap": 5.0, "embedding_scale": 3.0, "logit_cap": 9.0},
+            ["norm 1", "query", "key", "value", "scores", "capped", "mask", "softmax", "weighted values", "output",
+             "norm after attention", "+ residual 1", "norm 2", "up", "activation", "down", "norm after MLP",
+             "+ residual 2"],
+            {"capped": "5 · tanh(score / 5)", "scaled embedding": "× 3", "unembedding": "tied, capped at ±9"},
+        ),
+        (
+            {"norm": "after", "qk_norm": "whole", "qkv_clip": 2.0, "residual_scale": 0.5},
+            ["query", "key", "value", "query norm", "key norm", "scores", "mask", "softmax", "weighted values",
+             "output", "norm after attention", "+ residual 1", "up", "activation", "down", "norm after MLP",
+             "+ residual 2"],
+            {"key norm": "all heads together", "value": "clamped to ±2", "+ residual 1": "stream + attention × 0.5"},
+        ),
+        (
+            {"positions": "alibi", "embedding_norm": True, "attention_scale": 0.25, "logit_scale": 0.5},
+            ["norm 1", "query", "key", "value", "scores", "+ slope", "mask", "softmax", "weighted values", "output",
+             "+ residual 1", "norm 2", "up", "activation", "down", "+ residual 2"],
+            {"scores": "query · key × 0.25", "embedding norm": "", "unembedding": "tied, × 0.5"},
+        ),
+    ],
+)  # fmt: skip
+def test_the_steps_of_other_blocks(fields: dict[str, Any], names: list[str], details: dict[str, str]) -> None:
+    config = GPTConfig(vocab_size=9, n_positions=8, n_embd=6, n_layer=1, n_head=2, **fields)
+    assert [step.name for step in opened(config)] == names
+    found = {step.name: step.detail for step in walk(config, 4, 1)}
+    assert {name: found[name] for name in details} == details
+
+
 @pytest.mark.parametrize(("window", "hidden"), [(None, 6), (1, 12), (2, 9), (4, 6), (9, 6)])
 def test_what_the_mask_hides(window: int | None, hidden: int) -> None:
     config = GPTConfig(n_positions=8, n_embd=6, n_layer=1, n_head=2, windows=(window,))

@@ -141,6 +141,8 @@ def configs(draw: Callable[[Any], Any]) -> GPTConfig:
         norm=draw(st.sampled_from(["pre", "post"] if parallel else ["pre", "post", "after", "sandwich"])),
         final_norm=draw(booleans),
         embedding_norm=draw(booleans),
+        attention_cap=draw(st.sampled_from([None, 5.0])),
+        embedding_scale=draw(st.sampled_from([1.0, 3.0])),
         parallel_residual=parallel,
         shared_norm=parallel and draw(booleans),
         qkv_bias=draw(booleans),

@@ -1,5 +1,6 @@
 """What the files hold: sorted into parameters, buffers and repetitions."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,12 @@ def test_without_a_configuration_everything_counts() -> None:
     ],
 )
 def test_numbers_between_dots_are_layers(names: list[str], expected: list[str]) -> None:
-    assert [kind.name for kind in group(info(name, 2) for name in names)] == expected
+    assert [kind.name for kind in group([info(name, 2) for name in names], Counter(names))] == expected
 
 
 def test_other_shapes_and_dtypes_are_other_kinds() -> None:
-    kinds = group([info("h.0.w", 2), info("h.1.w", 3), info("h.2.w", 2, dtype="I32"), info("h.3.w", 2)])
+    tensors = [info("h.0.w", 2), info("h.1.w", 3), info("h.2.w", 2, dtype="I32"), info("h.3.w", 2)]
+    kinds = group(tensors, {tensor.name: tensor.count for tensor in tensors})
     assert [(kind.name, kind.shape, kind.dtype, kind.n_tensors) for kind in kinds] == [
         ("h.*.w", (2,), "F32", 2),
         ("h.1.w", (3,), "F32", 1),

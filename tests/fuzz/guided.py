@@ -1,9 +1,10 @@
 """Coverage-guided fuzzing of the parsers with atheris, which the tests themselves do without.
 
-    python -m tests.fuzz.guided header|index|config|listing|tokenizer [libFuzzer's options]    (or: make fuzz-coverage)
+    python -m tests.fuzz.guided TARGET [libFuzzer's options]    (or: make fuzz-coverage)
 
-goes on until Ctrl-C, or for ``-max_total_time=SECONDS``. An input that is neither read nor refused is written down by
-libFuzzer; once mended, it belongs among those of ``test_targets.py``.
+TARGET is one of header, index, config, listing, tokenizer, template and generation (``targets.py``). It goes on until
+Ctrl-C, or for ``-max_total_time=SECONDS``. An input that is neither read nor refused is written down by libFuzzer; once
+mended, it belongs among those of ``test_targets.py``.
 """
 
 import sys

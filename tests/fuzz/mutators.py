@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -375,6 +376,33 @@ def _bytes(rng: random.Random, files: Files, links: dict[str, str]) -> None:
         files[name] = files[rng.choice(sorted(files))]
 
 
+# What a template may be made of that does not come to an end, or asks for what is not there.
+STATEMENTS = (
+    "{% for i in range(10**5) %}{% for i in range(10**5) %}",
+    *("{{ 'a' * 10**10 }}", "{{ [0] * 10**9 }}", "{% for i in range(10**9) %}", "{{ f() }}", "{% generation %}"),
+    *("{% macro f() %}{{ f() }}{% endmacro %}", "{{ raise_exception('no\x1b[31m\n' * 900) }}", "{% break %}"),
+    *("{% set ns = namespace(x='a') %}", "{% set ns.x = ns.x * 9**6 %}", "{{ ns.x }}", "{{ ''.__class__ }}"),
+    *("{% endfor %}", "{% endif %}", "{% if messages %}", "{#", "{{", "}}", "%}", "\x00", "\ud7ff", "<|endoftext|>"),
+    *("{{ messages[9].x }}", "{{ 1/0 }}"),
+)
+
+
+def _template(rng: random.Random, files: Files, links: dict[str, str]) -> None:
+    """The chat template with statements put in, taken out, or doubled."""
+    text = files[TEMPLATE].decode(errors="replace")
+    pieces = [piece for piece in re.split(r"(\{[{%#].*?[}%#]\})", text, flags=re.DOTALL) if piece]
+    for _ in range(rng.choice((1, 2, 4))):
+        place = rng.randrange(len(pieces) + 1)
+        if rng.random() < 0.5 or place == len(pieces):
+            # Those that only the clock ends take long: rarely.
+            pieces.insert(place, rng.choice(STATEMENTS[1:] if rng.random() < 0.98 else STATEMENTS[:1]))
+        elif rng.random() < 0.5:
+            pieces.insert(place, pieces[rng.randrange(len(pieces))])
+        else:
+            del pieces[place]
+    files[TEMPLATE] = "".join(pieces).encode()
+
+
 def _parsed(data: bytes) -> Any:
     """The JSON value of some bytes, or None where they hold none."""
     try:
@@ -384,7 +412,8 @@ def _parsed(data: bytes) -> Any:
 
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json")
-_DECLARED = ("tokenizer_config.json", "special_tokens_map.json")
+_DECLARED = ("tokenizer_config.json", "special_tokens_map.json", "generation_config.json")
+TEMPLATE = "chat_template.jinja"
 _BELONGS: dict[str, Callable[[str], bool]] = {
     "header": lambda name: name.endswith(".safetensors"),
     "weights": lambda name: name.endswith(".safetensors"),
@@ -394,6 +423,7 @@ _BELONGS: dict[str, Callable[[str], bool]] = {
     "declared": lambda name: name in _DECLARED,
     "listing": lambda name: name == "listing.json",
     "answer": lambda name: name == "answer.json",
+    "template": lambda name: name == TEMPLATE,
     "bytes": lambda name: True,
 }
 # Name -> the mutator and how often it is drawn.
@@ -406,5 +436,6 @@ KINDS: dict[str, tuple[Callable[[random.Random, Files, dict[str, str]], None], i
     "declared": (_json_file("declared"), 1),
     "listing": (_json_file("listing"), 2),
     "answer": (_answer, 3),
+    "template": (_template, 2),
     "bytes": (_bytes, 3),
 }

@@ -15,7 +15,8 @@ from tokenizers import AddedToken
 from gptcli.checkpoint.weights.kept import KINDS
 from gptcli.measuring.quantization import keep_quantized
 from gptcli.model.native import available
-from tests.checkpoint.zoo import CONFIGS, reference
+from tests.checkpoint.zoo import FAMILIES, reference
+from tests.generation.made_templates import CHATML
 from tests.tokenizer import kinds
 from tests.tokenizer.reference import save, split_first, trained
 
@@ -44,6 +45,10 @@ def write_seeds(folder: Path) -> list[Path]:
         ("gpt2-smollm", lambda place: _model(place, "gpt2", _of_kind("smollm"), 800)),
         ("gpt2-unigram", lambda place: _model(place, "gpt2", _of_kind("unigram"))),
         ("gpt2-wordpiece", lambda place: _model(place, "gpt2", _of_kind("wordpiece"))),
+        ("llama", lambda place: _model(place, "llama llama3", _gpt2_tokenizer)),
+        ("gemma3", lambda place: _model(place, "gemma3", _gpt2_tokenizer)),
+        ("phi3", lambda place: _model(place, "phi3 longrope", _gpt2_tokenizer)),
+        ("stablelm", lambda place: _model(place, "stablelm side by side", _gpt2_tokenizer)),
         ("vectors", _vectors),
         ("gpt2-kept", _with_kept),
         ("hub", _hub),
@@ -58,7 +63,7 @@ def write_seeds(folder: Path) -> list[Path]:
 
 
 def _model(place: Path, case: str, tokenizer: Callable[[Path], None], vocab_size: int = VOCAB_SIZE) -> None:
-    config = copy.deepcopy(CONFIGS[case])
+    config = copy.deepcopy(FAMILIES[case])
     config.vocab_size = vocab_size
     reference(config).save_pretrained(place)
     tokenizer(place)
@@ -82,6 +87,8 @@ def _of_kind(kind: str) -> Callable[[Path], None]:
 
 def _split_tokenizer(place: Path) -> None:
     save(trained(VOCAB_SIZE, pre_tokenizer=split_first(LLAMA3)), place)
+    (place / "chat_template.jinja").write_text(CHATML)
+    (place / "generation_config.json").write_text('{"do_sample": true, "temperature": 0.6, "eos_token_id": [0, 1]}')
 
 
 def _normalising_tokenizer(place: Path) -> None:
@@ -154,7 +161,7 @@ def using_cache(folder: Path) -> Iterator[None]:
 
 def _without_config(place: Path) -> None:
     """A lone file of heads of 64, whose shapes tell everything."""
-    config = copy.deepcopy(CONFIGS["gpt2"])
+    config = copy.deepcopy(FAMILIES["gpt2"])
     config.vocab_size, config.n_embd, config.n_head, config.n_layer = VOCAB_SIZE, 64, 1, 1
     reference(config).save_pretrained(place)
     (place / "config.json").unlink()

@@ -65,3 +65,52 @@ tokenizers = st.fixed_dictionaries(
         "decoder": st.none() | values | _steps("decoder"),
     }
 )
+
+_PIECES = (
+    *("{%", "%}", "{{", "}}", "{#", "#}", "-%}", "{%-", "|", "~", "+", "*", "(", ")", "[", "]", "'", "x", " ", "\n"),
+    *(
+        "for m in messages",
+        "endfor",
+        "if",
+        "else",
+        "endif",
+        "set ns = namespace()",
+        "set ns.x = ns.x + 'a'",
+        "macro f()",
+    ),
+    *(
+        "endmacro",
+        "f()",
+        "loop.index0",
+        "messages[0]",
+        "messages[-1].content",
+        ".role",
+        "['content']",
+        "content.items()",
+    ),
+    *(
+        "generation",
+        "endgeneration",
+        "break",
+        "continue",
+        "raise_exception('no')",
+        "strftime_now('%Y')",
+        "tojson",
+        "trim",
+    ),
+    *(
+        "10**9",
+        "range(10**5)",
+        "'a' * 10**9",
+        "bos_token",
+        "__class__",
+        "is defined",
+        "is string",
+        "not",
+        "and",
+        "false",
+    ),
+)
+templates = st.lists(st.sampled_from(_PIECES) | st.text(max_size=3), max_size=25).map(" ".join) | st.lists(
+    st.sampled_from(_PIECES).map("{{{{ {} }}}}".format) | st.sampled_from(_PIECES).map("{{% {} %}}".format), max_size=8
+).map("".join)

@@ -4,13 +4,19 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from gptcli.checkpoint.chat_templates import read_chat_templates
 from gptcli.checkpoint.families import read_blueprint
 from gptcli.checkpoint.files.shards import read_header
+from gptcli.checkpoint.generation_config import read_generation_config
 from gptcli.checkpoint.hub.answers import read_listing
 from gptcli.checkpoint.source import find
 from gptcli.errors import GptcliError
+from gptcli.generation.chat.layout import starting_sampling
+from gptcli.generation.chat.renderer import Renderer
+from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import tokenizer_for
 
 _EMPTY_HEADER = struct.pack("<Q", 2) + b"{}"
@@ -63,6 +69,25 @@ def _tokenizer(folder: Path) -> None:
             assert [token for piece in tokenizer.merges(text) for token in piece.ids] == ids
 
 
+def _template(folder: Path) -> None:
+    chosen = read_chat_templates(folder).choose()
+    if chosen is None:
+        return
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "<think>\n</think>Yes?"}]
+    variables = {"messages": messages, "eos_token": "</s>", "add_generation_prompt": True}
+    assert isinstance(_renderer().render(chosen.text, variables, chosen.place), str)
+
+
+@cache
+def _renderer() -> Renderer:
+    return Renderer()
+
+
+def _generation(folder: Path) -> None:
+    made = read_generation_config(folder)
+    starting_sampling(Sampling(), set(), made)
+
+
 def _listing(folder: Path) -> None:
     listing = read_listing((folder / "listing.json").read_bytes(), "main")
     assert all((folder / file).parent == folder for file in listing.sizes)
@@ -78,4 +103,6 @@ TARGETS = {
     "config": Target("config.json", _config),
     "listing": Target("listing.json", _listing),
     "tokenizer": Target("tokenizer.json", _tokenizer),
+    "template": Target("chat_template.jinja", _template),
+    "generation": Target("generation_config.json", _generation),
 }

@@ -1,7 +1,8 @@
-"""Any index and any tokenizer.json is read or refused: Hypothesis, which also finds the smallest that is neither."""
+"""Any index, tokenizer.json or chat template is read or refused: Hypothesis also finds the smallest that is neither."""
 
 import json
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 
 from gptcli.checkpoint.files.shards import read_header
 from gptcli.errors import CheckpointError, GptcliError
+from gptcli.generation.chat.renderer import Renderer
 from gptcli.tokenizer import tokenizer_for
-from tests.fuzz.strategies import indexes, tokenizers, values
+from tests.fuzz.strategies import indexes, templates, tokenizers, values
 
 pytestmark = pytest.mark.slow
 quick = settings(
@@ -40,3 +42,16 @@ def test_any_tokenizer_is_refused_or_encodes_what_it_decodes(tmp_path: Path, roo
                 ids = tokenizer.encode(text)
                 assert all(0 <= token < tokenizer.n_vocab for token in ids)
                 assert isinstance(tokenizer.decode(ids), str)
+
+
+@quick
+@given(templates)
+def test_any_template_is_refused_or_makes_a_text(template: str) -> None:
+    messages = [{"role": "user", "content": "Hi"}]
+    with suppress(GptcliError):
+        assert isinstance(renderer().render(template, {"messages": messages}, "made"), str)
+
+
+@cache
+def renderer() -> Renderer:
+    return Renderer()

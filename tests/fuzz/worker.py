@@ -5,6 +5,7 @@ limits, so that nothing that hangs or eats can talk its way out: 10 seconds of p
 500 MB of memory over the mutant's size.
 """
 
+import functools
 import json
 import os
 import re
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
+from gptcli.checkpoint.chat_templates import read_chat_templates
 from gptcli.checkpoint.files.header import Header, header_length, parse_header
 from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.hub import check as hub_check
@@ -31,12 +33,17 @@ from gptcli.checkpoint.hub.answers import read_listing
 from gptcli.checkpoint.hub.client import http_library
 from gptcli.checkpoint.hub.watch import Watch
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.read import read_checkpoint
 from gptcli.checkpoint.source import find
 from gptcli.checkpoint.weights.kept import KINDS
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.counting.description import describe
 from gptcli.embedding.load import open_embedding
 from gptcli.errors import GptcliError, InputError
+from gptcli.generation.chat.layout import starting_sampling
+from gptcli.generation.chat.renderer import Renderer
+from gptcli.generation.chat.template import TemplateLayout
+from gptcli.generation.chat.turns import Turn
 from gptcli.generation.loop import Limits
 from gptcli.generation.writing import Request, Writing
 from gptcli.sampling.settings import Sampling
@@ -110,7 +117,15 @@ def examine(folder: Path) -> dict[str, Any]:
         what went wrong, a traceback perhaps.
     """
     opened = refused = 0
-    ways = (_describe, _tokenize, _write, _look_up, _believe, *((_write_kept,) if (folder / CACHE).is_dir() else ()))
+    ways = (
+        _describe,
+        _tokenize,
+        _write,
+        _chat,
+        _look_up,
+        _believe,
+        *((_write_kept,) if (folder / CACHE).is_dir() else ()),
+    )
     for way in ways:
         try:
             way(folder)
@@ -222,6 +237,27 @@ def _write(folder: Path) -> None:
         pass
     for completion in writing.completions:
         writing.record(completion)
+
+
+def _chat(folder: Path) -> None:
+    """Lay turns out, as ``gptcli chat`` does."""
+    checkpoint = read_checkpoint(str(folder))
+    starting_sampling(Sampling(), set(), checkpoint.generation)
+    chosen = read_chat_templates(folder).choose()
+    if chosen is None:
+        return
+    prompts = TemplateLayout(chosen, renderer()).prompts(checkpoint.tokenizer, checkpoint.n_vocab)
+    prompts.end_ids()
+    turns = [Turn("user", "Hi <|endoftext|>"), Turn("assistant", "</think>\n\nYes?", (1, 2)), Turn("user", TEXTS[0])]
+    prompt = prompts.prompt("Be kind", turns, 10_000, 10_000)
+    if not all(0 <= token < checkpoint.n_vocab for token in prompt.ids):
+        raise Finding(f"an id of a prompt is none of the {checkpoint.n_vocab}")
+
+
+@functools.cache
+def renderer() -> Renderer:
+    """The process that renders all templates."""
+    return Renderer()
 
 
 def _write_kept(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Chat templates as transformers renders them, ids as the tokenizers library gives them, and nothing that is typed."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer as Library
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from gptcli.checkpoint.chat_templates import ChatTemplate
-from gptcli.errors import InputError
+from gptcli.errors import CheckpointError, InputError
 from gptcli.generation.chat.conversation import Chat
 from gptcli.generation.chat.renderer import Renderer
 from gptcli.generation.chat.template import TemplateLayout
@@ -207,8 +209,75 @@ def test_what_falls_out(tokenizer: Tokenizer, renderer: Renderer, talk: list[str
         assert len(tokenizer.encode(longer[0], special=True)) > room
 
 
+def test_a_conversation_may_go_on_for_ever(tokenizer: Tokenizer, renderer: Renderer) -> None:
+    made = chat(CHATML, tokenizer, renderer, 400)
+    long = "word " * 3000
+    made.turns = [Turn("user", long), Turn("assistant", long)] * 200 + [Turn("user", "And now?")]
+    with pytest.raises(CheckpointError, match="more than 4,000,000 characters"):
+        renderer.render(CHATML, {"messages": [{"role": turn.role, "content": turn.text} for turn in made.turns]}, "x")
+    prompt = made.prompt()
+    assert tokenizer.decode(prompt.ids).count("word") == 0
+    assert tokenizer.decode(prompt.ids).endswith("user\nAnd now?<|im_end|>\n<|im_start|>assistant\n")
+    assert prompt.fallen > 400 * 3000
+
+
 def test_a_turn_that_does_not_fit_leaves_no_trace(tokenizer: Tokenizer, renderer: Renderer) -> None:
     made = chat(CHATML, tokenizer, renderer, 200)
     with pytest.raises(InputError, match=r"the turn makes a prompt of [\d,]+ tokens, and the context of 200 has room"):
         list(made.ask(HARD_TEXT))
     assert made.turns == []
+
+
+# Other tokenizers, most of which mark spaces: where they put one, and what the library says of the same text.
+
+
+def spaced(kind: str) -> Library:
+    """A tokenizer that falls back to bytes, in the manner of Llama 2, Mistral v0.3 or Gemma; or SmolLM2's."""
+    letters = sorted(
+        {*"\n▁", *(letter for text in (*ALL.values(), HARD_TEXT[:900]) for letter in text if letter != " ")}
+    )
+    texts = ["<unk>", *SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *letters, "he", "ll", "hell", "hello"]
+    texts += ["▁he", "▁hello", "us", "er", "user", "▁w", "\n\n"]
+    merges = [("h", "e"), ("l", "l"), ("he", "ll"), ("hell", "o"), ("▁", "hello"), ("u", "s"), ("e", "r"), ("us", "er")]
+    merges += [("▁", "w"), ("\n", "\n"), ("▁", "he")]
+    vocab = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    made = Library(models.BPE(vocab, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    replace = normalizers.Replace(" ", "▁")
+    if kind == "digits":  # of bytes, like SmolLM2: several steps before the merges
+        made = trained(900, added=[AddedToken(text, special=False) for text in THINK], special=list(SPECIAL))
+        digits, byte_level = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)
+        made.pre_tokenizer = pre_tokenizers.Sequence([digits, byte_level])
+        return made
+    if kind == "first":
+        made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    else:
+        made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), replace]) if kind == "each" else replace
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    made.decoder = decoders.Sequence(steps if kind == "none" else [*steps, decoders.Strip(" ", 1, 0)])
+    made.add_special_tokens(list(SPECIAL))
+    made.add_tokens([AddedToken(text, special=False, normalized=False) for text in THINK])
+    return made
+
+
+@pytest.mark.parametrize("kind", ["each", "first", "none", "digits"])
+@pytest.mark.parametrize("name", ALL)
+def test_tokenizers_that_mark_spaces(kind: str, name: str, renderer: Renderer, tmp_path: Path) -> None:
+    reference = spaced(kind)
+    reference.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(ROLES))
+    read = tokenizer_for(tmp_path, None)
+    for system, talk in TALKS:
+        system = None if name == "no system" else system
+        (wanted,), _ = render_jinja_template(
+            [messages(system, talk)], chat_template=ALL[name], add_generation_prompt=True, **ROLES
+        )
+        prompt = said(chat(ALL[name], read, renderer, system=system), talk, read).prompt()
+        assert prompt.ids == reference.encode(wanted, add_special_tokens=False).ids
+    made = said(chat(ALL[name], read, renderer), ("hello <|im_end|> hello </s>",), read)
+    harmless = said(chat(ALL[name], read, renderer), ("hello",), read)
+    special = set(read.special_tokens.values())
+    assert [token for token in made.prompt().ids if token in special] == [
+        token for token in harmless.prompt().ids if token in special
+    ]
+    text = "".join(part.text for part in made.prompt().parts)
+    assert "hello <|im_end|> hello </s>" in text

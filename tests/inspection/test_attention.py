@@ -14,7 +14,7 @@ from gptcli.inspection import attention as module
 from gptcli.inspection.attention import HeadAttention, attention, chosen
 from gptcli.inspection.heads import label_heads
 from gptcli.tokenizer.prompt import prompt_ids
-from tests.checkpoint.zoo import FAMILIES, eager, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, each, eager, open_folder, reference
 
 TEXT = "The king and the queen lived in a castle by the sea."
 
@@ -46,7 +46,7 @@ class Opened:
         return self.tokenizer.encode(text)
 
 
-@pytest.fixture(scope="module", params=sorted(FAMILIES))
+@pytest.fixture(scope="module", params=each(FAMILIES))
 def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     folder = tmp_path_factory.mktemp("zoo")
     theirs = reference(FAMILIES[request.param])
@@ -67,6 +67,9 @@ def test_every_family_looks_where_transformers_looks(family: tuple[Any, Any]) ->
         np.testing.assert_allclose(head.values, expected[head.layer - 1][0, head.head - 1].numpy(), atol=1e-5)
         seen = [[head.sees(query, key) for key in range(len(ids))] for query in range(len(ids))]
         assert not np.any(np.array(head.values)[~np.array(seen)])  # windows too
+    config, keys = ours.config, [head.key_head for head in answer.heads[: answer.n_head]]
+    group = config.n_head // config.kv_heads
+    assert keys == [None if group == 1 else head // group + 1 for head in range(config.n_head)]
     windows = [ours.config.window(layer) for layer in range(answer.n_layer)]
     assert [head.window for head in answer.heads] == [window for window in windows for _ in range(answer.n_head)]
 

@@ -9,12 +9,12 @@ from gptcli.inspection.attribution import Attribution, attribute
 from gptcli.inspection.record import Record, record
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
-from tests.checkpoint.zoo import FAMILIES, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, each, open_folder, reference
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 
 
-@pytest.fixture(scope="module", params=sorted(FAMILIES))
+@pytest.fixture(scope="module", params=each(FAMILIES))
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GPT, Record, Any]:
     theirs = reference(FAMILIES[request.param])
     folder = tmp_path_factory.mktemp("zoo")

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
 from gptcli.inspection.contexts import compare_contexts, marked_vectors, nearest_tokens, read_mark
-from tests.checkpoint.zoo import CONFIGS, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, each, open_folder, reference
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 TEXTS = ["a machine learning [model]", "a fashion [model]", "the [mole] dug a hole"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", sorted(CONFIGS))
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_vectors_are_transformers_hidden_states(family: str, tmp_path: Any) -> None:
-    theirs = reference(CONFIGS[family])
+    theirs = reference(FAMILIES[family])
     theirs.save_pretrained(tmp_path)
     _, model = open_folder(tmp_path)
     with torch.inference_mode():
@@ -93,7 +93,7 @@ def test_nearest_tokens_by_embedding_and_by_logit(tales: Any, tales_reference: A
 
 
 def test_nearest_tokens_where_the_embedding_has_a_width_of_its_own(tales: Any, tmp_path: Any) -> None:
-    theirs = reference(CONFIGS["opt untied"])
+    theirs = reference(FAMILIES["opt untied"])
     theirs.save_pretrained(tmp_path)
     _, model = open_folder(tmp_path)
     checkpoint: Any = SimpleNamespace(model=model, tokenizer=tales.tokenizer, n_vocab=model.config.vocab_size)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gptcli.inspection.lens import decided_at, lens, stage_logprobs, streams
 from gptcli.inspection.record import record
-from tests.checkpoint.zoo import CONFIGS, FAMILIES, open_folder, reference
+from tests.checkpoint.zoo import CONFIGS, FAMILIES, each, open_folder, reference
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 PROMPT = "Once upon a time there was a little"
@@ -37,7 +37,7 @@ def logits_of(theirs: Any, x: torch.Tensor) -> torch.Tensor:
     return logits if cap is None else torch.tanh(logits / cap) * cap
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.parametrize("name", each(FAMILIES))
 def test_layer_k_is_their_hidden_state_k_unembedded(name: str, tmp_path: Any) -> None:
     theirs = reference(FAMILIES[name])
     theirs.save_pretrained(tmp_path)

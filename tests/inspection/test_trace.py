@@ -11,7 +11,7 @@ from gptcli.counting.tally import tally
 from gptcli.inspection import trace as tracing
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
-from tests.checkpoint.zoo import FAMILIES, eager, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, each, eager, open_folder, reference
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 
@@ -40,7 +40,7 @@ def traced(model: GPT, layer: int | None = None, head: int | None = None) -> Any
     return tracing.trace(checkpoint, " ".join(map(str, IDS)), layer=layer, head=head)
 
 
-@pytest.fixture(scope="module", params=sorted(FAMILIES))
+@pytest.fixture(scope="module", params=each(FAMILIES))
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GPT, Any]:
     theirs = reference(FAMILIES[request.param])
     folder = tmp_path_factory.mktemp("zoo")

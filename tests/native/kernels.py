@@ -34,6 +34,24 @@ class Activations(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_void_p) for name in ("x", "q", "scale", "correction"))
 
 
+class AttentionJob(ctypes.Structure):
+    """``attention`` in native.h: what is not given is NULL, 0 or none."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("qkv", "out", "keys", "values", "rows", "positions")),
+        *(
+            (name, ctypes.c_int)
+            for name in (
+                *("m", "heads", "kv_heads", "head_size", "capacity", "prefill"),
+                *("window", "qk_norm", "norm_kind", "rotary_dim", "interleaved"),
+            )
+        ),
+        *((name, ctypes.c_float) for name in ("scale", "cap", "clip", "epsilon")),
+        *((name, ctypes.c_void_p) for name in ("q_norm", "q_norm_bias", "k_norm", "k_norm_bias")),
+        *((name, ctypes.c_void_p) for name in ("turns", "growth", "slopes")),
+    )
+
+
 class PrefetchRange(ctypes.Structure):
     """``prefetch_range`` in native.h."""
 
@@ -57,8 +75,12 @@ PROTOTYPES: dict[str, Any] = {
     "quantize_activations": (_int, _pointer, _int, _pointer, _pointer),
     "quantize_row": (None, _matrix, _int, _pointer),
     "dequantize_row": (None, _matrix, _int, _int, _int, _pointer),
-    "layer_norm": (None, _pointer, _pointer, _pointer, _float, _int, _pointer),
+    "norm": (None, _int, _pointer, _pointer, _pointer, _float, _int, _pointer),
     "epilogue": (None, _pointer, _pointer, _int, _int, _int, _pointer),
+    "rotate": (None, _pointer, _pointer, _int, _int),
+    "soft_cap": (None, _pointer, _int, _float, _float),
+    "add_slope": (None, _pointer, _int, _float),
+    "clamp": (None, _pointer, _int, _float),
     "softmax_numerators": (_float, _pointer, _int),
     "attention_scores": (None, _pointer, _pointer, _int, _int, _float, _pointer),
     "attention_mix": (None, _pointer, _pointer, _int, _int, _float, _pointer),

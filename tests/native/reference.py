@@ -101,25 +101,61 @@ def dequantize_row(weights: Array, row: int, start: int, count: int) -> Array:
     return weights[row, start : start + count]
 
 
-def layer_norm(x: Array, weight: Array | None, bias: Array | None, epsilon: float) -> Array:
-    """Layer normalization of x [n] (Ba et al. 2016)."""
+def norm(kind: str, x: Array, weight: Array | None, bias: Array | None, epsilon: float) -> Array:
+    """A norm of x [n]: layer (Ba et al. 2016), rms (Zhang and Sennrich 2019), or none."""
     x = x.astype(np.float64)
-    normed = (x - x.mean()) / math.sqrt(x.var() + epsilon)
+    if kind == "none":
+        return x
+    x = x - x.mean() if kind == "layer" else x
+    normed = x / math.sqrt(np.square(x).mean() + epsilon)
     return normed * (1.0 if weight is None else weight) + (0.0 if bias is None else bias)
+
+
+_ACTIVATIONS = {
+    "gelu_new": lambda x: 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "gelu": lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
+    "quick_gelu": lambda x: x / (1 + math.exp(-1.702 * x)),
+    "relu": lambda x: max(x, 0.0),
+    "relu2": lambda x: max(x, 0.0) ** 2,
+    "silu": lambda x: x / (1 + math.exp(-x)),
+    "mish": lambda x: x * math.tanh(math.log1p(math.exp(x))),
+    "tanh": math.tanh,
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+}
 
 
 def epilogue(sums: Array, bias: Array | None, mode: str, activation: str, old: Array) -> Array:
     """What becomes of a linear layer's sums."""
     x = sums.astype(np.float64) + (0.0 if bias is None else bias)
-    if mode == "store":
-        return x
-    if mode == "add":
-        return old + x
-    if activation == "relu":
-        return np.maximum(x, 0.0)
-    if activation == "gelu":
-        return np.array([0.5 * value * (1 + math.erf(value / math.sqrt(2))) for value in x])
-    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    if mode in ("store", "add"):
+        return x if mode == "store" else old + x
+    activated = np.array([_ACTIVATIONS[activation](value) for value in x.tolist()])
+    return activated if mode == "activate" else old * activated
+
+
+def rotate(x: Array, turns: Array, interleaved: int) -> Array:
+    """Pairs of x [R] as complex numbers, turned by turns [2, R / 2], cosines and sines; the others stay."""
+    half, x = turns.shape[-1], x.astype(np.float64)
+    pairs = x[: 2 * half].reshape(half, 2).T if interleaved else x[: 2 * half].reshape(2, half)
+    turned = (pairs[0] + 1j * pairs[1]) * (turns[0] + 1j * turns[1].astype(np.float64))
+    both = np.stack((turned.real, turned.imag))
+    return np.concatenate(((both.T if interleaved else both).reshape(-1), x[2 * half :]))
+
+
+def soft_cap(x: Array, factor: float, cap: float) -> Array:
+    """x times a factor, and not beyond a cap where there is one."""
+    x = x.astype(np.float64) * factor
+    return cap * np.tanh(x / cap) if cap else x
+
+
+def add_slope(x: Array, slope: float) -> Array:
+    """Scores of keys up to the query's own, less a slope for each position between (Press et al. 2022)."""
+    return x - slope * np.arange(x.size, dtype=np.float64)[::-1]
+
+
+def clamp(x: Array, limit: float) -> Array:
+    """x between -limit and limit."""
+    return np.clip(x, -limit, limit)
 
 
 def softmax_numerators(x: Array) -> Array:
@@ -153,7 +189,11 @@ def sum(x: Array) -> float:
     return math.fsum(x.tolist())
 
 
-def attention(q: Array, keys: Array, values: Array, scale: float) -> Array:
-    """One head's attention of one query over the keys that it may see: [d]."""
-    p = softmax_numerators(attention_scores(q, keys, scale))
-    return attention_mix(p, values, 1.0 / p.sum())
+def attention(
+    q: Array, keys: Array, values: Array, scale: float, *, window: int = 0, cap: float = 0.0, slope: float = 0.0
+) -> Array:
+    """One head's attention of one query over the keys up to its own, of which it sees a window: [d]."""
+    seen = slice(max(len(keys) - window, 0) if window else 0, len(keys))
+    scores = soft_cap(attention_scores(q, keys[seen], scale), 1.0, cap)
+    p = softmax_numerators(add_slope(scores, slope))
+    return attention_mix(p, values[seen], 1.0 / p.sum())

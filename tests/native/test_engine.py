@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -285,7 +286,6 @@ def test_a_child_runs_a_model_of_its_own() -> None:
     assert done.stdout.split() == ["child", "0"], done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("busy", ["turn.acquire()", "Thread(target=write_on, daemon=True).start(); time.sleep(0.2)"])
 def test_a_child_of_a_process_that_generates(busy: str) -> None:
@@ -339,21 +339,22 @@ def test_ctrl_c_is_heard_between_the_layers_of_a_prompt() -> None:
         assert np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "gpt2 untied", "gpt2 as Cerebras-GPT", "gpt2 without scaling", "opt"])
+@pytest.mark.parametrize("name", CONFIGS)
 def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
     theirs = reference(CONFIGS[name])
     theirs.save_pretrained(tmp_path)
     blueprint, header = understand(tmp_path)
     placement = Placement(device="cpu", dtype="float32")
     reason = why_not_native(blueprint, header, placement)
-    assert reason == why_not(blueprint.config)
-    if reason is not None:
-        return
+    assert reason == why_not(blueprint.config) == library.unavailable()
     engine = load_native(blueprint, header, placement)
-    ids = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5, 3, 3]
+    ids = np.random.default_rng(4).integers(0, 80, 40).tolist()
     with torch.inference_mode():
-        said = theirs(torch.tensor([ids])).logits[0, -1].numpy()
-    assert np.abs(engine.prefill([ids], 16)[0] - said).max() < 1e-4
+        said = theirs(torch.tensor([ids])).logits[0].numpy()
+    found = [engine.prefill([ids[:12]], 64), engine.extend(ids[12:30]), *(engine.step([token]) for token in ids[30:])]
+    assert np.abs(np.concatenate(found) - said[11:]).max() < 1e-4
+    engine.rewind(25)
+    assert np.abs(engine.extend(ids[15:]) - said[15:]).max() < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -437,26 +438,16 @@ def test_matrices_are_kept_as_they_are_stored(shape: tuple[int, int], dtype: str
                 np.testing.assert_allclose(kept.scales, largest / 127, rtol=1e-6)
 
 
-def test_shapes_it_does_not_know_are_left_to_torch() -> None:
-    assert why_not(SHAPES["bare"]) == library.unavailable()
+def test_it_runs_every_shape() -> None:
+    assert {why_not(config) for config in SHAPES.values()} == {library.unavailable()}
 
 
-@pytest.mark.skipif(not library.available(), reason="it runs nothing here")
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"positions": "rotary", "rotary_dim": 4}, "rotary positions"),
-        ({"norm": "post"}, "norms behind the sub-layers"),
-        ({"windows": (None, 4) * 6}, "local attention"),
-        ({"n_kv_head": 4}, "key heads that queries share"),
-        ({"head_width": 32}, "heads that are not as wide together as the model"),
-        ({"gated": True, "activation": "silu"}, "a gate in the MLP, the activation silu"),
-        ({"norm_kind": "rms", "norm_bias": False}, "RMS norms"),
-        ({"n_layer": 0}, "no layers"),
-    ],
-)
-def test_it_says_which_shapes_it_does_not_know(fields: dict[str, Any], said: str) -> None:
-    assert why_not(GPTConfig(**fields)) == f"the engine in C does not run models with {said}"
+def test_shapes_it_does_not_know_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = {"a gate": lambda config: config.gated, "one head": lambda config: config.n_head == 1}
+    monkeypatch.setattr("gptcli.model.native.weights._UNKNOWN", unknown)
+    monkeypatch.setattr("gptcli.model.native.weights.unavailable", lambda: None)
+    assert why_not(SHAPES["as gpt2"]) is None
+    assert why_not(replace(SHAPES["bare"], gated=True)) == "the engine in C does not run models with a gate, one head"
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["int8", "int4"]))

@@ -9,8 +9,20 @@ import pytest
 from numpy.typing import NDArray
 
 from gptcli.model.native import library
+from gptcli.model.native.weights import ACTIVATIONS
 from tests.native import reference
-from tests.native.kernels import KINDS, PROTOTYPES, Kernels, PrefetchRange, Quantized, Stored, at, kernel_names, roomy
+from tests.native.kernels import (
+    KINDS,
+    PROTOTYPES,
+    AttentionJob,
+    Kernels,
+    PrefetchRange,
+    Quantized,
+    Stored,
+    at,
+    kernel_names,
+    roomy,
+)
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
 LEVELS = sorted({library.kernels(level): level for level in range(library.BEST + 1)}.values())
@@ -275,32 +287,102 @@ def test_dequantize_row(kind: str, level: int) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("n", [1, 5, 64, 77])
-def test_layer_norm(n: int, level: int) -> None:
-    kernels, x = Kernels(level), drawn(n, n) * 3 + 5
+@pytest.mark.parametrize("kind", ["layer", "rms", "none"])
+def test_norm(kind: str, n: int, level: int) -> None:
+    kernels, x, number = Kernels(level), drawn(n, n) * 3 + 5, ("layer", "rms", "none").index(kind)
     for weight, bias in ((drawn(1, n), drawn(2, n)), (None, None), (drawn(1, n), None)):
-        out = np.zeros(n, np.float32)
-        kernels.layer_norm(at(x), at(weight), at(bias), 1e-5, n, at(out))
-        np.testing.assert_allclose(out, reference.layer_norm(x, weight, bias, 1e-5), rtol=1e-5, atol=1e-5)
+        out, in_place = np.zeros(n, np.float32), x.copy()
+        kernels.norm(number, at(x), at(weight), at(bias), 1e-5, n, at(out))
+        np.testing.assert_allclose(out, reference.norm(kind, x, weight, bias, 1e-5), rtol=1e-5, atol=1e-5)
+        kernels.norm(number, at(in_place), at(weight), at(bias), 1e-5, n, at(in_place))
+        assert in_place.tobytes() == out.tobytes()
 
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("n", [1, 5, 64, 77])
-def test_epilogue(n: int, level: int) -> None:
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_epilogue(activation: str, n: int, level: int) -> None:
     kernels, sums, old = Kernels(level), drawn(n, n) * 3, drawn(9, n)
-    for mode, activation in (
-        ("store", "relu"),
-        ("add", "relu"),
-        *(("activate", one) for one in ("gelu_new", "gelu", "relu")),
-    ):
-        numbers = ("store", "add", "activate").index(mode), ("gelu_new", "gelu", "relu").index(activation)
+    for number, mode in enumerate(("store", "add", "activate", "gated")):
+        numbers = number, ACTIVATIONS.index(activation)
         for bias in (drawn(3, n), None):
             expected = reference.epilogue(sums, bias, mode, activation, old)
             to, in_place = old.copy(), sums.copy()
             kernels.epilogue(at(sums), at(bias), n, *numbers, at(to))
             np.testing.assert_allclose(to, expected, rtol=1e-5, atol=1e-6)
-            if mode != "add":
+            if mode in ("store", "activate"):
                 kernels.epilogue(at(in_place), at(bias), n, *numbers, at(in_place))
                 assert in_place.tobytes() == to.tobytes()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_of_large_numbers_and_of_none(activation: str, level: int) -> None:
+    x = np.array([-1e30, -200, -88, -20, -1e-4, -1e-9, 0, 1e-9, 1e-4, 20, 88, 200, 1e30, np.nan] * 3, np.float32)
+    to = np.zeros_like(x)
+    Kernels(level).epilogue(at(x), None, x.size, 2, ACTIVATIONS.index(activation), at(to))
+    with np.errstate(over="ignore"):
+        expected = torch_activation(activation, x)
+    assert np.isnan(to[13::14]).all()
+    np.testing.assert_allclose(to, expected, rtol=2e-6, atol=1e-30 if activation == "tanh" else 2e-36 + 1e-4 * 88)
+    small = np.abs(x) <= 20
+    np.testing.assert_allclose(to[small], expected[small], rtol=1e-5, atol=1e-6 if "gelu" in activation else 0)
+
+
+def torch_activation(name: str, x: Array) -> Array:
+    """What the PyTorch model computes."""
+    import torch
+
+    from gptcli.model.gpt import _ACTIVATIONS
+
+    found: Array = _ACTIVATIONS[name](torch.from_numpy(x)).numpy()
+    return found
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("interleaved", [0, 1])
+@pytest.mark.parametrize("half", [1, 3, 16, 37])
+def test_rotate(half: int, interleaved: int, level: int) -> None:
+    x, angles = drawn(half, 2 * half + 3), drawn(1, half)
+    turns = np.stack((np.cos(angles), np.sin(angles)))
+    found = x.copy()
+    Kernels(level).rotate(at(found), at(turns), half, interleaved)
+    np.testing.assert_allclose(found, reference.rotate(x, turns, interleaved), rtol=1e-5, atol=1e-6)
+    assert found[2 * half :].tobytes() == x[2 * half :].tobytes()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 5, 64, 77])
+def test_soft_cap(n: int, level: int) -> None:
+    for scale in (1e-5, 1.0, 100.0):
+        x = np.append(drawn(n, n) * np.float32(scale), np.float32(99))
+        for cap in (0.0, 3.0, 50.0):
+            found = x.copy()
+            Kernels(level).soft_cap(at(found), n, 0.7, cap)
+            np.testing.assert_allclose(found[:n], reference.soft_cap(x[:n], float(np.float32(0.7)), cap), rtol=5e-7)
+            assert found[n] == 99
+    broken = np.full(n, np.nan, np.float32)
+    Kernels(level).soft_cap(at(broken), n, 1.0, 3.0)
+    assert np.isnan(broken).all()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 5, 64, 77])
+def test_add_slope(n: int, level: int) -> None:
+    x = drawn(n, n)
+    found = x.copy()
+    Kernels(level).add_slope(at(found), n, 0.3)
+    np.testing.assert_allclose(found, reference.add_slope(x, 0.3), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 5, 64, 77])
+def test_clamp(n: int, level: int) -> None:
+    x = drawn(n, n)
+    x[n // 2] = np.nan
+    found = x.copy()
+    Kernels(level).clamp(at(found), n, 0.5)
+    assert found.tobytes() == reference.clamp(x, 0.5).tobytes()
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -364,7 +446,7 @@ def linear(
 ) -> Array:
     y, kinds = old.copy(), KINDS.index(kind)
     where = [at(array) for array in (w, bias, x, y)]
-    shape, how = (w.shape[0], w.shape[1]), (x.shape[0], prefill, mode, 2)
+    shape, how = (w.shape[0], w.shape[1]), (x.shape[0], prefill, mode, ACTIVATIONS.index("relu"))
     assert kernels.library.gptcli_test_linear(kernels.level, kinds, *shape, *where[:3], *how, where[3]) == 0
     return y
 
@@ -380,9 +462,10 @@ def check_linear(kernels: Kernels, kind: str, rows: int, columns: int) -> None:
         # int8 and int4 meet activations of 16 bits: half a step of each. AMX has two bytes for 4-bit weights as well.
         step = np.abs(x).max(1)[:, None] * np.abs(stored).sum(1) + np.abs(x).sum(1)[:, None] * np.abs(stored).max(1)
         allowed = NEAR * (products + np.abs(old) + np.abs(bias)) + (step * 2.0**-16 if kind.startswith("int") else 0)
-        for mode, expected in enumerate((sums, old + sums, np.maximum(sums, 0))):
+        relu = np.maximum(sums, 0)
+        for mode, expected in enumerate((sums, old + sums, relu, old * relu)):
             y = linear(kernels, kind, w, bias, x, prefill=prefill, mode=mode, old=old)
-            assert_near(y, expected, allowed, within=1.0)
+            assert_near(y, expected, allowed * np.maximum(1, np.abs(old)), within=1.0)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -394,26 +477,81 @@ def test_linear(rows: int, columns: int, kind: str, level: int) -> None:
     check_linear(Kernels(level), kind, rows, columns)
 
 
+KNOBS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "groups": {"kv_heads": 2},
+    "one key": {"kv_heads": 1},
+    "window": {"window": 7},
+    "window of one": {"window": 1, "kv_heads": 2},
+    "cap": {"cap": 0.5, "kv_heads": 2},
+    "slopes": {"slopes": np.array([0.5, 0.1, 0.3, 0.02], np.float32), "window": 20},
+    "rotary": {"rotary_dim": 12},
+    "rotary neighbours": {"rotary_dim": 6, "interleaved": 1, "kv_heads": 2, "growth": 1 + drawn(8, 50)},
+    "norm of heads": {"qk_norm": 1, "norm_kind": 1, "kv_heads": 2, "clip": 0.9},
+    "norm of each head": {"qk_norm": 2, "rotary_dim": 12, "clip": 0.9},
+    "norm of all": {"qk_norm": 3, "norm_kind": 1, "rotary_dim": 12, "kv_heads": 2, "clip": 0.9},
+}
+
+
+def prepared(qkv: Array, position: int, knobs: dict[str, Any], arrays: dict[str, Array]) -> tuple[Array, Array, Array]:
+    """A token's queries, keys and values as attention uses them, made in gpt.py's order: [heads, size]."""
+    kv_heads, size, kind = knobs["kv_heads"], qkv.shape[-1], ("layer", "rms")[knobs.get("norm_kind", 0)]
+    if "clip" in knobs:
+        qkv = reference.clamp(qkv, knobs["clip"])
+    heads = len(qkv) - 2 * kv_heads
+    parts = {"q": qkv[:heads], "k": qkv[heads : heads + kv_heads]}
+    for name, part in parts.items():
+        weight = arrays[f"{name}_norm"]
+        if knobs.get("qk_norm") == 3:
+            parts[name] = reference.norm(kind, part.reshape(-1), weight.reshape(-1), None, 1e-5).reshape(part.shape)
+        elif knobs.get("qk_norm"):
+            rows = weight if knobs["qk_norm"] == 2 else np.repeat(weight[:1], len(part), 0)
+            both = zip(part, rows, strict=True)
+            parts[name] = np.array([reference.norm(kind, head, row, None, 1e-5) for head, row in both])
+        if "rotary_dim" in knobs:
+            turns = arrays["turns"][position]
+            parts[name] = np.array([reference.rotate(head, turns, knobs.get("interleaved", 0)) for head in parts[name]])
+    growth = knobs["growth"][position] if "growth" in knobs else 1.0
+    return parts["q"] * growth, parts["k"].reshape(kv_heads, size), qkv[heads + kv_heads :]
+
+
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize(("heads", "size"), [(3, 22), (2, 64)])
+@pytest.mark.parametrize("size", [22, 64, 83])
 @pytest.mark.parametrize(("m", "prefill"), [(1, 0), (4, 0), (5, 1), (40, 1)])
-def test_attention(m: int, prefill: int, heads: int, size: int, level: int) -> None:
+@pytest.mark.parametrize("knobs", KNOBS)
+def test_attention(knobs: str, m: int, prefill: int, size: int, level: int) -> None:
     """Some tokens behind a past of 3, of one row or of several."""
-    capacity, past = 50, 3
+    heads, capacity, past, how = 4, 50, 3, {"kv_heads": 4, **KNOBS[knobs]}
+    kv_heads, group = how["kv_heads"], heads // how["kv_heads"]
     rows = np.ones(m, np.int32) if prefill else np.arange(m, dtype=np.int32)
     positions = (past + np.arange(m) if prefill else np.full(m, past)).astype(np.int32)
-    qkv, out = drawn(1, m, 3, heads, size), np.zeros((m, heads, size), np.float32)
-    caches = [roomy(drawn(seed, max(m, 2), heads, capacity, size)) for seed in (2, 3)]
+    qkv, out = drawn(1, m, heads + 2 * kv_heads, size), np.zeros((m, heads, size), np.float32)
+    mine = qkv.copy()  # which attention changes
+    caches = [roomy(drawn(seed, max(m, 2), kv_heads, capacity, size)) for seed in (2, 3)]
+    angles = drawn(4, capacity, how.get("rotary_dim", 2) // 2)
+    arrays = {"turns": np.stack((np.cos(angles), np.sin(angles)), 1)}
+    arrays |= {"q_norm": 1 + drawn(5, heads, size), "k_norm": 1 + drawn(6, kv_heads, size)}
     keys, values = (cache.copy() for cache in caches)
+    queries = []
     for token in range(m):
-        keys[rows[token], :, positions[token]], values[rows[token], :, positions[token]] = qkv[token, 1], qkv[token, 2]
-    where = [at(array) for array in (qkv, rows, positions, *caches, out)]
-    shape = (m, heads, size, capacity, prefill, ctypes.c_float(0.25))
-    assert library.library().gptcli_test_attention(level, *where[:3], *shape, *where[3:]) == 0  # type: ignore[union-attr]
-    assert caches[0].tobytes() == keys.tobytes()
+        q, k, v = prepared(qkv[token], positions[token], how, arrays)
+        keys[rows[token], :, positions[token]], values[rows[token], :, positions[token]] = k, v
+        queries.append(q)
+    given = {name: at(value) for name, value in {**arrays, **how}.items() if isinstance(value, np.ndarray)}
+    job = AttentionJob(
+        *map(at, (mine, out, *caches, rows, positions)), m, heads, kv_heads, size, capacity, prefill,
+        scale=0.25, epsilon=1e-5, **{name: value for name, value in how.items() if name not in (*given, "kv_heads")},
+    )  # fmt: skip
+    for name, value in given.items():
+        if name != "turns" or "rotary_dim" in how:
+            setattr(job, name, value)
+    assert library.library().gptcli_test_attention(level, ctypes.byref(job)) == 0  # type: ignore[union-attr]
+    np.testing.assert_allclose(caches[0], keys, rtol=1e-5, atol=2e-6)
     assert caches[1].tobytes() == values.tobytes()
+    kinds = {"window": how.get("window", 0), "cap": how.get("cap", 0.0)}
     for token in range(m):
         for head in range(heads):
-            seen = (rows[token], head, slice(positions[token] + 1))
-            expected = reference.attention(qkv[token, 0, head], keys[seen], values[seen], 0.25)
-            np.testing.assert_allclose(out[token, head], expected, rtol=1e-5, atol=2e-6)
+            seen = (rows[token], head // group, slice(positions[token] + 1))
+            slope = how["slopes"][head] if "slopes" in how else 0.0
+            expected = reference.attention(queries[token][head], keys[seen], values[seen], 0.25, slope=slope, **kinds)
+            np.testing.assert_allclose(out[token, head], expected, rtol=1e-5, atol=5e-6)

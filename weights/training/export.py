@@ -47,7 +47,6 @@ def hugging_face_config(config: GPTConfig) -> dict[str, Any]:
         "n_ctx": config.n_positions,
         "n_inner": config.n_inner,
         "vocab_size": N_VOCAB,
-        "tokenizer_class": "GPT2Tokenizer",
         "activation_function": config.activation,
         "layer_norm_epsilon": config.layer_norm_epsilon,
         "tie_word_embeddings": True,

@@ -3,6 +3,8 @@
 A family file says what its ``config.json`` and its keys mean. To add one, write it and name it in ``FAMILIES``.
 """
 
+from dataclasses import replace
+
 from gptcli.checkpoint.families import (
     bloom,
     cohere,
@@ -17,6 +19,7 @@ from gptcli.checkpoint.families import (
     llama,
     llms_from_scratch,
     mistral,
+    mixtures,
     mpt,
     nanogpt,
     olmo,
@@ -34,6 +37,7 @@ from gptcli.checkpoint.families.blueprint import Blueprint, Family, Folder, Part
 from gptcli.checkpoint.families.fields import Fields
 from gptcli.checkpoint.families.keys import made_shape
 from gptcli.checkpoint.families.not_run import why_not_run
+from gptcli.checkpoint.families.scaled import take_scales
 from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError, InputError
 from gptcli.model.shapes import parameter_shapes
@@ -106,8 +110,10 @@ def read_blueprint(source: Folder, header: Header | None, n_head: int | None = N
         if source.config is not None:
             fields = Fields(source.config, place)
             family = _by_config(fields, header)
+            if family in mixtures.FAMILIES:  # counted, not run
+                return family.from_config(fields, header)
             _refuse_changed_arithmetic(fields)
-            blueprint = family.from_config(fields, header)
+            blueprint = _with_scales(family, fields, header)
             if n_head not in (None, blueprint.config.n_head):
                 raise InputError(
                     f"--n-head {n_head}: {place} says {blueprint.config.n_head} heads; it is for files without one"
@@ -122,6 +128,17 @@ def read_blueprint(source: Folder, header: Header | None, n_head: int | None = N
     if header is not None:
         _check(blueprint, header, source)
     return blueprint
+
+
+def _with_scales(family: Family, fields: Fields, header: Header | None) -> Blueprint:
+    """What a family makes of a checkpoint whose weights may be stored with scales."""
+    plain, scales, aside = take_scales(fields, header)
+    blueprint = family.from_config(fields, plain)
+    if not scales:
+        return blueprint
+    note = "weights that are stored in 8 bits are multiplied out"
+    buffers, notes = (*blueprint.buffers, *aside), (*blueprint.notes, note)
+    return replace(blueprint, scales=scales, buffers=buffers, notes=notes)
 
 
 def vocabulary_size(source: Folder) -> int | None:
@@ -145,7 +162,7 @@ def _by_config(fields: Fields, header: Header | None) -> Family:
     """The family that a config.json names; where it names none, the one whose fields or keys it has."""
     model_type = fields.values.get("model_type")
     if model_type is not None:
-        named = [family for family in FAMILIES if model_type in family.model_types]
+        named = [family for family in (*FAMILIES, *mixtures.FAMILIES) if model_type in family.model_types]
         if not named and (why := why_not_run(model_type)) is not None:
             raise CheckpointError(f"{fields.place}: model_type {model_type!r:.60} {why}")
         if not named:
@@ -181,12 +198,6 @@ def _without_config(header: Header, n_head: int | None, place: str) -> Blueprint
 def _refuse_changed_arithmetic(fields: Fields) -> None:
     """Fields that change what a model computes, whatever its model_type, and that no family here knows."""
     known = f"gptcli runs plain {supported()}"
-    if fields.values.get("quantization_config") is not None:
-        method = fields.section("quantization_config").values.get("quant_method", "some method")
-        raise CheckpointError(
-            f"{fields.place}: the weights are quantized ({method!r:.40}): open the original model and, to save memory, "
-            "use --quantize"
-        )
     mup = next((name for name in fields.values if name.startswith(("mup_", "use_mup"))), None)
     if mup is not None:
         raise CheckpointError(
@@ -212,7 +223,7 @@ def _check(blueprint: Blueprint, header: Header, source: Folder) -> None:
         problems += [
             f"{key} is {header.tensors[key].dtype}, which is no weight's type"
             for key in part.keys
-            if header.tensors[key].dtype not in ("F64", "F32", "F16", "BF16")
+            if key not in blueprint.scales and header.tensors[key].dtype not in ("F64", "F32", "F16", "BF16")
         ]
     if problems:
         more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""

@@ -1,11 +1,12 @@
 """What a family file is, and what it makes of a checkpoint: our configuration, and where each of our tensors lies."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from gptcli.checkpoint.families.fields import Fields
+from gptcli.checkpoint.families.scaled import Scale
 from gptcli.checkpoint.files.header import Header
 from gptcli.model.config import GPTConfig
 
@@ -65,6 +66,7 @@ class Blueprint:
         unknown: keys that mean nothing to the family; none is left once a blueprint has been checked.
         notes: what was inferred rather than read, one sentence each.
         eos_ids: ids that end a text, as far as the configuration says.
+        scales: keys of matrices that are stored in 8 bits -> what they are multiplied by.
     """
 
     family: str
@@ -74,6 +76,7 @@ class Blueprint:
     unknown: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     eos_ids: tuple[int, ...] = ()
+    scales: Mapping[str, Scale] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

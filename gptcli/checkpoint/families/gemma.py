@@ -60,7 +60,7 @@ def from_config_2(fields: Fields, header: Header | None) -> Blueprint:
         fields,
         found,
         **rotated(found, read_rope(fields, context=8192)),
-        **_scale_and_caps(fields, 50.0, 30.0),
+        **_scale_and_caps(fields, GPTConfig(**found).head_size, 50.0, 30.0),
         norm="sandwich",
         windows=windows(slides, window_of(fields, 4096)),
     )
@@ -74,12 +74,14 @@ def from_config_3(fields: Fields, header: Header | None) -> Blueprint:
     found = sizes(text, kv_heads=4, head_width=256, defaults=_GEMMA_3)
     slides = sliding(text, found["n_layer"], every(text, 6))
     full, local = read_ropes(text, base=1e6, local_base=1e4, context=131072)
+    scale_and_caps = _scale_and_caps(text, GPTConfig(**found).head_size, None, None)
+    scale_and_caps["attention_cap"] = None  # Gemma 3 has the field, and does not use it
     tables = {**rotated(found, full), "rotary": (full.rotary, local.rotary), "rotary_layers": tuple(map(int, slides))}
     config = _config(
         text,
         found,
         **tables,
-        **{**_scale_and_caps(text, None, None), "attention_cap": None},  # Gemma 3 has the field, and does not use it
+        **scale_and_caps,
         norm="sandwich",
         qk_norm="head",
         windows=windows(slides, window_of(text, 4096)),
@@ -113,14 +115,15 @@ def _activation(fields: Fields) -> Activation:
     return "gelu_new" if said == "gelu" else said
 
 
-def _scale_and_caps(fields: Fields, attention: float | None, logits: float | None) -> dict[str, Any]:
+def _scale_and_caps(fields: Fields, head_size: int, attention: float | None, logits: float | None) -> dict[str, Any]:
     """Null takes a cap away, and a missing field leaves the family's."""
 
     def cap(name: str, default: float | None) -> float | None:
         return fields.optional_number(name) if name in fields.values else default
 
+    scalar = fields.number("query_pre_attn_scalar", default=256.0)
     return {
-        "attention_scale": fields.number("query_pre_attn_scalar", default=256.0) ** -0.5,
+        "attention_scale": None if scalar == head_size else scalar**-0.5,
         "attention_cap": cap("attn_logit_softcapping", attention),
         "logit_cap": cap("final_logit_softcapping", logits),
     }

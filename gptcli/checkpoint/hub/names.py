@@ -13,6 +13,11 @@ def _sizes(short: str, repo: str, *sizes: str) -> dict[str, str]:
     return {short.format(size.lower()): repo.format(size) for size in sizes}
 
 
+def _with_instruct(short: str, repo: str, ending: str, *sizes: str) -> dict[str, str]:
+    """The same for models that come as they were trained, and again taught to follow instructions."""
+    return _sizes(short, repo, *sizes) | _sizes(f"{short}{ending.lower()}", f"{repo}{ending}", *sizes)
+
+
 _PYTHIA = ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
 # Short name -> hub id: repositories of the models' makers, or the hub's canonical ones.
 SHORT_NAMES: dict[str, str] = {
@@ -30,6 +35,31 @@ SHORT_NAMES: dict[str, str] = {
     **_sizes("pythia-{}", "EleutherAI/pythia-{}", *_PYTHIA),
     **_sizes("pythia-{}-deduped", "EleutherAI/pythia-{}-deduped", *_PYTHIA),
     **_sizes("opt-{}", "facebook/opt-{}", "125m", "350m", "1.3b", "2.7b", "6.7b", "13b", "30b", "66b"),
+    **_with_instruct("smollm2-{}", "HuggingFaceTB/SmolLM2-{}", "-Instruct", "135M", "360M", "1.7B"),
+    "smollm3-3b": "HuggingFaceTB/SmolLM3-3B",
+    **_sizes("qwen3-{}", "Qwen/Qwen3-{}", "0.6B", "1.7B", "4B", "8B", "14B", "32B"),
+    **_with_instruct("qwen2.5-{}", "Qwen/Qwen2.5-{}", "-Instruct", "0.5B", "1.5B", "3B", "7B", "14B", "32B", "72B"),
+    **_with_instruct("llama-3.2-{}", "meta-llama/Llama-3.2-{}", "-Instruct", "1B", "3B"),
+    **_with_instruct("llama-3.1-{}", "meta-llama/Llama-3.1-{}", "-Instruct", "8B", "70B", "405B"),
+    "tinyllama-1.1b-chat": "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+    **_sizes("deepseek-r1-distill-qwen-{}", "deepseek-ai/DeepSeek-R1-Distill-Qwen-{}", "1.5B", "7B", "14B", "32B"),
+    "gemma-3-270m": "google/gemma-3-270m",
+    **_sizes("gemma-3-{}", "google/gemma-3-{}-pt", "1b", "4b", "12b", "27b"),
+    **_sizes("gemma-3-{}-it", "google/gemma-3-{}-it", "270m", "1b", "4b", "12b", "27b"),
+    **_sizes("gemma-2-{}", "google/gemma-2-{}", "2b", "9b", "27b"),
+    **_sizes("gemma-2-{}-it", "google/gemma-2-{}-it", "2b", "9b", "27b"),
+    "mistral-7b": "mistralai/Mistral-7B-v0.1",
+    "mistral-7b-instruct": "mistralai/Mistral-7B-Instruct-v0.3",
+    "phi-2": "microsoft/phi-2",
+    "phi-3-mini": "microsoft/Phi-3-mini-4k-instruct",
+    "phi-4": "microsoft/phi-4",
+    "phi-4-mini": "microsoft/Phi-4-mini-instruct",
+    "olmo-2-1b": "allenai/OLMo-2-0425-1B",
+    "olmo-2-1b-instruct": "allenai/OLMo-2-0425-1B-Instruct",
+    "bloom-560m": "bigscience/bloom-560m",
+    "falcon-7b": "tiiuae/falcon-7b",
+    "gpt-oss-20b": "openai/gpt-oss-20b",
+    "gpt-oss-120b": "openai/gpt-oss-120b",
 }
 
 # The hub's rules for names, and a revision that can stand in a path: a branch, tag, commit or refs/pr/N.

@@ -1,8 +1,9 @@
 """From files to the engine in C, without torch: tensors are mapped, converted and released one by one."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from gptcli.checkpoint.weights.content import Fingerprint, changed
 from gptcli.checkpoint.weights.faults import not_finite, too_large
 from gptcli.checkpoint.weights.kept import BrokenKeptError, open_if_current
 from gptcli.checkpoint.weights.placement import Placement
+from gptcli.model.config import GPTConfig
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.weights import Kind, as_float32, is_matrix, why_not
@@ -37,8 +39,6 @@ def why_not_native(blueprint: Blueprint, header: Header, placement: Placement) -
         return why
     if placement.device != "cpu" and not (placement.device == "auto" and cpu_first()):
         return "the engine in C runs on the CPU only (--device cpu)"
-    if any(part.how == "regrouped" for part in blueprint.tensors.values()):
-        return "the engine in C does not read query, key and value rows that are grouped by head"
     others = sorted({info.dtype for infos in _parts(blueprint, header).values() for info in infos} - _STORED.keys())
     return f"the engine in C does not read {', '.join(others)}" if others else None
 
@@ -125,15 +125,71 @@ def _fill_all(
 
 
 def _fill(engine: NativeEngine, name: str, part: Part, infos: list[TensorInfo], kind: Kind) -> None:
-    """Load one weight into the engine."""
-    stored, held = _read(infos)
-    rounded = kind == "F16" and held != "F16"
-    if rounded:
-        largest = np.abs(as_float32(stored, held)).max(initial=0)
-        if np.finfo(np.float16).max < largest < np.inf:
-            raise too_large(name, part, "float16")
-    if not engine.fill(name, stored, held, kind, transposed=part.how == "transposed"):
+    """Give the engine one weight: a matrix row by row from where it lies, anything else from a copy."""
+    pieces = [
+        _Piece(first, stored, info.dtype)
+        for info, array, start in _stored(part, infos)
+        for first, stored in _in_our_order(part, array, start, engine.config)
+    ]
+    if kind == "F16":
+        for piece in pieces:
+            _check_halves(name, part, piece)
+    if len(pieces) > 1 and not is_matrix(name):
+        in_order = sorted(pieces, key=lambda piece: piece.first)
+        pieces = [_Piece(0, np.concatenate([as_float32(*piece[1:]) for piece in in_order]), "F32")]
+    transposed = part.how == "transposed"
+    rows = sum(piece.stored.shape[1 if transposed else 0] for piece in pieces)
+    finite = all(
+        engine.fill(name, piece.stored, piece.dtype, kind, transposed, first=piece.first, rows=rows) for piece in pieces
+    )
+    if not finite:
         raise not_finite(name, part)
+
+
+class _Piece(NamedTuple):
+    """Rows of one of our tensors: which is the first, and where they lie."""
+
+    first: int
+    stored: NDArray[Any]
+    dtype: str
+
+
+def _stored(part: Part, infos: list[TensorInfo]) -> Iterator[tuple[TensorInfo, NDArray[Any], int]]:
+    """The stored tensors of a part, one on top of the other, and the number of each one's first row."""
+    first = 0
+    for info in infos:
+        stored = map_tensor(info, _STORED[info.dtype])
+        if part.how == "rows":
+            stored = stored.reshape(1, -1)
+        elif part.how in ("first half", "second half"):
+            half = len(stored) // 2
+            stored = stored[:half] if part.how == "first half" else stored[half:]
+        yield info, stored, first
+        first += stored.shape[1 if part.how == "transposed" else 0]
+
+
+def _in_our_order(
+    part: Part, stored: NDArray[Any], start: int, config: GPTConfig
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """What lies together in a stored tensor and in ours, and where it begins in ours (see ``How``)."""
+    if part.how != "regrouped":
+        yield start, stored
+        return
+    group = [width // config.kv_heads for width in config.qkv_widths]
+    for head in range(config.kv_heads):
+        at, before = head * sum(group), 0
+        for rows, width in zip(group, config.qkv_widths, strict=True):
+            yield before + head * rows, stored[at : at + rows]
+            at, before = at + rows, before + width
+
+
+def _check_halves(name: str, part: Part, piece: _Piece) -> None:
+    """Refuse numbers that float16 cannot hold."""
+    if piece.dtype == "F16":
+        return
+    largest = np.abs(as_float32(piece.stored, piece.dtype)).max(initial=0)
+    if np.finfo(np.float16).max < largest < np.inf:
+        raise too_large(name, part, "float16")
 
 
 def cpu_first() -> bool:
@@ -152,14 +208,3 @@ def cpu_first() -> bool:
 def _widest(infos: list[TensorInfo]) -> Kind:
     kinds = {info.dtype for info in infos}
     return kinds.pop() if len(kinds) == 1 else "F32"  # type: ignore[return-value]
-
-
-def _read(infos: list[TensorInfo]) -> tuple[NDArray[Any], str]:
-    """The stored tensors of a part as one array, and its dtype: theirs where they agree, else float32."""
-    arrays = [map_tensor(info, _STORED[info.dtype]) for info in infos]
-    dtype = _widest(infos)
-    if len(arrays) == 1:
-        return arrays[0], dtype
-    if any(info.dtype != dtype for info in infos):
-        arrays = [as_float32(array, info.dtype) for array, info in zip(arrays, infos, strict=True)]
-    return np.concatenate(arrays), dtype

@@ -1,7 +1,7 @@
 """Stored tensors from memory-mapped files: all of one, or the part that one of several processes needs."""
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +9,22 @@ import torch
 from torch import Tensor
 
 from gptcli.checkpoint.families import Part
+from gptcli.checkpoint.families.scaled import Scale
 from gptcli.checkpoint.files.header import Header, TensorInfo
 from gptcli.checkpoint.files.mapped import map_file
 
 Share = tuple[int, Sequence[tuple[int, int]]]
 """A dimension of one of our tensors, and the ranges of it, start and stop, that are wanted."""
 
-_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I8": torch.int8,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
 
 
 class Files:
@@ -27,13 +36,21 @@ class Files:
 
     Args:
         header: of the checkpoint.
-        dtype: of the model.
-        qkv_widths: how its ``c_attn`` is divided (see ``GPTConfig``).
+        dtype: that the model is to have.
+        qkv_widths: how its ``c_attn`` divides (see ``GPTConfig``).
+        scales: of matrices that are stored in 8 bits (see ``Blueprint``).
     """
 
     _LIMIT = 1 << 25
 
-    def __init__(self, header: Header, dtype: torch.dtype, qkv_widths: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        header: Header,
+        dtype: torch.dtype,
+        qkv_widths: tuple[int, int, int],
+        scales: Mapping[str, Scale] | None = None,
+    ) -> None:
+        self._scales = scales or {}
         self._header, self._dtype, self._qkv_widths = header, dtype, qkv_widths
         self._mapped = all(_DTYPES.get(tensor.dtype) == dtype for tensor in header.tensors.values())
         self._memory: dict[Path, mmap.mmap] = {}
@@ -46,16 +63,40 @@ class Files:
             CheckpointError: its file cannot be read, or changed after its header was read.
             MemoryError: there is no address space for it.
         """
+        stored = self._stored(key)
+        if key in self._scales:
+            scale = self._scales[key]
+            stored = multiply_out(stored, self._stored(scale.key), scale.block)
+        stored = cut(stored, part, key, share, self._qkv_widths)
+        self._read += stored.numel() * stored.element_size()
+        # A view would keep the whole mapping: a tensor that is not converted, among others that are, is copied.
+        return stored if self._mapped or stored.dtype != self._dtype else stored.clone()
+
+    def _stored(self, key: str) -> Tensor:
+        """A tensor as it lies."""
         info = self._header.tensors[key]
         if self._read > self._LIMIT and not self._mapped:
             self._memory.clear()
             self._read = 0
         if info.file not in self._memory:
             self._memory[info.file] = map_file(info.file, info.version, writable=True)
-        stored = cut(_tensor(self._memory[info.file], info), part, key, share, self._qkv_widths)
-        self._read += stored.numel() * stored.element_size()
-        # A view would keep the whole mapping: a tensor that is not converted, among others that are, is copied.
-        return stored if self._mapped or stored.dtype != self._dtype else stored.clone()
+        return _tensor(self._memory[info.file], info)
+
+
+def multiply_out(stored: Tensor, scale: Tensor, block: tuple[int, int] | None) -> Tensor:
+    """A matrix in 8 bits times its scales: [rows, columns] in float32.
+
+    Args:
+        stored: its numbers.
+        scale: one, or one for each block: [ceil(rows / block rows), ceil(columns / block columns)].
+        block: rows and columns that share one; None: all do.
+    """
+    if block is None:
+        return stored.float() * scale.float().reshape(())
+    rows, columns = stored.shape
+    by_block = scale.float().reshape(-(-rows // block[0]), -(-columns // block[1]))
+    by_row = by_block.repeat_interleave(block[0], dim=0)[:rows]
+    return stored.float() * by_row.repeat_interleave(block[1], dim=1)[:, :columns]
 
 
 def _tensor(memory: mmap.mmap, info: TensorInfo) -> Tensor:
@@ -89,8 +130,23 @@ def cut(stored: Tensor, part: Part, key: str, share: Share | None, qkv_widths: t
         place = part.keys.index(key)
         before, (start, stop) = sum(qkv_widths[:place]), ranges[place]
         ranges = [(start - before, stop - before)]
-    elif part.how == "regrouped":  # a key head, its value head and the query heads that share them are contiguous
-        rows, of_queries = sum(qkv_widths), qkv_widths[0]
-        ranges = [(start * rows // of_queries, stop * rows // of_queries) for start, stop in ranges[:1]]
+    elif part.how == "regrouped":
+        ranges = _of_groups(ranges, qkv_widths)
     pieces = [stored.narrow(dim, start, stop - start) for start, stop in ranges]
     return pieces[0].contiguous() if len(pieces) == 1 else torch.cat(pieces, dim)
+
+
+def _of_groups(ranges: Sequence[tuple[int, int]], qkv_widths: tuple[int, int, int]) -> Sequence[tuple[int, int]]:
+    """Where rows of q, k and v lie in a file that has them group by group: a key and a value head, and their queries.
+
+    Whole groups lie together. Of a part of one group, its queries, its key and its value are taken one by one.
+    """
+    (q_start, q_stop), (k_start, k_stop), _ = ranges
+    queries, head = qkv_widths[0] * (k_stop - k_start) // qkv_widths[1], k_stop - k_start
+    rows = queries + 2 * head
+    if q_stop - q_start == queries:
+        return [(q_start * rows // queries, q_stop * rows // queries)]
+    group = (k_start - qkv_widths[0]) // head
+    start, inside = group * rows, q_start - group * queries
+    keys = start + queries
+    return [(start + inside, start + inside + q_stop - q_start), (keys, keys + head), (keys + head, start + rows)]

@@ -83,7 +83,7 @@ def load_gpt(
     device = choose_device(placement.device) if group is None else group.device
     dtype = choose_dtype(placement.dtype, device)
     with torch.device("meta"), _NoDraws():
-        model = GPT(blueprint.config)
+        model = GPT(blueprint.config if group is None else group.divided(blueprint.config))
     if group is not None:
         group.shard(model)
     wanted = model.state_dict()
@@ -92,7 +92,7 @@ def load_gpt(
         torch.inference_mode(False),
         explain_out_of_memory(blueprint.config, device.type, name_of_dtype, to_run=to_run),
     ):
-        config, files = blueprint.config, Files(header, dtype, blueprint.config.qkv_widths)
+        config, files = blueprint.config, Files(header, dtype, blueprint.config.qkv_widths, blueprint.scales)
         weights: dict[str, Tensor] = {}
         for name, part in blueprint.tensors.items():
             share = None if group is None else group.share(config, name, wanted[name])
@@ -129,6 +129,8 @@ def _make(part: Part, stored: list[Tensor], config: GPTConfig) -> Tensor:
         return torch.stack(stored)
     if part.how == "regrouped":
         group = [width // config.kv_heads for width in config.qkv_widths]
+        if stored[0].shape[0] < sum(group):
+            return stored[0]  # a process's part of one group is cut in our order
         by_group = stored[0].reshape(-1, sum(group), *stored[0].shape[1:])  # [K, rows of q, k and v, ...]
         return torch.cat([matrix.flatten(0, 1) for matrix in torch.split(by_group, group, dim=1)])
     return stored[0]

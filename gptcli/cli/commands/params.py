@@ -41,13 +41,17 @@ def params(
 
     MODEL is a folder, a .safetensors file or a bundled checkpoint, else a
     published size: gpt2, gpt2-medium, gpt2-large, gpt2-xl, gpt3-small,
-    gpt3-medium, gpt3-large, gpt3-xl, gpt3-2.7b, gpt3-6.7b, gpt3-13b, gpt3;
+    gpt3-medium, gpt3-large, gpt3-xl, gpt3-2.7b, gpt3-6.7b, gpt3-13b, gpt3,
+    llama-3.2-1b, llama-3.1-8b, llama-3.1-405b, qwen3-0.6b, qwen2.5-0.5b,
+    smollm2-135m, smollm2-360m, smollm2-1.7b, gemma-3-270m, gemma-3-1b,
+    gemma-2-2b, mistral-7b, phi-3-mini, olmo-2-1b, gpt-oss-20b, gpt-oss-120b;
     else a model of the hub, owner/name.
 
     \b
     gptcli params                        the bundled model
     gptcli params gpt3                   175,181,291,520 in 27,938 matrices
     gptcli params gpt2                   124,439,808, each counted once
+    gptcli params gpt-oss-20b            its experts, and what a token uses
     gptcli params openai-community/gpt2  what its file on the hub holds
     gptcli params ./checkpoint --json    what a folder holds, for a script
     gptcli params gpt3 --save gpt3.svg   the picture

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from gptcli.checkpoint.chat_templates import ChatTemplate
 from gptcli.errors import GptcliError, InputError
+from gptcli.generation.chat import sandbox
 from gptcli.generation.chat.marks import Marks, spelled
 from gptcli.generation.chat.renderer import Renderer
 from gptcli.generation.chat.thinking import BEGIN
@@ -21,6 +22,8 @@ from gptcli.tokenizer.prompt import known
 
 # What templates call the switch for thinking before answering.
 _SWITCHES = ("enable_thinking", "thinking")
+# Characters of a token in the longest texts that a context may hold: few tokens have so many.
+_LONGEST_TOKEN = 100
 
 
 @dataclass
@@ -76,6 +79,8 @@ class TemplatePrompts:
         # Other added tokens steer the model too where the template writes them, such as <think>.
         steering = [token for token in tokenizer.added if token.special or token.content in layout.template.text]
         self._steering = {token.content: token.id for token in steering if token.content.strip()}
+        self._verbatim: dict[Turn, bool] = {}
+        self._encoded: dict[str, tuple[int, ...]] = {}
 
     def prompt(self, system: str | None, turns: list[Turn], room: int, n_positions: int) -> Prompt:
         """The system text, as many of the newest turns as fit, and what asks for the answer.
@@ -91,8 +96,8 @@ class TemplatePrompts:
             CheckpointError: the template cannot be used.
         """
         asked = turns if turns and turns[-1].role == "user" else [*turns, Turn("user", "")]
-        starts = [place for place, turn in enumerate(asked) if turn.role == "user"] or [0]
-        made = {0: self._made(system, asked)}
+        starts = self._starts(asked, room)
+        made = {0: self._made(system, asked[starts[0] :])}
         low, high = 0, len(starts) - 1  # the first start that fits is between these
         while low < high:
             middle = 0 if len(made[0][1]) <= room else (low + high) // 2
@@ -108,6 +113,18 @@ class TemplatePrompts:
             )
         parts = [self._forgotten(turn) for turn in asked[: starts[low]]] + list(self._parts(ids))
         return Prompt(parts, n_positions, mid_thought=text.rstrip().endswith(BEGIN))
+
+    @staticmethod
+    def _starts(turns: Sequence[Turn], room: int) -> list[int]:
+        """Where a prompt may begin, oldest first: at a question, but not so far back that it can't fit anyhow."""
+        left, starts = min(_LONGEST_TOKEN * room, sandbox.MOST_CHARACTERS // 2), list[int]()
+        for place in reversed(range(len(turns))):
+            left -= len(turns[place].text)
+            if starts and left < 0:
+                break
+            if turns[place].role == "user":
+                starts.insert(0, place)
+        return starts
 
     def end_ids(self) -> tuple[int, ...]:
         """Ids that end an answer: what the template writes behind one, where that is a special token."""
@@ -146,11 +163,10 @@ class TemplatePrompts:
         """Whether what spells a special token in an answer was that token each time, as with ``<think>``."""
         if turn.role != "assistant":
             return False
-        return all(
-            turn.text.count(text) == turn.ids.count(token)
-            for text, token in self._steering.items()
-            if text in turn.text
-        )
+        if turn not in self._verbatim:
+            spelled_there = ((text, token) for text, token in self._steering.items() if text in turn.text)
+            self._verbatim[turn] = all(turn.text.count(text) == turn.ids.count(token) for text, token in spelled_there)
+        return self._verbatim[turn]
 
     def _encode(self, pieces: Sequence[tuple[str, bool]]) -> list[int]:
         """The ids of a prompt: as one text, but no token is read that touches what was typed."""
@@ -168,15 +184,19 @@ class TemplatePrompts:
 
     def _parts(self, ids: Sequence[int]) -> Iterator[PromptPart]:
         """The prompt in pieces: each special token by itself, and the texts between them."""
-        special = set(self._steering.values())
+        special, before = set(self._steering.values()), tuple[int, ...]()
         for steers, group in groupby(ids, special.__contains__):
             run = tuple(group)
             if steers:
                 yield from (PromptPart("special", self._tokenizer.decode([token]), (token,)) for token in run)
-            else:
-                yield PromptPart("text", self._tokenizer.decode(run), run)
+            else:  # in the midst of a text: some tokenizers drop a space at its start
+                lead = self._tokenizer.decode(before)
+                yield PromptPart("text", self._tokenizer.decode([*before, *run]).removeprefix(lead), run)
+            before = run[-1:]
 
     def _forgotten(self, turn: Turn) -> PromptPart:
         """A turn that has fallen out."""
-        ids = tuple(self._tokenizer.encode(turn.text))
+        if turn.text not in self._encoded:
+            self._encoded[turn.text] = tuple(self._tokenizer.encode(turn.text))
+        ids = self._encoded[turn.text]
         return PromptPart(turn.role, turn.text, ids, len(ids), turn.text)

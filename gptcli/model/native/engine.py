@@ -17,16 +17,19 @@ from gptcli.model.bounds import check_extend, check_prefill, check_refill, check
 from gptcli.model.config import GPTConfig
 from gptcli.model.engine import EngineFacts
 from gptcli.model.memory import free_memory, out_of_memory_in_c
-from gptcli.model.native.library import BEST, Shape, address, kernels, library
+from gptcli.model.native.library import BEST, address, kernels, library
 from gptcli.model.native.weights import (
-    ACTIVATIONS,
     KIND_NAMES,
     KINDS,
     MATRICES,
+    NORM_WEIGHTS,
     VECTORS,
     Kind,
     StoredMatrix,
+    Tables,
     as_float32,
+    shape_of,
+    sine_positions,
     slot_of,
     view,
 )
@@ -61,7 +64,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class NativeEngine:
-    """A GPT-2 in C.
+    """A GPT in C.
 
     Args:
         config: a shape that it runs (see ``why_not``).
@@ -81,17 +84,7 @@ class NativeEngine:
         found = library()
         assert found is not None, "ask available() first"
         self._library, self.config = found, config
-        shape = Shape(
-            n_layer=config.n_layer,
-            n_embd=config.n_embd,
-            n_head=config.n_head,
-            mlp_width=config.mlp_width,
-            vocab_size=config.vocab_size,
-            n_positions=config.n_positions,
-            activation=ACTIVATIONS.index(config.activation),
-            layer_norm_epsilon=config.layer_norm_epsilon,
-            attention_scale=config.head_size**-0.5 if config.scale_attention else 1.0,
-        )
+        shape = shape_of(config)
         self._handle = found.gptcli_new(ctypes.byref(shape), threads or default_threads(), level)
         self._checked(-1 if not self._handle else 0)
         self._owner = _Owner(found, self._handle)
@@ -99,13 +92,17 @@ class NativeEngine:
         self._shape: tuple[int, ...] = ()  # layers, 2, rows, numbers of a row
         self._capacity = 0
         self._lengths: list[int] = []
+        self._tables = Tables(config)
         self._kinds: set[Kind] = set()  # of its matrices
         self.matrices: list[str] = []  # names of those that it has
+        if config.positions == "sinusoidal":
+            self._fill_vector("wpe.weight", sine_positions(config))
 
     def new_session(self) -> "NativeEngine":
         """Another engine with the same weights (see ``Engine.new_session``)."""
         made = copy(self)
         made._cache, made._cache_at, made._shape, made._lengths = np.empty(0, np.float32), 0, (), []
+        made._tables = Tables(self.config)
         return made
 
     @property
@@ -119,8 +116,18 @@ class NativeEngine:
         name = f"C ({kernels()})"
         return EngineFacts(name, "cpu", "float32", weights, self.threads, self.bytes_per_step, _FLOAT_BYTES)
 
-    def fill(self, name: str, stored: NDArray[np.generic], dtype: str, kind: Kind, transposed: bool = False) -> bool:
-        """Give the engine one of its weights.
+    def fill(
+        self,
+        name: str,
+        stored: NDArray[np.generic],
+        dtype: str,
+        kind: Kind,
+        transposed: bool = False,
+        *,
+        first: int = 0,
+        rows: int | None = None,
+    ) -> bool:
+        """Give the engine one of its weights, or some rows of a matrix, the first ones first.
 
         Args:
             name: as the PyTorch GPT calls it, such as ``h.0.attn.c_attn.weight``.
@@ -128,9 +135,11 @@ class NativeEngine:
             dtype: what they are: ``F32``, ``F16`` or ``BF16``.
             kind: how to keep a matrix; vectors are kept in float32.
             transposed: whether ``stored`` has to be turned.
+            first: number of the first of these rows.
+            rows: how many a matrix has altogether; None: these.
 
         Returns:
-            False when they hold NaN or infinity; nothing is kept then.
+            False when they hold NaN or infinity.
 
         Raises:
             GptcliError: there is no memory.
@@ -140,16 +149,25 @@ class NativeEngine:
         if not self._library.gptcli_finite(stored.ctypes.data, stored.size, source):
             return False
         if slot in MATRICES:
-            rows, columns = reversed(stored.shape) if transposed else stored.shape
-            self.make_room(name, kind, rows, columns)
-            where = (MATRICES.index(slot), layer, stored.ctypes.data, source, int(transposed))
+            count, columns = reversed(stored.shape) if transposed else stored.shape
+            if first == 0:
+                self.make_room(name, kind, count if rows is None else rows, columns)
+            where = (MATRICES.index(slot), layer, first, count, stored.ctypes.data, source, int(transposed))
             self._checked(self._library.gptcli_fill_matrix(self._handle, *where))
-        else:
-            skipped = self.config.position_offset if slot == "wpe.weight" else 0
-            vector = np.ascontiguousarray(as_float32(stored, dtype)[skipped:])
-            numbers = (VECTORS.index(slot), layer, vector.ctypes.data, vector.size)
-            self._checked(self._library.gptcli_fill_vector(self._handle, *numbers))
+            return True
+        vector = as_float32(stored, dtype)
+        if slot == "wpe.weight":
+            vector = vector[self.config.position_offset :]
+        elif self.config.norm_plus_one and slot in NORM_WEIGHTS:
+            vector = 1 + vector
+        self._fill_vector(name, vector)
         return True
+
+    def _fill_vector(self, name: str, values: NDArray[np.float32]) -> None:
+        layer, slot = slot_of(name)
+        vector = np.ascontiguousarray(values)
+        numbers = (VECTORS.index(slot), layer, vector.ctypes.data, vector.size)
+        self._checked(self._library.gptcli_fill_vector(self._handle, *numbers))
 
     def make_room(self, name: str, kind: Kind, rows: int, columns: int) -> StoredMatrix:
         """Room for a matrix [rows, columns], whose numbers are the caller's to write.
@@ -206,19 +224,20 @@ class NativeEngine:
         self._capacity = capacity
         self._make_cache((config.n_layer, 2, len(rows), capacity * keys))
         self._lengths = [0] * len(rows)
-        return np.concatenate([self._prompt(row, ids, logits=True) for row, ids in enumerate(rows)])
+        length = max(map(len, rows))
+        return np.concatenate([self._prompt(row, ids, length, logits=True) for row, ids in enumerate(rows)])
 
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
         check_step(ids, self._lengths, self._capacity, self.config.vocab_size)
         rows = range(len(ids))
-        return self._read(ids, rows, [self._lengths[row] for row in rows], rows, prefill=False)
+        return self._read(ids, rows, list(self._lengths), rows, max(self._lengths, default=0) + 1, prefill=False)
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
         """Forget one row and read these ids in its place (see ``Engine.refill``)."""
         check_refill(row, ids, self._lengths, self._capacity, self.config.vocab_size)
         self._lengths[row] = 0
-        self._prompt(row, ids, logits=False)
+        self._prompt(row, ids, len(ids), logits=False)
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep these rows of the batch (see ``Engine.select``)."""
@@ -235,7 +254,8 @@ class NativeEngine:
         """Read several tokens of a batch of one row (see ``Engine.extend``)."""
         check_extend(ids, self._lengths, self._capacity, self.config.vocab_size)
         start = self._lengths[0]
-        return self._read(ids, [0] * len(ids), range(start, start + len(ids)), range(len(ids)), prefill=True)
+        end = start + len(ids)
+        return self._read(ids, [0] * len(ids), range(start, end), range(len(ids)), end, prefill=True)
 
     def rewind(self, count: int) -> None:
         """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
@@ -256,19 +276,28 @@ class NativeEngine:
                 raise self.no_memory() from error
             self._cache_at = self._cache.ctypes.data
 
-    def _prompt(self, row: int, ids: Sequence[int], *, logits: bool) -> NDArray[np.float32]:
-        """Read a row's ids from its beginning: logits [1, V] after the last, or [0, V]."""
+    def _prompt(self, row: int, ids: Sequence[int], length: int, *, logits: bool) -> NDArray[np.float32]:
+        """Read a row's ids from its beginning: logits [1, V] after the last, or [0, V]. ``length``: of the longest."""
         read = np.empty((0, self.config.vocab_size), np.float32)
         for start in range(0, len(ids), self._PIECE):
             piece = ids[start : start + self._PIECE]
             last = start + len(piece) == len(ids)
             wanted = [len(piece) - 1] if logits and last else []
-            read = self._read(piece, [row] * len(piece), range(start, start + len(piece)), wanted, prefill=True)
+            places = range(start, start + len(piece))
+            read = self._read(piece, [row] * len(piece), places, wanted, length, prefill=True)
         return read
 
     def _read(
-        self, ids: Sequence[int], rows: Sequence[int], positions: Sequence[int], wanted: Sequence[int], *, prefill: bool
+        self,
+        ids: Sequence[int],
+        rows: Sequence[int],
+        positions: Sequence[int],
+        wanted: Sequence[int],
+        length: int,
+        *,
+        prefill: bool,
     ) -> NDArray[np.float32]:
+        """Read tokens: logits [wanted, V]. ``length``: of the longest sequence, on which rotary tables may depend."""
         # C trusts these numbers: the callers have checked them.
         # One array, and no numpy but for the logits: after a step, all of Python has to come back into the caches.
         numbers = array("i", (*ids, *rows, *positions, *wanted))
@@ -281,6 +310,7 @@ class NativeEngine:
             place + nbytes,
             place + 2 * nbytes,
             int(prefill),
+            *self._tables.reach(length),
             self._cache_at,
             self._shape[2],
             self._capacity,

@@ -9,24 +9,29 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent
 NAMES = ("libgptcli.so", "libgptcli.dylib")
 # Of the interface, as in native.h: raised with every change of a structure, an enum or a function's arguments.
-ABI_VERSION = 1
+ABI_VERSION = 2
 # The best instruction set there is; 4: no AMX; 3: AVX-512 without VNNI; 2: AVX2 with VNNI, 1: without; 0: plain C.
 BEST = 5
+
+
+_INTS = (
+    "n_layer n_embd n_head kv_heads head_size mlp_width vocab_size embedding_width activation norm_kind norm qk_norm "
+    "final_norm embedding_norm parallel_residual shared_norm gated rotary_dim rotary_interleaved"
+)
+_FLOATS = "layer_norm_epsilon residual_scale embedding_scale logit_scale qkv_clip attention_cap logit_cap"
+_FloatArray, _IntArray = ctypes.POINTER(ctypes.c_float), ctypes.POINTER(ctypes.c_int)
 
 
 class Shape(ctypes.Structure):
     """A model's shape as the library takes it (``gptcli_shape`` in native.h): ``GPTConfig``'s fields, by name."""
 
     _fields_ = (
-        ("n_layer", ctypes.c_int),
-        ("n_embd", ctypes.c_int),
-        ("n_head", ctypes.c_int),
-        ("mlp_width", ctypes.c_int),
-        ("vocab_size", ctypes.c_int),
-        ("n_positions", ctypes.c_int),
-        ("activation", ctypes.c_int),
-        ("layer_norm_epsilon", ctypes.c_float),
-        ("attention_scale", ctypes.c_float),
+        *((name, ctypes.c_int) for name in _INTS.split()),
+        *((name, ctypes.c_float) for name in _FLOATS.split()),
+        ("attention_scales", _FloatArray),
+        ("windows", _IntArray),
+        ("rotary_tables", _IntArray),
+        ("alibi_slopes", _FloatArray),
     )
 
 
@@ -121,7 +126,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_new", pointer, [ctypes.POINTER(Shape), number, number]),
         ("gptcli_threads", number, [pointer]),
         ("gptcli_alloc_matrix", number, [pointer, *[number] * 5]),
-        ("gptcli_fill_matrix", number, [pointer, number, number, pointer, number, number]),
+        ("gptcli_fill_matrix", number, [pointer, *[number] * 4, pointer, number, number]),
         ("gptcli_matrix_view", None, [pointer, number, number, pointer, pointer, pointer]),
         ("gptcli_fill_vector", number, [pointer, number, number, pointer, size]),
         ("gptcli_finite", number, [pointer, size, number]),
@@ -133,7 +138,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         (
             "gptcli_read",
             number,
-            [pointer, number, *[pointer] * 3, number, pointer, *[number] * 3, *[pointer] * 2, *[number] * 2],
+            [pointer, number, *[pointer] * 3, number, *[pointer] * 3, *[number] * 3, *[pointer] * 2, *[number] * 2],
         ),
     ):
         function = getattr(found, name)

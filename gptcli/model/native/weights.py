@@ -2,13 +2,15 @@
 
 import ctypes
 import re
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.model.config import GPTConfig
-from gptcli.model.native.library import unavailable
+from gptcli.model.native.library import Shape, unavailable
+from gptcli.model.positions import alibi_slopes, query_growth, rotary_table
 
 Kind = Literal["F32", "F16", "BF16", "int8", "int4"]
 """How weights are kept; arithmetic is float32 with all of them. int8: symmetric, one scale a row. int4: sixteen levels,
@@ -16,70 +18,146 @@ one scale for 32 weights of a row (rows that do not divide by 32 are int8)."""
 
 KINDS: tuple[Kind, ...] = ("F32", "F16", "BF16", "int8", "int4")
 KIND_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-# These three in the order of the C side's numbers.
-ACTIVATIONS = ("gelu_new", "gelu", "relu")
+# All of these in the order of the C side's numbers (native.h).
+ACTIVATIONS = ("gelu_new", "gelu", "quick_gelu", "relu", "relu2", "silu", "mish", "tanh", "sigmoid")
+NORM_KINDS = ("layer", "rms")
+NORMS = ("pre", "post", "after", "sandwich")
+QK_NORMS = ("none", "head", "each head", "whole")
 MATRICES: tuple[str, ...] = (
     "wte.weight",
     "lm_head.weight",
+    "project_in.weight",
+    "project_out.weight",
     "attn.c_attn.weight",
     "attn.c_proj.weight",
+    "mlp.c_gate.weight",
     "mlp.c_fc.weight",
     "mlp.c_proj.weight",
 )
 VECTORS: tuple[str, ...] = (
     "wpe.weight",
+    "ln_0.weight",
+    "ln_0.bias",
     "ln_f.weight",
     "ln_f.bias",
     "lm_head.bias",
     "ln_1.weight",
     "ln_1.bias",
+    "ln_1_out.weight",
+    "ln_1_out.bias",
     "ln_2.weight",
     "ln_2.bias",
+    "ln_2_out.weight",
+    "ln_2_out.bias",
+    "attn.q_norm.weight",
+    "attn.q_norm.bias",
+    "attn.k_norm.weight",
+    "attn.k_norm.bias",
     "attn.c_attn.bias",
     "attn.c_proj.bias",
+    "mlp.c_gate.bias",
     "mlp.c_fc.bias",
     "mlp.c_proj.bias",
 )
+NORM_WEIGHTS = tuple(name for name in VECTORS if re.search(r"(ln_\w+|_norm)\.weight$", name))
 
 
 def why_not(config: GPTConfig) -> str | None:
     """Why the engine in C cannot run this shape here, in a sentence without its full stop; None where it can.
 
-    It runs GPT-2's shape, with or without biases, tied or not.
+    It runs all that a GPTConfig says today. What one will say that it does not know belongs into ``_UNKNOWN``.
     """
-    unlike = _unlike_gpt2(config)
-    found = [what for what, there in unlike.items() if there]
+    found = [what for what, there in _UNKNOWN.items() if there(config)]
     return unavailable() or (f"the engine in C does not run models with {', '.join(found)}" if found else None)
 
 
-def _unlike_gpt2(config: GPTConfig) -> dict[str, bool]:
-    """All that the engine in C does not know, and whether a shape has it. The one list of these."""
-    return {
-        f"{config.positions} positions": config.positions != "learned",
-        "norms behind the sub-layers": config.norm in ("post", "after"),
-        "norms on both sides of the sub-layers": config.norm == "sandwich",
-        "RMS norms": config.norm_kind != "layer",
-        "no norm at the end": not config.final_norm,
-        "a norm behind the embedding": config.embedding_norm,
-        "norms on queries and keys": config.qk_norm != "none",
-        "attention and MLP side by side": config.parallel_residual,
-        "key heads that queries share": config.kv_heads != config.n_head,
-        "heads that are not as wide together as the model": config.heads_width != config.n_embd,
-        "clamped queries, keys and values": config.qkv_clip is not None,
-        "queries that grow with their position": config.query_growth != 0,
-        "an attention scale of its own": config.attention_scale is not None,
-        "scores divided by the layer": config.scale_by_layer,
-        "capped scores": config.attention_cap is not None,
-        "local attention": any(config.windows),
-        "a gate in the MLP": config.gated,
-        f"the activation {config.activation}": config.activation not in ACTIVATIONS,
-        "a scaled residual": config.residual_scale != 1,
-        "a scaled embedding": config.embedding_scale != 1,
-        "a projected embedding": config.embedding_width != config.n_embd,
-        "scaled logits": config.logit_scale != 1,
-        "capped logits": config.logit_cap is not None,
-        "no layers": config.n_layer == 0,
-    }
+# All that the engine in C does not know, and whether a shape has it. The one list of these.
+_UNKNOWN: dict[str, Callable[[GPTConfig], bool]] = {}
+
+
+def shape_of(config: GPTConfig) -> Shape:
+    """A shape as the library takes it; none of its floats is None."""
+    layers = range(config.n_layer)
+    slopes = alibi_slopes(config).tolist() if config.positions == "alibi" else []
+    tables = [config.rotary_table(layer) for layer in layers]
+    return Shape(
+        n_layer=config.n_layer,
+        n_embd=config.n_embd,
+        n_head=config.n_head,
+        kv_heads=config.kv_heads,
+        head_size=config.head_size,
+        mlp_width=config.mlp_width,
+        vocab_size=config.vocab_size,
+        embedding_width=config.embedding_width,
+        activation=ACTIVATIONS.index(config.activation),
+        norm_kind=NORM_KINDS.index(config.norm_kind),
+        norm=NORMS.index("pre" if config.norm == "post" and not config.post_norm else config.norm),
+        qk_norm=QK_NORMS.index(config.qk_norm),
+        final_norm=config.final_norm,
+        embedding_norm=config.embedding_norm,
+        parallel_residual=config.parallel_residual,
+        shared_norm=config.shared_norm,
+        gated=config.gated,
+        rotary_dim=config.rotary_dim,
+        rotary_interleaved=config.rotary_interleaved,
+        layer_norm_epsilon=config.layer_norm_epsilon,
+        residual_scale=config.residual_scale,
+        embedding_scale=config.embedding_scale,
+        logit_scale=config.logit_scale,
+        qkv_clip=config.qkv_clip or 0.0,
+        attention_cap=config.attention_cap or 0.0,
+        logit_cap=config.logit_cap or 0.0,
+        attention_scales=(ctypes.c_float * config.n_layer)(*map(config.scale, layers)),
+        windows=(ctypes.c_int * config.n_layer)(*(config.window(layer) or 0 for layer in layers)),
+        rotary_tables=(ctypes.c_int * config.n_layer)(*(-1 if table is None else table for table in tables)),
+        alibi_slopes=(ctypes.c_float * len(slopes))(*slopes) if slopes else None,
+    )
+
+
+class Tables:
+    """What a token's position does to it, as the library takes it: rotary tables and the growth of queries.
+
+    Of each table there are as many rows as were needed so far, for the frequencies that were needed last (``Rotary``).
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        self._config = config
+        used = {config.rotary_table(layer) for layer in range(config.n_layer)} - {None}
+        self._places = [place if place in used else None for place in range(len(config.rotary))]
+        self._tables: dict[int, tuple[int, NDArray[np.float32]]] = {}
+        self._growth = np.empty(0, np.float32)
+        self._at = (ctypes.c_void_p * len(config.rotary))()
+        self.length = 0
+
+    def reach(self, length: int) -> tuple[int, int]:
+        """Make tables for a sequence of that length: the addresses of their list, and of the growth; 0 for none.
+
+        Both are good until the next call.
+        """
+        config = self._config
+        for place in self._places:
+            if place is None:
+                continue
+            epoch = config.rotary[place].epoch(length)
+            known, table = self._tables.get(place, (epoch, np.empty((0, 0, 0), np.float32)))
+            if known != epoch or len(table) < length:
+                rows = max(length, min(2 * len(table), config.n_positions))  # by doubling, up to the context
+                made = rotary_table(config, rows, place=place, sequence=length)  # [rows, R / 2, 2]
+                table = np.ascontiguousarray(made.transpose(0, 2, 1))  # [rows, cosines and sines, R / 2]
+                self._tables[place] = epoch, table
+                self._at[place] = table.ctypes.data
+        if config.query_growth and len(self._growth) < length:
+            self._growth = query_growth(config, max(length, min(2 * length, config.n_positions)))
+        return ctypes.addressof(self._at), self._growth.ctypes.data if config.query_growth else 0
+
+
+def sine_positions(config: GPTConfig) -> NDArray[np.float32]:
+    """The position vectors of ``positions.sinusoids``, of the whole context: [n_positions, C]."""
+    place = np.arange(0, config.n_embd, 2, dtype=np.float32)
+    rates = np.power(10000.0, (-place / np.float32(config.n_embd)).astype(np.float64)).astype(np.float32)
+    angles = (np.arange(config.n_positions, dtype=np.float32)[:, None] * rates).astype(np.float64)
+    both = np.stack((np.sin(angles), np.cos(angles)), axis=-1).astype(np.float32)  # [positions, pairs, 2]
+    return np.ascontiguousarray(both.reshape(config.n_positions, -1)[:, : config.n_embd])
 
 
 class StoredMatrix(NamedTuple):

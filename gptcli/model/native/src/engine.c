@@ -1,203 +1,42 @@
-/* A GPT-2 on the CPU, and most of the functions that Python calls: make one, fill it, read tokens, free it.
+/* A GPT on the CPU, read from top to bottom as gpt.py is, whose functions have twins here: embedding, blocks, logits.
  *
  * One call reads any number of tokens, each of a row of the batch and at a position of it: a step reads one of every
- * row, a prompt many of one. Shapes as in gpt.py.
+ * row, a prompt many of one. Shapes as in gpt.py. What a shape has not is left out of the schedule: no loop asks for it.
  */
-#include <stdlib.h>
-#include <string.h>
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
-#include "native.h"
-
-typedef struct {
-    int layers, width, heads, hidden, vocabulary, positions, activation, threads;
-    float epsilon, scale;
-    const kernels *k;
-    matrix embedding, unembedding; /* [V, C]; unembedding.rows is 0 where it is the embedding */
-    float *position, *ln_f, *ln_f_bias, *unembedding_bias;
-    block *blocks;
-    float *space; /* of the latest shapes */
-    size_t space_floats;
-    phase *phases; /* of the latest call */
-    int phase_count; /* room for those of the longest */
-} gpt;
-
-/* The most phases of a block, and of all else: embedding, the last norm, the logits. */
-enum { BLOCK_PHASES = 4 * LINEAR_PHASES + 3, OTHER_PHASES = LINEAR_PHASES + 2 };
-
-/* What Python may fill; the numbers are part of the interface (engine.py has the same). */
-enum { EMBEDDING, UNEMBEDDING, QKV, ATTENTION, UP, DOWN };
-enum {
-    POSITION,
-    LN_F,
-    LN_F_BIAS,
-    UNEMBEDDING_BIAS,
-    LN_1,
-    LN_1_BIAS,
-    LN_2,
-    LN_2_BIAS,
-    QKV_BIAS,
-    ATTENTION_BIAS,
-    UP_BIAS,
-    DOWN_BIAS
-};
-
-/* An engine without weights; NULL when there is no memory. `level`: see gptcli_kernels. */
-void *gptcli_new(const gptcli_shape *shape, int threads, int level) {
-    gpt *g = calloc(1, sizeof *g);
-    if (!g) return NULL;
-    g->layers = shape->n_layer, g->width = shape->n_embd, g->heads = shape->n_head, g->hidden = shape->mlp_width;
-    g->vocabulary = shape->vocab_size, g->positions = shape->n_positions, g->activation = shape->activation;
-    g->epsilon = shape->layer_norm_epsilon, g->scale = shape->attention_scale;
-    g->threads = pool_start(threads);
-    g->k = kernels_for(level);
-    g->phase_count = BLOCK_PHASES * g->layers + OTHER_PHASES;
-    g->blocks = calloc((size_t)g->layers + 1, sizeof *g->blocks);
-    g->phases = calloc((size_t)g->phase_count, sizeof *g->phases);
-    if (g->blocks && g->phases) return g;
-    free(g->blocks);
-    free(g->phases);
-    free(g);
-    return NULL;
-}
-
-int gptcli_threads(const void *engine) { return ((const gpt *)engine)->threads; }
-
-static matrix *matrix_at(gpt *g, int which, int layer) {
-    block *b = &g->blocks[layer];
-    matrix *all[] = {&g->embedding, &g->unembedding, &b->qkv, &b->attention, &b->up, &b->down};
-    return all[which];
-}
-
-static float **vector_at(gpt *g, int which, int layer) {
-    block *b = &g->blocks[layer];
-    float **all[] = {&g->position, &g->ln_f,      &g->ln_f_bias, &g->unembedding_bias, &b->ln_1,    &b->ln_1_bias,
-                     &b->ln_2,     &b->ln_2_bias, &b->qkv_bias,  &b->attention_bias,   &b->up_bias, &b->down_bias};
-    return all[which];
-}
-
-/* Memory for a matrix, not yet filled: 0, or -1: no memory. */
-int gptcli_alloc_matrix(void *engine, int which, int layer, int kind, int rows, int columns) {
-    return matrix_alloc(matrix_at(engine, which, layer), kind, rows, columns);
-}
-
-/* Fill it from a checkpoint's numbers: 0, or -1: no memory. */
-int gptcli_fill_matrix(void *engine, int which, int layer, const void *source, int source_kind, int transposed) {
-    return matrix_fill(((gpt *)engine)->k, matrix_at(engine, which, layer), source, source_kind, transposed);
-}
-
-/* A matrix as it is stored, valid as long as the engine: its numbers, its scales (NULL where it has none of its own), and {rows,
- * bytes of a row}. */
-void gptcli_matrix_view(void *engine, int which, int layer, void **numbers, float **scales, int *about) {
-    const matrix *w = matrix_at(engine, which, layer);
-    *numbers = w->data, *scales = w->scale;
-    about[0] = w->rows, about[1] = (int)w->row_bytes;
-}
-
-int gptcli_fill_vector(void *engine, int which, int layer, const float *source, size_t n) {
-    float **place = vector_at(engine, which, layer);
-    *place = malloc(n * sizeof **place);
-    if (!*place) return -1;
-    memcpy(*place, source, n * sizeof **place);
-    return 0;
-}
-
-/* Whether none of the numbers is NaN or infinite. */
-int gptcli_finite(const void *source, size_t n, int kind) { return all_finite(source, n, kind); }
-
-/* Bytes a second that all threads read together: the best of some readings of so much memory; 0: there is not so much. */
-double gptcli_bandwidth(int threads, int megabytes, int times) {
-    pool_start(threads);
-    return memory_bandwidth(kernels_for(5), megabytes, times);
-}
-
-static const matrix *output_of(const gpt *g) { return g->unembedding.rows ? &g->unembedding : &g->embedding; }
-
-/* Bytes of weights that one step reads. */
-size_t gptcli_bytes(const void *engine) {
-    const gpt *g = engine;
-    const matrix *out = output_of(g);
-    size_t bytes = (size_t)out->rows * (out->row_bytes + (out->scale ? sizeof(float) : 0));
-    for (int layer = 0; layer < g->layers; layer++)
-        for (int which = QKV; which <= DOWN; which++) {
-            const matrix *w = matrix_at((gpt *)g, which, layer);
-            bytes += (size_t)w->rows * (w->row_bytes + (w->scale ? sizeof(float) : 0));
-        }
-    return bytes;
-}
-
-void gptcli_free(void *engine) {
-    gpt *g = engine;
-    if (!g) return;
-    for (int layer = 0; layer < g->layers; layer++) {
-        for (int which = QKV; which <= DOWN; which++) matrix_free(matrix_at(g, which, layer));
-        for (int which = LN_1; which <= DOWN_BIAS; which++) free(*vector_at(g, which, layer));
-    }
-    for (int which = POSITION; which <= UNEMBEDDING_BIAS; which++) free(*vector_at(g, which, 0));
-    matrix_free(&g->embedding);
-    matrix_free(&g->unembedding);
-    huge_free(g->space);
-    free(g->blocks);
-    free(g->phases);
-    free(g);
-}
+#include "model.h"
 
 /* One call's work: where everything lies in the engine's space. */
 typedef struct {
     gpt *g;
+    const gptcli_shape *s;
     const int *ids, *rows, *positions, *wanted;
     int m, wanted_count, capacity, prefill; /* prefill: all tokens are of one row, at consecutive positions */
     int first, last; /* stages: see gptcli_read */
+    const float *const *turns, *growth; /* see gptcli_read */
     size_t layer_floats;
     float *cache, *logits;
-    float *x, *normed, *wide, *packed; /* [m, C], [m, C], [m, max(3C, hidden)], see linear.c */
+    /* [m, C]; normalized x, or what attention mixes; queries, keys and values; the MLP's hidden layer, and scratch for its gate; what
+     * a sub-layer gives before it is added; see linear.c */
+    float *x, *normed, *qkv, *hidden, *gate, *joined, *packed;
     float *scratch;
     size_t scratch_floats, normed_at; /* normed_at: where in it a thread's own normed activations are */
 } call;
 
-void norm_rows(const kernels *k, const normalization *job, int first, int last, float *out) {
-    for (int i = first; i < last; i++)
-        k->layer_norm(job->x + (size_t)(job->rows ? job->rows[i] : i) * job->width, job->weight, job->bias, job->epsilon,
-                      job->width, out + (size_t)i * job->width);
-}
+static int heads_width(const gptcli_shape *s) { return s->n_head * s->head_size; }
+static int qkv_width(const gptcli_shape *s) { return (s->n_head + 2 * s->kv_heads) * s->head_size; }
 
-static void norm_chunk(worker *me, const phase *p, range now, range next) {
-    (void)next;
-    norm_rows(me->k, &p->norm, now.first, now.last, p->norm.out);
-}
+/* --- parts that blocks are made of ------------------------------------------------------------------------------------- */
 
-/* A linear layer of the normed residual stream, or of those rows of it. Few: every thread norms them all for itself, which saves a
- * phase. */
-static void add_normed(schedule *all, const call *c, const int *rows, const float *weight, const float *bias, linear job) {
-    const normalization norm = {.x = c->x,
-                                .weight = weight,
-                                .bias = bias,
-                                .rows = rows,
-                                .out = c->normed,
-                                .epsilon = c->g->epsilon,
-                                .width = c->g->width};
-    if (job.m > GEMV_MAX) {
-        add_phase(all, norm_chunk, job.m, 4, 0)->norm = norm;
-        job.x = c->normed;
-    } else {
-        job.norm = norm;
-        job.normed_at = c->normed_at;
-    }
-    add_linear(all, &job);
-}
-
-static void embed(worker *me, const phase *p, range now, range next) {
-    const call *c = p->other;
-    const gpt *g = c->g;
-    (void)next;
-    for (int m = now.first; m < now.last; m++) {
-        float *x = c->x + (size_t)m * g->width;
-        const float *position = g->position + (size_t)c->positions[m] * g->width;
-        me->k->dequantize_row(&g->embedding, c->ids[m], 0, g->width, x);
-        for (int i = 0; i < g->width; i++) x[i] += position[i];
-    }
+/* A norm over the residual stream, of the weight with this number and its bias behind that; or none. */
+static normalization norm_of(const call *c, const weights *w, int weight, int present) {
+    return (normalization){.x = c->x,
+                           .weight = w->vectors[weight],
+                           .bias = w->vectors[weight + 1],
+                           .out = c->normed,
+                           .epsilon = c->s->layer_norm_epsilon,
+                           .factor = 1.0f,
+                           .width = c->s->n_embd,
+                           .kind = present ? c->s->norm_kind : NO_NORM};
 }
 
 static linear layer_of(const call *c, const matrix *w, const float *bias, const float *x, float *y, int epilogue,
@@ -206,52 +45,203 @@ static linear layer_of(const call *c, const matrix *w, const float *bias, const 
                     .bias = bias,
                     .x = x,
                     .y = y,
+                    .gate = c->gate,
                     .stride = (size_t)w->rows,
                     .packed = c->packed,
                     .m = c->m,
                     .prefill = c->prefill,
                     .epilogue = epilogue,
-                    .activation = c->g->activation,
+                    .activation = c->s->activation,
                     .next = next};
 }
 
-static void add_block(schedule *all, const call *c, int layer) {
-    const gpt *g = c->g;
-    const block *b = &g->blocks[layer];
-    float *cache = c->cache + 2 * (size_t)layer * c->layer_floats, *mixed = c->normed;
-    const matrix *after = layer + 1 < g->layers ? &b[1].qkv : output_of(g);
-    const linear qkv = layer_of(c, &b->qkv, b->qkv_bias, NULL, c->wide, STORE, &b->attention);
-    const linear project = layer_of(c, &b->attention, b->attention_bias, mixed, c->x, ADD, &b->up);
-    const linear up = layer_of(c, &b->up, b->up_bias, NULL, c->wide, ACTIVATE, &b->down);
-    const linear down = layer_of(c, &b->down, b->down_bias, c->wide, c->x, ADD, after);
-    add_normed(all, c, NULL, b->ln_1, b->ln_1_bias, qkv);
-    add_attention(all, &(attention){.qkv = c->wide,
-                                    .out = mixed,
-                                    .keys = cache,
-                                    .values = cache + c->layer_floats,
-                                    .rows = c->rows,
-                                    .positions = c->positions,
-                                    .m = c->m,
-                                    .heads = g->heads,
-                                    .head_size = g->width / g->heads,
-                                    .capacity = c->capacity,
-                                    .prefill = c->prefill,
-                                    .scale = g->scale});
-    add_linear(all, &project);
-    add_normed(all, c, NULL, b->ln_2, b->ln_2_bias, up);
-    add_linear(all, &down);
+/* What linear layers read of the residual stream. Many tokens are normalized once, in a phase, to c->normed. Few: every thread
+ * normalizes them all for itself, which saves that phase. */
+static void add_input(schedule *all, const normalization *norm, int m) {
+    if (m > GEMV_MAX && (norm->kind != NO_NORM || norm->rows)) add_norm(all, norm, m);
 }
 
+/* A linear layer of such an input. */
+static void add_normed(schedule *all, const call *c, const normalization *norm, linear job) {
+    if (norm->kind == NO_NORM && !norm->rows) job.x = c->x;
+    else if (job.m > GEMV_MAX) job.x = c->normed;
+    else job.norm = *norm, job.normed_at = c->normed_at;
+    add_linear(all, &job);
+}
+
+/* A linear layer whose result, normalized where there is such a norm, is added to the residual stream. */
+static void add_output(schedule *all, const call *c, linear job, normalization norm) {
+    const int plain = norm.kind == NO_NORM && c->s->residual_scale == 1.0f;
+    job.y = plain ? c->x : c->joined;
+    job.epilogue = plain ? ADD : STORE;
+    add_linear(all, &job);
+    if (plain) return;
+    norm.x = c->joined, norm.out = c->x, norm.factor = c->s->residual_scale;
+    add_join(all, &norm, c->m);
+}
+
+/* A norm on the residual stream itself. */
+static void add_stream_norm(schedule *all, const call *c, normalization norm) {
+    norm.out = c->x;
+    if (norm.kind != NO_NORM) add_norm(all, &norm, c->m);
+}
+
+/* --- attention and MLP ------------------------------------------------------------------------------------------------- */
+
+static attention attention_of(const call *c, int layer) {
+    const gptcli_shape *s = c->s;
+    const weights *w = &c->g->layers[layer];
+    float *cache = c->cache + 2 * (size_t)layer * c->layer_floats;
+    const int table = s->rotary_tables[layer];
+    return (attention){.qkv = c->qkv,
+                       .out = c->normed,
+                       .keys = cache,
+                       .values = cache + c->layer_floats,
+                       .rows = c->rows,
+                       .positions = c->positions,
+                       .m = c->m,
+                       .heads = s->n_head,
+                       .kv_heads = s->kv_heads,
+                       .head_size = s->head_size,
+                       .capacity = c->capacity,
+                       .prefill = c->prefill,
+                       .window = s->windows[layer],
+                       .qk_norm = s->qk_norm,
+                       .norm_kind = s->norm_kind,
+                       .rotary_dim = s->rotary_dim,
+                       .interleaved = s->rotary_interleaved,
+                       .scale = s->attention_scales[layer],
+                       .cap = s->attention_cap,
+                       .clip = s->qkv_clip,
+                       .epsilon = s->layer_norm_epsilon,
+                       .q_norm = w->vectors[Q_NORM],
+                       .q_norm_bias = w->vectors[Q_NORM_BIAS],
+                       .k_norm = w->vectors[K_NORM],
+                       .k_norm_bias = w->vectors[K_NORM_BIAS],
+                       .turns = table < 0 ? NULL : c->turns[table],
+                       .growth = c->growth,
+                       .slopes = s->alibi_slopes};
+}
+
+/* The MLP's first half: its hidden layer, of a normalized input. `next`: what is read behind it. */
+static void add_hidden(schedule *all, const call *c, const weights *w, const normalization *norm, const matrix *next) {
+    const matrix *up = &w->matrices[UP], *gate = &w->matrices[GATE];
+    const int gated = c->s->gated;
+    add_normed(all, c, norm,
+               layer_of(c, up, w->vectors[UP_BIAS], NULL, c->hidden, gated ? STORE : ACTIVATE, gated ? gate : next));
+    if (gated) add_normed(all, c, norm, layer_of(c, gate, w->vectors[GATE_BIAS], NULL, c->hidden, GATED, next));
+}
+
+/* --- the model --------------------------------------------------------------------------------------------------------- */
+
+static void add_block(schedule *all, const call *c, int layer) {
+    const gptcli_shape *s = c->s;
+    const weights *w = &c->g->layers[layer];
+    const matrix *qkv = &w->matrices[QKV], *project = &w->matrices[ATTENTION], *up = &w->matrices[UP], *down = &w->matrices[DOWN];
+    const matrix *after = layer + 1 < s->n_layer ? &w[1].matrices[QKV] : output_of(c->g);
+    const int parallel = s->parallel_residual, before = s->norm == PRE || s->norm == SANDWICH;
+    const int behind = s->norm == AFTER || s->norm == SANDWICH, post = s->norm == POST;
+    const normalization ln_1 = norm_of(c, w, LN_1, before);
+    const normalization ln_2 = s->shared_norm ? ln_1 : norm_of(c, w, LN_2, before);
+    const attention heads = attention_of(c, layer);
+    add_input(all, &ln_1, c->m);
+    add_normed(all, c, &ln_1, layer_of(c, qkv, w->vectors[QKV_BIAS], NULL, c->qkv, STORE, parallel ? up : project));
+    if (parallel) {
+        if (!s->shared_norm) add_input(all, &ln_2, c->m);
+        add_hidden(all, c, w, &ln_2, project);
+    }
+    add_attention(all, &heads);
+    add_output(all, c, layer_of(c, project, w->vectors[ATTENTION_BIAS], c->normed, NULL, ADD, parallel ? down : up),
+               norm_of(c, w, LN_1_OUT, behind));
+    if (post) add_stream_norm(all, c, norm_of(c, w, LN_1, 1));
+    if (!parallel) {
+        add_input(all, &ln_2, c->m);
+        add_hidden(all, c, w, &ln_2, down);
+    }
+    add_output(all, c, layer_of(c, down, w->vectors[DOWN_BIAS], c->hidden, NULL, ADD, after), norm_of(c, w, LN_2_OUT, behind));
+    if (post) add_stream_norm(all, c, norm_of(c, w, LN_2, 1));
+}
+
+/* Rows of the token embedding: to x, or to where they are projected from. */
+static void read_rows(worker *me, const phase *p, range now, range next) {
+    const call *c = p->other;
+    const matrix *embedding = &c->g->whole.matrices[EMBEDDING];
+    float *to = embedding->columns == c->s->n_embd ? c->x : c->qkv;
+    (void)next;
+    for (int m = now.first; m < now.last; m++)
+        me->k->dequantize_row(embedding, c->ids[m], 0, embedding->columns, to + (size_t)m * embedding->columns);
+}
+
+/* Scale tokens' embeddings, and add positions where they are added. */
+static void place(worker *me, const phase *p, range now, range next) {
+    const call *c = p->other;
+    const float *all = c->g->whole.vectors[POSITION];
+    const int width = c->s->n_embd;
+    (void)next;
+    for (int m = now.first; m < now.last; m++) {
+        float *x = c->x + (size_t)m * width;
+        const float *position = all ? all + (size_t)c->positions[m] * width : NULL;
+        if (c->s->embedding_scale != 1.0f) me->k->soft_cap(x, width, c->s->embedding_scale, 0.0f);
+        for (int i = 0; i < width && position; i++) x[i] += position[i];
+    }
+}
+
+static void embed(worker *me, const phase *p, range now, range next) {
+    read_rows(me, p, now, next);
+    place(me, p, now, next);
+}
+
+static void add_embedding(schedule *all, const call *c) {
+    const matrix *project = &c->g->whole.matrices[PROJECT_IN];
+    add_phase(all, project->rows ? read_rows : embed, c->m, 4, 0)->other = (void *)c;
+    if (project->rows) {
+        const linear job = layer_of(c, project, NULL, c->qkv, c->x, STORE, &c->g->layers->matrices[QKV]);
+        add_linear(all, &job);
+        add_phase(all, place, c->m, 4, 0)->other = (void *)c;
+    }
+    add_stream_norm(all, c, norm_of(c, &c->g->whole, LN_0, c->s->embedding_norm));
+}
+
+enum { LOGITS_AT_ONCE = 4096 };
+
+/* Units: parts of the logits, of one token after another. */
+static void cap_logits(worker *me, const phase *p, range now, range next) {
+    const call *c = p->other;
+    const size_t all = (size_t)c->wanted_count * (size_t)c->s->vocab_size;
+    (void)next;
+    for (int unit = now.first; unit < now.last; unit++) {
+        const size_t from = (size_t)unit * LOGITS_AT_ONCE, n = all - from < LOGITS_AT_ONCE ? all - from : LOGITS_AT_ONCE;
+        me->k->soft_cap(c->logits + from, (int)n, c->s->logit_scale, c->s->logit_cap);
+    }
+}
+
+/* The final norm of the tokens that are wanted, and the unembedding. */
 static void add_logits(schedule *all, const call *c) {
-    const gpt *g = c->g;
-    linear output = layer_of(c, output_of(g), g->unembedding_bias, NULL, c->logits, STORE, &g->blocks->qkv);
+    const gptcli_shape *s = c->s;
+    const matrix *project = &c->g->whole.matrices[PROJECT_OUT], *first = &c->g->layers->matrices[QKV];
+    linear output = layer_of(c, output_of(c->g), c->g->whole.vectors[UNEMBEDDING_BIAS], NULL, c->logits, STORE, first);
+    normalization ln_f = norm_of(c, &c->g->whole, LN_F, s->final_norm);
+    ln_f.rows = c->wanted;
     output.m = c->wanted_count;
-    add_normed(all, c, c->wanted, g->ln_f, g->ln_f_bias, output);
+    add_input(all, &ln_f, output.m);
+    if (project->rows) {
+        linear narrow = layer_of(c, project, NULL, NULL, c->qkv, STORE, output.w);
+        narrow.m = c->wanted_count;
+        add_normed(all, c, &ln_f, narrow);
+        output.x = c->qkv;
+        add_linear(all, &output);
+    } else {
+        add_normed(all, c, &ln_f, output);
+    }
+    if (s->logit_scale == 1.0f && s->logit_cap == 0.0f) return;
+    const size_t count = (size_t)c->wanted_count * (size_t)s->vocab_size;
+    add_phase(all, cap_logits, (int)((count + LOGITS_AT_ONCE - 1) / LOGITS_AT_ONCE), 1, 0)->other = (void *)c;
 }
 
 /* Everything that a call does, in order. */
 static void read_tokens(const call *c) {
     gpt *g = c->g;
+    const int layers = c->s->n_layer;
     schedule all = {.k = g->k,
                     .scratch = c->scratch,
                     .scratch_floats = c->scratch_floats,
@@ -259,9 +249,9 @@ static void read_tokens(const call *c) {
                     .phases = g->phases,
                     .room = g->phase_count,
                     .model = g};
-    if (c->first == 0) add_phase(&all, embed, c->m, 4, 0)->other = (void *)c;
-    for (int layer = c->first; layer < c->last && layer < g->layers; layer++) add_block(&all, c, layer);
-    if (c->last > g->layers && c->wanted_count) add_logits(&all, c);
+    if (c->first == 0) add_embedding(&all, c);
+    for (int layer = c->first; layer < c->last && layer < layers; layer++) add_block(&all, c, layer);
+    if (c->last > layers && c->wanted_count) add_logits(&all, c);
     pool_run(&all);
 }
 
@@ -271,13 +261,22 @@ static size_t lined(size_t floats) { return (floats + 15) / 16 * 16; } /* what f
 /* Divide the engine's space among the parts of a call; 0, or -1 when there is no memory. */
 static int lay_out(call *c) {
     gpt *g = c->g;
-    const size_t m = (size_t)c->m, C = (size_t)g->width, widest = larger(3 * C, (size_t)g->hidden);
-    const size_t packed = c->m > GEMV_MAX ? packed_floats(g->k, c->m, (int)larger(C, (size_t)g->hidden)) : 0;
+    const gptcli_shape *s = c->s;
+    const size_t m = (size_t)c->m, C = (size_t)s->n_embd, hidden = (size_t)s->mlp_width;
+    const size_t qkv = larger((size_t)qkv_width(s), (size_t)s->embedding_width), normed = larger(C, (size_t)heads_width(s));
+    const size_t columns = larger(larger(normed, hidden), (size_t)s->embedding_width),
+                 widest = larger(larger(qkv, hidden), columns);
+    /* Queries, keys and values are done with before the hidden layer is needed, unless the two are side by side. */
+    const size_t wide = s->parallel_residual ? qkv + hidden : larger(qkv, hidden),
+                 gate = s->gated && c->m > GEMV_MAX ? hidden : 0;
+    const size_t joined = s->residual_scale != 1.0f || s->norm == AFTER || s->norm == SANDWICH ? C : 0;
+    const size_t packed = c->m > GEMV_MAX ? packed_floats(g->k, c->m, (int)columns) : 0;
     /* The last norm and the unembedding may be of few tokens where the layers are of many: room for both ways. */
     const size_t linear = larger(linear_scratch(g->k, c->m, (int)widest), linear_scratch(g->k, GEMV_MAX, (int)widest));
-    const size_t own = linear + GEMV_MAX * C, shared = lined(m * (2 * C + widest) + packed);
+    const size_t own = linear + GEMV_MAX * C, shared = lined(m * (C + normed + wide + gate + joined) + packed);
+    const attention heads = {.heads = s->n_head, .kv_heads = s->kv_heads, .head_size = s->head_size};
     c->normed_at = linear;
-    c->scratch_floats = lined(larger(own, attention_scratch(c->capacity, g->width / g->heads)) + OVERREAD);
+    c->scratch_floats = lined(larger(own, attention_scratch(c->capacity, &heads)) + OVERREAD);
     const size_t needed = shared + c->scratch_floats * (size_t)g->threads;
     if (needed > g->space_floats) {
         huge_free(g->space);
@@ -287,22 +286,29 @@ static int lay_out(call *c) {
     }
     c->x = g->space;
     c->normed = c->x + m * C;
-    c->wide = c->normed + m * C;
-    c->packed = c->wide + m * widest;
+    c->qkv = c->normed + m * normed;
+    c->hidden = c->qkv + (s->parallel_residual ? m * qkv : 0);
+    c->gate = c->qkv + m * wide;
+    c->joined = c->gate + m * gate;
+    c->packed = c->joined + m * joined;
     c->scratch = g->space + shared;
     return 0;
 }
 
 /* Read m tokens: ids, the row of the batch that each belongs to, and its position there. Their keys and values go into
- * cache, [layers][2][batch][heads][capacity][D] and OVERREAD floats more. Logits [wanted_count, V] are those after the
+ * cache, [layers][2][batch][K][capacity][D] and OVERREAD floats more. Logits [wanted_count, V] are those after the
  * tokens whose indices `wanted` lists. `prefill`: all tokens are of one row, at consecutive positions, so that gemm may take them;
- * otherwise each is a step of its own. Returns 0, or -1 when there is no memory.
+ * otherwise each is a step of a row of its own. Returns 0, or -1 when there is no memory.
+ * `turns`: the rotary tables, each [position][cosines and sines of rotary_dim / 2 pairs]; `growth` [position]: what queries are
+ * multiplied by, or NULL. Both reach over all positions of the call.
  * Of the stages (a layer each, and the logits) those from `first` to before `last` are done: all at once, or in several calls
  * that say the same otherwise, so that the caller can stop in between. */
-int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill, float *cache, int batch,
-                int capacity, int wanted_count, const int *wanted, float *logits, int first, int last) {
+int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill,
+                const float *const *turns, const float *growth, float *cache, int batch, int capacity, int wanted_count,
+                const int *wanted, float *logits, int first, int last) {
     gpt *g = engine;
     call c = {.g = g,
+              .s = &g->shape,
               .ids = ids,
               .rows = rows,
               .positions = positions,
@@ -311,9 +317,11 @@ int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int 
               .wanted_count = wanted_count,
               .capacity = capacity,
               .prefill = prefill,
+              .turns = turns,
+              .growth = growth,
               .first = first,
               .last = last,
-              .layer_floats = (size_t)batch * g->width * capacity,
+              .layer_floats = (size_t)batch * (size_t)g->shape.kv_heads * (size_t)g->shape.head_size * (size_t)capacity,
               .cache = cache,
               .logits = logits};
     if (lay_out(&c)) return -1;

@@ -195,6 +195,7 @@ static void linear_gemm(worker *me, const phase *p, range now, range next) {
     const linear *job = &p->linear;
     const int nr = me->k->nr, mr = me->k->mr, columns = job->w->columns, first = now.first, last = now.last;
     const int panels = round_up(job->m, mr) / mr;
+    float *sums = job->epilogue == GATED ? job->gate : job->y;
     (void)next;
     for (int block = 0; block < columns; block += KC) {
         const int kc = columns - block < KC ? columns - block : KC;
@@ -202,13 +203,13 @@ static void linear_gemm(worker *me, const phase *p, range now, range next) {
         for (int panel = 0; panel < panels; panel++) {
             const int m = panel * mr, count = job->m - m < mr ? job->m - m : mr;
             const float *left = job->packed + (size_t)block * panels * mr + (size_t)panel * kc * mr;
-            me->k->microkernel(kc, left, me->scratch, nr, job->y + m * job->stride + first, job->stride, count, last - first,
+            me->k->microkernel(kc, left, me->scratch, nr, sums + m * job->stride + first, job->stride, count, last - first,
                                block > 0 || job->epilogue == ADD);
         }
     }
     linear rest = *job;
     if (job->epilogue == ADD) rest.epilogue = STORE; /* the sums are in y already: only the bias is left */
-    linear_epilogue(me, &rest, job->y + first, job->stride, first, last);
+    linear_epilogue(me, &rest, sums + first, job->stride, first, last);
 }
 
 /* INT8 and INT4 matrices times quantized activations. There are at least mr of these: the last block starts early and computes some

@@ -12,11 +12,52 @@
 /* What Python hands in, filled by name; GPTConfig's fields. library.py has the same structure, and compares ABI_VERSION and the
  * size when it loads the library. Raise ABI_VERSION with every change of this structure, of an enum whose numbers Python uses, or
  * of a function's arguments. */
-enum { ABI_VERSION = 1 };
+enum { ABI_VERSION = 2 };
 typedef struct {
-    int n_layer, n_embd, n_head, mlp_width, vocab_size, n_positions, activation;
-    float layer_norm_epsilon, attention_scale;
+    int n_layer, n_embd, n_head, kv_heads, head_size, mlp_width, vocab_size, embedding_width, activation;
+    int norm_kind, norm, qk_norm, final_norm, embedding_norm, parallel_residual, shared_norm, gated, rotary_dim,
+        rotary_interleaved;
+    float layer_norm_epsilon, residual_scale, embedding_scale, logit_scale;
+    float qkv_clip, attention_cap, logit_cap; /* 0: none */
+    /* By layer: what scores are multiplied by; how many positions are seen, 0 for all; which table rotates, -1 for none. */
+    const float *attention_scales;
+    const int *windows, *rotary_tables;
+    const float *alibi_slopes; /* [n_head], or NULL */
 } gptcli_shape;
+
+/* The numbers of GPTConfig's words, of its matrices and of its vectors; weights.py has the same, in this order. Those of the whole
+ * model come first, those of each layer from QKV and LN_1 on. */
+enum activation { GELU_TANH, GELU, QUICK_GELU, RELU, RELU2, SILU, MISH, TANH, SIGMOID };
+enum norm_kind { LAYER_NORM, RMS_NORM, NO_NORM }; /* NO_NORM: only here */
+enum norm_place { PRE, POST, AFTER, SANDWICH };
+enum qk_norm { QK_NONE, QK_HEAD, QK_EACH_HEAD, QK_WHOLE };
+enum { EMBEDDING, UNEMBEDDING, PROJECT_IN, PROJECT_OUT, QKV, ATTENTION, GATE, UP, DOWN, ALL_MATRICES };
+enum {
+    POSITION,
+    LN_0,
+    LN_0_BIAS,
+    LN_F,
+    LN_F_BIAS,
+    UNEMBEDDING_BIAS,
+    LN_1,
+    LN_1_BIAS,
+    LN_1_OUT,
+    LN_1_OUT_BIAS,
+    LN_2,
+    LN_2_BIAS,
+    LN_2_OUT,
+    LN_2_OUT_BIAS,
+    Q_NORM,
+    Q_NORM_BIAS,
+    K_NORM,
+    K_NORM_BIAS,
+    QKV_BIAS,
+    ATTENTION_BIAS,
+    GATE_BIAS,
+    UP_BIAS,
+    DOWN_BIAS,
+    ALL_VECTORS
+};
 
 /* The next multiple of `multiple`. */
 static inline int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
@@ -46,8 +87,8 @@ static inline int correction_count(int columns) { return padded_columns(columns)
 static inline size_t quantized_floats(int m, int columns) {
     return (size_t)m * (size_t)(padded_columns(columns) / 2 + correction_count(columns) + round_up(act_groups(columns), 16));
 }
-enum activation { GELU_TANH, GELU, RELU };
-enum epilogue { STORE, ADD, ACTIVATE }; /* what is done with a linear layer's sums: y = sums, y += sums, y = activation(sums) */
+/* What is done with a linear layer's sums: y = sums, y += sums, y = activation(sums), y *= activation(sums). */
+enum epilogue { STORE, ADD, ACTIVATE, GATED };
 
 typedef struct {
     void *data;
@@ -55,12 +96,6 @@ typedef struct {
     int rows, columns, kind;
     size_t row_bytes;
 } matrix;
-
-typedef struct {
-    matrix qkv, attention, up, down;
-    float *ln_1, *ln_1_bias, *ln_2, *ln_2_bias; /* [C] */
-    float *qkv_bias, *attention_bias, *up_bias, *down_bias;
-} block;
 
 /* The activations from number m on. */
 static inline activations activations_from(activations all, int m, int columns) {
@@ -112,10 +147,19 @@ typedef struct {
     void (*quantize_row)(matrix *w, int index, const float *x);
     /* Columns from..from + count of a row as float32: out [count]. */
     void (*dequantize_row)(const matrix *w, int index, int from, int count, float *out);
-    /* out [n] = (x [n] - mean) / sqrt(variance + epsilon) * weight [n] + bias [n]; weight and bias may be NULL. */
-    void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon, int n, float *out);
+    /* out [n] = (x [n] - mean) / sqrt(variance + epsilon) * weight [n] + bias [n]; weight and bias may be NULL; RMS_NORM: x over the
+     * root of its mean square + epsilon; NO_NORM: x. `out` may be x. */
+    void (*norm)(int kind, const float *x, const float *weight, const float *bias, float epsilon, int n, float *out);
     /* `mode` (see enum epilogue) on n sums with their bias [n] or NULL: to [n]. `to` may be `sums`. */
     void (*epilogue)(const float *sums, const float *bias, int n, int mode, int activation, float *to);
+    /* Turn 2 * half numbers, in pairs of neighbours or (i, i + half), by angles: turns has their cosines [half], then sines. */
+    void (*rotate)(float *x, const float *turns, int half, int interleaved);
+    /* x [n] becomes x * factor; where there is a cap, cap * tanh(x * factor / cap). */
+    void (*soft_cap)(float *x, int n, float factor, float cap);
+    /* ALiBi: x[i] -= slope * (n - 1 - i). */
+    void (*add_slope)(float *x, int n, float slope);
+    /* x [n] between -limit and limit. */
+    void (*clamp)(float *x, int n, float limit);
     /* x [n] becomes exp(x - max x); returns the sum of these. */
     float (*softmax_numerators)(float *x, int n);
     /* out[s] = q [d] . keys[s] [d] * scale, for s < count. */
@@ -167,15 +211,18 @@ struct worker {
     uint32_t number; /* pool.c's: of the phase */
 };
 
-/* engine.c: layer normalization of m rows of x, or of those `rows`: out [m, width]. */
+/* norm.c: m rows of x, or those `rows`, normalized: out [m, width]. */
 typedef struct {
     const float *x, *weight, *bias;
     const int *rows; /* [m] or NULL */
     float *out;
-    float epsilon;
-    int width;
+    float epsilon, factor; /* factor: of add_join */
+    int width, kind;
 } normalization;
 void norm_rows(const kernels *k, const normalization *job, int first, int last, float *out);
+void add_norm(schedule *all, const normalization *job, int m);
+/* out [m, width] += factor * normalized x; what x holds is lost. */
+void add_join(schedule *all, const normalization *job, int m);
 
 /* linear.c: y = epilogue(x w^T + bias) for m activations. */
 struct linear {
@@ -185,6 +232,7 @@ struct linear {
     normalization norm;
     size_t normed_at; /* where in the scratch, behind what linear_scratch says */
     float *y; /* [m, stride] */
+    float *gate; /* GATED prompts: scratch like y */
     size_t stride;
     atomic_int *outliers; /* linear.c's: where it notes that an activation has too few bits */
     float *packed; /* packed_floats(m, columns) of shared scratch; used where there are more than GEMV_MAX activations */
@@ -200,17 +248,24 @@ void linear_epilogue(const worker *me, const linear *job, const float *sums, siz
 /* Pack a panel, transposed: to[k * width + j] = from[j * stride + k] * factor for k < count and j < n; zero for n <= j < width. */
 void pack_panel(const float *from, size_t stride, int n, int count, float factor, float *to, int width);
 
-/* attention.c: the heads of one layer, for m tokens. A row of qkv is query, key and value, each [C]. */
+/* attention.c: the heads of one layer, for m tokens. A row of qkv is its queries [H, D], keys [K, D] and values [K, D]; H / K queries
+ * share a key. What is NULL, 0 or QK_NONE is left out. */
 typedef struct {
-    const float *qkv; /* [m, 3C] */
-    float *out; /* [m, C] */
-    float *keys, *values; /* of this layer: [row, H, capacity, D] */
+    float *qkv; /* [m, qkv_width]; queries and keys are clamped, normalized and turned where they are */
+    float *out; /* [m, H D] */
+    float *keys, *values; /* of this layer: [row, K, capacity, D] */
     const int *rows, *positions; /* [m] */
-    int m, heads, head_size, capacity, prefill; /* prefill: one row, at consecutive positions */
-    float scale;
+    int m, heads, kv_heads, head_size, capacity,
+        prefill; /* prefill: one row, at consecutive positions; else each a row of its own */
+    int window, qk_norm, norm_kind, rotary_dim, interleaved;
+    float scale, cap, clip, epsilon;
+    const float *q_norm, *q_norm_bias, *k_norm, *k_norm_bias;
+    const float *turns, *growth; /* by position: cosines and sines [rotary_dim]; a factor of queries */
+    const float *slopes; /* [H] */
 } attention;
+enum { ATTENTION_PHASES = 2 };
 void add_attention(schedule *all, const attention *job);
-size_t attention_scratch(int capacity, int size);
+size_t attention_scratch(int capacity, const attention *job);
 
 /* One matrix product, one layer's attention, ...: n units of work in any order. A phase begins when the one before it is finished.
  * What an earlier phase found out may leave it out. */

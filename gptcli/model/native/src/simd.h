@@ -296,20 +296,32 @@ static inline void int4_decode(const uint8_t *p, int table, i16vec out[16]) {
 }
 #endif
 
-/* exp, to 2 units in the last place: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2] (the Cephes library's). */
-static inline vec v_exp(vec x) {
-    x = v_min(v_max(x, v_set(-87.3f)), v_set(88.3f));
-    vec n = v_round(v_mul(x, v_set(1.44269504088896341f)));
-    x = v_fma(n, v_set(-0.693359375f), x);
-    x = v_fma(n, v_set(2.12194440e-4f), x);
+/* exp(x) = 2^n (1 + y), to 2 units in the last place: n, and y by a polynomial on [-ln 2 / 2, ln 2 / 2] (the Cephes library's). NaN
+ * stays NaN by the order of the arguments of v_min and v_max. */
+static inline vec v_exp_parts(vec x, vec *n) {
+    x = v_min(v_set(88.3f), v_max(v_set(-87.3f), x));
+    *n = v_round(v_mul(x, v_set(1.44269504088896341f)));
+    x = v_fma(*n, v_set(-0.693359375f), x);
+    x = v_fma(*n, v_set(2.12194440e-4f), x);
     vec y = v_set(1.9875691500e-4f);
     y = v_fma(y, x, v_set(1.3981999507e-3f));
     y = v_fma(y, x, v_set(8.3334519073e-3f));
     y = v_fma(y, x, v_set(4.1665795894e-2f));
     y = v_fma(y, x, v_set(1.6666665459e-1f));
     y = v_fma(y, x, v_set(5.0000001201e-1f));
-    y = v_add(v_fma(v_mul(x, x), y, x), v_set(1.0f));
-    return v_mul(y, v_exp2_int(n));
+    return v_fma(v_mul(x, x), y, x);
+}
+
+static inline vec v_exp(vec x) {
+    vec n, y = v_exp_parts(x, &n);
+    return v_mul(v_add(y, v_set(1.0f)), v_exp2_int(n));
+}
+
+/* exp(x) - 1, as exact near 0 as elsewhere. */
+static inline vec v_expm1(vec x) {
+    vec n, y = v_exp_parts(x, &n);
+    const vec power = v_exp2_int(n);
+    return v_fma(y, power, v_sub(power, v_set(1.0f)));
 }
 
 #endif

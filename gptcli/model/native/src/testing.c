@@ -5,8 +5,8 @@
 
 /* Run a linear layer, or attention, on all threads. Returns 0, or -1 when there is no memory. */
 static int run(const kernels *k, size_t scratch_floats, const linear *a_linear, const attention *an_attention) {
-    phase phases[LINEAR_PHASES];
-    schedule all = {.k = k, .threads = pool_start(1), .phases = phases, .room = LINEAR_PHASES};
+    phase phases[LINEAR_PHASES + ATTENTION_PHASES];
+    schedule all = {.k = k, .threads = pool_start(1), .phases = phases, .room = LINEAR_PHASES + ATTENTION_PHASES};
     all.scratch_floats = (size_t)round_up((int)scratch_floats + OVERREAD, 16);
     all.scratch = huge_alloc(all.scratch_floats * sizeof(float) * (size_t)all.threads);
     if (!all.scratch) return -1;
@@ -24,11 +24,13 @@ int gptcli_test_linear(int level, int kind, int rows, int columns, const float *
     const kernels *k = kernels_for(level);
     matrix stored = {0};
     float *packed = huge_alloc(packed_floats(k, m, columns) * sizeof(float));
-    int failed = !packed || matrix_alloc(&stored, kind, rows, columns) || matrix_fill(k, &stored, w, FLOAT32, 0);
+    float *gate = huge_alloc((size_t)m * rows * sizeof *gate);
+    int failed = !packed || !gate || matrix_alloc(&stored, kind, rows, columns) || matrix_fill(k, &stored, w, FLOAT32, 0);
     const linear job = {.w = &stored,
                         .bias = bias,
                         .x = x,
                         .y = y,
+                        .gate = gate,
                         .stride = (size_t)rows,
                         .packed = packed,
                         .m = m,
@@ -38,26 +40,13 @@ int gptcli_test_linear(int level, int kind, int rows, int columns, const float *
     failed = failed || run(k, linear_scratch(k, m, columns), &job, NULL);
     matrix_free(&stored);
     huge_free(packed);
+    huge_free(gate);
     return failed ? -1 : 0;
 }
 
-/* out [m, heads * head_size] of qkv [m, 3 * heads * head_size], with the cache keys, values [row, heads, capacity, head_size] and
- * OVERREAD floats behind each. Returns 0, or -1 when there is no memory. */
-int gptcli_test_attention(int level, const float *qkv, const int *rows, const int *positions, int m, int heads, int head_size,
-                          int capacity, int prefill, float scale, float *keys, float *values, float *out) {
-    const attention job = {.qkv = qkv,
-                           .out = out,
-                           .keys = keys,
-                           .values = values,
-                           .rows = rows,
-                           .positions = positions,
-                           .m = m,
-                           .heads = heads,
-                           .head_size = head_size,
-                           .capacity = capacity,
-                           .prefill = prefill,
-                           .scale = scale};
-    return run(kernels_for(level), attention_scratch(capacity, head_size), NULL, &job);
+/* Attention of any kind, with OVERREAD floats behind its cache. Returns 0, or -1 when there is no memory. */
+int gptcli_test_attention(int level, const attention *job) {
+    return run(kernels_for(level), attention_scratch(job->capacity, job), NULL, job);
 }
 
 /* Which number of threads each of so many like jobs gets, used [jobs], where a job with t threads takes ns[t - 1], for a share

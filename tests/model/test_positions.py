@@ -12,7 +12,6 @@ from transformers.models.ministral3.modeling_ministral3 import get_llama_4_attn_
 from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
 
 from gptcli.model.config import GPTConfig
-from gptcli.model.native.weights import why_not
 from gptcli.model.positions import alibi_slopes, frequencies, query_growth, rotary_table
 from gptcli.model.rotary import Rotary
 
@@ -162,30 +161,3 @@ def test_impossible_knobs_are_refused_by_name(fields: dict[str, Any], named: str
 
 
 RMS = {"norm_kind": "rms", "norm_bias": False}
-
-
-@pytest.mark.parametrize(
-    ("fields", "named"),
-    [
-        ({"positions": "alibi"}, "alibi positions"),
-        ({"norm": "after"}, "behind the sub-layers"),
-        ({"norm": "sandwich"}, "both sides"),
-        ({**RMS, "norm_plus_one": True}, "RMS norms"),
-        ({"embedding_norm": True}, "behind the embedding"),
-        ({"qk_norm": "head"}, "queries and keys"),
-        ({"qkv_clip": 8.0}, "clamped"),
-        ({"query_growth": 0.1}, "grow"),
-        ({"attention_scale": 0.5}, "scale of its own"),
-        ({"attention_cap": 50.0}, "capped scores"),
-        ({"residual_scale": 0.5}, "scaled residual"),
-        ({"embedding_scale": 2.0}, "scaled embedding"),
-        ({"logit_scale": 0.5}, "scaled logits"),
-        ({"logit_cap": 30.0}, "capped logits"),
-    ],
-)
-def test_the_engine_in_c_names_what_it_does_not_know(fields: dict[str, Any], named: str) -> None:
-    shape = GPTConfig()
-    why = why_not(shape)
-    if why is not None:
-        pytest.skip(why)
-    assert named in (why_not(GPTConfig(**fields)) or "")

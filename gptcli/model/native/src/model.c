@@ -1,0 +1,119 @@
+/* Models as Python makes, fills and frees them. A weight is named by its number in native.h and by its layer, which is 0 for what
+ * belongs to none.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+static void *copied(const void *from, size_t bytes) {
+    void *made = from ? malloc(bytes + 1) : NULL;
+    if (made) memcpy(made, from, bytes);
+    return made;
+}
+
+static void free_arrays(gpt *g) {
+    free((void *)g->shape.attention_scales);
+    free((void *)g->shape.windows);
+    free((void *)g->shape.rotary_tables);
+    free((void *)g->shape.alibi_slopes);
+    free(g->layers);
+    free(g->phases);
+    free(g);
+}
+
+/* An engine without weights; NULL when there is no memory. `level`: see gptcli_kernels. */
+void *gptcli_new(const gptcli_shape *shape, int threads, int level) {
+    gpt *g = calloc(1, sizeof *g);
+    if (!g) return NULL;
+    const size_t layers = (size_t)shape->n_layer;
+    g->shape = *shape;
+    g->shape.attention_scales = copied(shape->attention_scales, layers * sizeof(float));
+    g->shape.windows = copied(shape->windows, layers * sizeof(int));
+    g->shape.rotary_tables = copied(shape->rotary_tables, layers * sizeof(int));
+    g->shape.alibi_slopes = copied(shape->alibi_slopes, (size_t)shape->n_head * sizeof(float));
+    g->threads = pool_start(threads);
+    g->k = kernels_for(level);
+    g->phase_count = BLOCK_PHASES * shape->n_layer + OTHER_PHASES;
+    g->layers = calloc(layers + 1, sizeof *g->layers);
+    g->phases = calloc((size_t)g->phase_count, sizeof *g->phases);
+    const int complete = g->layers && g->phases && g->shape.attention_scales && g->shape.windows && g->shape.rotary_tables;
+    if (complete && !shape->alibi_slopes == !g->shape.alibi_slopes) return g;
+    free_arrays(g);
+    return NULL;
+}
+
+int gptcli_threads(const void *engine) { return ((const gpt *)engine)->threads; }
+
+static matrix *matrix_at(gpt *g, int which, int layer) { return &(which < QKV ? &g->whole : &g->layers[layer])->matrices[which]; }
+
+static float **vector_at(gpt *g, int which, int layer) { return &(which < LN_1 ? &g->whole : &g->layers[layer])->vectors[which]; }
+
+/* Memory for a matrix, not yet filled: 0, or -1: no memory. */
+int gptcli_alloc_matrix(void *engine, int which, int layer, int kind, int rows, int columns) {
+    matrix *w = matrix_at(engine, which, layer);
+    matrix_free(w);
+    return matrix_alloc(w, kind, rows, columns);
+}
+
+/* Fill `count` rows of it, from number `first` on, with a checkpoint's numbers: 0, or -1: no memory. */
+int gptcli_fill_matrix(void *engine, int which, int layer, int first, int count, const void *source, int source_kind,
+                       int transposed) {
+    matrix part = *matrix_at(engine, which, layer);
+    part.data = (char *)part.data + (size_t)first * part.row_bytes;
+    if (part.scale) part.scale += first;
+    part.rows = count;
+    return matrix_fill(((gpt *)engine)->k, &part, source, source_kind, transposed);
+}
+
+/* A matrix as it is stored, valid as long as the engine: its numbers, its scales (NULL where it has none of its own), and {rows,
+ * bytes of a row}. */
+void gptcli_matrix_view(void *engine, int which, int layer, void **numbers, float **scales, int *about) {
+    const matrix *w = matrix_at(engine, which, layer);
+    *numbers = w->data, *scales = w->scale;
+    about[0] = w->rows, about[1] = (int)w->row_bytes;
+}
+
+int gptcli_fill_vector(void *engine, int which, int layer, const float *source, size_t n) {
+    float **place = vector_at(engine, which, layer);
+    free(*place);
+    *place = malloc(n * sizeof **place + OVERREAD * sizeof **place);
+    if (!*place) return -1;
+    memcpy(*place, source, n * sizeof **place);
+    return 0;
+}
+
+/* Whether none of the numbers is NaN or infinite. */
+int gptcli_finite(const void *source, size_t n, int kind) { return all_finite(source, n, kind); }
+
+/* Bytes a second that all threads read together: the best of some readings of so much memory; 0: there is not so much. */
+double gptcli_bandwidth(int threads, int megabytes, int times) {
+    pool_start(threads);
+    return memory_bandwidth(kernels_for(5), megabytes, times);
+}
+
+static size_t bytes_of(const matrix *w) { return (size_t)w->rows * (w->row_bytes + (w->scale ? sizeof(float) : 0)); }
+
+/* Bytes of weights that one step reads. */
+size_t gptcli_bytes(const void *engine) {
+    const gpt *g = engine;
+    size_t bytes = bytes_of(output_of(g));
+    for (int which = PROJECT_IN; which < QKV; which++) bytes += bytes_of(&g->whole.matrices[which]);
+    for (int layer = 0; layer < g->shape.n_layer; layer++)
+        for (int which = QKV; which < ALL_MATRICES; which++) bytes += bytes_of(&g->layers[layer].matrices[which]);
+    return bytes;
+}
+
+static void free_weights(weights *all) {
+    for (int which = 0; which < ALL_MATRICES; which++) matrix_free(&all->matrices[which]);
+    for (int which = 0; which < ALL_VECTORS; which++) free(all->vectors[which]);
+}
+
+void gptcli_free(void *engine) {
+    gpt *g = engine;
+    if (!g) return;
+    for (int layer = 0; layer < g->shape.n_layer; layer++) free_weights(&g->layers[layer]);
+    free_weights(&g->whole);
+    huge_free(g->space);
+    free_arrays(g);
+}

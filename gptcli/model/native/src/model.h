@@ -1,0 +1,32 @@
+/* A GPT in memory: its shape, its weights, and the space that it computes in. model.c makes, fills and frees it; engine.c runs it. */
+#ifndef GPTCLI_MODEL_H
+#define GPTCLI_MODEL_H
+
+#include "native.h"
+
+/* The weights of one layer, and of the whole model; by the numbers in native.h. */
+typedef struct {
+    matrix matrices[ALL_MATRICES];
+    float *vectors[ALL_VECTORS];
+} weights;
+
+typedef struct {
+    gptcli_shape shape; /* its arrays are this model's own */
+    int threads;
+    const kernels *k;
+    weights whole, *layers; /* layers: one more than there are, which stays empty */
+    float *space; /* of the latest shapes */
+    size_t space_floats;
+    phase *phases; /* of the latest call */
+    int phase_count; /* room for those of the longest */
+} gpt;
+
+/* The most phases of a block, and of all else: embedding, its projection and norm, the last norm, the logits. */
+enum { BLOCK_PHASES = 5 * LINEAR_PHASES + ATTENTION_PHASES + 6, OTHER_PHASES = 3 * LINEAR_PHASES + 5 };
+
+static inline const matrix *output_of(const gpt *g) {
+    const matrix *all = g->whole.matrices;
+    return all[UNEMBEDDING].rows ? &all[UNEMBEDDING] : &all[EMBEDDING];
+}
+
+#endif
