@@ -210,7 +210,7 @@ STAGES = {
     + "from gptcli.checkpoint.weights import slices; slices.Files.read = other.NativeEngine.fill = strike",
     "prefill": _ENGINES + "room.TorchEngine.prefill = other.NativeEngine.prefill = strike",
     "decode": _ENGINES + "room.TorchEngine.step = other.NativeEngine.step = other.NativeEngine.extend = strike",
-    "tokenize": "from gptcli.tokenizer import bpe as room; room.Tokenizer.encode = strike",
+    "tokenize": "from gptcli.tokenizer import bpe as room; room.RankTokenizer.encode = strike",
     "draw": "from gptcli.show.terminal import console as room; room.stdout_console = strike",
 }
 

@@ -315,8 +315,8 @@ def _not_first(library: "Library | None") -> Iterator[None]:
     """For a stretch that is not the first of its text: Metaspace's ``first`` puts no mark before it."""
     steps = [] if library is None else [library.pre_tokenizer]
     with suppress(IndexError, TypeError):  # a Sequence hands out its steps, not how many they are; others have none
-        while steps:
-            steps.append(steps[0][len(steps) - 1])
+        for place in range(100 if steps else 0):
+            steps.append(steps[0][place])
     first = [step for step in steps if getattr(step, "prepend_scheme", None) == "first"]
     for step in first:
         step.prepend_scheme = "never"
