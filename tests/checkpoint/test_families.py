@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gptcli.checkpoint.families import Blueprint
-from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.gpt import GPT
@@ -104,8 +104,6 @@ def test_every_parameter_is_counted_once(pair: Pair) -> None:
 
 
 def test_the_engine_in_c_reads_the_same_files(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> None:
-    from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
-
     folder = tmp_path_factory.mktemp("again")
     pair.theirs.save_pretrained(folder)
     blueprint, header = understand(folder)
@@ -117,6 +115,12 @@ def test_the_engine_in_c_reads_the_same_files(pair: Pair, tmp_path_factory: pyte
     with torch.inference_mode():
         wanted = pair.theirs(ids[None]).logits[0, 12:]
     assert (torch.tensor(np.concatenate(logits)) - wanted).abs().max() < TOLERANCE
+
+    alone = [engine.prefill([row], capacity=40) for row in ([5, 3, 8], ids[:30].tolist())]
+    together = engine.prefill([[5, 3, 8], ids[:30].tolist()], capacity=40)
+    assert np.array_equal(together, np.concatenate(alone))
+    steps = engine.step([7, int(ids[30])])
+    assert np.abs(steps[1] - logits[18][0]).max() < TOLERANCE
 
 
 @torch.inference_mode()
@@ -132,7 +136,7 @@ def test_a_text_that_becomes_long_has_the_angles_of_long_texts(native: bool, tmp
         logits: Tensor = model(ids[None, :length])[0]
         return logits
 
-    engine = open_checkpoint(str(tmp_path), Placement("cpu"), inside=False).engine if native else TorchEngine(model)
+    engine = load_native(*understand(tmp_path), Placement("cpu")) if native else TorchEngine(model)
     engine.prefill([ids[:44].tolist(), ids[:5].tolist()], capacity=60)
     for step in range(4):
         logits = torch.tensor(engine.step([int(ids[44 + step]), int(ids[5 + step])]))

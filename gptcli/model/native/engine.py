@@ -90,6 +90,7 @@ class NativeEngine:
         self._shape: tuple[int, ...] = ()  # layers, 2, rows, numbers of a row
         self._capacity = 0
         self._lengths: list[int] = []
+        self._texts: list[list[int]] = []  # of each row, for angles that depend on its length
         self._tables = Tables(config)
         self._kinds: set[Kind] = set()  # of its matrices
         self.matrices: list[str] = []  # names of those that it has
@@ -222,19 +223,30 @@ class NativeEngine:
         self._capacity = capacity
         self._make_cache((config.n_layer, 2, len(rows), capacity * keys))
         self._lengths = [0] * len(rows)
-        length = max(map(len, rows))
-        return np.concatenate([self._prompt(row, ids, length, logits=True) for row, ids in enumerate(rows)])
+        self._texts = [list(ids) for ids in rows]
+        return np.concatenate([self._prompt(row, ids, len(ids), logits=True) for row, ids in enumerate(rows)])
 
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
         check_step(ids, self._lengths, self._capacity, self.config.vocab_size)
         rows = range(len(ids))
-        return self._read(ids, rows, list(self._lengths), rows, max(self._lengths, default=0) + 1, prefill=False)
+        if self._tables.fixed:
+            return self._read(ids, rows, list(self._lengths), rows, max(self._lengths, default=0) + 1, prefill=False)
+        for row, token in enumerate(ids):
+            self._turn_long(row, 1)
+            self._texts[row].append(token)
+        # Each row has the angles of its own length.
+        lengths = [length + 1 for length in self._lengths]
+        steps = ((row, self._lengths[row], length) for row, length in enumerate(lengths))
+        return np.concatenate(
+            [self._read([ids[row]], [row], [at], [0], length, prefill=False) for row, at, length in steps]
+        )
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
         """Forget one row and read these ids in its place (see ``Engine.refill``)."""
         check_refill(row, ids, self._lengths, self._capacity, self.config.vocab_size)
         self._lengths[row] = 0
+        self._texts[row] = list(ids)
         self._prompt(row, ids, len(ids), logits=False)
 
     def select(self, rows: Sequence[int]) -> None:
@@ -244,6 +256,7 @@ class NativeEngine:
             return
         kept = self._cache[:-_SPARE].reshape(self._shape)[:, :, list(rows)]
         lengths = [self._lengths[row] for row in rows]
+        self._texts = [list(self._texts[row]) for row in rows]
         self._make_cache(kept.shape)
         self._cache[:-_SPARE].reshape(self._shape)[...] = kept
         self._lengths = lengths
@@ -251,6 +264,9 @@ class NativeEngine:
     def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read several tokens of a batch of one row (see ``Engine.extend``)."""
         check_extend(ids, self._lengths, self._capacity, self.config.vocab_size)
+        self._turn_long(0, len(ids))
+        if not self._tables.fixed:
+            self._texts[0] += ids
         start = self._lengths[0]
         end = start + len(ids)
         return self._read(ids, [0] * len(ids), range(start, end), range(len(ids)), end, prefill=True)
@@ -258,7 +274,19 @@ class NativeEngine:
     def rewind(self, count: int) -> None:
         """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
         check_rewind(count, self._lengths)
+        self._turn_long(0, -count)
         self._lengths[0] -= count
+        if not self._tables.fixed:
+            del self._texts[0][len(self._texts[0]) - count :]
+
+    def _turn_long(self, row: int, more: int) -> None:
+        """Read a row's text again, where it has other angles once it is longer or shorter by so many tokens.
+
+        Frequencies of longrope depend on the whole text: keys that were cached before have others' angles.
+        """
+        border, before = self.config.long_from, self._lengths[row]
+        if border is not None and before and (before > border) != (before + more > border):
+            self._prompt(row, self._texts[row], before + more, logits=False)
 
     def _make_cache(self, shape: tuple[int, ...]) -> None:
         """Room for the shape; the one there is where it fits, as new memory has to be cleared first.
@@ -275,7 +303,7 @@ class NativeEngine:
             self._cache_at = self._cache.ctypes.data
 
     def _prompt(self, row: int, ids: Sequence[int], length: int, *, logits: bool) -> NDArray[np.float32]:
-        """Read a row's ids from its beginning: logits [1, V] after the last, or [0, V]. ``length``: of the longest."""
+        """Read a row's ids from its beginning: logits [1, V] after the last, or [0, V]. ``length``: of its text."""
         read = np.empty((0, self.config.vocab_size), np.float32)
         for start in range(0, len(ids), self._PIECE):
             piece = ids[start : start + self._PIECE]

@@ -68,7 +68,8 @@ class Tables:
         self._tables: dict[int, tuple[int, NDArray[np.float32]]] = {}
         self._growth = np.empty(0, np.float32)
         self._at = (ctypes.c_void_p * len(config.rotary))()
-        self.length = 0
+        # Whether angles are the same however long a text is.
+        self.fixed = all(table.kind not in ("dynamic", "longrope") for table in config.rotary)
 
     def reach(self, length: int) -> tuple[int, int]:
         """Make tables for a sequence of that length: the addresses of their list, and of the growth; 0 for none.
