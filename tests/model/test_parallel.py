@@ -131,8 +131,9 @@ def test_each_process_holds_its_part_of_the_weights(name: str, folders: dict[str
     held = [json.loads((folders[name] / f"rank-{rank}.json").read_text())["bytes"] for rank in range(2)]
     # Each whole tensor is there twice, and nothing else is. One rank may have a row of the vocabulary more.
     config = blueprint.config
-    key_rows = max(2 - config.kv_heads, 0) * 2 * config.head_size * config.n_layer  # of a key head that both have
-    repeated = 4 * key_rows * (config.n_embd + config.qkv_bias)
+    rows = max(2 - config.kv_heads, 0) * config.head_size * config.n_layer  # of a key head that both have
+    repeated = 4 * 2 * rows * (config.n_embd + config.qkv_bias)
+    repeated += 4 * 2 * rows * (config.qk_norm in ("whole", "each head"))
     assert sum(held) == 2 * sum(whole.values()) - shared + repeated
     row = 4 * (blueprint.config.embedding_width + 1)
     assert 0 <= held[0] - held[1] <= row * (1 if blueprint.config.tied else 2)
