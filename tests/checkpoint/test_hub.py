@@ -151,6 +151,7 @@ def test_token_goes_to_the_hub_and_never_to_the_storage(hub: Hub, monkeypatch: p
     assert tokens == {"hub": f"Bearer {TOKEN}", "storage": None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [REPO, f"{REPO}@main"])
 def test_renamed_repository_is_followed(hub: Hub, name: str) -> None:
     hub.add("new/home", MODEL)

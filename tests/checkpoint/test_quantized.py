@@ -309,6 +309,7 @@ def test_all_is_hashed_once(tales: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(hashed) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "record", ["", "[" * 100_000, '{"content": "../../x"}', "null", '{"files": 7, "content": []}', "\xff", "{}"]
 )

@@ -176,6 +176,7 @@ def test_a_conversation_is_saved_with_its_template(model: Path, tmp_path: Path) 
     assert (tmp_path / "talk.txt").read_text().startswith("User: Hi\nAssistant: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("template", "arguments", "said"),
     [

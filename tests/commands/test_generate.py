@@ -79,6 +79,7 @@ def test_an_empty_prompt_starts_from_end_of_text(tales: OpenCheckpoint) -> None:
     assert records("The", "-n", "3")[0]["prompt_ids"] == [464]
 
 
+@pytest.mark.slow
 def test_json_can_be_repeated_and_checked_against_the_model(tales: OpenCheckpoint) -> None:
     first = records("A fox", "The king", "-n", "6", "-N", "2", "-t", "2", "--ignore-eos")
     assert [(record["prompt"], record["sample"]) for record in first] == [
@@ -432,6 +433,7 @@ def on_a_terminal(*arguments: str, environment: dict[str, str]) -> tuple[int, st
     return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
 
 
+@pytest.mark.slow
 def test_no_prompt_at_a_terminal_starts_from_end_of_text(child_environment: dict[str, str]) -> None:
     code, shown = on_a_terminal("-n", "10", "--seed", "3", environment=child_environment)
     assert code == 0

@@ -48,6 +48,7 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count_unknown", [False, True])
 @pytest.mark.parametrize("restrict", [None, 3000])
 def test_analogies_equal_gensims(cased: Embedding, questions: Path, restrict: int | None, count_unknown: bool) -> None:
@@ -131,6 +132,7 @@ def test_pairs_are_parted_by_tabs_commas_or_spaces(mark: str, cased: Embedding, 
     assert (score.pairs, score.unknown, score.invalid) == (3, 0, 2)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=2, max_size=30))
 def test_rho_equals_scipys(pairs: list[tuple[int, int]]) -> None:
     from scipy import stats

@@ -37,6 +37,7 @@ def listed(answer: Any) -> list[tuple[Any, Any]]:
     return [(item.word, pytest.approx(item.score, abs=1e-4)) for item in answer.neighbors]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restrict", [None, 5000])
 @pytest.mark.parametrize(
     ("text", "positive", "negative"),

@@ -115,6 +115,7 @@ def test_a_prompt_that_opens_a_thought(tokenizer: Tokenizer, renderer: Renderer)
     assert not chat(THINKING, tokenizer, renderer, thinking=False).prompt().mid_thought
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(
     st.lists(st.sampled_from([*SPECIAL, *THINK, "x", " ", "\n", "<", ">", "/no_think", "im_end|>", "user"]), max_size=8)
@@ -259,6 +260,7 @@ def spaced(kind: str) -> Library:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["each", "first", "none", "digits"])
 @pytest.mark.parametrize("name", ALL)
 def test_tokenizers_that_mark_spaces(kind: str, name: str, renderer: Renderer, tmp_path: Path) -> None:

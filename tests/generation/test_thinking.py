@@ -28,6 +28,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "begun", "thought", "answer"), CASES)
 @given(cuts=st.lists(st.integers(0, 40), max_size=6))
 def test_however_the_pieces_come(text: str, begun: bool, thought: str, answer: str, cuts: list[int]) -> None:

@@ -61,6 +61,7 @@ def test_a_token_that_the_model_lacks_is_told(tmp_path: Path) -> None:
         watched_ids(wordless, [" "], "a", 2)
 
 
+@pytest.mark.slow
 def test_a_context_without_room_to_measure_is_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["bench", str(made(tmp_path / "short", n_positions=2))])
     assert (done.exit_code, done.stdout) == (2, "")

@@ -81,6 +81,7 @@ def test_logits_are_those_of_pytorch(shape: str, level: int) -> None:
         assert both(model, in_c(model, level=level), rows, more) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS_HERE)
 @pytest.mark.parametrize("kind", ["F16", "BF16", "int8", "int4"])
 def test_kinds_of_weights_are_what_they_say(kind: Any, level: int) -> None:
@@ -153,6 +154,7 @@ def test_long_rows_have_several_steps(kind: Any, hidden: int, level: int) -> Non
         assert both(rounded, in_c(model, kind, level), [prompt], [[3], [5]]) < most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS_HERE)
 @pytest.mark.parametrize(
     ("kind", "hidden", "lost"),
@@ -286,6 +288,7 @@ def test_a_child_runs_a_model_of_its_own() -> None:
     assert done.stdout.split() == ["child", "0"], done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("busy", ["turn.acquire()", "Thread(target=write_on, daemon=True).start(); time.sleep(0.2)"])
 def test_a_child_of_a_process_that_generates(busy: str) -> None:

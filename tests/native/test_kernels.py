@@ -521,6 +521,7 @@ def prepared(qkv: Array, position: int, knobs: dict[str, Any], arrays: dict[str,
     return parts["q"] * growth, parts["k"].reshape(kv_heads, size), qkv[heads + kv_heads :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("size", [22, 64, 83])
 @pytest.mark.parametrize(("m", "prefill"), [(1, 0), (4, 0), (5, 1), (40, 1)])

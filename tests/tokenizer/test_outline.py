@@ -89,6 +89,7 @@ def test_an_expression_that_breaks_on_a_text_is_one_line(tmp_path: Path, capfd: 
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_an_expression_that_does_not_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = r"(?=.{0,300}.{0,300}.{0,40}(?:dq|ez))\w"  # some millions of steps at each place of the text
     split = {"type": "Split", "pattern": {"Regex": slow}, "behavior": "Isolated", "invert": False}
