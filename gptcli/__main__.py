@@ -13,6 +13,7 @@ from gptcli.system.trial import watch_imports
 # Importing torch makes hundreds of thousands of objects; a garbage collection for every 700 of them
 # takes a fifth of that time. Commands leave few cycles behind.
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
+_INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
 # Made in advance: when it is needed there may be no memory left.
 _NO_MEMORY = b"error: out of memory\n"
 
@@ -29,6 +30,8 @@ def run() -> None:
         if not isinstance(done.code, int) or threading.active_count() > 1:
             raise
         _leave(done.code)
+    except KeyboardInterrupt:  # while modules are imported; later ``main`` handles it
+        _leave(_INTERRUPTED)
     except (MemoryError, SystemError, OSError, ImportError) as error:
         _give_up(error)
 

@@ -19,9 +19,11 @@ def text_argument(text: str | None, what: str, *, strip_newline: bool = True, mo
         most: the most bytes of a pipe.
 
     Raises:
-        InputError: there is neither an argument nor a pipe, or the pipe does not hold UTF-8, or more than ``most``.
+        InputError: there is neither an argument nor a pipe, or it does not hold UTF-8, or a pipe more than ``most``.
     """
     if text is not None and text != "-":
+        if any("\ud800" <= character <= "\udfff" for character in text):  # how Python passes bytes that are no text
+            raise InputError(f"{what} is not UTF-8")
         return text
     if text is None and (sys.stdin is None or sys.stdin.isatty()):
         raise InputError(f"{what} is missing: give it as an argument, or pipe it in")

@@ -239,6 +239,10 @@ class GPTConfig:
         lengths = [table.original for table in self.rotary if table.kind == "longrope"]
         return min(filter(None, lengths), default=None) if self.positions == "rotary" else None
 
+    def epochs(self, length: int) -> tuple[int, ...]:
+        """Of each rotary table, which frequencies a text of this length has (see ``Rotary.epoch``)."""
+        return tuple(table.epoch(length) for table in self.rotary) if self.positions == "rotary" else ()
+
     def window(self, layer: int) -> int | None:
         """How many of the latest positions attention in ``layer`` sees; None for all."""
         return self.windows[layer] if self.windows else None

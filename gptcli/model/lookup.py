@@ -5,7 +5,8 @@ more than the price of one: the weights are read once. The logits after each are
 and are handed out only as far as the caller really chooses what was guessed. So the text is the same with and without.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +26,17 @@ class LookupEngine:
     Args:
         engine: does the work.
         guesses: tokens to guess at most at a time; more than 7 are as 7.
+        epochs: what of a text's length decides its rotary angles (``GPTConfig.epochs``): tokens that are read together
+            have those of the whole, so that guesses end where single steps would have others. None: nothing does.
 
     Attributes:
         steps: tokens that were asked for one at a time.
         guessed: of them, those that had been guessed and cost nothing.
     """
 
-    def __init__(self, engine: Engine, guesses: int) -> None:
+    def __init__(self, engine: Engine, guesses: int, epochs: Callable[[int], tuple[int, ...]] | None = None) -> None:
         self._engine, self._guesses = engine, guesses
+        self._epochs = epochs if epochs is not None else lambda length: ()
         self._rows: list[list[int]] = []
         self._ahead: list[tuple[int, NDArray[np.float32]]] = []  # guessed tokens that were read, and the logits after
         self._capacity = 0
@@ -49,7 +53,7 @@ class LookupEngine:
 
     def new_session(self) -> "LookupEngine":
         """Another one of the same weights (see ``Engine.new_session``)."""
-        return LookupEngine(self._engine.new_session(), self._guesses)
+        return LookupEngine(self._engine.new_session(), self._guesses, self._epochs)
 
     def row_bytes(self, capacity: int) -> int:
         """What a row of a batch takes (see ``Engine.row_bytes``)."""
@@ -82,6 +86,9 @@ class LookupEngine:
             self._forget()
             ids = [*self._rows[0], token]
             guesses = guess(ids, min(self._guesses, self._capacity - len(ids), _MOST))
+            lengths = range(len(ids), len(ids) + len(guesses) + 1)
+            alike = sum(1 for _ in takewhile(lambda length: self._epochs(length) == self._epochs(len(ids)), lengths))
+            guesses = guesses[: alike - 1]
             read = self._engine.extend([token, *guesses]) if guesses else self._engine.step([token])
             logits = read[:1]
             self._ahead = [(following, read[at : at + 1]) for at, following in enumerate(guesses, start=1)]
@@ -123,9 +130,9 @@ class LookupEngine:
             self._ahead = []
 
 
-def with_lookup(engine: Engine, guesses: int) -> Engine:
-    """The engine, guessing up to so many tokens ahead; 0: as it is."""
-    return LookupEngine(engine, guesses) if guesses else engine
+def with_lookup(engine: Engine, guesses: int, epochs: Callable[[int], tuple[int, ...]] | None = None) -> Engine:
+    """The engine, guessing up to so many tokens ahead; 0: as it is. ``epochs``: see ``LookupEngine``."""
+    return LookupEngine(engine, guesses, epochs) if guesses else engine
 
 
 def guess(ids: Sequence[int], most: int) -> list[int]:

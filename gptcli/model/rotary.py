@@ -1,11 +1,12 @@
 """What a table of rotary angles is made of. ``positions`` makes the table."""
 
-import math
 from dataclasses import dataclass, fields
 from typing import Literal
 
 RotaryKind = Literal["default", "linear", "dynamic", "llama3", "yarn", "longrope"]
 
+# Angles are kept in float32; no model's base or factor comes near this.
+_LARGEST = 1e30
 # The kinds that need to know the context that a model was first trained with.
 _NEEDS_ORIGINAL = ("dynamic", "llama3", "yarn", "longrope")
 
@@ -55,8 +56,9 @@ class Rotary:
         for field in fields(self):
             value = getattr(self, field.name)
             for number in value if isinstance(value, tuple) else (value,):
-                if isinstance(number, float) and not 0 < number < math.inf:
-                    raise ValueError(f"rotary {field.name} must be a number above 0, not {number}")
+                if isinstance(number, float) and not 0 < number < _LARGEST:
+                    bounds = "a number above 0" if not number > 0 else f"a number below {_LARGEST:g}"
+                    raise ValueError(f"rotary {field.name} must be {bounds}, not {number}")
         if self.kind in _NEEDS_ORIGINAL and (self.original is None or self.original < 1):
             raise ValueError(f"rotary kind {self.kind} needs original, the context of the first training, at least 1")
         if self.kind == "llama3" and self.low_frequency == self.high_frequency:

@@ -61,7 +61,7 @@ class Conversation:
         self._console = stdout_console() if stdout_is_terminal() else None
         self._told_fallen = False
         self._commands = {
-            "help": lambda _: notice(HELP),
+            "help": lambda _: notice(self._help()),
             "prompt": lambda _: stdout_console().print(draw_prompt(chat.prompt())),
             "system": self._system,
             "thinking": self._thinking,
@@ -69,6 +69,13 @@ class Conversation:
             "reset": lambda _: chat.reset(),
             "save": self.save,
         }
+
+    def _help(self) -> str:
+        """The commands, without the one that this model's template has no use for."""
+        layout = self._chat.layout
+        if isinstance(layout, TemplateLayout) and layout.can_switch_thinking:
+            return HELP
+        return "\n".join(line for line in HELP.splitlines() if not line.startswith("/thinking"))
 
     def run(self, save: Path | None) -> None:
         """Take turns until the input ends or somebody leaves, and then save what was said, where that is wanted.

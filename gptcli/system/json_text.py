@@ -38,6 +38,8 @@ def parse_json(text: bytes, path: Path | str, what: str, **options: Any) -> Any:
         return json.loads(text.decode(), **options)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else visible(str(error), keep="")[:200]
+        if "int_max_str_digits" in reason:  # advice for programmers
+            reason = "a number has thousands of digits"
         raise CheckpointError(f"{where} is not valid JSON: {reason}") from error
 
 

@@ -15,9 +15,14 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False, n_vocab:
 
     Raises:
         InputError: the end-of-text token is needed and the tokenizer has none; or an id is not below ``n_vocab``, so
-            that the model has no row for it.
+            that the model has no row for it; or the tokenizer makes no tokens of the prompt.
     """
-    ids = known(tokenizer, [*tokenizer.prefix_ids, *tokenizer.encode(prompt)], n_vocab)
+    read = tokenizer.encode(prompt)
+    if prompt.strip() and not read:
+        raise InputError(
+            f"the tokenizer {tokenizer.name} makes no tokens of {quoted(prompt)}: nothing of it would be read"
+        )
+    ids = known(tokenizer, [*tokenizer.prefix_ids, *read], n_vocab)
     begun = bool(tokenizer.prefix_ids) and tokenizer.prefix_ids[-1] == tokenizer.eos_id
     if ids and (begun or not bos):
         return ids

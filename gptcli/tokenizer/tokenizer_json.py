@@ -78,7 +78,13 @@ def _made(
         found = parse_json(data, path, "").get("model")
         return found if isinstance(found, dict) else {}
 
-    return LibraryTokenizer(path.parent.name, library, Pipeline(outline, path), model, declared)
+    made = LibraryTokenizer(path.parent.name, library, Pipeline(outline, path), model, declared)
+    for token in made.prefix_ids:
+        if library.id_to_token(token) is None:
+            raise CheckpointError(
+                f"{path}: the post_processor puts id {token:,} before every text, and no token has that"
+            )
+    return made
 
 
 def _load(data: bytes, path: Path) -> "Library":

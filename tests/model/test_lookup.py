@@ -1,17 +1,20 @@
 """Guessing ahead changes nothing but the number of readings: with a toy engine, the C engine and PyTorch."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.native_loader import load_native
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.lookup import LookupEngine, guess
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.torch_engine import TorchEngine
 from gptcli.sampling.settings import Sampling
+from tests.checkpoint.zoo import FAMILIES, open_folder, reference, understand
 from tests.gpt2_reference import load_folder
 
 PROMPT = "One day, Lily saw a big red ball. Lily saw a big red ball. Lily saw a"
@@ -77,3 +80,19 @@ def test_logits_of_guessed_tokens_are_those_of_steps(tales: Any) -> None:
     for token in tales.tokenizer.encode(" big red ball. Lily was so happy"):
         np.testing.assert_allclose(guessing.step([token]), plain.step([token]), atol=2e-4, rtol=0)
     assert guessing.guessed >= 2
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("case", ["llama dynamic", "phi3 longrope"])
+def test_guesses_end_where_angles_depend_on_the_length(case: str, native: bool, tmp_path: Path) -> None:
+    """Tokens that are read together have the angles of the whole text: single steps would have had others."""
+    reference(FAMILIES[case]).save_pretrained(tmp_path)
+    blueprint, model = open_folder(tmp_path)
+    engine: Any = load_native(*understand(tmp_path), Placement("cpu")) if native else TorchEngine(model)
+    ids = [5, 9, 3, 5, 9, 3, 5, 9, 3]
+    plain, guessing = engine.new_session(), LookupEngine(engine, 7, blueprint.config.epochs)
+    followed = [5, 9, 3] * 20
+    logits = [plain.prefill([ids], 80), *(plain.step([token]) for token in followed)]
+    guessed = [guessing.prefill([ids], 80), *(guessing.step([token]) for token in followed)]
+    assert np.abs(np.concatenate(logits) - np.concatenate(guessed)).max() < 1e-5
+    assert guessing.guessed > 10

@@ -8,8 +8,9 @@ import pytest
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as Library
 
-from gptcli.errors import CheckpointError
+from gptcli.errors import CheckpointError, InputError
 from gptcli.tokenizer import tokenizer_for
+from gptcli.tokenizer.prompt import prompt_ids
 from tests.tokenizer import kinds, reference
 
 
@@ -86,3 +87,26 @@ def test_tokenizer_json_has_the_last_word_on_a_number(tmp_path: Path) -> None:
     table = {"999": entry("<|endoftext|>")}
     ours = tokenizer_for(write(tmp_path, made, tokenizer_config={"added_tokens_decoder": table}), None)
     assert ours.special_tokens == {"<|endoftext|>": made.token_to_id("<|endoftext|>")}
+
+
+def test_a_post_processor_with_an_id_of_no_token_is_the_files_fault(tmp_path: Path) -> None:
+    reference.save(reference.trained(300, special=["<s>"]), tmp_path)
+    file = json.loads((tmp_path / "tokenizer.json").read_text())
+    file["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [999999], "tokens": ["<s>"]}},
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(file))
+    with pytest.raises(CheckpointError, match="post_processor puts id 999,999 before every text"):
+        tokenizer_for(tmp_path, 300)
+
+
+def test_a_prompt_that_becomes_no_tokens_is_refused(tmp_path: Path) -> None:
+    reference.save(reference.trained(300), tmp_path)
+    file = json.loads((tmp_path / "tokenizer.json").read_text())
+    file["normalizer"] = {"type": "Replace", "pattern": {"Regex": "."}, "content": ""}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(file))
+    with pytest.raises(InputError, match="makes no tokens of 'hi the'"):
+        prompt_ids(tokenizer_for(tmp_path, 300), "hi the")

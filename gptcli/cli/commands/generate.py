@@ -190,7 +190,7 @@ def generate(
 
         return write_picked(new_draft(checkpoint, request), run.model, as_json=as_json, echo=not no_echo, save=save)
     writing = Writing(
-        with_lookup(checkpoint.engine, lookup),
+        with_lookup(checkpoint.engine, lookup, checkpoint.config.epochs),
         checkpoint.tokenizer,
         request,
         n_vocab=checkpoint.n_vocab,

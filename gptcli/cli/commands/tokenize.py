@@ -124,10 +124,7 @@ def _chunks(words: list[str] | None) -> Iterable[str]:
     if text in (None, "-") and sys.stdin is not None and not sys.stdin.isatty():
         stdin = sys.stdin.buffer
         return decode_chunks(iter(lambda: stdin.read(_READ_SIZE), b""), "stdin")
-    given = text_argument(text, "TEXT", strip_newline=False)
-    if any("\ud800" <= character <= "\udfff" for character in given):
-        raise InputError("TEXT is not UTF-8")
-    return [given]
+    return [text_argument(text, "TEXT", strip_newline=False)]
 
 
 def _show_tokens(
