@@ -8,7 +8,7 @@ Shapes, here and in the comments that trail the lines:
     C  width of the residual stream, V  vocabulary
 
 Modules carry GPT-2's own names (Radford et al. 2019; its code calls the embeddings ``wte`` and ``wpe``), so that a
-checkpoint's keys and the paper's reader both know the room. One implementation serves every family: they differ only
+checkpoint's keys and the paper use the same names. One implementation serves every family: they differ only
 in what ``GPTConfig`` says. To look inside, put a hook on a module: ``h.3`` for the residual stream after block 3,
 ``h.3.attn.attend`` for queries, keys and values, ``ln_f`` for what is unembedded. Attention and norms have files of
 their own.

@@ -71,7 +71,7 @@ def _positions(config: "GPTConfig") -> Iterable[str]:
     if config.rotary_layers and len(config.rotary_layers) != config.n_layer:
         yield f"rotary_layers has {len(config.rotary_layers)} entries for {config.n_layer} layers"
     if any(place is not None and not 0 <= place < len(config.rotary) for place in config.rotary_layers):
-        yield f"rotary_layers must be places among the {len(config.rotary)} tables of rotary, or null"
+        yield f"rotary_layers must be indexes of the {len(config.rotary)} tables of rotary, or null"
 
 
 def _norms(config: "GPTConfig") -> Iterable[str]:

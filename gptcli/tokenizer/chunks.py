@@ -78,7 +78,7 @@ def cut_text(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[str]:
             most = tokenizer.most_uncut if cut is None else min(_MOST_HELD, tokenizer.most_uncut)
         if len(held) > most:
             raise InputError(
-                f"the text goes on for {len(held):,} characters without a place where {tokenizer.name} may cut it "
+                f"the text goes on for {len(held):,} characters without a position where {tokenizer.name} may cut it "
                 "(before a space): put some in, or give it in parts"
             )
         if cut is None or len(held) - searched < _ENOUGH:

@@ -185,7 +185,7 @@ def test_a_conversation_is_saved_with_its_template(model: Path, tmp_path: Path) 
         ("{% for %}", (), "chat_template.jinja, line 1: the chat template cannot be used: it is not valid Jinja"),
         ("{{ 'a' * 10**10 }}", (), "it takes more than 400 MB of memory (--no-template does without it)"),
         ("{% for i in range(10**9) %}x{% endfor %}", (), "Range too big"),
-        ("{{ 'a b' * 100000 }}", (), "tokens, and the context of 512 has room for 500 beside an answer"),
+        ("{{ 'a b' * 100000 }}", (), "tokens, and the context of 512 holds 500 next to an answer"),
         (CHATML, ("--template", "x"), "--template x"),
         (CHATML, ("--thinking",), "--thinking: the model's chat template does not ask"),
         (CHATML, ("--no-template", "--template", "x"), "--no-template and --template contradict each other"),

@@ -249,7 +249,7 @@ def test_ten_megabytes_stream_in_bounded_memory(child_environment: dict[str, str
 def test_a_word_without_an_end_is_refused_before_it_fills_the_memory(run_gptcli: Run) -> None:
     done = run_gptcli("tokenize", "--count", input=b"a" * 17_000_000)
     assert (done.returncode, done.stdout) == (2, b"")
-    assert b"without a place where gpt2 may cut it" in done.stderr
+    assert b"without a position where gpt2 may cut it" in done.stderr
     assert len(done.stderr) < 300
 
 

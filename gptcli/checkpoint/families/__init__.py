@@ -191,7 +191,7 @@ def _without_config(header: Header, n_head: int | None, place: str) -> Blueprint
     if family.from_shapes is None:
         raise CheckpointError(
             f"{place} looks like {family.name}, but its shapes do not tell the whole configuration: put the model's "
-            "config.json beside it"
+            "config.json next to it"
         )
     return family.from_shapes(header, n_head, place)
 

@@ -57,7 +57,7 @@ class ScriptPrompts:
         if excess > 0 or (newest is None and excess == 0):
             fixed = sum(len(part.ids) for part in parts if part.role in ("system", "cue"))
             raise InputError(
-                f"--system takes {fixed:,} tokens of the {room:,} that the context has beside an answer: shorten "
+                f"--system takes {fixed:,} tokens of the {room:,} that the context has next to an answer: shorten "
                 "it, or let answers be shorter (-n)"
             )
         scene = sum(part.role == "system" for part in parts)

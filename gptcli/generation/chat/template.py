@@ -108,8 +108,8 @@ class TemplatePrompts:
             raise InputError("the model's chat template makes an empty prompt (--no-template does without it)")
         if len(ids) > room:
             raise InputError(
-                f"the turn makes a prompt of {len(ids):,} tokens, and the context of {n_positions:,} has room for "
-                f"{room:,} beside an answer: shorten it (or --system), or let answers be shorter (-n)"
+                f"the turn makes a prompt of {len(ids):,} tokens, and the context of {n_positions:,} holds "
+                f"{room:,} next to an answer: shorten it (or --system), or let answers be shorter (-n)"
             )
         parts = [self._forgotten(turn) for turn in asked[: starts[low]]] + list(self._parts(ids))
         return Prompt(parts, n_positions, mid_thought=text.rstrip().endswith(BEGIN))
