@@ -194,7 +194,8 @@ def evil_model(folder: Path) -> Path:
     place = folder / "seeds" / "gpt2"
     root = json.loads((place / "tokenizer.json").read_text())
     text = ATTACK.replace("\udc80\ud800", "")
-    root["added_tokens"].append({"id": 299, "content": text, "special": True, "normalized": False})
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    root["added_tokens"].append({"id": 299, "content": text, **flags})
     (place / "tokenizer.json").write_text(json.dumps(root))
     target = folder / text.replace("/", "")  # safetensors opens no file whose name is not UTF-8
     place.rename(target)
@@ -315,7 +316,8 @@ def test_a_token_of_ten_megabytes_does_not_fill_the_screen(place: str, tmp_path:
     folder = tmp_path / "gpt2"
     root = json.loads((folder / "tokenizer.json").read_text())
     if place == "added":
-        root["added_tokens"].append({"id": 299, "content": "x" * LONG, "special": True})
+        flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+        root["added_tokens"].append({"id": 299, "content": "x" * LONG, **flags})
     else:
         root["model"]["vocab"]["x" * LONG] = 299
     (folder / "tokenizer.json").write_text(json.dumps(root))

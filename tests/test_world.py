@@ -474,10 +474,11 @@ def test_a_context_that_no_memory_holds(tmp_path: Path) -> None:
     tensors = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config).items()}
     (tmp_path / "model.safetensors").write_bytes(save(tensors))
     (tmp_path / "config.json").write_text(json.dumps(config_json(config)))
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
     done = CliRunner().invoke(app, ["generate", "A", "-m", str(tmp_path), "-n", "999999999", "--device", "cpu"])
     assert (done.exit_code, done.stdout) == (1, "A")  # the prompt stood there already
     assert done.stderr.startswith("error: out of memory on cpu: float32 takes 13.3 MB for the weights and 1.02 TB for")
-    assert "--dtype bfloat16 (6.63 MB for the weights and 512 GB for the context)" in done.stderr
+    assert "--quantize int4 (3.50 MB for the weights)" in done.stderr
     assert "a shorter prompt or a smaller -n" in done.stderr
     assert done.stderr.count("\n") == 1
 

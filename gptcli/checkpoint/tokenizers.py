@@ -1,5 +1,6 @@
 """The tokenizer of a checkpoint: its own, or one that is named in its place."""
 
+import os.path
 from pathlib import Path
 
 from gptcli.checkpoint.chat_templates import CONFIG
@@ -60,10 +61,9 @@ def own_tokenizer(source: Source) -> tuple[Tokenizer, tuple[str, ...]]:
 
 
 def _named(name: str) -> Tokenizer:
-    path = Path(name)
-    if path.name == "tokenizer.json" and path.is_file():
-        return tokenizer_for(path.parent, None)
-    if not path.exists() and name in encoding_names():
+    if os.path.basename(name) == "tokenizer.json" and os.path.isfile(name):
+        return tokenizer_for(Path(name).parent, None)
+    if name in encoding_names() and not os.path.exists(name):
         return tiktoken_encoding(name)
     return tokenizer_for(find(name, only_look=SMALL_FILES).folder, None)
 

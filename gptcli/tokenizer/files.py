@@ -1,5 +1,6 @@
 """The tokenizer of a checkpoint folder: tokenizer.json, or vocab.json with merges.txt."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from gptcli.tokenizer.vocabulary import NotByRank, build, is_id
 # GPT-2's vocabulary, and the same padded to a multiple of 64 as many training scripts do.
 _GPT2_SIZES = (50257, 50304)
 _ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _USUAL_ENDS = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>")
 _END_OF_WORD = "</w>"
 
@@ -69,7 +71,8 @@ def _said(folder: Path) -> dict[str, Any]:
 def _content(token: Any) -> str | None:
     """The text of a token that is given as such or as an object."""
     text = token.get("content") if isinstance(token, dict) else token
-    return text if isinstance(text, str) and text else None
+    # Lone surrogates, which JSON can write, are no text.
+    return text if isinstance(text, str) and text and not _SURROGATES.search(text) else None
 
 
 def _extra(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from gptcli.errors import CheckpointError
 from gptcli.system.json_text import parse_json, parse_object
+from gptcli.text import clipped
 
 # The keys of the file that are read here, as they would stand after the model.
 _OTHER_KEYS = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "truncation", "padding")
@@ -21,6 +22,7 @@ _INSIDE = ("normalizers", "pretokenizers", "processors", "decoders")
 _MODEL = re.compile(rb'"model"\s*:\s*\{')
 # An ASCII character that needs no escape: a key could be hidden like that.
 _HIDDEN = re.compile(rb"\\u00[2-7]")
+_SUBWORD_PREFIX = re.compile(rb'"continuing_subword_prefix"\s*:\s*"[^"]')
 _LIST_VOCABULARY = re.compile(rb'"vocab"\s*:\s*\[')
 # Characters of one added token and of all: the automaton that looks for them takes some 75 bytes for each.
 _LONGEST_ADDED, _MOST_ADDED = 10_000, 4_000_000
@@ -53,6 +55,27 @@ def read_outline(data: bytes, path: Path) -> dict[str, Any]:
                 f"{path}: the {part} makes more than {MOST_GROWTH} characters of one: no tokenizer needs that"
             )
     return root
+
+
+def check_subword_prefix(data: bytes, path: Path) -> None:
+    """Refuse merges whose second token lacks the prefix of subwords: the library cuts it off unseen, and aborts.
+
+    Raises:
+        CheckpointError: there is such a merge.
+    """
+    if not _SUBWORD_PREFIX.search(data) and not _HIDDEN.search(data):
+        return
+    model = parse_json(data, path, "").get("model", {})
+    prefix, merges = model.get("continuing_subword_prefix"), model.get("merges")
+    if model.get("type", "BPE") != "BPE" or not isinstance(prefix, str) or not isinstance(merges, list):
+        return
+    for merge in merges:
+        second = merge.partition(" ")[2] if isinstance(merge, str) else merge[1] if len(merge) == 2 else None
+        if not isinstance(second, str) or not second.startswith(prefix):
+            raise CheckpointError(
+                f"{path}: the second token of merge {clipped(str(merge), 80)} does not begin with "
+                f"{clipped(prefix, 40)!r}, the continuing_subword_prefix"
+            )
 
 
 def _head(data: bytes, path: Path) -> dict[str, Any] | None:

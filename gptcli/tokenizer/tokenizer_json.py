@@ -13,7 +13,7 @@ from gptcli.tokenizer.added import AddedToken, added_token
 from gptcli.tokenizer.base import Declared
 from gptcli.tokenizer.calls import load
 from gptcli.tokenizer.library import LibraryTokenizer
-from gptcli.tokenizer.outline import read_outline
+from gptcli.tokenizer.outline import check_subword_prefix, read_outline
 from gptcli.tokenizer.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def _made(
     data: bytes, path: Path, beside: Sequence[AddedToken], roles: Mapping[str, Any], declared: Declared
 ) -> LibraryTokenizer:
     outline = read_outline(data, path)
+    check_subword_prefix(data, path)
     library = _load(data, path)
     beside = [*beside, *_with_roles(library, beside, roles)]
     if not _add(library, beside):

@@ -44,6 +44,7 @@ def folder(tmp_path: Path) -> Path:
 def large(tmp_path: Path) -> Path:
     """The bundled model in float32: its matrices are of many pages."""
     copy = shutil.copytree(bundled_folder() / "tales", tmp_path / "model")
+    (copy / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
     file = copy / "model.safetensors"
     save_file({key: value.astype(np.float32) for key, value in load_file(file).items()}, file, {"format": "pt"})
     return copy

@@ -162,7 +162,7 @@ def test_the_picture_and_the_warning(tmp_path: Path) -> None:
     assert "thread" in lines[0]
     assert [line.split()[0] for line in lines if line.strip()[:1].isdecimal()] == ["4", "100", "32", "512"]
     assert "peak memory" in done.stdout
-    assert "others keep 25%" in done.stderr
+    assert "other processes use 25%" in done.stderr
     assert all(len(line) <= 80 for line in lines)
     assert (tmp_path / "bench.svg").read_text().startswith("<svg")
 

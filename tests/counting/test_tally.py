@@ -118,8 +118,8 @@ booleans = st.booleans()
 
 
 @st.composite
-def configs(draw: Callable[[Any], Any]) -> GPTConfig:
-    """Any GPT that the configuration allows, small."""
+def configs(draw: Callable[[Any], Any], *, runs: bool = False) -> GPTConfig:
+    """Any GPT that the configuration allows, small; or only what an engine runs."""
     n_kv_head, group, head_size = draw(st.integers(1, 3)), draw(st.integers(1, 3)), 2 * draw(st.integers(1, 4))
     n_head, n_layer = n_kv_head * group, draw(st.integers(0, 4))
     positions, parallel = draw(st.sampled_from(["learned", "sinusoidal", "rotary", "alibi"])), draw(booleans)
@@ -133,8 +133,8 @@ def configs(draw: Callable[[Any], Any]) -> GPTConfig:
         head_width=draw(st.sampled_from([None, 2, 6])),
         n_inner=draw(st.none() | st.integers(1, 30)),
         gated=draw(booleans),
-        experts=draw(st.none() | experts(n_layer)),
-        sinks=draw(booleans),
+        experts=None if runs else draw(st.none() | experts(n_layer)),
+        sinks=not runs and draw(booleans),
         positions=positions,
         position_offset=draw(st.sampled_from([0, 2])) if positions == "learned" else 0,
         rotary_dim=2 if positions == "rotary" else 0,

@@ -178,7 +178,7 @@ def test_half_precision_is_near(gpt2_folder: Path, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.slow
-@given(configs())
+@given(configs(runs=True))
 @settings(max_examples=150)
 def test_shapes_without_torch_are_those_of_the_model(config: GPTConfig) -> None:
     with torch.device("meta"):
