@@ -47,7 +47,7 @@ class Marks:
         return text.translate(self._always)
 
     def reveal(self, text: str) -> Iterator[tuple[str, bool]]:
-        """The pieces of a rendered prompt, stand-ins undone, each with whether special tokens may be recognised in it."""
+        """The pieces of a rendered prompt, stand-ins undone, each with whether special tokens are recognised in it."""
         pieces = self._mark.split(text) if self._mark is not None else [text]
         for place, piece in enumerate(pieces):
             if piece:
