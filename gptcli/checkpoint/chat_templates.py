@@ -1,4 +1,4 @@
-"""The chat templates in a checkpoint's folder: Jinja2 texts that lay out a conversation as the model was trained on."""
+"""The chat templates of a checkpoint: Jinja2 texts that format a conversation as in the model's training data."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class ChatTemplate:
     """One template.
 
     Attributes:
-        name: what it is called among the model's templates.
+        name: its name among the model's templates.
         text: the template.
-        place: the file that it stands in.
+        place: the file that contains it.
     """
 
     name: str
@@ -36,16 +36,16 @@ class ChatTemplates:
     """The templates of a checkpoint.
 
     Attributes:
-        by_name: each under its name.
+        by_name: the templates by name.
     """
 
     by_name: Mapping[str, ChatTemplate]
 
     def choose(self, name: str | None = None) -> ChatTemplate | None:
-        """The template of a name; without one the default, or the only one. None where there is none at all.
+        """The template with a name; without a name, the default or the only one. None if there are no templates.
 
         Raises:
-            InputError: there is no template of that name, or there are several and none is the default.
+            InputError: there is no template with that name, or there are several and none is the default.
         """
         if name is None and not self.by_name:
             return None
@@ -66,11 +66,11 @@ class ChatTemplates:
 def read_chat_templates(folder: Path) -> ChatTemplates:
     """The chat templates in a folder.
 
-    tokenizer_config.json has a text or a list of named ones. ``chat_template.jinja``, the default, comes before what it
-    says, and so do the files of ``additional_chat_templates``.
+    tokenizer_config.json has one template or a list of named ones. ``chat_template.jinja``, the default, and the files
+    in ``additional_chat_templates`` take precedence over it.
 
     Raises:
-        CheckpointError: a file cannot be read, is too large, or is no template.
+        CheckpointError: a file cannot be read, is too large, or is not a template.
     """
     with readable(folder):
         config = read_json_object(folder / CONFIG) if (folder / CONFIG).is_file() else {}

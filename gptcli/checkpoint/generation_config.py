@@ -1,4 +1,4 @@
-"""generation_config.json: what ends a text, and how the model's makers would choose its tokens."""
+"""generation_config.json: the ids that end a text, and the sampling settings that the model's authors recommend."""
 
 import math
 from dataclasses import dataclass
@@ -21,31 +21,31 @@ _SETTINGS = {
     "no_repeat_ngram_size": "no_repeat_ngram",
 }
 _WHOLE = ("top_k", "no_repeat_ngram_size")
-_RULES = ("repetition_penalty", "no_repeat_ngram")  # those that hold without drawing too
-# What transformers takes where a file draws and does not name it.
+_RULES = ("repetition_penalty", "no_repeat_ngram")  # these also apply to greedy decoding
+# transformers' defaults for settings that a file with do_sample does not name.
 _DEFAULTS: dict[str, Any] = {"temperature": 1.0, "top_k": 50, "top_p": 1.0}
 
 
 @dataclass(frozen=True)
 class GenerationConfig:
-    """What a checkpoint's generation_config.json says; nothing where there is none.
+    """The contents of a checkpoint's generation_config.json; empty if there is none.
 
     Attributes:
         eos_ids: ids that end a text.
-        fields: all of the file.
+        fields: the whole JSON object.
     """
 
     eos_ids: tuple[int, ...]
     fields: Fields
 
     def sampling(self) -> dict[str, Any]:
-        """The settings of ``Sampling`` that the file asks for, by name; empty where it says nothing of choosing.
+        """The settings of ``Sampling`` that the file specifies, by name; empty if it specifies none.
 
-        With ``do_sample`` false the largest logit is taken, which is temperature 0. Where the file draws, what it does
-        not name has the value that transformers gives it.
+        ``do_sample`` false means greedy decoding, which is temperature 0. If the file samples, settings that it does
+        not name have transformers' defaults.
 
         Raises:
-            CheckpointError: a value is no number. Ranges are left to ``Sampling``.
+            CheckpointError: a value is not a number. ``Sampling`` checks the ranges.
         """
         draws = self.fields.boolean("do_sample", default=True)
         named = {ours: self._number(name) for name, ours in _SETTINGS.items() if self._has(name)}
@@ -64,10 +64,10 @@ class GenerationConfig:
 
 
 def read_generation_config(folder: Path) -> GenerationConfig:
-    """What a folder's generation_config.json says.
+    """Read a folder's generation_config.json.
 
     Raises:
-        CheckpointError: it is not a JSON object, or says of the end of texts what is no id and no list of ids.
+        CheckpointError: it is not a JSON object, or its end-of-text field is neither an id nor a list of ids.
     """
     path = folder / FILE
     with readable(folder):

@@ -1,4 +1,4 @@
-"""The tokenizer of a checkpoint: its own, or one that is named in its place."""
+"""The tokenizer of a checkpoint: its own, or another one that the user names."""
 
 import os.path
 from pathlib import Path
@@ -13,15 +13,15 @@ from gptcli.tokenizer import Tokenizer, encoding_names, is_gpt2s, tiktoken_encod
 
 
 def tokenizer_of(source: Source, vocab_size: int | None, given: str | None = None) -> tuple[Tokenizer, tuple[str, ...]]:
-    """The tokenizer that a checkpoint's texts are read with.
+    """The tokenizer to use with a checkpoint.
 
     Args:
-        source: where the checkpoint lies.
-        vocab_size: how many ids the model has, if known.
-        given: the name of another one's: as for a checkpoint, or one of tiktoken's encodings.
+        source: the checkpoint.
+        vocab_size: the number of ids of the model, if known.
+        given: another checkpoint whose tokenizer to use, or the name of a tiktoken encoding.
 
     Returns:
-        The tokenizer, and what should be told about it.
+        The tokenizer, and warnings about it.
 
     Raises:
         GptcliError: there is none, or its files are broken.
@@ -39,7 +39,7 @@ def tokenizer_of(source: Source, vocab_size: int | None, given: str | None = Non
 
 
 def _says_gpt2(folder: Path) -> bool:
-    """Whether it is a bundled one, or its tokenizer_config.json names GPT-2's tokenizer."""
+    """Whether the checkpoint is bundled, or its tokenizer_config.json names GPT-2's tokenizer."""
     if folder.parent == bundled_folder():
         return True
     declared = folder / CONFIG
@@ -47,12 +47,12 @@ def _says_gpt2(folder: Path) -> bool:
 
 
 def own_tokenizer(source: Source) -> tuple[Tokenizer, tuple[str, ...]]:
-    """The tokenizer of a checkpoint that is not read any further (see ``tokenizer_of``).
+    """The tokenizer of a checkpoint of which nothing else is read (see ``tokenizer_of``).
 
     Raises:
         GptcliError: there is none, or its files are broken.
     """
-    if (source.folder / "tokenizer.json").is_file():  # the size means little then, and to find it out takes longer
+    if (source.folder / "tokenizer.json").is_file():  # the size matters little then, and takes longer to find out
         size = (source.config or {}).get("vocab_size")
         return tokenizer_of(source, size if isinstance(size, int) else None)
     from gptcli.checkpoint.families import vocabulary_size

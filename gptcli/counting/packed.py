@@ -1,7 +1,7 @@
-"""How many weights a tensor of a quantized checkpoint holds: several in a number, or none where it holds scales.
+"""Counts the weights in a tensor of a quantized checkpoint: several packed in one element, or none if it holds scales.
 
-The names are those that the methods' own files have: mxfp4 (gpt-oss), AWQ, GPTQ, bitsandbytes, compressed-tensors,
-and float8 with scales.
+The tensor names are those of the methods' own files: mxfp4 (gpt-oss), AWQ, GPTQ, bitsandbytes, compressed-tensors, and
+float8 with scales.
 """
 
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from gptcli.checkpoint.files.header import TensorInfo
 
-# What stands next to packed weights and holds none: scales, zero points, orders, shapes, tables.
+# Tensors that accompany packed weights and hold no weights: scales, zero points, orders, shapes, tables.
 _NO_WEIGHTS = (
     "_scales",
     ".scales",
@@ -32,12 +32,12 @@ _QUANTIZED = ("_blocks", ".qweight", ".weight_packed")
 
 
 def weights_held(tensor: TensorInfo, names: Collection[str], bits: int = 4) -> int:
-    """The weights that a tensor holds; its elements, where nothing is packed.
+    """The number of weights in a tensor; the number of its elements if it is not packed.
 
     Args:
-        tensor: of a checkpoint.
-        names: of all its tensors: what stands next to a tensor tells how it is packed.
-        bits: of one weight, where a method may have several numbers of them.
+        tensor: a tensor of a checkpoint.
+        names: the names of all the checkpoint's tensors, which tell how this one is packed.
+        bits: the bits of one weight, for methods that support several widths.
     """
     name = tensor.name
     if name.endswith("_blocks") and tensor.dtype == "U8":

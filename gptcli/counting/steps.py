@@ -1,7 +1,7 @@
-"""The steps that data takes through a GPT, in order, from its configuration alone: shapes and parameters, no torch.
+"""The steps of a GPT's forward pass in order, with shapes and parameters, from its configuration alone; no torch.
 
-The parameters of each step come from ``model.shapes``, and each of them belongs to exactly one step: however far the
-layer and head are opened, the steps' counts sum to the model's.
+The parameters of each step come from ``model.shapes``. Each parameter belongs to exactly one step, so the steps' counts
+sum to the model's, whether or not a layer or head is expanded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,12 +16,12 @@ from gptcli.model.shapes import Shape, parameter_shapes
 
 @dataclass(frozen=True)
 class Weight:
-    """A parameter that a step reads: its name in the checkpoint, and the shape of the step's part of it.
+    """A parameter that a step uses: its name in the checkpoint, and the shape of the part that the step uses.
 
     Attributes:
-        name: such as ``h.3.attn.c_attn.weight``, of which queries, keys and values take their rows.
-        shape: of the step's part.
-        counted: False where another step counts it (a tied unembedding).
+        name: for example ``h.3.attn.c_attn.weight``, of which queries, keys and values each use some rows.
+        shape: the shape of the step's part.
+        counted: False if another step counts it (a tied unembedding).
     """
 
     name: str
@@ -31,17 +31,17 @@ class Weight:
 
 @dataclass(frozen=True)
 class TraceStep:
-    """One step of the run.
+    """One step of the forward pass.
 
     Attributes:
-        name: what happens, such as ``query``; ``layer`` for a whole layer, ``other heads`` next to an opened one.
-        layer: which layer, from 1; None outside the layers.
-        head: which head, from 1; None for all of them.
-        shape: of the data behind the step.
-        weights: what it reads; empty for ``layer`` and ``other heads``, whose parts are not named one by one.
-        parameters: how many parameters that is, each counted in one step only.
-        detail: what there is to say about it: the activation's name, how many cells a mask hides.
-        numbers: a few of the data's real numbers; empty without a run.
+        name: the operation, such as ``query``; ``layer`` for a whole layer, ``other heads`` next to an expanded one.
+        layer: the layer's number, from 1; None outside the layers.
+        head: the head's number, from 1; None for all heads.
+        shape: the shape of the step's output.
+        weights: the parameters it uses; empty for ``layer`` and ``other heads``, which do not list theirs.
+        parameters: the number of parameters, each counted in one step only.
+        detail: a remark, for example the activation's name or how many cells the mask hides.
+        numbers: a few values of the output; empty without a run.
     """
 
     name: str
@@ -55,20 +55,20 @@ class TraceStep:
 
 
 OF_POSITIONS = ("tokens", "scores", "capped", "+ slope", "mask", "softmax")
-"""The steps whose rows have a number for each position, of which the last ones are the nearest."""
+"""The steps whose rows have one number per position; the last numbers are those of the nearest positions."""
 
 
 def walk(config: GPTConfig, n_tokens: int, layer: int | None = None, head: int | None = None) -> list[TraceStep]:
-    """The steps of a run over so many tokens.
+    """The steps of a forward pass over ``n_tokens`` tokens.
 
     Args:
-        config: of the GPT.
-        n_tokens: how many tokens are read; from 1 to the context length.
-        layer: the layer to open, from 1; None leaves all folded.
-        head: the head to open in it, from 1; None shows all heads together.
+        config: the GPT's configuration.
+        n_tokens: the number of input tokens, from 1 to the context length.
+        layer: the layer to expand, from 1; None expands none.
+        head: the head to expand in it, from 1; None shows all heads together.
 
     Raises:
-        InputError: there is no such layer, head or length.
+        InputError: the layer, head or length is out of range.
     """
     _check(config, n_tokens, layer, head)
     shapes = parameter_shapes(config)
@@ -177,14 +177,14 @@ def _divisor(config: GPTConfig, number: int) -> str:
 
 
 def _unembedding(config: GPTConfig) -> str:
-    """What there is to say of the last matrix, and of what is done to the logits."""
+    """The remark on the unembedding matrix and on the scaling and capping of the logits."""
     scale = "" if config.logit_scale == 1 else f"× {config.logit_scale:g}"
     cap = "" if config.logit_cap is None else f"capped at ±{config.logit_cap:g}"
     return ", ".join(filter(None, ("tied" if config.tied else "", scale, cap)))
 
 
 def _hidden(T: int, window: int | None) -> str:
-    """How many cells of a head's T × T the mask takes away: the future, and what is behind the window."""
+    """How many cells of a head's T × T scores the mask hides: future positions, and those outside the window."""
     reach = T if window is None else min(window, T)
     seen = reach * (reach + 1) // 2 + (T - reach) * reach
     behind = "" if window is None or window >= T else f" and all but the latest {window:,}"
@@ -219,10 +219,10 @@ def _experts(config: GPTConfig, experts: Experts, shapes: dict[str, Shape], T: i
 
 
 def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Iterator[TraceStep]:
-    """The same with one head in place of all, and what the others have in a step of its own."""
+    """The same steps with one head instead of all; the other heads' parameters are a step of their own."""
     others = 0
     for step in steps:
-        if len(step.shape) == 3 and step.name != "experts":  # heads stand first
+        if len(step.shape) == 3 and step.name != "experts":  # the first dimension is heads
             weights = tuple(replace(each, shape=_of_one_head(config, step, each.shape)) for each in step.weights)
             own = _count(weights)
             others += step.parameters - own
@@ -239,7 +239,7 @@ def _one_head(config: GPTConfig, steps: Sequence[TraceStep], head: int) -> Itera
 
 
 def _of_one_head(config: GPTConfig, step: TraceStep, shape: Shape) -> Shape:
-    """A head's part of a weight: its rows, or its row of a norm that has one for each head."""
+    """The shape of a head's part of a weight: its rows, or its row of a norm that has one per head."""
     if step.name == "softmax":  # a sink
         return (1,)
     if step.name.endswith("norm"):
@@ -260,6 +260,6 @@ def _count(weights: Sequence[Weight]) -> int:
 
 
 def _take(shapes: dict[str, Shape], module: str) -> tuple[Weight, ...]:
-    """The parameters of one of the model's modules."""
+    """The parameters of one module of the model."""
     names = (f"{module}.weight", f"{module}.bias")
     return tuple(Weight(name, shapes[name]) for name in names if name in shapes)

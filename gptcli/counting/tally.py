@@ -1,8 +1,8 @@
-"""A GPT's parameters counted by category, from its configuration alone.
+"""Counts a GPT's parameters by category, from its configuration alone.
 
 First the scoreboard of 3Blue1Brown's chapters ("How might LLMs store facts", 2024): the weight matrices of a
 transformer, with a key, query and value matrix for each head, and embedding and unembedding counted separately. Then
-the corrections for what it leaves out (positions, biases, layer norms) or counts twice (a tied unembedding).
+the corrections for parameters that it leaves out (positions, biases, layer norms) or counts twice (a tied unembedding).
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ WEIGHT_BITS = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}
 CACHE_BITS = {"float32": 32, "bfloat16": 16}
 _FIXED_POSITIONS = {"sinusoidal": "fixed sines", "rotary": "rotary angles", "alibi": "slopes on the scores"}
 _MLP_NAMES = {"c_gate": "Gate", "c_fc": "Up", "c_proj": "Down"}
-# Of experts: the router that picks them, the experts, and the one that all tokens go through.
+# A mixture's modules: the router, the experts, and the shared expert that processes every token.
 _EXPERT_NAMES = {
     "mlp.router": "Router",
     **{f"mlp.experts.{name}": f"Experts' {word.lower()}" for name, word in _MLP_NAMES.items()},
@@ -37,10 +37,10 @@ class Matrices:
         name: the kind.
         n_rows: rows of one matrix (of one head's part, if it has heads).
         n_columns: columns of one matrix.
-        n_heads: heads of a layer, or its experts; None for a kind that has neither.
-        n_layers: layers; None for a kind that stands outside them.
-        n_matrices: how many matrices that makes. The output parts of a layer's heads are one matrix, side by side.
-        count: parameters of them all.
+        n_heads: the number of heads or experts of a layer; None for a kind without them.
+        n_layers: the number of layers; None for a kind outside the layers.
+        n_matrices: the number of matrices. The output parts of a layer's heads count as one matrix.
+        count: the parameters of all of them.
         share: ``count`` as a fraction of the scoreboard's total.
     """
 
@@ -56,7 +56,7 @@ class Matrices:
 
 @dataclass(frozen=True)
 class Term:
-    """A named number of parameters with its formula; negative if it is subtracted."""
+    """A named parameter count with its formula; negative if it is subtracted."""
 
     name: str
     formula: str
@@ -65,12 +65,12 @@ class Term:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a model takes in one precision.
+    """The memory of a model in one precision, in bytes.
 
     Attributes:
         dtype: the precision.
         weights: bytes of all parameters.
-        cache_per_token: bytes of the keys and values of one token; None where nothing is cached in this precision.
+        cache_per_token: bytes of the keys and values of one token; None if nothing is cached in this precision.
         cache_at_full_context: bytes of the keys and values of a full context.
     """
 
@@ -87,12 +87,12 @@ class Tally:
     Attributes:
         scoreboard: the weight matrices by kind.
         scoreboard_total: their sum, as the video counts.
-        n_matrices: how many matrices these are.
+        n_matrices: the number of weight matrices.
         sums: weights of one head (if each has its own keys), of one layer's attention, of all attention and all MLPs.
         corrections: from the scoreboard's total to ``parameters``.
         parameters: the exact number, each counted once.
-        active: how many of these work on one token: all but the experts that it does not go through. None where there
-            are no experts.
+        active: the parameters that one token uses: all but those of the experts it is not routed to. None without
+            experts.
     """
 
     scoreboard: tuple[Matrices, ...]
@@ -135,18 +135,18 @@ def _expert_shapes(config: GPTConfig) -> dict[str, Shape]:
 
 
 def _plain_layers(config: GPTConfig) -> int:
-    """Layers that have an MLP, not experts."""
+    """The number of layers that have an MLP, not experts."""
     return config.n_layer - (0 if config.experts is None else config.experts.n_layers(config.n_layer))
 
 
 def memory(parameters: int, config: GPTConfig | None = None) -> tuple[Memory, ...]:
-    """The bytes that weights and, for a GPT, its cache take.
+    """The memory of the weights and, for a GPT, of its KV cache, in each precision.
 
-    Keys and values of every token are cached in every layer.
+    Every layer caches the keys and values of every token.
 
     Args:
-        parameters: how many there are.
-        config: the GPT; None for anything else, which has no cache.
+        parameters: the number of parameters.
+        config: the GPT's configuration; None for other models, which have no cache.
     """
     made = []
     mlps = parameters if config is None else sum(count for name, *_, count in _mlp_matrices(config) if name != "Router")
@@ -212,7 +212,7 @@ def _sums(config: GPTConfig) -> Iterator[Term]:
 
 
 def _corrections(config: GPTConfig) -> Iterator[Term]:
-    """The terms from the scoreboard's total to the exact number; the positions are listed even if they are zero."""
+    """The terms from the scoreboard's total to the exact number; positions are listed even if their count is zero."""
     width, layers, token_width = config.n_embd, config.n_layer, config.embedding_width
     if config.positions == "learned":
         yield _times("positions", config.n_positions + config.position_offset, width)

@@ -1,4 +1,4 @@
-"""``gptcli chat``: a conversation on a terminal, or line by line through a pipe."""
+"""``gptcli chat``: a conversation in a terminal, or line by line through a pipe."""
 
 import sys
 from collections.abc import Generator, Iterable, Iterator
@@ -44,11 +44,11 @@ class Conversation:
     """A chat that is read from stdin and shown on stdout.
 
     Args:
-        chat: what was said.
-        model: what the model is called.
-        lines: what is typed where no person sits at a terminal, line by line.
-        as_json: show each answer as a JSON object instead of its text.
-        hide_thinking: leave out what the model thinks before it answers.
+        chat: the conversation.
+        model: the model's name.
+        lines: the lines of the input if stdin is not a terminal.
+        as_json: print each answer as a JSON object instead of its text.
+        hide_thinking: leave the thinking out of the answers.
     """
 
     def __init__(
@@ -71,17 +71,17 @@ class Conversation:
         }
 
     def _help(self) -> str:
-        """The commands, without the one that this model's template has no use for."""
+        """The help on commands, without ``/thinking`` if this model's template does not support it."""
         layout = self._chat.layout
         if isinstance(layout, TemplateLayout) and layout.can_switch_thinking:
             return HELP
         return "\n".join(line for line in HELP.splitlines() if not line.startswith("/thinking"))
 
     def run(self, save: Path | None) -> None:
-        """Take turns until the input ends or somebody leaves, and then save what was said, where that is wanted.
+        """Run the conversation until the input ends or the user quits, then save it if ``save`` is given.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C, except while an answer comes on a terminal: there it stops the answer.
+            KeyboardInterrupt: Ctrl-C, except while an answer streams to a terminal: then it stops only the answer.
         """
         try:
             self._take_turns()
@@ -109,7 +109,7 @@ class Conversation:
                 notice(f"error: {error}")
 
     def _manner(self) -> str:
-        """How turns become a prompt."""
+        """A description of how turns become a prompt."""
         layout = self._chat.layout
         if isinstance(layout, TemplateLayout):
             name = layout.template.name
@@ -117,7 +117,7 @@ class Conversation:
         return "as a script" if layout.kind == "script" else "by turns between end-of-text tokens"
 
     def _typed(self) -> Iterator[str]:
-        """Lines from a person, each asked for; ends with Ctrl-D."""
+        """The lines that the user types, each after a prompt; ends with Ctrl-D."""
         with suppress(ImportError):  # not on Windows
             import readline  # noqa: F401  # gives input() a history and line editing
 
@@ -154,13 +154,13 @@ class Conversation:
             if begun:
                 self._write("\n")
         if not begun:
-            self._write("\n")  # in a pipe each answer has its line
+            self._write("\n")  # in a pipe each answer ends with a newline
         if self._as_json:
             print_json(self._record(text), indent=None)
         self._tell_fallen()
 
     def _shown(self, text: str) -> Generator[tuple[str, bool], None, None]:
-        """The answer in pieces, each with whether it is thinking; those that are hidden are empty."""
+        """The pieces of the answer, each with whether it is thinking; hidden pieces are empty."""
         shown = AnswerOnly(begun=False, hide=self._hide_thinking).shown
         with closing(self._chat.answer(text)) as pieces:
             for piece, thinking in pieces:
@@ -178,7 +178,7 @@ class Conversation:
             notice("the oldest turns have fallen out of the context: /prompt shows what the model still sees")
 
     def _record(self, text: str) -> dict[str, Any]:
-        """What ``--json`` prints of one answer; ``thinking`` is there where the model thought first."""
+        """The object that ``--json`` prints for an answer; it has ``thinking`` if the model thought first."""
         answer, number = self._chat.turns[-1], sum(turn.role == "assistant" for turn in self._chat.turns) - 1
         thinking, said = split_thinking(answer.text, begun=self._chat.asked.mid_thought)
         return {
@@ -198,7 +198,7 @@ class Conversation:
         self._commands[name](rest)
 
     def _system(self, rest: str) -> None:
-        """Change the system text; ``""`` is an empty one."""
+        """Change the system text; ``""`` makes it empty."""
         if rest:
             self._chat.set_system("" if rest in ('""', "''") else rest)
         system = self._chat.system
@@ -227,8 +227,8 @@ class Conversation:
         """Save the conversation.
 
         Raises:
-            InputError: the file's name has another ending.
-            GptcliError: it cannot be written.
+            InputError: the file's extension is not supported.
+            GptcliError: the file cannot be written.
         """
         path = Path(file).expanduser()
         check_file("/save", path)
@@ -245,9 +245,10 @@ class Conversation:
 
 
 def check_file(asked: str, path: Path) -> None:
-    """Refuse a name that no conversation can be saved under.
+    """Refuse a file name that a conversation cannot be saved under.
 
     Raises:
-        InputError: its ending is another one, or there is no such folder; ``asked`` says where the name comes from.
+        InputError: its extension is not supported, or its folder does not exist; ``asked`` says which option or command
+            gave the name.
     """
     check_save(path, asked, (".json", *SAVE_SUFFIXES))

@@ -1,4 +1,4 @@
-"""The pictures of ``gptcli chat``: the prompt as the model sees it, and what was said."""
+"""The drawings of ``gptcli chat``: the prompt as the model sees it, and the conversation."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,9 +16,9 @@ _SPECIAL = ("«", "»")
 
 
 def draw_prompt(prompt: Prompt) -> "RenderableType":
-    """The prompt with a line in front of what the model sees, and a cross in front of what it does not see any more.
+    """The prompt, with a bar before the parts that the model sees, and a cross before the dropped ones.
 
-    Special tokens that a template wrote stand between marks, so that they differ from text that spells one.
+    Special tokens that a template wrote are enclosed in marks, so that they differ from text that spells one.
     """
     from rich.console import Group
     from rich.table import Table
@@ -49,7 +49,7 @@ def _count(prompt: Prompt) -> str:
 
 
 def _rendered(parts: Sequence[PromptPart]) -> "Text":
-    """What a template wrote, its special tokens between marks."""
+    """The prompt that a template wrote, with marks around special tokens."""
     from rich.text import Text
 
     drawn = Text()
@@ -62,7 +62,7 @@ def _rendered(parts: Sequence[PromptPart]) -> "Text":
 
 
 def draw_turns(layout: Format | TemplateLayout, system: str | None, turns: Sequence[Turn]) -> "RenderableType":
-    """What was said, by whom."""
+    """The turns of a conversation, each with its speaker."""
     from rich.text import Text
 
     drawn = Text(f"{visible(system)}\n\n" if system else "", style="")

@@ -1,9 +1,9 @@
 """Text to token ids and back, without torch.
 
-``base`` says what a tokenizer is. Two libraries do the work: tiktoken where byte pairs merge by rank (``bpe``), Hugging
-Face's tokenizers for whatever a tokenizer.json describes (``library``). Around them stand the files that checkpoints
-keep their vocabulary in (``files``), the vocabularies that have a name (``named``), and the decoder for ids that come
-one by one (``stream``).
+``base`` defines the interface. Two libraries do the work: tiktoken for byte-pair encoding by rank (``bpe``), and
+Hugging Face's tokenizers for everything else that a tokenizer.json describes (``library``). ``files`` reads the
+tokenizer files of checkpoints, ``named`` has the vocabularies that are known by name, and ``stream`` decodes ids one by
+one.
 """
 
 from gptcli.tokenizer.added import AddedToken

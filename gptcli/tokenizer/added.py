@@ -1,4 +1,4 @@
-"""Added tokens: strings that are cut out of a text before the rest of it is encoded."""
+"""Added tokens: strings that are recognised in a text before the rest of it is encoded."""
 
 import re
 import unicodedata
@@ -8,10 +8,10 @@ from typing import Any
 
 from gptcli.errors import CheckpointError
 
-# Unicode's White_Space, as the engine of Hugging Face's tokenizers has it. Python's own strip() takes U+001C to U+001F
-# as well.
+# Unicode's White_Space, as in the regular expression engine of Hugging Face's tokenizers. Python's own strip() also
+# removes U+001C to U+001F.
 _WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-# What Unicode's word characters are made of, but joiners and circled letters. Python's \w takes all numbers as well.
+# The categories of Unicode's word characters, without joiners and circled letters. Python's \w also has all numbers.
 _CIRCLED = (
     ("\u24b6", "\u24e9"),
     ("\U0001f130", "\U0001f149"),
@@ -19,22 +19,22 @@ _CIRCLED = (
     ("\U0001f170", "\U0001f189"),
 )
 _WORD_CATEGORIES = ("L", "M", "Nd", "Nl", "Pc")
-# Added tokens are looked for in every text; a longer one is no token but a way to make that slow.
+# Every text is searched for the added tokens; a longer one would only serve to make that slow.
 _LONGEST = 10_000
 
 
 @dataclass(frozen=True)
 class AddedToken:
-    """A token that is cut out of the text before the rest is encoded.
+    """A token that is recognised in the text before the rest is encoded.
 
     Attributes:
         content: its text.
         id: its id.
-        special: it steers the model and is not text: recognised in a text only where that is asked for.
-        lstrip: it takes the whitespace before it along.
-        rstrip: it takes the whitespace after it along.
-        single_word: it counts only where no word character touches it.
-        normalized: it is looked for in the normalised text.
+        special: whether it is a control token and not text; it is recognised only if the caller allows it.
+        lstrip: whether it includes the whitespace before it.
+        rstrip: whether it includes the whitespace after it.
+        single_word: whether it is recognised only if no word character is next to it.
+        normalized: whether it is searched for in the normalized text.
     """
 
     content: str
@@ -47,7 +47,7 @@ class AddedToken:
 
 
 def added_token(entry: Any, where: str) -> AddedToken:
-    """An added token as JSON files write it.
+    """Parse an added token from its JSON object.
 
     Raises:
         CheckpointError: it has no text or no id.
@@ -76,7 +76,7 @@ def added_token(entry: Any, where: str) -> AddedToken:
 
 
 class Cutter:
-    """Cuts a text at some added tokens: the first place, and there the longest token, as Hugging Face does.
+    """Splits a text at added tokens: the leftmost match, and there the longest token, as Hugging Face does.
 
     Args:
         tokens: the tokens to look for.
@@ -92,8 +92,8 @@ class Cutter:
 
         Args:
             text: the text.
-            special: cut at special tokens too.
-            closed: stretches of the text, start and end, that no token may touch.
+            special: whether to split at special tokens too.
+            closed: spans of the text, start and end, that no token may overlap.
         """
         done = 0
         for match in self._matches(text, closed):
@@ -113,7 +113,7 @@ class Cutter:
             yield text[done:]
 
     def _matches(self, text: str, closed: Sequence[tuple[int, int]]) -> Iterator[re.Match[str]]:
-        """The tokens in a text; where one touches a closed stretch, the search goes on after its first character."""
+        """The tokens in a text; after one that overlaps a closed span, the search continues at its second character."""
         place = 0
         while self._search is not None and (match := self._search.search(text, place)):
             touches = any(match.start() < end and start < match.end() for start, end in closed)

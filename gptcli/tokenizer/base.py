@@ -1,4 +1,4 @@
-"""What every tokenizer is: text to ids and back, whichever library does it."""
+"""The interface of all tokenizers: text to ids and back, independent of the library that does it."""
 
 import re
 from abc import ABC, abstractmethod
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spans:
-    """The tokens of a text, and which characters of it each was made from.
+    """The tokens of a text, and the span of characters that each was made from.
 
     Attributes:
         ids: the tokens.
-        starts, ends: of each token, in characters; a token that holds part of a character has all of it.
+        starts, ends: the span of each token, in characters; it includes characters of which the token is only a part.
     """
 
     ids: list[int]
@@ -33,12 +33,12 @@ class Spans:
 
 @dataclass(frozen=True)
 class Declared:
-    """What a checkpoint says of its tokenizer in the files next to it.
+    """The settings of a tokenizer that are in the checkpoint's other files.
 
     Attributes:
-        roles: text of each token that has a role, by the role: ``bos_token``, ``eos_token``, ...
-        eos: the token that ends a text, or candidates for it, the best first.
-        n_vocab: the size of the model's vocabulary, where it is padded beyond the last token; 0 where it is not known.
+        roles: role to the text of its token: ``bos_token``, ``eos_token``, ...
+        eos: the end-of-text token, or candidates for it, the best first.
+        n_vocab: the size of the model's vocabulary, which may be padded beyond the last token; 0 if it is not known.
     """
 
     roles: Mapping[str, str] = field(default_factory=dict)
@@ -50,19 +50,19 @@ class Tokenizer(ABC):
     """Text to ids and back.
 
     Args:
-        name: what to call it.
-        kind: of which kind it is, in words.
-        added: tokens that are cut out of a text first, special ones among them.
-        prefix_ids: what belongs before every text.
-        declared: what the files next to it say.
+        name: its name.
+        kind: a description of its algorithm.
+        added: tokens that are recognised in a text first, including special ones.
+        prefix_ids: ids that are put before every text.
+        declared: the settings in the checkpoint's other files.
 
     Attributes:
         name, kind, prefix_ids: as given.
         added: the same as a tuple.
-        roles: text of each token that has a role, by the role.
+        roles: role to the text of its token.
         special_tokens: text of each special token to its id.
-        eos_id: id of the token that ends a text, or None.
-        bytewise: whether the bytes of some ids are those of each, joined.
+        eos_id: the id of the end-of-text token, or None.
+        bytewise: whether the bytes of a sequence of ids are the concatenated bytes of each id.
     """
 
     bytewise = True
@@ -91,17 +91,16 @@ class Tokenizer(ABC):
         """The ids of a text.
 
         Args:
-            text: any text; what is not Unicode in it (lone surrogates) becomes U+FFFD.
-            special: take special tokens that are written in the text as such, not as text. Added tokens that are not
-                special are always recognised.
+            text: any text; lone surrogates become U+FFFD.
+            special: recognise special tokens in the text. Added tokens that are not special are always recognised.
 
         Raises:
-            InputError: the tokenizer cannot take the text.
+            InputError: the tokenizer cannot encode the text.
         """
 
     @abstractmethod
     def spans(self, text: str, *, special: bool = False) -> Spans:
-        """The ids of a text, and where in it each stands. Arguments and errors as for ``encode``."""
+        """The ids of a text and the span of each. Arguments and errors as for ``encode``."""
 
     @abstractmethod
     def merges(self, text: str, *, special: bool = False) -> Iterator[PieceMerges]:
@@ -112,20 +111,20 @@ class Tokenizer(ABC):
             special: as in ``encode``.
 
         Returns:
-            One entry a piece, made as it is asked for. Pieces of more than 2,000 bytes come without their steps.
+            One entry per piece, created lazily. Pieces of more than 2,000 bytes have no steps.
 
         Raises:
-            InputError: the tokenizer cannot take the text, or has no merges.
+            InputError: the tokenizer cannot encode the text, or has no merges.
         """
 
     def encode_parts(self, parts: Iterable[tuple[str, bool]]) -> list[int]:
-        """The ids of a text of which only some parts may hold special tokens: a template's, not a user's.
+        """The ids of a text in which only some parts may contain special tokens: the template's, not the user's.
 
         Args:
-            parts: the parts of the text in order, each with whether special tokens are read in it.
+            parts: the parts of the text in order, each with whether special tokens are recognised in it.
 
         Returns:
-            The ids of the parts joined; a special token is read where all of it lies in parts that allow it.
+            The ids of the joined parts; a special token is recognised if it is entirely in parts that allow it.
 
         Raises:
             InputError: as ``encode``.
@@ -144,35 +143,35 @@ class Tokenizer(ABC):
         return ids
 
     def _encode_stretch(self, text: str, *, first: bool) -> list[int]:
-        """The ids of a text without special tokens that stands before or after one.
+        """The ids of a stretch of text before or after a special token, in which no special token is recognised.
 
         Args:
-            text: the text.
-            first: whether nothing stands before it.
+            text: the stretch.
+            first: whether it is at the start of the text.
         """
         return self.encode(text)
 
     def safe_cut(self) -> re.Pattern[str] | None:
-        """Where a text may be cut before it is encoded, or None where nothing is known to be safe."""
+        """Matches where a text may be split without changing its ids; None if no safe position is known."""
         return None
 
-    # Characters that are held of a text that cannot be cut.
+    # The most characters that are buffered of a text that cannot be split.
     most_uncut = 1 << 26
 
     def later_spans(self, part: str, *, special: bool) -> Spans:
-        """The same as ``spans`` for a part of a text that is not its first one."""
+        """``spans`` for a part of a text other than the first."""
         return self.spans(part, special=special)
 
     def encode_each(
         self, parts: Iterator[str], *, special: bool, ahead: bool, begun: bool = False
     ) -> Iterator[list[int]]:
-        """The ids of the parts of a text that was cut where ``safe_cut`` says.
+        """The ids of the parts of a text that was split at ``safe_cut``.
 
         Args:
-            parts: the text.
+            parts: the parts.
             special: as in ``encode``.
-            ahead: encode several at once, and read on before the first ids are known.
-            begun: whether others stand before the first of them.
+            ahead: encode several parts in parallel, and read ahead of the ids that are returned.
+            begun: whether the first of these parts is not the start of the text.
 
         Raises:
             InputError: as ``encode``.
@@ -181,7 +180,7 @@ class Tokenizer(ABC):
         if not ahead:
             yield from map(encode, parts)
             return
-        # The first one alone: it makes what all of them need, and mostly there is no other.
+        # The first part alone: it initialises what all parts share, and usually there is no other part.
         first, second = next(parts, None), next(parts, None)
         if first is not None:
             yield encode(first)
@@ -196,8 +195,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def token_bytes(self, token: int) -> bytes:
-        """The bytes that one id stands for in the middle of a text: a special token's text, nothing for an id that
-        only pads the vocabulary.
+        """The bytes of one id in the middle of a text: for a special token its text, for a padding id nothing.
 
         Raises:
             InputError: the id is not in the vocabulary.
@@ -205,7 +203,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids; bytes that are no whole character come out as U+FFFD.
+        """The text of some ids; bytes that are not a whole character become U+FFFD.
 
         Raises:
             InputError: an id is not in the vocabulary.
@@ -220,15 +218,15 @@ class Tokenizer(ABC):
         """
 
     def is_part(self, token: int) -> bool:
-        """Whether the text of an id may depend on the id after it: it is one byte of a run of them."""
+        """Whether the text of an id may depend on the next id: it is one byte in a run of byte tokens."""
         return False
 
     def text_end(self, limit: int) -> int:
-        """One more than the highest id below ``limit`` that stands for text; 0 where none does."""
+        """One more than the highest id below ``limit`` that has text; 0 if none has."""
         return next((token + 1 for token in reversed(range(limit)) if self.token_bytes(token)), 0)
 
     def unused(self, limit: int) -> list[int]:
-        """The ids below ``limit`` that stand for no token."""
+        """The ids below ``limit`` that have no token."""
         return [token for token in range(limit) if token >= self.n_vocab or not self.piece(token)]
 
     def _unknown(self, token: int) -> InputError:
@@ -236,7 +234,7 @@ class Tokenizer(ABC):
 
 
 def in_threads(encode: "partial[list[int]]", parts: Iterable[str]) -> Iterator[list[int]]:
-    """The ids of some parts, several of them encoded at a time."""
+    """The ids of some parts, encoded in several threads."""
     from collections import deque
     from concurrent.futures import ThreadPoolExecutor
 
@@ -254,11 +252,11 @@ def in_threads(encode: "partial[list[int]]", parts: Iterable[str]) -> Iterator[l
 
 
 def unicode_only(text: str) -> str:
-    """A text with U+FFFD for each lone surrogate."""
+    """The text with U+FFFD for each lone surrogate."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _around(span: tuple[int, int], length: int) -> slice:
-    """Where a text of this length must begin or end to touch a span."""
+    """The slice that contains every substring of this length that overlaps a span."""
     start, end = span
     return slice(max(start - length + 1, 0), end + length - 1)

@@ -1,4 +1,4 @@
-"""Byte-level byte-pair encoding by ranks, which tiktoken does, with added tokens around it."""
+"""Byte-level byte-pair encoding by rank with tiktoken, plus added tokens."""
 
 import re
 import unicodedata
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 
 NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
-# Whitespace runs from here on take a detour: the engine behind "\s+(?!\S)" keeps a stack entry for each character, and
-# gives up at a million.
+# Longer whitespace runs are handled separately: for "\s+(?!\S)" tiktoken's regular expression engine keeps a stack
+# entry per character, and fails at a million.
 _LONG_RUN = 100_000
-# The first few texts of so many bytes are encoded without waiting for tiktoken to sort through all ranks.
+# The first few texts of at most this many bytes are encoded without waiting for tiktoken to load all ranks.
 _SHORT_TEXT, _SHORT_TEXTS = 160, 8
-# Bytes of UTF-8 that go on with a character.
+# UTF-8 continuation bytes.
 _GOES_ON = bytes(range(0x80, 0xC0))
 _GOES_ON_BYTES = frozenset(bytes([byte]) for byte in _GOES_ON)
-# Seconds that an untrusted regular expression may take over one stretch of text: some never come to an end.
+# Seconds that an untrusted regular expression may take for one stretch of text: some never finish.
 _PATIENCE = 2.0
-# Bytes of a piece whose merges are kept for the next time: those of a long one take megabytes.
+# Merges are cached for pieces of at most this many bytes: those of a long piece take megabytes.
 _USUAL_PIECE = 100
 
 
 class RankTokenizer(Tokenizer):
-    """Text to ids and back, by ranks.
+    """Text to ids and back, by rank.
 
     Args:
-        name: what to call it.
-        ranks: bytes of each mergeable token (all 256 single bytes among them) to its rank. Two neighbours whose bytes
-            together are in here merge, lowest rank first.
-        pattern: the regular expression whose matches are encoded each on its own; it must cover any text.
-        ids: rank to id, where they differ; None stands for a byte that the vocabulary does not have.
-        added: tokens that are cut out of the text first, special ones among them.
+        name: its name.
+        ranks: bytes of each mergeable token (including all 256 single bytes) to its rank. Two adjacent tokens whose
+            joined bytes are a key merge, lowest rank first.
+        pattern: the regular expression whose matches are encoded independently; it must cover any text.
+        ids: rank to id, where they differ; None marks a byte that the vocabulary does not have.
+        added: tokens that are recognised in the text first, including special ones.
         unmerged: ids that no text encodes to, with their bytes.
-        prefix_ids: what belongs before every text.
+        prefix_ids: ids that are put before every text.
         normal_forms: Unicode normal forms, applied to the text between special tokens.
-        prefix_space: put a space before a text (and after each added token) where there is none.
-        declared: what the files next to it say.
+        prefix_space: whether to put a space before a text (and after each added token) that does not begin with one.
+        declared: the settings in the checkpoint's other files.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class RankTokenizer(Tokenizer):
             raise self._unusable(error) from error
 
     def _encoding_for(self, text: str) -> "Encoding":
-        """All ranks, or those that can occur in this text: no other one takes part in its merges."""
+        """The encoding with all ranks, or with those that can occur in this text: no others affect its merges."""
         if "_encoding" in self.__dict__ or len(text) > _SHORT_TEXT or self._short_texts == _SHORT_TEXTS:
             return self._encoding
         data = unicode_only(text).encode()
@@ -127,7 +127,7 @@ class RankTokenizer(Tokenizer):
         """The ids of a text (see ``Tokenizer.encode``).
 
         Raises:
-            InputError: the text needs a byte that the vocabulary lacks, or is more than the pattern can take.
+            InputError: the text needs a byte that the vocabulary lacks, or exceeds the limits of the pattern.
         """
         ids: list[int] = []
         for part in self._parts(text, special=special):
@@ -155,7 +155,7 @@ class RankTokenizer(Tokenizer):
             return self._encode_safely(text)
         if self.pattern != patterns.GPT2:
             raise InputError(f"a run of over {_LONG_RUN:,} spaces or newlines is more than {self.name} can take")
-        # The last space of a run goes with the word after it; those before it are one piece with or without that word.
+        # The last space of a run belongs to the next word; those before it are one piece with or without that word.
         ends = [match.end() for match in re.finditer(rf"{patterns.WHITESPACE}{{{_LONG_RUN},}}", text)]
         cuts = [0, *(end - 1 for end in ends if end < len(text)), len(text)]
         return [rank for start, end in pairwise(cuts) for rank in self._encode_safely(text[start:end])]
@@ -166,7 +166,7 @@ class RankTokenizer(Tokenizer):
             with muted(self.pattern not in patterns.SAFE_CUTS):
                 return encoding.encode_ordinary(text)
         except BaseException as error:
-            # A panic comes when the regular expression runs out of stack or steps.
+            # tiktoken panics if the regular expression runs out of stack or steps.
             if not of_library(error):
                 raise
         raise self._too_much()
@@ -184,14 +184,14 @@ class RankTokenizer(Tokenizer):
         return ids  # type: ignore[return-value]  # None is not among them
 
     def spans(self, text: str, *, special: bool = False) -> Spans:
-        """The ids of a text, and where in it each stands.
+        """The ids of a text and the span of each.
 
-        Where the text is not what its tokens say (a normal form changed it), their own text counts.
+        If a normal form changed the text, the spans refer to the text of the tokens.
         """
         ids = self.encode(text, special=special)
         data = [self.token_bytes(token) for token in ids]
         added = self.prefix_space and bool(data) and data[0].startswith(b" ") and not text.startswith(" ")
-        # Characters that have begun after each token; a token that goes on with one has that too.
+        # The number of characters begun by the end of each token; a token that continues one includes it.
         ends = list(accumulate((len(part.translate(None, _GOES_ON)) for part in data), initial=-int(added)))
         inside = (part[:1] in _GOES_ON_BYTES for part in data)
         starts = [max(end - within, 0) for end, within in zip(ends, inside, strict=False)]
@@ -215,10 +215,10 @@ class RankTokenizer(Tokenizer):
                 yield known[piece]
 
     def _pieces(self, text: str) -> list[str]:
-        """A text cut by the pattern, with an engine that can be stopped."""
+        """The text split by the pattern, with an engine that has a timeout."""
         import regex  # type: ignore[import-untyped]  # comes with tiktoken
 
-        self._encode_safely(text)  # tiktoken's engine has the last word on what the pattern can take
+        self._encode_safely(text)  # tiktoken's engine decides whether the pattern can handle the text
         try:
             return [match[0] for match in regex.finditer(self.pattern, text, timeout=_PATIENCE) if match[0]]
         except regex.error as error:
@@ -238,11 +238,11 @@ class RankTokenizer(Tokenizer):
         return PieceMerges(piece, steps, tuple(self._bytes[token] for token in ids), ids)
 
     def safe_cut(self) -> re.Pattern[str] | None:
-        """Where a text may be cut before it is encoded, or None where nothing is known to be safe."""
+        """Matches where a text may be split without changing its ids; None if no safe position is known."""
         expression = patterns.SAFE_CUTS.get(self.pattern)
         if expression is None or any(form != "NFC" for form in self.normal_forms):
-            return None  # NFC puts nothing together with a space or a full stop before it; the other forms make spaces
-        # A space before the text is only put where there is none, so a part that starts with one is as the whole.
+            return None  # NFC composes nothing with a space or full stop before it; the other forms create spaces
+        # A space is only added to a text that does not begin with one, so a part that does is encoded unchanged.
         return patterns.outside_added(patterns.BEFORE_SPACE if self.prefix_space else expression, self.added)
 
     # Ids to text
@@ -254,7 +254,7 @@ class RankTokenizer(Tokenizer):
         return self._contents.get(token, spelled)
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes that one id stands for (see ``Tokenizer.token_bytes``)."""
+        """The bytes of one id (see ``Tokenizer.token_bytes``)."""
         data = self._bytes.get(token)
         if data is not None:
             return data
@@ -263,7 +263,7 @@ class RankTokenizer(Tokenizer):
         raise self._unknown(token)
 
     def unused(self, limit: int) -> list[int]:
-        """The ids below ``limit`` that stand for no token."""
+        """The ids below ``limit`` that have no token."""
         return [token for token in range(limit) if not self._bytes.get(token)]
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
@@ -271,7 +271,7 @@ class RankTokenizer(Tokenizer):
         return b"".join(map(self.token_bytes, ids))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids; bytes that are not UTF-8 come out as U+FFFD."""
+        """The text of some ids; bytes that are not UTF-8 become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""Calls of the tokenizers library: what can go wrong in them ends in one line, and they do end."""
+"""Calls to the tokenizers library, with a time limit and with one-line errors for its failures."""
 
 from collections.abc import Callable
 from threading import Thread
@@ -7,31 +7,31 @@ from typing import Any, TypeVar
 from gptcli.errors import InputError
 from gptcli.tokenizer.panics import muted, of_library
 
-# Seconds that a regular expression from a file may take over a text: some never come to an end. That much, and more for
-# a long text.
+# The base time limit for a text in seconds, and the characters that add one second to it: some regular expressions from
+# files never finish.
 _PATIENCE, _CHARACTERS_A_SECOND = 2.0, 100_000
 
-# What a thread that the library works in is called.
+# The name of the threads that the library runs in.
 THREAD = "tokenizers"
 
 _Answer = TypeVar("_Answer")
 
 
 class TooSlow(InputError):
-    """The library was given up: it did not come to an end in time, and goes on in a thread of its own."""
+    """The library did not finish in time; its thread keeps running in the background."""
 
 
 def call(name: str, run: Callable[[], _Answer], length: int, *, known: bool) -> _Answer:
-    """Have the library work on a text.
+    """Run the library on a text.
 
     Args:
-        name: the tokenizer's.
-        run: calls the library, and where ``known`` is false lets other threads run meanwhile.
-        length: of the text, in characters.
-        known: whether all of its regular expressions are known to be quick.
+        name: the tokenizer's name.
+        run: calls the library; if ``known`` is false, the call must release the GIL.
+        length: the length of the text, in characters.
+        known: whether all of the tokenizer's regular expressions are known to be fast.
 
     Raises:
-        InputError: the library cannot take the text, or takes too long over it.
+        InputError: the library cannot process the text, or takes too long.
     """
     try:
         return run() if known else _patiently(name, run, _PATIENCE + length / _CHARACTERS_A_SECOND)
@@ -40,7 +40,7 @@ def call(name: str, run: Callable[[], _Answer], length: int, *, known: bool) -> 
     except BaseException as error:
         if of_library(error):
             said = "one of its regular expressions, or its tables, break on the text"
-        elif type(error) is Exception:  # what the library raises of its own
+        elif type(error) is Exception:  # the library's own errors
             said = " ".join(str(error).split())[:200]
         else:
             raise
@@ -57,7 +57,7 @@ def _patiently(name: str, run: Callable[[], _Answer], seconds: float) -> _Answer
         except BaseException as error:
             failed.append(error)
 
-    # A thread that never ends must not keep the process from ending.
+    # A daemon thread: if it never ends, the process can still exit.
     thread = Thread(target=work, name=THREAD, daemon=True)
     with muted():
         thread.start()
@@ -77,7 +77,7 @@ def load(build: Callable[[], Any], where: str) -> Any:
         where: the file, for errors.
 
     Raises:
-        CheckpointError: it is no tokenizer.
+        CheckpointError: it is not a tokenizer.
     """
     from gptcli.errors import CheckpointError
 

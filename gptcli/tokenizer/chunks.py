@@ -1,4 +1,4 @@
-"""Text that comes in chunks -> ids, in bounded memory, the same as those of the whole text."""
+"""Encodes a stream of text chunks in bounded memory; the ids equal those of the whole text."""
 
 import codecs
 import re
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 from gptcli.errors import InputError
 from gptcli.tokenizer.base import Tokenizer
 
-# Characters before a cut is looked for; long enough that starting and stopping costs nothing.
+# Characters that are buffered before a split is searched for; enough to make the cost per part negligible.
 _ENOUGH = 1 << 18
-# Characters that are held while no place for a cut comes: to cut them into tokens at once takes some forty bytes each.
+# The most characters that are buffered without a split position: encoding them at once takes some forty bytes each.
 _MOST_HELD = 1 << 24
 
 
 def decode_chunks(chunks: Iterable[bytes], what: str) -> Iterator[str]:
-    """Bytes to text as they come, characters that are cut between two chunks included.
+    """Decode a stream of bytes; characters may be split across chunks.
 
     Args:
         chunks: the bytes.
@@ -46,16 +46,16 @@ def _with_end(chunks: Iterable[bytes]) -> Iterator[tuple[bool, bytes]]:
 def encode_chunks(
     tokenizer: Tokenizer, chunks: Iterable[str], *, special: bool = False, ahead: bool = False
 ) -> Iterator[list[int]]:
-    """The ids of a long text, some at a time.
+    """The ids of a long text, in batches.
 
-    The text is cut only where that changes nothing. Where a tokenizer's pattern offers no such place, or the text has
-    none, it is collected until its end.
+    The text is split only where that does not change its ids. If the tokenizer's pattern allows no split, or the text
+    has no such position, the whole text is buffered.
 
     Args:
         tokenizer: whose ids they are.
         chunks: the text.
         special: as in ``Tokenizer.encode``.
-        ahead: encode in several threads, and read on before the first ids are known: for what is wanted as a whole.
+        ahead: encode in several threads, and read ahead: for callers that want the ids of the whole text.
 
     Raises:
         InputError: as ``Tokenizer.encode``.
@@ -64,16 +64,16 @@ def encode_chunks(
 
 
 def cut_text(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[str]:
-    """A text that comes in chunks, cut where that changes none of its ids.
+    """Split a stream of text at positions that do not change its ids.
 
     Raises:
-        InputError: it goes on too long without such a place.
+        InputError: the text is too long without such a position.
     """
     cut: re.Pattern[str] | None = None
     most, held, searched = _ENOUGH, "", 0
     for chunk in chunks:
         held += chunk
-        if most == _ENOUGH and len(held) >= most:  # only now: to find out where it may be cut can take a while
+        if most == _ENOUGH and len(held) >= most:  # only now: computing the split pattern can be slow
             cut = tokenizer.safe_cut()
             most = tokenizer.most_uncut if cut is None else min(_MOST_HELD, tokenizer.most_uncut)
         if len(held) > most:
@@ -94,7 +94,7 @@ def cut_text(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[str]:
 
 
 def _last_match(cut: re.Pattern[str], text: str, start: int) -> int | None:
-    """The last place after the first character and from ``start`` on where ``cut`` matches."""
+    """The last index that is at least 1 and at least ``start`` where ``cut`` matches; None if there is none."""
     reach = 4096
     while True:
         begin = max(len(text) - reach, start, 1)

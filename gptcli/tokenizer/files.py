@@ -14,7 +14,7 @@ from gptcli.tokenizer.bpe import RankTokenizer
 from gptcli.tokenizer.named import gpt2_tokenizer
 from gptcli.tokenizer.vocabulary import NotByRank, build, is_id
 
-# GPT-2's vocabulary, and the same padded to a multiple of 64 as many training scripts do.
+# The size of GPT-2's vocabulary, and the same padded to a multiple of 64, as many training scripts do.
 _GPT2_SIZES = (50257, 50304)
 _ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -25,15 +25,15 @@ _END_OF_WORD = "</w>"
 def tokenizer_for(folder: Path, vocab_size: int | None) -> Tokenizer:
     """The tokenizer of a checkpoint.
 
-    Looks for tokenizer.json, then for vocab.json with merges.txt, and takes the bundled GPT-2 vocabulary where there is
-    neither and the size fits.
+    Looks for tokenizer.json, then for vocab.json with merges.txt. If neither exists and the vocabulary size matches,
+    uses the bundled GPT-2 vocabulary.
 
     Args:
         folder: the checkpoint's folder.
-        vocab_size: how many ids the model has, if known.
+        vocab_size: the number of ids of the model, if known.
 
     Raises:
-        CheckpointError: a file is broken, or none is there.
+        CheckpointError: a file is broken, or there is none.
     """
     files = _said(folder)
     roles = {role: text for role in _ROLES if (text := _content(files.get(role))) is not None}
@@ -57,19 +57,19 @@ def tokenizer_for(folder: Path, vocab_size: int | None) -> Tokenizer:
 
 
 def is_gpt2s(folder: Path, vocab_size: int | None) -> bool:
-    """Whether a checkpoint comes without a tokenizer and is taken to have GPT-2's, because of its size alone."""
+    """Whether a checkpoint has no tokenizer files and is assumed to use GPT-2's, based only on its vocabulary size."""
     names = ("tokenizer.json", "vocab.json", "merges.txt")
     return vocab_size in _GPT2_SIZES and not any((folder / name).is_file() for name in names)
 
 
 def _said(folder: Path) -> dict[str, Any]:
-    """What special_tokens_map.json and tokenizer_config.json say, the latter winning."""
+    """The merged fields of special_tokens_map.json and tokenizer_config.json; the latter takes precedence."""
     files = (folder / "special_tokens_map.json", folder / "tokenizer_config.json")
     return {key: value for path in files if path.is_file() for key, value in read_json_object(path).items()}
 
 
 def _content(token: Any) -> str | None:
-    """The text of a token that is given as such or as an object."""
+    """The text of a token that is given as a string or as an object."""
     text = token.get("content") if isinstance(token, dict) else token
     # Lone surrogates, which JSON can write, are no text.
     return text if isinstance(text, str) and text and not _SURROGATES.search(text) else None
@@ -133,7 +133,7 @@ def _by_library(
 
 
 def _gpt1(vocab: dict[str, Any], merges: list[tuple[str, str]], unknown: str) -> dict[str, Any]:
-    """GPT-1's tokenizer (Radford et al. 2018) as a tokenizer.json: lower-cased words with their last letters marked."""
+    """GPT-1's tokenizer (Radford et al. 2018) as a tokenizer.json: lower-cased words with an end-of-word suffix."""
     options = {"clean_text": True, "handle_chinese_chars": True, "strip_accents": True, "lowercase": True}
     return {
         "normalizer": {"type": "BertNormalizer", **options},
@@ -152,7 +152,7 @@ def _gpt1(vocab: dict[str, Any], merges: list[tuple[str, str]], unknown: str) ->
 def _gpt2(
     vocab: dict[str, Any], merges: list[tuple[str, str]], unknown: str | None, *, prefix_space: bool
 ) -> dict[str, Any]:
-    """A tokenizer of GPT-2's kind as a tokenizer.json."""
+    """A GPT-2-like tokenizer as a tokenizer.json."""
     step = {"type": "ByteLevel", "add_prefix_space": prefix_space, "trim_offsets": True, "use_regex": True}
     model = {"type": "BPE", "unk_token": unknown if unknown in vocab else None, "vocab": vocab, "merges": merges}
     return {"pre_tokenizer": step, "decoder": step, "model": model}
@@ -176,7 +176,7 @@ def _read_merges(path: Path) -> list[tuple[str, str]]:
 
 
 def _roles(files: dict[str, Any]) -> dict[str, Any]:
-    """The tokens with a role: text to what is said of it."""
+    """The tokens with a role: text to the options given for it."""
     named = [files.get(role) for role in _ROLES]
     for key in ("additional_special_tokens", "extra_special_tokens"):
         more = files.get(key)
@@ -185,7 +185,7 @@ def _roles(files: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbered(folder: Path, files: dict[str, Any], extra: dict[str, Any]) -> list[AddedToken]:
-    """The added tokens that have a number: added_tokens.json's, and those of the table in tokenizer_config.json."""
+    """The added tokens that have an id: those in added_tokens.json, and in the table of tokenizer_config.json."""
     where = str(folder / "added_tokens.json")
     found = {text: added_token({"content": text, "id": number}, where) for text, number in extra.items()}
     table = files.get("added_tokens_decoder")
@@ -199,7 +199,7 @@ def _numbered(folder: Path, files: dict[str, Any], extra: dict[str, Any]) -> lis
 def _added_tokens(
     folder: Path, files: dict[str, Any], vocab: dict[str, Any], extra: dict[str, Any]
 ) -> list[AddedToken]:
-    """All of them, and the tokens with a role that the vocabulary has."""
+    """All added tokens, and the tokens with a role that are in the vocabulary."""
     known = vocab | extra
     roles = _roles(files) or {text: {} for text in _USUAL_ENDS}
     numbered = {token.content: token for token in _numbered(folder, files, extra)}

@@ -1,4 +1,4 @@
-"""Hugging Face's tokenizers library: every kind of tokenizer that a tokenizer.json describes."""
+"""Tokenizers that run on Hugging Face's tokenizers library: every kind that a tokenizer.json can describe."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as Library
 
-# Characters of a text that the library is given before it is worth to sort the vocabulary for tiktoken, which is five
-# times as fast: that takes a second or two.
+# From this many characters on it pays to convert the vocabulary for tiktoken, which is five times as fast: the
+# conversion takes a second or two.
 _LONG_TEXT = 1 << 22
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
@@ -33,11 +33,11 @@ class LibraryTokenizer(Tokenizer):
     """Text to ids and back, by Hugging Face's tokenizers library.
 
     Args:
-        name: what to call it.
-        library: the library's tokenizer; it is this one's own from now on.
+        name: its name.
+        library: the library's tokenizer, which this object owns and modifies.
         pipeline: the steps around its model.
-        model: reads the model of the tokenizer.json, its vocabulary and merges included.
-        declared: what the files next to it say.
+        model: reads the model of the tokenizer.json, including its vocabulary and merges.
+        declared: the settings in the checkpoint's other files.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class LibraryTokenizer(Tokenizer):
         library.no_truncation()
         library.no_padding()
         if hasattr(library.model, "dropout"):
-            library.model.dropout = None  # for training: it leaves merges out at random
+            library.model.dropout = None  # only for training: it skips merges at random
         self.bytewise = pipeline.is_bytewise
         prefix = _prefix(library, name)
-        library.post_processor = None  # it would take spaces out of what a token was made from
+        library.post_processor = None  # it would remove spaces from the tokens' spans
         added = [_added(number, token) for number, token in sorted(library.get_added_tokens_decoder().items())]
         super().__init__(name, _kind(library, pipeline), added, prefix, declared)
         self._least_n_vocab = declared.n_vocab
@@ -66,7 +66,7 @@ class LibraryTokenizer(Tokenizer):
     def _count(self) -> int:
         """One more than the highest id of a token."""
         count: int = self._library.get_vocab_size(True)
-        # As many tokens as there are ids below that number: where each of these has one, no token has another.
+        # There are ``count`` tokens. If each id below ``count`` has one, there are no higher ids.
         if None not in map(self._library.id_to_token, range(count)):
             return count
         return max(self._library.get_vocab(True).values(), default=-1) + 1
@@ -82,13 +82,13 @@ class LibraryTokenizer(Tokenizer):
         """The ids of a text (see ``Tokenizer.encode``).
 
         Raises:
-            InputError: the library cannot take the text.
+            InputError: the library cannot encode the text.
         """
         ids: list[int] = self._encoding(text, special=special).ids
         return ids
 
     def spans(self, text: str, *, special: bool = False) -> Spans:
-        """The ids of a text, and where in it each stands."""
+        """The ids of a text and the span of each."""
         found = self._encoding(text, special=special)
         offsets = found.offsets
         return Spans(found.ids, [start for start, _ in offsets], [end for _, end in offsets])
@@ -102,13 +102,13 @@ class LibraryTokenizer(Tokenizer):
         def run() -> list["Encoding"]:
             if len(texts) == 1 and self._pipeline.is_known:
                 return [library.encode(texts[0], add_special_tokens=False)]
-            # These let other threads run meanwhile: what does not end can be given up.
+            # These calls release the GIL, so that one that does not finish can be abandoned.
             encode = library.encode_batch_fast if only_ids else library.encode_batch
             encodings: list[Encoding] = encode(texts, add_special_tokens=False)
             return encodings
 
         with self._lock:
-            if self._given_up is not None:  # the library is still at it
+            if self._given_up is not None:  # the library is still busy
                 raise self._given_up
             library.encode_special_tokens = not special
             try:
@@ -125,20 +125,20 @@ class LibraryTokenizer(Tokenizer):
     # Long texts
 
     def safe_cut(self) -> re.Pattern[str] | None:
-        """Where a text may be cut before it is encoded, or None where nothing is known to be safe."""
+        """Matches where a text may be split without changing its ids; None if no safe position is known."""
         cut = self._pipeline.cut
         if cut is None or (self._pipeline.is_whole and not self._nothing_goes_across):
             return None
         return patterns.outside_added(cut, self.added)
 
     @property
-    def most_uncut(self) -> int:  # type: ignore[override]  # of the library's it takes more memory
-        """Characters that are held of a text that cannot be cut; each takes some hundred bytes."""
+    def most_uncut(self) -> int:  # type: ignore[override]  # the library needs more memory
+        """The most characters that are buffered of a text that cannot be split; each takes some hundred bytes."""
         return (1 << 23) // self._pipeline.growth
 
     @cached_property
     def _nothing_goes_across(self) -> bool:
-        """Whether no merge, and no token that takes a space along, goes across a place where one long word is cut."""
+        """Whether no merge, and no added token that includes a space, crosses a position where a long word is split."""
         is_bpe = type(self._library.model).__name__ == "BPE"
         starts, ends = ({token.content[place] for token in self.added} for place in (0, -1))
         return (
@@ -149,23 +149,23 @@ class LibraryTokenizer(Tokenizer):
         )
 
     def later_spans(self, part: str, *, special: bool) -> Spans:
-        """The same as ``spans`` for a part of a text that is not its first one."""
+        """``spans`` for a part of a text other than the first."""
         given = self._later(part)
         found, left_out = self.spans(given, special=special), len(part) - len(given)
         starts, ends = ([place + left_out for place in places] for places in (found.starts, found.ends))
-        if left_out and starts:  # the first token has the space
+        if left_out and starts:  # the space belongs to the first token
             starts[0] = 0
             ends[0] = 1 if self.piece(found.ids[0]) == SPACE_MARK else ends[0]
         return Spans(found.ids, starts, ends)
 
     def _later(self, part: str) -> str:
-        """A part of a text that is not its first one, without the space that the normalizer puts there again."""
+        """A part of a text other than the first, without the leading space, which the normalizer adds again."""
         return part.removeprefix(" ") if self._pipeline.is_whole and self._pipeline.prepends else part
 
     def encode_each(
         self, parts: Iterator[str], *, special: bool, ahead: bool, begun: bool = False
     ) -> Iterator[list[int]]:
-        """The ids of the parts of a text that was cut where ``safe_cut`` says (see ``Tokenizer.encode_each``)."""
+        """The ids of the parts of a text that was split at ``safe_cut`` (see ``Tokenizer.encode_each``)."""
         done, size = 0, 1
         while texts := list(islice(parts, size)):
             if done > _LONG_TEXT and self._ranked is not None:
@@ -180,7 +180,7 @@ class LibraryTokenizer(Tokenizer):
 
     @cached_property
     def _ranked(self) -> RankTokenizer | None:
-        """The same by tiktoken, where that gives the same ids."""
+        """The equivalent tiktoken tokenizer; None if it would not give the same ids."""
         pattern = self._pipeline.rank_pattern
         if pattern is None or type(self._library.model).__name__ != "BPE" or not self.bytewise:
             return None
@@ -193,7 +193,7 @@ class LibraryTokenizer(Tokenizer):
         except (CheckpointError, KeyError):
             return None
         if built.ids is not None and None in built.ids.values():
-            return None  # a byte without a token is left out by the library
+            return None  # the library skips bytes without a token
         return RankTokenizer(
             self.name,
             built.ranks,
@@ -211,7 +211,7 @@ class LibraryTokenizer(Tokenizer):
         """How a text becomes tokens: its pieces, and the merges that built each (see ``Tokenizer.merges``).
 
         Raises:
-            InputError: the library cannot take the text, or the model is of another kind.
+            InputError: the library cannot encode the text, or the model has no merges.
         """
         kind = type(self._library.model).__name__
         if kind != "BPE":
@@ -220,7 +220,7 @@ class LibraryTokenizer(Tokenizer):
         marks, tokens, word_ids = self._pipeline.is_whole, found.tokens, found.word_ids
         words, count = [], 0
         for place, token in enumerate(tokens):
-            # A text that is one word is shown by its words all the same: no merge went across where one ended.
+            # A text that is a single word to the model is still shown in words: no merge crossed their boundaries.
             count += (marks and token.startswith(SPACE_MARK)) or (place > 0 and word_ids[place] != word_ids[place - 1])
             words.append(count)
         for _, group in groupby(range(len(tokens)), key=words.__getitem__):
@@ -250,7 +250,7 @@ class LibraryTokenizer(Tokenizer):
         return found
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes that one id stands for in the middle of a text (see ``Tokenizer.token_bytes``)."""
+        """The bytes of one id in the middle of a text (see ``Tokenizer.token_bytes``)."""
         piece = self.piece(token)
         if piece is None:
             if 0 <= token < self.n_vocab:
@@ -276,7 +276,7 @@ class LibraryTokenizer(Tokenizer):
         return piece.encode()
 
     def is_part(self, token: int) -> bool:
-        """Whether an id is one byte of a run of them, which are decoded together."""
+        """Whether an id is a byte token; runs of these are decoded together."""
         return self._pipeline.has_byte_tokens and _BYTE.fullmatch(self.piece(token) or "") is not None
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -287,7 +287,7 @@ class LibraryTokenizer(Tokenizer):
         is_known, library = self._pipeline.is_known, self._library
         decoded: str = call(
             self.name,
-            # The second lets other threads run meanwhile.
+            # The second one releases the GIL.
             lambda: library.decode(known, False) if is_known else library.decode_batch([known], False)[0],
             len(known),
             known=is_known,
@@ -299,11 +299,11 @@ class LibraryTokenizer(Tokenizer):
         return b"".join(map(self.token_bytes, ids)) if self.bytewise else self.decode(ids).encode()
 
     def text_end(self, limit: int) -> int:
-        """One more than the highest id below ``limit`` that stands for text; 0 where none does."""
+        """One more than the highest id below ``limit`` that has text; 0 if none has."""
         return next((token + 1 for token in reversed(range(limit)) if self.piece(token)), 0)
 
     def unused(self, limit: int) -> list[int]:
-        """The ids below ``limit`` that stand for no token."""
+        """The ids below ``limit`` that have no token."""
         count = self._count
         if count == self._library.get_vocab_size(True):
             return list(range(count, limit))
@@ -312,9 +312,9 @@ class LibraryTokenizer(Tokenizer):
 
 @contextmanager
 def _not_first(library: "Library | None") -> Iterator[None]:
-    """For a stretch that is not the first of its text: Metaspace's ``first`` puts no mark before it."""
+    """For a stretch that is not at the start of its text: no mark is added if Metaspace's scheme is ``first``."""
     steps = [] if library is None else [library.pre_tokenizer]
-    with suppress(IndexError, TypeError):  # a Sequence hands out its steps, not how many they are; others have none
+    with suppress(IndexError, TypeError):  # a Sequence can be indexed but has no length; other steps cannot be indexed
         for place in range(100 if steps else 0):
             steps.append(steps[0][place])
     first = [step for step in steps if getattr(step, "prepend_scheme", None) == "first"]
@@ -328,7 +328,7 @@ def _not_first(library: "Library | None") -> Iterator[None]:
 
 
 def _prefix(library: "Library", name: str) -> list[int]:
-    """What the post-processor puts before a text."""
+    """The ids that the post-processor puts before a text."""
     if library.post_processor is None:
         return []
     library.encode_special_tokens = True
@@ -365,7 +365,7 @@ def _kind(library: "Library", pipeline: Pipeline) -> str:
 
 
 def _characters(token: str, suffix: str) -> list[str]:
-    """What the merges of a token start from."""
+    """The characters that the merges of a token start from."""
     if _BYTE.fullmatch(token):
         return [token]
     if suffix and token.endswith(suffix) and token != suffix:

@@ -1,4 +1,4 @@
-"""What the tokens of a text are, how many, and where a text ends after so many of them."""
+"""Lists and counts the tokens of a text, truncates a text to a number of tokens, and decodes ids."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ from gptcli.tokenizer.base import Spans, Tokenizer
 from gptcli.tokenizer.chunks import cut_text
 from gptcli.tokenizer.stream import StreamDecoder
 
-# Characters of ids before the first of them are handed out: a mistake in fewer is found before anything is printed.
+# Characters of input before the first ids are yielded: in a shorter input, errors are found before any output.
 _MANY_IDS = 1 << 17
 _LONGEST_ID = 10  # digits
 _BETWEEN_IDS = re.compile(r"[\s,\[\]()]+")
@@ -25,10 +25,10 @@ class Token:
 
     Attributes:
         id: its id.
-        text: the bytes that it stands for, as text; those that are not whole characters as ``\xe2``.
-        hex: the bytes in hexadecimal.
-        piece: the token as the vocabulary spells it, such as ``Ġthe``, ``▁the`` or ``<0xE2>``.
-        start, end: which characters of the text it was made from; one that it has only part of is among them.
+        text: its bytes as text; bytes that are not a whole character are written as ``\xe2``.
+        hex: its bytes in hexadecimal.
+        piece: the token as the vocabulary spells it, for example ``Ġthe``, ``▁the`` or ``<0xE2>``.
+        start, end: the span of characters that it was made from, including a character of which it is only a part.
     """
 
     id: int
@@ -41,13 +41,13 @@ class Token:
 
 @dataclass(frozen=True)
 class Counts:
-    """How long a text is.
+    """The length of a text.
 
     Attributes:
-        tokens: in tokens.
-        characters: in Unicode code points.
-        bytes: in bytes of UTF-8.
-        characters_per_token: None for no tokens.
+        tokens: its length in tokens.
+        characters: its length in Unicode code points.
+        bytes: its length in bytes of UTF-8.
+        characters_per_token: characters per token; None if there are no tokens.
     """
 
     tokens: int
@@ -62,8 +62,8 @@ class Tokenized:
 
     Attributes:
         tokenizer: the name of the tokenizer.
-        counts: of the whole text.
-        tokens: its tokens, or only the first of them; each is made when it is looked at.
+        counts: the length of the whole text.
+        tokens: its tokens, or only the first of them; each is created when it is accessed.
     """
 
     tokenizer: str
@@ -72,14 +72,14 @@ class Tokenized:
 
 
 class _Tokens(Sequence[Token]):
-    """Tokens that are kept as three numbers each."""
+    """A sequence of tokens that stores three numbers per token."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._ids, self._starts, self._ends = array("I"), array("Q"), array("Q")
 
     def add(self, spans: Spans, place: int, limit: int | None) -> None:
-        """Add tokens of the text from ``place`` on, up to ``limit`` in all."""
+        """Add the tokens of a part that begins at index ``place`` of the text, up to ``limit`` tokens in total."""
         room = None if limit is None else max(limit - len(self._ids), 0)
         self._ids.extend(spans.ids[:room])
         self._starts.extend(place + start for start in spans.starts[:room])
@@ -111,7 +111,7 @@ class Truncated:
     """The beginning of a text.
 
     Attributes:
-        text: as much of it as the tokens were made from, in whole characters.
+        text: the whole characters that the tokens were made from.
         ids: the tokens.
         is_cut: whether the text goes on.
     """
@@ -124,10 +124,10 @@ class Truncated:
 def tokenize_text(
     tokenizer: Tokenizer, chunks: Iterable[str], *, special: bool = False, keep: int | None = None
 ) -> Tokenized:
-    """Cut a text into tokens and count them.
+    """Split a text into tokens and count them.
 
     Args:
-        tokenizer: cuts it.
+        tokenizer: the tokenizer.
         chunks: the text.
         special: as in ``Tokenizer.encode``.
         keep: how many tokens to list; None for all.
@@ -155,7 +155,7 @@ def tokenize_text(
 
 
 def _each_spans(tokenizer: Tokenizer, parts: Iterable[str], *, special: bool) -> Iterator[tuple[int, Spans]]:
-    """The tokens of each part of a text, and where in the text their places are counted from."""
+    """The spans of each part of a text, each with the index in the text that they are relative to."""
     place = 0
     for number, part in enumerate(parts):
         spans = tokenizer.later_spans if number else tokenizer.spans
@@ -167,7 +167,7 @@ def truncate_text(tokenizer: Tokenizer, chunks: Iterable[str], length: int, *, s
     """The first tokens of a text; reads no more of it than it needs.
 
     Args:
-        tokenizer: cuts it.
+        tokenizer: the tokenizer.
         chunks: the text.
         length: how many tokens at most.
         special: as in ``Tokenizer.encode``.
@@ -185,7 +185,7 @@ def truncate_text(tokenizer: Tokenizer, chunks: Iterable[str], length: int, *, s
     for place, spans in _each_spans(tokenizer, kept(), special=special):
         room = length - len(ids)
         if len(spans.ids) > room:
-            # Of a character that the next token goes on with, the last one has only the beginning.
+            # If the next token continues a character, the last token has only its beginning.
             end = min(place + spans.ends[room - 1] if room else end, place + spans.starts[room])
             return Truncated("".join(read)[:end], ids + spans.ids[:room], True)
         ids += spans.ids
@@ -194,7 +194,7 @@ def truncate_text(tokenizer: Tokenizer, chunks: Iterable[str], length: int, *, s
 
 
 def decode_each(tokenizer: Tokenizer, groups: Iterable[Sequence[int]]) -> Iterator[bytes]:
-    """The text of ids that come in groups, as bytes.
+    """The bytes of each group of ids.
 
     Raises:
         InputError: an id is not in the vocabulary.
@@ -209,13 +209,13 @@ def decode_each(tokenizer: Tokenizer, groups: Iterable[Sequence[int]]) -> Iterat
 
 
 def parse_ids(chunks: Iterable[str]) -> Iterator[list[int]]:
-    """Ids as people write them: with spaces, commas or newlines between, in brackets or not.
+    """Parse ids separated by spaces, commas or newlines, with or without brackets.
 
     Args:
         chunks: the text.
 
     Raises:
-        InputError: something in it is no id.
+        InputError: the text contains something else.
     """
     held = ""
     for chunk in chunks:

@@ -1,11 +1,11 @@
-"""Byte-pair encoding one merge at a time: for looking at, and for merges that tiktoken's rule cannot express."""
+"""Byte-pair encoding one merge at a time: for display, and for merges that tiktoken's rule cannot express."""
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-# Longer pieces are not shown merge by merge: that takes time and memory with the square of the length.
+# Longer pieces are not shown merge by merge: time and memory grow with the square of the length.
 LONG_PIECE = 2_000
 
 
@@ -74,11 +74,11 @@ def merge_pairs(parts: Sequence[str], priority: Mapping[tuple[str, str], int]) -
 
     Args:
         parts: what to merge.
-        priority: pair of neighbours to its place in the list; of all pairs that stand there the lowest goes first.
+        priority: pair of neighbours to its index in the list; the pair with the lowest index merges first.
 
     Returns:
-        The merges in their order, each as its priority and the places of the parts with which its two sides start; and
-        the tokens.
+        The merges in order, each as its priority and the indices of the parts that its two sides start at; and the
+        tokens.
     """
     alive: list[str | None] = list(parts)
     after, before = list(range(1, len(parts) + 1)), list(range(-1, len(parts) - 1))
@@ -100,7 +100,7 @@ def merge_pairs(parts: Sequence[str], priority: Mapping[tuple[str, str], int]) -
         place, left, token = heapq.heappop(heap)
         pair = pair_at(left)
         if pair is None or "".join(pair) != token:
-            continue  # one of the two has become part of another token since
+            continue  # stale: one of the two has since merged into another token
         right = after[left]
         steps.append((place, left, right))
         alive[left], alive[right] = token, None
@@ -113,7 +113,7 @@ def merge_pairs(parts: Sequence[str], priority: Mapping[tuple[str, str], int]) -
 
 
 def steps_shown(steps: Iterable[MergeStep], parts: Sequence[bytes]) -> tuple[Merge, ...]:
-    """The merges that ``merge_pairs`` found, with what the piece looks like after each."""
+    """The merges that ``merge_pairs`` returned, each with the state of the piece after it."""
     now = dict(enumerate(parts))
     shown = []
     for rank, left, right in steps:
@@ -124,7 +124,7 @@ def steps_shown(steps: Iterable[MergeStep], parts: Sequence[bytes]) -> tuple[Mer
 
 
 def first_different(pieces: Iterable[PieceMerges], limit: int) -> list[PieceMerges]:
-    """Each piece where it comes for the first time, ``limit`` of them at most; looks no further than it needs."""
+    """The distinct pieces in order of first occurrence, at most ``limit``; reads no further than it needs."""
     found: dict[bytes, PieceMerges] = {}
     for piece in pieces:
         found.setdefault(piece.piece, piece)

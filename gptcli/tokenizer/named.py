@@ -1,4 +1,4 @@
-"""Vocabularies that have a name: GPT-2's, which is bundled, and the others that tiktoken knows."""
+"""Tokenizers that are known by name: GPT-2's, which is bundled, and tiktoken's other encodings."""
 
 import binascii
 from functools import lru_cache
@@ -19,14 +19,15 @@ def gpt2_tokenizer(n_vocab: int = 50257) -> RankTokenizer:
     """GPT-2's tokenizer, from the bundled vocabulary.
 
     Args:
-        n_vocab: the size of the model's vocabulary; ids from 50257 on only pad it and stand for nothing.
+        n_vocab: the size of the model's vocabulary; ids from 50257 on are padding and have no token.
 
     Raises:
         CheckpointError: the bundled file is missing or broken.
     """
     path = bundled_folder() / "gpt2-bpe" / "gpt2.tiktoken"
     try:
-        # Without a loop in Python: every command that reads a text waits for this. Ranks stand in order; none is read.
+        # No Python loop, as every command that reads a text waits for this. The file lists tokens in order of rank, so
+        # the ranks themselves need not be parsed.
         words = path.read_bytes().split()
         ranks = dict(zip(map(binascii.a2b_base64, words[::2]), range(len(words) // 2), strict=True))
         if words[-1:] != [b"%d" % (len(ranks) - 1)]:
@@ -51,7 +52,7 @@ def tiktoken_encoding(name: str) -> RankTokenizer:
     ``gpt2`` and ``r50k_base`` are bundled; the others come from tiktoken's own cache, or are downloaded to it.
 
     Raises:
-        InputError: tiktoken knows no encoding of that name.
+        InputError: tiktoken has no encoding with that name.
         GptcliError: it is not in the cache and cannot be downloaded.
     """
     if name in ("gpt2", "r50k_base"):

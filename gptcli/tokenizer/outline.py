@@ -1,8 +1,8 @@
-"""tokenizer.json before a library sees it: all of it but the vocabulary is read strictly, and sizes are bounded.
+"""Checks a tokenizer.json before the library loads it: everything but the vocabulary is parsed, and sizes are bounded.
 
-Hugging Face's library parses the whole file itself, several times as fast as Python. What it makes of a file can take
-far more memory than the file: a trie of long tokens, an automaton of added ones, a normalizer that makes each character
-a thousand. Those are looked for here.
+Hugging Face's library parses the whole file itself, several times as fast as Python. Some content makes it use far more
+memory than the file's size: a trie of long tokens, an automaton of added tokens, a normalizer that turns one character
+into a thousand. This module rejects such files.
 """
 
 import base64
@@ -16,19 +16,19 @@ from gptcli.errors import CheckpointError
 from gptcli.system.json_text import parse_json, parse_object
 from gptcli.text import clipped
 
-# The keys of the file that are read here, as they would stand after the model.
+# The top-level keys that are read here, in case they come after the model.
 _OTHER_KEYS = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "truncation", "padding")
 _INSIDE = ("normalizers", "pretokenizers", "processors", "decoders")
 _MODEL = re.compile(rb'"model"\s*:\s*\{')
-# An ASCII character that needs no escape: a key could be hidden like that.
+# An escaped ASCII character that needs no escape; it could hide a key.
 _HIDDEN = re.compile(rb"\\u00[2-7]")
 _SUBWORD_PREFIX = re.compile(rb'"continuing_subword_prefix"\s*:\s*"[^"]')
 _LIST_VOCABULARY = re.compile(rb'"vocab"\s*:\s*\[')
-# Characters of one added token and of all: the automaton that looks for them takes some 75 bytes for each.
+# The most characters of one added token and of all: the automaton that finds them takes some 75 bytes per character.
 _LONGEST_ADDED, _MOST_ADDED = 10_000, 4_000_000
-# The same for a vocabulary that is kept as a trie: 360 bytes a character, and one call on the stack to free it.
+# The same for a vocabulary that is kept as a trie: 360 bytes per character, and one stack frame each to free it.
 _LONGEST_IN_TRIE, _MOST_IN_TRIE = 1_000, 5_000_000
-# How many characters a normalizer or decoder may make of one.
+# The most characters that a normalizer or decoder may turn one character into.
 MOST_GROWTH = 64
 
 
@@ -36,11 +36,11 @@ def read_outline(data: bytes, path: Path) -> dict[str, Any]:
     """A tokenizer.json without its vocabulary and merges.
 
     Args:
-        data: what the file holds.
+        data: the contents of the file.
         path: the file, for errors.
 
     Raises:
-        CheckpointError: it is no JSON object, has no model, or would take more memory than any tokenizer needs.
+        CheckpointError: it is not a JSON object, has no model, or would take more memory than any tokenizer needs.
     """
     root = _head(data, path) or _whole(data, path)
     if not isinstance(root.get("model"), dict):
@@ -79,18 +79,18 @@ def check_subword_prefix(data: bytes, path: Path) -> None:
 
 
 def _head(data: bytes, path: Path) -> dict[str, Any] | None:
-    """What stands before the model, where all the rest of the file is the model; None where that is not so."""
+    """The fields before the model; None if the file may have other fields after it."""
     model = _MODEL.search(data)
     if model is None or _HIDDEN.search(data) or _LIST_VOCABULARY.search(data, model.start()):
         return None
     for key in _OTHER_KEYS:
         quoted = b'"%b"' % key.encode()
-        # In a vocabulary such a word has a number.
+        # In a vocabulary, a word like this is followed by a number.
         if data.find(quoted, model.end()) >= 0 and re.compile(quoted + rb"\s*:\s*[^\s\d]").search(data, model.end()):
             return None
     try:
         return parse_object(data[: model.start()] + b'"model": {}}', path, "file")
-    except CheckpointError:  # broken, or another model stands inside: the whole of it will tell
+    except CheckpointError:  # broken, or it has a nested "model"; parsing the whole file will tell
         return None
 
 
@@ -124,7 +124,7 @@ def _check_added(entries: Any, path: Path) -> None:
 
 
 def steps(part: Any) -> Iterator[dict[str, Any]]:
-    """The steps of a normalizer, pre-tokenizer, post-processor or decoder, in order; those of a Sequence one by one."""
+    """The steps of a normalizer, pre-tokenizer, post-processor or decoder in order, with each Sequence flattened."""
     stack = [part]
     while stack:
         step = stack.pop()
@@ -138,7 +138,7 @@ def steps(part: Any) -> Iterator[dict[str, Any]]:
 
 
 def growth(part: Any, path: Path) -> float:
-    """How many characters a normalizer or decoder can make of one, at most, but for Unicode's own normal forms."""
+    """The most characters that a normalizer or decoder can turn one into, not counting Unicode's normal forms."""
     factor = 1.0
     for step in steps(part):
         content = step.get("content") or step.get("prepend")
@@ -147,16 +147,16 @@ def growth(part: Any, path: Path) -> float:
             case {"type": "Replace", "pattern": {"String": str(text)}} if text:
                 factor *= max(longest / len(text), 1)
             case {"type": "Replace" | "Prepend"}:
-                factor *= 1 + longest  # of nothing: a regular expression may match between two characters
+                factor *= 1 + longest  # a regular expression may also match the empty string between two characters
             case {"type": "Precompiled", "precompiled_charsmap": str(table)}:
                 factor *= _longest_in_table(table, path)
     return factor
 
 
 def _longest_in_table(table: str, path: Path) -> int:
-    """The longest replacement in SentencePiece's table of them (a length, a trie of that length, texts with 0 between).
+    """The longest replacement in SentencePiece's table (a length, a trie of that length, texts separated by 0 bytes).
 
-    Unicode's own longest has 18 characters.
+    The longest in Unicode's own normal forms has 18 characters.
     """
     try:
         data = base64.b64decode(table)

@@ -1,4 +1,4 @@
-"""Panics of libraries in Rust: no ``Exception``, and they report themselves on stderr."""
+"""Panics of Rust libraries: they are not subclasses of ``Exception``, and print a report to stderr."""
 
 import os
 import sys
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 
 def of_library(error: BaseException) -> bool:
-    """Whether an error is a panic. Each library has a class of its own, of the same name."""
+    """Whether an error is a panic. Each library has its own class for panics, all with the same name."""
     return type(error).__name__ == "PanicException"
 
 
 @contextmanager
 def muted(mute: bool = True) -> Iterator[None]:
-    """Keep what is written to the process's stderr meanwhile from being seen: a panic reports itself there."""
+    """Discard what the process writes to stderr within this context: a panic prints its report there."""
     if not mute or sys.stderr is None:
         yield
         return

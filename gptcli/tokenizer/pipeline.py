@@ -1,4 +1,4 @@
-"""What the steps of a tokenizer.json do: what is known of them beyond what the library does with them."""
+"""Analyses the steps of a tokenizer.json: which properties they have, without running them."""
 
 import re
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ from typing import Any
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.outline import growth, steps
 
-# The character that stands for a space in SentencePiece's vocabularies.
+# The character that replaces a space in SentencePiece's vocabularies.
 SPACE_MARK = "▁"
-# Steps that put a boundary between a character that is no space and a space, and look no further than that.
+# Steps that always split between a non-space character and a space, without looking any further.
 _CUT_AT_SPACES = ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
 # Steps in whose pieces no space follows another character.
 _NO_SPACE_INSIDE = ("Digits", "Punctuation")
-# Steps that change each character for itself, as far as a space between two others goes.
+# Steps that normalize the text before a space and the text from the space on independently of each other.
 _BY_CHARACTER = ("NFC", "NFD", "Lowercase", "StripAccents", "BertNormalizer")
-# A place after a letter, digit, comma or full stop, and before a space with a letter or digit after it.
+# Matches after a letter, digit, comma or full stop, and before a space that is followed by a letter or digit.
 _BEFORE_MARK = r"(?:(?<=[^\W_])|(?<=[,.]))(?= [^\W_])"
 _ACROSS = re.compile(rf"(?:[^\W_]|[,.]){SPACE_MARK}")
 
@@ -28,7 +28,7 @@ class Pipeline:
     """The steps around a tokenizer's model.
 
     Attributes:
-        outline: of a tokenizer.json (``read_outline``).
+        outline: the outline of a tokenizer.json (``read_outline``).
         path: the file, for errors.
     """
 
@@ -37,12 +37,12 @@ class Pipeline:
 
     @cached_property
     def normalizers(self) -> list[dict[str, Any]]:
-        """The steps before a text is cut into words."""
+        """The steps that normalize a text before it is split into words."""
         return list(steps(self.outline.get("normalizer")))
 
     @cached_property
     def pre_tokenizers(self) -> list[dict[str, Any]]:
-        """The steps that cut it into words."""
+        """The steps that split a text into words."""
         return list(steps(self.outline.get("pre_tokenizer")))
 
     @cached_property
@@ -52,12 +52,12 @@ class Pipeline:
 
     @property
     def growth(self) -> int:
-        """How many characters may become of one."""
+        """The most characters that the normalizers may turn one character into."""
         return max(int(growth(self.outline.get("normalizer"), self.path)), 1)
 
     @cached_property
     def is_known(self) -> bool:
-        """Whether each regular expression in it is one that is known to come to an end soon."""
+        """Whether each regular expression in it is known to be fast."""
         return all(found in patterns.KNOWN for found in self._expressions())
 
     def _expressions(self) -> Iterator[str]:
@@ -70,17 +70,17 @@ class Pipeline:
 
     @property
     def is_bytewise(self) -> bool:
-        """Whether tokens are bytes, and a text is theirs joined."""
+        """Whether tokens are bytes, and the bytes of a text are those of its tokens concatenated."""
         return [step.get("type") for step in self.decoders] == ["ByteLevel"]
 
     @property
     def has_byte_tokens(self) -> bool:
-        """Whether ``<0xE2>`` stands for a byte."""
+        """Whether tokens like ``<0xE2>`` are bytes."""
         return any(step.get("type") == "ByteFallback" for step in self.decoders)
 
     @property
     def space_mark(self) -> str | None:
-        """What stands for a space inside a token."""
+        """The character that replaces a space inside a token."""
         for step in self.decoders:
             match step:
                 case {"type": "Replace", "pattern": {"String": str(mark)}, "content": " "}:
@@ -92,12 +92,12 @@ class Pipeline:
 
     @property
     def word_prefix(self) -> str | None:
-        """What a token that goes on with a word starts with (WordPiece)."""
+        """The prefix of a token that continues a word (WordPiece)."""
         return self._of_decoder("WordPiece", "prefix", "##")
 
     @property
     def word_suffix(self) -> str | None:
-        """What a token that ends a word ends with (GPT-1)."""
+        """The suffix of a token that ends a word (GPT-1)."""
         return self._of_decoder("BPEDecoder", "suffix", "</w>")
 
     def _of_decoder(self, kind: str, key: str, default: str) -> str | None:
@@ -108,7 +108,7 @@ class Pipeline:
 
     @property
     def rank_pattern(self) -> str | None:
-        """The pattern with which tiktoken gives the same ids, or None where it does not."""
+        """The pattern with which tiktoken gives the same ids; None if there is none."""
         if [step.get("type") for step in self.normalizers] not in ([], ["NFC"]):
             return None
         match self.pre_tokenizers:
@@ -121,7 +121,7 @@ class Pipeline:
 
     @property
     def puts_space_first(self) -> bool:
-        """Whether byte-level words get a space before a text that has none."""
+        """Whether the byte-level step adds a space to a text that does not begin with one."""
         return any(
             step.get("type") == "ByteLevel" and step.get("add_prefix_space", True) is True
             for step in self.pre_tokenizers
@@ -129,7 +129,7 @@ class Pipeline:
 
     @property
     def is_whole(self) -> bool:
-        """Whether a text between two added tokens is one word, spaces written as marks."""
+        """Whether the text between two added tokens is a single word, with spaces replaced by marks."""
         kinds = {step.get("type") for step in self.normalizers}
         return self._marks_spaces and kinds <= {"Prepend", "Replace"} and all(map(_never_splits, self.pre_tokenizers))
 
@@ -142,14 +142,14 @@ class Pipeline:
 
     @property
     def prepends(self) -> bool:
-        """Whether the normalizer puts a mark before each text, also before one that begins with a space."""
+        """Whether the normalizer adds a mark before each text, even if it begins with a space."""
         return any(step.get("type") == "Prepend" for step in self.normalizers)
 
     @property
     def cut(self) -> str | None:
-        """Matches, with no characters, where a text may be cut; None where nothing is known to be safe.
+        """A zero-width pattern that matches where a text may be cut; None if no cut is known to be safe.
 
-        For a pipeline that ``is_whole`` only where no token of the vocabulary ``goes_across`` such a place.
+        For a pipeline that ``is_whole``, it is safe only if no token of the vocabulary ``goes_across`` a match.
         """
         if self.is_whole:
             return _BEFORE_MARK
@@ -157,7 +157,7 @@ class Pipeline:
             return None
         if self.rank_pattern is not None and not self.puts_space_first:
             return patterns.SAFE_CUTS[self.rank_pattern]
-        # After ByteLevel a space is a letter.
+        # After ByteLevel, spaces have been replaced by a letter.
         kinds = [step.get("type") for step in self.pre_tokenizers]
         seen = kinds.index("ByteLevel") + 1 if "ByteLevel" in kinds else len(kinds)
         safe = all(map(_keeps_spaces_first, self.pre_tokenizers[:seen]))
@@ -165,7 +165,7 @@ class Pipeline:
 
 
 def isolated(step: dict[str, Any]) -> str | None:
-    """The regular expression of a Split whose matches are words of their own."""
+    """The regular expression of a Split that isolates its matches as words; None for other steps."""
     match step:
         case {"type": "Split", "pattern": {"Regex": str(expression)}, "behavior": "Isolated"}:
             return expression if step.get("invert") is not True else None
@@ -173,7 +173,7 @@ def isolated(step: dict[str, Any]) -> str | None:
 
 
 def _never_splits(step: dict[str, Any]) -> bool:
-    """Whether a pre-tokenizer leaves a text whole in which marks stand for spaces."""
+    """Whether a pre-tokenizer never splits a text in which marks replace the spaces."""
     match step:
         case {"type": "Metaspace"}:
             return bool(step.get("replacement", SPACE_MARK) == SPACE_MARK)
@@ -189,11 +189,11 @@ def _cuts_at_spaces(step: dict[str, Any]) -> bool:
 
 
 def _keeps_spaces_first(step: dict[str, Any]) -> bool:
-    """Whether no word of a pre-tokenizer has a space after another character that a former step did not bring."""
+    """Whether no word that a pre-tokenizer makes has a space after another character, unless its input already had."""
     known = step.get("type") in ("ByteLevel", *_NO_SPACE_INSIDE) or isolated(step) in patterns.KNOWN
     return known or _cuts_at_spaces(step)
 
 
 def goes_across(token: str) -> bool:
-    """Whether a token has a place inside where a text that is one word would be cut."""
+    """Whether a token contains a position where a single-word text would be cut."""
     return _ACROSS.search(token) is not None

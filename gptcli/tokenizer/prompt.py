@@ -1,4 +1,4 @@
-"""The ids that a model reads for a prompt."""
+"""The input ids of a prompt."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from gptcli.tokenizer.base import Tokenizer
 
 
 def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False, n_vocab: int | None = None) -> list[int]:
-    """The ids that a model reads for a prompt.
+    """The input ids of a prompt.
 
-    What the checkpoint's own tokenizer puts before every text comes first (nothing for GPT-2). ``bos``, or an empty
-    prompt, starts from the end-of-text token, which is what GPT-2 saw before every document.
+    They begin with the ids that the checkpoint's tokenizer puts before every text (none for GPT-2). With ``bos``, or
+    for an empty prompt, they begin with the end-of-text token, which preceded every document in GPT-2's training.
 
     Raises:
         InputError: the end-of-text token is needed and the tokenizer has none; or an id is not below ``n_vocab``, so
-            that the model has no row for it; or the tokenizer makes no tokens of the prompt.
+            that the model has no embedding for it; or the prompt has no tokens.
     """
     read = tokenizer.encode(prompt)
     if prompt.strip() and not read:
@@ -34,10 +34,10 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str, *, bos: bool = False, n_vocab:
 
 
 def known(tokenizer: Tokenizer, ids: list[int], n_vocab: int | None, what: str = "the prompt") -> list[int]:
-    """The ids of a text as they are, all of which the model knows.
+    """Return the ids unchanged after checking that the model has all of them.
 
     Raises:
-        InputError: one is not below ``n_vocab``; ``what`` says what the text is.
+        InputError: an id is not below ``n_vocab``; ``what`` names the text in the message.
     """
     unknown = next((token for token in ids if n_vocab is not None and token >= n_vocab), None)
     if unknown is not None:
@@ -47,5 +47,5 @@ def known(tokenizer: Tokenizer, ids: list[int], n_vocab: int | None, what: str =
 
 
 def quoted_tokens(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
-    """The first few tokens of a text, for a message, and how many more there are."""
+    """The first few tokens of a text and the number of the others, for a message."""
     return quoted_few((tokenizer.decode([token]) for token in ids), len(ids))

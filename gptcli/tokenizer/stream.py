@@ -1,4 +1,4 @@
-"""Ids one at a time to text."""
+"""Decodes ids to text one at a time."""
 
 import codecs
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from gptcli.tokenizer.base import Tokenizer
 
 
 class StreamDecoder:
-    """Turns ids into text as they come; a character whose bytes are spread over several tokens appears whole.
+    """Decodes ids as they arrive; a character whose bytes are spread over several tokens is returned whole.
 
-    What ``push`` and ``finish`` return, joined, equals ``tokenizer.decode`` of all the ids; or, where they go on after
-    others, what their text adds to the text of those.
+    The joined results of ``push`` and ``finish`` equal ``tokenizer.decode`` of all the ids. If there are ids before
+    them (``after``), the results equal the text that the new ids add.
 
     Args:
-        tokenizer: whose ids they are.
-        after: the ids before the first one, whose text is known: a space at its start then belongs to it.
+        tokenizer: the tokenizer of the ids.
+        after: the ids before the first one; a space at the start of the first one is then kept.
     """
 
     def __init__(self, tokenizer: Tokenizer, after: Sequence[int] = ()) -> None:
@@ -25,7 +25,7 @@ class StreamDecoder:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def _context(self, ids: Sequence[int]) -> list[int]:
-        """The end of some ids that decides what the next one stands for: a whole run of bytes, or one token."""
+        """The last ids that affect the text of the next one: a whole run of byte tokens, or one token."""
         if self._tokenizer.bytewise or not ids:
             return []
         start = len(ids) - 1
@@ -34,11 +34,11 @@ class StreamDecoder:
         return list(ids[start:])
 
     def push(self, token: int) -> str:
-        """Take one id.
+        """Add one id.
 
         Returns:
-            The characters that it completes; "" when it ends inside one. Bytes that can no longer become a character
-            are U+FFFD.
+            The characters that it completes; "" if it ends inside one. Bytes that can no longer become a character are
+            U+FFFD.
 
         Raises:
             InputError: the id is not in the vocabulary.
@@ -47,7 +47,7 @@ class StreamDecoder:
         if self._tokenizer.bytewise:
             return self._decoder.decode(data)
         self._pending.append(token)
-        # A byte that breaks a run of them breaks all of it: what it was is known when the run is over.
+        # An invalid byte makes its whole run of byte tokens invalid, so the text of a run is only known at its end.
         return "" if self._tokenizer.is_part(token) else self._release()
 
     def _release(self) -> str:
@@ -58,7 +58,7 @@ class StreamDecoder:
         return text[min(len(before), len(text)) if same is None else same :]
 
     def finish(self) -> str:
-        """End the text: an unfinished character comes out as U+FFFD. The decoder is then as new."""
+        """End the text: an unfinished character becomes U+FFFD. The decoder is then reset."""
         if self._tokenizer.bytewise:
             rest = self._decoder.decode(b"", final=True)
             self._decoder.reset()

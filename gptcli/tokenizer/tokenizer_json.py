@@ -1,4 +1,4 @@
-"""tokenizer.json, the file of Hugging Face's tokenizers library, and what is added in the files next to it."""
+"""Reads tokenizer.json, the format of Hugging Face's tokenizers library, and added tokens from the files next to it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from gptcli.tokenizer.pipeline import Pipeline
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library
 
-# Letters of a word that WordPiece looks at all parts of; 100 is usual.
+# The longest word that WordPiece may try to split; 100 is usual.
 _LONGEST_WORD = 10_000
 
 
@@ -34,12 +34,12 @@ def read_tokenizer_json(
 
     Args:
         path: the file.
-        beside: added tokens of the files next to it, with their numbers.
-        roles: text of the tokens with a role that those files name, and the options that they give them.
-        declared: what else those say.
+        beside: added tokens from the files next to it, with their ids.
+        roles: text of the tokens with a role in those files, to their options.
+        declared: the other settings in those files.
 
     Raises:
-        CheckpointError: the file is broken, or describes nothing that the library can use.
+        CheckpointError: the file is broken, or the library cannot use it.
     """
     return _made(read_bytes(path), path, beside, roles or {}, declared or Declared())
 
@@ -47,11 +47,11 @@ def read_tokenizer_json(
 def made_of(
     root: Mapping[str, Any], path: Path, *, beside: Sequence[AddedToken] = (), declared: Declared | None = None
 ) -> LibraryTokenizer:
-    """The tokenizer that a tokenizer.json of this content would describe.
+    """The tokenizer that a tokenizer.json with this content would describe.
 
     Args:
         root: the content.
-        path: what it was made of, for errors.
+        path: the file that the content was made from, for errors.
         beside, declared: as for ``read_tokenizer_json``.
 
     Raises:
@@ -68,7 +68,7 @@ def _made(
     library = _load(data, path)
     beside = [*beside, *_with_roles(library, beside, roles)]
     if not _add(library, beside):
-        # The library numbers what is added itself: a token with a number of its own has to be in the vocabulary.
+        # The library assigns ids to added tokens itself, so a token with a given id has to be put into the vocabulary.
         data = _with_tokens(data, path, beside)
         library = _load(data, path)
         _add(library, beside)
@@ -89,7 +89,7 @@ def _made(
 
 
 def _load(data: bytes, path: Path) -> "Library":
-    # The library's threads are as many as ours: a limit that the user has set holds for them too.
+    # The library uses as many threads as gptcli, so that a limit set by the user applies to both.
     os.environ.setdefault("RAYON_NUM_THREADS", str(default_threads()))
     from tokenizers import Tokenizer as Library
 
@@ -98,7 +98,7 @@ def _load(data: bytes, path: Path) -> "Library":
 
 
 def _with_roles(library: "Library", beside: Sequence[AddedToken], roles: Mapping[str, Any]) -> list[AddedToken]:
-    """The tokens with a role that the vocabulary has and that are not special yet."""
+    """The tokens with a role that are in the vocabulary and not yet special."""
     special = {token.content for token in library.get_added_tokens_decoder().values() if token.special}
     known = {token.content for token in beside if token.special} | special
     return [
@@ -109,7 +109,7 @@ def _with_roles(library: "Library", beside: Sequence[AddedToken], roles: Mapping
 
 
 def _add(library: "Library", tokens: Sequence[AddedToken]) -> bool:
-    """Have the library know more added tokens; tells whether each has the number that it should have."""
+    """Add tokens to the library's tokenizer; returns whether each got the id that it should have."""
     from tokenizers import AddedToken as Added
 
     known = {token.content: token for token in library.get_added_tokens_decoder().values()}
@@ -118,7 +118,7 @@ def _add(library: "Library", tokens: Sequence[AddedToken]) -> bool:
         theirs = known.get(token.content)
         if theirs is None or any(getattr(theirs, name) != value for name, value in options.items()):
             if theirs is not None and library.token_to_id(token.content) != token.id:
-                continue  # tokenizer.json has the last word on a number
+                continue  # the id in tokenizer.json takes precedence
             library.add_tokens([Added(token.content, **options)])
         if library.token_to_id(token.content) != token.id and theirs is None:
             return False

@@ -1,19 +1,19 @@
-r"""A Hugging Face byte-level vocabulary -> what tiktoken's byte-pair encoding needs.
+r"""Converts a Hugging Face byte-level vocabulary to ranks for tiktoken's byte-pair encoding.
 
-Hugging Face lists merges: pairs of tokens, in order of priority. tiktoken lists tokens: any two neighbours that make a
-token together merge, the token of the lowest rank first, and a piece that is a token is taken whole. The two agree for
-the merges that can happen at all, and only those are kept here.
+Hugging Face lists merges: pairs of tokens, in order of priority. tiktoken lists tokens: any two neighbours that form a
+token merge, the token with the lowest rank first, and a piece that is a token is taken whole. The two agree on the
+merges that can happen at all, and only those are kept here.
 
-Why that is exact: let every merge stand after the merges that made its two parts. When all merges before (l, r) are
-exhausted, the bytes between two token boundaries are split as they would be if they stood alone, for no merge crossed
-those boundaries. So the bytes of l+r always look the same at that moment. If alone they are split into l and r, then
-l, r is the only pair of neighbours with those bytes, and tiktoken's rule cannot take another. If they are not, then
-l and r are never neighbours at that moment or after, and the merge never happens.
+Proof: assume that every merge is listed after the merges that make its two parts. When all merges before (l, r) are
+exhausted, the bytes between two token boundaries are split as they would be in isolation, because no merge crossed
+those boundaries. So at that moment the bytes of l+r are always split in the same way. If in isolation they are split
+into l and r, then (l, r) is the only pair of neighbours with those bytes, and tiktoken's rule cannot merge another. If
+they are not, then l and r are never neighbours at that moment or later, and the merge never happens.
 
-Files made from tiktoken's ranks list every way to cut a token in two, also into parts that only later merges make. Such
-a merge waits for its parts. If l+r is a token by then, its bytes are that one token at that moment, so they are never
-l and r: the merge never happens either. If it is not, the merge goes as soon as its parts are there, before its turn,
-for which tiktoken's rule has no place: ``NotByRank``, and Hugging Face's library merges pair by pair.
+Files made from tiktoken's ranks list every way to split a token in two, including into parts that only later merges
+make. A merge like this has to wait for its parts. If l+r is already a token by then, its bytes are that token and never
+l and r, so the merge never happens. Otherwise the merge happens as soon as its parts exist, out of order. tiktoken's
+rule cannot express that: ``build`` raises ``NotByRank``, and Hugging Face's library merges pair by pair.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ from gptcli.errors import CheckpointError
 
 
 class NotByRank(CheckpointError):
-    """The merges are sound, but one rank a token does not say what they do: the library takes them as they are."""
+    """The merges are valid but cannot be expressed as one rank per token; Hugging Face's library has to be used."""
 
 
 def _byte_alphabet() -> dict[int, int]:
-    """GPT-2's characters that stand for bytes: printable Latin-1 for itself, the others from U+0100 on."""
+    """GPT-2's characters for bytes: printable Latin-1 characters for themselves, U+0100 and up for the others."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {byte: byte for byte in printable} | {0x100 + index: byte for index, byte in enumerate(others)}
@@ -42,11 +42,11 @@ CHARACTER_OF = {byte: chr(code) for code, byte in _BYTE_OF.items()}
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What ``Tokenizer`` is built from.
+    """The data that a ``RankTokenizer`` is built from.
 
     Attributes:
         ranks: bytes of each mergeable token to its rank.
-        ids: rank to id, or None where they are the same.
+        ids: rank to id, or None if they are the same.
         unmerged: the other ids, with their bytes.
     """
 
@@ -56,7 +56,7 @@ class Vocabulary:
 
 
 def token_to_bytes(token: str) -> bytes | None:
-    """The bytes that a token of a byte-level vocabulary stands for, or None when it is not written in its alphabet."""
+    """The bytes of a token in a byte-level vocabulary; None if it is not written in the byte-level alphabet."""
     try:
         return token.translate(_TO_LATIN1).encode("latin-1")
     except UnicodeEncodeError:
@@ -71,18 +71,18 @@ def build(
     ignore_merges: bool = False,
     unknown: int | None = None,
 ) -> Vocabulary:
-    """Ranks for tiktoken, and the ids that they stand for.
+    """The ranks for tiktoken, and the ids that they map to.
 
     Args:
         vocab: token to id, in the byte-level alphabet.
         merges: pairs of tokens, highest priority first.
         where: the file, for error messages.
-        ignore_merges: take a piece that is a token whole even where no merges build it.
-        unknown: id of the token for bytes that the vocabulary lacks.
+        ignore_merges: take a piece that is a token whole even if no merges make it.
+        unknown: the id of the token for bytes that the vocabulary lacks.
 
     Raises:
-        CheckpointError: an id is out of range or given twice, a merge is of unknown tokens or there twice.
-        NotByRank: a merge goes before its turn, or a token is only taken whole.
+        CheckpointError: an id is out of range or a duplicate, or a merge has unknown tokens or is a duplicate.
+        NotByRank: a merge happens out of order, or a token occurs only as a whole piece.
     """
     _check_ids(vocab, where)
     made = _live_merges(vocab, merges, where)
@@ -93,7 +93,7 @@ def build(
     if None not in (vocab.get(character) for character in CHARACTER_OF.values()) and _ascending(
         [vocab[token] for token, rank in sorted(tokens.items(), key=lambda item: item[1]) if rank >= 256]
     ):
-        # Ids in the order of the merges are ranks themselves.
+        # If the ids are in the order of the merges, they can serve as ranks.
         ranks = {known: vocab[token] for token in tokens if (known := data[token]) is not None}
         ids = None
     else:
@@ -108,10 +108,10 @@ def build(
 
 
 def merge_list(value: Any, where: str) -> list[tuple[str, str]]:
-    """Merges as pairs; files have them as pairs or as two tokens with a space between.
+    """The merges as pairs; files have pairs, or strings of two tokens separated by a space.
 
     Raises:
-        CheckpointError: something in it is no pair.
+        CheckpointError: an entry is not a pair.
     """
     if not isinstance(value, list):
         raise CheckpointError(f"{where}: model.merges is not a list")
@@ -146,7 +146,7 @@ def _ascending(numbers: list[int]) -> bool:
 
 
 def _live_merges(vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], where: str) -> dict[str, int]:
-    """Token to rank: the 256 bytes, and every token that a merge can really make (256 + the merge's place)."""
+    """Token to rank: the 256 bytes, and every token that a merge can actually make (256 + the merge's index)."""
     rank_of = {character: byte for byte, character in CHARACTER_OF.items()}
     parts: dict[int, tuple[int, int]] = {}
     rank_of_pair: dict[tuple[int, int], int] = {}
@@ -182,9 +182,9 @@ def _live_merges(vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], wh
 def _end_as(
     left: int, right: int, limit: int, parts: Mapping[int, tuple[int, int]], rank_of_pair: Mapping[tuple[int, int], int]
 ) -> bool:
-    """Whether the bytes of two tokens, alone and with the merges below ``limit``, end as these two tokens.
+    """Whether the joined bytes of two tokens, encoded in isolation with merges below ``limit``, give these two tokens.
 
-    Undoes the merges next to the boundary, the last one first; at no moment may there have been a merge across it.
+    Undoes the merges next to the boundary, the last one first; at no point may a merge across it have been possible.
     """
     while True:
         if rank_of_pair.get((left, right), limit) < limit:
@@ -194,12 +194,12 @@ def _end_as(
         if left > right:
             limit, left = left, parts[left][1]
         else:
-            # Of equal merges the leftmost goes first, so across the boundary an equal one would have gone before.
+            # Of equal merges the leftmost happens first, so an equal one across the boundary would have come earlier.
             limit, right = right + 1, parts[right][0]
 
 
 def _taken_whole(vocab: Mapping[str, int], made: Mapping[str, int], where: str) -> dict[str, int]:
-    """Ranks, after all others, for tokens that no merge makes but that are taken where they are a whole piece."""
+    """Ranks, after all others, for tokens that no merge makes but that are used if they are a whole piece."""
     import tiktoken
 
     live = {data: rank for token, rank in made.items() if (data := token_to_bytes(token)) is not None}
@@ -209,7 +209,7 @@ def _taken_whole(vocab: Mapping[str, int], made: Mapping[str, int], where: str) 
         data = token_to_bytes(token)
         if token in made or not data:
             continue
-        # tiktoken merges two neighbours that make a token. Split in three or more, these bytes never are two.
+        # tiktoken merges any two neighbours that form a token. Bytes that end as three or more tokens are never two.
         if len(encoding._encode_single_piece(data)) == 2:
             raise NotByRank(f"{where}: {token!r:.80} is only taken whole")
         whole[token] = max(made.values()) + 1 + len(whole)

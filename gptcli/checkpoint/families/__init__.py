@@ -1,7 +1,7 @@
-"""The families that gptcli opens: which file reads which checkpoint.
+"""The model families that gptcli supports, and the choice of the family that reads a checkpoint.
 
-A family file says what its ``config.json`` and its keys mean. To add one, write it and name it in ``FAMILIES``;
-``llama`` is the one to read first, ``decoder`` and ``rope`` hold what most of them say alike.
+A family file maps a ``config.json`` and tensor names to ours. To add a family, write its file and list it in
+``FAMILIES``. ``llama`` is the one to read first; ``decoder`` and ``rope`` hold the code that most families share.
 """
 
 from dataclasses import replace
@@ -84,22 +84,22 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def supported() -> str:
-    """What gptcli opens, for a sentence: every ``model_type``, and the families that have none."""
+    """The supported formats, as part of a sentence: every ``model_type``, and the families without one."""
     types = [model_type for family in FAMILIES for model_type in family.model_types]
     return f"{', '.join(types)}, and exports of nanoGPT and LLMs-from-scratch"
 
 
 def read_blueprint(source: Folder, header: Header | None, n_head: int | None = None) -> Blueprint:
-    """Understand a checkpoint from its config.json and header; nothing is loaded.
+    """Build a checkpoint's blueprint from its config.json and header; no weights are loaded.
 
     Args:
-        source: where it lies.
-        header: of its weights; None counts from config.json alone.
-        n_head: attention heads, for a file without a config.json.
+        source: the checkpoint.
+        header: the header of its weights; None uses config.json alone.
+        n_head: the number of attention heads, for a file without a config.json.
 
     Raises:
         CheckpointError: no family reads it, its configuration is impossible, or its tensors do not fit it.
-        InputError: ``n_head`` is not what config.json says.
+        InputError: ``n_head`` contradicts config.json.
     """
     place = str(source.folder / "config.json")
     if (source.folder / "adapter_config.json").is_file():
@@ -132,7 +132,7 @@ def read_blueprint(source: Folder, header: Header | None, n_head: int | None = N
 
 
 def _with_scales(family: Family, fields: Fields, header: Header | None) -> Blueprint:
-    """What a family makes of a checkpoint whose weights may be stored with scales."""
+    """The family's blueprint of a checkpoint whose weights may be stored with scales."""
     plain, scales, aside = take_scales(fields, header)
     blueprint = family.from_config(fields, plain)
     if not scales:
@@ -143,7 +143,7 @@ def _with_scales(family: Family, fields: Fields, header: Header | None) -> Bluep
 
 
 def vocabulary_size(source: Folder) -> int | None:
-    """How many rows a checkpoint's token embedding has, as far as its config.json or its shapes tell.
+    """The number of rows of a checkpoint's token embedding, from its config.json or its shapes; None if unknown.
 
     Raises:
         CheckpointError: it has no config.json, and no family reads its tensors.
@@ -151,7 +151,7 @@ def vocabulary_size(source: Folder) -> int | None:
     if source.config is not None:
         text = source.config.get("text_config")
         size = {**(text if isinstance(text, dict) else {}), **source.config}.get("vocab_size")
-        if size is None and isinstance(text, dict):  # the family knows what the file leaves out
+        if size is None and isinstance(text, dict):  # the family has defaults for missing fields
             return read_blueprint(source, None).config.vocab_size
         return size if isinstance(size, int) else None
     if source.header is None:
@@ -160,7 +160,7 @@ def vocabulary_size(source: Folder) -> int | None:
 
 
 def _by_config(fields: Fields, header: Header | None) -> Family:
-    """The family that a config.json names; where it names none, the one whose fields or keys it has."""
+    """The family that a config.json names; if it names none, the one that matches its fields or the keys."""
     model_type = fields.values.get("model_type")
     if model_type is not None:
         named = [family for family in (*FAMILIES, *mixtures.FAMILIES) if model_type in family.model_types]
@@ -197,7 +197,7 @@ def _without_config(header: Header, n_head: int | None, place: str) -> Blueprint
 
 
 def _refuse_changed_arithmetic(fields: Fields) -> None:
-    """Fields that change what a model computes, whatever its model_type, and that no family here knows."""
+    """Refuse fields that change what a model computes, under any model_type, and that no family here supports."""
     known = f"gptcli runs plain {supported()}"
     mup = next((name for name in fields.values if name.startswith(("mup_", "use_mup"))), None)
     if mup is not None:
@@ -210,7 +210,7 @@ def _refuse_changed_arithmetic(fields: Fields) -> None:
 
 
 def _check(blueprint: Blueprint, header: Header, source: Folder) -> None:
-    """Every parameter is there, has its shape, and nothing is left over."""
+    """Check that every parameter is present with the right shape, and that no key is left over."""
     wanted = parameter_shapes(blueprint.config)
     problems = [f"missing {name}" for name in wanted if name not in blueprint.tensors]
     problems += [f"surplus {key}" for key in blueprint.unknown]

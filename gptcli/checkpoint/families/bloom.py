@@ -1,4 +1,4 @@
-"""BLOOM: ALiBi in place of positions, and a norm right behind the embedding. Falcon has its names of tensors."""
+"""BLOOM: ALiBi instead of position embeddings, and a norm after the embedding. Falcon uses the same tensor names."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.fields import Fields
@@ -28,7 +28,7 @@ NAMING = Naming(
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     if fields.boolean("apply_residual_connection_post_layernorm", default=False):
         raise CheckpointError(
             f"{fields.place}: apply_residual_connection_post_layernorm is true, which is not supported"

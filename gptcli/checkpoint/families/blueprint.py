@@ -1,4 +1,4 @@
-"""What a family file is, and what it makes of a checkpoint: our configuration, and where each of our tensors lies."""
+"""The interface of a family file, and its result for a checkpoint: our configuration and the source of each tensor."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from gptcli.model.config import GPTConfig
 
 
 class Folder(Protocol):
-    """Where a checkpoint lies, as far as a family asks: its folder, its weights, and what is in them."""
+    """The parts of a checkpoint that a family reads: its folder, its weights file, the header and config.json."""
 
     @property
     def folder(self) -> Path:
@@ -24,30 +24,30 @@ class Folder(Protocol):
 
     @property
     def header(self) -> Header | None:
-        """What the weights hold."""
+        """The header of the weights."""
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """config.json as it is."""
+        """The contents of config.json, unchanged."""
 
 
-# How a tensor of ours is made from those of the file:
+# How one of our tensors is made from the file's tensors:
 #   as is       the same tensor
 #   transposed  GPT-2's Conv1D keeps [in, out]; we keep torch's [out, in]
-#   stacked     several tensors on top of each other (separate q, k and v)
-#   regrouped   GPT-NeoX's rows, q, k, v for each head (of keys) in turn -> all q, all k, all v
-#   rows        several vectors, each a row of a matrix
+#   stacked     several tensors concatenated along the rows (separate q, k and v)
+#   regrouped   GPT-NeoX's row order, q, k, v of one (key) head after the other -> all q, all k, all v
+#   rows        several vectors, each one row of the matrix
 #   first half, second half   of the rows of one tensor (a fused gate and up projection)
 How = Literal["as is", "transposed", "stacked", "regrouped", "rows", "first half", "second half"]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Where one tensor of ours comes from.
+    """The source of one of our tensors.
 
     Attributes:
-        keys: its names in the file; more than one when stacked, or rows.
-        how: what has to be done to them.
+        keys: the names of the file's tensors; more than one for ``stacked`` and ``rows``.
+        how: how our tensor is made from them.
     """
 
     keys: tuple[str, ...]
@@ -56,17 +56,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A checkpoint, understood but not loaded.
+    """The description of a checkpoint whose weights are not loaded yet.
 
     Attributes:
-        family: name of the family file.
+        family: the name of the family file.
         config: the GPT to build.
-        tensors: our parameter's name -> where it lies; empty when only a config.json was read.
+        tensors: our parameter's name -> its source; empty if only a config.json was read.
         buffers: keys in the file that are no parameters (attention masks), or repeat one (a stored tied unembedding).
-        unknown: keys that mean nothing to the family; none is left once a blueprint has been checked.
-        notes: what was inferred rather than read, one sentence each.
-        eos_ids: ids that end a text, as far as the configuration says.
-        scales: keys of matrices that are stored in 8 bits -> what they are multiplied by.
+        unknown: keys that the family does not know; empty once the blueprint has been checked.
+        notes: the values that were inferred, one sentence each.
+        eos_ids: ids that end a text, if the configuration has any.
+        scales: keys of matrices that are stored in 8 bits -> their scales.
     """
 
     family: str
@@ -81,15 +81,15 @@ class Blueprint:
 
 @dataclass(frozen=True)
 class Family:
-    """One family of checkpoints: how to tell that a checkpoint is of it, and how to read it.
+    """One family of checkpoints: how to recognise one, and how to read it.
 
     Attributes:
-        name: what to call it.
-        model_types: what ``model_type`` its config.json may have; none where it has no such field.
-        recognise: whether the keys are this family's, for a checkpoint whose config.json does not say, or is not there.
-        from_config: reads a config.json, and finds the tensors where there is a header.
-        from_shapes: infers the configuration of a file without a config.json, from the header, the number of heads (if
-            the user said it) and the file's name for errors; None where shapes do not tell enough.
+        name: its name.
+        model_types: the values of ``model_type`` in its config.json; empty if it has no such field.
+        recognise: whether the keys are this family's, for a checkpoint whose config.json is missing or names no family.
+        from_config: reads a config.json, and locates the tensors if a header is given.
+        from_shapes: infers the configuration of a file without a config.json from the header, the number of heads (if
+            the user gave it) and the file's name for errors; None if the shapes do not determine the configuration.
         config_field: a field that only this family's config.json has, for one without a ``model_type``.
     """
 
@@ -102,5 +102,5 @@ class Family:
 
 
 def never(header: Header) -> bool:
-    """A family whose tensors look like another's: only a config.json tells it."""
+    """``recognise`` of a family with another family's tensor names: only a config.json can identify it."""
     return False

@@ -1,6 +1,6 @@
-"""Cohere's Command R: neighbouring pairs rotated, attention and MLP side by side behind one norm, scaled logits.
+"""Cohere's Command R: interleaved rotary pairs, attention and MLP in parallel after one norm, scaled logits.
 
-Command R7B (``cohere2``) has windows in three of four layers, and rotates queries and keys in these only.
+Command R7B (``cohere2``) has sliding windows in three of four layers, and rotates queries and keys only in those.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ NAMING = llama_names(QK_NORMS)
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Command R, and find the tensors where there is a header."""
+    """Read a config.json of Command R, and locate the tensors if a header is given."""
     found = sizes(fields)
     normed = fields.boolean("use_qk_norm", default=False)
     rope = read_rope(fields, base=5e5, context=8192)
@@ -36,7 +36,7 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def from_config_2(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Command R7B, and find the tensors where there is a header."""
+    """Read a config.json of Command R7B, and locate the tensors if a header is given."""
     found = sizes(fields)
     slides = sliding(fields, found["n_layer"], every(fields, 4))
     window = window_of(fields, 4096)

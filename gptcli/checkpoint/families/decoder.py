@@ -1,4 +1,4 @@
-"""What most decoders since Llama say alike: the fields of config.json, and Llama's names of tensors."""
+"""What most decoders since Llama share: the fields of config.json, and Llama's tensor names."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,28 +21,28 @@ _MODULES = {
     "lm_head": "lm_head",
 }
 _STACKS = {"h.N.attn.c_attn": tuple(f"layers.N.self_attn.{name}_proj" for name in "qkv")}
-# Of a model with pictures only the text part is read: its keys stand behind one of the first three.
+# Of a model that takes images only the text part is read: its keys have one of the first three prefixes.
 _PREFIXES = ("model.language_model.", "language_model.model.", "language_model.", "model.")
 _PICTURES = r"(model\.)?(vision_tower|vision_model|vision_encoder|multi_modal_projector|patch_merger)\..*"
 _BUFFERS = rf"(layers\.[0-9]+\.self_attn\.)?rotary_emb\.inv_freq|{_PICTURES}"
 
 QK_NORMS = {f"layers.N.self_attn.{name}_norm": f"h.N.attn.{name}_norm" for name in "qk"}
-"""Norms on queries and keys, as most families call them."""
+"""The names that most families give the norms on queries and keys."""
 
 PICTURES_LEFT_OUT = "the model also reads pictures: that part is left out, and only its text model is run"
 
 RMS: dict[str, Any] = {"norm_kind": "rms", "norm_bias": False}
-"""RMS norms that are rounded once in 16 bits."""
+"""RMS norms that round only once in 16 bits."""
 
 LLAMA: dict[str, Any] = {**RMS, "norm_rounds_first": True, "gated": True}
-"""Llama's block: RMS norms and a gate."""
+"""Llama's layer: RMS norms and a gated MLP."""
 
 
 def llama_names(modules: Mapping[str, str | None] | None = None, **changes: Any) -> Naming:
-    """Llama's names of tensors.
+    """Llama's tensor names.
 
     Args:
-        modules: a family's own, which are added or come in place of Llama's; None takes one of Llama's out.
+        modules: the family's own names, which extend or replace Llama's; None removes one of Llama's.
         changes: other fields of ``Naming``.
     """
     named = {**_MODULES, **(modules or {})}
@@ -57,13 +57,13 @@ def sizes(
     head_width: int | None = None,
     defaults: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """The numbers that make a model large or small, in Llama's names; all of them are needed but those with a default.
+    """The sizes of a model, under Llama's field names; a field without a default is required.
 
     Args:
         fields: of config.json.
-        defaults: the family's, of files that leave some out.
-        kv_heads: the family's key heads where ``num_key_value_heads`` is absent; None: as many as query heads.
-        head_width: the family's head size where ``head_dim`` is absent; None: what the width divides into.
+        defaults: the family's defaults for missing fields.
+        kv_heads: the number of key heads if ``num_key_value_heads`` is absent; None: as many as query heads.
+        head_width: the head size if ``head_dim`` is absent; None: the width divided by the number of heads.
     """
     usual = defaults or {}
 
@@ -85,16 +85,16 @@ def sizes(
         "n_kv_head": fields.integer("num_key_value_heads", default=kv_heads),
         "head_width": None if width is not None and width * n_head == n_embd else width,
     }
-    GPTConfig(**found)  # says what is wrong with them before they are divided
+    GPTConfig(**found)  # reports invalid sizes before they are divided
     return found
 
 
 def rotated(found: Mapping[str, Any], rope: Rope) -> dict[str, Any]:
-    """Rotary positions of one table.
+    """The configuration's fields for rotary positions with one table.
 
     Args:
-        found: what ``sizes`` found.
-        rope: what config.json says of them.
+        found: the result of ``sizes``.
+        rope: the rotary settings of config.json.
     """
     return {
         "positions": "rotary",
@@ -105,12 +105,12 @@ def rotated(found: Mapping[str, Any], rope: Rope) -> dict[str, Any]:
 
 
 def biases(fields: Fields, *, attention: bool | None = None, mlp: bool | None = None) -> dict[str, Any]:
-    """Which linear layers have biases.
+    """The configuration's fields for the biases of linear layers.
 
     Args:
         fields: of config.json.
-        attention: of queries, keys, values and output; None: as ``attention_bias`` says, else none.
-        mlp: of the MLP's; None: as ``mlp_bias`` says, else none.
+        attention: whether queries, keys, values and output have biases; None: read ``attention_bias``, default False.
+        mlp: whether the MLP has biases; None: read ``mlp_bias``, default False.
     """
     attention = fields.boolean("attention_bias", default=False) if attention is None else attention
     mlp = fields.boolean("mlp_bias", default=False) if mlp is None else mlp
@@ -118,17 +118,17 @@ def biases(fields: Fields, *, attention: bool | None = None, mlp: bool | None = 
 
 
 def window_of(fields: Fields, default: int | None) -> int | None:
-    """``sliding_window``: null says that there is none, which is not the same as a missing field."""
+    """``sliding_window``: null means no window; a missing field means the default."""
     return fields.optional_integer("sliding_window") if "sliding_window" in fields.values else default
 
 
 def sliding(fields: Fields, n_layer: int, rule: Callable[[int], bool]) -> tuple[bool, ...]:
-    """Which layers have a window: as ``layer_types`` lists, else by a rule.
+    """Which layers have a window: from ``layer_types`` if it is there, else by a rule.
 
     Args:
         fields: of config.json.
-        n_layer: layers.
-        rule: of a layer's place.
+        n_layer: the number of layers.
+        rule: takes a layer's index.
     """
     listed = fields.values.get("layer_types")
     if listed is None:
@@ -145,20 +145,20 @@ def sliding(fields: Fields, n_layer: int, rule: Callable[[int], bool]) -> tuple[
 
 
 def every(fields: Fields, default: int) -> Callable[[int], bool]:
-    """The rule that every so many layers one is full, the others slide (``sliding_window_pattern``)."""
+    """The rule that every n-th layer has full attention and the others a window (``sliding_window_pattern``)."""
     pattern = fields.integer("sliding_window_pattern", "_sliding_window_pattern", default=default)
     return lambda layer: (layer + 1) % pattern != 0
 
 
 def windows(slides: tuple[bool, ...], window: int | None) -> tuple[int | None, ...]:
-    """Each layer's window; empty where no layer has one."""
+    """Each layer's window; empty if no layer has one."""
     if window is None or not any(slides):
         return ()
     return tuple(window if one else None for one in slides)
 
 
 def text_part(fields: Fields) -> Fields:
-    """The text model's fields, of a model with pictures too; what stands outside counts where these do not say it."""
+    """The fields of the text model, also if the model takes images; top-level fields are the fallback."""
     if not isinstance(fields.values.get("text_config"), dict):
         return fields
     text = fields.section("text_config")

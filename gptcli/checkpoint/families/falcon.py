@@ -1,4 +1,4 @@
-"""Falcon: attention and MLP side by side, behind one norm (7B) or two (40B); falcon-rw is GPT-2's block with ALiBi."""
+"""Falcon: attention and MLP in parallel, after one norm (7B) or two (40B); falcon-rw is GPT-2's layer with ALiBi."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from gptcli.model.config import GPTConfig
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     new = fields.boolean("new_decoder_architecture", default=False)
     parallel = new or fields.boolean("parallel_attn", default=True)
     norms = fields.integer("num_ln_in_parallel_attn", default=2 if new else 1, most=2)
@@ -40,7 +40,7 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
         tied=fields.boolean("tie_word_embeddings", default=True),
     )
     located = None
-    if header is not None:  # with one key head for all, the rows lie as ours do
+    if header is not None:  # with one key head for all, the rows are in our order
         located = locate(
             header, bloom.NAMING, lambda name: "regrouped" if not shared and ".c_attn." in name else "as is"
         )

@@ -1,4 +1,4 @@
-"""Typed access to a config.json, where nothing can be trusted."""
+"""Typed access to an untrusted config.json."""
 
 import sys
 from collections.abc import Sequence
@@ -30,14 +30,14 @@ _ACTIVATIONS: dict[str, Activation] = {
 
 
 class Fields:
-    """Typed access to a config.json, where nothing can be trusted.
+    """Typed access to an untrusted config.json.
 
     Args:
         values: the JSON object.
         place: the file's name, for error messages.
 
-    Every method takes the names a field goes by, first match wins (null counts as absent), and raises
-    ``CheckpointError`` for a missing field without a default and for a value of the wrong kind.
+    Every method takes a field's names. The first one that is present wins; null counts as absent. A missing field
+    without a default and a value of the wrong type raise ``CheckpointError``.
     """
 
     def __init__(self, values: dict[str, Any], place: str) -> None:
@@ -45,33 +45,33 @@ class Fields:
         self.place = place
 
     def integer(self, *names: str, default: int | None = None, least: int = 1, most: int = 10**9) -> int:
-        """A whole number between ``least`` and ``most``."""
+        """An integer between ``least`` and ``most``."""
         value = self._get(names, default)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise self.wrong(names, value, f"a whole number from {least:,} to {most:,}")
         return value
 
     def optional_integer(self, *names: str) -> int | None:
-        """A whole number above 0, or None where there is none."""
+        """A positive integer, or None if the field is absent."""
         return None if self._get(names, None) is None else self.integer(*names)
 
     def layers(self, *names: str, default: int | None = None) -> int:
-        """A number of layers: bounded, because everything that is made for each layer is made before a file is read."""
+        """A number of layers. It is bounded because per-layer objects are created before the weights are read."""
         return self.integer(*names, default=default, least=0, most=10_000)
 
     def number(self, *names: str, default: float | None = None) -> float:
-        """A finite number above zero."""
+        """A positive finite number."""
         value = self._get(names, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LARGEST:
             raise self.wrong(names, value, "a number above 0")
         return float(value)
 
     def optional_number(self, *names: str) -> float | None:
-        """A finite number above zero, or None where there is none."""
+        """A positive finite number, or None if the field is absent."""
         return None if self._get(names, None) is None else self.number(*names)
 
     def numbers(self, *names: str) -> tuple[float, ...]:
-        """A list of finite numbers above zero; none where it is absent."""
+        """A list of positive finite numbers; empty if the field is absent."""
         value: Any = self._get(names, [])
         ok = isinstance(value, list) and all(type(item) in (int, float) and 0 < item < _LARGEST for item in value)
         if not ok:
@@ -86,18 +86,18 @@ class Fields:
         return value
 
     def choice(self, *names: str, options: Sequence[str], default: str | None = None) -> str:
-        """One of a few words."""
+        """One of the strings in ``options``."""
         value = self._get(names, default)
         if not isinstance(value, str) or value not in options:
             raise self.wrong(names, value, f"one of {', '.join(options)}")
         return value
 
     def activation(self, *names: str, default: str) -> Activation:
-        """An activation function, by any of transformers' names for it."""
+        """An activation function, under any of transformers' names for it."""
         return _ACTIVATIONS[self.choice(*names, options=tuple(_ACTIVATIONS), default=default)]
 
     def ids(self, *names: str) -> tuple[int, ...]:
-        """Token ids: one, a list, or none."""
+        """Token ids: a single id, a list, or empty if absent."""
         value: Any = self._get(names, [])
         listed = value if isinstance(value, list) else [value]
         if not all(isinstance(item, int) and not isinstance(item, bool) for item in listed):
@@ -105,21 +105,21 @@ class Fields:
         return tuple(cast("list[int]", listed))
 
     def section(self, *names: str) -> "Fields":
-        """The fields of an object inside; none where it is absent."""
+        """The fields of a nested object; empty if it is absent."""
         value: Any = self._get(names, {})
         if not isinstance(value, dict):
             raise self.wrong(names, value, "an object")
         return Fields(value, f"{self.place}: {next((name for name in names if name in self.values), names[0])}")
 
     def sections(self, name: str) -> list["Fields"]:
-        """The fields of each object of a list."""
+        """The fields of each object in a list."""
         value: Any = self._get([name], [])
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise self.wrong([name], value, "a list of objects")
         return [Fields(item, f"{self.place}: {name}[{index}]") for index, item in enumerate(value)]
 
     def wrong(self, names: Sequence[str], value: object, wanted: str) -> CheckpointError:
-        """The error for a field that holds something else than it should."""
+        """The error for a field with a value of the wrong kind."""
         said = "is missing" if value is None else f"is {value!r:.80}"
         return CheckpointError(f"{self.place}: {names[0]} {said}, and should be {wanted}")
 

@@ -1,7 +1,7 @@
-"""Gemma 1 to 3: RMS norms that scale by one plus their weight, an embedding times the square root of the width.
+"""Gemma 1 to 3: RMS norms that scale by one plus their weight; embeddings times the square root of the width.
 
-Gemma 2 has norms on both sides of each sub-layer, windows and caps; Gemma 3 norms on queries and keys in place of the
-caps, and two tables of angles.
+Gemma 2 has norms before and after each sub-layer, sliding windows, and soft caps on scores and logits. Gemma 3 has
+norms on queries and keys instead of the caps, and two rotary tables.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ _SANDWICH = {
     "layers.N.post_feedforward_layernorm": "h.N.ln_2_out",
 }
 _NAMING_1, _NAMING_2, _NAMING_3 = llama_names(), llama_names(_SANDWICH), llama_names({**_SANDWICH, **QK_NORMS})
-# Files of models that read pictures leave out of text_config what is as here.
+# The text_config of models that take images leaves out the fields that have these values.
 _GEMMA_3 = {
     "vocab_size": 262208,
     "hidden_size": 2304,
@@ -45,7 +45,7 @@ _GEMMA_3 = {
 
 
 def from_config_1(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Gemma 1, and find the tensors where there is a header."""
+    """Read a config.json of Gemma 1, and locate the tensors if a header is given."""
     found = sizes(fields, kv_heads=16, head_width=256)
     config = _config(fields, found, **rotated(found, read_rope(fields, context=8192)))
     located = None if header is None else locate(header, _NAMING_1)
@@ -53,7 +53,7 @@ def from_config_1(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def from_config_2(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Gemma 2, and find the tensors where there is a header."""
+    """Read a config.json of Gemma 2, and locate the tensors if a header is given."""
     found = sizes(fields, kv_heads=4, head_width=256)
     slides = sliding(fields, found["n_layer"], lambda layer: layer % 2 == 0)
     config = _config(
@@ -69,13 +69,13 @@ def from_config_2(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def from_config_3(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Gemma 3, or of its text part, and find the tensors where there is a header."""
+    """Read a config.json of Gemma 3, or of its text part, and locate the tensors if a header is given."""
     text = text_part(fields)
     found = sizes(text, kv_heads=4, head_width=256, defaults=_GEMMA_3)
     slides = sliding(text, found["n_layer"], every(text, 6))
     full, local = read_ropes(text, base=1e6, local_base=1e4, context=131072)
     scale_and_caps = _scale_and_caps(text, GPTConfig(**found).head_size, None, None)
-    scale_and_caps["attention_cap"] = None  # Gemma 3 has the field, and does not use it
+    scale_and_caps["attention_cap"] = None  # Gemma 3 has the field but does not use it
     tables = {**rotated(found, full), "rotary": (full.rotary, local.rotary), "rotary_layers": tuple(map(int, slides))}
     config = _config(
         text,
@@ -110,13 +110,13 @@ def _config(fields: Fields, found: dict[str, Any], **own: Any) -> GPTConfig:
 
 
 def _activation(fields: Fields) -> Activation:
-    """Files of the first release say "gelu", and mean its tanh approximation, as all that Google trained."""
+    """The activation. Files of the first release say "gelu" but mean its tanh approximation, as in all Gemma models."""
     said = fields.activation("hidden_activation", "hidden_act", default="gelu_pytorch_tanh")
     return "gelu_new" if said == "gelu" else said
 
 
 def _scale_and_caps(fields: Fields, head_size: int, attention: float | None, logits: float | None) -> dict[str, Any]:
-    """Null takes a cap away, and a missing field leaves the family's."""
+    """The scale of the scores and the caps. Null removes a cap; a missing field keeps the family's default."""
 
     def cap(name: str, default: float | None) -> float | None:
         return fields.optional_number(name) if name in fields.values else default

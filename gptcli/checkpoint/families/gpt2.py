@@ -1,7 +1,7 @@
-"""GPT-2: OpenAI's four sizes and everything that keeps their names (distilgpt2, DialoGPT, Cerebras-GPT, mGPT, ...).
+"""GPT-2: OpenAI's four sizes and models with the same tensor names (distilgpt2, DialoGPT, Cerebras-GPT, mGPT, ...).
 
-Keys come with and without ``transformer.``. Matrices come as Conv1D keeps them, [in, out], or as Linear does,
-[out, in]: the shape of ``c_attn`` tells, which is never square.
+Keys may have the prefix ``transformer.``. Matrices are stored as in Conv1D, [in, out], or as in Linear, [out, in].
+The shape of ``c_attn``, which is never square, tells which.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ NAMING = Naming(
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     if fields.boolean("add_cross_attention", default=False):
         raise CheckpointError(f"{fields.place}: add_cross_attention is true: gptcli runs decoders only")
     located = None if header is None else locate(header, NAMING, orientation(header))
@@ -41,7 +41,7 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
         tied=fields.boolean("tie_word_embeddings", default=True),
     )
     if header is not None and located is not None and not has_conv1d(header):
-        # transformers' GPT-2 always has biases; exports of nanoGPT's kind (Linear matrices) under its name may not.
+        # transformers' GPT-2 always has biases. nanoGPT exports (Linear matrices) with its model_type may have none.
         config = with_biases(config, located)
     return assemble("gpt2", config, header, located, eos_ids=fields.ids("eos_token_id"))
 
@@ -54,14 +54,14 @@ def from_shapes(header: Header, n_head: int | None, place: str) -> Blueprint:
 
 
 def orientation(header: Header) -> Callable[[str], How]:
-    """What has to be done to each tensor: matrices of Conv1D are transposed."""
+    """How each tensor is made: Conv1D matrices are transposed."""
     if not has_conv1d(header):
         return lambda name: "as is"
     return lambda name: "transposed" if name.endswith(".weight") and (".c_" in name) else "as is"
 
 
 def has_conv1d(header: Header) -> bool:
-    """Whether the matrices lie as [in, out]; taken for granted where the shapes fit neither way."""
+    """Whether the matrices are [in, out]; also True if the shapes fit neither layout."""
     rows, columns = _c_attn(header) or (1, 3)
     return rows != 3 * columns
 

@@ -10,7 +10,7 @@ from gptcli.model.config import GPTConfig
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     if fields.boolean("add_cross_attention", default=False):
         raise CheckpointError(f"{fields.place}: add_cross_attention is true: gptcli runs decoders only")
     shared = fields.boolean("multi_query", default=True)
@@ -28,7 +28,7 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
         tied=fields.boolean("tie_word_embeddings", default=True),
     )
     located = None
-    if header is not None:  # with a key head for each query head, the rows of each head lie together
+    if header is not None:  # with a key head for each query head, rows are grouped by head
         located = locate(
             header, gpt2.NAMING, lambda name: "regrouped" if not shared and ".c_attn." in name else "as is"
         )

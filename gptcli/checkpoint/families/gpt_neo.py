@@ -1,4 +1,4 @@
-"""GPT-Neo and the TinyStories models: global and local attention in turn, and scores that are not scaled down.
+"""GPT-Neo and the TinyStories models: alternating global and local attention, and unscaled attention scores.
 
 The openly available form of GPT-3's alternating dense and locally banded layers (Brown et al. 2020, section 2.1).
 """
@@ -21,7 +21,7 @@ NAMING = Naming(
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     n_layer = fields.layers("num_layers", "num_hidden_layers", default=24)
     window = fields.integer("window_size", default=256)
     config = GPTConfig(
@@ -43,7 +43,7 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def _kinds(fields: Fields, n_layer: int) -> list[str]:
-    """``global`` or ``local`` for each layer: listed, or as [[kinds], times] pairs."""
+    """``global`` or ``local`` for each layer: from a list, or from [[kinds], times] pairs."""
     listed: Any = fields.values.get("attention_layers")
     if listed is None:
         name, value = "attention_types", fields.values.get("attention_types") or [[["global", "local"], 12]]
@@ -60,7 +60,7 @@ def _kinds(fields: Fields, n_layer: int) -> list[str]:
 
 
 def _expand(types: Any, n_layer: int) -> list[Any] | None:
-    """The pairs written out; None where they are no pairs, or make more than ``n_layer``."""
+    """The expanded pairs; None if they are not pairs, or expand to more than ``n_layer`` entries."""
     kinds: list[Any] = []
     for pair in types if isinstance(types, list) else [None]:
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], list) and type(pair[1]) is int):

@@ -1,6 +1,6 @@
-"""GPT-NeoX and Pythia: rotary positions on halves of part of each head, attention and MLP side by side.
+"""GPT-NeoX and Pythia: partial rotary positions that pair the two halves, attention and MLP in parallel.
 
-Queries, keys and values lie head by head (q, k, v of the first head, then of the second), and are regrouped.
+Queries, keys and values are stored head by head (q, k, v of the first head, then of the second) and are regrouped.
 """
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
@@ -29,7 +29,7 @@ NAMING = Naming(
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     n_embd = fields.integer("hidden_size", default=6144)
     n_head = fields.integer("num_attention_heads", default=64)
     rope = read_rope(fields, share=0.25)

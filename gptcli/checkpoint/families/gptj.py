@@ -1,4 +1,4 @@
-"""GPT-J: rotary positions on neighbouring pairs, attention and MLP side by side behind one norm, a biased head."""
+"""GPT-J: rotary positions on interleaved pairs, attention and MLP in parallel after one norm, a biased unembedding."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.fields import Fields
@@ -23,7 +23,7 @@ NAMING = Naming(
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     if "rotary_dim" in fields.values and fields.values["rotary_dim"] is None:
         raise fields.wrong(["rotary_dim"], None, "a whole number")
     config = GPTConfig(

@@ -1,4 +1,4 @@
-"""Granite 3: Llama's block, with factors of the embedding, the scores, what the sub-layers add, and the logits."""
+"""Granite 3: Llama's layer, with multipliers on the embedding, the scores, the sub-layers' outputs and the logits."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, never
 from gptcli.checkpoint.families.decoder import LLAMA, biases, llama_names, rotated, sizes
@@ -12,7 +12,7 @@ NAMING = llama_names()
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     found = sizes(fields)
     config = GPTConfig(
         **found,

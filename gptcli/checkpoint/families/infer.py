@@ -1,4 +1,4 @@
-"""A configuration from nothing but shapes: for files that come without a config.json."""
+"""Infers a configuration from tensor shapes alone, for files without a config.json."""
 
 from dataclasses import replace
 
@@ -8,26 +8,26 @@ from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError
 from gptcli.model.config import Activation, GPTConfig
 
-HEAD_SIZE = 64  # of all of OpenAI's sizes, and of most models that were made after them
+HEAD_SIZE = 64  # in all of OpenAI's GPT-2 sizes, and in most models modelled on them
 
 
 def infer_config(
     located: Located, header: Header, n_head: int | None, place: str, activation: Activation
 ) -> tuple[GPTConfig, str]:
-    """A GPT of GPT-2's kind, as far as the shapes of its tensors tell.
+    """The configuration of a GPT-2-like model, from the shapes of its tensors.
 
     Args:
-        located: where its tensors lie.
-        header: of the file.
-        n_head: the number of heads, which no shape tells; None: as many as make heads of 64.
+        located: the source of each tensor.
+        header: the file's header.
+        n_head: the number of heads, which shapes do not determine; None: the width divided by 64.
         place: the file's name, for errors.
-        activation: the non-linearity, which no shape tells either.
+        activation: the activation function, which shapes do not determine either.
 
     Returns:
-        The configuration, and a sentence that says what was taken from where.
+        The configuration, and a sentence that says where each value comes from.
 
     Raises:
-        CheckpointError: a tensor that tells the shape is missing or has other dimensions.
+        CheckpointError: a tensor that determines the configuration is missing or has the wrong number of dimensions.
         ValueError: no GPT can have these shapes.
     """
     tensors = located.tensors
@@ -56,7 +56,7 @@ def infer_config(
 
 
 def with_biases(config: GPTConfig, located: Located) -> GPTConfig:
-    """The configuration with the biases that the first block has."""
+    """The configuration with the biases that the first layer has."""
     return replace(
         config,
         qkv_bias="h.0.attn.c_attn.bias" in located.tensors,
@@ -67,7 +67,7 @@ def with_biases(config: GPTConfig, located: Located) -> GPTConfig:
 
 
 def _matrix(tensors: dict[str, Part], names: tuple[str, ...], header: Header, place: str) -> tuple[int, int]:
-    """The shape of the first of these tensors that is there."""
+    """The shape of the first of these tensors that exists."""
     part = next((tensors[name] for name in names if name in tensors), None)
     shape = None if part is None else made_shape(part, header)
     if shape is None or len(shape) != 2:

@@ -1,4 +1,4 @@
-"""From a file's keys to our parameters' names: what every family does alike. The families bring the tables."""
+"""Maps a file's keys to our parameters' names. This code is shared; each family supplies its table of names."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +9,7 @@ from gptcli.checkpoint.files.header import Header, TensorInfo
 from gptcli.model.config import GPTConfig
 from gptcli.system.regular_file import opened
 
-# What DistributedDataParallel and torch.compile put before every key.
+# The prefixes that DistributedDataParallel and torch.compile add to every key.
 _WRAPPERS = ("module.", "_orig_mod.")
 _LAYER = re.compile(r"(?<![^.])(0|[1-9][0-9]{0,8})(?![^.])")
 _CHUNK = 1 << 16
@@ -18,16 +18,16 @@ _HALVES: tuple[How, How] = ("first half", "second half")
 
 @dataclass(frozen=True)
 class Naming:
-    """How a family calls its tensors.
+    """A family's tensor names.
 
     Attributes:
-        modules: its module -> ours; ``N`` stands for a layer's number.
-        stacks: our module -> the modules of which it is the stack, in order.
-        rows: our module -> the modules whose vectors are its rows; ``M`` stands for the row's number.
-        halves: its module -> the two of ours that have the first and the second half of its rows.
-        prefixes: what may stand before its keys; the first that does is taken off.
+        modules: its module -> ours; ``N`` is the layer's index.
+        stacks: our module -> the modules that are concatenated to make it, in order.
+        rows: our module -> the modules whose vectors are its rows; ``M`` is the row's index.
+        halves: its module -> our two modules, which take the first and the second half of its rows.
+        prefixes: prefixes that its keys may have; the first one that matches is removed.
         buffers: matches the names of tensors that are no parameters.
-        leaves: its last part of a name -> ours, where it is not ``weight`` and ``bias``.
+        leaves: the last part of its names -> ours, if it is not ``weight`` and ``bias``.
     """
 
     modules: Mapping[str, str]
@@ -39,16 +39,17 @@ class Naming:
     leaves: Mapping[str, str] = field(default_factory=lambda: {"weight": "weight", "bias": "bias"})
 
     def bare(self, key: str) -> str:
-        """A key without what wrappers put before it."""
+        """A key without the prefixes that wrappers add."""
         for wrapper in _WRAPPERS:
             key = key.removeprefix(wrapper)
         return key.removeprefix(next((prefix for prefix in self.prefixes if key.startswith(prefix)), ""))
 
     def ours(self, key: str) -> list[tuple[str, int, How | None]]:
-        """What a key is to us, nothing where the family does not have it.
+        """Our parameters that a key belongs to; empty if the family does not know the key.
 
         Returns:
-            Our name for it; its place where several make one of ours; and what that fixes of how it is made.
+            For each: our name; the key's index if several tensors make one of ours; and how that one is made, if that
+            is fixed by the name.
         """
         module, _, leaf = self.bare(key).rpartition(".")
         number = _LAYER.search(module)
@@ -80,7 +81,7 @@ class Naming:
 
 @dataclass(frozen=True)
 class Located:
-    """What the keys of a file mean: the fields of ``Blueprint`` with these names."""
+    """The result of ``locate``: the fields of ``Blueprint`` with the same names."""
 
     tensors: dict[str, Part]
     buffers: tuple[str, ...]
@@ -91,9 +92,9 @@ def locate(header: Header, naming: Naming, how: Callable[[str], How] = lambda na
     """Find our parameters in a file.
 
     Args:
-        header: of the file.
-        naming: the family's.
-        how: our name -> what has to be done to a tensor that is not stacked.
+        header: the file's header.
+        naming: the family's tensor names.
+        how: our name -> how a tensor that is not stacked is made.
     """
     found: dict[str, dict[int, str]] = {}
     fixed: dict[str, How] = {}
@@ -103,7 +104,7 @@ def locate(header: Header, naming: Naming, how: Callable[[str], How] = lambda na
             buffers.append(key)
             continue
         named = naming.ours(key)
-        # The second of two keys for one tensor is as unknown as any other.
+        # If two keys map to the same tensor, the second one is an unknown key.
         if not named or any(place in found.get(name, {}) for name, place, _ in named):
             unknown.append(key)
             continue
@@ -127,10 +128,10 @@ def assemble(
     notes: tuple[str, ...] = (),
     eos_ids: tuple[int, ...] = (),
 ) -> Blueprint:
-    """Put a blueprint together, and settle what is tied.
+    """Build the blueprint, and decide whether the embeddings are tied.
 
-    Files of tied models store the unembedding, the embedding or both, whatever was at hand. Where both are there and
-    differ, the configuration is wrong and they are not tied, which is how transformers reads it too.
+    Files of tied models store the unembedding, the embedding or both. If both are present and differ, they are not
+    tied, whatever the configuration says; transformers does the same.
     """
     if header is None or located is None:
         return Blueprint(family, config, {}, notes=notes, eos_ids=eos_ids)
@@ -150,7 +151,7 @@ def assemble(
 
 
 def _is_copy(one: TensorInfo, other: TensorInfo) -> bool:
-    """Whether two tensors hold the same, judged by their starts, middles and ends."""
+    """Whether two tensors are equal, judged by samples of their start, middle and end."""
     if (one.shape, one.dtype) != (other.shape, other.dtype):
         return False
     places = (0, one.nbytes // 2, max(one.nbytes - _CHUNK, 0))
@@ -164,12 +165,12 @@ def _chunk(tensor: TensorInfo, place: int) -> bytes:
 
 
 def made_shape(part: Part, header: Header, config: GPTConfig | None = None) -> tuple[int, ...] | None:
-    """The shape of a tensor of ours once it is made; None where what would be stacked does not fit together.
+    """The shape of one of our tensors; None if its parts cannot be stacked.
 
     Args:
-        part: what it is made of.
-        header: of the file.
-        config: says how many rows each tensor of a stack has to have; None where that is not known yet.
+        part: the tensor's source.
+        header: the file's header.
+        config: gives the number of rows that each stacked tensor must have; None if that is not known yet.
     """
     first, *others = (header.tensors[key].shape for key in part.keys)
     if part.how == "transposed":

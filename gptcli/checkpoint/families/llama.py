@@ -1,4 +1,4 @@
-"""Llama (Touvron et al. 2023) and the many that say so: Llama 2 to 3.3, SmolLM2, TinyLlama, Yi, R1-Distill."""
+"""Llama (Touvron et al. 2023) and models with its model_type: Llama 2 to 3.3, SmolLM2, TinyLlama, Yi, R1-Distill."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.decoder import LLAMA, biases, llama_names, rotated, sizes
@@ -12,7 +12,7 @@ NAMING = llama_names()
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     found = sizes(fields)
     config = GPTConfig(
         **found,

@@ -1,7 +1,7 @@
 """Exports of the GPT from Sebastian Raschka's "Build a Large Language Model (From Scratch)" (2024).
 
-GPT-2 under other names: separate queries, keys and values, norms with ``scale`` and ``shift``, an unembedding of its
-own. A config.json, where someone wrote one, holds the book's dictionary (``emb_dim``, ``context_length``, ...).
+GPT-2 with other tensor names: separate queries, keys and values, norms with ``scale`` and ``shift``, and an untied
+unembedding. A config.json, if there is one, holds the book's dictionary (``emb_dim``, ``context_length``, ...).
 """
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
@@ -30,7 +30,7 @@ NAMING = Naming(
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json with the book's fields, and find the tensors where there is a header."""
+    """Read a config.json with the book's fields, and locate the tensors if a header is given."""
     config = GPTConfig(
         vocab_size=fields.integer("vocab_size", default=50257),
         n_positions=fields.integer("context_length", default=1024),

@@ -1,4 +1,4 @@
-"""Mistral: Llama's block with a window; Ministral 3: with queries that grow along the context, and no window."""
+"""Mistral: Llama's layer with a sliding window. Ministral 3: no window; queries are scaled up with the position."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
 
 NAMING = llama_names()
-# What a Ministral 3 without the field has.
+# The value if a Ministral 3 config.json lacks the field.
 _MINISTRAL_ROPE = {
     "rope_type": "yarn", "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 16384,
     "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1,
@@ -30,13 +30,13 @@ _MINISTRAL_ROPE = {
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Mistral, and find the tensors where there is a header."""
+    """Read a config.json of Mistral, and locate the tensors if a header is given."""
     config = _config(fields, read_rope(fields, context=131072), window_of(fields, 4096), epsilon=1e-6)
     return _assemble("mistral", fields, config, header)
 
 
 def from_config_3(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Ministral 3, and find the tensors where there is a header."""
+    """Read a config.json of Ministral 3, and locate the tensors if a header is given."""
     if fields.values.get("rope_parameters") is None and fields.values.get("rope_scaling") is None:
         fields = Fields({**fields.values, "rope_parameters": _MINISTRAL_ROPE}, fields.place)
     rope = read_rope(fields, context=262144)
@@ -48,7 +48,7 @@ def from_config_3(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def from_config_with_pictures(fields: Fields, header: Header | None) -> Blueprint:
-    """Read the text part of a model that also reads pictures."""
+    """Read the text part of a model that also takes images."""
     text = text_part(fields)
     kind = text.values.get("model_type", "mistral")
     if kind not in ("mistral", "ministral3"):

@@ -1,6 +1,7 @@
-"""Mixtures of experts that are counted and shown, and not run yet: Mixtral, Qwen's two, gpt-oss.
+"""Mixture-of-experts families whose parameters are counted and shown, but which do not run yet.
 
-Their configuration is read in full; of their tensors only the embeddings, whose words can be compared all the same.
+They are Mixtral, Qwen's two and gpt-oss. Their configuration is read in full. Of their tensors only the embeddings are
+read, so that tokens can still be compared.
 """
 
 from typing import Any
@@ -17,7 +18,7 @@ _EMBEDDINGS = {"wte.weight": "model.embed_tokens.weight", "lm_head.weight": "lm_
 
 
 def mixtral(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Mixtral, and find the embeddings where there is a header."""
+    """Read a config.json of Mixtral, and locate the embeddings if a header is given."""
     found = sizes(fields, kv_heads=8)
     experts = Experts(
         fields.integer("num_local_experts", default=8),
@@ -29,7 +30,7 @@ def mixtral(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def qwen2(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Qwen's mixtures up to 2.5, with one expert that all tokens go through."""
+    """Read a config.json of Qwen's mixtures up to 2.5, which have a shared expert that processes every token."""
     found = sizes(fields, kv_heads=16)
     shared = fields.integer("shared_expert_intermediate_size", default=5632)
     experts = _qwen_experts(fields, found["n_layer"], count=60, active=4, width=1408, shared_width=shared)
@@ -37,7 +38,7 @@ def qwen2(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def qwen3(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Qwen 3's mixtures, and find the embeddings where there is a header."""
+    """Read a config.json of Qwen 3's mixtures, and locate the embeddings if a header is given."""
     found = sizes(fields, kv_heads=4, head_width=128)
     experts = _qwen_experts(fields, found["n_layer"], count=128, active=8, width=768)
     own = biases(fields, mlp=False)
@@ -45,7 +46,7 @@ def qwen3(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def gpt_oss(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of gpt-oss, and find the embeddings where there is a header."""
+    """Read a config.json of gpt-oss, and locate the embeddings if a header is given."""
     found = sizes(fields, kv_heads=8, head_width=64)
     experts = Experts(
         fields.integer("num_local_experts", "num_experts", default=128),

@@ -1,4 +1,4 @@
-"""MPT: ALiBi in place of positions, and no biases anywhere."""
+"""MPT: ALiBi instead of position embeddings, and no biases."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.fields import Fields
@@ -24,7 +24,7 @@ NAMING = Naming(
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     attention = fields.section("attn_config")
     _check(fields, attention)
     n_embd = fields.integer("d_model", "hidden_size")
@@ -53,7 +53,7 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def _check(fields: Fields, attention: Fields) -> None:
-    """Refuse what the trainer can do and no well-known file has."""
+    """Refuse options that MPT's training code has and no well-known checkpoint uses."""
     plain = {"attn_type": "multihead_attention", "prefix_lm": False, "qk_ln": False, "alibi": True}
     for name, value in plain.items():
         said = attention.values.get(name)

@@ -1,7 +1,7 @@
-"""Exports of nanoGPT and build-nanogpt: GPT-2's names, but Linear matrices, and biases only if asked for.
+"""Exports of nanoGPT and build-nanogpt: GPT-2's tensor names, but Linear matrices and optional biases.
 
-Both tie the unembedding. nanoGPT uses the exact GELU, build-nanogpt its tanh approximation; nanoGPT's configuration is
-told by its fields ``bias`` and ``dropout``, its tensors by missing biases, which build-nanogpt always has.
+Both tie the unembedding. nanoGPT uses the exact GELU, build-nanogpt its tanh approximation. A nanoGPT configuration is
+recognised by its fields ``bias`` and ``dropout``, its tensors by missing biases: build-nanogpt always has them.
 """
 
 from gptcli.checkpoint.families import gpt2
@@ -14,7 +14,7 @@ from gptcli.model.config import Activation, GPTConfig
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json that holds the training script's own fields, and find the tensors where there is a header."""
+    """Read a config.json that holds the training script's own fields, and locate the tensors if a header is given."""
     located = None if header is None else locate(header, gpt2.NAMING, gpt2.orientation(header))
     nanogpt = "bias" in fields.values or "dropout" in fields.values
     bias = fields.boolean("bias", default=True)

@@ -1,4 +1,4 @@
-"""Families that are known and not run, and why: more than a GPT's blocks, or blocks of another kind."""
+"""Known families that are not supported, and why: they have more than a GPT's layers, or layers of another kind."""
 
 _MIXTURES = ("mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "granitemoe", "olmoe", "phimoe", "dbrx", "ernie4_5_moe")
 _HYBRIDS = {
@@ -25,7 +25,7 @@ _HYBRIDS = {
 
 
 def why_not_run(model_type: object) -> str | None:
-    """Why a family is not run, for a sentence that begins with its ``model_type``; None for one that is not known."""
+    """Why a family is not supported, to follow its ``model_type`` in a sentence; None for an unknown family."""
     if model_type in _MIXTURES:
         return (
             "is a mixture of experts, which gptcli does not run yet (gptcli models show and gptcli params count its "

@@ -1,4 +1,4 @@
-"""OLMo 1: layer norms without weights; OLMo 2 and 3: RMS norms behind the sub-layers, and on all queries and keys."""
+"""OLMo 1: layer norms without weights. OLMo 2 and 3: RMS norms after the sub-layers, and on all queries and keys."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ _NAMING_1, _NAMING_2 = llama_names(), llama_names({**_AFTER, **QK_NORMS})
 
 
 def from_config_1(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of OLMo 1, and find the tensors where there is a header."""
+    """Read a config.json of OLMo 1, and locate the tensors if a header is given."""
     found = sizes(fields)
     config = _config(
         fields,
@@ -46,7 +46,7 @@ def from_config_1(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def from_config_2(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of OLMo 2, and find the tensors where there is a header."""
+    """Read a config.json of OLMo 2, and locate the tensors if a header is given."""
     found = sizes(fields)
     config = _after(fields, found, **rotated(found, read_rope(fields)))
     located = None if header is None else locate(header, _NAMING_2)
@@ -54,7 +54,7 @@ def from_config_2(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def from_config_3(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of OLMo 3, and find the tensors where there is a header."""
+    """Read a config.json of OLMo 3, and locate the tensors if a header is given."""
     found = sizes(fields)
     slides = sliding(fields, found["n_layer"], every(fields, 4))
     full, local = read_ropes(fields, base=5e5, local_base=5e5, local_name="rope_theta", context=2048)

@@ -1,4 +1,4 @@
-"""GPT-1 (Radford et al. 2018): GPT-2's ancestor, with norms behind the sub-layers and none at the end."""
+"""GPT-1 (Radford et al. 2018): GPT-2's predecessor, with norms after the sub-layers and no final norm."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.fields import Fields
@@ -18,12 +18,12 @@ NAMING = Naming(
     prefixes=("transformer.",),
     buffers=r"h\.[0-9]+\.attn\.(bias|masked_bias)|position_ids",
 )
-# The family has names of its own: its "gelu" is the tanh approximation.
+# The family has its own names for activations: its "gelu" is the tanh approximation.
 _ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu_new", "relu": "relu", "silu": "silu", "swish": "silu"}
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     config = GPTConfig(
         vocab_size=fields.integer("vocab_size", default=40478),
         n_positions=fields.integer("n_positions", "max_position_embeddings", default=512),

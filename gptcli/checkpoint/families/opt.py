@@ -1,4 +1,4 @@
-"""OPT: positions that start at the third row of their table, ReLU, and in one size norms behind the sub-layers."""
+"""OPT: positions start at the third row of their table; ReLU; in one size, norms after the sub-layers."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.fields import Fields
@@ -26,7 +26,7 @@ NAMING = Naming(
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     before = fields.boolean("do_layer_norm_before", default=True)
     biased = fields.boolean("enable_bias", default=True)
     affine = fields.boolean("layer_norm_elementwise_affine", default=True)

@@ -1,7 +1,7 @@
-"""Our own format: a config.json with the fields of GPTConfig, tensors under our own names.
+"""Our own format: a config.json with the fields of GPTConfig, and tensors with our own names.
 
-It can say what no other family can, such as the architecture of "Attention Is All You Need" without its encoder
-(sinusoidal positions, ReLU, norms behind the sub-layers).
+It can describe architectures that no other family can, for example the decoder of "Attention Is All You Need" without
+the encoder (sinusoidal positions, ReLU, norms after the sub-layers).
 """
 
 from dataclasses import asdict
@@ -18,7 +18,7 @@ from gptcli.model.shapes import parameter_shapes
 
 _MODEL_TYPE = "gptcli"
 _OLD_BASE = "rotary_base"
-# What a config.json may hold besides.
+# Other fields that a config.json may have.
 _OTHERS = {
     _OLD_BASE,
     "model_type",
@@ -32,12 +32,12 @@ _OTHERS = {
 
 
 def config_json(config: GPTConfig) -> dict[str, Any]:
-    """What config.json holds for a GPT of this shape; ``from_config`` reads it back."""
+    """The contents of config.json for this configuration; ``from_config`` reads them back."""
     return {"model_type": _MODEL_TYPE, **asdict(config)}
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     hints = get_type_hints(GPTConfig)
     surplus = sorted(fields.values.keys() - hints.keys() - _OTHERS)
     if surplus:
@@ -52,7 +52,7 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def _value(fields: Fields, name: str, hint: Any) -> Any:
-    """One field of GPTConfig, checked against the type that it is declared with."""
+    """One field of GPTConfig, checked against its declared type."""
     default = getattr(GPTConfig(), name)
     if name == "windows":
         return _layer_by_layer(fields, name, least=1)
@@ -82,7 +82,7 @@ def _layer_by_layer(fields: Fields, name: str, least: int) -> tuple[int | None, 
 
 
 def _tables(fields: Fields) -> tuple[Rotary, ...]:
-    """The tables of rotary angles; files of earlier versions have the base of the only one."""
+    """The rotary tables; files of earlier versions have only the base of a single table."""
     if fields.values.get("rotary") is None:
         return (Rotary(base=fields.number(_OLD_BASE, default=Rotary().base)),)
     return tuple(_table(table) for table in fields.sections("rotary"))

@@ -1,4 +1,4 @@
-"""Phi 1 to 2: attention and MLP side by side behind one norm, part of each head rotated, a biased unembedding."""
+"""Phi 1 to 2: attention and MLP in parallel after one norm, partial rotary positions, a biased unembedding."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.decoder import biases, llama_names, rotated, sizes
@@ -21,7 +21,7 @@ NAMING = llama_names(
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     found = sizes(fields)
     normed = fields.boolean("qk_layernorm", default=False)
     config = GPTConfig(

@@ -1,4 +1,4 @@
-"""Phi 3 to 4-mini: Llama's block, with queries, keys and values in one matrix, gate and up projection in another."""
+"""Phi 3 to 4-mini: Llama's layer with fused matrices: one for q, k and v, one for the gate and up projections."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family
 from gptcli.checkpoint.families.decoder import LLAMA, biases, llama_names, rotated, sizes, window_of, windows
@@ -16,7 +16,7 @@ NAMING = llama_names(
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     found = sizes(fields)
     config = GPTConfig(
         **found,
@@ -33,7 +33,7 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def _renamed(fields: Fields) -> Fields:
-    """Its older files call longrope ``su`` or ``yarn``."""
+    """The fields with today's name for longrope; older files call it ``su`` or ``yarn``."""
     changed = dict(fields.values)
     for name in ("rope_scaling", "rope_parameters"):
         said = fields.section(name).values

@@ -24,14 +24,14 @@ _NAMING_2, _NAMING_3 = llama_names(), llama_names(QK_NORMS)
 
 
 def from_config_2(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Qwen 2 or 2.5, and find the tensors where there is a header."""
+    """Read a config.json of Qwen 2 or 2.5, and locate the tensors if a header is given."""
     config = _config(fields, head_width=None, qkv_bias=True, attention_bias=False, mlp_bias=False)
     located = None if header is None else locate(header, _NAMING_2)
     return assemble("qwen2", config, header, located, eos_ids=fields.ids("eos_token_id"))
 
 
 def from_config_3(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json of Qwen 3, and find the tensors where there is a header."""
+    """Read a config.json of Qwen 3, and locate the tensors if a header is given."""
     config = _config(fields, head_width=128, qk_norm="head", **biases(fields, mlp=False))
     located = None if header is None else locate(header, _NAMING_3)
     return assemble("qwen3", config, header, located, eos_ids=fields.ids("eos_token_id"))

@@ -1,7 +1,8 @@
-"""Rotary positions as config.json describes them, in the fields of today and in those of older files.
+"""Reads the rotary positions of a config.json, in the current fields and in those of older files.
 
 Old: ``rope_theta``, ``partial_rotary_factor`` and ``rope_scaling``, null or an object with ``rope_type`` or ``type``.
-New (transformers 5): one ``rope_parameters`` with all of them, or one for each type of layer. Inside wins over outside.
+New (transformers 5): one ``rope_parameters`` object with all of them, or one for each layer type. A field inside the
+object takes precedence over the same field outside it.
 """
 
 import math
@@ -25,12 +26,12 @@ _LONGEST = 10**9
 
 @dataclass(frozen=True)
 class Rope:
-    """What a config.json says of one table of angles.
+    """One rotary table of a config.json.
 
     Attributes:
         rotary: the table.
-        share: how much of each head is rotated.
-        context: how many positions the model can read with it.
+        share: the fraction of each head that is rotated.
+        context: the number of positions that the model supports with it.
     """
 
     rotary: Rotary
@@ -41,13 +42,13 @@ class Rope:
 def read_rope(
     fields: Fields, *, base: float = 10000.0, share: float = 1.0, context: int = 2048, original: int | None = None
 ) -> Rope:
-    """The one table of a model.
+    """The rotary table of a model that has only one.
 
     Args:
         fields: of config.json.
-        base: of the wavelengths, where no field says it.
-        share: of each head that is rotated, where no field says it.
-        context: ``max_position_embeddings``, where that is absent.
+        base: the base of the wavelengths if no field gives it.
+        share: the fraction of each head that is rotated if no field gives it.
+        context: the default of ``max_position_embeddings``.
         original: the family's default of an ``original_max_position_embeddings`` outside the object.
     """
     section = next((said for name in _SECTIONS if (said := fields.section(name)).values), Fields({}, fields.place))
@@ -57,17 +58,17 @@ def read_rope(
 def read_ropes(
     fields: Fields, *, base: float, local_base: float, local_name: str = "rope_local_base_freq", context: int
 ) -> tuple[Rope, Rope]:
-    """The tables of a model whose full layers have one and whose sliding layers another.
+    """The tables of a model that has one for full-attention layers and another for sliding-window layers.
 
     Args:
         fields: of config.json.
-        base: of the full layers' wavelengths, where no field says it.
-        local_base: of the sliding layers', where ``local_name`` does not say it.
+        base: the base of the full layers' wavelengths if no field gives it.
+        local_base: the base of the sliding layers' wavelengths if the field ``local_name`` is absent.
         local_name: the field of the sliding layers' base in old files.
-        context: ``max_position_embeddings``, where that is absent.
+        context: the default of ``max_position_embeddings``.
 
     Returns:
-        The full layers', which alone are scaled by an old ``rope_scaling``, and the sliding layers'.
+        The full layers' table and the sliding layers'. An old ``rope_scaling`` applies to the full layers only.
     """
     by_type = fields.section("rope_parameters")
     local = by_type.section("sliding_attention")
@@ -125,13 +126,13 @@ def _read(
 
 
 def _context(kind: RotaryKind, longest: int, factor: float, original: int) -> int:
-    """Positions: what ``max_position_embeddings`` says, or where it says the first training's, what becomes of it."""
+    """The context length: ``max_position_embeddings``, or the scaled original if longer (dynamic, YaRN)."""
     stretched = min(factor * original, _LONGEST)
     return max(longest, int(stretched)) if kind in ("dynamic", "yarn") else longest
 
 
 def _attention_factor(section: Fields, kind: RotaryKind, factor: float, original: int) -> float:
-    """What cosines and sines are multiplied by: YaRN's rule (Peng et al. 2023), and LongRoPE's (Ding et al. 2024)."""
+    """The factor on cosines and sines, by YaRN's rule (Peng et al. 2023) or LongRoPE's (Ding et al. 2024)."""
     said = section.optional_number("attention_factor")
     if kind not in ("yarn", "longrope") or said is not None:
         return said or 1.0

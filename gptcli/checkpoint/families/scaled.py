@@ -1,7 +1,7 @@
-"""Weights in 8 bits that are stored next to their scales, and mean the product of both.
+"""8-bit weights that are stored with separate scales; a weight's value is the product of both.
 
-Two kinds are read: ``fp8`` (DeepSeek, Qwen, Mistral: float8 with a scale for each block of a matrix, or one for all of
-it), and of compressed-tensors what is not packed (int8 or float8 with a scale for each row, or one for all rows).
+Two formats are supported: ``fp8`` (DeepSeek, Qwen, Mistral: float8 with one scale per block of a matrix, or one for the
+whole matrix), and unpacked compressed-tensors (int8 or float8 with one scale per row, or one for all rows).
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError
 
 _EIGHT_BITS = ("I8", "F8_E4M3", "F8_E5M2")
-_SCALES = (".weight_scale_inv", ".weight_scale")  # both are multiplied with
+_SCALES = (".weight_scale_inv", ".weight_scale")  # a factor under either name
 _OF_ACTIVATIONS = (".activation_scale", ".input_scale")
 _PLAIN_FORMATS = ("int-quantized", "float-quantized", "naive-quantized")
 _NAMES = {"gptq": "GPTQ", "awq": "AWQ", "bitsandbytes": "bitsandbytes", "mxfp4": "MXFP4"}
@@ -19,11 +19,11 @@ _NAMES = {"gptq": "GPTQ", "awq": "AWQ", "bitsandbytes": "bitsandbytes", "mxfp4":
 
 @dataclass(frozen=True)
 class Scale:
-    """What a stored matrix is multiplied by.
+    """The scale of a stored matrix.
 
     Attributes:
-        key: of the scales in the file.
-        block: rows and columns that share one; None: all share the only one.
+        key: the key of the scales in the file.
+        block: the rows and columns of a block that shares one scale; None: one scale for the whole matrix.
     """
 
     key: str
@@ -31,17 +31,17 @@ class Scale:
 
 
 def take_scales(fields: Fields, header: Header | None) -> tuple[Header | None, dict[str, Scale], tuple[str, ...]]:
-    """Set the scales of a checkpoint's weights aside.
+    """Separate the scales of a checkpoint from its weights.
 
     Args:
         fields: of config.json.
         header: of its weights.
 
     Returns:
-        The header without scales; the scale of each stored matrix, by its key; and the keys that were set aside.
+        The header without scales; the scale of each stored matrix, by its key; and the keys that were removed.
 
     Raises:
-        CheckpointError: the weights are quantized in a way that is not read, or scales do not fit their matrix.
+        CheckpointError: the quantization is not supported, or scales do not fit their matrix.
     """
     section = fields.section("quantization_config")
     if not section.values:
@@ -69,7 +69,7 @@ def take_scales(fields: Fields, header: Header | None) -> tuple[Header | None, d
 
 
 def _block(section: Fields, header: Header, key: str, scale: str) -> tuple[int, int] | None:
-    """Rows and columns that share a scale."""
+    """The rows and columns of a block that shares a scale."""
     info, matrix = header.tensors[scale], header.tensors[key].shape
     if info.dtype not in ("F32", "F16", "BF16"):
         raise CheckpointError(f"{info.file}: {scale} is {info.dtype}, which is no scale's type")

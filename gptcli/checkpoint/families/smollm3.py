@@ -1,4 +1,4 @@
-"""SmolLM3: Llama's block, not rotated in every fourth layer (Yang et al. 2025, "Rope to Nope and back again")."""
+"""SmolLM3: Llama's layer; every fourth has no rotary positions (Yang et al. 2025, "Rope to Nope and back again")."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, never
 from gptcli.checkpoint.families.decoder import LLAMA, biases, llama_names, rotated, sizes, sliding, window_of, windows
@@ -12,7 +12,7 @@ NAMING = llama_names()
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     found = sizes(fields, kv_heads=4)
     turned = _rotated_layers(fields, found["n_layer"])
     window = window_of(fields, None) if fields.boolean("use_sliding_window", default=False) else None
@@ -33,7 +33,7 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
 
 
 def _rotated_layers(fields: Fields, n_layer: int) -> list[bool]:
-    """``no_rope_layers`` has 1 for a layer that is rotated, 0 for one that is not."""
+    """The rotated layers: ``no_rope_layers`` has 1 for a layer that is rotated, 0 for one that is not."""
     listed = fields.values.get("no_rope_layers")
     if listed is None:
         interval = fields.integer("no_rope_layer_interval", default=4)

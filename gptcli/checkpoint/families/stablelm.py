@@ -1,4 +1,4 @@
-"""StableLM: layer norms, a gate, a quarter of each head rotated; in some sizes attention and MLP side by side."""
+"""StableLM: layer norms, a gated MLP, a quarter of each head rotated; in some sizes attention and MLP in parallel."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, never
 from gptcli.checkpoint.families.decoder import llama_names, rotated, sizes
@@ -14,7 +14,7 @@ NAMING = llama_names(
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     found = sizes(fields, kv_heads=32)
     parallel = fields.boolean("use_parallel_residual", default=False)
     config = GPTConfig(

@@ -1,4 +1,4 @@
-"""StarCoder 2: GPT-2's block with rotary positions, and two or four key heads."""
+"""StarCoder 2: GPT-2's layer with rotary positions, and two or four key heads."""
 
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, never
 from gptcli.checkpoint.families.decoder import biases, llama_names, rotated, sizes, window_of, windows
@@ -12,7 +12,7 @@ NAMING = llama_names({"layers.N.mlp.c_fc": "h.N.mlp.c_fc", "layers.N.mlp.c_proj"
 
 
 def from_config(fields: Fields, header: Header | None) -> Blueprint:
-    """Read a config.json, and find the tensors where there is a header."""
+    """Read a config.json, and locate the tensors if a header is given."""
     found = sizes(fields, kv_heads=2)
     biased = fields.boolean("use_bias", default=True)
     config = GPTConfig(

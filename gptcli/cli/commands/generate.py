@@ -117,7 +117,7 @@ def generate(
     """Continue a text, token by token, as the model would; or answer a question (--chat)."""
     from gptcli.model.ranks import is_worker
 
-    if is_worker():  # one of torchrun's processes, but not the one that reads and prints
+    if is_worker():  # a torchrun process other than the one that reads the input and prints
         from gptcli.checkpoint.distributed import follow
 
         return follow(run.model, run.placement(), run.n_head, run.tokenizer)
@@ -125,7 +125,7 @@ def generate(
     from gptcli.sampling.draw import seed_or_drawn
     from gptcli.show.terminal.keyboard import check_terminal
 
-    # Before the model is loaded: a mistake in an option should be told at once.
+    # Before the model is loaded, so that a mistake in an option is reported at once.
     output = options.exclusive(json=as_json, jsonl=jsonl)
     others = {"explain": explain, "jsonl": jsonl, "stop": stop, "stats": stats, "num_samples": num_samples > 1}
     options.forbid_together("--pick", given=pick, **others)

@@ -19,7 +19,7 @@ from gptcli.text import visible
 if TYPE_CHECKING:
     from gptcli.tokenizer import Tokenizer
 
-# More than this is no picture any more.
+# Larger drawings are not readable.
 _DRAWN_TOKENS = 1000
 _DRAWN_PIECES = 100
 _MOST_MERGED = 1_000_000  # characters

@@ -1,7 +1,7 @@
-"""A conversation with a model. Open ``conversation`` first.
+"""A conversation with a model. Start reading with ``conversation``.
 
-``layout`` chooses how turns become a prompt: by the model's own template (``template``), which a process of its own
-renders (``renderer`` starts it, ``sandbox`` is what runs in it), with what is typed told from what the template writes
-(``marks``); or as a script (``turns``, ``script``). ``thinking`` tells thinking from the answer, ``asking`` lays out
-single questions.
+``layout`` chooses how turns become a prompt: with the model's chat template (``template``) or as a script (``turns``,
+``script``). Templates are rendered in a separate process (``renderer`` starts it, ``sandbox`` is the program that runs
+in it); ``marks`` separates the user's text from the template's. ``thinking`` separates thinking from the answer.
+``asking`` builds the prompts of single questions.
 """

@@ -1,4 +1,4 @@
-"""One turn: questions laid out as a chat's first turn, for ``Writing`` to answer."""
+"""Single questions: each becomes the first turn of its own chat, for ``Writing`` to answer."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,18 +22,18 @@ def ask_each(
     system: str | None = None,
     hide_thinking: bool = False,
 ) -> tuple[Questions, tuple[int, ...]]:
-    """Questions as the model reads them, each a conversation of its own, and the ids that end an answer.
+    """The prompts of some questions, each a conversation of its own, and the ids that end an answer.
 
     Args:
         layout: how turns become a prompt.
-        tokenizer: of the model.
+        tokenizer: the model's tokenizer.
         questions: the texts.
-        n_vocab: ids from here on the model lacks.
+        n_vocab: the size of the model's vocabulary.
         n_positions: the context length.
-        max_new_tokens: an answer has at most so many.
+        max_new_tokens: the maximum length of an answer.
         stops: texts that end an answer, in addition to the layout's.
         system: as for ``Chat``.
-        hide_thinking: leave out what the model thinks before it answers.
+        hide_thinking: leave the thinking out of the answers.
 
     Raises:
         InputError: a question does not fit into the context, or the model's template refuses it.

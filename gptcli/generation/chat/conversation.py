@@ -1,4 +1,4 @@
-"""A chat: the turns are laid out as one prompt, by the model's template or as a script, and continued by the model."""
+"""A chat: the turns become one prompt, by the model's template or as a script, and the model continues it."""
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -23,20 +23,20 @@ class Chat:
         tokenizer: its tokenizer.
         layout: how turns become a prompt.
         sampling: how tokens are chosen.
-        seed: with the number of the answer it fixes its draws.
-        n_vocab: ids from here on are never chosen.
+        seed: determines the sampling, together with the number of the answer.
+        n_vocab: ids from this number on are never chosen.
         eos_ids: ids that end an answer.
-        system: sets the scene, and may be empty; None: one that suits the layout, or what the template has.
-        max_new_tokens: an answer has at most so many.
+        system: the system text, which may be empty; None: the layout's or the template's default.
+        max_new_tokens: the maximum length of an answer.
 
     Attributes:
         layout, sampling, seed, system: as given; the sampling may be changed between answers.
-        turns: what was said.
+        turns: the turns so far.
         asked: the prompt of the newest answer.
 
     Raises:
-        InputError: the scene leaves no room in the context, or holds tokens that the model lacks; or the layout needs
-            a token that ends a text and there is none; or the model's template refuses the system text.
+        InputError: the system text leaves no space in the context, or has tokens that the model lacks; or the layout
+            needs an end-of-text token and there is none; or the model's template refuses the system text.
         CheckpointError: the model's template cannot be used.
     """
 
@@ -58,13 +58,13 @@ class Chat:
         self.system = layout.system if system is None else system
         self.turns: list[Turn] = []
         self._prompts = layout.prompts(tokenizer, n_vocab)
-        # An answer has room for all of its tokens, but never more than half of the context.
+        # Space for max_new_tokens is reserved for the answer, but at most half of the context.
         self._room = engine.n_positions - min(max_new_tokens, engine.n_positions // 2)
         self.asked = self.prompt()
         self._limits = Limits(max_new_tokens, {*eos_ids, *self._prompts.end_ids()}, "stop")
 
     def prompt(self) -> Prompt:
-        """What the model would be asked now.
+        """The prompt of the turns so far.
 
         Raises:
             InputError: it does not fit into the context, or the model's template refuses it.
@@ -72,10 +72,10 @@ class Chat:
         return self._prompts.prompt(self.system, self.turns, self._room, self._engine.n_positions)
 
     def set_system(self, text: str | None) -> None:
-        """Change what stands before the first turn (see ``Chat``), for this and all that follows.
+        """Change the system text (see ``Chat``) from the next answer on.
 
         Raises:
-            InputError: as ``prompt``; it is then as before.
+            InputError: as ``prompt``; the system text is then unchanged.
         """
         before, self.system = self.system, text
         try:
@@ -85,10 +85,10 @@ class Chat:
             raise
 
     def ask(self, text: str) -> Generator[str, None, None]:
-        """Say something, and read the answer as it comes. What was read when one stops is the answer.
+        """Add a question and stream the answer. If the caller stops early, the answer is what it has read so far.
 
         Raises:
-            InputError: the model lacks a token of the text. The conversation is then as before.
+            InputError: the model lacks a token of the text. The conversation is then unchanged.
         """
         before = list(self.turns)
         self.turns.append(Turn("user", text))
@@ -107,7 +107,7 @@ class Chat:
             self.turns.append(answer)
 
     def answer(self, text: str) -> Generator[tuple[str, bool], None, None]:
-        """The same, each piece with whether the model thinks before it answers (see ``Thinking``)."""
+        """The same as ``ask``, each piece with whether it is thinking (see ``Thinking``)."""
         with closing(self.ask(text)) as pieces:
             thinking = None
             for piece in pieces:
@@ -117,7 +117,7 @@ class Chat:
                 yield from thinking.finish()
 
     def reset(self) -> None:
-        """Forget what was said; the scene stays."""
+        """Forget all turns; the system text stays."""
         self.turns.clear()
 
     def _pieces(self, sample: Sample, stream: TextStream) -> Iterator[str]:
@@ -128,7 +128,7 @@ class Chat:
 
 
 def _trimmed(pieces: Iterable[str]) -> Iterator[str]:
-    """Pieces of a text as they come, without the white space at its beginning and at its end."""
+    """The pieces of a text as they arrive, without leading and trailing white space of the whole text."""
     begun, held = False, ""
     for piece in pieces:
         text = held + piece if begun else piece.lstrip()

@@ -1,4 +1,4 @@
-"""Which layout a chat has: the model's own template, or a script."""
+"""Chooses the layout of a chat: the model's own template, or a script."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,19 +23,19 @@ def layout_for(
     assistant: str = "Assistant",
     thinking: bool | None = None,
 ) -> Format | TemplateLayout:
-    """The layout that was asked for; ``auto`` is the model's own template, where it has one.
+    """The requested layout; ``auto`` is the model's own template if it has one.
 
     Args:
-        kind: what was asked for: ``auto``, ``script`` or ``eos``.
-        source: where the model lies.
-        template: which of its templates; None: the default.
-        use_template: whether templates count.
-        user, assistant: who speaks.
-        thinking: whether the model is to think before it answers; None leaves it to the template.
+        kind: the requested layout: ``auto``, ``script`` or ``eos``.
+        source: the model's checkpoint.
+        template: the name of one of its templates; None: the default.
+        use_template: False ignores templates.
+        user, assistant: the speakers' names.
+        thinking: whether the model thinks before it answers; None leaves it to the template.
 
     Raises:
-        InputError: there is no such template, or it does not ask about thinking; or a name could not be told from the
-            rest of a script.
+        InputError: there is no such template, or it has no switch for thinking; or a speaker's name could not be told
+            apart from the rest of a script.
         CheckpointError: a file with templates is broken.
     """
     script = format_for(kind, source.name, source.config, user=user, assistant=assistant)
@@ -52,16 +52,16 @@ def layout_for(
 
 
 def format_for(kind: str, name: str, config: Mapping[str, Any] | None, *, user: str, assistant: str) -> Format:
-    """The layout without a template; ``auto`` is the one that the model was trained on, else a script.
+    """The layout without a template; ``auto`` is the one that the model was trained with if it is known, else a script.
 
     Args:
-        kind: what was asked for: ``auto``, ``script`` or ``eos``.
-        name: what the model is called; DialoGPT is known by it,
-        config: or by its config.json.
-        user, assistant: who speaks.
+        kind: the requested layout: ``auto``, ``script`` or ``eos``.
+        name: the model's name, by which DialoGPT is recognised.
+        config: its config.json, by which DialoGPT is also recognised.
+        user, assistant: the speakers' names.
 
     Raises:
-        InputError: a name could not be told from the rest of the script.
+        InputError: a speaker's name could not be told apart from the rest of the script.
     """
     if kind == "auto":
         tasks = (config or {}).get("task_specific_params")
@@ -71,15 +71,15 @@ def format_for(kind: str, name: str, config: Mapping[str, Any] | None, *, user: 
 
 
 def starting_sampling(chosen: Sampling, given: set[str], generation: GenerationConfig) -> Sampling:
-    """The sampling that a chat starts with: what was given on the command line, then what the model's makers say.
+    """The sampling that a chat starts with: the command line's options, then the model's generation_config.json.
 
     Args:
-        chosen: the command's settings, given or by default.
-        given: the names of those that were given.
+        chosen: the command's settings, explicit or default.
+        given: the names of the explicit ones.
         generation: the model's generation_config.json.
 
     Raises:
-        CheckpointError: generation_config.json has a value that is no setting.
+        CheckpointError: generation_config.json has an invalid value.
     """
     makers = generation.sampling()
     try:

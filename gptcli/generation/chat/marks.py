@@ -1,12 +1,12 @@
-"""What a person typed, told from what a template wrote, however the template puts the two together.
+"""Tells the user's text apart from the template's in a rendered prompt, however the template combines the two.
 
-Before a template is rendered, each character of the typed text with which a special token could begin or end is
-replaced by a stand-in, a character that nobody uses (Unicode's private planes). Templates strip, split and join texts,
-and the stand-ins go along. Afterwards they become the characters again, and are known to be typed: no special token
-that touches one is read as such, not even one that a template puts together from typed pieces.
+Before a template is rendered, each character of the user's text that a special token could begin or end with is
+replaced by a stand-in, an unused character of Unicode's private-use planes. Templates strip, split and join texts, and
+the stand-ins survive that. After rendering, each stand-in is replaced by its character, which is now known to be the
+user's. A special token that contains one is encoded as text, even if the template assembled it from the user's pieces.
 
-White space, letters and digits have no stand-in, so that strip(), upper() and the like do what they do, unless a
-special token is made of nothing else; its occurrences are then marked as they stand.
+White space, letters and digits have no stand-in, so that strip(), upper() and similar methods work as usual. The
+exception is a special token that consists only of these: its occurrences are marked.
 """
 
 import re
@@ -20,15 +20,15 @@ class Marks:
     """The stand-ins for one model's special tokens.
 
     Args:
-        tokens: the texts that must not be read in what is typed.
-        texts: all that the template is given, and the template: no stand-in occurs in them.
+        tokens: the special tokens' texts, which must not be recognised in the user's text.
+        texts: the template and all texts that it is given; no stand-in may occur in them.
     """
 
     def __init__(self, tokens: Collection[str], texts: Iterable[str]) -> None:
         tokens = [token for token in tokens if token.strip()]
         edges = sorted({edge for token in tokens for edge in (token[0], token[-1])})
         used = {ord(character) & ~0xFF for text in texts for character in re.findall("[\U000f0000-\U0010ffff]", text)}
-        # More edges than a block holds would make a block's stand-ins run into the next ones: they stay within 0x100.
+        # A block has 0x100 stand-ins. More edges would run into the next block, so the rest get none.
         block = next((start for start in _PLANES if start not in used), _PLANES[0])
         self._back = {chr(block + place): edge for place, edge in enumerate(edges[:0x100])}
         stand_in = {edge: chosen for chosen, edge in self._back.items()}
@@ -41,13 +41,13 @@ class Marks:
         self._mark = re.compile(f"([{''.join(map(re.escape, self._back))}]+)") if self._back else None
 
     def hide(self, text: str) -> str:
-        """A typed text with its stand-ins."""
+        """The user's text with stand-ins."""
         if self._whole is not None:
             text = self._whole.sub(lambda found: self._stand_in.get(found[0][0], found[0][0]) + found[0][1:], text)
         return text.translate(self._always)
 
     def reveal(self, text: str) -> Iterator[tuple[str, bool]]:
-        """What a template made of such texts, in pieces: the text, and whether special tokens may be read in it."""
+        """The pieces of a rendered prompt, stand-ins undone, each with whether special tokens are recognised in it."""
         pieces = self._mark.split(text) if self._mark is not None else [text]
         for place, piece in enumerate(pieces):
             if piece:
@@ -56,14 +56,14 @@ class Marks:
 
 
 def spelled(pieces: Sequence[tuple[str, bool]], tokens: Collection[str]) -> set[int]:
-    """Where in a text typed characters spell a token, alone or together with others.
+    """The indices at which the user's characters spell a token, alone or together with the template's.
 
     Args:
-        pieces: the text, as ``Marks.reveal`` gives it.
+        pieces: the text, as ``Marks.reveal`` returns it.
         tokens: the texts of the tokens.
 
     Returns:
-        The places of these characters: no token may be read that touches one.
+        The indices of these characters: no token that contains one may be recognised.
     """
     text = "".join(piece for piece, _ in pieces)
     ends = accumulate(len(piece) for piece, _ in pieces)

@@ -1,4 +1,4 @@
-"""Chat templates rendered in a process of their own (``sandbox``), which is ended where it does not come to an end."""
+"""Renders chat templates in a separate process (``sandbox``), which is killed if it does not finish in time."""
 
 import json
 import signal
@@ -15,20 +15,20 @@ from gptcli.errors import CheckpointError, GptcliError, InputError
 from gptcli.generation.chat import sandbox
 from gptcli.text import clipped
 
-# Seconds of anybody's clock until a template is given up. On a busy machine the process may have little of them, so
-# that its own limit, on the processor's time, is the one that counts.
+# Wall-clock seconds until a template is given up. On a busy machine the process may get little CPU time in them, so its
+# own limit, on CPU time, is the stricter one.
 _PATIENCE = 20.0
-# Bytes of an answer: each character may stand there as \\uXXXX twice.
+# Bytes of an answer: each character may be written as \\uXXXX twice.
 _MOST_BYTES = 12 * sandbox.MOST_CHARACTERS + 1_000
 
 
 class Renderer:
     """Renders one model's templates.
 
-    Its process is started at once, so that it is ready when the model is, and again where it had to be ended.
+    The process is started by the constructor, so that it is ready when the model is, and restarted after it was killed.
 
     Raises:
-        GptcliError: Jinja2 is not installed, or the system gives no process.
+        GptcliError: Jinja2 is not installed, or the process cannot be started.
     """
 
     def __init__(self) -> None:
@@ -37,16 +37,16 @@ class Renderer:
         self._finalizer = weakref.finalize(self, _stop, self._process)
 
     def render(self, template: str, variables: dict[str, Any], place: str) -> str:
-        """What a template makes of some variables.
+        """Render a template with some variables.
 
         Args:
             template: the template's text.
-            variables: what it may use, as JSON has it.
-            place: what it is called, for errors.
+            variables: its variables, of JSON's types.
+            place: the template's name, for errors.
 
         Raises:
-            InputError: it refuses these messages (``raise_exception``).
-            CheckpointError: it does not parse, fails, or takes more time or memory than templates do.
+            InputError: the template refuses these messages (``raise_exception``).
+            CheckpointError: the template does not parse, fails, or exceeds the limits on time or memory.
         """
         request = json.dumps({"template": template, "variables": variables}).encode() + b"\n"
         with self._lock:
@@ -60,7 +60,7 @@ class Renderer:
         self._finalizer()
 
     def _ask(self, request: bytes) -> dict[str, Any]:
-        """The process's answer, or how it ended."""
+        """The process's answer, or a failure that says how it ended."""
         if not self._finalizer.alive or self._process.poll() is not None:
             self.close()
             self._process = _start()
@@ -79,7 +79,7 @@ class Renderer:
             answer = json.loads(line) if line.endswith(b"\n") else None
         except (OSError, ValueError):  # it has ended
             answer = None
-        except BaseException:  # Ctrl-C: what it would answer is no answer to the next request
+        except BaseException:  # Ctrl-C: a late answer must not be taken for the next request's
             self.close()
             raise
         finally:
@@ -88,7 +88,7 @@ class Renderer:
             return answer
         over = self._gave_up.is_set()
         self._finalizer.detach()
-        code = _stop(process, 1)  # its stdout is closed, so it is ending: how, a kill would hide
+        code = _stop(process, 1)  # its stdout is closed, so it is exiting; a kill would hide the exit code
         return {"failure": "time" if over or code == -getattr(signal, "SIGXCPU", 0) else "died"}
 
     def _give_up(self, process: "subprocess.Popen[bytes]") -> None:
@@ -103,8 +103,8 @@ def _start() -> "subprocess.Popen[bytes]":
         if spec is None or spec.origin is None:
             raise GptcliError(f"chat templates need {library}, which is not installed: pip install {library}")
         folders.append(str(Path(spec.origin).resolve().parent.parent))
-    # -I and -S: nothing of the user's settings or folders decides what it imports. A session of its own: Ctrl-C in the
-    # terminal is not for it.
+    # -I and -S: the user's settings and folders do not affect its imports. A session of its own: Ctrl-C in the terminal
+    # does not reach it.
     command = [sys.executable, "-I", "-S", str(Path(sandbox.__file__)), *dict.fromkeys(folders)]
     pipe = subprocess.PIPE
     try:
@@ -114,19 +114,19 @@ def _start() -> "subprocess.Popen[bytes]":
 
 
 def _stop(process: "subprocess.Popen[bytes]", patience: float = 0) -> int:
-    """End the process where it does not end by itself in so many seconds; returns its exit code."""
+    """Kill the process if it does not exit within ``patience`` seconds; returns its exit code."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(patience)
     process.kill()
     for stream in (process.stdin, process.stdout):
         if stream is not None:
-            with suppress(OSError):  # what it had not read yet
+            with suppress(OSError):  # unread input
                 stream.close()
     return process.wait()
 
 
 def _failed(place: str, answer: dict[str, Any]) -> GptcliError:
-    """The error for what a template did not do."""
+    """The error for a template that was not rendered."""
     message = clipped(" ".join(str(answer.get("message") or "").split()), 300)
     line = f", line {answer['line']}" if answer.get("line") else ""
     match answer.get("failure"):

@@ -1,15 +1,14 @@
-"""The process in which chat templates are rendered: a program of its own, which can be stopped.
+"""The program that renders chat templates, in a process of its own so that it can be killed.
 
-A template is code from a model's folder. Jinja2's sandbox keeps it from the interpreter's insides, but not from looping
-for ever or from filling the memory, and much of that happens inside one call into C that no signal handler interrupts.
-So it runs here: the system bounds this process's memory and its time on the processor, and ``renderer`` ends it where
-it does not answer.
+A template is code from a model's folder. Jinja2's sandbox keeps it from the interpreter's internals, but not from
+looping forever or exhausting memory, often inside a single C call that no signal handler can interrupt. So it runs
+here: the operating system limits this process's memory and CPU time, and ``renderer`` kills it if it does not answer.
 
-It is started by path, with where Jinja2 is as its arguments, and imports nothing of gptcli. Each line of its stdin is a
-request, a JSON object with ``template`` and ``variables``. Each line of its stdout says what came of it: ``text``, or
-a ``failure`` with ``message`` and ``line``: ``refused`` (by the template's own ``raise_exception``), ``syntax``,
-``large``, ``memory`` or ``error``. The environment is the one of Hugging Face transformers, for which these templates
-are written.
+It is started by path, with Jinja2's folders as arguments, and imports nothing from gptcli. Each line of its stdin is a
+request, a JSON object with ``template`` and ``variables``. Each line of its stdout is the result: ``text``, or a
+``failure`` with ``message`` and ``line``: ``refused`` (by the template's own ``raise_exception``), ``syntax``,
+``large``, ``memory`` or ``error``. The Jinja2 environment is that of Hugging Face transformers, for which these
+templates are written.
 """
 
 import json
@@ -19,15 +18,15 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-# Address space of this process (Python and Jinja2 take a tenth of it), and what a result may be.
+# The limits on this process's address space (Python and Jinja2 take a tenth of it) and on the size of a result.
 MOST_MEMORY = 400_000_000
 MOST_CHARACTERS = 4_000_000
-# Seconds of the processor's time that one request may take.
+# Seconds of CPU time that one request may take.
 MOST_SECONDS = 2
 
 
 class Refused(Exception):
-    """What a template says through ``raise_exception``."""
+    """A template called ``raise_exception``."""
 
 
 class TooLarge(Exception):
@@ -38,10 +37,10 @@ def main(folders: list[str]) -> None:
     """Answer requests until stdin ends.
 
     Args:
-        folders: where Jinja2 and what it needs are installed.
+        folders: the folders of Jinja2 and its dependencies.
     """
     sys.path += folders
-    datetime.now().astimezone()  # what it reads of the time zone, it reads before files are out of reach
+    datetime.now().astimezone()  # loads the time zone before files become inaccessible
     templates = _environment()
     _limit_process()
     for line in sys.stdin.buffer:
@@ -55,7 +54,7 @@ def main(folders: list[str]) -> None:
 
 
 def _answer(environment: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Render one template, and say how that went."""
+    """Render one template; returns the text or the failure."""
     from jinja2 import TemplateSyntaxError
 
     try:
@@ -69,7 +68,7 @@ def _answer(environment: Any, request: dict[str, Any]) -> dict[str, Any]:
         return {"failure": "syntax", "message": str(error.message)[:500], "line": error.lineno}
     except MemoryError:
         return {"failure": "memory"}
-    except Exception as error:  # a template may fail in any way that Python code may
+    except Exception as error:  # a template may raise any exception
         said = "it calls itself without end" if isinstance(error, RecursionError) else str(error)
         return {"failure": "error", "message": said[:500], "line": _line(error)}
 
@@ -90,7 +89,7 @@ def _joined(pieces: Any) -> str:
 
 
 def _line(error: BaseException) -> int | None:
-    """The line of the template in which an error arose: Jinja2 puts it into the traceback."""
+    """The template's line that raised an error: Jinja2 puts it into the traceback."""
     trace, line = error.__traceback__, None
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<template>":
@@ -100,18 +99,18 @@ def _line(error: BaseException) -> int | None:
 
 
 def _environment() -> Any:
-    """Jinja2 as templates of chats expect it."""
+    """The Jinja2 environment that chat templates expect."""
     import jinja2.debug  # imported by Jinja2 at the first error, when it may be too late  # noqa: F401
     from jinja2 import ext, nodes
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Generation(ext.Extension):
-        """``{% generation %}`` marks what the model wrote, for training: here its body is rendered as it is."""
+        """``{% generation %}``, which marks the model's text for training; here its body is rendered unchanged."""
 
         tags = {"generation"}  # noqa: RUF012  # declared so by Jinja2
 
         def parse(self, parser: Any) -> Any:
-            """The statements up to ``{% endgeneration %}``, in a scope of their own, as transformers has them."""
+            """The statements up to ``{% endgeneration %}``, in a scope of their own, as in transformers."""
             line = next(parser.stream).lineno
             body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
             return nodes.CallBlock(self.call_method("rendered"), [], [], body).set_lineno(line)
@@ -136,7 +135,7 @@ def _environment() -> Any:
 def _to_json(
     value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
 ) -> str:
-    """Jinja2's own escapes HTML."""
+    """The filter ``tojson``; unlike Jinja2's own it does not escape HTML."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
@@ -145,7 +144,7 @@ def _raise(message: object) -> None:
 
 
 def _namespace() -> Any:
-    """Jinja2's namespace, which here takes no name with an underscore in front: such names lead out of the sandbox."""
+    """Jinja2's namespace, without names that begin with an underscore: they would allow an escape from the sandbox."""
     from jinja2.exceptions import SecurityError
     from jinja2.utils import Namespace
 
@@ -169,7 +168,7 @@ def _namespace() -> Any:
 
 
 def _limit_process() -> None:
-    """From here on: so much memory, no file that is written, no other process. Not on Windows."""
+    """Limit memory, and forbid writing files and starting processes, from now on. Does nothing on Windows."""
     with suppress(ImportError):
         import resource
 
@@ -181,13 +180,13 @@ def _limit_process() -> None:
         }
         for kind, most in bounds.items():
             hard = resource.getrlimit(kind)[1]
-            with suppress(ValueError, OSError):  # macOS knows some of them by name only
+            with suppress(ValueError, OSError):  # macOS defines some of them but does not support them
                 wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
                 resource.setrlimit(kind, (wanted, wanted))
 
 
 def _limit_time() -> None:
-    """So many seconds from now; then the system ends this process, whatever it is doing. Not on Windows."""
+    """Have the system kill this process after some more seconds of CPU time. Does nothing on Windows."""
     with suppress(ImportError):
         import resource
         import time

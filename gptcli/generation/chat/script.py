@@ -1,6 +1,6 @@
-"""Prompts of models that only continue texts: the turns as a script, the scene before them, a cue after them.
+"""Prompts for models that only continue texts: the system text, the turns as a script, and a cue for the answer.
 
-What does not fit into the context any more falls out from the front, turn by turn; the scene stays.
+If the turns no longer fit into the context, the oldest ones are dropped; the system text stays.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from gptcli.tokenizer.prompt import known
 
 
 class ScriptPrompts:
-    """Lays turns out as a ``Format`` says.
+    """Builds prompts according to a ``Format``.
 
     Args:
-        layout: how.
-        tokenizer: of the model.
-        n_vocab: ids from here on the model lacks.
+        layout: the format.
+        tokenizer: the model's tokenizer.
+        n_vocab: the size of the model's vocabulary.
 
     Raises:
-        InputError: the layout needs a token that ends a text and there is none.
+        InputError: the layout needs an end-of-text token and there is none.
     """
 
     def __init__(self, layout: Format, tokenizer: Tokenizer, n_vocab: int) -> None:
@@ -31,25 +31,25 @@ class ScriptPrompts:
             raise InputError(f"--format eos: the tokenizer {tokenizer.name} has no token that ends a text")
 
     def prompt(self, system: str | None, turns: list[Turn], room: int, n_positions: int) -> Prompt:
-        """The scene, as many of the newest turns as fit, and the cue.
+        """The system text, as many of the newest turns as fit, and the cue.
 
         Args:
-            system: sets the scene; may be empty.
-            turns: what was said.
-            room: tokens that the prompt may have.
+            system: the system text; may be empty.
+            turns: the turns so far.
+            room: the maximum number of tokens of the prompt.
             n_positions: the context length.
 
         Raises:
-            InputError: the scene leaves no room.
+            InputError: the system text leaves no space for turns.
         """
         system = system or ""
-        first = max(len(turns) - 1, 0)  # of the turns that are seen, which are as many as fit
+        first = max(len(turns) - 1, 0)  # the first turn in the prompt; as many as fit are kept
         parts = self._parts(system, turns[first:])
         while first > 0 and _tokens(longer := self._parts(system, turns[first - 1 :])) <= room:
             first, parts = first - 1, longer
         newest = next((place for place, part in enumerate(parts) if part.role in ("user", "assistant")), None)
         excess = _tokens(parts) - room
-        if newest is not None and excess > 0:  # too long by itself: it loses its beginning
+        if newest is not None and excess > 0:  # too long by itself: its beginning is dropped
             fallen = min(excess, len(parts[newest].ids) - 1)
             gone = self._tokenizer.decode(parts[newest].ids[:fallen])
             parts[newest] = replace(parts[newest], fallen=fallen, fallen_text=gone)
@@ -68,11 +68,11 @@ class ScriptPrompts:
         return Prompt([*parts[:scene], *forgotten, *parts[scene:]], n_positions)
 
     def end_ids(self) -> tuple[int, ...]:
-        """Ids that end an answer, in addition to those that end a text."""
+        """Ids that end an answer, in addition to the end-of-text ids."""
         return ()
 
     def _parts(self, system: str, turns: Sequence[Turn]) -> list[PromptPart]:
-        """A prompt of the scene, these turns and the cue."""
+        """The parts of a prompt with the system text, these turns and the cue."""
         prefix = self._tokenizer.prefix_ids
         parts = [PromptPart("system", self._tokenizer.decode(prefix), tuple(prefix))] if prefix else []
         if system:
@@ -85,7 +85,7 @@ class ScriptPrompts:
         return parts
 
     def _said(self, turns: Sequence[Turn], before: Role | None) -> list[PromptPart]:
-        """The parts of some turns, of which the first comes after ``before``."""
+        """The parts of some turns; ``before`` is the role of the turn before the first."""
         parts = []
         for turn in turns:
             text = self._layout.between(before) + self._layout.lay_out(turn.role, turn.text)
@@ -99,7 +99,7 @@ class ScriptPrompts:
         return parts
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        """The ids of a text; each turn is a part of every prompt after it, and encoded once."""
+        """The ids of a text, cached: each turn is part of every later prompt but is encoded once."""
         if text not in self._encoded:
             ids = known(self._tokenizer, self._tokenizer.encode(text), self._n_vocab, "the text")
             self._encoded[text] = tuple(ids)

@@ -1,7 +1,7 @@
-"""Prompts of models that were trained on conversations: laid out by the model's own template.
+"""Prompts for models that were trained on conversations, built with the model's own chat template.
 
-What does not fit into the context any more falls out from the front, a question with its answer at a time: templates
-want the first turn to be a question.
+If the turns no longer fit into the context, the oldest question is dropped together with its answer: templates require
+the first turn to be a question.
 """
 
 import re
@@ -20,21 +20,21 @@ from gptcli.generation.chat.turns import Prompt, PromptPart, Turn
 from gptcli.tokenizer import Tokenizer
 from gptcli.tokenizer.prompt import known
 
-# What templates call the switch for thinking before answering.
+# The template variables that switch thinking on or off.
 _SWITCHES = ("enable_thinking", "thinking")
-# Characters of a token in the longest texts that a context may hold: few tokens have so many.
+# Characters per token, for an upper bound on the text that fits into a context: few tokens are longer.
 _LONGEST_TOKEN = 100
 
 
 @dataclass
 class TemplateLayout:
-    """A model's own template, and what it is given.
+    """A model's own template, and its settings.
 
     Attributes:
         template: the template.
         renderer: renders it.
-        user, assistant: what the two are called on the screen; the model does not see that.
-        thinking: whether the model is to think first; None leaves it to the template.
+        user, assistant: the names shown on the screen; the model does not see them.
+        thinking: whether the model thinks before it answers; None leaves it to the template.
     """
 
     kind: ClassVar[Literal["template"]] = "template"
@@ -50,45 +50,45 @@ class TemplateLayout:
 
     @property
     def can_switch_thinking(self) -> bool:
-        """Whether the template asks if the model is to think first."""
+        """Whether the template has a switch for thinking."""
         return any(re.search(rf"\b{name}\b", self.template.text) for name in _SWITCHES)
 
     def facts(self) -> dict[str, Any]:
-        """What is saved of it with a conversation."""
+        """The layout's fields in a saved conversation."""
         named = {"kind": self.kind, "user": self.user, "assistant": self.assistant}
         return {**named, "template": self.template.name, "thinking": self.thinking}
 
     def prompts(self, tokenizer: Tokenizer, n_vocab: int) -> "TemplatePrompts":
-        """What lays out prompts for a model with this tokenizer and so many ids."""
+        """The prompt builder for a model with this tokenizer and vocabulary size."""
         return TemplatePrompts(self, tokenizer, n_vocab)
 
 
 class TemplatePrompts:
-    """Lays turns out as the model's template says.
+    """Builds prompts with the model's template.
 
     Args:
-        layout: the template and what it is given.
-        tokenizer: of the model.
-        n_vocab: ids from here on the model lacks.
+        layout: the template and its settings.
+        tokenizer: the model's tokenizer.
+        n_vocab: the size of the model's vocabulary.
     """
 
     def __init__(self, layout: TemplateLayout, tokenizer: Tokenizer, n_vocab: int) -> None:
         self._layout, self._tokenizer, self._n_vocab = layout, tokenizer, n_vocab
         end = {} if tokenizer.eos_id is None else {"eos_token": tokenizer.decode([tokenizer.eos_id])}
         self._roles = end | dict(tokenizer.roles)
-        # Other added tokens steer the model too where the template writes them, such as <think>.
+        # Added tokens that are not special, for example <think>, also steer the model if the template writes them.
         steering = [token for token in tokenizer.added if token.special or token.content in layout.template.text]
         self._steering = {token.content: token.id for token in steering if token.content.strip()}
         self._verbatim: dict[Turn, bool] = {}
         self._encoded: dict[str, tuple[int, ...]] = {}
 
     def prompt(self, system: str | None, turns: list[Turn], room: int, n_positions: int) -> Prompt:
-        """The system text, as many of the newest turns as fit, and what asks for the answer.
+        """The prompt with the system text, as many of the newest turns as fit, and the generation prompt.
 
         Args:
             system: the system text; None leaves it to the template.
-            turns: what was said; where no question is open, the next one stands there empty.
-            room: tokens that the prompt may have.
+            turns: the turns so far; if no question is open, an empty one is appended.
+            room: the maximum number of tokens of the prompt.
             n_positions: the context length.
 
         Raises:
@@ -116,7 +116,7 @@ class TemplatePrompts:
 
     @staticmethod
     def _starts(turns: Sequence[Turn], room: int) -> list[int]:
-        """Where a prompt may begin, oldest first: at a question, but not so far back that it can't fit anyhow."""
+        """The turns that a prompt may start at, oldest first: questions, except those too far back to fit."""
         left, starts = min(_LONGEST_TOKEN * room, sandbox.MOST_CHARACTERS // 2), list[int]()
         for place in reversed(range(len(turns))):
             left -= len(turns[place].text)
@@ -127,7 +127,7 @@ class TemplatePrompts:
         return starts
 
     def end_ids(self) -> tuple[int, ...]:
-        """Ids that end an answer: what the template writes behind one, where that is a special token."""
+        """Ids that end an answer: the token that the template writes after one, if it is a special token."""
         answer = "What is said."
         try:
             text = self._render(None, [Turn("user", "?"), Turn("assistant", answer)], asks=False)
@@ -138,7 +138,7 @@ class TemplatePrompts:
         return (self._tokenizer.special_tokens[max(ends, key=len)],) if ends else ()
 
     def _made(self, system: str | None, turns: Sequence[Turn]) -> tuple[str, list[int]]:
-        """The text of a prompt and its ids."""
+        """The text and the ids of a prompt."""
         marks = Marks(self._steering, [self._layout.template.text, system or "", *(turn.text for turn in turns)])
         pieces = list(marks.reveal(self._render(system, turns, marks)))
         ids = known(self._tokenizer, self._encode(pieces), self._n_vocab, "the conversation")
@@ -160,7 +160,7 @@ class TemplatePrompts:
         return layout.renderer.render(layout.template.text, variables, layout.template.place)
 
     def _is_verbatim(self, turn: Turn) -> bool:
-        """Whether what spells a special token in an answer was that token each time, as with ``<think>``."""
+        """Whether each text in an answer that spells a special token was that token, as with ``<think>``."""
         if turn.role != "assistant":
             return False
         if turn not in self._verbatim:
@@ -169,11 +169,11 @@ class TemplatePrompts:
         return self._verbatim[turn]
 
     def _encode(self, pieces: Sequence[tuple[str, bool]]) -> list[int]:
-        """The ids of a prompt: as one text, but no token is read that touches what was typed."""
+        """The ids of a prompt, encoded as one text, but without special tokens that contain the user's characters."""
         text = "".join(piece for piece, _ in pieces)
         special = self._tokenizer.special_tokens
         closed = spelled(pieces, special)
-        # Tokens that are not special are always read: a text that spells one is cut in its midst.
+        # Added tokens that are not special are always recognised, so a text that spells one is split inside it.
         cuts = [place + 1 for place in spelled(pieces, [each for each in self._steering if each not in special])]
         ids = []
         for start, end in pairwise(sorted({0, *cuts, len(text)})):
@@ -189,13 +189,13 @@ class TemplatePrompts:
             run = tuple(group)
             if steers:
                 yield from (PromptPart("special", self._tokenizer.decode([token]), (token,)) for token in run)
-            else:  # in the midst of a text: some tokenizers drop a space at its start
+            else:  # inside a text: some tokenizers drop a leading space
                 lead = self._tokenizer.decode(before)
                 yield PromptPart("text", self._tokenizer.decode([*before, *run]).removeprefix(lead), run)
             before = run[-1:]
 
     def _forgotten(self, turn: Turn) -> PromptPart:
-        """A turn that has fallen out."""
+        """The part for a turn that was dropped."""
         if turn.text not in self._encoded:
             self._encoded[turn.text] = tuple(self._tokenizer.encode(turn.text))
         ids = self._encoded[turn.text]

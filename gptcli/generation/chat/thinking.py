@@ -1,15 +1,15 @@
-"""What a model thinks before it answers, between ``<think>`` and ``</think>``, told from the answer as both come."""
+"""Separates a model's thinking, between ``<think>`` and ``</think>``, from its answer while the text streams in."""
 
 BEGIN, END = "<think>", "</think>"
 
 
 class Thinking:
-    """Cuts a text that comes in pieces.
+    """Splits a streamed text into thinking and answer.
 
-    Thinking stands at the very beginning or not at all: a tag further on is a part of the answer.
+    Thinking can only be at the very beginning: a later tag is part of the answer.
 
     Args:
-        begun: the prompt ended with ``<think>``, so that the text begins inside.
+        begun: whether the prompt ended with ``<think>``, so that the text begins with thinking.
     """
 
     def __init__(self, *, begun: bool = False) -> None:
@@ -17,7 +17,7 @@ class Thinking:
         self._held = ""
 
     def push(self, text: str) -> list[tuple[str, bool]]:
-        """The pieces that are now certain, each with whether it is thinking (its tags are)."""
+        """The pieces that are now certain, each with whether it is thinking; the tags count as thinking."""
         if self._state == "answer":
             return [(text, False)] if text else []
         self._held += text
@@ -37,7 +37,7 @@ class Thinking:
         return [(before[:sure], True)] if sure else []
 
     def finish(self) -> list[tuple[str, bool]]:
-        """What was held back, as nothing follows."""
+        """The text that was held back, at the end of the stream."""
         return self._all(thinking=self._state == "thinking")
 
     def _all(self, *, thinking: bool) -> list[tuple[str, bool]]:
@@ -46,16 +46,16 @@ class Thinking:
 
 
 def _overlap(text: str) -> int:
-    """How much of the end tag a text ends with."""
+    """The length of the longest prefix of the end tag that the text ends with."""
     return next((length for length in range(len(END) - 1, 0, -1) if text.endswith(END[:length])), 0)
 
 
 class AnswerOnly:
-    """What is shown of an answer that comes in pieces: without white space before it, and without the thinking.
+    """The visible part of a streamed answer: without leading white space and, if asked, without the thinking.
 
     Args:
         begun: as for ``Thinking``.
-        hide: leave the thinking out.
+        hide: whether to leave the thinking out.
     """
 
     def __init__(self, *, begun: bool, hide: bool) -> None:
@@ -64,12 +64,12 @@ class AnswerOnly:
         self._at_start = True
 
     def __call__(self, text: str, last: bool = False) -> str:
-        """A piece as it is shown; ``last`` says that none follows."""
+        """The visible part of a piece; ``last`` marks the final piece."""
         pieces = self._thinking.push(text) + (self._thinking.finish() if last else [])
         return "".join(self.shown(piece, thinking) for piece, thinking in pieces)
 
     def shown(self, piece: str, thinking: bool) -> str:
-        """The same for a piece of which it is known whether it is thinking."""
+        """The visible part of a piece that is known to be thinking or not."""
         if thinking and self._hide:
             return ""
         kept = piece.lstrip() if self._at_start else piece
@@ -78,7 +78,7 @@ class AnswerOnly:
 
 
 def split_thinking(text: str, *, begun: bool = False) -> tuple[str | None, str]:
-    """What was thought, without its tags (None where nothing was), and the answer."""
+    """The thinking without its tags (None if there is none), and the answer."""
     cut = Thinking(begun=begun)
     pieces = cut.push(text) + cut.finish()
     thoughts = "".join(piece for piece, thinking in pieces if thinking)

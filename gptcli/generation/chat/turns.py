@@ -1,4 +1,4 @@
-"""The turns of a chat, and how they become one text that a model can continue."""
+"""The turns of a chat, and the formats that join them into one text for a model to continue."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -19,9 +19,9 @@ class Format:
     """How turns become one text.
 
     Attributes:
-        kind: ``script``: each turn is a line that begins with who speaks; ``eos``: turns are separated by the token
-            that ends a text, and nobody is named (Zhang et al. 2020, DialoGPT).
-        user, assistant: who speaks.
+        kind: ``script``: each turn is a line that begins with the speaker's name; ``eos``: turns are separated by the
+            end-of-text token, without names (Zhang et al. 2020, DialoGPT).
+        user, assistant: the speakers' names.
     """
 
     kind: Literal["script", "eos"] = "script"
@@ -29,10 +29,10 @@ class Format:
     assistant: str = "Assistant"
 
     def __post_init__(self) -> None:
-        """Refuse names that could not be told from the rest of the script.
+        """Refuse names that could not be told apart from the rest of the script.
 
         Raises:
-            InputError: says which.
+            InputError: a name is invalid; the message says which.
         """
         for option, name in (("--user", self.user), ("--assistant", self.assistant)):
             if not name.strip() or "\n" in name or name != name.strip():
@@ -41,42 +41,42 @@ class Format:
             raise InputError(f"--user and --assistant are both {quoted(self.user)}: nobody could tell whose turn it is")
 
     usual_length: ClassVar[int] = 100
-    """Tokens that an answer may have where nobody says how many."""
+    """The default maximum length of an answer, in tokens."""
 
     @property
     def system(self) -> str:
-        """What sets the scene where nobody says so."""
+        """The default system text."""
         return _SYSTEM if self.kind == "script" else ""
 
     @property
     def cue(self) -> str:
-        """What asks for the answer."""
+        """The text at the end of the prompt that the answer continues."""
         return f"{self.assistant}:" if self.kind == "script" else ""
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """Where the next turn begins."""
+        """The texts that begin the next turn and so end the answer."""
         return (f"\n{self.user}:", f"\n{self.assistant}:") if self.kind == "script" else ()
 
     def lay_out(self, role: Role, text: str) -> str:
-        """A turn as it stands in the prompt, without what separates it from the others."""
+        """A turn as it is written in the prompt, without separators."""
         return text if self.kind == "eos" or role == "system" else f"{getattr(self, role)}: {text}"
 
     def between(self, before: Role | None) -> str:
-        """What separates a turn from the one before it; white space goes with what follows, as GPT-2 cuts texts."""
+        """The separator before a turn. It begins the turn's text because GPT-2 joins a space to the word after it."""
         if self.kind == "eos" or before is None:
             return ""
         return "\n\n" if before == "system" else "\n"
 
     def facts(self) -> dict[str, Any]:
-        """What is saved of it with a conversation."""
+        """The layout's fields in a saved conversation."""
         return asdict(self)
 
     def prompts(self, tokenizer: Tokenizer, n_vocab: int) -> "ScriptPrompts":
-        """What lays out prompts for a model with this tokenizer and so many ids.
+        """The prompt builder for a model with this tokenizer and vocabulary size.
 
         Raises:
-            InputError: the layout needs a token that ends a text and there is none.
+            InputError: the layout needs an end-of-text token and there is none.
         """
         from gptcli.generation.chat.script import ScriptPrompts
 
@@ -85,13 +85,13 @@ class Format:
 
 @dataclass(frozen=True)
 class Turn:
-    """What somebody said.
+    """One turn of a chat.
 
     Attributes:
-        role: who.
-        text: what.
-        ids, logprobs: of an answer: the tokens that the model gave, and their log-probabilities.
-        finish_reason: of an answer: ``eos``, ``stop`` (the next turn began), ``length`` or ``interrupted``.
+        role: the speaker.
+        text: the text.
+        ids, logprobs: for an answer: the generated tokens, and their log-probabilities.
+        finish_reason: for an answer: ``eos``, ``stop`` (the next turn began), ``length`` or ``interrupted``.
     """
 
     role: Role
@@ -103,15 +103,15 @@ class Turn:
 
 @dataclass(frozen=True)
 class PromptPart:
-    """A piece of the prompt.
+    """A part of the prompt.
 
     Attributes:
-        role: whose turn it is; ``cue`` asks for the answer. In a prompt that a template wrote: ``special`` for a
-            special token, ``text`` for what stands between them.
-        text: as it is laid out.
+        role: the role of the turn; ``cue`` for the text that the answer continues. In a prompt that a template wrote:
+            ``special`` for a special token, ``text`` for the text between special tokens.
+        text: the text as it is in the prompt.
         ids: its tokens.
-        fallen: how many of them, from the front, the model does not see any more.
-        fallen_text: and what these say.
+        fallen: how many of its first tokens were dropped from the context.
+        fallen_text: the text of the dropped tokens.
     """
 
     role: Literal["system", "user", "assistant", "cue", "special", "text"]
@@ -123,12 +123,12 @@ class PromptPart:
 
 @dataclass(frozen=True)
 class Prompt:
-    """All that was said, as the model reads it.
+    """The whole conversation as a prompt.
 
     Attributes:
-        parts: in order.
+        parts: its parts, in order.
         n_positions: the context length.
-        mid_thought: whether it ends with ``<think>``, so that the answer begins inside.
+        mid_thought: whether it ends with ``<think>``, so that the answer begins with thinking.
     """
 
     parts: list[PromptPart]
@@ -142,5 +142,5 @@ class Prompt:
 
     @property
     def fallen(self) -> int:
-        """How many tokens it does not see any more."""
+        """The number of tokens that were dropped from the context."""
         return sum(part.fallen for part in self.parts)
