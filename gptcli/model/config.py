@@ -140,7 +140,7 @@ class GPTConfig:
     token_width: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse shapes that no GPT can have.
+        """Refuse impossible configurations.
 
         Raises:
             ValueError: says which field is impossible and why.
