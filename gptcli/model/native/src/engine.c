@@ -11,16 +11,17 @@ typedef struct {
     gpt *g;
     const gptcli_shape *s;
     const int *ids, *rows, *positions, *wanted;
-    int m, wanted_count, capacity, prefill; /* prefill: all tokens are of one row, at consecutive positions */
+    int m, wanted_count, capacity, prefill; /* prefill: all tokens belong to one row, at consecutive positions */
     int first, last; /* stages: see gptcli_read */
     const float *const *turns, *growth; /* see gptcli_read */
     size_t layer_floats;
     float *cache, *logits;
-    /* [m, C]; normalized x, or what attention mixes; queries, keys and values; the MLP's hidden layer, and scratch for its gate; what
-     * a sub-layer gives before it is added; see linear.c */
+    /* x [m, C]: the residual stream; normed: normalized x, or the output of the heads; qkv: queries, keys and values; hidden,
+     * gate: the MLP's hidden layer and scratch for its gate; joined: the output of a sub-layer before it is added; packed: see
+     * linear.c */
     float *x, *normed, *qkv, *hidden, *gate, *joined, *scores, *packed;
     float *scratch;
-    size_t scratch_floats, normed_at; /* normed_at: where in it a thread's own normed activations are */
+    size_t scratch_floats, normed_at; /* normed_at: offset in it of a thread's normalized activations */
 } call;
 
 static int heads_width(const gptcli_shape *s) { return s->n_head * s->head_size; }
@@ -56,8 +57,8 @@ static linear layer_of(const call *c, const matrix *w, const float *bias, const 
                     .next = next};
 }
 
-/* The normalized input of linear layers. For many tokens, a phase normalizes them once, to c->normed. For few tokens, every thread
- * normalizes all of them in its own scratch, which saves that phase. */
+/* The normalized input of linear layers. For many tokens, a phase normalizes them once, to c->normed. For few tokens, every
+ * thread normalizes all of them in its own scratch, which saves that phase. */
 static void add_input(schedule *all, const normalization *norm, int m) {
     if (m > GEMV_MAX && (norm->kind != NO_NORM || norm->rows)) add_norm(all, norm, m);
 }
@@ -308,15 +309,16 @@ static int lay_out(call *c) {
 /* Read m tokens. Returns 0, or -1 when there is no memory.
  *
  *   ids, rows, positions [m]   each token's id, its row of the batch, and its position in that row
- *   prefill                    all tokens belong to one row, at consecutive positions, so that gemm can be used; otherwise each is a
- *                              step of a different row
+ *   prefill                    all tokens belong to one row, at consecutive positions, so that gemm can be used; otherwise each
+ *                              is a step of a different row
  *   turns                      the rotary tables, each [position][cosines, then sines, of rotary_dim / 2 pairs]
  *   growth [position]          factor of the queries, or NULL; like `turns` it covers all positions of the call
  *   cache                      [layers][2][batch][K][capacity][D], then OVERREAD more floats; keys and values are written to it
  *   wanted [wanted_count]      indices of the tokens whose logits are computed
  *   logits                     [wanted_count, V]
- *   first, last                the stages to run, from `first` to before `last`: each layer is a stage, and the logits are the last
- *                              one. The caller may split them over several calls with the same other arguments, and stop between.
+ *   first, last                the stages to run, from `first` to before `last`: each layer is a stage, and the logits are the
+ *                              last one. The caller may split the stages over several calls with the same other arguments, so
+ *                              that it can stop in between.
  */
 int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill,
                 const float *const *turns, const float *growth, float *cache, int batch, int capacity, int wanted_count,

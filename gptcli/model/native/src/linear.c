@@ -2,9 +2,9 @@
  *
  * Shapes (see `linear` in native.h): w [rows, columns] of any kind, bias [rows] or NULL, x [m, columns], y [m, stride].
  *
- * There are three implementations. linear_gemv, for a few activations: each row of w is read once for all of them. linear_gemm, for
- * a long prompt: blocks of w are unpacked to float32 and multiplied by a register-blocked microkernel, so all kinds of weights run
- * at the same speed. linear_int_gemm, for INT8 and INT4 with VNNI: the same in integers. amx.c has a fourth.
+ * There are three implementations. linear_gemv, for a few activations: each row of w is read once for all of them. linear_gemm,
+ * for a long prompt: blocks of w are unpacked to float32 and multiplied by a register-blocked microkernel, so all kinds of
+ * weights run at the same speed. linear_int_gemm, for INT8 and INT4 with VNNI: the same in integers. amx.c has a fourth.
  */
 #include <math.h>
 
@@ -26,8 +26,8 @@ size_t packed_floats(const kernels *k, int m, int columns) {
     return panels > quantized ? panels : quantized;
 }
 
-/* The scratch of linear_gemv: sums, then quantized activations and residuals, then the residual of one activation in float32 or its
- * sums. */
+/* The scratch of linear_gemv: sums, then quantized activations and residuals, then the residual of one activation in float32 or
+ * its sums. */
 static size_t gemv_floats(int columns) { return (size_t)GEMV_MAX * GEMV_ROWS + 2 * quantized_floats(GEMV_MAX, columns); }
 
 size_t linear_scratch(const kernels *k, int m, int columns) {
@@ -55,8 +55,8 @@ static activations place_activations(const linear *job, const float *x, float *m
     return (activations){.x = x, .q = (int16_t *)memory, .correction = (int32_t *)(memory + q), .scale = memory + q + correction};
 }
 
-/* The buffers of the quantized activations of an INT8 or INT4 matrix: up to GEMV_MAX activations are in each thread's scratch, more
- * are in shared memory. */
+/* The buffers of the quantized activations of an INT8 or INT4 matrix: up to GEMV_MAX activations are in each thread's scratch,
+ * more are in shared memory. */
 static quantized place_quantized(const worker *me, const linear *job, const float *x) {
     float *memory = job->m <= GEMV_MAX ? me->scratch + GEMV_MAX * GEMV_ROWS : job->packed;
     return (quantized){.all = place_activations(job, x, memory),
@@ -212,8 +212,8 @@ static void linear_gemm(worker *me, const phase *p, range now, range next) {
     linear_epilogue(me, &rest, sums + first, job->stride, first, last);
 }
 
-/* INT8 and INT4 matrices times quantized activations. There are at least mr of these: the last block starts early and computes some
- * of them again. */
+/* INT8 and INT4 matrices times at least mr quantized activations. The last block of mr may overlap the one before, and computes
+ * some of them again. */
 static void linear_int_gemm(worker *me, const phase *p, range now, range next) {
     const linear *job = &p->linear;
     const int nr = me->k->nr, mr = me->k->mr, columns = job->w->columns, first = now.first, last = now.last;

@@ -1,13 +1,13 @@
 /* How many of the pool's threads work on a job: fewer when other programs compete for the processors.
  *
- * All threads of a phase wait for the one that holds its last chunk. When another program preempts that thread, they wait for some
- * milliseconds, which is longer than a whole step of a small model. Fewer threads are faster then: the system moves the other
- * program to the processor that became free. The best number is found by hill climbing: jobs of one kind are timed for some
+ * All threads of a phase wait for the one that holds its last chunk. When another program preempts that thread, they wait for
+ * some milliseconds, which is longer than a whole step of a small model. Fewer threads are faster then: the system moves the
+ * other program to the processor that became free. The best number is found by hill climbing: jobs of one kind are timed for some
  * milliseconds with one thread less, with half of the threads, or with one more, and the fastest number is kept. Results are
  * bitwise the same with any number.
  *
- * On an idle machine there are no trials with fewer threads: they need a caller's thread that was off the processor for some of the
- * time.
+ * On an idle machine there are no trials with fewer threads: a trial starts only when the caller's thread was off the processor
+ * for some of the time.
  */
 #include "native.h"
 

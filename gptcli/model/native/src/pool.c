@@ -34,11 +34,11 @@ static int size;    /* number of threads, the caller's included */
 static pid_t owner; /* the process that has the threads: a forked child has none of them */
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 
-/* The current phase. `handed_out` holds its number in the upper half, and in the lower half how many units of work are handed out,
- * or NOTHING_LEFT after the last phase. `cut` says how its work is divided. It is double-buffered: phase n uses cut[n & 1], which
- * the thread that begins the phase writes before it publishes the number. A late thread may read a cut that phase n + 2 has
- * overwritten, but then the number in `handed_out` differs from its own, and it gets no work. Once the caller sees the end, no
- * other thread writes here, and the next job may begin. */
+/* The current phase. `handed_out` holds its number in the upper half, and in the lower half how many units of work are handed
+ * out, or NOTHING_LEFT after the last phase. `cut` says how its work is divided. It is double-buffered: phase n uses cut[n &
+ * 1], which the thread that begins the phase writes before it publishes the number. A late thread may read a cut that phase n +
+ * 2 has overwritten, but then the number in `handed_out` differs from its own, and it gets no work. Once the caller sees the
+ * end, no other thread writes here, and the next job may begin. */
 enum { NOTHING_LEFT = INT_MAX };
 static struct {
     _Alignas(LINE) _Atomic uint64_t handed_out;
@@ -51,7 +51,7 @@ static atomic_int active; /* threads that work on the job */
 static const schedule *plan; /* `plan` and `present`: only threads that hold a chunk may read them */
 static int present;
 
-/* For each thread, the latest phase in which its share was claimed: by itself, or by another thread that had nothing else to do. */
+/* For each thread, the latest phase in which its share was claimed: by itself, or by another thread that ran out of work. */
 static struct {
     _Alignas(LINE) _Atomic uint32_t phase;
 } own[MOST_THREADS];
@@ -307,8 +307,8 @@ static uint64_t kind_of(const schedule *s) {
     return hash ^ hash >> 32;
 }
 
-/* Run all phases, with the number of threads that pace.c suggests. Only schedules of models are timed for it. Others are short, and
- * use as many threads as the latest schedule of a model. */
+/* Run all phases, with the number of threads that pace.c suggests. Only schedules of models are timed for it. Others are short,
+ * and use as many threads as the latest schedule of a model. */
 static void run_paced(const schedule *s) {
     static int latest;
     pace *of = s->model ? pace_of(kind_of(s), size) : NULL;
