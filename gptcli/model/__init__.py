@@ -1,6 +1,5 @@
-"""The GPT itself: ids in, logits out. Knows nothing of text, files or terminals.
+"""The GPT itself: ids in, logits out. This package knows nothing about text, files or terminals.
 
-Open ``gpt`` first: it reads from top to bottom like a textbook figure. ``config`` is the one description of a shape,
-``engine`` says what generation asks of a model, and ``torch_engine``, ``native`` (in C), ``lookup`` and ``parallel``
-are the ways to answer it.
+Read ``gpt`` first, from top to bottom. ``config`` describes a model's shape, ``engine`` is the interface between
+generation and a model, and ``torch_engine``, ``native`` (in C), ``lookup`` and ``parallel`` implement it.
 """

@@ -1,4 +1,4 @@
-"""Attention: where each position gathers from those behind it. The shapes' letters are those of ``gpt``."""
+"""Causal attention. The letters in shapes are defined in ``gpt``."""
 
 from typing import NamedTuple
 
@@ -13,12 +13,12 @@ from gptcli.model.positions import rotate
 
 
 class Places(NamedTuple):
-    """What a layer's attention has to know of where its queries and keys stand.
+    """The position-dependent inputs of a layer's attention.
 
     Attributes:
-        mask: as ``Attend`` takes it.
-        turns: cosines and sines that rotate queries and keys, [B or 1, 1, T, R / 2, 2]; None: they are not rotated.
-        growth: what queries are multiplied by after that, [B or 1, 1, T, 1]; None: by nothing.
+        mask: the mask argument of ``Attend``.
+        turns: cosines and sines that rotate queries and keys, [B or 1, 1, T, R / 2, 2]; None: no rotation.
+        growth: factor of the queries after the rotation, [B or 1, 1, T, 1]; None: no factor.
     """
 
     mask: Tensor | None
@@ -29,8 +29,8 @@ class Places(NamedTuple):
 class Attend(nn.Module):
     """Scaled dot-product attention (Vaswani et al. 2017, equation 1), in one fused kernel.
 
-    It has no weights. It is a module so that a hook can see what goes in; the kernel never stores the attention
-    pattern, and callers that want to see it compute it from the queries and keys.
+    It has no weights. It is a module so that a hook can record its inputs. The kernel never stores the attention
+    pattern; callers that need it compute it from the queries and keys.
     """
 
     def __init__(self, config: GPTConfig, layer: int) -> None:
@@ -38,13 +38,13 @@ class Attend(nn.Module):
         self.scale, self.cap = config.scale(layer), config.attention_cap
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        """Mix the values: softmax(q k^T scale) v.
+        """Compute softmax(q k^T scale) v.
 
         Args:
             q: [B, H, T, D].
             k, v: [B, K, S, D].
-            mask: True where a query may look, [B or 1, 1, T, S]; or numbers that are added to the scores (ALiBi),
-                [B or 1, H, T, S], -inf where it may not look; None: plain causal when T = S, everything when T = 1.
+            mask: True where a query may attend, [B or 1, 1, T, S]; or a bias that is added to the scores (ALiBi),
+                [B or 1, H, T, S], -inf where it may not; None: causal when T = S, no mask when T = 1.
 
         Returns:
             [B, H, T, D].
@@ -56,7 +56,7 @@ class Attend(nn.Module):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, scale=self.scale)
 
     def _capped(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        """The same with scores that are capped before the mask, which the fused kernel cannot do."""
+        """Attention with scores that are capped before the mask, which the fused kernel does not support."""
         assert self.cap is not None
         scores = torch.tanh(q @ k.mT * self.scale / self.cap) * self.cap  # [B, H, T, S]
         if mask is None:
@@ -94,9 +94,9 @@ class Attention(nn.Module):
         return out
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values as they are before any rotation: [B, T, C] -> [B, H, T, D], twice [B, K, T, D].
+        """Queries, keys and values before the rotation: [B, T, C] -> [B, H, T, D], twice [B, K, T, D].
 
-        Where several processes divide the heads, these are those of this one (see ``parallel``).
+        With tensor parallelism, these are the heads of this process (see ``parallel``).
         """
         q, k, v = self.multiply(x)
         if self.q_norm is not None and self.k_norm is not None:
@@ -104,7 +104,7 @@ class Attention(nn.Module):
         return self.by_head(q), self.by_head(k), self.by_head(v)
 
     def multiply(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values before any norm on them: [B, T, C] -> [B, T, H D], twice [B, T, K D]."""
+        """Queries, keys and values before their norms: [B, T, C] -> [B, T, H D], twice [B, T, K D]."""
         qkv = self.c_attn(x)
         if self.config.qkv_clip is not None:
             qkv = qkv.clamp(-self.config.qkv_clip, self.config.qkv_clip)
@@ -118,6 +118,6 @@ class Attention(nn.Module):
 
 
 def repeat_heads(shared: Tensor, heads: int) -> Tensor:
-    """Keys or values for each query head, where groups of these share one: [..., K, S, D] -> [..., heads, S, D]."""
+    """Repeat keys or values so that each query head has its own: [..., K, S, D] -> [..., heads, S, D]."""
     times = heads // shared.shape[-3]
     return shared if times == 1 else shared.repeat_interleave(times, dim=-3)

@@ -1,17 +1,17 @@
-"""What may be asked of an engine: each function raises IndexError where the batch, or the vocabulary, ends.
+"""Argument checks of engines: each function raises IndexError where an index is out of range.
 
-Engines call these before they compute or change anything. PyTorch would find some of the mistakes in the middle of its
-work, a GPU none that it survives, and C would read memory that is not its own.
+Engines call these before they compute or change anything. Without them, PyTorch would find some of the errors halfway
+through, a GPU would fail beyond recovery, and C would read out of bounds.
 
-Throughout: ``lengths`` are the positions that each row of the batch has, ``capacity`` those it may have, ``size`` the
-vocabulary's.
+In all functions: ``lengths`` are the positions filled in each row of the batch, ``capacity`` is the most that a row can
+hold, and ``size`` is the size of the vocabulary.
 """
 
 from collections.abc import Sequence
 
 
 def check_prefill(rows: Sequence[Sequence[int]], capacity: int, n_positions: int, size: int) -> None:
-    """Whether a batch can start with these prompts (see ``Engine.prefill``)."""
+    """Check that a batch can start with these prompts (see ``Engine.prefill``)."""
     if not 1 <= capacity <= n_positions:
         raise IndexError(f"a capacity of {capacity} positions, where the context has {n_positions}")
     if not rows:
@@ -23,7 +23,7 @@ def check_prefill(rows: Sequence[Sequence[int]], capacity: int, n_positions: int
 
 
 def check_step(ids: Sequence[int], lengths: Sequence[int], capacity: int, size: int) -> None:
-    """Whether each row can read one of these (see ``Engine.step``)."""
+    """Check that each row can read one of these ids (see ``Engine.step``)."""
     if len(ids) != len(lengths) or not lengths:
         raise IndexError(f"{len(ids)} ids for {len(lengths)} rows")
     _check_room(max(lengths) + 1, capacity)
@@ -31,7 +31,7 @@ def check_step(ids: Sequence[int], lengths: Sequence[int], capacity: int, size: 
 
 
 def check_extend(ids: Sequence[int], lengths: Sequence[int], capacity: int, size: int) -> None:
-    """Whether the only row can read all of these (see ``Engine.extend``)."""
+    """Check that the only row can read all of these ids (see ``Engine.extend``)."""
     _check_one(lengths)
     _check_some(ids)
     _check_room(lengths[0] + len(ids), capacity)
@@ -39,14 +39,14 @@ def check_extend(ids: Sequence[int], lengths: Sequence[int], capacity: int, size
 
 
 def check_rewind(count: int, lengths: Sequence[int]) -> None:
-    """Whether the only row has so many tokens (see ``Engine.rewind``)."""
+    """Check that the only row has at least ``count`` tokens (see ``Engine.rewind``)."""
     _check_one(lengths)
     if not 0 <= count <= lengths[0]:
         raise IndexError(f"{count} tokens to forget, in a row of {lengths[0]}")
 
 
 def check_refill(row: int, ids: Sequence[int], lengths: Sequence[int], capacity: int, size: int) -> None:
-    """Whether a row can begin again with these (see ``Engine.refill``)."""
+    """Check that a row can be replaced by these ids (see ``Engine.refill``)."""
     check_select([row], lengths)
     _check_room(len(ids), capacity)
     if len(ids):
@@ -54,7 +54,7 @@ def check_refill(row: int, ids: Sequence[int], lengths: Sequence[int], capacity:
 
 
 def check_select(rows: Sequence[int], lengths: Sequence[int]) -> None:
-    """Whether all of these rows are there (see ``Engine.select``)."""
+    """Check that all of these rows exist (see ``Engine.select``)."""
     for row in rows:
         if not 0 <= row < len(lengths):
             raise IndexError(f"row {row} of a batch that has {len(lengths)}")

@@ -1,4 +1,4 @@
-"""The key/value cache: what attention has already computed for the positions behind it."""
+"""The key/value cache: keys and values of the positions that were already computed."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ from gptcli.model.config import GPTConfig
 class KeyValueCache:
     """Keys and values of every layer for a batch of rows, each row with its own length.
 
-    The memory is taken once. Rows start at column 0 and grow to the right; what lies right of a row's length is stale
-    and never seen.
+    The memory is allocated once. Rows start at column 0 and grow to the right. Data beyond a row's length is stale and
+    is never attended to.
 
     Args:
-        config: gives layers, key/value heads and head size.
-        batch: rows.
-        capacity: positions a row can hold.
+        config: gives the numbers of layers and key/value heads and the head size.
+        batch: number of rows.
+        capacity: positions that a row can hold.
         device, dtype: of the tensors.
-        processes: that divide the heads among them; this one keeps its own.
+        processes: number of processes that divide the heads; the cache holds the heads of this one.
 
     Attributes:
         lengths: positions filled in each row.
@@ -49,12 +49,12 @@ class KeyValueCache:
         return len(set(self.lengths)) <= 1
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Put new keys and values behind those of each row.
+        """Append new keys and values to each row.
 
-        The lengths do not change until ``advance``: every layer of one forward pass writes to the same places.
+        The lengths do not change until ``advance``: all layers of one forward pass write to the same positions.
 
         Args:
-            layer: which block.
+            layer: index of the layer.
             k, v: [B, K, T, D].
 
         Returns:
@@ -73,7 +73,7 @@ class KeyValueCache:
         return keys[:, :, :end], values[:, :, :end]
 
     def advance(self, counts: Sequence[int]) -> None:
-        """Count the positions that were written to each row (a padded row: fewer than were written)."""
+        """Add the number of new positions to each row's length (for a padded row, fewer than were written)."""
         self.lengths = [length + count for length, count in zip(self.lengths, counts, strict=True)]
 
     def select(self, rows: Sequence[int]) -> None:
@@ -83,7 +83,7 @@ class KeyValueCache:
         self.lengths = [self.lengths[row] for row in rows]
 
     def row(self, row: int) -> "KeyValueCache":
-        """An emptied view of one row: what is written to it is written here."""
+        """A view of one row, with length 0; it shares this cache's memory."""
         view = object.__new__(KeyValueCache)
         view._store = self._store[:, :, row : row + 1]
         view.lengths = [0]

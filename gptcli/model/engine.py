@@ -1,8 +1,8 @@
-"""What generation asks of a model: ids in, float32 logits out, one batch at a time.
+"""The interface between generation and a model: ids in, float32 logits out, one batch at a time.
 
-An engine knows nothing of text. Callers talk to the ``Engine`` protocol only, so that another way to compute the same
-step (or a test's toy) can stand in for the PyTorch one. Every engine checks what it is asked for (``bounds``) before it
-computes anything: a call that raises IndexError has changed nothing.
+An engine knows nothing about text. Callers use only the ``Engine`` protocol, so that another implementation (or a mock
+model in a test) can replace the PyTorch one. Every engine checks its arguments (``bounds``) before it computes
+anything: a call that raises IndexError has changed nothing.
 """
 
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ class EngineFacts:
     """What an engine says about itself.
 
     Attributes:
-        name: what it is called, such as ``C (avx512)`` or ``PyTorch``.
+        name: for example ``C (avx512)`` or ``PyTorch``.
         device: where it computes: ``cpu``, ``cuda`` or ``mps``.
-        dtype: in which precision it computes, and keeps keys and values.
-        weights: how it keeps matrices: ``float32``, ``float16``, ``bfloat16``, ``int8`` or ``int4``.
-        threads: that compute on the CPU.
+        dtype: precision of the computation and of the cached keys and values.
+        weights: storage type of matrices: ``float32``, ``float16``, ``bfloat16``, ``int8`` or ``int4``.
+        threads: number of threads that compute on the CPU.
         weight_bytes: bytes of weights that one step reads.
         cache_itemsize: bytes of one number of the keys and values.
-        why_not_c: why the engine in C cannot run this model here, in a sentence without its full stop; None where it
-            does, could, or is out of the question (on a GPU).
+        why_not_c: why the engine in C cannot run this model here, as a sentence without its full stop; None where it
+            runs or could run the model, or does not apply (on a GPU).
     """
 
     name: str
@@ -43,9 +43,9 @@ class EngineFacts:
 
 
 class Engine(Protocol):
-    """A model that reads token ids and says what may come next.
+    """A model that reads token ids and returns the logits of the next token.
 
-    ``prefill`` comes first: before it the batch has no rows.
+    Call ``prefill`` first: before it the batch has no rows.
     """
 
     @property
@@ -54,10 +54,10 @@ class Engine(Protocol):
 
     @property
     def guessed(self) -> int | None:
-        """Tokens that it had read before they were chosen, so far; None for an engine that does not guess."""
+        """Tokens so far that were guessed correctly; None for an engine that does not guess."""
 
     def facts(self) -> EngineFacts:
-        """What it is, where it runs, and what a step reads."""
+        """Name, device, precision and bytes read by a step."""
 
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts.
@@ -87,8 +87,8 @@ class Engine(Protocol):
         """Read several tokens of a batch of one row: logits after each, [len(ids), V].
 
         Raises:
-            IndexError: the batch has another number of rows, there is no id, the row has no room for all of them, or
-                one is not in the vocabulary.
+            IndexError: the batch has another number of rows, there is no id, the row has no capacity for all of them,
+                or one is not in the vocabulary.
             GptcliError: there is not enough memory.
         """
 
@@ -100,10 +100,10 @@ class Engine(Protocol):
         """
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
-        """Forget one row of the batch and read these ids in its place; there may be none.
+        """Replace the contents of one row of the batch by these ids; there may be none.
 
         Raises:
-            IndexError: there is no such row, it has no room for all ids, or one is not in the vocabulary.
+            IndexError: the row does not exist, it has no capacity for all ids, or one is not in the vocabulary.
             GptcliError: there is not enough memory.
         """
 
@@ -111,30 +111,30 @@ class Engine(Protocol):
         """Keep these rows of the batch, in this order; one row may be named more than once.
 
         Raises:
-            IndexError: one of them is not there.
+            IndexError: one of them does not exist.
             GptcliError: there is not enough memory.
         """
 
     def row_bytes(self, capacity: int) -> int:
-        """The memory that a row of a batch takes, in bytes, where it may grow to so many tokens."""
+        """Memory in bytes that a row of a batch with a capacity of so many tokens takes."""
 
     def free_bytes(self) -> int | None:
-        """The memory that is left for batches, in bytes; None where that cannot be told."""
+        """Memory in bytes that is left for batches; None where it is unknown."""
 
     def new_session(self) -> "Engine":
-        """Another engine of the same weights, with a batch of its own.
+        """Another engine that shares the weights and has its own batch.
 
         Raises:
-            InputError: several processes hold the model, and read one batch at a time.
+            InputError: the model is divided over several processes, which run one batch at a time.
         """
 
 
-# Rows of a batch at most: more make nothing quicker, and the first text should not wait for thousands.
+# The most rows of a batch: more do not raise throughput, and the first text should not wait for thousands of others.
 _MOST_ROWS = 128
 
 
 def rows_at_once(engine: Engine, capacity: int) -> int:
-    """How many rows of this capacity one batch should have, by the memory that is free; at least one."""
+    """How many rows of this capacity one batch should have, given the free memory; at least one."""
     free = engine.free_bytes()
     if free is None:
         return _MOST_ROWS

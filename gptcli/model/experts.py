@@ -1,6 +1,6 @@
-"""Mixtures of experts: MLPs of which a router picks a few for each token (Shazeer et al. 2017).
+"""Mixtures of experts: a router selects a few of a layer's MLPs for each token (Shazeer et al. 2017).
 
-They are described and counted here; no engine runs them yet.
+This module describes them and gives their parameter shapes; no engine runs them yet.
 """
 
 from dataclasses import dataclass
@@ -10,15 +10,16 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Experts:
-    """What stands in place of the MLP in some layers.
+    """The mixture of experts that replaces the MLP in some layers.
 
     Attributes:
-        count: experts of a layer.
-        active: how many of them a token goes through.
-        width: of the hidden layer of one.
-        shared_width: of one more that every token goes through, with a gate of its own; None for none.
+        count: number of experts in a layer.
+        active: number of experts that process each token.
+        width: width of an expert's hidden layer.
+        shared_width: the same for an additional shared expert, which processes every token and has its own gate; None:
+            there is no shared expert.
         bias: whether the experts' matrices and the router have biases.
-        layers: for each layer whether it has experts, not an MLP; empty: all have.
+        layers: for each layer whether it has experts instead of an MLP; empty: all have.
     """
 
     count: int
@@ -29,7 +30,7 @@ class Experts:
     layers: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse numbers of experts that cannot be.
+        """Refuse impossible numbers.
 
         Raises:
             ValueError: says which number is impossible and why.
@@ -42,15 +43,15 @@ class Experts:
             raise ValueError(f"experts: {self.active} active ones of {self.count}")
 
     def stand_in(self, layer: int) -> bool:
-        """Whether they stand in this layer, from 0."""
+        """Whether this layer has experts; layers count from 0."""
         return self.layers[layer] if self.layers else True
 
     def n_layers(self, n_layer: int) -> int:
-        """How many of so many layers have them."""
+        """How many of ``n_layer`` layers have experts."""
         return sum(self.stand_in(layer) for layer in range(n_layer))
 
     def shapes(self, n_embd: int, gated: bool) -> dict[str, Shape]:
-        """The parameters of one layer's experts, with those of all experts side by side as their first dimension."""
+        """Name -> shape of the parameters of one layer's experts; the first dimension of each matrix is the expert."""
         up = (self.count, self.width, n_embd)
         matrices = ({"c_gate": up} if gated else {}) | {"c_fc": up, "c_proj": (self.count, n_embd, self.width)}
         made: dict[str, Shape] = {"mlp.router.weight": (self.count, n_embd)}

@@ -1,17 +1,17 @@
-"""The GPT itself, from token ids to logits, to be read from top to bottom.
+"""The GPT itself, from token ids to logits. Read it from top to bottom.
 
-Shapes, here and in the comments that trail the lines:
+Shapes, here and in comments at line ends:
 
     B  rows of the batch          H  heads of the queries
     T  positions of the input     K  heads of the keys and values, of which H / K queries share one; K = H in GPT-2
-    S  positions attended to      D  head size, C / H unless the configuration says else
+    S  positions attended to      D  head size, C / H unless the configuration sets another
     C  width of the residual stream, V  vocabulary
 
 Modules carry GPT-2's own names (Radford et al. 2019; its code calls the embeddings ``wte`` and ``wpe``), so that a
-checkpoint's keys and the paper use the same names. One implementation serves every family: they differ only
-in what ``GPTConfig`` says. To look inside, put a hook on a module: ``h.3`` for the residual stream after block 3,
-``h.3.attn.attend`` for queries, keys and values, ``ln_f`` for what is unembedded. Attention and norms have files of
-their own.
+checkpoint's keys and the paper use the same names. One implementation serves every family; families differ only in
+their ``GPTConfig``. To inspect activations, put a hook on a module: ``h.3`` for the residual stream after layer 3
+(from 0), ``h.3.attn.attend`` for queries, keys and values, ``ln_f`` for the input of the unembedding. Attention and
+norms are in ``attention`` and ``norm``.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class MLP(nn.Module):
-    """Two layers with a non-linearity between them, applied to each position alone; there may be a gate."""
+    """Two linear layers with a non-linearity between them, applied to each position separately; optionally gated."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer: attention and MLP, each added to the residual stream. A norm that is not there does nothing."""
+    """One layer: attention and MLP, each added to the residual stream. A norm that the layer lacks is an identity."""
 
     def __init__(self, config: GPTConfig, layer: int) -> None:
         super().__init__()
@@ -94,15 +94,15 @@ class Block(nn.Module):
         return x + self.scaled(self.ln_2_out(self.mlp(self.ln_2(x))))
 
     def scaled(self, x: Tensor) -> Tensor:
-        """What is added to the residual stream of what attention or MLP give: [B, T, C] -> [B, T, C]."""
+        """The output of attention or MLP times ``residual_scale``: [B, T, C] -> [B, T, C]."""
         return x if self.config.residual_scale == 1 else x * self.config.residual_scale
 
 
 class GPT(nn.Module):
-    """A GPT: embeddings, blocks, final norm, unembedding.
+    """A GPT: embeddings, layers, final norm, unembedding.
 
     Args:
-        config: the shape. Weights start as torch's layers start; a checkpoint replaces them.
+        config: the configuration. Weights have torch's default initialization until a checkpoint replaces them.
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -121,15 +121,16 @@ class GPT(nn.Module):
         self.lm_head = nn.Linear(config.embedding_width, config.vocab_size, bias=config.unembedding_bias)
         if config.tied:
             self.lm_head.weight = self.wte.weight
-        self._tables: dict[tuple[int, int], Tensor] = {}  # of angles, by place and epoch (see ``Rotary.epoch``)
-        self.heads = slice(None)  # of those of the configuration, the ones that this process has (see ``parallel``)
+        self._tables: dict[tuple[int, int], Tensor] = {}  # angles, by index of the table and epoch (``Rotary.epoch``)
+        self.heads = slice(None)  # the query heads that this process has (see ``parallel``)
 
     def forward(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         """Logits for the token after each position.
 
         Args:
             ids: token ids, [B, T].
-            cache: keys and values of the positions before ``ids``; its rows are written to, and not advanced.
+            cache: keys and values of the positions before ``ids``; the new ones are written to it, and its lengths do
+                not change.
 
         Returns:
             [B, T, V].
@@ -139,13 +140,13 @@ class GPT(nn.Module):
     def transform(
         self, ids: Tensor, cache: KeyValueCache | None = None, lengths: Sequence[int] | None = None
     ) -> Tensor:
-        """The residual stream after the last block, before the final norm: [B, T] -> [B, T, C].
+        """The residual stream after the last layer, before the final norm: [B, T] -> [B, T, C].
 
         Args:
             ids: token ids.
             cache: as for ``forward``.
-            lengths: of each row's whole text, where ``ids`` are a piece of it, or padded: some rotary tables depend on
-                it. None: the texts end here.
+            lengths: of each row's whole text, where ``ids`` are a part of it or padded: some rotary tables depend on
+                it. None: the texts end with ``ids``.
         """
         past = cache.lengths if cache is not None else [0]
         ends = [length + ids.shape[1] for length in past]
@@ -164,7 +165,7 @@ class GPT(nn.Module):
     def _turns(
         self, place: int | None, positions: Tensor, ends: Sequence[int], lengths: Sequence[int]
     ) -> Tensor | None:
-        """Rotary cosines and sines of positions, below each row's end: [B, T] -> [B, 1 for the heads, T, R / 2, 2]."""
+        """Rotary cosines and sines of positions below ``ends``: [B, T] -> [B, 1 for the heads, T, R / 2, 2]."""
         if place is None:
             return None
         epochs = [self.config.rotary[place].epoch(length) for length in lengths]
@@ -179,7 +180,7 @@ class GPT(nn.Module):
         return torch.stack(rows).unsqueeze(1)
 
     def _table(self, place: int, length: int, rows: int, device: torch.device) -> Tensor:
-        """The angles of texts of a length, with so many rows or more: as many as were needed so far, by doubling."""
+        """The rotary table of texts of a length, with at least so many rows. It is cached and grows by doubling."""
         epoch = self.config.rotary[place].epoch(length)
         table = self._tables.get((place, epoch), torch.empty(0))
         if len(table) >= rows and table.device == device:
@@ -190,14 +191,14 @@ class GPT(nn.Module):
             return torch.from_numpy(rotary_table(self.config, rows, place=place, sequence=length)).to(device)
 
     def _growth(self, positions: Tensor) -> Tensor | None:
-        """What queries are multiplied by, if by anything: [B, T] -> [B, 1 for the heads, T, 1 for their numbers]."""
+        """Factor of the queries, if there is one: [B, T] -> [B, 1 for the heads, T, 1 for the head size]."""
         if self.config.query_growth == 0:
             return None
         growth = torch.from_numpy(query_growth(self.config, int(positions.max()) + 1)).to(positions.device)
         return growth[positions][:, None, :, None]
 
     def _mask(self, positions: Tensor, past: list[int], window: int | None) -> Tensor | None:
-        """What ``Attend`` takes as its mask."""
+        """The mask argument of ``Attend``."""
         if self.config.positions != "alibi":
             return sight(positions, past, window)
         distance, seen = _distances(positions, past, window)
@@ -206,12 +207,12 @@ class GPT(nn.Module):
         return biases.masked_fill(~seen, -torch.inf).to(self.wte.weight.dtype)
 
     def embed(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """Token embeddings, and positions where they are added to these: [B, T] and [B or 1, T] -> [B, T, C]."""
+        """Token embeddings plus position embeddings, if any: [B, T] and [B or 1, T] -> [B, T, C]."""
         x = self.add_positions(self.embed_tokens(ids), positions)
         return self.ln_0(x) if self.config.embedding_norm else x
 
     def add_positions(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Positions, where they are added: [B, T, C] and [B or 1, T] -> [B, T, C]."""
+        """Add position embeddings, if there are any: [B, T, C] and [B or 1, T] -> [B, T, C]."""
         if self.config.positions == "learned":
             return x + self.wpe(positions + self.config.position_offset)  # type: ignore[no-any-return]
         if self.config.positions == "sinusoidal":
@@ -219,7 +220,7 @@ class GPT(nn.Module):
         return x
 
     def embed_tokens(self, ids: Tensor) -> Tensor:
-        """What tokens alone put into the residual stream, as wide as it is: [...] -> [..., C]."""
+        """Token embeddings, projected and scaled to the residual stream: [...] -> [..., C]."""
         config = self.config
         x: Tensor = self.wte(ids)
         if config.embedding_width != config.n_embd:
@@ -243,15 +244,15 @@ class GPT(nn.Module):
 
 
 def sight(positions: Tensor, past: list[int], window: int | None) -> Tensor | None:
-    """Who may look where: True from a query to itself and to what lies behind it, within the window.
+    """The causal mask: True where a query attends to a key, which is itself or an earlier position in the window.
 
     Args:
         positions: of the queries, [B or 1, T].
-        past: how many positions each row has behind its queries.
-        window: the latest positions that are seen, the own one included; None for all.
+        past: number of cached positions before the queries, for each row.
+        window: size of the attention window, the query's own position included; None for no window.
 
     Returns:
-        [B or 1, 1, T, S], or None where the fused kernel's own rule (see ``Attend``) says the same.
+        [B or 1, 1, T, S], or None where ``Attend`` without a mask does the same.
     """
     new, end = positions.shape[1], max(past) + positions.shape[1]
     plain = max(past) == 0 if new > 1 else len(set(past)) == 1
@@ -261,7 +262,7 @@ def sight(positions: Tensor, past: list[int], window: int | None) -> Tensor | No
 
 
 def _distances(positions: Tensor, past: list[int], window: int | None) -> tuple[Tensor, Tensor]:
-    """How far behind its query each key stands, [B, T, S], and whether it is seen, [B, 1, T, S]."""
+    """Distance from each key to its query in positions, [B, T, S], and whether it is attended to, [B, 1, T, S]."""
     keys = torch.arange(max(past) + positions.shape[1], device=positions.device)
     distance = positions.unsqueeze(-1) - keys
     seen = distance >= 0

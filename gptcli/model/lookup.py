@@ -1,8 +1,8 @@
 """Exact speculative decoding by prompt look-up (Saxena 2023): guess that what followed before follows again.
 
-Where the latest tokens occurred before, the tokens that stood behind them are read along with the new one, for little
-more than the price of one: the weights are read once. The logits after each are what single steps would have given,
-and are handed out only as far as the caller really chooses what was guessed. So the text is the same with and without.
+Where the latest tokens occurred before, the tokens that followed them are run together with the new one. This costs
+little more than one step, as the weights are read once. The logits after each token are those of single steps, and are
+returned only as long as the caller chooses the guessed tokens. So the text is the same with and without look-up.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,25 +13,26 @@ from numpy.typing import NDArray
 
 from gptcli.model.engine import Engine, EngineFacts
 
-# Longest run of tokens that is looked up first, and the shortest.
+# Length of the n-gram that is looked up first, and of the shortest one.
 _LONGEST, _SHORTEST = 4, 2
-# More than eight tokens at once the engine in C reads as a prompt, adding up in another order: in their last digits its
-# logits would not be those of single steps. More guesses come with the next read.
+# The engine in C runs more than eight tokens at once as a prompt and sums in another order: the last digits of its
+# logits would differ from those of single steps. More guesses follow in the next read.
 _MOST = 7
 
 
 class LookupEngine:
-    """An engine that guesses ahead while its batch has one row, and just passes on what it is asked otherwise.
+    """An engine that guesses ahead while its batch has one row, and otherwise forwards all calls.
 
     Args:
         engine: does the work.
-        guesses: tokens to guess at most at a time; more than 7 are as 7.
-        epochs: what of a text's length decides its rotary angles (``GPTConfig.epochs``): tokens that are read together
-            have those of the whole, so that guesses end where single steps would have others. None: nothing does.
+        guesses: the most tokens to guess at a time; values above 7 act as 7.
+        epochs: maps a text's length to the epochs of its rotary angles (``GPTConfig.epochs``). Tokens that are read
+            together have the angles of the whole text, so guesses stop where the epoch changes. None: the angles do
+            not depend on the length.
 
     Attributes:
-        steps: tokens that were asked for one at a time.
-        guessed: of them, those that had been guessed and cost nothing.
+        steps: number of single-token steps that were requested.
+        guessed: how many of them were answered by a correct guess, at no cost.
     """
 
     def __init__(self, engine: Engine, guesses: int, epochs: Callable[[int], tuple[int, ...]] | None = None) -> None:
@@ -52,7 +53,7 @@ class LookupEngine:
         return self._engine.facts()
 
     def new_session(self) -> "LookupEngine":
-        """Another one of the same weights (see ``Engine.new_session``)."""
+        """Another engine that shares the weights (see ``Engine.new_session``)."""
         return LookupEngine(self._engine.new_session(), self._guesses, self._epochs)
 
     def row_bytes(self, capacity: int) -> int:
@@ -78,7 +79,7 @@ class LookupEngine:
         return logits
 
     def _next(self, token: int) -> NDArray[np.float32]:
-        """Logits [1, V] after one more token of the only row, and maybe those after what is likely to follow it."""
+        """Logits [1, V] after one more token of the only row; also reads ahead the tokens that probably follow it."""
         if self._ahead and self._ahead[0][0] == token:
             logits = self._ahead.pop(0)[1]
             self.guessed += 1
@@ -109,7 +110,7 @@ class LookupEngine:
         del self._rows[0][len(self._rows[0]) - count :]
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
-        """Forget one row of the batch and read these ids in its place (see ``Engine.refill``)."""
+        """Replace the contents of one row of the batch by these ids (see ``Engine.refill``)."""
         self._forget()
         self._engine.refill(row, ids)
         self._rows[row] = list(ids)
@@ -124,19 +125,19 @@ class LookupEngine:
             self._rows = [list(self._rows[row]) for row in rows]
 
     def _forget(self) -> None:
-        """Take back what was guessed wrongly."""
+        """Rewind the wrong guesses."""
         if self._ahead:
             self._engine.rewind(len(self._ahead))
             self._ahead = []
 
 
 def with_lookup(engine: Engine, guesses: int, epochs: Callable[[int], tuple[int, ...]] | None = None) -> Engine:
-    """The engine, guessing up to so many tokens ahead; 0: as it is. ``epochs``: see ``LookupEngine``."""
+    """The engine with up to so many guesses at a time; 0: the engine itself. ``epochs``: see ``LookupEngine``."""
     return LookupEngine(engine, guesses, epochs) if guesses else engine
 
 
 def guess(ids: Sequence[int], most: int) -> list[int]:
-    """What stood behind the latest earlier occurrence of the last few tokens; the longest run that occurred decides."""
+    """The tokens that followed the latest earlier occurrence of the last few tokens; the longest match wins."""
     if most < 1:
         return []
     for length in range(min(_LONGEST, len(ids) - 1), _SHORTEST - 1, -1):

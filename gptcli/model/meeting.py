@@ -1,7 +1,7 @@
-"""How the processes that torchrun, or a user, started find one another: at a store that the first of them keeps.
+"""The rendezvous of the processes that torchrun or a user started, at a TCPStore that rank 0 serves.
 
-torch would do it by itself, and would wait for days without a word, and without hearing Ctrl-C. Here the wait says what
-it is for, ends after five minutes, and can be interrupted.
+torch's own rendezvous waits for days, prints nothing, and ignores Ctrl-C. This one prints what it waits for, gives up
+after five minutes, and can be interrupted.
 """
 
 import os
@@ -16,28 +16,28 @@ from gptcli.errors import GptcliError, InputError
 
 _SAY_AFTER_S, _GIVE_UP_AFTER_S = 3.0, 300.0
 _ARRIVED = "gptcli/arrived"
-# How long a request to the store may take: while they meet, and from then on, when one may wait for another that loads.
+# Timeouts of a request to the store: during the rendezvous, and afterwards, when a rank may wait for another's loading.
 _ANSWER, _LATER = timedelta(seconds=60), timedelta(minutes=30)
 
 
 class _Patience:
-    """How long one waits: says once what for, and ends it.
+    """A wait with a timeout, which prints once what it waits for.
 
     Args:
-        where: the processes are to meet.
+        where: address of the rendezvous.
     """
 
     def __init__(self, where: str) -> None:
         self._where, self._since, self._said = where, time.monotonic(), False
 
     def wait(self, missing: str) -> None:
-        """A tenth of a second more.
+        """Sleep a tenth of a second.
 
         Args:
-            missing: what is waited for, as a sentence.
+            missing: what is missing, as a sentence.
 
         Raises:
-            GptcliError: it was enough.
+            GptcliError: the timeout has passed.
         """
         waited = time.monotonic() - self._since
         if waited > _GIVE_UP_AFTER_S:
@@ -51,30 +51,30 @@ class _Patience:
 
 
 def meet(rank: int, size: int) -> Any:
-    """Wait until all processes are there.
+    """Wait until all processes have arrived.
 
     Args:
-        rank: this process's number.
-        size: how many there are to be.
+        rank: this process's rank.
+        size: number of processes.
 
     Returns:
-        torch's store at which they met.
+        torch's store, to which all are connected.
 
     Raises:
-        InputError: ``MASTER_ADDR`` or ``MASTER_PORT`` is missing, or is none.
-        GptcliError: not all came in time, or this process cannot keep the store.
+        InputError: ``MASTER_ADDR`` or ``MASTER_PORT`` is missing or invalid.
+        GptcliError: not all arrived in time, or this process cannot serve the store.
     """
     host, port = _place()
     patience = _Patience(f"{host}:{port}")
-    # The agents of torchrun keep the store themselves.
+    # torchrun's agents can serve the store themselves.
     keeps = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     if not keeps:
         while not _answers(host, port):
             patience.wait(f"process {rank} of {size} finds nobody there; the first (RANK=0) is to be")
     try:
-        # The keeper listens to all, and reaches itself whatever name others have for it.
+        # The server listens on all interfaces, and connects to itself by loopback, whatever name the others use.
         name = "127.0.0.1" if keeps else host
-        # torch documents it, and does not mark it as exported.
+        # torch documents TCPStore, but does not mark it as exported.
         store = dist.TCPStore(name, port, size, keeps, _ANSWER, wait_for_workers=False)  # type: ignore[attr-defined]
         arrived = store.add(_ARRIVED, 1)
         while arrived < size:
@@ -102,5 +102,5 @@ def _answers(host: str, port: int) -> bool:
     try:
         with socket.create_connection((host, port), timeout=1):
             return True
-    except (OSError, UnicodeError):  # UnicodeError: no name of a machine
+    except (OSError, UnicodeError):  # UnicodeError: not a valid host name
         return False

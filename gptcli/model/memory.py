@@ -1,4 +1,4 @@
-"""Memory: how much was held; and running out of it, told from other failures, with what would fit."""
+"""Memory: estimates of what a model needs, free memory, and out-of-memory errors with advice on what would fit."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from gptcli.model.shapes import is_matrix, parameter_shapes
 from gptcli.system.limits import is_out_of_memory
 from gptcli.text import size
 
-# Bytes of one weight of a matrix, with its share of the scales: one for 32 weights in 4 bits.
+# Bytes of one weight of a matrix. int4 includes its share of the scales: one float16 for 32 weights.
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "int4": 0.5 + 2 / 32}
 
 
@@ -23,11 +23,11 @@ def explain_out_of_memory(
 
     Args:
         config: of the model.
-        device: where it is, or is to be.
-        dtype: its precision, such as ``float32``.
-        rows: texts that are worked on at once; 0 while the model is being loaded.
-        capacity: tokens that the key/value cache holds of each.
-        to_run: whether it is opened by a command that has ``--quantize``.
+        device: where the model is, or is being loaded to.
+        dtype: its precision, for example ``float32``.
+        rows: texts that are computed at once; 0 while the model is being loaded.
+        capacity: tokens of each text that the key/value cache holds.
+        to_run: whether the command has the option ``--quantize``.
 
     Raises:
         GptcliError: there was not enough memory.
@@ -48,13 +48,13 @@ def explain_out_of_memory(
 
 
 def out_of_memory_in_c(config: GPTConfig, kind: str, rows: int, capacity: int) -> GptcliError:
-    """The error of the engine in C, which keeps weights in any kind, and the context in float32.
+    """The error of the engine in C, which stores weights in one of several types, and the cache in float32.
 
     Args:
         config: of the model.
-        kind: how the matrices are kept: ``float32``, ``bfloat16``, ``float16``, ``int8`` or ``int4``.
-        rows: texts that are worked on at once; 0 while the model is being loaded.
-        capacity: tokens that the key/value cache holds of each.
+        kind: storage type of the matrices: ``float32``, ``bfloat16``, ``float16``, ``int8`` or ``int4``.
+        rows: texts that are computed at once; 0 while the model is being loaded.
+        capacity: tokens of each text that the key/value cache holds.
     """
     smaller = [name for name in ("int8", "int4") if _BYTES[name] < _BYTES[kind]]
     ways = [f"--quantize {name} ({size(weights(config, name))} for the weights)" for name in smaller]
@@ -62,7 +62,7 @@ def out_of_memory_in_c(config: GPTConfig, kind: str, rows: int, capacity: int) -
 
 
 def weights(config: GPTConfig, dtype: str) -> int:
-    """Bytes that a model's weights take; in 8 and 4 bits vectors and positions are float32, and a row has a scale."""
+    """Bytes of a model's weights. With int8 and int4, vectors and positions are float32; an int8 row has a scale."""
     if dtype not in ("int8", "int4"):
         return sum(math.prod(shape) for shape in parameter_shapes(config).values()) * int(_BYTES[dtype])
     from gptcli.model.quantize import GROUP, kind_of
@@ -98,9 +98,9 @@ def _advice(
 
 
 def free_memory() -> int | None:
-    """The memory that this process may still take, in bytes: what the machine, the container and its limits leave.
+    """Memory in bytes that this process can still allocate: the least that machine, container and limits leave.
 
-    None where the system does not say.
+    None where it is unknown.
     """
     left = [_free_here(), _free_in_container(), _free_of_address_space()]
     return min((each for each in left if each is not None), default=None)
@@ -112,7 +112,7 @@ def _free_here() -> int | None:
 
 
 def _free_in_container() -> int | None:
-    """What the control group leaves (version 2, as a container sees its own)."""
+    """Free memory within the limit of the control group (cgroup v2, as seen in a container)."""
     group = Path("/sys/fs/cgroup")
     try:
         most, held = ((group / f"memory.{name}").read_text().strip() for name in ("max", "current"))
@@ -122,7 +122,7 @@ def _free_in_container() -> int | None:
 
 
 def _free_of_address_space() -> int | None:
-    """What ``ulimit -v`` leaves."""
+    """Free address space within the limit of ``ulimit -v``."""
     try:
         import resource
     except ImportError:  # Windows
@@ -134,7 +134,7 @@ def _free_of_address_space() -> int | None:
 
 
 def _lines(path: Path) -> dict[str, str]:
-    """``name: value`` lines; none where there is no such file."""
+    """The ``name: value`` lines of a file as a dict; empty where the file cannot be read."""
     try:
         return dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
     except OSError:

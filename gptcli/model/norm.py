@@ -1,4 +1,4 @@
-"""Norms, over the residual stream and over queries and keys, of the kind that the configuration says."""
+"""Norms of the residual stream and of queries and keys, as the configuration defines them."""
 
 from collections.abc import Callable
 
@@ -11,16 +11,16 @@ from gptcli.model.config import GPTConfig
 class Norm(nn.Module):
     """An RMS norm (Zhang & Sennrich 2019), or a layer norm whose weight has a row for each head.
 
-    Both compute in float32, whatever comes in.
+    Both compute in float32, whatever the type of the input.
 
     Args:
-        config: says which, and how its weight counts.
-        shape: of the weight, of which the last dimension is what is normalized.
-        bias: whether it has one.
+        config: gives the kind of norm, and how the weight is applied.
+        shape: of the weight; its last dimension is the normalized one.
+        bias: whether the norm has a bias.
 
     Attributes:
-        part: of the weight's first dimension, what this process uses where several divide the heads.
-        mean_square: of [..., D], [..., 1]; where several processes hold a part of D each, over all of them.
+        part: slice of the weight's first dimension that this process uses (tensor parallelism).
+        mean_square: [..., D] -> [..., 1]; where each of several processes holds a part of D, the mean over all of them.
     """
 
     def __init__(self, config: GPTConfig, shape: tuple[int, ...], bias: bool) -> None:
@@ -47,17 +47,17 @@ class Norm(nn.Module):
 
 
 def norm_scale(config: GPTConfig, weight: Tensor) -> Tensor:
-    """What a norm multiplies by, from its weight."""
+    """The factor of the normalized numbers: the weight, or one plus the weight."""
     return 1 + weight if config.norm_plus_one else weight
 
 
 def make_norm(config: GPTConfig, shape: tuple[int, ...] | None = None, bias: bool | None = None) -> nn.Module:
-    """A norm.
+    """Make a norm.
 
     Args:
         config: of the GPT.
-        shape: of its weight; None: over the residual stream.
-        bias: whether it has one; None: as those over the residual stream.
+        shape: of its weight; None: that of norms on the residual stream.
+        bias: whether it has a bias; None: as norms on the residual stream.
     """
     shape = (config.n_embd,) if shape is None else shape
     bias = config.norm_bias if bias is None else bias
@@ -67,7 +67,7 @@ def make_norm(config: GPTConfig, shape: tuple[int, ...] | None = None, bias: boo
 
 
 def normalize_heads(config: GPTConfig, norm: nn.Module, x: Tensor) -> Tensor:
-    """A norm over queries or keys that lie side by side: [B, T, H D] -> [B, T, H D]."""
+    """Normalize the concatenated queries or keys of all heads: [B, T, H D] -> [B, T, H D]."""
     if config.qk_norm == "whole":
         return norm(x)  # type: ignore[no-any-return]
     normed: Tensor = norm(x.reshape(*x.shape[:-1], -1, config.head_size))  # [B, T, H, D]

@@ -1,17 +1,18 @@
 """One GPT over several processes: tensor parallelism (Shoeybi et al. 2019, Megatron-LM) with torch's own DTensor.
 
-Each process ("rank") keeps a share of every large matrix and computes with it; ``parallelize_module`` puts the
-communication between the layers. Of N ranks, rank r has
+Each process ("rank") holds a shard of every large matrix and computes with it; ``parallelize_module`` inserts the
+collectives. Each of N ranks holds
 
-    attn.c_attn           the q, k and v rows of 1/N of the heads, so that attention needs no other; where there are
-                          fewer key heads than ranks, several ranks have the one that their queries share
-    attn.c_proj, mlp.c_proj   the columns that read what it has computed; an all-reduce sums the outputs, then the bias
-    mlp.c_fc, mlp.c_gate  its 1/N of the hidden layer
+    attn.c_attn           the q, k and v rows of 1/N of the heads, so that attention needs no communication; with fewer
+                          key heads than ranks, the ranks whose queries share a key head each hold a copy of it
+    attn.c_proj, mlp.c_proj   the columns for its own heads or hidden units; an all-reduce sums the outputs, then the
+                          bias is added
+    mlp.c_fc, mlp.c_gate  the rows of 1/N of the hidden layer
     wte, lm_head          its part of the vocabulary; the logits are gathered
-    everything else       whole: norms (a rank uses what belongs to its heads), positions, OPT-350m's two projections
+    everything else       replicated: norms (a rank uses the part for its heads), positions, OPT-350m's two projections
 
-Rank 0 leads. It alone reads the prompt, draws and prints. Whatever it asks of its engine it first tells the others
-(``Leader``), which do the same on theirs (``Group.follow``): so every rank reads the ids that rank 0 chose.
+Rank 0 leads. It alone reads the prompt, samples and prints. It broadcasts each call of its engine to the other ranks
+(``Leader``), which make the same call (``Group.follow``): every rank reads the ids that rank 0 chose.
 """
 
 import atexit
@@ -44,24 +45,24 @@ from gptcli.model.meeting import meet
 from gptcli.model.norm import Norm
 from gptcli.model.torch_engine import TorchEngine
 
-# A rank waits as long as rank 0 takes to print, and a pager may keep that one waiting. Where a rank dies, the
-# connection tells, and torchrun ends the rest.
+# Timeout of collectives. A rank waits while rank 0 prints, and a pager can block rank 0 for long. When a rank dies, its
+# connections break, and torchrun ends the rest.
 _PATIENCE = timedelta(days=7)
 
 Share = tuple[int, list[tuple[int, int]]]
-"""A dimension of a tensor, and the ranges of it, start and stop, that a rank has."""
+"""A dimension of a tensor, and the (start, stop) ranges of it that a rank holds."""
 
 
 class Group:
     """The processes that hold one GPT together.
 
     Args:
-        rank: this process's number.
-        size: how many there are.
+        rank: of this process.
+        size: number of processes.
         device: where this process computes.
 
     Raises:
-        InputError: the environment does not say where they meet.
+        InputError: the environment does not give the address of the rendezvous.
         GptcliError: the others cannot be reached.
     """
 
@@ -78,7 +79,7 @@ class Group:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the rank that reads and prints."""
+        """Whether this is rank 0, which reads and prints."""
         return self.rank == 0
 
     def _check(self, config: GPTConfig) -> None:
@@ -93,16 +94,16 @@ class Group:
                 )
 
     def divided(self, config: GPTConfig) -> GPTConfig:
-        """The shape that the ranks build together: key heads that are fewer than the ranks are there several times.
+        """The configuration that the ranks build together: with fewer key heads than ranks, key heads are repeated.
 
         Raises:
-            InputError: it does not divide.
+            InputError: a dimension is not divisible by the number of ranks.
         """
         self._check(config)
         return replace(config, n_kv_head=self.size) if config.kv_heads < self.size else config
 
     def shard(self, model: GPT) -> None:
-        """Make a GPT of a ``divided`` shape on the meta device one whose large matrices are DTensors over all ranks."""
+        """Shard a GPT of a ``divided`` configuration on the meta device: its large matrices become DTensors."""
         plan: dict[str, ParallelStyle] = {
             "wte": RowwiseParallel(input_layouts=Replicate()),
             "h.*.attn.c_attn": ColwiseParallel(),
@@ -115,7 +116,7 @@ class Group:
         self._share_heads(model)
 
     def _share_heads(self, model: GPT) -> None:
-        """Tell what has a number for each head which of them are this rank's."""
+        """Set the slice of this rank's heads in every module that has parameters for each head."""
         config = model.config
         model.heads = self._own(config.n_head)
         for block in model.h:
@@ -130,40 +131,40 @@ class Group:
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
     def _mean_square(self, x: Tensor) -> Tensor:
-        """Over all ranks, each of which has as many numbers."""
+        """The mean square over all ranks, each of which holds equally many numbers."""
         mean = x.square().mean(-1, keepdim=True)
         dist.all_reduce(mean)
         return mean / self.size
 
     def share(self, config: GPTConfig, name: str, parameter: Tensor) -> Share | None:
-        """Which part of a parameter this rank has; None for all of it.
+        """Which part of a parameter this rank holds; None for all of it.
 
         Args:
-            config: of the checkpoint, before it was ``divided``.
+            config: of the checkpoint, before ``divided``.
             name: of the parameter.
-            parameter: as ``shard`` left it.
+            parameter: the parameter after ``shard``.
         """
         placement = parameter.placements[0] if isinstance(parameter, DTensor) else Replicate()
         if not isinstance(placement, Shard):
             return None
         length = parameter.shape[placement.dim]
-        if name.endswith(("c_attn.weight", "c_attn.bias")):  # q, k and v on top of each other: a part of each
+        if name.endswith(("c_attn.weight", "c_attn.bias")):  # q, k and v are concatenated: a part of each
             ends = accumulate(config.qkv_widths)
             parts = [
                 (end - width, width // config.head_size) for end, width in zip(ends, config.qkv_widths, strict=True)
             ]
             return placement.dim, [self._rows(start, heads, config.head_size) for start, heads in parts]
-        width = -(-length // self.size)  # the last ranks of a vocabulary have less, as torch.chunk does it
+        width = -(-length // self.size)  # the last rank may have fewer rows of the vocabulary, as with torch.chunk
         start = min(self.rank * width, length)
         return placement.dim, [(start, min(start + width, length))]
 
     def _rows(self, start: int, heads: int, head_size: int) -> tuple[int, int]:
-        """This rank's rows of so many heads from a row on; of fewer heads than ranks, the one that it shares."""
+        """This rank's (start, stop) rows of ``heads`` heads that begin at row ``start``: at least one, maybe shared."""
         first, count = self.rank * heads // self.size, max(heads // self.size, 1)
         return start + first * head_size, start + (first + count) * head_size
 
     def place(self, parameter: Tensor, local: Tensor) -> Tensor:
-        """This rank's part as the tensor that stands in for ``parameter``."""
+        """Wrap this rank's part as the tensor that replaces ``parameter``."""
         if not isinstance(parameter, DTensor):
             return self._repeated(local, parameter.shape[0] // local.shape[0])
         return DTensor.from_local(
@@ -176,7 +177,7 @@ class Group:
         )
 
     def _repeated(self, local: Tensor, times: int) -> Tensor:
-        """The weight of a norm on keys for each of the ranks that share a key head (see ``divided``)."""
+        """Repeat the weight of a norm on keys for the ranks that share a key head (see ``divided``)."""
         if times == 1:
             return local
         by_head = local.reshape(self.size // times, -1, *local.shape[1:])
@@ -184,11 +185,11 @@ class Group:
 
     @contextmanager
     def agreement(self) -> Iterator[None]:
-        """Do something on every rank, and go on only where all could.
+        """Run the body of the ``with`` statement on every rank, and continue only if it succeeded on all.
 
         Raises:
-            GptcliError: on the leading rank: its own error, or the message of the first that had one.
-            SystemExit: on the others, with its exit code; the leading rank tells.
+            GptcliError: on rank 0: its own error, or the message of the first rank that had one.
+            SystemExit: on the others, with that error's exit code; only rank 0 prints it.
         """
         error: GptcliError | None = None
         try:
@@ -205,14 +206,14 @@ class Group:
         raise error or GptcliError(message)
 
     def engine(self, model: GPT) -> "Leader":
-        """What generation talks to on the leading rank."""
+        """The engine that generation uses on rank 0."""
         return Leader(self, model)
 
     def follow(self, model: GPT) -> None:
-        """Do what the leading rank asks for, until it ends.
+        """Execute the calls of rank 0 until it ends.
 
         Raises:
-            SystemExit: the leading rank is gone.
+            SystemExit: rank 0 is gone.
         """
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every rank; the leading one ends the others
         engine = _ShardEngine(model, self.size)
@@ -221,11 +222,11 @@ class Group:
                 getattr(engine, call[0])(*call[1:])
 
     def tell(self, message: str) -> str:
-        """The leading rank's message, on every rank.
+        """Broadcast a message of rank 0; returns it on every rank.
 
         Raises:
-            GptcliError: on the leading rank, when another is gone.
-            SystemExit: on another, when the leading rank is gone.
+            GptcliError: on rank 0, when another rank is gone.
+            SystemExit: on another rank, when rank 0 is gone.
         """
         return self._tell(message, 0)
 
@@ -242,7 +243,7 @@ class Group:
 
     @contextmanager
     def talk(self) -> Iterator[None]:
-        """What torch raises when a connection breaks, as an end that needs no traceback."""
+        """Turn torch's errors about broken connections into an exit without a traceback."""
         try:
             yield
         except RuntimeError as error:
@@ -254,19 +255,19 @@ class Group:
 
 
 class Leader:
-    """The engine of the leading rank (see ``Engine``): whatever it does, all ranks do.
+    """The engine of rank 0 (see ``Engine``): all ranks execute each of its calls.
 
-    An interrupt waits until a call is done: the ranks must not part in the middle of one.
+    Ctrl-C takes effect after the current call: the ranks must not diverge in the middle of one.
 
     Args:
-        group: of which this process is rank 0.
+        group: the group in which this process is rank 0.
         model: this rank's part.
     """
 
     def __init__(self, group: Group, model: GPT) -> None:
         self._group = group
         self._engine = _ShardEngine(model, group.size)
-        self._together = True  # False from an error on: the ranks wait at different places
+        self._together = True  # False during a call and after an error in it: the ranks are out of step
         atexit.register(self.end)
 
     @property
@@ -280,15 +281,15 @@ class Leader:
         return None
 
     def facts(self) -> EngineFacts:
-        """What it is (see ``Engine.facts``): the whole model's, whose bytes the ranks read together."""
+        """Facts about the whole model, whose bytes the ranks read together (see ``Engine.facts``)."""
         return replace(self._engine.facts(), name=f"PyTorch, {self._group.size} processes", why_not_c=None)
 
     def new_session(self) -> "Leader":
-        """There is none (see ``Engine.new_session``)."""
+        """Not supported (see ``Engine.new_session``)."""
         raise InputError("several processes hold this model, and read one batch at a time: leave out torchrun")
 
     def row_bytes(self, capacity: int) -> int:
-        """What a row of a batch takes on one rank; a little less, as the ranks share the heads."""
+        """Bytes of a row of a batch on one rank: an upper bound, as the ranks divide the heads."""
         return self._engine.row_bytes(capacity)
 
     def free_bytes(self) -> int | None:
@@ -315,7 +316,7 @@ class Leader:
         self._call("rewind", count)
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
-        """Forget one row and read these ids in its place (see ``Engine.refill``)."""
+        """Replace the contents of one row by these ids (see ``Engine.refill``)."""
         self._call("refill", row, [int(token) for token in ids])
 
     def select(self, rows: Sequence[int]) -> None:
@@ -323,7 +324,7 @@ class Leader:
         self._call("select", [int(row) for row in rows])
 
     def end(self) -> None:
-        """Let the other ranks go; nothing can be asked for any more."""
+        """Let the other ranks end; after this, no method may be called."""
         if self._together:
             self._together = False
             with suppress(GptcliError):
@@ -357,17 +358,17 @@ class _ShardEngine(TorchEngine):
 
 
 def join(device: torch.device) -> Group:
-    """Meet the other processes that torchrun started.
+    """Join the group of the processes that torchrun started.
 
     Args:
-        device: of which kind each is to use; of several GPUs each process takes its own.
+        device: the kind of device; each process takes its own GPU.
 
     Raises:
-        InputError: there are fewer GPUs than processes, or the device is one that cannot be shared.
+        InputError: there are fewer GPUs than processes, or the processes cannot share the device.
         GptcliError: the others cannot be reached.
     """
     if ranks.is_worker():
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # while it loads: end at once, wherever it is
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # while it loads, Ctrl-C ends it at once
     if device.type == "mps":
         raise InputError("--device mps: one machine has one; with torchrun use --device cpu")
     if device.type == "cuda":
@@ -380,14 +381,14 @@ def join(device: torch.device) -> Group:
 
 
 def local_bytes(model: nn.Module) -> int:
-    """Bytes of the parameters that this process holds itself."""
+    """Bytes of the parameters that this process holds."""
     held = (p.to_local() if isinstance(p, DTensor) else p for p in model.parameters())
     return sum(parameter.numel() * parameter.element_size() for parameter in held)
 
 
 @contextmanager
 def _interrupts_wait() -> Iterator[None]:
-    """Raise KeyboardInterrupt after the block instead of in it."""
+    """Delay KeyboardInterrupt until the body of the ``with`` statement is done."""
     interrupted: list[int] = []
     previous = signal.signal(signal.SIGINT, lambda number, frame: interrupted.append(number))
     try:
@@ -401,6 +402,6 @@ def _interrupts_wait() -> Iterator[None]:
 def _leave() -> None:
     with suppress(RuntimeError, ValueError):
         dist.destroy_process_group()
-    # Gloo's threads drop the last tensors of finished work, for which they need the interpreter's lock; one that asks
-    # for it while Python shuts down would abort the process. They need no more than to be let run.
+    # Gloo's threads free the last tensors of finished work, for which they need the GIL. A thread that requests it
+    # while Python shuts down aborts the process. The sleep gives them time to finish.
     time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""How a token learns where it stands: rotary angles, ALiBi, fixed sines (learned tables are plain embeddings)."""
+"""Position encodings: rotary angles, ALiBi, fixed sines (a learned table is an ordinary embedding)."""
 
 import math
 from typing import TYPE_CHECKING
@@ -16,14 +16,14 @@ if TYPE_CHECKING:  # the engine in C reads the table without torch
 
 
 def sinusoids(positions: "Tensor", width: int) -> "Tensor":
-    """Fixed position vectors of Vaswani et al. 2017, section 3.5: sines in even places, cosines in odd ones.
+    """Fixed position vectors of Vaswani et al. 2017, section 3.5: sines at even indices, cosines at odd ones.
 
     Args:
         positions: integer positions, [B, T].
-        width: numbers a position.
+        width: numbers in each position vector.
 
     Returns:
-        [B, T, width] in float32; place 2i holds sin(p / 10000^(2i/width)), place 2i + 1 its cosine.
+        [B, T, width] in float32; index 2i holds sin(p / 10000^(2i/width)), index 2i + 1 the cosine of the same angle.
     """
     import torch
 
@@ -35,20 +35,20 @@ def sinusoids(positions: "Tensor", width: int) -> "Tensor":
 def rotary_table(
     config: GPTConfig, length: int | None = None, *, place: int = 0, sequence: int | None = None
 ) -> Floats:
-    """What rotary positions (Su et al. 2021, equation 15) turn pairs of numbers by: the angle p * f_i.
+    """Cosines and sines of the rotary angles p * f_i (Su et al. 2021, equation 15).
 
-    The one place where these angles are made, for every engine.
+    All engines take their angles from this function.
 
     Args:
-        config: gives how many numbers R of a head are rotated, and the tables.
-        length: positions; None: the whole context.
-        place: which table of ``config.rotary``.
-        sequence: length of the sequence that is read, on which some frequencies depend (see ``Rotary.epoch``); None:
+        config: gives the tables, and how many numbers R of a head are rotated.
+        length: number of positions; None: the whole context.
+        place: index of the table in ``config.rotary``.
+        sequence: length of the whole sequence, on which some frequencies depend (see ``Rotary.epoch``); None:
             ``length``.
 
     Returns:
-        [length, R / 2, 2]: cosine and sine, of angles that were rounded to float32 as the families' own code does,
-        times the table's attention factor.
+        [length, R / 2, 2]: cosine and sine, times the table's attention factor. The angles are rounded to float32, as
+        in the families' own code.
     """
     length = config.n_positions if length is None else length
     rotary = config.rotary[place]
@@ -60,10 +60,10 @@ def rotary_table(
 
 
 def frequencies(rotary: Rotary, rotated: int, length: int) -> Floats:
-    """The angle that each pair turns by from one position to the next.
+    """The rotation frequencies: the angle of each pair from one position to the next.
 
     Args:
-        rotary: the table's description. The formulas of its kinds are those of transformers' ``modeling_rope_utils``.
+        rotary: describes the table. The formulas of its kinds are those of transformers' ``modeling_rope_utils``.
         rotated: how many numbers R of a head are rotated.
         length: of the sequence, in positions.
 
@@ -74,7 +74,7 @@ def frequencies(rotary: Rotary, rotated: int, length: int) -> Floats:
     if rotary.kind == "dynamic" and length > original:
         base *= (rotary.factor * length / original - (rotary.factor - 1)) ** (rotated / (rotated - 2))
     exponents = np.arange(0, rotated, 2, dtype=np.float32) / np.float32(rotated)
-    # Worked out in float64 and rounded: the same numbers on every machine, and torch's to the bit.
+    # Computed in float64 and rounded: the same on every machine, and bitwise equal to torch's.
     wavelengths = (base ** exponents.astype(np.float64)).astype(np.float32)  # over 2 pi
     plain: Floats = np.float32(1) / wavelengths
     if rotary.kind == "linear":
@@ -92,7 +92,7 @@ def frequencies(rotary: Rotary, rotated: int, length: int) -> Floats:
 
 
 def _llama3_share(rotary: Rotary, plain: Floats, original: int) -> Floats:
-    """How much of each frequency stays as it is: all of the fast ones, nothing of the slow ones."""
+    """The fraction of each frequency that is not scaled: 1 for high frequencies, 0 for low ones."""
     turns = np.float32(original) * plain / np.float32(2 * math.pi)
     low, high = np.float32(rotary.low_frequency), np.float32(rotary.high_frequency)
     share: Floats = np.clip((turns - low) / (high - low), np.float32(0), np.float32(1))
@@ -100,10 +100,10 @@ def _llama3_share(rotary: Rotary, plain: Floats, original: int) -> Floats:
 
 
 def _yarn_share(rotary: Rotary, rotated: int, original: int) -> Floats:
-    """How much of each frequency is divided by the factor: nothing of the fast ones, all of the slow ones."""
+    """The fraction of each frequency that is divided by the factor: 0 for high frequencies, 1 for low ones."""
 
     def pair(turns: float) -> float:
-        """The pair, a broken number, that makes so many turns within the original context."""
+        """The fractional index of the pair that makes so many full rotations within the original context."""
         return rotated * math.log(original / (turns * 2 * math.pi)) / (2 * math.log(rotary.base))
 
     low, high = pair(rotary.beta_fast), pair(rotary.beta_slow)
@@ -117,11 +117,11 @@ def _yarn_share(rotary: Rotary, rotated: int, original: int) -> Floats:
 
 
 def query_growth(config: GPTConfig, length: int | None = None) -> Floats:
-    """What queries at each position are multiplied by after their rotation (see ``GPTConfig.query_growth``): [length].
+    """The factor of the queries at each position, applied after the rotation (``GPTConfig.query_growth``): [length].
 
     Args:
-        config: gives the rule.
-        length: positions; None: the whole context.
+        config: gives the formula's parameters.
+        length: number of positions; None: the whole context.
     """
     positions = np.arange(config.n_positions if length is None else length, dtype=np.float32)
     steps = np.floor(positions / np.float32(config.query_growth_every))
@@ -130,10 +130,11 @@ def query_growth(config: GPTConfig, length: int | None = None) -> Floats:
 
 
 def alibi_slopes(config: GPTConfig) -> Floats:
-    """What ALiBi adds to the scaled score of a query, for each position that the key stands nearer: [H].
+    """ALiBi's slopes: the scaled score of a query decreases by this for each position of distance to the key: [H].
 
-    Press et al. 2022 give the slopes of a power of two of heads, 2^(-8 (h + 1) / H). For other numbers BLOOM takes
-    those of the power below, and every other one of the power above; MPT those of the power above, the even ones first.
+    Press et al. 2022 define the slopes for a number of heads that is a power of two: 2^(-8 (h + 1) / H). For other
+    numbers, BLOOM takes those of the next lower power and then every other one of the next higher power. MPT takes
+    those of the next higher power, first every second one, starting with the second, and then the rest.
     """
     heads = config.n_head
     below = 1 << (heads.bit_length() - 1)
@@ -151,12 +152,12 @@ def _slopes(heads: int, steepest: float) -> NDArray[np.float64]:
 
 
 def rotate(x: "Tensor", turns: "Tensor", interleaved: bool) -> "Tensor":
-    """Turn the first numbers of each head, in pairs, by the angles of their positions; the rest stays.
+    """Rotate the first R numbers of each head, in pairs, by the angles of their positions; the rest is unchanged.
 
     Args:
         x: queries or keys, [B, H, T, D].
         turns: cosines and sines from ``rotary_table``, [B or 1, 1, T, R / 2, 2] with R <= D.
-        interleaved: pair neighbours (0 with 1, 2 with 3: GPT-J), or the two halves (0 with R/2: GPT-NeoX).
+        interleaved: whether pairs are neighbours (0 and 1, 2 and 3: GPT-J), not from two halves (0 and R/2: GPT-NeoX).
 
     Returns:
         [B, H, T, D].

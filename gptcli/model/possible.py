@@ -1,4 +1,4 @@
-"""Which shapes a GPT can have: the checks of ``GPTConfig``, each with a sentence for people."""
+"""The validation of ``GPTConfig``: each check yields a message for users."""
 
 import math
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _OPTIONAL_FACTORS = ("qkv_clip", "attention_scale", "attention_cap", "logit_cap"
 
 
 def check(config: "GPTConfig") -> None:
-    """Refuse shapes that no GPT can have.
+    """Refuse impossible configurations.
 
     Raises:
         ValueError: says which field is impossible and why.

@@ -1,4 +1,4 @@
-"""Published sizes by name, to be counted and traced without a checkpoint."""
+"""Configurations of published models by name, for parameter counts and traces without a checkpoint."""
 
 from dataclasses import replace
 from typing import Any
@@ -66,7 +66,7 @@ def _gemma(n_layer: int, **sizes: Any) -> GPTConfig:
 
 
 def _gemma3(n_layer: int, **sizes: Any) -> GPTConfig:
-    # Five layers that see 512 positions, and then one that sees all, with longer wavelengths.
+    # Five layers with a window of 512 positions, then one without a window and with longer wavelengths.
     full = [layer % 6 == 5 for layer in range(n_layer)]
     return _gemma(
         n_layer,

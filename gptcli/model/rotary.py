@@ -1,4 +1,4 @@
-"""What a table of rotary angles is made of. ``positions`` makes the table."""
+"""The parameters of a table of rotary angles. ``positions`` computes the table."""
 
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -7,31 +7,31 @@ RotaryKind = Literal["default", "linear", "dynamic", "llama3", "yarn", "longrope
 
 # Angles are kept in float32; no model's base or factor comes near this.
 _LARGEST = 1e30
-# The kinds that need to know the context that a model was first trained with.
+# The kinds that need the context length of the pretraining.
 _NEEDS_ORIGINAL = ("dynamic", "llama3", "yarn", "longrope")
 
 
 @dataclass(frozen=True)
 class Rotary:
-    """How the angles of rotary positions grow: p * f_i at position p for pair i, with f_i = base^(-2i/R) at first.
+    """Rotary angles: p * f_i at position p for pair i, where f_i = base^(-2i/R) before scaling.
 
-    Contexts longer than those of the first training stretch the wavelengths 1 / f_i. The kinds are those of
+    To extend the context beyond that of the pretraining, the wavelengths 1 / f_i are stretched. The kinds are those of
     transformers' ``rope_type``; ``positions.frequencies`` has their formulas.
 
     Attributes:
-        base: of the wavelengths.
-        kind: what is done to the frequencies. ``default``: nothing. ``linear``: all are divided by ``factor``.
-            ``dynamic``: the base grows with the sequence once that is longer than ``original``. ``llama3``: long
-            wavelengths are divided by ``factor``, short ones stay, those between go over smoothly. ``yarn``: the same
-            by another rule (Peng et al. 2023). ``longrope``: each is divided by a number of its own, from one list
-            up to ``original`` positions and from another where the sequence is longer (Ding et al. 2024).
+        base: of the wavelengths (theta).
+        kind: how the frequencies are scaled. ``default``: not at all. ``linear``: all are divided by ``factor``.
+            ``dynamic``: the base grows with the sequence once that is longer than ``original``. ``llama3``: low
+            frequencies are divided by ``factor``, high ones are unchanged, those between are interpolated. ``yarn``:
+            the same with another interpolation (Peng et al. 2023). ``longrope``: each is divided by a factor of its
+            own, from one list up to ``original`` positions and from another for longer sequences (Ding et al. 2024).
         factor: how many times longer the context becomes.
-        original: the context of the first training, in positions.
-        low_frequency, high_frequency: llama3's borders, in turns that a pair makes within ``original`` positions.
-        beta_fast, beta_slow: yarn's borders, in the same turns.
-        truncate: whether yarn's borders are rounded to whole pairs.
+        original: the context length of the pretraining, in positions.
+        low_frequency, high_frequency: llama3's bounds, in full rotations of a pair within ``original`` positions.
+        beta_fast, beta_slow: yarn's bounds, in the same unit.
+        truncate: whether yarn's bounds are rounded to whole pairs.
         short_factors, long_factors: longrope's two lists, R / 2 numbers each.
-        attention_factor: cosines and sines are multiplied by it, and so are scores by its square (yarn, longrope).
+        attention_factor: cosines and sines are multiplied by it, and so scores by its square (yarn, longrope).
     """
 
     base: float = 10000.0
@@ -48,7 +48,7 @@ class Rotary:
     attention_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse numbers that make no table.
+        """Refuse impossible parameters.
 
         Raises:
             ValueError: says which number is impossible and why.
@@ -67,7 +67,7 @@ class Rotary:
             raise ValueError("rotary base must not be 1 with yarn: all wavelengths would be the same")
 
     def check_width(self, rotated: int) -> None:
-        """Refuse a number of rotated numbers of each head that this table cannot have.
+        """Refuse a rotated width R (numbers of each head) that does not fit this table.
 
         Raises:
             ValueError: says what does not fit.
@@ -80,7 +80,7 @@ class Rotary:
             raise ValueError("rotary kind dynamic needs more than one rotated pair")
 
     def epoch(self, length: int) -> int:
-        """Which frequencies a sequence has, as a number: two lengths of one epoch have the same table.
+        """Key of the table that sequences of this length use: two lengths with the same epoch have the same table.
 
         Args:
             length: of the sequence, in positions.

@@ -1,4 +1,4 @@
-"""The names and shapes of a GPT's parameters, from its configuration alone: no torch, nothing allocated."""
+"""Names and shapes of a GPT's parameters, from its configuration alone; without torch and without allocation."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ _NORMS = ("ln_1", "ln_1_out", "ln_2", "ln_2_out")
 
 
 def parameter_shapes(config: GPTConfig) -> dict[str, Shape]:
-    """Name -> shape of every parameter of ``GPT(config)``, in its order; a tied unembedding is not counted again."""
+    """Name -> shape of every parameter of ``GPT(config)``, in its order; a tied unembedding is not listed again."""
     C = config.n_embd
     shapes: dict[str, Shape] = {"wte.weight": (config.vocab_size, config.embedding_width)}
     if config.positions == "learned":
@@ -31,7 +31,7 @@ def parameter_shapes(config: GPTConfig) -> dict[str, Shape]:
 
 
 def is_matrix(name: str, shape: Sequence[int]) -> bool:
-    """Whether a parameter is multiplied with, and may be kept in few bits; positions and norms are not."""
+    """Whether a parameter is a matrix of a linear layer, which may be quantized; positions and norms are not."""
     return len(shape) == 2 and name != "wpe.weight" and not name.endswith(("q_norm.weight", "k_norm.weight"))
 
 

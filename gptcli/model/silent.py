@@ -1,4 +1,4 @@
-"""An engine some of whose ids stand for nothing: they are never chosen."""
+"""An engine that masks ids without a token, so that they are never chosen."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from gptcli.model.engine import Engine, EngineFacts
 
-# Far below any logit, so that its share of a softmax is 0; and a number still, so that 0 times it is 0.
+# Far below any logit, so that its probability is 0; but finite, so that 0 times it is 0.
 _SILENT = np.float32(-1e30)
 
 
 class SilentEngine:
-    """An engine that gives the least logit to some ids, and passes on all else.
+    """An engine that gives a very low logit to some ids, and forwards all calls.
 
     Args:
         engine: does the work.
-        ids: that no token has, each below the size of the vocabulary.
+        ids: the ids that have no token, each below the size of the vocabulary.
     """
 
     def __init__(self, engine: Engine, ids: Sequence[int]) -> None:
@@ -34,7 +34,7 @@ class SilentEngine:
 
     @property
     def guessed(self) -> int | None:
-        """Tokens that it had read before they were chosen (see ``Engine.guessed``)."""
+        """Tokens that were guessed correctly (see ``Engine.guessed``)."""
         return self._engine.guessed
 
     def facts(self) -> EngineFacts:
@@ -42,7 +42,7 @@ class SilentEngine:
         return self._engine.facts()
 
     def new_session(self) -> "SilentEngine":
-        """Another one of the same weights (see ``Engine.new_session``)."""
+        """Another engine that shares the weights (see ``Engine.new_session``)."""
         return SilentEngine(self._engine.new_session(), self._ids.tolist())
 
     def row_bytes(self, capacity: int) -> int:
@@ -70,7 +70,7 @@ class SilentEngine:
         self._engine.rewind(count)
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
-        """Forget one row of the batch and read these ids in its place (see ``Engine.refill``)."""
+        """Replace the contents of one row of the batch by these ids (see ``Engine.refill``)."""
         self._engine.refill(row, ids)
 
     def select(self, rows: Sequence[int]) -> None:

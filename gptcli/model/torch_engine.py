@@ -21,17 +21,17 @@ class TorchEngine:
         model: in eval mode, on its device, in its dtype.
     """
 
-    # Prompts are read in pieces of this many tokens, which bounds the memory that the activations take.
+    # Prompts are read in chunks of this many tokens, which bounds the memory of the activations.
     _PIECE = 512
 
     def __init__(self, model: GPT) -> None:
         self.model = model
         self._cache: KeyValueCache | None = None
-        # What each row has read, where a text that becomes long is read again (see ``_turn_long``).
+        # The ids of each row, which ``_turn_long`` reads again.
         self._texts: list[list[int]] = []
 
     def new_session(self) -> "TorchEngine":
-        """Another engine of the same model (see ``Engine.new_session``)."""
+        """Another engine that shares the model (see ``Engine.new_session``)."""
         return TorchEngine(self.model)
 
     @property
@@ -45,9 +45,9 @@ class TorchEngine:
         return None
 
     def facts(self) -> EngineFacts:
-        """What it is (see ``Engine.facts``)."""
+        """Its name, device and precision (see ``Engine.facts``)."""
         model, weight = self.model, self.model.lm_head.weight
-        # Positions, and the embedding unless it is the unembedding too, give one row a step.
+        # A step reads one row of the positions, and of the embedding unless that is tied.
         looked_up = [] if model.config.tied else [model.wte.weight]
         looked_up += [model.wpe.weight] if model.config.positions == "learned" else []
         read = sum(parameter.nbytes for parameter in model.parameters()) - sum(table.nbytes for table in looked_up)
@@ -56,14 +56,14 @@ class TorchEngine:
         return EngineFacts("PyTorch", device, dtype, dtype, torch.get_num_threads(), read, weight.itemsize, why)
 
     def row_bytes(self, capacity: int) -> int:
-        """What a row of a batch takes: its cache, again while rows are selected, activations, and its logits."""
+        """Bytes of a row of a batch: its cache (twice, for ``select`` copies it), activations, and its logits."""
         config, weight = self.model.config, self.model.wte.weight
         activations = 4 * min(capacity, self._PIECE) * (config.mlp_width + 4 * config.n_embd)
         numbers = 2 * capacity * config.cached_per_token + activations
         return weight.element_size() * numbers + 4 * 4 * config.vocab_size
 
     def free_bytes(self) -> int | None:
-        """The memory that is left for batches, where that can be told."""
+        """The memory that is left for batches, where it is known."""
         device = self.model.wte.weight.device
         if device.type == "cuda":
             return int(torch.cuda.mem_get_info(device)[0])
@@ -78,7 +78,7 @@ class TorchEngine:
         with explain_out_of_memory(
             self.model.config, weight.device.type, dtype, rows=len(rows), capacity=capacity, to_run=True
         ):
-            self._cache = None  # before the memory of the next one is taken
+            self._cache = None  # free the old cache before the new one is allocated
             cache = self._new_cache(len(rows), capacity)
             logits = self._read(rows, cache)
             self._cache = cache
@@ -117,7 +117,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def refill(self, row: int, ids: Sequence[int]) -> None:
-        """Forget one row and read these ids in its place (see ``Engine.refill``)."""
+        """Replace the contents of one row by these ids (see ``Engine.refill``)."""
         check_refill(row, ids, self._lengths, self._capacity, self.model.config.vocab_size)
         assert self._cache is not None
         single = self._cache.row(row)
@@ -146,9 +146,9 @@ class TorchEngine:
         return KeyValueCache(self.model.config, batch, capacity, weight.device, weight.dtype)
 
     def _turn_long(self, row: int, more: int) -> None:
-        """Read a row's text again, where it has other angles once it is longer or shorter by so many tokens.
+        """Recompute a row's cache where ``more`` tokens (negative: fewer) move its length across longrope's threshold.
 
-        Frequencies of longrope depend on the whole text: keys that were cached before have others' angles.
+        Longrope's frequencies depend on the length of the whole text: keys that were cached before have other angles.
         """
         border, before = self.model.config.long_from, self._lengths[row]
         if border is None or not before or (before > border) == (before + more > border):
@@ -163,8 +163,8 @@ class TorchEngine:
 
         Args:
             rows: ids to read.
-            cache: what stands before them.
-            lengths: of each row's whole text, on which some rotary tables depend; None: it ends with these ids.
+            cache: keys and values of the positions before them.
+            lengths: of each row's whole text, on which some rotary tables depend; None: the text ends with these ids.
         """
         longest = max(map(len, rows))
         if lengths is None:
@@ -174,8 +174,8 @@ class TorchEngine:
         for start in range(0, longest, self._PIECE):
             piece = padded[:, start : start + self._PIECE].to(self.model.wte.weight.device)
             x = self.model.transform(piece, cache, lengths)  # [B, T, C]
-            # Padding never shows: a causal model's earlier positions do not see it, a row that ends in this piece
-            # hands over its state here, and what the cache holds beyond a row's end is not looked at.
+            # Padding has no effect: the causal mask hides it from earlier positions, the state of a row that ends in
+            # this chunk is taken here, and the cache beyond a row's end is never attended to.
             cache.advance([piece.shape[1]] * len(rows))
             for index, row in enumerate(rows):
                 if start < len(row) <= start + piece.shape[1]:

@@ -1,7 +1,7 @@
-"""A second engine: GPT-2's step on the CPU in C, without torch. Absent where no compiler was at hand.
+"""A second engine: GPTs on the CPU in C, without torch. It is missing where the package was built without a compiler.
 
-``library`` finds the compiled library, ``engine`` speaks to it, ``build`` compiles it when the package is installed.
-The C lies in ``src/``: ``engine.c`` is where to begin.
+``library`` loads the compiled library, ``engine`` calls it, ``build`` compiles it when the package is installed. The C
+sources are in ``src/``; read ``engine.c`` first.
 """
 
 from gptcli.model.native.library import available

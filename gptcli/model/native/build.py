@@ -1,10 +1,10 @@
 """Compile the library: ``python -m gptcli.model.native.build [FOLDER]``. The package's build does the same.
 
-Each instruction set gets its own copy of the kernels; which one runs is decided where it runs. A compiler is all that
-is needed, and where there is none, gptcli runs on torch alone.
+The kernels are compiled once for each instruction set, and one copy is selected at run time. The build needs only a C
+compiler. Without one, gptcli runs on torch alone.
 
-From the environment: ``CC`` is the compiler; ``CFLAGS`` go to it after our own flags, when it compiles and when it
-links; ``LDFLAGS`` when it links. What setuptools reads when it builds for another machine is read here too:
+Environment variables: ``CC`` is the compiler; ``CFLAGS`` are added after our own flags, for compiling and linking;
+``LDFLAGS`` for linking. The variables that setuptools reads for cross-compilation are respected too:
 ``_PYTHON_HOST_PLATFORM``, and on macOS ``ARCHFLAGS`` and ``MACOSX_DEPLOYMENT_TARGET``.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 WHY_NOT = "build_failure.txt"
-"""Next to the library's place: why a wheel was made without it."""
+"""File in the library's folder: why a wheel was built without the library."""
 
 _FOLDER = Path(__file__).parent
 _SOURCES = (
@@ -47,23 +47,23 @@ _X86 = {
     "avx2": ("-mavx2", "-mfma", "-mf16c"),
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma", "-mf16c"),
 }
-# Newer than some compilers.
+# Some compilers do not support these yet.
 _VNNI = {"avx2_vnni": (*_X86["avx2"], "-mavxvnni"), "avx512_vnni": (*_X86["avx512"], "-mavx512vnni")}
 _AMX = (*_X86["avx512"], "-mamx-tile", "-mamx-int8")
-# Plain C alone, with pool.c's assertions and the functions by which tests stop and delay its threads.
+# Plain C only, with pool.c's assertions and the functions with which tests stop and delay its threads.
 _CHECKED = ("-O1", "-DGPTCLI_CHECK", "-DGPTCLI_PLAIN")
 
 
 class NoCompilerError(Exception):
-    """There is no C compiler, or it refused."""
+    """There is no C compiler, or it failed."""
 
 
 class Target(NamedTuple):
-    """The machine that the library is for: one system, one kind of processor.
+    """The platform that the library is built for: one operating system, one architecture.
 
     Attributes:
         system: ``linux`` or ``macosx``; the build refuses others.
-        release: of macOS, the oldest that it runs on; else "".
+        release: on macOS, the oldest version that it runs on; else "".
         machine: ``x86_64``, ``aarch64``, ``arm64``, ...
     """
 
@@ -73,26 +73,26 @@ class Target(NamedTuple):
 
     @property
     def tag(self) -> str:
-        """The last part of a wheel's name, such as ``macosx_11_0_arm64``."""
+        """The platform tag of a wheel, for example ``macosx_11_0_arm64``."""
         return re.sub(r"[-.]", "_", "-".join(filter(None, self)))
 
     @property
     def x86(self) -> bool:
-        """Whether it has the instruction sets that x86 has."""
+        """Whether the architecture is x86-64."""
         return self.machine in ("x86_64", "AMD64")
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What tells Apple's compiler; another one knows its machine."""
+        """The flags that select the target with Apple's compiler; other compilers need none."""
         apple = self.system == "macosx"
         return ("-arch", self.machine, f"-mmacosx-version-min={self.release}") if apple else ()
 
 
 def target() -> Target:
-    """The machine to build for.
+    """The platform to build for.
 
-    ``sysconfig.get_platform()`` says what Python was built for, which on macOS may be several kinds of processor
-    (``universal2``). A library has one: that of ``ARCHFLAGS``, or this machine's.
+    ``sysconfig.get_platform()`` gives the platform of Python, which on macOS may have several architectures
+    (``universal2``). The library has one: that of ``ARCHFLAGS``, or this machine's.
 
     Raises:
         NoCompilerError: ``ARCHFLAGS`` asks for several.
@@ -107,7 +107,7 @@ def target() -> Target:
         machine = wanted.pop() if wanted else platform.machine()
     oldest = os.environ.get("MACOSX_DEPLOYMENT_TARGET") or "".join(release)
     if machine == "arm64" and int(oldest.split(".")[0]) < 11:
-        oldest = "11.0"  # there are none before it
+        oldest = "11.0"  # the first version on arm64
     return Target(system, oldest if "." in oldest else f"{oldest}.0", machine)
 
 
@@ -115,8 +115,8 @@ def build(folder: Path = _FOLDER, *, checked: bool = False) -> Path:
     """Compile the library into a folder.
 
     Args:
-        folder: made where it is not there.
-        checked: for tests of the threads: it checks itself, and knows no instruction sets.
+        folder: created if it does not exist.
+        checked: build for tests of the threads: with assertions, and in plain C only.
 
     Returns:
         The library's path.
@@ -155,7 +155,7 @@ def _given(name: str) -> list[str]:
 
 
 def _objects(compiler: list[str], work: Path, machine: Target, *, checked: bool) -> list[Path]:
-    """Every source compiled, the kernels once for each instruction set that the machine and the compiler know."""
+    """Compile all sources, the kernels once for each instruction set that the platform and the compiler support."""
     x86, checks = machine.x86 and not checked, _CHECKED if checked else ()
     copies = [_Job("kernels.c", name, flags) for name, flags in _VNNI.items()]
     vnni = _if_known(compiler, work, copies) if x86 else []
@@ -164,7 +164,7 @@ def _objects(compiler: list[str], work: Path, machine: Target, *, checked: bool)
     amx = _if_known(compiler, work, products) if x86 and machine.system == "linux" else []
     known += ["-DGPTCLI_AMX"] if amx else []
     jobs = [_Job("kernels.c", name, flags) for name, flags in _X86.items()] if x86 else []
-    # NEON belongs to every 64-bit ARM: there, the plain copy is made of it.
+    # Every 64-bit ARM has NEON: there, the plain copy uses it.
     plain = "neon" if machine.machine in ("aarch64", "arm64") else "plain"
     jobs.append(_Job("kernels.c", "plain", checks, plain))
     jobs += [_Job(source, flags=(*known, *checks)) for source in _SOURCES]
@@ -172,7 +172,7 @@ def _objects(compiler: list[str], work: Path, machine: Target, *, checked: bool)
 
 
 class _Job(NamedTuple):
-    """A source to compile; of ``kernels.c``, which copy of it, and the name that it gives itself."""
+    """A source to compile; for ``kernels.c``, also which copy of it, and the name that this copy reports."""
 
     source: str
     kernels: str = ""
@@ -181,7 +181,7 @@ class _Job(NamedTuple):
 
 
 def _compiled(compiler: list[str], work: Path, jobs: Iterable[_Job]) -> list[Path]:
-    """The objects, compiled side by side."""
+    """Compile in parallel; returns the objects."""
 
     def compiled(job: _Job) -> Path:
         made = work / f"{Path(job.source).stem}{job.kernels}.o"
@@ -196,7 +196,7 @@ def _compiled(compiler: list[str], work: Path, jobs: Iterable[_Job]) -> list[Pat
 
 
 def _if_known(compiler: list[str], work: Path, jobs: Iterable[_Job]) -> list[Path]:
-    """The objects of all jobs, or nothing where the compiler is older than the instructions."""
+    """The objects of all jobs, or none where the compiler does not support the instructions."""
     try:
         return _compiled(compiler, work, jobs)
     except NoCompilerError:
@@ -206,10 +206,10 @@ def _if_known(compiler: list[str], work: Path, jobs: Iterable[_Job]) -> list[Pat
 
 
 def _run(command: list[str]) -> None:
-    """Run the compiler; its warnings go on to stderr.
+    """Run the compiler; its warnings are printed on stderr.
 
     Raises:
-        NoCompilerError: its first error, and below that all that it said.
+        NoCompilerError: its first error, followed by its whole output.
     """
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)

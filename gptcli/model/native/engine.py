@@ -1,4 +1,4 @@
-"""The C engine behind the ``Engine`` protocol: it keeps the weights; Python keeps the cache."""
+"""The C engine behind the ``Engine`` protocol: C owns the weights; Python owns the key/value cache."""
 
 import ctypes
 import os
@@ -33,12 +33,12 @@ from gptcli.model.native.weights import (
 )
 from gptcli.system.threads import default_threads
 
-# Floats behind the cache that the kernels may read (and ignore), and the bytes of one.
+# Padding behind the cache, in floats, which the kernels may read (and ignore); and the bytes of a float.
 _SPARE, _FLOAT_BYTES = 64, 4
 
 
 class _Owner:
-    """What all engines of the same weights hold, so that the last of them frees these, and one at a time reads."""
+    """Shared by all engines with the same weights: it frees the weights with the last engine, and has their lock."""
 
     _all: ClassVar["WeakSet[_Owner]"] = WeakSet()
 
@@ -49,7 +49,7 @@ class _Owner:
 
     @classmethod
     def forked(cls) -> None:
-        """In a child: the thread whose turn it was when the process forked is not here to end it."""
+        """Replace the locks in a forked child: a thread that held one does not exist here and cannot release it."""
         for owner in list(cls._all):
             owner.turn = Lock()
 
@@ -65,17 +65,17 @@ class NativeEngine:
     """A GPT in C.
 
     Args:
-        config: a shape that it runs (see ``why_not``).
-        threads: how many; None: one a core. All engines of a process share the first one's.
+        config: a configuration that it supports (see ``why_not``).
+        threads: how many; None: one a core. All engines of a process share the threads of the first one.
         level: which instruction set (see ``library``).
 
     Raises:
         GptcliError: there is no memory.
     """
 
-    # Prompts are read in pieces of this many tokens, which bounds the memory that the activations take.
+    # Prompts are read in chunks of this many tokens, which bounds the memory of the activations.
     _PIECE = 512
-    # So many tokens are read in one call: that is as short as a step.
+    # Up to so many tokens run all layers in one call, as that is about as short as a step.
     _SHORT = 16
 
     def __init__(self, config: GPTConfig, threads: int | None = None, level: int = BEST) -> None:
@@ -87,18 +87,18 @@ class NativeEngine:
         self._checked(-1 if not self._handle else 0)
         self._owner = _Owner(found, self._handle)
         self._cache, self._cache_at = np.empty(0, np.float32), 0
-        self._shape: tuple[int, ...] = ()  # layers, 2, rows, numbers of a row
+        self._shape: tuple[int, ...] = ()  # of the cache: layers, 2, rows, numbers of a row
         self._capacity = 0
         self._lengths: list[int] = []
-        self._texts: list[list[int]] = []  # of each row, for angles that depend on its length
+        self._texts: list[list[int]] = []  # the ids of each row, for angles that depend on its length
         self._tables = Tables(config)
-        self._kinds: set[Kind] = set()  # of its matrices
-        self.matrices: list[str] = []  # names of those that it has
+        self._kinds: set[Kind] = set()  # storage types of the matrices
+        self.matrices: list[str] = []  # names of the matrices that were allocated
         if config.positions == "sinusoidal":
             self._fill_vector("wpe.weight", sine_positions(config))
 
     def new_session(self) -> "NativeEngine":
-        """Another engine with the same weights (see ``Engine.new_session``)."""
+        """Another engine that shares the weights (see ``Engine.new_session``)."""
         made = copy(self)
         made._cache, made._cache_at, made._shape, made._lengths = np.empty(0, np.float32), 0, (), []
         made._tables = Tables(self.config)
@@ -110,7 +110,7 @@ class NativeEngine:
         return None
 
     def facts(self) -> EngineFacts:
-        """What it is (see ``Engine.facts``). It computes in float32, however it keeps its weights."""
+        """Its name, instruction set and types (see ``Engine.facts``). It computes in float32 for all storage types."""
         weights = self._weights if len(self._kinds) == 1 or self._weights in ("int8", "int4") else "float32"
         name = f"C ({kernels()})"
         return EngineFacts(name, "cpu", "float32", weights, self.threads, self.bytes_per_step, _FLOAT_BYTES)
@@ -126,19 +126,19 @@ class NativeEngine:
         first: int = 0,
         rows: int | None = None,
     ) -> bool:
-        """Give the engine one of its weights, or some rows of a matrix, the first ones first.
+        """Copy a weight into the engine, or some rows of a matrix. The rows from 0 on have to come first.
 
         Args:
-            name: as the PyTorch GPT calls it, such as ``h.0.attn.c_attn.weight``.
+            name: of the parameter in the PyTorch GPT, for example ``h.0.attn.c_attn.weight``.
             stored: its numbers, contiguous: [out, in], or [in, out] where ``transposed``; bfloat16 as uint16.
-            dtype: what they are: ``F32``, ``F16`` or ``BF16``.
-            kind: how to keep a matrix; vectors are kept in float32.
-            transposed: whether ``stored`` has to be turned.
-            first: number of the first of these rows.
-            rows: how many a matrix has altogether; None: these.
+            dtype: their type: ``F32``, ``F16`` or ``BF16``.
+            kind: how to store a matrix; vectors are stored in float32.
+            transposed: whether ``stored`` is transposed.
+            first: index of the first of these rows.
+            rows: number of rows of the whole matrix; None: as many as ``stored`` has.
 
         Returns:
-            False when they hold NaN or infinity.
+            False when the numbers contain NaN or infinity.
 
         Raises:
             GptcliError: there is no memory.
@@ -169,7 +169,7 @@ class NativeEngine:
         self._checked(self._library.gptcli_fill_vector(self._handle, *numbers))
 
     def make_room(self, name: str, kind: Kind, rows: int, columns: int) -> StoredMatrix:
-        """Room for a matrix [rows, columns], whose numbers are the caller's to write.
+        """Allocate a matrix [rows, columns], uninitialized; the caller writes its numbers.
 
         Raises:
             GptcliError: there is no memory.
@@ -182,7 +182,7 @@ class NativeEngine:
         return self.kept(name)
 
     def kept(self, name: str) -> StoredMatrix:
-        """A matrix that the engine has, or has room for."""
+        """A matrix of the engine, which was allocated before."""
         layer, slot = slot_of(name)
         numbers, scales, about = ctypes.c_void_p(), ctypes.c_void_p(), (ctypes.c_int * 2)()
         found = map(ctypes.addressof, (numbers, scales, about))
@@ -208,7 +208,7 @@ class NativeEngine:
         return self.config.n_positions
 
     def row_bytes(self, capacity: int) -> int:
-        """What a row of a batch takes: its cache, twice more while rows are selected, and its logits."""
+        """Bytes of a row of a batch: its cache (three times, for ``select`` copies it twice), and its logits."""
         return 3 * 4 * capacity * self.config.cached_per_token + 4 * 4 * self.config.vocab_size
 
     def free_bytes(self) -> int | None:
@@ -243,7 +243,7 @@ class NativeEngine:
         )
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
-        """Forget one row and read these ids in its place (see ``Engine.refill``)."""
+        """Replace the contents of one row by these ids (see ``Engine.refill``)."""
         check_refill(row, ids, self._lengths, self._capacity, self.config.vocab_size)
         self._lengths[row] = 0
         self._texts[row] = list(ids)
@@ -280,18 +280,18 @@ class NativeEngine:
             del self._texts[0][len(self._texts[0]) - count :]
 
     def _turn_long(self, row: int, more: int) -> None:
-        """Read a row's text again, where it has other angles once it is longer or shorter by so many tokens.
+        """Recompute a row's cache where ``more`` tokens (negative: fewer) move its length across longrope's threshold.
 
-        Frequencies of longrope depend on the whole text: keys that were cached before have others' angles.
+        Longrope's frequencies depend on the length of the whole text: keys that were cached before have other angles.
         """
         border, before = self.config.long_from, self._lengths[row]
         if border is not None and before and (before > border) != (before + more > border):
             self._prompt(row, self._texts[row], before + more, logits=False)
 
     def _make_cache(self, shape: tuple[int, ...]) -> None:
-        """Room for the shape; the one there is where it fits, as new memory has to be cleared first.
+        """Allocate the cache, or reuse it where the size is the same: the system has to clear new memory first.
 
-        There are no rows before the caller says how long they are.
+        There are no rows until the caller sets their lengths.
         """
         self._shape, self._lengths = shape, []
         needed = int(np.prod(shape)) + _SPARE
@@ -303,7 +303,7 @@ class NativeEngine:
             self._cache_at = self._cache.ctypes.data
 
     def _prompt(self, row: int, ids: Sequence[int], length: int, *, logits: bool) -> NDArray[np.float32]:
-        """Read a row's ids from its beginning: logits [1, V] after the last, or [0, V]. ``length``: of its text."""
+        """Read a row's ids from position 0: logits [1, V] after the last, or [0, V]. ``length``: of the whole text."""
         read = np.empty((0, self.config.vocab_size), np.float32)
         for start in range(0, len(ids), self._PIECE):
             piece = ids[start : start + self._PIECE]
@@ -325,7 +325,8 @@ class NativeEngine:
     ) -> NDArray[np.float32]:
         """Read tokens: logits [wanted, V]. ``length``: of the longest sequence, on which rotary tables may depend."""
         # C trusts these numbers: the callers have checked them.
-        # One array, and no numpy but for the logits: after a step, all of Python has to come back into the caches.
+        # One array, and numpy only for the logits: a step evicts Python from the processor's caches, so little of
+        # Python should run here.
         numbers = array("i", (*ids, *rows, *positions, *wanted))
         place, count, nbytes = numbers.buffer_info()[0], len(ids), numbers.itemsize * len(ids)
         logits = np.empty((len(wanted), self.config.vocab_size), np.float32)
@@ -345,7 +346,7 @@ class NativeEngine:
             address(logits.data) if len(wanted) else 0,
         )
         stages = self.config.n_layer + 1
-        # Python hears Ctrl-C between two calls: a prompt is read layer by layer, so that it need not wait for the end.
+        # Python handles Ctrl-C only between calls: a prompt is read layer by layer, so that Ctrl-C takes effect soon.
         at_once = 1 if count > self._SHORT else stages
         with self._owner.turn:
             for first in range(0, stages, at_once):
@@ -365,6 +366,6 @@ class NativeEngine:
 
     @property
     def _weights(self) -> str:
-        """How matrices are kept: of several kinds, that with the fewest bits."""
+        """Storage type of the matrices; of several, the one with the fewest bits."""
         kind = max(self._kinds, key=KINDS.index, default="F32")
         return KIND_NAMES.get(kind, kind)

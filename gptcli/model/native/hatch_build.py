@@ -1,7 +1,7 @@
-"""Hatchling's hook: the wheel carries the compiled library where there was a compiler, and is pure Python otherwise.
+"""Hatchling build hook: the wheel contains the compiled library if there is a compiler, and is pure Python otherwise.
 
-Why it is without one is kept in the package (``build.WHY_NOT``), as pip shows no warnings of a build: ``gptcli
---version --verbose`` reads it there.
+A wheel without the library contains the reason (``build.WHY_NOT``), as pip hides warnings of a build: ``gptcli
+--version --verbose`` prints it.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """Compiles ``src/`` before files are collected."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build the library into the package, and say that the wheel belongs to this platform."""
+        """Build the library into the package, and tag the wheel for this platform."""
         if self.target_name != "wheel":
             return
         folder = Path(self.root) / "gptcli" / "model" / "native"
@@ -35,7 +35,7 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def _loaded(path: Path) -> Any:
-    """A module by its file: where a wheel is built, nothing of the package can be imported."""
+    """Import a module from its file: while a wheel is built, the package itself cannot be imported."""
     specification = importlib.util.spec_from_file_location("native_build", path)
     assert specification is not None
     assert specification.loader is not None

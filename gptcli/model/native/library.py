@@ -1,4 +1,4 @@
-"""The compiled library: whether it fits this Python, and what its functions take."""
+"""Loading of the compiled library: version check, and the signatures of its functions."""
 
 import ctypes
 import functools
@@ -8,9 +8,10 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 NAMES = ("libgptcli.so", "libgptcli.dylib")
-# Of the interface, as in native.h: raised with every change of a structure, an enum or a function's arguments.
+# The same as in native.h: increased with every change of a structure, an enum or a function's arguments.
 ABI_VERSION = 2
-# The best instruction set there is; 4: no AMX; 3: AVX-512 without VNNI; 2: AVX2 with VNNI, 1: without; 0: plain C.
+# Level 5: the best instruction set available; 4: no AMX; 3: AVX-512 without VNNI; 2: AVX2 with VNNI, 1: without; 0:
+# plain C.
 BEST = 5
 
 
@@ -36,7 +37,7 @@ class Shape(ctypes.Structure):
 
 
 class UnfitError(Exception):
-    """The library does not fit this Python: says why."""
+    """The library does not fit this version of the package; the message says why."""
 
 
 @functools.cache
@@ -51,7 +52,7 @@ def available() -> bool:
 
 
 def unavailable() -> str | None:
-    """Why the engine in C runs no model at all here, in a sentence without its full stop; None where it can."""
+    """Why the engine in C can run no model here, as a sentence without its full stop; None where it can."""
     if os.environ.get("GPTCLI_NATIVE") == "0":
         return "the engine in C is switched off (GPTCLI_NATIVE=0)"
     found = kernels()
@@ -72,18 +73,18 @@ def kernels(level: int = BEST) -> str | None:
 
 
 def address(numbers: memoryview) -> int:
-    """Where the numbers of an array (its ``data``) lie: contiguous and writable ones, and not none.
+    """The address of an array's ``data``, which must be contiguous, writable and not empty.
 
-    What numpy offers for this runs Python code of its own, which every step of a model drives out of the caches.
+    numpy's own way to get it runs Python code, which is slow after each step, as the step evicts it from the caches.
     """
     return ctypes.addressof(ctypes.c_char.from_buffer(numbers))
 
 
 def open_library(path: Path) -> ctypes.CDLL:
-    """Load a library and say what its functions take and give.
+    """Load a library and declare the signatures of its functions.
 
     Raises:
-        UnfitError: it does not load here, or is of another version than this Python.
+        UnfitError: it cannot be loaded here, or has another version than this package.
     """
     try:
         found = ctypes.CDLL(str(path))
@@ -96,12 +97,12 @@ def open_library(path: Path) -> ctypes.CDLL:
         if fits:
             return _declared(found)
     except AttributeError:
-        pass  # older than the check, or a function of it is missing
+        pass  # the library is older than the version check, or lacks a function
     raise UnfitError(f"{path} is of another version of gptcli; 'python -m gptcli.model.native.build' builds it again")
 
 
 def _open() -> tuple[ctypes.CDLL | None, str]:
-    """The library, or why there is none, in a sentence without its full stop."""
+    """The library, or why there is none, as a sentence without its full stop."""
     from gptcli.model.native.build import WHY_NOT
 
     why = ""
@@ -119,7 +120,7 @@ def _open() -> tuple[ctypes.CDLL | None, str]:
 
 
 def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
-    """Say what each function takes and gives."""
+    """Declare the argument and result types of each function."""
     pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
     for name, result, arguments in (
         ("gptcli_kernels", ctypes.c_char_p, [number]),

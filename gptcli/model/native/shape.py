@@ -1,4 +1,4 @@
-"""A configuration as the C side takes it: its shape, and what positions do to tokens."""
+"""Conversion of a configuration for the C library: its shape, and its position tables."""
 
 import ctypes
 
@@ -9,7 +9,7 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.native.library import Shape
 from gptcli.model.positions import alibi_slopes, query_growth, rotary_table
 
-# All of these in the order of the C side's numbers (native.h).
+# All in the order of the enums in native.h.
 ACTIVATIONS = ("gelu_new", "gelu", "quick_gelu", "relu", "relu2", "silu", "mish", "tanh", "sigmoid")
 NORM_KINDS = ("layer", "rms")
 NORMS = ("pre", "post", "after", "sandwich")
@@ -17,7 +17,7 @@ QK_NORMS = ("none", "head", "each head", "whole")
 
 
 def shape_of(config: GPTConfig) -> Shape:
-    """A shape as the library takes it; none of its floats is None."""
+    """The C structure of a configuration; options that are None become 0."""
     layers = range(config.n_layer)
     slopes = alibi_slopes(config).tolist() if config.positions == "alibi" else []
     tables = [config.rotary_table(layer) for layer in layers]
@@ -56,9 +56,9 @@ def shape_of(config: GPTConfig) -> Shape:
 
 
 class Tables:
-    """What a token's position does to it, as the library takes it: rotary tables and the growth of queries.
+    """The position tables for the library: rotary tables, and the position-dependent factor of queries.
 
-    Of each table there are as many rows as were needed so far, for the frequencies that were needed last (``Rotary``).
+    Each table has as many rows as were needed so far, for the epoch that was used last (see ``Rotary.epoch``).
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -68,13 +68,13 @@ class Tables:
         self._tables: dict[int, tuple[int, NDArray[np.float32]]] = {}
         self._growth = np.empty(0, np.float32)
         self._at = (ctypes.c_void_p * len(config.rotary))()
-        # Whether angles are the same however long a text is.
+        # Whether the angles do not depend on the length of the text.
         self.fixed = all(table.kind not in ("dynamic", "longrope") for table in config.rotary)
 
     def reach(self, length: int) -> tuple[int, int]:
-        """Make tables for a sequence of that length: the addresses of their list, and of the growth; 0 for none.
+        """Extend the tables to a sequence of that length: addresses of the list of tables, and of the factors or 0.
 
-        Both are good until the next call.
+        Both are valid until the next call.
         """
         config = self._config
         for place in self._places:
@@ -94,7 +94,7 @@ class Tables:
 
 
 def sine_positions(config: GPTConfig) -> NDArray[np.float32]:
-    """The position vectors of ``positions.sinusoids``, of the whole context: [n_positions, C]."""
+    """The position vectors of ``positions.sinusoids`` for the whole context: [n_positions, C]."""
     place = np.arange(0, config.n_embd, 2, dtype=np.float32)
     rates = np.power(10000.0, (-place / np.float32(config.n_embd)).astype(np.float64)).astype(np.float32)
     angles = (np.arange(config.n_positions, dtype=np.float32)[:, None] * rates).astype(np.float64)

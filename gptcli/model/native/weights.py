@@ -1,4 +1,4 @@
-"""What the C side knows: which shapes, which weights, how they are kept; and its memory as arrays."""
+"""Weights of the C library: supported configurations, names, storage types; and views of its memory as arrays."""
 
 import ctypes
 import re
@@ -12,12 +12,12 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.native.library import unavailable
 
 Kind = Literal["F32", "F16", "BF16", "int8", "int4"]
-"""How weights are kept; arithmetic is float32 with all of them. int8: symmetric, one scale a row. int4: sixteen levels,
-one scale for 32 weights of a row (rows that do not divide by 32 are int8)."""
+"""Storage type of weights; arithmetic is float32 with all. int8: symmetric, one scale a row. int4: sixteen levels, one
+scale for 32 weights of a row (rows whose length is no multiple of 32 are int8)."""
 
 KINDS: tuple[Kind, ...] = ("F32", "F16", "BF16", "int8", "int4")
 KIND_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-# Both in the order of the C side's numbers (native.h).
+# Both in the order of the enums in native.h.
 MATRICES: tuple[str, ...] = (
     "wte.weight",
     "lm_head.weight",
@@ -58,24 +58,24 @@ NORM_WEIGHTS = tuple(name for name in VECTORS if re.search(r"(ln_\w+|_norm)\.wei
 
 
 def why_not(config: GPTConfig) -> str | None:
-    """Why the engine in C cannot run this shape here, in a sentence without its full stop; None where it can.
+    """Why the engine in C cannot run this configuration here, as a sentence without its full stop; None if it can.
 
-    It runs all that a GPTConfig says today. What one will say that it does not know belongs into ``_UNKNOWN``.
+    It supports every option of GPTConfig that other engines run. List new options that it lacks in ``_UNKNOWN``.
     """
     found = [what for what, there in _UNKNOWN.items() if there(config)]
     return unavailable() or (f"the engine in C does not run models with {', '.join(found)}" if found else None)
 
 
-# All that the engine in C does not know, and whether a shape has it. The one list of these.
+# Features that the engine in C does not support, each with a test whether a configuration has it.
 _UNKNOWN: dict[str, Callable[[GPTConfig], bool]] = {}
 
 
 class StoredMatrix(NamedTuple):
-    """A matrix as the engine keeps it: views of its memory, good for as long as the engine lives.
+    """A matrix as the engine stores it: views of its memory, valid as long as the engine exists.
 
     Attributes:
-        numbers: bytes, [rows, bytes of a row]; of ``int4``, a row's indices and behind them its scales in float16.
-        scales: of ``int8``, one a row: [rows].
+        numbers: bytes, [rows, bytes of a row]; an ``int4`` row is its indices, followed by its scales in float16.
+        scales: for ``int8``, one a row: [rows].
     """
 
     numbers: NDArray[np.uint8]
@@ -83,25 +83,25 @@ class StoredMatrix(NamedTuple):
 
 
 def is_matrix(name: str) -> bool:
-    """Whether a weight is one of the matrices, which may be kept in few bits."""
+    """Whether a weight is one of the matrices, which may be quantized."""
     return slot_of(name)[1] in MATRICES
 
 
 def slot_of(name: str) -> tuple[int, str]:
-    """Layer and name in it; layer 0 of what belongs to none."""
+    """Index of the layer and name within it; index 0 for weights outside the layers."""
     found = re.fullmatch(r"h\.(\d+)\.(.+)", name)
     return (int(found[1]), found[2]) if found else (0, name)
 
 
 def view(address: ctypes.c_void_p, dtype: type[np.generic], *shape: int) -> NDArray[Any]:
-    """Memory of the engine as an array."""
+    """A view of the engine's memory as an array."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory: Any = (ctypes.c_char * size).from_address(address.value or 0)
     return np.frombuffer(memory, dtype).reshape(shape)
 
 
 def as_float32(stored: NDArray[np.generic], dtype: str) -> NDArray[np.float32]:
-    """Numbers of a checkpoint as float32; bfloat16 comes as uint16."""
+    """Convert numbers of a checkpoint to float32; bfloat16 is passed as uint16."""
     if dtype == "BF16":
         return (stored.astype(np.uint32) << 16).view(np.float32)
     return stored.astype(np.float32, copy=False)

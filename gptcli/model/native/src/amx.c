@@ -1,10 +1,10 @@
-/* gemm for prompts on processors with AMX (Intel, from Sapphire Rapids on): linear layers as products of tiles of bytes, whose sums
- * are exact integers.
+/* gemm for prompts on processors with AMX (Intel, from Sapphire Rapids on): linear layers as products of tiles of bytes with
+ * exact integer sums.
  *
  * Shapes (see `linear` in native.h): w [rows, columns] of any kind, x [m, columns], y [m, stride].
  *
- * Weights and activations are integers of one to three bytes times a scale that a group of columns of a row shares. How they are
- * made and multiplied depends on the kind of weights: see int_gemm_format in amx.h, amx_int8.c and amx_fixed.c.
+ * Weights and activations are integers of one to three bytes, times a scale for each group of columns of a row. Their format
+ * depends on the kind of weights: see int_gemm_format in amx.h, amx_int8.c and amx_fixed.c.
  */
 #include <cpuid.h>
 #include <pthread.h>
@@ -13,7 +13,7 @@
 
 #include "amx.h"
 
-/* Panels of weights that a thread takes at most, and their rows. */
+/* The most panels of weights in a chunk, and their rows. */
 enum { PANELS = 6, CHUNK_ROWS = PANELS * PANEL_ROWS };
 
 static const int_gemm_format *const formats[] = {
@@ -28,12 +28,12 @@ static inline size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 /* The next address that is aligned for vectors. */
 static void *aligned(void *address) { return (void *)(((uintptr_t)address + 63) & ~(uintptr_t)63); }
 
-/* The steps of 64 columns of a row, and its scale groups. */
+/* The numbers of steps (64 columns) and of scale groups in a row. */
 static inline int k_steps(int columns) { return round_up(columns, TILE_COLUMNS) / TILE_COLUMNS; }
 static inline int scale_groups(const int_gemm_format *format, int columns) {
     return round_up(k_steps(columns), format->group_steps) / format->group_steps;
 }
-/* The stride of activations before they become tiles, in bytes: no power of two, whose cache sets collide. */
+/* The stride in bytes of activations before they are packed into tiles: no power of two, as that causes cache conflicts. */
 static inline size_t line_bytes(const int_gemm_format *format, int columns) {
     return (size_t)k_steps(columns) * format->activation_bytes * TILE_COLUMNS + TILE_COLUMNS;
 }
@@ -53,7 +53,7 @@ static size_t scratch_floats_of(const int_gemm_format *format, int m, int column
     return larger(products, lines / sizeof(float) + 16);
 }
 
-/* The sizes that matrices of every kind need at most. */
+/* Upper bounds of the sizes over all kinds of matrices. */
 static size_t amx_packed_floats(int m, int columns) {
     size_t most = 0;
     for (int kind = FLOAT32; kind <= INT4; kind++) most = larger(most, packed_floats_of(formats[kind], m, columns));
@@ -92,7 +92,7 @@ static void transpose_16x16(__m512i x[TILE_ROWS]) {
     memcpy(x, y, sizeof y);
 }
 
-/* Activations as tiles, [m / 16][step][byte], and their scales, [m / 16][group][16]; zero where there is no activation. */
+/* Pack activations as tiles, [m / 16][step][byte], and their scales, [m / 16][group][16]; padded with zeros. */
 static void pack_tiles(worker *me, const linear *job, const int_gemm_format *format, range now, int8_t *tiles, float *scale) {
     const int columns = job->w->columns, all = k_steps(columns) * format->activation_bytes,
               groups = scale_groups(format, columns);
@@ -118,8 +118,8 @@ static void pack_tiles(worker *me, const linear *job, const int_gemm_format *for
     }
 }
 
-/* Pack a panel: `count` rows of the matrix as tiles, [step][tile][byte], and their scales, [group][PANEL_ROWS]; zero where there is
- * no row. */
+/* Pack a panel: `count` rows of the matrix as tiles, [step][tile][byte], and their scales, [group][PANEL_ROWS]; padded with
+ * zeros. */
 static void pack_weights(const worker *me, const matrix *w, const int_gemm_format *format, int first, int count, int8_t *to,
                          float *scale, float *line) {
     const size_t tile = (size_t)format->weight_bytes * TILE_BYTES;
@@ -138,7 +138,7 @@ static void pack_weights(const worker *me, const matrix *w, const int_gemm_forma
 
 /* --- products ---------------------------------------------------------------------------------------------------------- */
 
-/* Tell the processor: eight full tiles. */
+/* Configure eight full tiles. */
 static void configure(void) {
     struct __attribute__((packed)) {
         uint8_t palette, start, reserved[14];
@@ -149,7 +149,7 @@ static void configure(void) {
     _tile_loadconfig(&all);
 }
 
-/* Transpose the sums of a panel: rows [activation][CHUNK_ROWS]. Here INT8 weights get their scale. */
+/* Transpose the sums of a panel to rows [activation][CHUNK_ROWS], and apply the scales of INT8 weights. */
 static void panel_to_rows(const matrix *w, int first, int count, const float *sums, float *value) {
     for (int tile = 0; tile < PANEL_TILES; tile++) {
         __m512i rows[TILE_ROWS];
@@ -164,8 +164,9 @@ static void panel_to_rows(const matrix *w, int first, int count, const float *su
     }
 }
 
-/* The epilogue of rows first..last, whose sums are [panel][m / 16][tile][16 rows][16 activations], panels panel_sums apart. All rows of
- * an activation are written at once, as the next activation is far away in y. `value` is scratch for TILE_ROWS x CHUNK_ROWS. */
+/* The epilogue of rows first..last. Sums are [panel][m / 16][tile][16 rows][16 activations], with panels panel_sums apart. All
+ * rows of an activation are written at once, as the next activation is far away in y. `value`: scratch for TILE_ROWS x
+ * CHUNK_ROWS. */
 static void epilogue_panels(worker *me, const linear *job, int first, int last, const float *sums, size_t panel_sums,
                             float *value) {
     for (int m = 0; m < job->m; m += TILE_ROWS, sums += TILE_ROWS * PANEL_ROWS) {
@@ -178,13 +179,13 @@ static void epilogue_panels(worker *me, const linear *job, int first, int last, 
     }
 }
 
-/* The rows of a chunk: about two equal chunks a thread, as some may be slower for a while; at most CHUNK_ROWS. */
+/* Rows in a chunk, at most CHUNK_ROWS: about two equal chunks a thread, as some threads may be slower for a while. */
 static int chunk_rows(int threads, int rows) {
     const int turns = 2 * threads, chunks = (rows + turns * CHUNK_ROWS - 1) / (turns * CHUNK_ROWS) * turns;
     return round_up((rows + chunks - 1) / chunks, PANEL_ROWS);
 }
 
-/* The scales of the activations are behind their tiles. */
+/* The scales of the activations follow their tiles. */
 static float *scales_of(const linear *job, const int_gemm_format *format, int8_t *tiles) {
     const size_t blocks = (size_t)round_up(job->m, TILE_ROWS) / TILE_ROWS;
     return (float *)(tiles + blocks * k_steps(job->w->columns) * format->activation_bytes * TILE_BYTES);
@@ -246,7 +247,7 @@ static void gemm_amx(schedule *all, const linear *job) {
 
 /* --- detection ---------------------------------------------------------------------------------------------------------- */
 
-/* The processor has AMX for bytes, the system keeps its registers, and lets this process use them. */
+/* Whether the processor has AMX-INT8, the system saves its registers, and this process may use them. */
 static int amx_allowed(void) {
 #ifdef GPTCLI_AMX_EMULATED
     return 1; /* tests/native/amx_emulation.h */

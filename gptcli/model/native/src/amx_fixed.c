@@ -1,10 +1,10 @@
-/* Fixed-point formats on AMX. Float32, float16 and bfloat16 weights: three bytes for each weight and activation, as exact as
+/* Fixed-point formats on AMX. Float32, float16 and bfloat16 weights: three bytes for each weight and activation, as accurate as
  * float32. INT4 weights with their scale: two bytes. Shapes: see int_gemm_format in amx.h.
  *
- * The largest number of a scale group fixes the scale, a power of two, so that all numbers become integers of up to 23 bits and a
- * sign: three signed bytes. Of the nine products of two numbers' bytes all but the smallest are computed (Ootomo, Ozaki and Yokota
- * 2024: "DGEMM on integer matrix multiplication unit"). Without the next two, results would be three to six times farther from the
- * exact ones than float32's. Tiles multiply bytes twice as fast as bfloat16 numbers, of which float32 would need six products.
+ * The scale of a group is a power of two that makes its largest number, and so all of them, integers of up to 23 bits and a sign:
+ * three signed bytes. Of the nine products of two numbers' bytes, all but the smallest are computed (Ootomo, Ozaki and Yokota
+ * 2024: "DGEMM on integer matrix multiplication unit"). Without the next two, the error would be three to six times that of
+ * float32. Tiles multiply bytes twice as fast as bfloat16 numbers, and float32 would need six products of these.
  *
  * The bytes of 64 columns are permuted, in the same way for weights and activations.
  */
@@ -17,8 +17,8 @@ enum { GROUP3_STEPS = 8, GROUP2_STEPS = 16 }; /* steps of a scale group with 3 a
 /* A mask of the first `left` of 16 lanes. */
 INLINE __mmask16 lane_mask(int left) { return left >= 16 ? 0xffff : left > 0 ? (__mmask16)((1u << left) - 1) : 0; }
 
-/* The factor that makes `count` numbers integers. `scale` becomes its inverse times 2^16, or NaN where a number is not finite. Both
- * are powers of two, made from their exponents. */
+/* The factor that makes `count` numbers integers. `scale` becomes its inverse times 2^16, or NaN where a number is not finite.
+ * Both are powers of two, computed from exponents. */
 INLINE float quantization_factor(const float *x, int count, float *scale) {
     enum { LEAST = 22, FACTOR = 127 + 127 + 22, SCALE = 22 - 16 }; /* the largest becomes at least 2^22, below 127.5 x 2^16 */
     const __m512i no_sign = _mm512_set1_epi32(0x7fffffff);
@@ -38,7 +38,7 @@ INLINE float quantization_factor(const float *x, int count, float *scale) {
     return out;
 }
 
-/* The first `left` of 64 numbers times a factor, as three bytes each: out [byte][64], highest byte first. */
+/* Convert the first `left` of 64 numbers, times a factor, to three bytes each: out [byte][64], highest byte first. */
 INLINE void split_bytes(const float *x, int left, float factor, __m512i out[MAX_BYTES]) {
     const __m512i carry = _mm512_set1_epi32(0x8080); /* makes the two lower bytes signed */
     const __m512i by_byte = _mm512_set4_epi32(0x0f0b0703, 0x0e0a0602, 0x0d090501,
@@ -55,8 +55,8 @@ INLINE void split_bytes(const float *x, int left, float factor, __m512i out[MAX_
     out[2] = _mm512_unpacklo_epi64(a, b);
 }
 
-/* A row of weights or activations, x [columns]: the higher `bytes` bytes of each number to [step][byte][64], bytes byte_stride and
- * steps step_stride apart, and the scales of its groups, scale_stride apart. */
+/* Convert a row of weights or activations, x [columns]: the higher `bytes` bytes of each number to [step][byte][64], with bytes
+ * byte_stride and steps step_stride apart, and the scales of its groups, scale_stride apart. */
 INLINE void quantize_fixed(const float *x, int columns, const int group_steps, const int bytes, int8_t *to, size_t byte_stride,
                            size_t step_stride, float *scale, int scale_stride) {
     const int length = group_steps * TILE_COLUMNS;
@@ -97,8 +97,8 @@ static void pack_weight_row2(const worker *me, const matrix *w, int row, float *
     quantize_fixed(float_row(me, w, row, line), w->columns, GROUP2_STEPS, 2, to, TILE_BYTES, step_stride, scale, PANEL_ROWS);
 }
 
-/* One tile of weights. Tiles 0 to 3 are the sums of products with weight 1, 2^-8, 2^-16 and 2^-24; 4 to 6 are the activations'
- * bytes, 7 one of the weights'. Adding to the tile that the last instruction wrote is cheaper than to another one. */
+/* One tile of weights. Tiles 0 to 3 hold the sums of products with weight 1, 2^-8, 2^-16 and 2^-24; tiles 4 to 6 the activations'
+ * bytes, tile 7 one byte of the weights. Adding to the tile that the last instruction wrote is cheaper than to another one. */
 INLINE void fixed_microkernel(const int8_t *w, const int8_t *x, int steps, const int bytes, const float *scale,
                               const float *row_scales, int add, float *sums, prefetch_lines next) {
     _Alignas(64) int32_t products[4][TILE_SUMS];

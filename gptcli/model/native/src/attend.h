@@ -1,5 +1,5 @@
-/* What attention does with one head: rotation, caps and slopes, softmax, scores and mixtures. Part of kernels.c, compiled for each
- * instruction set.
+/* The kernels of attention for one head: rotation, caps and slopes, softmax, scores and weighted sums of values. Part of
+ * kernels.c, compiled for each instruction set.
  *
  * Shapes: q and a row of keys or values are float32 [d]; p and scores [count]; x [n].
  */
@@ -65,7 +65,7 @@ static float softmax_numerators(float *x, int n) {
     return v_reduce_add(sum) + rest;
 }
 
-/* N keys at once, `apart` keys from one another. Each product is summed in the same order however many there are. */
+/* Scores of N keys at once, `apart` keys from one another. The order of summation does not depend on their number. */
 INLINE void attention_scores_of(const float *q, const float *keys, const int N, size_t apart, int d, float scale, float *out) {
     const float factors[4] = {scale, scale, scale, scale};
     vec sums[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
@@ -91,7 +91,7 @@ static void attention_scores(const float *q, const float *keys, int count, int d
     for (int s = 4 * apart; s < count; s++) attention_scores_of(q, keys + (size_t)s * d, 1, 1, d, scale, out + s);
 }
 
-/* U vectors of columns at once. Every column is summed in the same order, whichever others there are. */
+/* U vectors of columns at once. The order of summation of a column does not depend on the other columns. */
 INLINE void attention_mix_of(const float *p, const float *values, size_t stride, int count, const int U, float factor,
                              float *out) {
     const int apart = count / 4;

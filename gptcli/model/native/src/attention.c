@@ -1,4 +1,4 @@
-/* Attention over the cache: softmax(q k^T scale) v (Vaswani et al. 2017, equation 1), and what queries and keys go through before.
+/* Attention over the cache: softmax(q k^T scale) v (Vaswani et al. 2017, equation 1), after the preparation of queries and keys.
  *
  * Shapes (M tokens, H query heads, K key and value heads, of which H / K queries share one, D head size):
  *   qkv                [M, (H + 2K) D]: queries [H, D], keys and values [K, D] of each token
@@ -6,14 +6,14 @@
  *   rows, positions    [M]: the row of the batch that each token belongs to, and its position in it
  *   out                [M, H D]
  *
- * Steps: each token by itself, and the queries of a group together, so that what they share is read once. Prompts: blocks of
- * queries, with the gemm microkernels. Windows, caps and slopes change only which positions are read and what becomes of their scores.
+ * Steps: each token separately, but the queries of a group together, so that their shared keys and values are read once. Prompts:
+ * blocks of queries, with the gemm microkernels. Windows restrict the positions that are read; caps and slopes change the scores.
  */
 #include <string.h>
 
 #include "heads.h"
 
-enum { SHARED_FLOATS = 8192 }; /* of keys or values that the queries of a group read before the next ones: they stay in L1 */
+enum { SHARED_FLOATS = 8192 }; /* of keys or values that all queries of a group read while they are in L1 */
 
 size_t attention_scratch(int capacity, const attention *job) {
     const size_t keys = round_up(capacity, NR_MAX), size = (size_t)job->head_size;
@@ -22,22 +22,22 @@ size_t attention_scratch(int capacity, const attention *job) {
     return prompt > step ? prompt : step;
 }
 
-/* The first position that is seen from one. */
+/* The first position that the query at `position` attends to. */
 static int first_seen(const attention *job, int position) {
     return job->window && position >= job->window ? position + 1 - job->window : 0;
 }
 
-/* Scores of n positions, the query's own the last of them, become numerators; returns one over their sum. */
+/* Turn the scores of n positions into softmax numerators; the last is the query's own position. Returns 1 / their sum. */
 static float weigh(const kernels *k, const attention *job, int head, float *p, int n) {
     if (job->cap > 0) k->soft_cap(p, n, 1.0f, job->cap);
     if (job->slopes) k->add_slope(p, n, job->slopes[head]);
     return 1.0f / k->softmax_numerators(p, n);
 }
 
-/* What a token sees, and where that begins in the cache of one of its heads. */
+/* The keys and values that a token attends to, in the cache of one head. */
 typedef struct {
     const float *keys, *values;
-    int seen, block; /* block: so many keys or values are read by all queries of a group, then the next ones */
+    int seen, block; /* their number; how many at a time all queries of a group read */
 } view;
 
 static view view_of(const attention *job, int m, int kv_head) {
@@ -49,7 +49,7 @@ static view view_of(const attention *job, int m, int kv_head) {
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 
-/* Scores of a group's queries with what they see from number `from` to before `to`: p [H / K][stride]. */
+/* Scores of a group's queries with visible keys from index `from` to before `to`: p [H / K][stride]. */
 static void score(const worker *me, const attention *job, int m, int kv_head, int from, int to, float *p, size_t stride) {
     const view sight = view_of(job, m, kv_head);
     const int size = job->head_size, group = group_of(job);
@@ -60,7 +60,7 @@ static void score(const worker *me, const attention *job, int m, int kv_head, in
                                     job->scale, p + g * stride + s);
 }
 
-/* Scores of one query become weights; behind them what their mixture is multiplied by. */
+/* Turn the scores of one query into attention weights; p[seen] becomes the factor of the weighted sum. */
 static void weigh_query(const worker *me, const attention *job, int m, int head, float *p) {
     const int seen = view_of(job, m, head / group_of(job)).seen, group = group_of(job);
     const float factor = weigh(me->k, job, head, p, seen);
@@ -68,7 +68,7 @@ static void weigh_query(const worker *me, const attention *job, int m, int head,
     p[seen] = group > 1 ? 1.0f : factor;
 }
 
-/* Columns first..first + count of what a group's queries mix. `part`: scratch for so many. */
+/* Columns first..first + count of the weighted sums of values for a group's queries. `part`: scratch [count]. */
 static void mix(const worker *me, const attention *job, int m, int kv_head, int first, int count, const float *p, size_t stride,
                 float *part) {
     const view sight = view_of(job, m, kv_head);
@@ -83,7 +83,7 @@ static void mix(const worker *me, const attention *job, int m, int kv_head, int 
         }
 }
 
-/* The queries of one group of a token. scratch: p [H / K][seen + 1], and one head. */
+/* Attention of one group of a token's queries. Scratch: p [H / K][seen + 1], then D floats. */
 static void attend_step(const worker *me, const attention *job, int m, int kv_head) {
     const int group = group_of(job), seen = view_of(job, m, kv_head).seen;
     const size_t stride = (size_t)seen + 1;
@@ -93,8 +93,8 @@ static void attend_step(const worker *me, const attention *job, int m, int kv_he
     mix(me, job, m, kv_head, 0, job->head_size, p, stride, p + group * stride);
 }
 
-/* A prompt: mr queries at a time against all keys that they may see, with the gemm microkernels. scratch: keys transposed
- * [position / nr][D][nr], queries [D][mr], p [mr][p_stride]. */
+/* Attention of a prompt: mr queries at a time with all keys that they attend to, with the gemm microkernels. Scratch: transposed
+ * keys [position / nr][D][nr], queries [D][mr], p [mr][p_stride]. */
 static void attend_prompt(const worker *me, const attention *job, int head) {
     const int mr = me->k->mr, nr = me->k->nr, size = job->head_size, past = job->positions[0], all = past + job->m;
     const size_t start = cache_start(job, 0, head / group_of(job)), width = (size_t)job->heads * size;
@@ -132,7 +132,8 @@ static void attend_prompt(const worker *me, const attention *job, int head) {
 
 static int is_long(const attention *job) { return job->prefill && job->m > GEMV_MAX; }
 
-/* Few heads and a long text: threads divide what each head sees, instead of heads. That takes more phases, and makes no other bits. */
+/* With few heads and a long text, threads divide the positions of each head instead of the heads. That takes more phases; the
+ * results are bitwise the same. */
 enum { SPLIT_POSITIONS = 512, SPLIT_COLUMNS = 32, SPLIT_UNITS = 4 };
 
 static int longest_seen(const attention *job) {
@@ -153,7 +154,7 @@ size_t attention_shared(const attention *job, int threads) {
     return is_split(job, threads) ? (size_t)job->m * job->heads * ((size_t)job->capacity + 1) : 0;
 }
 
-/* A token's scores with the queries of a head and those behind it. */
+/* The scores of a token's heads from `head` on. */
 static float *scores_at(const attention *job, int m, int head) {
     return job->scores + ((size_t)m * job->heads + head) * ((size_t)job->capacity + 1);
 }
@@ -198,11 +199,11 @@ static void add_split(schedule *all, const attention *job) {
     add_phase(all, mix_parts, groups * (round_up(job->head_size, SPLIT_COLUMNS) / SPLIT_COLUMNS), 1, 0)->attention = *job;
 }
 
-/* Whether queries and keys are prepared in a phase of their own: all heads are needed at once, or the queries of a group come in
- * different chunks. Otherwise that is done with the chunk that needs them, which saves a phase. */
+/* Whether queries and keys are prepared in a separate phase: where all heads are needed at once, or the queries of a group are in
+ * different chunks. Otherwise the chunk that needs them prepares them, which saves a phase. */
 static int is_apart(const attention *job) { return job->qk_norm == QK_WHOLE || (is_long(job) && group_of(job) > 1); }
 
-/* Chunks are of key heads: of each token where these are of different rows. */
+/* A unit is a key head: of all tokens, or of one token where tokens are of different rows. */
 static void attend_steps(worker *me, const phase *p, range now, range next) {
     const attention *job = &p->attention;
     const int apart = is_apart(job), tokens = job->prefill ? job->m : 1;

@@ -1,8 +1,8 @@
-/* A file that is mapped and becomes shorter: the system sends SIGBUS to the thread that reads what is gone, and there is no
- * way back. The handler says which file it was, and ends the process with 1; other causes it names, and leaves to those who
- * had the signal before.
+/* The SIGBUS handler. When a mapped file is truncated, the system sends SIGBUS to the thread that reads the missing part, and the
+ * process cannot continue. The handler prints which file it was, and exits with 1. For other causes it prints a message and
+ * passes the signal to the previous handler.
  *
- * Only what a handler may call is called: stat, strlen, write, sigaction, raise, _exit (POSIX, signal-safety(7)).
+ * The handler calls only async-signal-safe functions: stat, strlen, write, sigaction, raise, _exit (POSIX, signal-safety(7)).
  */
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,12 +17,12 @@ typedef struct watched {
     struct watched *next;
 } watched;
 
-static _Atomic(watched *) files; /* newest first; only ever added to */
+static _Atomic(watched *) files; /* newest first; entries are never removed */
 static struct sigaction before;
 
 static void say(const char *message) {
     ssize_t written = write(STDERR_FILENO, message, strlen(message));
-    (void)written; /* there is nothing left to do about it */
+    (void)written; /* errors are ignored: there is no way to report them */
 }
 
 static void on_bus_error(int number) {
@@ -35,11 +35,11 @@ static void on_bus_error(int number) {
     }
     say("error: SIGBUS, and no file of the model became shorter: a disk or the memory failed, or someone sent it\n");
     sigaction(number, &before, NULL);
-    raise(number); /* arrives when this returns */
+    raise(number); /* delivered when this handler returns */
 }
 
-/* Say a message (a line, with its end), and exit with 1, when a bus error comes while the file at `path` has fewer than
- * `size` bytes. The first call sets the handler. Returns 0, or -1 where there is no memory. One thread at a time calls it. */
+/* Register a file: on a bus error while the file at `path` has fewer than `size` bytes, print the message (a line with its
+ * newline) and exit with 1. The first call installs the handler. Returns 0, or -1 when there is no memory. Not thread-safe. */
 int gptcli_watch(const char *path, long long size, const char *message) {
     watched *file = malloc(sizeof *file);
     if (!file) return -1;

@@ -1,4 +1,4 @@
-/* Which copy of the kernels runs here; the version of the interface; and single kernels by name, for tests/native. */
+/* Selection of the kernels for this processor; the ABI version; and single kernels by name, for tests/native. */
 #include <stddef.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
 #include <cpuid.h>
 
-/* Features that some compilers' __builtin_cpu_supports does not know. */
+/* Features that __builtin_cpu_supports of some compilers does not support. */
 static int has_f16c(void) {
     unsigned a, b, c, d;
     return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
@@ -43,11 +43,11 @@ const kernels *kernels_for(int level) {
     return &kernels_plain;
 }
 
-/* The name of the instruction set that a level takes. `level`: 5 takes the best instruction set there is, 4 no AMX, 3 at most AVX-512
- * without VNNI, 2 AVX2 with it, 1 AVX2 without, 0 plain C. */
+/* The name of the instruction set that is used at a level. `level`: 5 is the best available, 4 without AMX, 3 at most AVX-512
+ * without VNNI, 2 AVX2 with VNNI, 1 AVX2 without, 0 plain C. */
 const char *gptcli_kernels(int level) { return kernels_for(level)->name; }
 
-/* Python compares these with its own when it loads the library (library.py). */
+/* Python compares these with its own values when it loads the library (library.py). */
 int gptcli_abi_version(void) { return ABI_VERSION; }
 size_t gptcli_struct_size(void) { return sizeof(gptcli_shape); }
 
@@ -80,10 +80,10 @@ static const struct {
 };
 enum { ENTRIES = sizeof entries / sizeof *entries };
 
-/* The name of a kernel, from number 0 on; NULL behind the last one. */
+/* The name of the kernel with this index; NULL after the last one. */
 const char *gptcli_kernel_name(int number) { return number >= 0 && number < ENTRIES ? entries[number].name : NULL; }
 
-/* The address of a kernel of an instruction set; NULL where it has none. */
+/* The address of a kernel for an instruction set; NULL where there is none. */
 void *gptcli_kernel(int level, const char *name) {
     void *address = NULL;
     for (int i = 0; i < ENTRIES; i++)
@@ -92,5 +92,5 @@ void *gptcli_kernel(int level, const char *name) {
     return address;
 }
 
-/* The block of the microkernels: {mr, nr}. */
+/* The block size of the microkernels: {mr, nr}. */
 void gptcli_microkernel_block(int level, int *block) { block[0] = kernels_for(level)->mr, block[1] = kernels_for(level)->nr; }

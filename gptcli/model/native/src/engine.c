@@ -1,33 +1,35 @@
-/* A GPT on the CPU, read from top to bottom as gpt.py is, whose functions have twins here: embedding, blocks, logits.
+/* A GPT on the CPU. Like gpt.py, it reads from top to bottom, with the same functions: embedding, layers, logits.
  *
- * One call reads any number of tokens, each of a row of the batch and at a position of it: a step reads one of every
- * row, a prompt many of one. Shapes as in gpt.py. What a shape has not is left out of the schedule: no loop asks for it.
+ * One call reads any number of tokens, each with its row of the batch and its position in that row: a step reads one token of
+ * every row, a prompt many tokens of one row. Shapes as in gpt.py. The schedule contains only the phases that the model's shape
+ * needs, so inner loops do not test for options.
  */
 #include "model.h"
 
-/* One call's work: where everything lies in the engine's space. */
+/* The arguments of one call, and its buffers in the engine's workspace. */
 typedef struct {
     gpt *g;
     const gptcli_shape *s;
     const int *ids, *rows, *positions, *wanted;
-    int m, wanted_count, capacity, prefill; /* prefill: all tokens are of one row, at consecutive positions */
+    int m, wanted_count, capacity, prefill; /* prefill: all tokens belong to one row, at consecutive positions */
     int first, last; /* stages: see gptcli_read */
     const float *const *turns, *growth; /* see gptcli_read */
     size_t layer_floats;
     float *cache, *logits;
-    /* [m, C]; normalized x, or what attention mixes; queries, keys and values; the MLP's hidden layer, and scratch for its gate; what
-     * a sub-layer gives before it is added; see linear.c */
+    /* x [m, C]: the residual stream; normed: normalized x, or the output of the heads; qkv: queries, keys and values; hidden,
+     * gate: the MLP's hidden layer and scratch for its gate; joined: the output of a sub-layer before it is added; packed: see
+     * linear.c */
     float *x, *normed, *qkv, *hidden, *gate, *joined, *scores, *packed;
     float *scratch;
-    size_t scratch_floats, normed_at; /* normed_at: where in it a thread's own normed activations are */
+    size_t scratch_floats, normed_at; /* normed_at: offset in it of a thread's normalized activations */
 } call;
 
 static int heads_width(const gptcli_shape *s) { return s->n_head * s->head_size; }
 static int qkv_width(const gptcli_shape *s) { return (s->n_head + 2 * s->kv_heads) * s->head_size; }
 
-/* --- parts that blocks are made of ------------------------------------------------------------------------------------- */
+/* --- parts of layers --------------------------------------------------------------------------------------------------- */
 
-/* A norm over the residual stream, of the weight with this number and its bias behind that; or none. */
+/* A norm over the residual stream. `weight`: index of its weight; the bias has the next index. Not `present`: no norm. */
 static normalization norm_of(const call *c, const weights *w, int weight, int present) {
     return (normalization){.x = c->x,
                            .weight = w->vectors[weight],
@@ -55,13 +57,13 @@ static linear layer_of(const call *c, const matrix *w, const float *bias, const 
                     .next = next};
 }
 
-/* What linear layers read of the residual stream. Many tokens are normalized once, in a phase, to c->normed. Few: every thread
- * normalizes them all for itself, which saves that phase. */
+/* The normalized input of linear layers. For many tokens, a phase normalizes them once, to c->normed. For few tokens, every
+ * thread normalizes all of them in its own scratch, which saves that phase. */
 static void add_input(schedule *all, const normalization *norm, int m) {
     if (m > GEMV_MAX && (norm->kind != NO_NORM || norm->rows)) add_norm(all, norm, m);
 }
 
-/* A linear layer of such an input. */
+/* A linear layer with this normalized input. */
 static void add_normed(schedule *all, const call *c, const normalization *norm, linear job) {
     if (norm->kind == NO_NORM && !norm->rows) job.x = c->x;
     else if (job.m > GEMV_MAX) job.x = c->normed;
@@ -69,7 +71,7 @@ static void add_normed(schedule *all, const call *c, const normalization *norm, 
     add_linear(all, &job);
 }
 
-/* A linear layer whose result, normalized where there is such a norm, is added to the residual stream. */
+/* A linear layer whose output is added to the residual stream, after a norm where there is one. */
 static void add_output(schedule *all, const call *c, linear job, normalization norm) {
     const int plain = norm.kind == NO_NORM && c->s->residual_scale == 1.0f;
     job.y = plain ? c->x : c->joined;
@@ -80,7 +82,7 @@ static void add_output(schedule *all, const call *c, linear job, normalization n
     add_join(all, &norm, c->m);
 }
 
-/* A norm on the residual stream itself. */
+/* A norm of the residual stream, in place. */
 static void add_stream_norm(schedule *all, const call *c, normalization norm) {
     norm.out = c->x;
     if (norm.kind != NO_NORM) add_norm(all, &norm, c->m);
@@ -124,7 +126,7 @@ static attention attention_of(const call *c, int layer) {
                        .scores = c->scores};
 }
 
-/* The MLP's first half: its hidden layer, of a normalized input. `next`: what is read behind it. */
+/* The MLP's hidden layer, computed from a normalized input. `next`: the matrix that is read after it. */
 static void add_hidden(schedule *all, const call *c, const weights *w, const normalization *norm, const matrix *next) {
     const matrix *up = &w->matrices[UP], *gate = &w->matrices[GATE];
     const int gated = c->s->gated;
@@ -163,7 +165,7 @@ static void add_block(schedule *all, const call *c, int layer) {
     if (post) add_stream_norm(all, c, norm_of(c, w, LN_2, 1));
 }
 
-/* Rows of the token embedding: to x, or to where they are projected from. */
+/* Copy rows of the token embedding to x, or to the input of the projection. */
 static void read_rows(worker *me, const phase *p, range now, range next) {
     const call *c = p->other;
     const matrix *embedding = &c->g->whole.matrices[EMBEDDING];
@@ -173,7 +175,7 @@ static void read_rows(worker *me, const phase *p, range now, range next) {
         me->k->dequantize_row(embedding, c->ids[m], 0, embedding->columns, to + (size_t)m * embedding->columns);
 }
 
-/* Scale tokens' embeddings, and add positions where they are added. */
+/* Scale the token embeddings, and add position embeddings if there are any. */
 static void place(worker *me, const phase *p, range now, range next) {
     const call *c = p->other;
     const float *all = c->g->whole.vectors[POSITION];
@@ -205,7 +207,7 @@ static void add_embedding(schedule *all, const call *c) {
 
 enum { LOGITS_AT_ONCE = 4096 };
 
-/* Units: parts of the logits, of one token after another. */
+/* Scale and cap the logits. A unit is LOGITS_AT_ONCE consecutive logits of [wanted_count, V]. */
 static void cap_logits(worker *me, const phase *p, range now, range next) {
     const call *c = p->other;
     const size_t all = (size_t)c->wanted_count * (size_t)c->s->vocab_size;
@@ -216,7 +218,7 @@ static void cap_logits(worker *me, const phase *p, range now, range next) {
     }
 }
 
-/* The final norm of the tokens that are wanted, and the unembedding. */
+/* The final norm and the unembedding of the wanted tokens. */
 static void add_logits(schedule *all, const call *c) {
     const gptcli_shape *s = c->s;
     const matrix *project = &c->g->whole.matrices[PROJECT_OUT], *first = &c->g->layers->matrices[QKV];
@@ -239,7 +241,7 @@ static void add_logits(schedule *all, const call *c) {
     add_phase(all, cap_logits, (int)((count + LOGITS_AT_ONCE - 1) / LOGITS_AT_ONCE), 1, 0)->other = (void *)c;
 }
 
-/* Everything that a call does, in order. */
+/* Build and run the schedule of a call. */
 static void read_tokens(const call *c) {
     gpt *g = c->g;
     const int layers = c->s->n_layer;
@@ -257,9 +259,9 @@ static void read_tokens(const call *c) {
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-static size_t lined(size_t floats) { return (floats + 15) / 16 * 16; } /* what follows begins a line of the cache */
+static size_t lined(size_t floats) { return (floats + 15) / 16 * 16; } /* round up to whole cache lines */
 
-/* Divide the engine's space among the parts of a call; 0, or -1 when there is no memory. */
+/* Place a call's buffers in the engine's workspace; 0, or -1 when there is no memory. */
 static int lay_out(call *c) {
     gpt *g = c->g;
     const gptcli_shape *s = c->s;
@@ -267,12 +269,12 @@ static int lay_out(call *c) {
     const size_t qkv = larger((size_t)qkv_width(s), (size_t)s->embedding_width), normed = larger(C, (size_t)heads_width(s));
     const size_t columns = larger(larger(normed, hidden), (size_t)s->embedding_width),
                  widest = larger(larger(qkv, hidden), columns);
-    /* Queries, keys and values are done with before the hidden layer is needed, unless the two are side by side. */
+    /* Queries, keys and values share memory with the hidden layer, unless both are needed at once (parallel residual). */
     const size_t wide = s->parallel_residual ? qkv + hidden : larger(qkv, hidden),
                  gate = s->gated && c->m > GEMV_MAX ? hidden : 0;
     const size_t joined = s->residual_scale != 1.0f || s->norm == AFTER || s->norm == SANDWICH ? C : 0;
     const size_t packed = c->m > GEMV_MAX ? packed_floats(g->k, c->m, (int)columns) : 0;
-    /* The last norm and the unembedding may be of few tokens where the layers are of many: room for both ways. */
+    /* The final norm and the unembedding may process few tokens while the layers process many: take the larger scratch. */
     const size_t linear = larger(linear_scratch(g->k, c->m, (int)widest), linear_scratch(g->k, GEMV_MAX, (int)widest));
     const attention heads = {.heads = s->n_head,
                              .kv_heads = s->kv_heads,
@@ -304,14 +306,20 @@ static int lay_out(call *c) {
     return 0;
 }
 
-/* Read m tokens: ids, the row of the batch that each belongs to, and its position there. Their keys and values go into
- * cache, [layers][2][batch][K][capacity][D] and OVERREAD floats more. Logits [wanted_count, V] are those after the
- * tokens whose indices `wanted` lists. `prefill`: all tokens are of one row, at consecutive positions, so that gemm may take them;
- * otherwise each is a step of a row of its own. Returns 0, or -1 when there is no memory.
- * `turns`: the rotary tables, each [position][cosines and sines of rotary_dim / 2 pairs]; `growth` [position]: what queries are
- * multiplied by, or NULL. Both reach over all positions of the call.
- * Of the stages (a layer each, and the logits) those from `first` to before `last` are done: all at once, or in several calls
- * that say the same otherwise, so that the caller can stop in between. */
+/* Read m tokens. Returns 0, or -1 when there is no memory.
+ *
+ *   ids, rows, positions [m]   each token's id, its row of the batch, and its position in that row
+ *   prefill                    all tokens belong to one row, at consecutive positions, so that gemm can be used; otherwise each
+ *                              is a step of a different row
+ *   turns                      the rotary tables, each [position][cosines, then sines, of rotary_dim / 2 pairs]
+ *   growth [position]          factor of the queries, or NULL; like `turns` it covers all positions of the call
+ *   cache                      [layers][2][batch][K][capacity][D], then OVERREAD more floats; keys and values are written to it
+ *   wanted [wanted_count]      indices of the tokens whose logits are computed
+ *   logits                     [wanted_count, V]
+ *   first, last                the stages to run, from `first` to before `last`: each layer is a stage, and the logits are the
+ *                              last one. The caller may split the stages over several calls with the same other arguments, so
+ *                              that it can stop in between.
+ */
 int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill,
                 const float *const *turns, const float *growth, float *cache, int batch, int capacity, int wanted_count,
                 const int *wanted, float *logits, int first, int last) {

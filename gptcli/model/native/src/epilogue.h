@@ -12,8 +12,9 @@ INLINE vec gelu_tanh(vec x) {
     return v_div(x, v_add(v_set(1.0f), v_exp(twice)));
 }
 
-/* x times the share of normally distributed numbers below it, as max(x, 0) - |x| exp(-x^2 / 2) t P(t), t = 1 / (1 + 0.3 |x|): the form of
- * Abramowitz and Stegun 1964, 7.1.26, with a polynomial of our own, fitted to be relatively exact. Within 3e-7, on either side. */
+/* x times the normal distribution function, computed as max(x, 0) - |x| exp(-x^2 / 2) t P(t), t = 1 / (1 + 0.3 |x|). This is
+ * the form of Abramowitz and Stegun 1964, 7.1.26, with a different polynomial, fitted for relative error: within 3e-7 on both
+ * sides. */
 INLINE vec gelu(vec x) {
     const vec size = v_max(x, v_sub(v_zero(), x)), t = v_div(v_set(1.0f), v_fma(size, v_set(0.3f), v_set(1.0f)));
     vec p = v_set(0.037138596f);
@@ -44,7 +45,7 @@ INLINE vec mish(vec x) {
 }
 
 INLINE vec activate(vec x, const int activation) {
-    const vec positive = v_max(v_zero(), x); /* in this order NaN stays NaN */
+    const vec positive = v_max(v_zero(), x); /* this order of the arguments propagates NaN */
     switch (activation) {
         case GELU_TANH: return gelu_tanh(x);
         case GELU: return gelu(x);

@@ -5,11 +5,11 @@
  *   w     matrix [rows, columns] of any kind; a call computes rows first..last
  *   x     activations: float32 [m, columns], or for INT8 and INT4 their 16-bit form (see `activations` in native.h)
  *   y     float32 [m, stride]; y[i * stride + r] is the product of activation i and row r
- *   next  the memory that the same thread reads after this call
+ *   next  the memory that the same thread reads after this call, for prefetching
  *
- * A step reads every weight once a token, so it is bound by memory. The loops therefore read several streams at once, prefetch
- * what follows, and multiply each weight with several activations once it is in a register. Every product is summed in the same
- * order however many activations there are: a text comes out the same alone and in a batch.
+ * A step reads every weight once a token, so it is bound by memory bandwidth. The loops therefore read several streams at once,
+ * prefetch, and multiply each weight in a register with several activations. The order of summation does not depend on the number
+ * of activations: a text is the same alone and in a batch.
  */
 #ifndef GPTCLI_GEMV_H
 #define GPTCLI_GEMV_H
@@ -20,15 +20,15 @@ INLINE void prefetch(const char *address, const int bytes) {
     for (int at = 0; at < bytes; at += 64) __builtin_prefetch(address + at, 0, 3);
 }
 
-/* R rows are read at once, each from a stream of its own: stream r is at row `row + r * row_step` and has `remaining` rows left.
- * Hardware prefetches too, but only within a page of 4 KB, and in several pages at once. `distance` is how many bytes ahead the
- * loops prefetch: whole rows, unless rows are long. */
+/* R rows are read at once, each in its own stream: stream r is at row `row + r * row_step` and has `remaining` rows left. The
+ * hardware prefetches too, but only within 4 KB pages, although in several pages at once. `distance`: how many bytes ahead the
+ * loops prefetch; whole rows, unless rows are long. */
 typedef struct {
     int row, row_step, remaining;
     size_t distance;
 } row_streams;
 
-/* Where each stream reads, and where it prefetches: behind the end of a stream, in `next`. */
+/* The addresses that each stream reads and prefetches; beyond the end of a stream, it prefetches `next`. */
 INLINE void stream_pointers(const matrix *w, row_streams at, const int R, prefetch_range next, const char *rows[4],
                             const char *ahead[4]) {
     const size_t row_bytes = w->row_bytes, remaining = at.remaining * row_bytes;
@@ -59,8 +59,8 @@ INLINE float load_weight(const void *row, int k, const int kind) {
     }
 }
 
-/* Add up the lanes of sums[r * M + m] and multiply by the factor of row r: out[m * stride + r * row_step]. Four at a time, each
- * in the same order wherever it stands. */
+/* Add up the lanes of sums[r * M + m] and multiply by the factor of row r: out[m * stride + r * row_step]. Four at a time; the
+ * order of summation is the same for all. */
 INLINE void store_sums(const vec sums[8], const int R, const int M, const float *factors, float *out, size_t stride,
                        int row_step) {
     for (int i = 0; i < R * M; i += 4) {
@@ -144,7 +144,7 @@ INLINE void gemv_int(const matrix *w, row_streams at, activations x, float *y, s
         else dot_int4(rows, ahead, w->columns, group, x, R, M, sum);
         for (int i = 0; i < R * M; i++) {
             total[i] = v_fma(sum[i], v_set(x.scale[i % M * groups + group]), total[i]);
-            if (kind == INT8) __asm__("" : "+m"(total[i])); /* or GCC keeps it in a register, and one of the sums in memory */
+            if (kind == INT8) __asm__("" : "+m"(total[i])); /* otherwise GCC keeps it in a register, and spills one of the sums */
         }
     }
     store_sums(total, R, M, factors, y + at.row, stride, at.row_step);

@@ -2,10 +2,10 @@
  * activations. Part of gemv.h.
  *
  * Shapes:
- *   rows     R pointers to rows of weights (INT8: one byte a column; INT4: groups of 16 bytes, the scales behind them)
+ *   rows     R pointers to rows of weights (INT8: one byte a column; INT4: groups of 16 bytes, followed by the scales)
  *   ahead    R addresses to prefetch from
- *   group    which ACT_GROUP columns
- *   x        activations [M]; x.q is [M, padded_columns(columns)], zero behind a row's end
+ *   group    index of the group of ACT_GROUP columns
+ *   x        activations [M]; x.q is [M, padded_columns(columns)], padded with zeros
  *   sums     R * M vectors, sums[r * M + m]: their lanes add up to the product, in units of the activation's scale
  */
 #ifndef GPTCLI_GEMV_S16_H

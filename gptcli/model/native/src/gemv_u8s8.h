@@ -3,8 +3,8 @@
  *
  * Shapes: as in gemv_s16.h, but x.q holds the split form that split_activations makes, and x.correction its correction.
  *
- * u8 x s8 split: a 16-bit activation is 256 * high + low with two signed bytes, so two instructions multiply it with weights as
- * they lie in memory; widening the weights to 16 bits would take six. Zero-point correction: weights become unsigned by adding
+ * u8 x s8 split: a 16-bit activation is 256 * high + low with two signed bytes, so two instructions multiply it with weights in
+ * their stored form; widening the weights to 16 bits would take six. Zero-point correction: weights become unsigned by adding
  * 128, which adds 128 * activation to each product, so the sums start at -128 * the sum of the activations. All of it is exact.
  */
 #ifndef GPTCLI_GEMV_U8S8_H
@@ -62,7 +62,7 @@ INLINE void i16_split(const int16_t *x, i32vec *high, i32vec *low) {
 }
 INLINE vec v_broadcast_each(const float *p) { return _mm256_set_m128(_mm_set1_ps(p[1]), _mm_set1_ps(p[0])); }
 #endif
-INLINE i32vec i8_load_once(const void *p) { /* GCC would load it again for every row */
+INLINE i32vec i8_load_once(const void *p) { /* otherwise GCC loads it again for every row */
     i32vec a = i8_load(p);
     __asm__("" : "+v"(a));
     return a;

@@ -1,5 +1,5 @@
-/* What queries and keys go through before attention, in gpt.py's order: clamped, normalized, turned; then keys and values go into the
- * cache.
+/* The preparation of queries and keys before attention, in gpt.py's order: clamp, normalize, rotate. Then keys and values are
+ * written to the cache.
  *
  * Shapes as in attention.c.
  */
@@ -7,7 +7,7 @@
 
 #include "heads.h"
 
-/* The norm of one head, of those whose weights are given. */
+/* The norm of one head; `weight` and `bias` are those of all heads. */
 static void norm_head(const kernels *k, const attention *job, float *x, const float *weight, const float *bias, int head) {
     const size_t from = job->qk_norm == QK_EACH_HEAD ? (size_t)head * job->head_size : 0;
     k->norm(job->norm_kind, x, weight ? weight + from : NULL, bias ? bias + from : NULL, job->epsilon, job->head_size, x);

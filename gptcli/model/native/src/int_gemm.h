@@ -3,8 +3,8 @@
  *
  * Shapes:
  *   int_gemm_pack     rows first..first + count (at most NR) of w -> packed: weights as int16 pairs of neighbouring columns,
- *                     [padded_columns(columns) / 2][NR][2], and behind them the scales, float32 [NR] (INT8) or [group][NR] (INT4);
- *                     zero where there is no row or column
+ *                     [padded_columns(columns) / 2][NR][2], followed by the scales, float32 [NR] (INT8) or [group][NR] (INT4);
+ *                     padded with zeros
  *   int_microkernel   q int16 [MR, padded_columns(columns)], scale float32 [MR, act_groups(columns)] (see `activations`), packed
  *                     -> sums float32 [MR, NR]
  */
@@ -14,8 +14,8 @@
 /* Columns that are packed at once; and how many products of 16 and 8 bits a 32-bit sum holds. */
 enum { PACK_COLUMNS = 64, INT32_COLUMNS = 512 };
 
-/* PACK_COLUMNS columns of a row from `start` on as int16, and their scales (column j of `scales`). What lies behind the end of the
- * row stays as it is. */
+/* Convert PACK_COLUMNS columns of a row, from `start` on, to int16, with their scales (column j of `scales`). Elements beyond the
+ * end of the row are not written. */
 INLINE void unpack_row_int16(const matrix *w, int row, int j, int start, int16_t *line, float *scales) {
     const char *data = (const char *)w->data + (size_t)row * w->row_bytes;
     const int count = w->columns - start < PACK_COLUMNS ? w->columns - start : PACK_COLUMNS;

@@ -1,13 +1,13 @@
-/* The kernels: every inner loop, written once over simd.h's vectors and compiled once for each instruction set, with KERNELS
- * naming the table they go into (see `kernels` in native.h, which gives the shapes of all arguments).
+/* The kernels: all inner loops, written once with simd.h's vectors and compiled once for each instruction set. KERNELS is the
+ * name of the table that they are in (see `kernels` in native.h, which gives the shapes of all arguments).
  *
  *   gemv.h       matrix times a few activations: decoding, bound by memory
  *   this file    the float32 gemm microkernel, which keeps a block of the product in registers (Goto and van de Geijn 2008), and
  *                norms
  *   int_gemm.h   the integer gemm microkernel
- *   epilogue.h   activations, and what becomes of a linear layer's sums
- *   attend.h     rotation, caps, softmax, scores and mixtures
- *   quantize.h   numbers to fewer bits
+ *   epilogue.h   bias, activation functions, and the output of a linear layer
+ *   attend.h     rotation, caps, softmax, scores and weighted sums of values
+ *   quantize.h   quantization
  *   shortlist.h  top k and the normalizer of logits
  *
  * To add a kernel: one function here for all instruction sets, one entry in the table at the end of this file, in native.h and in
@@ -44,7 +44,7 @@ static void dequantize_row(const matrix *w, int index, int from, int count, floa
     }
     const uint8_t *row = (const uint8_t *)w->data + (size_t)index * w->row_bytes;
     const uint16_t *half = (const uint16_t *)(row + w->columns / 2) + from / GROUP;
-    for (int k = 0; k < count; k += GROUP) { /* from and count are whole groups */
+    for (int k = 0; k < count; k += GROUP) { /* from and count are multiples of a group */
         const float scale = f16_to_f32(half[k / GROUP]);
         int16_t values[GROUP];
         decode_int4_group(row + (from + k) / 2, values);
@@ -62,7 +62,7 @@ enum { MR = 4, VECTORS = 4 };
 #endif
 enum { NR = VECTORS * LANES };
 
-/* gemm packs the matrix first, which a short prompt does not repay: up to so many tokens use gemv. Measured on GPT-2 small. */
+/* gemm packs the matrix first, which does not pay for a short prompt: up to so many tokens use gemv. Measured on GPT-2 small. */
 enum { GEMV_LIMIT = LANES == 16 ? 48 : LANES == 1 ? 8 : 24 };
 #ifdef HAVE_VNNI
 enum { GEMV_LIMIT_INT8 = 72, GEMV_LIMIT_INT4 = 28 };
@@ -89,7 +89,7 @@ INLINE void microkernel_of(int k, const float *a, const size_t column_stride, co
             for (int j = 0; j < VECTORS; j++) sum[i][j] = v_fma(left, right[j], sum[i][j]);
         }
     }
-    float part[MR * NR]; /* at the edges of c, where a full block would be too large */
+    float part[MR * NR]; /* at the edges of c, where a full block would exceed it */
     const int full = m == MR && n == NR;
     float *out = full ? c : part;
     const size_t stride = full ? c_stride : NR;
@@ -174,7 +174,7 @@ static float sum(const float *x, size_t n, int mode) {
     return mode == READ_PREFETCH ? sum_of(x, n, READ_PREFETCH) : sum_of(x, n, READ_PLAIN);
 }
 
-/* The table of kernels: one entry a kernel, by name. Each has a naive reference in tests/native/reference.py. */
+/* The table of kernels: one entry for each, by name. Each has a naive reference in tests/native/reference.py. */
 const kernels KERNELS = {
     .name = NAME,
     .mr = MR,

@@ -2,18 +2,18 @@
  *
  * Shapes (see `linear` in native.h): w [rows, columns] of any kind, bias [rows] or NULL, x [m, columns], y [m, stride].
  *
- * Three ways. linear_gemv, for a few activations: each row of w is read once for all of them. linear_gemm, for a long prompt:
- * blocks of w are unpacked to float32 and multiplied in registers, so every kind of weights runs at one speed. linear_int_gemm, for
- * INT8 and INT4 with VNNI: the same in integers. amx.c has a fourth.
+ * There are three implementations. linear_gemv, for a few activations: each row of w is read once for all of them. linear_gemm,
+ * for a long prompt: blocks of w are unpacked to float32 and multiplied by a register-blocked microkernel, so all kinds of
+ * weights run at the same speed. linear_int_gemm, for INT8 and INT4 with VNNI: the same in integers. amx.c has a fourth.
  */
 #include <math.h>
 
 #include "native.h"
 
 enum { KC = 768, GEMV_ROWS = 256 }; /* columns of a gemm block (whole INT4 groups); rows whose epilogue gemv does at once */
-/* Columns that are transposed at once, and the stride of their rows: no power of two, whose cache sets collide. */
+/* Columns that are transposed at once, and the stride of their rows: no power of two, as that causes cache conflicts. */
 enum { PANEL_COLUMNS = 64, LINE_FLOATS = PANEL_COLUMNS + 16 };
-enum { MIN_ROWS = 16 }; /* the smallest chunk of rows that a thread gets at the end of a gemv */
+enum { MIN_ROWS = 16 }; /* rows in the smallest chunk of a gemv */
 
 /* The scratch of linear_int_gemm: packed rows and the sums of a block, in floats. */
 static size_t int_gemm_floats(int columns) {
@@ -26,8 +26,8 @@ size_t packed_floats(const kernels *k, int m, int columns) {
     return panels > quantized ? panels : quantized;
 }
 
-/* The scratch of linear_gemv: sums, and activations with their residuals; and behind them the residual of one activation in float32,
- * or its sums. */
+/* The scratch of linear_gemv: sums, then quantized activations and residuals, then the residual of one activation in float32 or
+ * its sums. */
 static size_t gemv_floats(int columns) { return (size_t)GEMV_MAX * GEMV_ROWS + 2 * quantized_floats(GEMV_MAX, columns); }
 
 size_t linear_scratch(const kernels *k, int m, int columns) {
@@ -44,7 +44,7 @@ void linear_epilogue(const worker *me, const linear *job, const float *sums, siz
         me->k->epilogue(sums + m * stride, bias, last - first, job->epilogue, job->activation, job->y + m * job->stride + first);
 }
 
-/* Activations in 16 bits, and the residuals of those that have too few. */
+/* Activations in 16 bits, and the residuals of those for which 16 bits are too few. */
 typedef struct {
     activations all, residual;
 } quantized;
@@ -55,8 +55,8 @@ static activations place_activations(const linear *job, const float *x, float *m
     return (activations){.x = x, .q = (int16_t *)memory, .correction = (int32_t *)(memory + q), .scale = memory + q + correction};
 }
 
-/* Where the quantized activations of an INT8 or INT4 matrix are: up to GEMV_MAX of them in each thread's scratch, more in the memory
- * that all threads share. */
+/* The buffers of the quantized activations of an INT8 or INT4 matrix: up to GEMV_MAX activations are in each thread's scratch,
+ * more are in shared memory. */
 static quantized place_quantized(const worker *me, const linear *job, const float *x) {
     float *memory = job->m <= GEMV_MAX ? me->scratch + GEMV_MAX * GEMV_ROWS : job->packed;
     return (quantized){.all = place_activations(job, x, memory),
@@ -67,7 +67,7 @@ static quantized quantized_from(quantized x, int m, int columns) {
     return (quantized){.all = activations_from(x.all, m, columns), .residual = activations_from(x.residual, m, columns)};
 }
 
-/* Quantize what 16 bits leave of an activation, for gemv. */
+/* Quantize the residual of an activation, for gemv. */
 static void quantize_residual(const worker *me, const matrix *w, quantized one) {
     float *left = me->scratch + gemv_floats(w->columns); /* [columns] */
     for (int i = 0; i < w->columns; i++) left[i] = fmaf(-(float)one.all.q[i], one.all.scale[i / ACT_GROUP], one.all.x[i]);
@@ -75,7 +75,7 @@ static void quantize_residual(const worker *me, const matrix *w, quantized one) 
     if (me->k->split_activations) me->k->split_activations(w->kind, w->columns, one.residual.q, one.residual.correction);
 }
 
-/* Quantize activations first..last, and split them where gemv wants them split. */
+/* Quantize activations first..last, and split them into bytes where gemv needs that. */
 static void quantize(const worker *me, const linear *job, quantized x, int first, int last, int for_gemv) {
     const matrix *w = job->w;
     for (int m = first; m < last; m++) {
@@ -109,13 +109,13 @@ static void quantize_for_gemv(worker *me, const phase *p, range now, range next)
     quantize(me, job, place_quantized(me, job, job->x), now.first, now.last, 1);
 }
 
-/* The memory of the first rows of first..last. */
+/* The memory to prefetch: the beginning of rows first..last. */
 static prefetch_range rows_range(const matrix *w, int first, int last) {
     const int count = last - first < GEMV_ROWS ? last - first : GEMV_ROWS;
     return (prefetch_range){(const char *)w->data + (size_t)first * w->row_bytes, count * w->row_bytes};
 }
 
-/* gemv of rows first..last with all activations, GEMV_MAX at a time. `after`: what this thread reads afterwards. */
+/* gemv of rows first..last with all activations, GEMV_MAX at a time. `after`: the memory that this thread reads next. */
 static void gemv_rows(worker *me, const linear *job, quantized x, int first, int last, prefetch_range after) {
     const matrix *w = job->w;
     float *sums = me->scratch; /* [GEMV_MAX, GEMV_ROWS] */
@@ -135,8 +135,8 @@ static void gemv_rows(worker *me, const linear *job, quantized x, int first, int
     }
 }
 
-/* The activations of a gemv. Few: every thread norms and quantizes them all for itself, with its first chunk, which saves a phase or
- * two. */
+/* The activations of a gemv. If there are few, every thread normalizes and quantizes all of them in its own scratch, before its
+ * first chunk; that saves one or two phases. */
 static quantized gemv_activations(worker *me, const linear *job) {
     const int integer = job->w->kind >= INT8;
     float *normed = me->scratch + job->normed_at;
@@ -180,7 +180,7 @@ static void pack_activations(worker *me, const phase *p, range now, range next) 
         }
 }
 
-/* Pack kc columns of up to nr rows of the matrix: to [column][nr], and behind it the scratch for that. */
+/* Pack kc columns of up to nr rows of the matrix to [column][nr]; the scratch for that follows the packed numbers. */
 static void pack_weights(worker *me, const linear *job, int first, int n, int block, int kc, float *to) {
     const int nr = me->k->nr;
     float *unpacked = to + (size_t)KC * nr; /* a few columns of all rows, which stay in the L1 cache */
@@ -208,12 +208,12 @@ static void linear_gemm(worker *me, const phase *p, range now, range next) {
         }
     }
     linear rest = *job;
-    if (job->epilogue == ADD) rest.epilogue = STORE; /* the sums are in y already: only the bias is left */
+    if (job->epilogue == ADD) rest.epilogue = STORE; /* the sums are in y already: add the bias only */
     linear_epilogue(me, &rest, sums + first, job->stride, first, last);
 }
 
-/* INT8 and INT4 matrices times quantized activations. There are at least mr of these: the last block starts early and computes some
- * of them again. */
+/* INT8 and INT4 matrices times at least mr quantized activations. The last block of mr may overlap the one before, and computes
+ * some of them again. */
 static void linear_int_gemm(worker *me, const phase *p, range now, range next) {
     const linear *job = &p->linear;
     const int nr = me->k->nr, mr = me->k->mr, columns = job->w->columns, first = now.first, last = now.last;
@@ -233,7 +233,7 @@ static void linear_int_gemm(worker *me, const phase *p, range now, range next) {
     }
 }
 
-/* Note whether 16 bits are too few for one of a prompt's activations. */
+/* Record whether 16 bits are too few for any of a prompt's activations. */
 static void find_outliers(worker *me, const phase *p, range now, range next) {
     const int columns = p->linear.w->columns;
     int16_t *q = (int16_t *)me->scratch;
@@ -249,7 +249,7 @@ static void add_gemv(schedule *all, const linear *job) {
     add_phase(all, linear_gemv, job->w->rows, MIN_ROWS, 1)->linear = *job;
 }
 
-/* gemm without AMX. */
+/* Add the phases of a gemm without AMX. */
 static void add_gemm(schedule *all, const linear *job) {
     const kernels *k = all->k;
     const int integer = k->int_microkernel && job->w->kind >= INT8, panels = round_up(job->m, k->mr) / k->mr;
@@ -258,12 +258,12 @@ static void add_gemm(schedule *all, const linear *job) {
     add_phase(all, integer ? linear_int_gemm : linear_gemm, job->w->rows, k->nr, 0)->linear = *job;
 }
 
-/* The phases from number `first` on depend on an earlier one's result. */
+/* Make the phases from index `first` on depend on the result of an earlier one. */
 static void depend(schedule *all, int first, phase *condition, int wanted) {
     for (int i = first; i < all->count; i++) all->phases[i].condition = condition, all->phases[i].wanted = wanted;
 }
 
-/* INT8 on AMX has no residuals: prompts that need some are multiplied as without AMX. */
+/* INT8 on AMX has no residuals: prompts that need them use the gemm without AMX. */
 static void add_gemm_int8(schedule *all, const linear *job) {
     phase *search = add_phase(all, find_outliers, job->m, 1, 0);
     search->linear = *job;

@@ -1,30 +1,31 @@
-/* How many of the pool's threads work on a job: fewer where other programs want the same processors.
+/* How many of the pool's threads work on a job: fewer when other programs compete for the processors.
  *
- * All threads of a phase wait for the one that holds its last chunk. When another program takes that thread's processor, they wait
- * for some milliseconds, which is longer than a whole step of a small model. Then fewer threads are faster: the system moves
- * the other program to the processor that is given up. Which number is best is found by trying: jobs of one kind are timed
- * for some milliseconds with one thread less, with half of them, or with one more, and the fastest number stays (hill climbing). Results are the same to the
- * bit with any number.
+ * All threads of a phase wait for the one that holds its last chunk. When another program preempts that thread, they wait for
+ * some milliseconds, which is longer than a whole step of a small model. Fewer threads are faster then: the system moves the
+ * other program to the processor that became free. The best number is found by hill climbing: jobs of one kind are timed for some
+ * milliseconds with one thread less, with half of the threads, or with one more, and the fastest number is kept. Results are
+ * bitwise the same with any number.
  *
- * On a quiet machine nothing is tried: a trial with fewer threads needs a caller that did not run for some of the time.
+ * On an idle machine there are no trials with fewer threads: a trial starts only when the caller's thread was off the processor
+ * for some of the time.
  */
 #include "native.h"
 
 enum {
     KINDS = 16, /* kinds of jobs that are remembered */
     WINDOW_NS = 4000000,
-    WINDOW_JOBS = 4, /* what is compared takes this long, and has this many jobs */
-    FEWER_PAUSE = 2, /* windows before a trial with fewer threads and with more; each doubles with every such trial in vain */
+    WINDOW_JOBS = 4, /* a window of measurement has at least this duration, and this many jobs */
+    FEWER_PAUSE = 2, /* windows before a trial with fewer threads and with more; each doubles after a failed trial */
     MORE_PAUSE = 8,
     LAST_PAUSE = 16,
 };
-static const double GAIN[2] = {0.88, 0.96}; /* a trial with fewer, or more, has to need less than this share of the time */
-static const double LOSS = 1.3; /* a trial whose first job needs more than this many times as long is over */
-static const double STALLED = 0.125; /* share of a window in which the caller did not run that makes it worth a trial */
+static const double GAIN[2] = {0.88, 0.96}; /* a trial with fewer, or more, succeeds below this fraction of the time */
+static const double LOSS = 1.3; /* a trial ends if its first job takes more than this many times as long */
+static const double STALLED = 0.125; /* fraction of a window with the caller off the processor that starts a trial */
 
 static pace kinds[KINDS];
 
-/* What is known of jobs of this kind (a hash); all threads at first. */
+/* The record of jobs of this kind (a hash); initially with all threads. */
 pace *pace_of(uint64_t kind, int threads) {
     pace *p = &kinds[kind % KINDS];
     if (p->kind != kind || p->most != threads)
@@ -32,20 +33,20 @@ pace *pace_of(uint64_t kind, int threads) {
     return p;
 }
 
-/* Threads for the next job. */
+/* Number of threads for the next job. */
 int pace_threads(const pace *p) { return p->trial ? p->trial : p->threads; }
 
-/* What to try after a window without a trial: another number of threads, or 0. */
+/* The number of threads to try after a window without a trial; 0: no trial. */
 static int next_trial(pace *p, double stalled) {
     const int fewer = p->threads > 1 && stalled > STALLED && p->since >= p->pause[0];
     const int more = p->threads < p->most && p->since >= p->pause[1];
     if (!fewer && !more) return 0;
-    p->more = more && (!fewer || !p->more); /* in turn, where both may help */
+    p->more = more && (!fewer || !p->more); /* alternate, as either may help */
     if (p->more) return p->threads + 1;
     return p->halve ? p->threads / 2 : p->threads - 1;
 }
 
-/* The trial is over: the better number stays. */
+/* End the trial, and keep the better number. */
 static void end_trial(pace *p, double mean) {
     int *pause = &p->pause[p->more];
     if (mean < GAIN[p->more] * p->mean) {
@@ -53,14 +54,14 @@ static void end_trial(pace *p, double mean) {
         p->pause[0] = FEWER_PAUSE;
         p->pause[1] = MORE_PAUSE;
     } else {
-        p->halve = !p->more && !p->halve; /* one less may be in vain where several less are not */
+        p->halve = !p->more && !p->halve; /* one thread less may not help where several less do */
         *pause = 2 * *pause < LAST_PAUSE ? 2 * *pause : LAST_PAUSE;
     }
     p->trial = p->since = 0;
 }
 
-/* A job is done: it took so long, and for so much of that time the caller's thread did not run (it was asleep, or another program had its
- * processor). */
+/* Record a job: its duration, and how much of that time the caller's thread did not run (asleep, or preempted by another
+ * program). */
 void pace_note(pace *p, int64_t ns, int64_t stalled_ns) {
     p->jobs++;
     p->ns += ns;

@@ -1,13 +1,13 @@
-/* Threads that stay alive between steps, and the work that is handed out to them in chunks.
+/* A thread pool: threads stay alive between steps, and work is handed out to them in chunks.
  *
- * A schedule is a list of phases, one after another. A phase is over when its last chunk is finished, and the thread that finishes
- * that chunk begins the next phase: no thread is waited for unless it holds a chunk. A thread that comes late finds the phase
- * that is present then. Until it holds a chunk it reads nothing but the variables of this file, so that a job's memory is the
- * caller's again as soon as the job is done.
+ * A schedule is a list of phases that run one after another. A phase ends when its last chunk is finished. The thread that
+ * finishes that chunk begins the next phase, so only threads that hold a chunk are waited for. A late thread joins the phase that
+ * is current by then. Until a thread holds a chunk, it reads only the variables of this file, so that the caller may free a job's
+ * memory as soon as the job is done.
  *
- * A step of a small model takes about a millisecond and has dozens of phases, so threads wait for the next one by looking
- * for a while, as waking them takes longer. They do not look for long: where other programs run too, the thread that holds
- * the chunk may need this very processor.
+ * A step of a small model takes about a millisecond and has dozens of phases. Waking a sleeping thread takes longer than most
+ * waits, so threads spin before they sleep. They spin only for a short time: when other programs run too, the thread that holds
+ * the last chunk may need the spinning thread's processor.
  */
 #define _GNU_SOURCE
 #include <limits.h>
@@ -30,27 +30,28 @@
 
 enum { LOOKS = 64, SPIN_NS = 50000, IDLE_SPIN_NS = 1000000, MOST_THREADS = 1024, LINE = 64 };
 
-static int size;    /* threads, the caller's among them */
-static pid_t owner; /* the process in which the threads live: a fork has none of them */
+static int size;    /* number of threads, the caller's included */
+static pid_t owner; /* the process that has the threads: a forked child has none of them */
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 
-/* The present phase: its number, in the upper half of `handed_out`, and how much of its work is handed out; NOTHING_LEFT behind
- * the last phase. How its work is cut stands in one of two places in turn, written before the number by the one thread that
- * begins the phase: a thread that reads there what the phase after the next has written does not find its own number any more, and is
- * handed nothing. Once the caller sees the end, no other thread writes here, and the next job may begin. */
+/* The current phase. `handed_out` holds its number in the upper half, and in the lower half how many units of work are handed
+ * out, or NOTHING_LEFT after the last phase. `cut` says how its work is divided. It is double-buffered: phase n uses cut[n &
+ * 1], which the thread that begins the phase writes before it publishes the number. A late thread may read a cut that phase n +
+ * 2 has overwritten, but then the number in `handed_out` differs from its own, and it gets no work. Once the caller sees the
+ * end, no other thread writes here, and the next job may begin. */
 enum { NOTHING_LEFT = INT_MAX };
 static struct {
     _Alignas(LINE) _Atomic uint64_t handed_out;
     struct {
         atomic_int units, chunk, share;
-    } cut[2]; /* of the work; handed out at once; a thread's own at first, or 0 */
+    } cut[2]; /* units in the phase; units in a chunk; units in each thread's first share, or 0 */
 } present_phase = {.handed_out = NOTHING_LEFT};
 static _Alignas(LINE) atomic_int unfinished; /* units of work */
-static atomic_int active; /* threads that work on it */
-static const schedule *plan; /* these two: for threads that hold a chunk */
+static atomic_int active; /* threads that work on the job */
+static const schedule *plan; /* `plan` and `present`: only threads that hold a chunk may read them */
 static int present;
 
-/* The latest phase in which a thread's own share was handed out: to itself, or to another when all else was. */
+/* For each thread, the latest phase in which its share was claimed: by itself, or by another thread that ran out of work. */
 static struct {
     _Alignas(LINE) _Atomic uint32_t phase;
 } own[MOST_THREADS];
@@ -60,7 +61,7 @@ static int is_over(uint64_t state) { return (uint32_t)state == NOTHING_LEFT; }
 static uint64_t state_of(uint32_t number, int next) { return (uint64_t)number << 32 | (uint32_t)next; }
 static uint64_t current_state(void) { return atomic_load_explicit(&present_phase.handed_out, memory_order_acquire); }
 
-/* How the work of a phase is cut. */
+/* How the work of a phase is divided: see present_phase. */
 typedef struct {
     int units, chunk, share;
 } cutting;
@@ -83,7 +84,7 @@ static int64_t read_ns(clockid_t clock) {
     return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
 }
 
-/* Until the phase of this number is over. Most waits are short: the clock is not asked before some looks. */
+/* Wait until the phase with this number is over. Most waits are short, so the clock is read only every LOOKS iterations. */
 static void wait_for_next(uint32_t number, int who) {
     int64_t start = 0, now = 0;
     while (now - start < (is_over(current_state()) ? IDLE_SPIN_NS : SPIN_NS)) {
@@ -99,8 +100,8 @@ static void wait_for_next(uint32_t number, int who) {
 
 /* --- phases ------------------------------------------------------------------------------------------------------------ */
 
-/* What is handed out at once when so much is left, at least `least`. Large chunks first and ever smaller ones: memory is read
- * in long stretches, and yet all threads are ready at about one time (guided self-scheduling, Polychronopoulos and Kuck
+/* The size of the next chunk when `left` units are left, at least `least`. Chunks are large at first and get smaller: most memory
+ * is read in long runs, and yet all threads finish at about the same time (guided self-scheduling, Polychronopoulos and Kuck
  * 1987). */
 static int guided_chunk(int left, int least, int threads) {
     const int part = left / (2 * threads);
@@ -117,12 +118,12 @@ range own_share(const worker *me, int n, int least) {
     return cut(me->thread * part, part, n);
 }
 
-/* Called when all phases before this one are finished. */
+/* Whether a phase is skipped. Call it when all earlier phases are finished. */
 static int is_left_out(const phase *p) {
     return !p->n || (p->condition && atomic_load_explicit(&p->condition->result, memory_order_relaxed) != p->wanted);
 }
 
-/* Called by one thread: the caller, or who finished the last chunk of the phase before. */
+/* Called by one thread: the caller's, or the one that finished the last chunk of the previous phase. */
 static void begin_phase(int index) {
     const uint32_t number = number_of(current_state()) + 1;
     while (index < plan->count && is_left_out(&plan->phases[index])) index++;
@@ -139,8 +140,9 @@ static void begin_phase(int index) {
     if (chunks > 1 || over) wake(&present_phase.handed_out, CALLER, 1);
 }
 
-/* The share of thread `of`, unless somebody has it already. Numbers only grow here: a thread that comes late takes no later
- * phase's share, and the one who finds its number there tries again. */
+/* Claim the share of thread `of`; 0 if it is claimed already. The numbers in `own` only grow, so a late thread cannot claim the
+ * share of a later phase. Where it wrote an old number, the compare-and-exchange of the later phase's thread fails and is
+ * repeated. */
 static int claim_share(const worker *me, int of, range *to) {
     const cutting how = read_cutting(me->number);
     uint32_t latest = atomic_load_explicit(&own[of].phase, memory_order_relaxed);
@@ -153,8 +155,8 @@ static int claim_share(const worker *me, int of, range *to) {
     return to->first < to->last && number_of(current_state()) == me->number;
 }
 
-/* Hand the thread a chunk of the phase whose number it has: 1, or 0 when all of that phase is handed out. From then on that phase
- * stays until the thread has finished. */
+/* Get a chunk of phase me->number: 1, or 0 when all of its work is handed out. With a chunk in hand, the phase cannot end before
+ * this thread has finished. */
 static int next_chunk(const worker *me, range *to) {
     const cutting how = read_cutting(me->number);
     const int guided = how.share > 0;
@@ -174,8 +176,8 @@ static int next_chunk(const worker *me, range *to) {
     return 0;
 }
 
-/* This chunk, and then what else is handed out; returns how much work that was. In guided phases the next chunk is known while
- * one is worked on, so that its numbers can be asked for early. */
+/* Run this chunk and then further chunks of the phase; returns the number of units. In guided phases the next chunk is claimed
+ * before the current one runs, so that its memory can be prefetched. */
 static int run_chunks(worker *me, const phase *p, range now) {
     for (int finished = 0;;) {
         range then = {0, 0};
@@ -196,13 +198,13 @@ static void use_schedule(worker *me, const schedule *s) {
     me->fresh = 1;
 }
 
-/* Work on the present phase, and wait for the next one. */
+/* Work on the current phase, or wait for the next one. */
 static void work_or_wait(worker *me, int who) {
     range now;
     const uint64_t state = current_state();
     me->number = number_of(state);
     me->threads = atomic_load_explicit(&active, memory_order_relaxed);
-    if (me->thread >= me->threads) { /* woken when there are more (see run_with) */
+    if (me->thread >= me->threads) { /* woken when a job uses more threads (see run_with) */
         sleep_while(&present_phase.handed_out, me->number, PARKED);
         return;
     }
@@ -210,7 +212,7 @@ static void work_or_wait(worker *me, int who) {
         check(number_of(current_state()) == me->number);
         const phase *p = &plan->phases[present];
         use_schedule(me, plan);
-        for (size_t at = 0; at < sizeof *p; at += LINE) __builtin_prefetch((const char *)(p + 1) + at); /* the next one's */
+        for (size_t at = 0; at < sizeof *p; at += LINE) __builtin_prefetch((const char *)(p + 1) + at); /* the next phase */
         const int finished = run_chunks(me, p, now);
         if (atomic_fetch_sub_explicit(&unfinished, finished, memory_order_acq_rel) == finished) begin_phase(present + 1);
     } else if (who == HELPERS || !is_over(state)) {
@@ -226,7 +228,7 @@ static void *help(void *number) {
 
 /* --- the pool ---------------------------------------------------------------------------------------------------------- */
 
-/* A fork may happen while another thread holds a lock, and with threads asleep that the child does not have. */
+/* Reset locks and sleepers in a forked child: another thread may have held a lock, and the sleeping threads do not exist there. */
 static void in_the_child(void) {
     static const pthread_mutex_t open = PTHREAD_MUTEX_INITIALIZER;
     one_caller = open;
@@ -235,8 +237,8 @@ static void in_the_child(void) {
 
 static void watch_forks(void) { pthread_atfork(NULL, NULL, in_the_child); }
 
-/* The pool's threads are the process's: the first caller starts them, and later ones get what there is. Returns the number
- * that run. */
+/* Start the pool. There is one for the process: the first call starts the threads, and later calls share them. Returns the number
+ * of threads. */
 int pool_start(int threads) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
@@ -244,7 +246,7 @@ int pool_start(int threads) {
     if (size && owner != getpid()) size = 0; /* after a fork */
     if (!size) {
         owner = getpid();
-        /* Perhaps there was a job when the process forked. */
+        /* A job may have been running when the process forked. */
         const uint32_t number = number_of(current_state()) + 1;
         write_cutting(number, (cutting){0, 1, 0});
         atomic_store(&present_phase.handed_out, state_of(number, NOTHING_LEFT));
@@ -269,7 +271,7 @@ int pool_start(int threads) {
     return started;
 }
 
-/* All phases in the caller's thread. */
+/* Run all phases in the caller's thread. */
 static void run_alone(const schedule *s) {
     worker me = {.threads = 1};
     for (int i = 0; i < s->count; i++) {
@@ -284,20 +286,20 @@ static void run_alone(const schedule *s) {
     }
 }
 
-/* All phases with so many threads, of which the caller's is one. */
+/* Run all phases with so many threads, the caller's included. */
 static void run_with(const schedule *s, int threads) {
     worker me = {.thread = 0};
     const int before = atomic_load_explicit(&active, memory_order_relaxed);
     plan = s;
     atomic_store_explicit(&active, threads, memory_order_relaxed);
     begin_phase(0);
-    /* After the new phase's number: who has read the old number of threads does not fall asleep any more. */
+    /* This follows the new phase's number, so that a thread that has read the old number of threads cannot fall asleep. */
     if (threads > before) wake(&present_phase.handed_out, PARKED, INT_MAX);
     while (!is_over(current_state())) work_or_wait(&me, CALLER);
     check(!atomic_load(&unfinished));
 }
 
-/* A hash of what decides how long a schedule takes: whose it is, and how its work is cut (FNV-1a). */
+/* A hash (FNV-1a) of what determines how long a schedule takes: its owner, and how its work is divided. */
 static uint64_t kind_of(const schedule *s) {
     uint64_t hash = 14695981039346656037u ^ (uint64_t)(uintptr_t)s->model;
     for (int i = 0; i < s->count; i++)
@@ -305,8 +307,8 @@ static uint64_t kind_of(const schedule *s) {
     return hash ^ hash >> 32;
 }
 
-/* All phases, with as many threads as suit the processors' other work; that is noted where it is a model's schedule. Others are
- * short, and take as many as the latest one of a model. */
+/* Run all phases, with the number of threads that pace.c suggests. Only schedules of models are timed for it. Others are short,
+ * and use as many threads as the latest schedule of a model. */
 static void run_paced(const schedule *s) {
     static int latest;
     pace *of = s->model ? pace_of(kind_of(s), size) : NULL;
@@ -321,8 +323,8 @@ static void run_paced(const schedule *s) {
 }
 
 void pool_run(const schedule *s) {
-    pthread_mutex_lock(&one_caller); /* two engines in two threads of one program take turns */
-    if (owner != getpid()) size = 1; /* a fork has none of the threads */
+    pthread_mutex_lock(&one_caller); /* engines in several threads of a process run one at a time */
+    if (owner != getpid()) size = 1; /* a forked child has none of the threads */
     if (size == 1) run_alone(s);
     else run_paced(s);
     pthread_mutex_unlock(&one_caller);
@@ -330,10 +332,10 @@ void pool_run(const schedule *s) {
 
 void run_phase(phase *one) { pool_run(&(schedule){.phases = one, .count = 1}); }
 
-/* Threads that work on a schedule, at the most. */
+/* The most threads that work on a schedule. */
 int pool_threads(void) { return size > 1 ? size : 1; }
 
-/* What it works on is the caller's to fill in. */
+/* Append a phase; the caller sets its arguments. */
 phase *add_phase(schedule *all, phase_work run, int n, int chunk_units, int guided) {
     check(all->count < all->room);
     phase *made = &all->phases[all->count++];

@@ -1,5 +1,5 @@
-/* Part of pool.c: what a checked build has in addition. It ends where a counter is not what it must be, and for tests its threads can
- * be stopped and delayed. */
+/* Part of pool.c: the additions of a checked build. Assertions on the counters abort the process, and tests can stop and delay
+ * threads. */
 #ifndef GPTCLI_POOL_CHECKS_H
 #define GPTCLI_POOL_CHECKS_H
 
@@ -21,11 +21,11 @@
 
 static atomic_int held_thread = -1, held, delays;
 
-/* For tests: the thread of this number stops before it is handed its next chunk, until another number (or -1) is given. */
+/* For tests: the thread with this number stops before it gets its next chunk, until another number (or -1) is set. */
 void gptcli_check_hold(int thread) { atomic_store(&held_thread, thread); }
-/* Whether it has stopped. */
+/* Whether that thread has stopped. */
 int gptcli_check_held(void) { return atomic_load(&held); }
-/* For tests: one time in so many, a thread sleeps before it is handed a chunk, and while it holds one; 0: never. */
+/* For tests: one time in so many, a thread sleeps before it gets a chunk, and while it holds one; 0: never. */
 void gptcli_check_delays(int one_in) { atomic_store(&delays, one_in); }
 
 static void delay(void) {

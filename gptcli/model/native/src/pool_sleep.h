@@ -1,5 +1,5 @@
-/* Part of pool.c: threads sleep until a number changes, which is the upper half of a state: with a futex on Linux, elsewhere with
- * conditions. */
+/* Part of pool.c: threads sleep until the number in the upper half of a state changes. This uses a futex on Linux, and condition
+ * variables elsewhere. */
 #ifndef GPTCLI_POOL_SLEEP_H
 #define GPTCLI_POOL_SLEEP_H
 
@@ -14,7 +14,7 @@
 #include <pthread.h>
 #endif
 
-/* Who sleeps: the thread that called pool_run, the others that work, or those that have no part in this job. */
+/* Groups of sleepers: the thread that called pool_run, the others that work on the job, and those that are not used for it. */
 enum { CALLER = 1, HELPERS = 2, PARKED = 4 };
 
 static _Alignas(64) atomic_int sleepers[PARKED + 1];
@@ -24,7 +24,7 @@ static uint32_t *number_word(_Atomic uint64_t *state) {
     return (uint32_t *)(void *)state + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 }
 
-/* While the upper half of the state is this number. */
+/* Sleep while the upper half of the state is this number. */
 static void sleep_while(_Atomic uint64_t *state, uint32_t number, int who) {
     atomic_fetch_add(&sleepers[who], 1);
     if ((uint32_t)(atomic_load(state) >> 32) == number)
