@@ -180,7 +180,7 @@ typedef struct {
     size_t (*gemm_packed_floats)(int m, int columns), (*gemm_scratch_floats)(int m, int columns);
 } kernels;
 
-/* GEMV_MAX: activations that gemv takes. MR_MAX, NR_MAX: of all instruction sets. OVERREAD: floats behind the cache that may be
+/* GEMV_MAX: activations that gemv takes. MR_MAX, NR_MAX: of all instruction sets. OVERREAD: floats after the cache that may be
  * read. */
 enum { GEMV_MAX = 8, MR_MAX = 12, NR_MAX = 32, OVERREAD = 64 };
 

@@ -317,7 +317,7 @@ static inline vec v_exp(vec x) {
     return v_mul(v_add(y, v_set(1.0f)), v_exp2_int(n));
 }
 
-/* exp(x) - 1, as exact near 0 as elsewhere. */
+/* exp(x) - 1, as accurate near 0 as elsewhere. */
 static inline vec v_expm1(vec x) {
     vec n, y = v_exp_parts(x, &n);
     const vec power = v_exp2_int(n);

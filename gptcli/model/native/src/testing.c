@@ -44,7 +44,7 @@ int gptcli_test_linear(int level, int kind, int rows, int columns, const float *
     return failed ? -1 : 0;
 }
 
-/* Attention of any kind, with OVERREAD floats behind its cache. Returns 0, or -1 when there is no memory. */
+/* Attention of any kind; OVERREAD floats follow its cache. Returns 0, or -1 when there is no memory. */
 int gptcli_test_attention(int level, const attention *job) {
     attention all = *job;
     const size_t shared = attention_shared(job, pool_start(1));
