@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Quantize = Literal["none", "int8", "int4"]
-"""How matrices are kept: as they are, in 8 bits with one scale a row, or in 4 bits with one scale for 32 weights."""
+"""Quantization of matrices: none, 8 bits with one scale a row, or 4 bits with one scale for 32 weights."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Exact speculative decoding by prompt look-up (Saxena 2023): guess that what followed before follows again.
+"""Exact speculative decoding by prompt look-up (Saxena 2023): the guess is that the text repeats itself.
 
 Where the latest tokens occurred before, the tokens that followed them are run together with the new one. This costs
 little more than one step, as the weights are read once. The logits after each token are those of single steps, and are

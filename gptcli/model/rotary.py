@@ -5,7 +5,7 @@ from typing import Literal
 
 RotaryKind = Literal["default", "linear", "dynamic", "llama3", "yarn", "longrope"]
 
-# Angles are kept in float32; no model's base or factor comes near this.
+# Upper bound of all parameters: angles are float32, and no model's base or factor is near this.
 _LARGEST = 1e30
 # The kinds that need the context length of the pretraining.
 _NEEDS_ORIGINAL = ("dynamic", "llama3", "yarn", "longrope")

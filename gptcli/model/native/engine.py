@@ -33,7 +33,7 @@ from gptcli.model.native.weights import (
 )
 from gptcli.system.threads import default_threads
 
-# Padding behind the cache, in floats, which the kernels may read (and ignore); and the bytes of a float.
+# Padding after the cache, in floats, which the kernels may read (and ignore); and the bytes of a float.
 _SPARE, _FLOAT_BYTES = 64, 4
 
 

@@ -1,7 +1,7 @@
 /* INT8 weights on AMX: a byte for each weight, two for each activation. Shapes: see int_gemm_format in amx.h.
  *
- * Activations are quantized to 16 bits as for gemv (see ACT_GROUP): 256 times a signed byte plus an unsigned one. Two products of
- * bytes make one of numbers, and the sums of a scale group are exact.
+ * Activations are quantized to 16 bits as for gemv (see ACT_GROUP): 256 times a signed byte plus an unsigned one. So each product
+ * needs two products of bytes; the sums of a scale group are exact.
  */
 #include "amx.h"
 
@@ -40,7 +40,7 @@ static void microkernel(const int8_t *w, const int8_t *x, int steps, const float
                         float *sums, prefetch_lines next) {
     (void)row_scales;
     _Alignas(64)
-        int32_t products[2 * PANEL_TILES][TILE_SUMS]; /* of each tile of weights: with the high bytes, with the low ones */
+        int32_t products[2 * PANEL_TILES][TILE_SUMS]; /* for each tile of weights: with the high bytes, with the low bytes */
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);

@@ -10,7 +10,7 @@
 
 #include "native.h"
 
-enum { KC = 768, GEMV_ROWS = 256 }; /* columns of a gemm block (whole INT4 groups); rows whose epilogue gemv does at once */
+enum { KC = 768, GEMV_ROWS = 256 }; /* columns of a gemm block (a multiple of GROUP); rows in each epilogue of a gemv */
 /* Columns that are transposed at once, and the stride of their rows: no power of two, as that causes cache conflicts. */
 enum { PANEL_COLUMNS = 64, LINE_FLOATS = PANEL_COLUMNS + 16 };
 enum { MIN_ROWS = 16 }; /* rows in the smallest chunk of a gemv */

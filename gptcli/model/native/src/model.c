@@ -1,5 +1,5 @@
-/* Models as Python makes, fills and frees them. A weight is named by its number in native.h and by its layer, which is 0 for what
- * belongs to none.
+/* The functions with which Python creates, fills and frees models. A weight is identified by its index in native.h's enums and
+ * its layer, which is 0 for weights outside the layers.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static void free_arrays(gpt *g) {
     free(g);
 }
 
-/* An engine without weights; NULL when there is no memory. `level`: see gptcli_kernels. */
+/* Create an engine without weights; NULL when there is no memory. `level`: see gptcli_kernels. */
 void *gptcli_new(const gptcli_shape *shape, int threads, int level) {
     gpt *g = calloc(1, sizeof *g);
     if (!g) return NULL;
@@ -49,14 +49,14 @@ static matrix *matrix_at(gpt *g, int which, int layer) { return &(which < QKV ? 
 
 static float **vector_at(gpt *g, int which, int layer) { return &(which < LN_1 ? &g->whole : &g->layers[layer])->vectors[which]; }
 
-/* Memory for a matrix, not yet filled: 0, or -1: no memory. */
+/* Allocate a matrix, uninitialized. Returns 0, or -1 when there is no memory. */
 int gptcli_alloc_matrix(void *engine, int which, int layer, int kind, int rows, int columns) {
     matrix *w = matrix_at(engine, which, layer);
     matrix_free(w);
     return matrix_alloc(w, kind, rows, columns);
 }
 
-/* Fill `count` rows of it, from number `first` on, with a checkpoint's numbers: 0, or -1: no memory. */
+/* Fill `count` rows of a matrix, from index `first` on, with a checkpoint's numbers. Returns 0, or -1 when there is no memory. */
 int gptcli_fill_matrix(void *engine, int which, int layer, int first, int count, const void *source, int source_kind,
                        int transposed) {
     matrix part = *matrix_at(engine, which, layer);
@@ -66,8 +66,8 @@ int gptcli_fill_matrix(void *engine, int which, int layer, int first, int count,
     return matrix_fill(((gpt *)engine)->k, &part, source, source_kind, transposed);
 }
 
-/* A matrix as it is stored, valid as long as the engine: its numbers, its scales (NULL where it has none of its own), and {rows,
- * bytes of a row}. */
+/* A view of a stored matrix, valid as long as the engine: its numbers, its scales (NULL where they are not a separate array), and
+ * {rows, bytes of a row}. */
 void gptcli_matrix_view(void *engine, int which, int layer, void **numbers, float **scales, int *about) {
     const matrix *w = matrix_at(engine, which, layer);
     *numbers = w->data, *scales = w->scale;
@@ -86,7 +86,7 @@ int gptcli_fill_vector(void *engine, int which, int layer, const float *source, 
 /* Whether none of the numbers is NaN or infinite. */
 int gptcli_finite(const void *source, size_t n, int kind) { return all_finite(source, n, kind); }
 
-/* Bytes a second that all threads read together: the best of some readings of so much memory; 0: there is not so much. */
+/* Read bandwidth of all threads together, in bytes a second: the best of several reads of a buffer; 0: it cannot be allocated. */
 double gptcli_bandwidth(int threads, int megabytes, int times) {
     pool_start(threads);
     return memory_bandwidth(kernels_for(5), megabytes, times);

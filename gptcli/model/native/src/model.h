@@ -1,27 +1,27 @@
-/* A GPT in memory: its shape, its weights, and the space that it computes in. model.c makes, fills and frees it; engine.c runs it. */
+/* A GPT in memory: its shape, its weights, and its workspace. model.c creates, fills and frees it; engine.c runs it. */
 #ifndef GPTCLI_MODEL_H
 #define GPTCLI_MODEL_H
 
 #include "native.h"
 
-/* The weights of one layer, and of the whole model; by the numbers in native.h. */
+/* The weights of one layer, or those of the whole model, by the enums in native.h. */
 typedef struct {
     matrix matrices[ALL_MATRICES];
     float *vectors[ALL_VECTORS];
 } weights;
 
 typedef struct {
-    gptcli_shape shape; /* its arrays are this model's own */
+    gptcli_shape shape; /* its arrays are owned by this model */
     int threads;
     const kernels *k;
-    weights whole, *layers; /* layers: one more than there are, which stays empty */
+    weights whole, *layers; /* layers: one more than n_layer; the last stays empty */
     float *space; /* of the latest shapes */
     size_t space_floats;
     phase *phases; /* of the latest call */
-    int phase_count; /* room for those of the longest */
+    int phase_count; /* capacity for the longest schedule */
 } gpt;
 
-/* The most phases of a block, and of all else: embedding, its projection and norm, the last norm, the logits. */
+/* The most phases of a layer, and of the rest: embedding, its projection and norm, the final norm, the logits. */
 enum { BLOCK_PHASES = 5 * LINEAR_PHASES + ATTENTION_PHASES + 6, OTHER_PHASES = 3 * LINEAR_PHASES + 5 };
 
 static inline const matrix *output_of(const gpt *g) {

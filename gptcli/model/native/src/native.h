@@ -1,4 +1,4 @@
-/* What the files of this library share. Python sees only functions whose names start with gptcli_.
+/* Declarations that the files of this library share. Python calls only functions whose names start with gptcli_.
  *
  * Shapes as in gpt.py: M tokens computed at once, C width, H heads, D head size, V vocabulary.
  */
@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What Python hands in, filled by name; GPTConfig's fields. library.py has the same structure, and compares ABI_VERSION and the
- * size when it loads the library. Raise ABI_VERSION with every change of this structure, of an enum whose numbers Python uses, or
- * of a function's arguments. */
+/* A model's shape as Python passes it: fields of GPTConfig. library.py has the same structure, and compares ABI_VERSION and the
+ * size when it loads the library. Increase ABI_VERSION with every change of this structure, of an enum whose numbers Python uses,
+ * or of a function's arguments. */
 enum { ABI_VERSION = 2 };
 typedef struct {
     int n_layer, n_embd, n_head, kv_heads, head_size, mlp_width, vocab_size, embedding_width, activation;
@@ -19,16 +19,16 @@ typedef struct {
         rotary_interleaved;
     float layer_norm_epsilon, residual_scale, embedding_scale, logit_scale;
     float qkv_clip, attention_cap, logit_cap; /* 0: none */
-    /* By layer: what scores are multiplied by; how many positions are seen, 0 for all; which table rotates, -1 for none. */
+    /* By layer: factor of the scores; window in positions, 0 for none; index of the rotary table, -1 for none. */
     const float *attention_scales;
     const int *windows, *rotary_tables;
     const float *alibi_slopes; /* [n_head], or NULL */
 } gptcli_shape;
 
-/* The numbers of GPTConfig's words, of its matrices and of its vectors; weights.py has the same, in this order. Those of the whole
- * model come first, those of each layer from QKV and LN_1 on. */
+/* Enums for GPTConfig's options, and the indices of matrices and vectors; shape.py and weights.py have the same order. Matrices
+ * and vectors of the whole model come first; those of each layer begin with QKV and LN_1. */
 enum activation { GELU_TANH, GELU, QUICK_GELU, RELU, RELU2, SILU, MISH, TANH, SIGMOID };
-enum norm_kind { LAYER_NORM, RMS_NORM, NO_NORM }; /* NO_NORM: only here */
+enum norm_kind { LAYER_NORM, RMS_NORM, NO_NORM }; /* NO_NORM: not used by Python */
 enum norm_place { PRE, POST, AFTER, SANDWICH };
 enum qk_norm { QK_NONE, QK_HEAD, QK_EACH_HEAD, QK_WHOLE };
 enum { EMBEDDING, UNEMBEDDING, PROJECT_IN, PROJECT_OUT, QKV, ATTENTION, GATE, UP, DOWN, ALL_MATRICES };
@@ -59,23 +59,23 @@ enum {
     ALL_VECTORS
 };
 
-/* The next multiple of `multiple`. */
+/* Round up to a multiple of `multiple`. */
 static inline int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/* How a matrix is stored. The first three hold numbers as a checkpoint has them; all arithmetic is float32.
+/* Storage type of a matrix. The first three hold numbers as in a checkpoint; all arithmetic is float32.
  * INT8: symmetric, one scale a row. INT4: groups of GROUP numbers, 16 bytes of indices into INT4_LEVELS each; the low half of
- * byte i is number i, the high half number i + 16. The scales of a row, in half precision, lie behind its groups. */
+ * byte i is number i, the high half number i + 16. The scales of a row, in half precision, follow its groups. */
 enum kind { FLOAT32, FLOAT16, BFLOAT16, INT8, INT4 };
 enum { GROUP = 32, GROUP_BYTES = 18 };
 
-/* What INT8 and INT4 matrices are multiplied with: activations quantized to 16 bits, with a scale for each ACT_GROUP columns.
- * The products are exact integers and a quarter of the work of converting weights to float32. The error is about a hundredth of
- * that of the weights. Where one number dwarfs the others of its group, which then get too few steps, the residual (what 16 bits
- * leave) is quantized and multiplied too: that is as exact as float32. */
+/* Activations. INT8 and INT4 matrices are multiplied with activations that are quantized to 16 bits, with a scale for each
+ * ACT_GROUP columns. The products are exact integers, at a quarter of the cost of converting weights to float32. The
+ * quantization error is about a hundredth of that of the weights. Where an outlier leaves too few steps for the other numbers
+ * of its group, the residual (x minus its quantized value) is quantized and multiplied too: that is as accurate as float32. */
 enum { ACT_GROUP = 1024, ACT_MAX = 127 * 256 + 127 }; /* ACT_MAX: the largest number that two signed bytes hold */
 typedef struct {
     const float *x;      /* [m, columns] */
-    int16_t *q;          /* [m, padded_columns(columns)], zero behind a row's end; or split into bytes (gemv_u8s8.h) */
+    int16_t *q;          /* [m, padded_columns(columns)], padded with zeros; or split into bytes (gemv_u8s8.h) */
     float *scale; /* [m, act_groups(columns)]: x is q * scale; NaN where one of the group's numbers is not finite. The first
                           * of a residual is -1 where there is none */
     int32_t *correction; /* [m, correction_count(columns)]: the zero-point correction of the split form */
@@ -87,7 +87,7 @@ static inline int correction_count(int columns) { return padded_columns(columns)
 static inline size_t quantized_floats(int m, int columns) {
     return (size_t)m * (size_t)(padded_columns(columns) / 2 + correction_count(columns) + round_up(act_groups(columns), 16));
 }
-/* What is done with a linear layer's sums: y = sums, y += sums, y = activation(sums), y *= activation(sums). */
+/* The epilogue of a linear layer: y = sums, y += sums, y = activation(sums), y *= activation(sums). */
 enum epilogue { STORE, ADD, ACTIVATE, GATED };
 
 typedef struct {
@@ -97,7 +97,7 @@ typedef struct {
     size_t row_bytes;
 } matrix;
 
-/* The activations from number m on. */
+/* The activations from index m on. */
 static inline activations activations_from(activations all, int m, int columns) {
     if (all.q) {
         all.q += (size_t)m * padded_columns(columns);
@@ -108,24 +108,24 @@ static inline activations activations_from(activations all, int m, int columns) 
     return all;
 }
 
-/* Memory that is read next and can be prefetched. */
+/* Memory that is read next, for prefetching. */
 typedef struct {
     const char *address;
     size_t bytes;
 } prefetch_range;
 
-/* How `sum` reads memory to measure its bandwidth; which is fastest depends on the machine. */
+/* Access patterns with which `sum` measures memory bandwidth; which is fastest depends on the machine. */
 enum { READ_PLAIN, READ_PREFETCH, READ_QUARTERS, READ_MODES };
 
 typedef struct worker worker;
 typedef struct linear linear;
 typedef struct schedule schedule;
 
-/* The kernels, compiled once for each instruction set (kernels.c). Entries that are NULL do not exist for an instruction set. */
+/* The kernels, compiled once for each instruction set (kernels.c). An instruction set may lack some entries, which are NULL. */
 typedef struct {
     const char *name;
-    int mr, nr; /* the microkernels' block: activations and rows of weights */
-    int gemv_limit[INT4 + 1]; /* for each kind of weights: a prompt of up to so many tokens uses gemv */
+    int mr, nr; /* block size of the microkernels: activations and rows of weights */
+    int gemv_limit[INT4 + 1]; /* for each kind of weights: prompts of up to so many tokens use gemv */
 
     /* y[i * stride + r] = x[i] . row r, for rows first..last and i < m <= GEMV_MAX. INT8 and INT4 take x.q (split, where there is
      * split_activations) and x.scale, the others x.x. */
@@ -137,30 +137,31 @@ typedef struct {
                                  size_t c_stride, int m, int n);
     /* gemv_u8s8.h: q [padded_columns(columns)] as gemv takes it, and its zero-point correction. NULL: gemv takes q as it is. */
     void (*split_activations)(int kind, int columns, int16_t *q, int32_t *correction);
-    /* int_gemm.h: up to nr rows of an INT8 or INT4 matrix, packed; and mr activations times them, sums [mr, nr]. NULL: float32 is
-     * as fast. */
+    /* int_gemm.h: pack up to nr rows of an INT8 or INT4 matrix; multiply mr activations with them, sums [mr, nr]. NULL: float32
+     * is as fast. */
     void (*int_gemm_pack)(const matrix *w, int first, int count, float *packed);
     void (*int_microkernel)(const matrix *w, const float *packed, const int16_t *q, const float *scale, float *sums);
-    /* quantize.h: x [n] -> q [padded_columns(n)], scale [act_groups(n)], and 1 where 16 bits are too few, else 0; and x [columns] ->
-     * row `index` of w. */
+    /* quantize.h: x [n] -> q [padded_columns(n)], scale [act_groups(n)], and 1 where 16 bits are too few, else 0; and x
+     * [columns] -> row `index` of w. */
     int (*quantize_activations)(const float *x, int n, int16_t *q, float *scale);
     void (*quantize_row)(matrix *w, int index, const float *x);
     /* Columns from..from + count of a row as float32: out [count]. */
     void (*dequantize_row)(const matrix *w, int index, int from, int count, float *out);
-    /* out [n] = (x [n] - mean) / sqrt(variance + epsilon) * weight [n] + bias [n]; weight and bias may be NULL; RMS_NORM: x over the
-     * root of its mean square + epsilon; NO_NORM: x. `out` may be x. */
+    /* out [n] = (x [n] - mean) / sqrt(variance + epsilon) * weight [n] + bias [n]; weight and bias may be NULL; RMS_NORM: x
+     * over the root of its mean square + epsilon; NO_NORM: x. `out` may be x. */
     void (*norm)(int kind, const float *x, const float *weight, const float *bias, float epsilon, int n, float *out);
     /* `mode` (see enum epilogue) on n sums with their bias [n] or NULL: to [n]. `to` may be `sums`. */
     void (*epilogue)(const float *sums, const float *bias, int n, int mode, int activation, float *to);
-    /* Turn 2 * half numbers, in pairs of neighbours or (i, i + half), by angles: turns has their cosines [half], then sines. */
+    /* Rotate 2 * half numbers, in pairs of neighbours or (i, i + half). turns: the cosines [half] of the angles, then the
+     * sines. */
     void (*rotate)(float *x, const float *turns, int half, int interleaved);
-    /* x [n] becomes x * factor; where there is a cap, cap * tanh(x * factor / cap). */
+    /* x [n] = x * factor; with a cap, cap * tanh(x * factor / cap). */
     void (*soft_cap)(float *x, int n, float factor, float cap);
     /* ALiBi: x[i] -= slope * (n - 1 - i). */
     void (*add_slope)(float *x, int n, float slope);
-    /* x [n] between -limit and limit. */
+    /* Clamp x [n] to -limit .. limit. */
     void (*clamp)(float *x, int n, float limit);
-    /* x [n] becomes exp(x - max x); returns the sum of these. */
+    /* x [n] = exp(x - max x); returns the sum. */
     float (*softmax_numerators)(float *x, int n);
     /* out[s] = q [d] . keys[s] [d] * scale, for s < count. */
     void (*attention_scores)(const float *q, const float *keys, int count, int d, float scale, float *out);
@@ -170,20 +171,20 @@ typedef struct {
      * exp(x - largest). */
     int (*top_k)(const float *x, int n, int k, int *indices, float *values);
     double (*exp_sum)(const float *x, int n, float largest);
-    /* The sum of n numbers (whole quarters of vectors), for the time that reading them takes. */
+    /* The sum of n numbers, to measure how long reading them takes; n / 4 is a multiple of a vector. */
     float (*sum)(const float *x, size_t n, int mode);
 
-    /* The phases of a prompt's product, and the sizes of its packed activations and of its scratch, in floats. NULL: those of
-     * linear.c. */
+    /* Adds the phases of a gemm for a prompt; and the sizes of its packed activations and of its scratch, in floats. NULL:
+     * linear.c's are used. */
     void (*gemm)(schedule *all, const linear *job);
     size_t (*gemm_packed_floats)(int m, int columns), (*gemm_scratch_floats)(int m, int columns);
 } kernels;
 
-/* GEMV_MAX: activations that gemv takes. MR_MAX, NR_MAX: of all instruction sets. OVERREAD: floats behind the cache that may be
+/* GEMV_MAX: activations that gemv takes. MR_MAX, NR_MAX: of all instruction sets. OVERREAD: floats after the cache that may be
  * read. */
 enum { GEMV_MAX = 8, MR_MAX = 12, NR_MAX = 32, OVERREAD = 64 };
 
-/* dispatch.c: the best that the machine has, up to a level. */
+/* dispatch.c: the best kernels that the machine supports, up to a level. */
 const kernels *kernels_for(int level);
 
 extern const kernels kernels_plain;
@@ -194,21 +195,21 @@ extern const kernels kernels_avx2_vnni, kernels_avx512_vnni;
 #endif
 #endif
 
-/* amx.c, where the compiler knows it; NULL where the machine has no AMX. */
+/* amx.c, if the compiler supports AMX; NULL if the machine does not. */
 const kernels *kernels_amx(void);
 
-/* pool.c: threads that stay, and work that is handed out to them in chunks. */
+/* pool.c: a thread pool that hands out work in chunks. */
 typedef struct {
     int first, last;
 } range; /* from `first` to before `last` */
 
-/* What one thread knows while it works on a phase. */
+/* The state of one thread while it works on a phase. */
 struct worker {
     const kernels *k;
-    float *scratch; /* this thread's own, of the schedule's scratch_floats */
+    float *scratch; /* of this thread: scratch_floats of the schedule */
     int thread, threads;
-    int fresh; /* 1 with the thread's first chunk of a phase: what it made in its scratch before is another phase's */
-    uint32_t number; /* pool.c's: of the phase */
+    int fresh; /* 1 for the thread's first chunk of a phase: its scratch holds data of an earlier phase */
+    uint32_t number; /* used by pool.c: number of the phase */
 };
 
 /* norm.c: m rows of x, or those `rows`, normalized: out [m, width]. */
@@ -221,25 +222,25 @@ typedef struct {
 } normalization;
 void norm_rows(const kernels *k, const normalization *job, int first, int last, float *out);
 void add_norm(schedule *all, const normalization *job, int m);
-/* out [m, width] += factor * normalized x; what x holds is lost. */
+/* out [m, width] += factor * normalized x; x is overwritten. */
 void add_join(schedule *all, const normalization *job, int m);
 
 /* linear.c: y = epilogue(x w^T + bias) for m activations. */
 struct linear {
     const matrix *w;
     const float *bias; /* [rows] or NULL */
-    const float *x; /* [m, columns]; NULL: each thread computes it from `norm`, up to GEMV_MAX rows, in its own scratch */
+    const float *x; /* [m, columns]; NULL: each thread computes it with `norm`, for up to GEMV_MAX rows, in its own scratch */
     normalization norm;
-    size_t normed_at; /* where in the scratch, behind what linear_scratch says */
+    size_t normed_at; /* offset of that in the scratch, at least linear_scratch() */
     float *y; /* [m, stride] */
-    float *gate; /* GATED prompts: scratch like y */
+    float *gate; /* GATED prompts: scratch with the shape of y */
     size_t stride;
-    atomic_int *outliers; /* linear.c's: where it notes that an activation has too few bits */
-    float *packed; /* packed_floats(m, columns) of shared scratch; used where there are more than GEMV_MAX activations */
+    atomic_int *outliers; /* used by linear.c: set to 1 if 16 bits are too few for an activation */
+    float *packed; /* shared scratch of packed_floats(m, columns) floats, for more than GEMV_MAX activations */
     int m, prefill, epilogue, activation; /* prefill: of a prompt; otherwise each activation is a step of its own */
-    const matrix *next; /* what the same threads read afterwards, or NULL */
+    const matrix *next; /* the matrix that is read next, or NULL */
 };
-enum { LINEAR_PHASES = 5 }; /* that add_linear adds at most */
+enum { LINEAR_PHASES = 5 }; /* the most that add_linear adds */
 void add_linear(schedule *all, const linear *job);
 size_t packed_floats(const kernels *k, int m, int columns);
 size_t linear_scratch(const kernels *k, int m, int columns);
@@ -248,38 +249,38 @@ void linear_epilogue(const worker *me, const linear *job, const float *sums, siz
 /* Pack a panel, transposed: to[k * width + j] = from[j * stride + k] * factor for k < count and j < n; zero for n <= j < width. */
 void pack_panel(const float *from, size_t stride, int n, int count, float factor, float *to, int width);
 
-/* attention.c: the heads of one layer, for m tokens. A row of qkv is its queries [H, D], keys [K, D] and values [K, D]; H / K queries
- * share a key. What is NULL, 0 or QK_NONE is left out. */
+/* attention.c: the heads of one layer, for m tokens. A row of qkv is a token's queries [H, D], keys [K, D] and values [K, D]; H
+ * / K queries share a key. Options that are NULL, 0 or QK_NONE are not applied. */
 typedef struct {
-    float *qkv; /* [m, qkv_width]; queries and keys are clamped, normalized and turned where they are */
+    float *qkv; /* [m, qkv_width]; queries and keys are clamped, normalized and rotated in place */
     float *out; /* [m, H D] */
     float *keys, *values; /* of this layer: [row, K, capacity, D] */
     const int *rows, *positions; /* [m] */
     int m, heads, kv_heads, head_size, capacity,
-        prefill; /* prefill: one row, at consecutive positions; else each a row of its own */
+        prefill; /* prefill: one row, at consecutive positions; otherwise each token is of a different row */
     int window, qk_norm, norm_kind, rotary_dim, interleaved;
     float scale, cap, clip, epsilon;
     const float *q_norm, *q_norm_bias, *k_norm, *k_norm_bias;
     const float *turns, *growth; /* by position: cosines and sines [rotary_dim]; a factor of queries */
     const float *slopes; /* [H] */
-    float *scores; /* scratch that all threads share, of attention_shared(job, threads) floats */
+    float *scores; /* shared scratch of attention_shared(job, threads) floats */
 } attention;
 enum { ATTENTION_PHASES = 4 };
 void add_attention(schedule *all, const attention *job);
 size_t attention_scratch(int capacity, const attention *job);
 size_t attention_shared(const attention *job, int threads);
 
-/* One matrix product, one layer's attention, ...: n units of work in any order. A phase begins when the one before it is finished.
- * What an earlier phase found out may leave it out. */
+/* A phase: n units of work in any order, for example one matrix product, or the attention of one layer. A phase begins when the
+ * previous one is finished. The result of an earlier phase may cause it to be skipped. */
 typedef struct phase phase;
 typedef void (*phase_work)(worker *me, const phase *p, range now,
-                           range next); /* a chunk; `next`: the thread's next one, if known */
+                           range next); /* `now`: a chunk; `next`: the thread's next chunk, if known */
 struct phase {
     phase_work run;
-    int n, chunk; /* units of work, and how many are handed out at a time */
-    int guided; /* each thread begins with a share of its own; then chunks get smaller, down to `chunk` */
-    atomic_int result; /* 0 at first; its work may set it */
-    phase *condition; /* NULL, or an earlier phase: without a result of `wanted` there, this one is left out */
+    int n, chunk; /* units of work, and units in a chunk */
+    int guided; /* each thread begins with its share; further chunks get smaller, down to `chunk` */
+    atomic_int result; /* initially 0; the phase's work may set it */
+    phase *condition; /* NULL, or an earlier phase: unless its result is `wanted`, this phase is skipped */
     int wanted;
     union {
         linear linear;
@@ -289,29 +290,29 @@ struct phase {
     };
 };
 
-/* Phases, one after another. The memory is the caller's. */
+/* Phases that run one after another. The caller owns the memory. */
 struct schedule {
     const kernels *k;
     float *scratch; /* [threads, scratch_floats], or NULL */
     size_t scratch_floats;
-    int threads, count, room; /* threads of the pool; phases, and how many there may be */
+    int threads, count, room; /* threads of the pool; number of phases, and their capacity */
     phase *phases;
-    const void *model; /* whose schedule it is: schedules of one model with the same phases take about as long; or NULL */
+    const void *model; /* its owner, or NULL: schedules of one model with the same phases take about the same time */
 };
 phase *add_phase(schedule *all, phase_work run, int n, int chunk, int guided);
 int pool_start(int threads);
 int pool_threads(void);
 void pool_run(const schedule *s);
 void run_phase(phase *one);
-/* The share of n units that the thread begins with in a guided phase. */
+/* The share of n units with which the thread begins a guided phase. */
 range own_share(const worker *me, int n, int least);
 
 /* pace.c: how many threads work on jobs of one kind. */
 typedef struct {
     uint64_t kind;
-    int most, threads, trial; /* there are; in use; being tried, or 0 */
-    int more, halve; /* whether the latest trial was with more; whether the next with fewer is with half of them */
-    int jobs; /* this and the next two: of the window that is being timed */
+    int most, threads, trial; /* number of threads: in the pool; in use; in the current trial, or 0 */
+    int more, halve; /* whether the latest trial was with more threads; whether the next with fewer is with half */
+    int jobs; /* this and the next two: of the current window */
     int64_t ns, stalled_ns;
     int since, pause[2]; /* windows since the latest trial, and before the next one with fewer and with more */
     double mean; /* ns of a job in the window before the trial */
@@ -320,7 +321,7 @@ pace *pace_of(uint64_t kind, int threads);
 int pace_threads(const pace *p);
 void pace_note(pace *p, int64_t ns, int64_t stalled_ns);
 
-/* store.c: memory, whether all numbers are finite, and matrices from a checkpoint's numbers. */
+/* store.c: memory, a check for finite numbers, and conversion of a checkpoint's numbers to matrices. */
 void *huge_alloc(size_t bytes);
 void huge_free(void *data);
 double memory_bandwidth(const kernels *k, int megabytes, int times);

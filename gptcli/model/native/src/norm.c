@@ -1,6 +1,6 @@
-/* Norms over the residual stream, and where what attention and MLP give is added to it.
+/* Norms over the residual stream, and the addition of the outputs of attention and MLP to it.
  *
- * Shapes: x and out [M, C]; weight and bias [C], or NULL. `rows`: which rows of x, [M], or NULL for all in order.
+ * Shapes: x and out [M, C]; weight and bias [C], or NULL. `rows`: indices of rows of x, [M], or NULL for all in order.
  */
 #include "native.h"
 

@@ -35,10 +35,10 @@ static pid_t owner; /* the process that has the threads: a forked child has none
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 
 /* The current phase. `handed_out` holds its number in the upper half, and in the lower half how many units of work are handed
- * out, or NOTHING_LEFT after the last phase. `cut` says how its work is divided. It is double-buffered: phase n uses cut[n &
- * 1], which the thread that begins the phase writes before it publishes the number. A late thread may read a cut that phase n +
- * 2 has overwritten, but then the number in `handed_out` differs from its own, and it gets no work. Once the caller sees the
- * end, no other thread writes here, and the next job may begin. */
+ * out, or NOTHING_LEFT after the last phase. `cut` says how its work is divided. It is double-buffered: phase n uses
+ * cut[n & 1], which the thread that begins the phase writes before it publishes the number. A late thread may read a cut that
+ * phase n + 2 has overwritten, but then the number in `handed_out` differs from its own, and it gets no work. Once the caller
+ * sees the end, no other thread writes here, and the next job may begin. */
 enum { NOTHING_LEFT = INT_MAX };
 static struct {
     _Alignas(LINE) _Atomic uint64_t handed_out;

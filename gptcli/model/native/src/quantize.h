@@ -1,5 +1,5 @@
 /* Quantization of rows of numbers. Part of kernels.c, compiled for each instruction set: plain loops of a fixed length, which
- * compilers turn into vector instructions.
+ * compilers vectorize.
  *
  * Shapes:
  *   quantize_row          x float32 [columns] -> row `index` of a matrix of any kind, and its scale or scales
@@ -20,9 +20,9 @@ static float quantize_row_int8(const float *x, int n, int8_t *out) {
     return largest / 127.0f;
 }
 
-/* q = round(x / scale), where the largest magnitude of each ACT_GROUP columns becomes ACT_MAX. The scale is NaN where a number of
- * the group is not finite. Returns 1 where 16 bits are too few: in some group the other numbers are not all zero, and yet less than
- * ENOUGH steps in the mean. */
+/* q = round(x / scale), where the largest magnitude of each ACT_GROUP columns becomes ACT_MAX. The scale is NaN where a number
+ * of the group is not finite. Returns 1 where 16 bits are too few: in some group, the numbers other than the largest are not
+ * all zero, but less than ENOUGH quantization steps on average. */
 static int quantize_activations(const float *x, int n, int16_t *q, float *scale) {
     enum { ENOUGH = 64 };
     int too_few = 0;
@@ -78,8 +78,8 @@ INLINE float group_dot(const float *a, const float *b) {
     return v_reduce_add(sum);
 }
 
-/* The scale of an INT4 group: the best of 17 candidates around the one that makes the largest number -127. For each candidate the
- * least-squares scale of the levels that it chooses is taken. */
+/* The scale of an INT4 group: the best of 17 candidates around the one that makes the largest number -127. Each candidate selects
+ * levels, and is replaced by the least-squares scale for these levels. */
 static float int4_group_scale(const float *x) {
     float largest = 0, best_scale = 0, best = -1, level[GROUP];
     for (int i = 0; i < GROUP; i++)
@@ -88,7 +88,7 @@ static float int4_group_scale(const float *x) {
     for (int attempt = -24; attempt <= 24; attempt += 3) {
         nearest_int4_levels(x, (INT4_LEVELS[0] + (float)attempt) / largest, level, NULL);
         const float along = group_dot(level, x), square = group_dot(level, level);
-        if (square > 0 && along * along > best * square) { /* what the projection on these levels explains */
+        if (square > 0 && along * along > best * square) { /* the squared norm of the projection on these levels */
             best = along * along / square;
             best_scale = along / square;
         }

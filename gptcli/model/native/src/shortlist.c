@@ -1,4 +1,4 @@
-/* The shortlist of a step: its largest logits and the normalizer of all. Python calls it after a step; the loops are in
+/* The shortlist of a step: its largest logits, and the normalizer of all logits. Python calls it after a step; the loops are in
  * shortlist.h.
  *
  * Shapes: logits float32 [n], indices int [k], values float32 [k], from the largest down.
@@ -13,7 +13,7 @@ typedef struct {
     const float *logits;
     int n;
     float largest;
-    double sums[PARTS]; /* added up in one order, however many threads made them */
+    double sums[PARTS]; /* the order of summation does not depend on the number of threads */
 } exponentials;
 
 static void sum_parts(worker *me, const phase *p, range now, range next) {
@@ -26,8 +26,8 @@ static void sum_parts(worker *me, const phase *p, range now, range next) {
     }
 }
 
-/* The k largest logits and their indices, of equal ones the first; and log_sum, unless it is NULL: the natural logarithm of the sum
- * of exp(logit). Returns 0, or -1 where a logit is NaN or +infinity, or none is finite. */
+/* The k largest logits and their indices; among equal logits, lower indices first. log_sum, unless it is NULL: the natural
+ * logarithm of the sum of exp(logit). Returns 0, or -1 where a logit is NaN or +infinity, or none is finite. */
 int gptcli_shortlist(const float *logits, int n, int k, int *indices, float *values, double *log_sum) {
     const kernels *with = kernels_for(3);
     if (with->top_k(logits, n, k, indices, values) || isinf(values[0])) return -1;

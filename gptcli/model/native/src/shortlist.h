@@ -1,5 +1,5 @@
-/* Top k and the normalizer of logits, in plain loops that compilers turn into vector instructions. Part of kernels.c, compiled for
- * each instruction set.
+/* Top k and the normalizer of logits, in plain loops that compilers vectorize. Part of kernels.c, compiled for each instruction
+ * set.
  *
  * Shapes: x float32 [n]; top_k: indices int [k] and values float32 [k], from the largest down, k <= n.
  */
@@ -47,7 +47,7 @@ static double exp_sum(const float *x, int n, float largest) {
     return sum[0];
 }
 
-enum { TOP_K_BLOCK = 32 }; /* numbers that are compared with the smallest of the k at once */
+enum { TOP_K_BLOCK = 32 }; /* numbers that are compared at once with the smallest of the k */
 
 /* Whether any of `count` numbers, at most TOP_K_BLOCK, is above a bound or is NaN. */
 INLINE int any_above(const float *x, int count, float bound) {
@@ -59,7 +59,7 @@ INLINE int any_above(const float *x, int count, float bound) {
     return above;
 }
 
-/* Insertion into a sorted list; of equal numbers the first comes first. Returns 0, or -1 where a number is NaN. */
+/* Insertion into a sorted list; among equal numbers, lower indices first. Returns 0, or -1 where a number is NaN. */
 static int top_k(const float *x, int n, int k, int *indices, float *values) {
     int found = 0;
     for (int start = 0; start < n; start += TOP_K_BLOCK) {

@@ -8,7 +8,7 @@
  *   int4_table/decode  the GROUP values of 16 bytes of INT4 indices
  *   f16, bf16          conversions of single numbers
  *
- * Every function is as exact as the hardware's own operation.
+ * Every function is as accurate as the hardware's operation.
  */
 #ifndef GPTCLI_SIMD_H
 #define GPTCLI_SIMD_H
@@ -33,7 +33,7 @@ static inline uint32_t f32_bits(float value) {
     return bits;
 }
 
-/* Half precision to float32, in integers: for the ends of rows, and where the processor has no instruction for it. */
+/* Half precision to float32, with integer operations: for the ends of rows, and for processors without an instruction for it. */
 static inline float f16_to_f32(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = (half >> 10) & 31, fraction = half & 1023;
     if (exponent == 31) return f32_from_bits(sign | 0x7f800000u | fraction << 13);
@@ -111,7 +111,7 @@ static inline i16vec i16_load(const int16_t *p) { return _mm512_loadu_si512(p); 
 static inline i16vec i16_load_i8(const int8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
 #ifdef __AVX512VNNI__
 #define HAVE_VNNI
-/* In assembly, as GCC 12 copies the intrinsic's sums between registers. */
+/* In assembly, because GCC 12 copies the intrinsic's sums between registers. */
 static inline i32vec i16_dot(i16vec a, i16vec b, i32vec c) {
     __asm__("vpdpwssd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
     return c;
@@ -296,8 +296,8 @@ static inline void int4_decode(const uint8_t *p, int table, i16vec out[16]) {
 }
 #endif
 
-/* exp(x) = 2^n (1 + y), to 2 units in the last place: n, and y by a polynomial on [-ln 2 / 2, ln 2 / 2] (the Cephes library's). NaN
- * stays NaN by the order of the arguments of v_min and v_max. */
+/* exp(x) = 2^n (1 + y), to 2 units in the last place: n, and y by a polynomial on [-ln 2 / 2, ln 2 / 2] (the Cephes library's).
+ * NaN stays NaN by the order of the arguments of v_min and v_max. */
 static inline vec v_exp_parts(vec x, vec *n) {
     x = v_min(v_set(88.3f), v_max(v_set(-87.3f), x));
     *n = v_round(v_mul(x, v_set(1.44269504088896341f)));
@@ -317,7 +317,7 @@ static inline vec v_exp(vec x) {
     return v_mul(v_add(y, v_set(1.0f)), v_exp2_int(n));
 }
 
-/* exp(x) - 1, as exact near 0 as elsewhere. */
+/* exp(x) - 1, as accurate near 0 as elsewhere. */
 static inline vec v_expm1(vec x) {
     vec n, y = v_exp_parts(x, &n);
     const vec power = v_exp2_int(n);

@@ -1,5 +1,5 @@
-/* Memory for the engine, and matrices made from a checkpoint's numbers: transposed so that a row is what one output needs, and
- * quantized where asked.
+/* Memory for the engine, and conversion of a checkpoint's numbers to matrices: transposed so that a row holds the weights of one
+ * output, and quantized if requested.
  *
  * Shapes: a source is [rows, columns] like its matrix, or [columns, rows] where it is `transposed`.
  */
@@ -15,8 +15,8 @@
 enum { HUGE_PAGE = 2 << 20 };
 static const int NUMBER_BYTES[] = {4, 2, 2, 1}; /* by kind, up to INT8 */
 
-/* Memory in 2 MB pages where the system gives them: a step reads all weights, and small pages would cost it a page-table look-up
- * every 4 KB. The caller frees it with huge_free. */
+/* Allocate memory in 2 MB pages, if the system provides them: a step reads all weights, and would need a page-table look-up every
+ * 4 KB with small pages. The caller frees it with huge_free. */
 void *huge_alloc(size_t bytes) {
     size_t whole = (bytes + OVERREAD * sizeof(float) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     void *data = NULL;
@@ -81,7 +81,7 @@ static void find_nonfinite(worker *me, const phase *p, range now, range next) {
         for (size_t i = first; i < last; i++) found |= (((const uint32_t *)s->source)[i] & 0x7f800000u) == 0x7f800000u;
     else {
         const uint16_t mask = s->kind == FLOAT16 ? 0x7c00 : 0x7f80;
-        uint16_t any = 0; /* as wide as the numbers: compilers then test as many as possible in one instruction */
+        uint16_t any = 0; /* as wide as the numbers, for full-width vectorization */
         for (size_t i = first; i < last; i++) any |= (((const uint16_t *)s->source)[i] & mask) == mask;
         found = any;
     }
@@ -103,7 +103,8 @@ typedef struct {
 
 enum { CACHE_LINE = 64 }; /* bytes */
 
-/* Columns first..first + count of the source as rows, `stride` bytes apart, a cache line of each of the source's rows at a time. */
+/* Transpose columns first..first + count of the source to rows, `stride` bytes apart; reads one cache line of each source row
+ * at a time. */
 static inline void transpose_sized(const matrix *source, int first, int count, char *to, size_t stride, const int size) {
     const char *from = (const char *)source->data + (size_t)first * size;
     for (int k = 0; k < source->rows; k += CACHE_LINE / size)
@@ -117,14 +118,14 @@ static void transpose(const matrix *source, int first, int count, char *to, size
     else transpose_sized(source, first, count, to, stride, 2);
 }
 
-/* Rows of a matrix of the source's kind. */
+/* Fill rows of a matrix that has the source's kind. */
 static void copy_rows(const filling *f, int first, int count) {
     char *to = (char *)f->w->data + first * f->w->row_bytes;
     if (f->transposed) transpose(&f->source, first, count, to, f->w->row_bytes);
     else memcpy(to, (const char *)f->source.data + first * f->w->row_bytes, count * f->w->row_bytes);
 }
 
-/* Rows of a matrix of another kind, by way of float32. Scratch: x for one row, `transposed` for `count` rows of the source. */
+/* Fill rows of a matrix that has another kind, by way of float32. Scratch: x for one row, `transposed` for `count` source rows. */
 static void convert_rows(const filling *f, int first, int count, float *x, char *transposed) {
     matrix rows = f->source;
     if (f->transposed) {
@@ -145,12 +146,12 @@ static void fill(worker *me, const phase *p, range now, range next) {
     else convert_rows(f, now.first, now.last - now.first, me->scratch, (char *)(me->scratch + f->w->columns));
 }
 
-/* Memory for a matrix of some kind, not yet filled. Returns 0, or -1 when there is no memory. */
+/* Allocate a matrix of some kind, uninitialized. Returns 0, or -1 when there is no memory. */
 int matrix_alloc(matrix *w, int kind, int rows, int columns) {
     if (kind == INT4 && columns % GROUP) kind = INT8;
     *w = (matrix){.rows = rows, .columns = columns, .kind = kind};
     w->row_bytes = kind == INT4 ? (size_t)columns / GROUP * GROUP_BYTES : (size_t)columns * NUMBER_BYTES[kind];
-    w->data = huge_alloc(w->row_bytes * (size_t)rows); /* it has OVERREAD floats behind it: vectors may reach over the end */
+    w->data = huge_alloc(w->row_bytes * (size_t)rows); /* followed by OVERREAD floats: vector loads may pass the end */
     if (kind == INT8) w->scale = malloc((size_t)rows * sizeof(float));
     return !w->data || (kind == INT8 && !w->scale) ? -1 : 0;
 }

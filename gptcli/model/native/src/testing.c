@@ -1,4 +1,4 @@
-/* Linear layers and attention on their own, for tests/native: what a step runs, without a model around it. */
+/* Linear layers and attention without a model, for tests/native: the same code that a step runs. */
 #include <stdlib.h>
 
 #include "native.h"
@@ -17,8 +17,8 @@ static int run(const kernels *k, size_t scratch_floats, const linear *a_linear, 
     return 0;
 }
 
-/* y [m, rows] = epilogue(x [m, columns] w [rows, columns]^T + bias [rows]); w is float32 and stored as `kind`. Returns 0, or -1 when
- * there is no memory. */
+/* y [m, rows] = epilogue(x [m, columns] w [rows, columns]^T + bias [rows]); w is float32 and stored as `kind`. Returns 0, or -1
+ * when there is no memory. */
 int gptcli_test_linear(int level, int kind, int rows, int columns, const float *w, const float *bias, const float *x, int m,
                        int prefill, int epilogue, int activation, float *y) {
     const kernels *k = kernels_for(level);
@@ -44,7 +44,7 @@ int gptcli_test_linear(int level, int kind, int rows, int columns, const float *
     return failed ? -1 : 0;
 }
 
-/* Attention of any kind, with OVERREAD floats behind its cache. Returns 0, or -1 when there is no memory. */
+/* Attention of any kind; OVERREAD floats follow its cache. Returns 0, or -1 when there is no memory. */
 int gptcli_test_attention(int level, const attention *job) {
     attention all = *job;
     const size_t shared = attention_shared(job, pool_start(1));
@@ -54,8 +54,8 @@ int gptcli_test_attention(int level, const attention *job) {
     return failed ? -1 : 0;
 }
 
-/* Which number of threads each of so many like jobs gets, used [jobs], where a job with t threads takes ns[t - 1], for a share
- * stalled[t - 1] of which the caller did not run. */
+/* Simulate pace.c: the number of threads that each of `jobs` equal jobs gets, used [jobs]. A job with t threads takes
+ * ns[t - 1]; the caller does not run for the fraction stalled[t - 1] of that. */
 void gptcli_test_pace(uint64_t kind, int threads, int jobs, const double *ns, const double *stalled, int *used) {
     pace *p = pace_of(kind, threads);
     for (int job = 0; job < jobs; job++) {
