@@ -377,4 +377,4 @@ def test_a_tokenizer_that_breaks_the_library_is_one_line(tmp_path: Path) -> None
     (tmp_path / "tokenizer.json").write_text(json.dumps(root))
     said = error("-m", str(tmp_path), "x", code=1)
     assert said.count("\n") == 1
-    assert "is no tokenizer that can be used" in said
+    assert "does not begin with '##', the continuing_subword_prefix" in said

@@ -224,7 +224,7 @@ def test_a_conversation_may_go_on_for_ever(tokenizer: Tokenizer, renderer: Rende
 
 def test_a_turn_that_does_not_fit_leaves_no_trace(tokenizer: Tokenizer, renderer: Renderer) -> None:
     made = chat(CHATML, tokenizer, renderer, 200)
-    with pytest.raises(InputError, match=r"the turn makes a prompt of [\d,]+ tokens, and the context of 200 has room"):
+    with pytest.raises(InputError, match=r"the turn makes a prompt of [\d,]+ tokens, and the context of 200 holds"):
         list(made.ask(HARD_TEXT))
     assert made.turns == []
 
