@@ -70,7 +70,8 @@ def check_subword_prefix(data: bytes, path: Path) -> None:
     if model.get("type", "BPE") != "BPE" or not isinstance(prefix, str) or not isinstance(merges, list):
         return
     for merge in merges:
-        second = merge.partition(" ")[2] if isinstance(merge, str) else merge[1] if len(merge) == 2 else None
+        parts = merge.split(" ", 1) if isinstance(merge, str) else merge
+        second = parts[1] if isinstance(parts, list) and len(parts) == 2 else None
         if not isinstance(second, str) or not second.startswith(prefix):
             raise CheckpointError(
                 f"{path}: the second token of merge {clipped(str(merge), 80)} does not begin with "

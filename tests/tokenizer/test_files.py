@@ -256,6 +256,16 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return root
 
 
+@pytest.mark.parametrize("merge", [5, None, [], ["a"], ["a", 7], "ab", {"a": "b"}])
+def test_a_merge_of_any_kind_next_to_a_subword_prefix_is_refused(tmp_path: Path, merge: Any) -> None:
+    """What the library would cut the prefix off is looked at first, whatever it is."""
+    root = changed("model.continuing_subword_prefix", "##")
+    root["model"]["merges"] = [merge]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(root))
+    with pytest.raises(CheckpointError, match="does not begin with"):
+        tokenizer_for(tmp_path, 300)
+
+
 @pytest.mark.parametrize(
     ("root", "message"),
     [
