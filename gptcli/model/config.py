@@ -240,6 +240,11 @@ class GPTConfig:
         lengths = [table.original for table in self.rotary if table.kind == "longrope"]
         return min(filter(None, lengths), default=None) if self.positions == "rotary" else None
 
+    def turns_long(self, before: int, after: int) -> bool:
+        """Whether a text that changes between these lengths has other angles from its start on (longrope)."""
+        border = self.long_from
+        return border is not None and (before > border) != (after > border)
+
     def epochs(self, length: int) -> tuple[int, ...]:
         """For each rotary table, the epoch of a text of this length (see ``Rotary.epoch``)."""
         return tuple(table.epoch(length) for table in self.rotary) if self.positions == "rotary" else ()

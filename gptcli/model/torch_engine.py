@@ -150,8 +150,8 @@ class TorchEngine:
 
         Longrope's frequencies depend on the length of the whole text: keys that were cached before have other angles.
         """
-        border, before = self.model.config.long_from, self._lengths[row]
-        if border is None or not before or (before > border) == (before + more > border):
+        before = self._lengths[row]
+        if not before or not self.model.config.turns_long(before, before + more):
             return
         assert self._cache is not None
         self._read([self._texts[row]], self._cache.row(row), [before + more])

@@ -85,7 +85,7 @@ def _from_tokenizer_json(folder: Path, files: dict[str, Any], declared: Declared
 
     path = folder / "tokenizer.json"
     return read_tokenizer_json(
-        path, beside=_numbered(folder, files, _extra(folder)), roles=_roles(files), declared=declared
+        path, extra_tokens=_numbered(folder, files, _extra(folder)), roles=_roles(files), declared=declared
     )
 
 
@@ -127,7 +127,7 @@ def _by_library(
 ) -> Tokenizer:
     from gptcli.tokenizer.tokenizer_json import made_of
 
-    made = made_of(root, path, beside=added, declared=declared)
+    made = made_of(root, path, extra_tokens=added, declared=declared)
     made.prefix_ids += prefix_ids
     return made
 

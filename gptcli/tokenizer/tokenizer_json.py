@@ -26,7 +26,7 @@ _LONGEST_WORD = 10_000
 def read_tokenizer_json(
     path: Path,
     *,
-    beside: Sequence[AddedToken] = (),
+    extra_tokens: Sequence[AddedToken] = (),
     roles: Mapping[str, Any] | None = None,
     declared: Declared | None = None,
 ) -> LibraryTokenizer:
@@ -34,44 +34,44 @@ def read_tokenizer_json(
 
     Args:
         path: the file.
-        beside: added tokens from the files next to it, with their ids.
+        extra_tokens: added tokens from the files next to it, with their ids.
         roles: text of the tokens with a role in those files, to their options.
         declared: the other settings in those files.
 
     Raises:
         CheckpointError: the file is broken, or the library cannot use it.
     """
-    return _made(read_bytes(path), path, beside, roles or {}, declared or Declared())
+    return _made(read_bytes(path), path, extra_tokens, roles or {}, declared or Declared())
 
 
 def made_of(
-    root: Mapping[str, Any], path: Path, *, beside: Sequence[AddedToken] = (), declared: Declared | None = None
+    root: Mapping[str, Any], path: Path, *, extra_tokens: Sequence[AddedToken] = (), declared: Declared | None = None
 ) -> LibraryTokenizer:
     """The tokenizer that a tokenizer.json with this content would describe.
 
     Args:
         root: the content.
         path: the file that the content was made from, for errors.
-        beside, declared: as for ``read_tokenizer_json``.
+        extra_tokens, declared: as for ``read_tokenizer_json``.
 
     Raises:
         CheckpointError: the library cannot use it.
     """
-    return _made(json.dumps(root).encode(), path, beside, {}, declared or Declared())
+    return _made(json.dumps(root).encode(), path, extra_tokens, {}, declared or Declared())
 
 
 def _made(
-    data: bytes, path: Path, beside: Sequence[AddedToken], roles: Mapping[str, Any], declared: Declared
+    data: bytes, path: Path, extra_tokens: Sequence[AddedToken], roles: Mapping[str, Any], declared: Declared
 ) -> LibraryTokenizer:
     outline = read_outline(data, path)
     check_subword_prefix(data, path)
     library = _load(data, path)
-    beside = [*beside, *_with_roles(library, beside, roles)]
-    if not _add(library, beside):
+    extra_tokens = [*extra_tokens, *_with_roles(library, extra_tokens, roles)]
+    if not _add(library, extra_tokens):
         # The library assigns ids to added tokens itself, so a token with a given id has to be put into the vocabulary.
-        data = _with_tokens(data, path, beside)
+        data = _with_tokens(data, path, extra_tokens)
         library = _load(data, path)
-        _add(library, beside)
+        _add(library, extra_tokens)
     if getattr(library.model, "max_input_chars_per_word", 0) > _LONGEST_WORD:
         raise CheckpointError(f"{path}: max_input_chars_per_word is more than {_LONGEST_WORD:,}: no word is that long")
 
@@ -97,10 +97,10 @@ def _load(data: bytes, path: Path) -> "Library":
     return library
 
 
-def _with_roles(library: "Library", beside: Sequence[AddedToken], roles: Mapping[str, Any]) -> list[AddedToken]:
+def _with_roles(library: "Library", extra_tokens: Sequence[AddedToken], roles: Mapping[str, Any]) -> list[AddedToken]:
     """The tokens with a role that are in the vocabulary and not yet special."""
     special = {token.content for token in library.get_added_tokens_decoder().values() if token.special}
-    known = {token.content for token in beside if token.special} | special
+    known = {token.content for token in extra_tokens if token.special} | special
     return [
         added_token({**options, "content": text, "id": number, "special": True}, "tokenizer_config.json")
         for text, options in roles.items()

@@ -28,7 +28,7 @@ from gptcli.text import clipped, size
 
 
 def install() -> None:
-    """Route the client's requests through the guard, whoever set the factory of its HTTP client."""
+    """Route the client's requests through the guard, also if a program has set the factory of its HTTP client."""
     client()
     module = import_module("huggingface_hub.utils._http")  # the factory can be set through the API, but not read
     if not isinstance(module._GLOBAL_CLIENT_FACTORY, _Factory):

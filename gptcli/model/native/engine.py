@@ -284,8 +284,8 @@ class NativeEngine:
 
         Longrope's frequencies depend on the length of the whole text: keys that were cached before have other angles.
         """
-        border, before = self.config.long_from, self._lengths[row]
-        if border is not None and before and (before > border) != (before + more > border):
+        before = self._lengths[row]
+        if before and self.config.turns_long(before, before + more):
             self._prompt(row, self._texts[row], before + more, logits=False)
 
     def _make_cache(self, shape: tuple[int, ...]) -> None:
