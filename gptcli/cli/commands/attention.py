@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.inputs import text_argument
+from gptcli.cli.inputs import prompt_argument
 from gptcli.cli.option_groups import RunOptions, grouped
 from gptcli.show.terminal.console import present
 
@@ -33,6 +33,7 @@ def attention(
     scores: Annotated[
         bool, typer.Option("--scores", help="Scores before the softmax.", rich_help_panel=_ATTENTION)
     ] = False,
+    raw: options.RawOption = False,
     *,
     run: RunOptions,
     json: options.JsonOption = False,
@@ -53,7 +54,7 @@ def attention(
     gptcli attention "The king and the queen" --layer 1-3 --head 1,4
     gptcli attention "The king" --layer 3 --head 2 --columns --scores
     """
-    text = text_argument(prompt, "PROMPT")
+    text = prompt_argument(prompt, raw=raw)
 
     from gptcli.inspection import attention as inspection
     from gptcli.show.attention import draw

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.inputs import text_argument
+from gptcli.cli.inputs import prompt_argument
 from gptcli.cli.option_groups import RunOptions, grouped
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
@@ -41,6 +41,7 @@ def lens(
         typer.Option("--attribution", help="Contribution of each head and MLP to the logit.", rich_help_panel=_LENS),
     ] = False,
     top: options.TopOption = 20,
+    raw: options.RawOption = False,
     *,
     run: RunOptions,
     json: options.JsonOption = False,
@@ -60,7 +61,7 @@ def lens(
     gptcli lens "The king and the" --attribution
     gptcli lens "The king and the" --attribution --token queen --top 10
     """
-    text = text_argument(prompt, "PROMPT")
+    text = prompt_argument(prompt, raw=raw)
     options.at_most("--token", token, options.MOST_TRACKS)
 
     from gptcli.inspection import lens as inspection

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.inputs import text_argument
+from gptcli.cli.inputs import WITH_FILE, prompt_argument
 from gptcli.cli.option_groups import EngineOptions, filter_option, grouped
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
@@ -31,6 +31,7 @@ def logits(
         list[str] | None,
         typer.Option(metavar="WORD", help="Show this token too. Repeatable.", rich_help_panel=_PANEL),
     ] = None,
+    raw: options.RawOption = False,
     *,
     run: EngineOptions,
     json: options.JsonOption = False,
@@ -49,7 +50,7 @@ def logits(
     gptcli logits "Once upon a time" --watch dragon --watch princess
     gptcli logits "Once upon a time" --all-positions
     """
-    text = text_argument(prompt, "PROMPT")
+    text = prompt_argument(prompt, raw=raw, file_hint=WITH_FILE)
     options.at_most("--watch", watch, options.MOST_TEXTS)
     temperatures = options.number_list(temperature, "--temperature")
     chosen = {"temperature": temperatures != [1.0], "top_k": top_k > 0, "top_p": top_p < 1, "min_p": min_p > 0}

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.inputs import text_argument
+from gptcli.cli.inputs import WITH_FILE, text_argument
 from gptcli.cli.option_groups import EngineOptions, grouped
 from gptcli.show.terminal.console import present
 
@@ -21,6 +21,7 @@ def score(
         ),
     ] = None,
     top: options.TopOption = 20,
+    raw: options.RawOption = False,
     *,
     run: EngineOptions,
     json: options.JsonOption = False,
@@ -38,7 +39,7 @@ def score(
     gptcli score --top 5 < story.txt
     gptcli score --stride 64 --json < story.txt
     """
-    given = text_argument(text, "TEXT")
+    given = text_argument(text, "TEXT", escapes=not raw, file_hint=WITH_FILE)
 
     from gptcli.probability import scoring
     from gptcli.show.score import draw, draw_page

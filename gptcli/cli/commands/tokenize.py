@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gptcli.cli.inputs import text_argument
+from gptcli.cli.inputs import WITH_FILE, tell_file, text_argument, unescaped
 from gptcli.cli.option_groups import with_epilog
-from gptcli.cli.options import DEFAULT_MODEL, JsonOption, ModelOption, SaveOption, TimeoutOption
+from gptcli.cli.options import DEFAULT_MODEL, JsonOption, ModelOption, RawOption, SaveOption, TimeoutOption
 from gptcli.errors import InputError
 from gptcli.show.terminal.console import present, print_json, stdout_console, stdout_is_terminal
 from gptcli.system.text_file import MOST_TEXT
@@ -52,6 +52,7 @@ def tokenize(
     truncate: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Print the text cut to its first N tokens.")
     ] = None,
+    raw: RawOption = False,
     special: Annotated[bool, typer.Option("--special", help="Read <|endoftext|> and its like as special.")] = False,
     encoding: Annotated[
         str | None, typer.Option(metavar="NAME", help="One of tiktoken's: cl100k_base, o200k_base, ...")
@@ -72,7 +73,7 @@ def tokenize(
     modes = {"ids": ids, "decode": decode, "count": count, "merges": merges, "offsets": offsets}
     _check_modes(save is not None, **modes, truncate=truncate is not None)
     tokenizer = _load(model, encoding)
-    chunks = _chunks(text)
+    chunks = _chunks(text, raw=raw)
     if decode:
         _print_decoded(tokenizer, chunks, as_json)
     elif truncate is not None:
@@ -116,15 +117,19 @@ def _keep_to_the_end(tokenizer: "Tokenizer") -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(tokenizer))
 
 
-def _chunks(words: list[str] | None) -> Iterable[str]:
+def _chunks(words: list[str] | None, *, raw: bool) -> Iterable[str]:
     """The text: the arguments joined by spaces, or stdin as it comes."""
     from gptcli.tokenizer import decode_chunks
+
+    for word in words or []:
+        tell_file(word, WITH_FILE)
 
     text = " ".join(words) if words else None
     if text in (None, "-") and sys.stdin is not None and not sys.stdin.isatty():
         stdin = sys.stdin.buffer
         return decode_chunks(iter(lambda: stdin.read(_READ_SIZE), b""), "stdin")
-    return [text_argument(text, "TEXT", strip_newline=False)]
+    given = text_argument(text, "TEXT", strip_newline=False)
+    return [given if raw or text in (None, "-") else unescaped(given)]
 
 
 def _show_tokens(
