@@ -1,12 +1,15 @@
 """The result of ``gptcli logits``: the distribution of the next token, or of each token of the prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.probability.distribution import Distribution, distribution, watched_ids
-from gptcli.probability.reading import next_logits, read
+from gptcli.probability.reading import check_fits, last_logits, read
 from gptcli.sampling.settings import Sampling
+
+# Prompts read at a time: their tokens, and how many.
+_TOKENS_AT_ONCE, _PROMPTS_AT_ONCE = 1024, 64
 
 
 @dataclass(frozen=True)
@@ -18,14 +21,19 @@ class NextToken:
         prompt: the text.
         prompt_ids: its tokens.
         vocabulary: how many tokens there are to choose from.
+        context: how many tokens the model can read.
         distributions: one for each temperature.
+        file, line: where the prompt stands, with the line from 1; None: neither was asked for.
     """
 
     model: str
     prompt: str
     prompt_ids: list[int]
     vocabulary: int
+    context: int
     distributions: list[Distribution]
+    file: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,14 +85,45 @@ def next_token(
     Raises:
         InputError: the prompt does not fit into the context, a temperature is out of range, or a watched word is empty.
     """
-    ids = checkpoint.encode_prompt(prompt)
-    watched = watched_ids(checkpoint.tokenizer, watch, prompt, checkpoint.n_vocab)
+    return next(next_token_each(checkpoint, [prompt], sampling, temperatures=temperatures, top=top, watch=watch))
+
+
+def next_token_each(
+    checkpoint: OpenCheckpoint,
+    prompts: Iterable[str],
+    sampling: Sampling,
+    *,
+    temperatures: Sequence[float],
+    top: int,
+    watch: Sequence[str] = (),
+) -> Iterator[NextToken]:
+    """The distribution of the token after each prompt, many read in a batch.
+
+    Raises:
+        InputError: see ``next_token``.
+    """
     samplings = [sampling.changed(temperature=temperature) for temperature in temperatures]
-    logits = next_logits(checkpoint.another_engine(), ids, checkpoint.n_vocab)
-    described = [
-        distribution(logits, checkpoint.tokenizer, each, top=top, watch=watched, seen=ids) for each in samplings
-    ]
-    return NextToken(checkpoint.name, prompt, ids, checkpoint.n_vocab, described)
+    engine, n_vocab = checkpoint.another_engine(), checkpoint.n_vocab
+    waiting: list[tuple[str, list[int], list[int]]] = []
+
+    def answers() -> Iterator[NextToken]:
+        if not waiting:
+            return
+        last = last_logits(engine, [ids for _, ids, _ in waiting], n_vocab)
+        for (prompt, ids, watched), logits in zip(waiting, last, strict=True):
+            described = [
+                distribution(logits, checkpoint.tokenizer, each, top=top, watch=watched, seen=ids) for each in samplings
+            ]
+            yield NextToken(checkpoint.name, prompt, ids, n_vocab, engine.n_positions, described)
+        waiting.clear()
+
+    for prompt in prompts:
+        ids = checkpoint.encode_prompt(prompt)
+        check_fits(ids, engine.n_positions)
+        waiting.append((prompt, ids, watched_ids(checkpoint.tokenizer, watch, prompt, n_vocab)))
+        if sum(len(each) for _, each, _ in waiting) >= _TOKENS_AT_ONCE or len(waiting) == _PROMPTS_AT_ONCE:
+            yield from answers()
+    yield from answers()
 
 
 def all_positions(checkpoint: OpenCheckpoint, prompt: str) -> Positions:

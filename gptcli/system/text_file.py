@@ -1,6 +1,9 @@
 """Text from files and pipes: UTF-8, within bounds; more than any model here can take is not even read."""
 
 import codecs
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,14 +31,39 @@ def read_text_file(file: Path, most: int = MOST_TEXT) -> str:
     Raises:
         InputError: it cannot be read, is not UTF-8, or has more than ``most`` bytes.
     """
-    name = clipped(str(file))
+    name = file_name(file)
+    with opened(file) as found:
+        try:
+            return read_text(found, name, most)
+        except OSError as error:
+            raise InputError(f"cannot read {name}: {error.strerror or error}") from error
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[BinaryIO]:
+    """A file, open to read; ``-`` is stdin, which stays open.
+
+    Raises:
+        InputError: it cannot be opened, or stdin is closed.
+    """
+    if str(file) == "-":
+        if sys.stdin is None:
+            raise InputError("there is nothing to read: stdin is closed")
+        yield sys.stdin.buffer
+        return
     try:
-        with file.open("rb") as opened:
-            return read_text(opened, name, most)
+        found = file.open("rb")
     except OSError as error:
-        raise InputError(f"cannot read {name}: {error.strerror or error}") from error
+        raise InputError(f"cannot read {clipped(str(file))}: {error.strerror or error}") from error
     except ValueError as error:  # a NUL in its name
-        raise InputError(f"cannot read {name}: {error}") from error
+        raise InputError(f"cannot read {clipped(str(file))}: {error}") from error
+    with found:
+        yield found
+
+
+def file_name(file: Path) -> str:
+    """How messages call a file."""
+    return "stdin" if str(file) == "-" else clipped(str(file))
 
 
 def read_text(file: BinaryIO, what: str, most: int = MOST_TEXT) -> str:
