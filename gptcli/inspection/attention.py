@@ -99,7 +99,7 @@ def attention(
     chosen_layers = chosen(layers or ("all" if few else "1"), config.n_layer, "layer")
     ids = checkpoint.encode_prompt(prompt)
     _check_size(len(ids), config.n_positions, len(chosen_layers) * len(chosen_heads))
-    run = record(checkpoint.model, ids)
+    run = record(checkpoint.model, ids, checkpoint.changes)
     named = label_heads(checkpoint.model, checkpoint.n_vocab)
 
     def looking() -> Iterator[HeadAttention]:

@@ -80,7 +80,7 @@ def next_token(
     ids = checkpoint.encode_prompt(prompt)
     watched = watched_ids(checkpoint.tokenizer, watch, prompt, checkpoint.n_vocab)
     samplings = [sampling.changed(temperature=temperature) for temperature in temperatures]
-    logits = next_logits(checkpoint.another_engine(), ids, checkpoint.n_vocab)
+    logits = next_logits(checkpoint.engine_for(ids), ids, checkpoint.n_vocab)
     described = [
         distribution(logits, checkpoint.tokenizer, each, top=top, watch=watched, seen=ids) for each in samplings
     ]
@@ -110,6 +110,6 @@ def all_positions(checkpoint: OpenCheckpoint, prompt: str) -> Positions:
             next_rank=reading.next_rank,
             entropy_bits=reading.entropy_bits,
         )
-        for position, reading in enumerate(read(checkpoint.another_engine(), ids, checkpoint.n_vocab))
+        for position, reading in enumerate(read(checkpoint.engine_for(ids), ids, checkpoint.n_vocab))
     ]
     return Positions(checkpoint.name, prompt, ids, guesses)
