@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from gptcli.errors import InputError
 from gptcli.inspection.places import Place, parse
-from gptcli.inspection.steering import Steer, directions, parse_steer
-from gptcli.text import quoted
+from gptcli.inspection.steering import UNEMBEDDING, Steer, directions, parse_steer, save_direction, word_ids
+from gptcli.text import clipped, quoted
+from gptcli.tokenizer.prompt import quoted_tokens
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from gptcli.checkpoint.open import OpenCheckpoint
@@ -118,3 +121,32 @@ def _values(checkpoint: "OpenCheckpoint", request: Request, points: "Sequence[Po
     if request.by == "resample" and request.source is not None:
         return capture(checkpoint.model, checkpoint.encode_prompt(request.source), points)
     return {}
+
+
+def notes(checkpoint: "OpenCheckpoint", request: Request) -> list[str]:
+    """For the user: the words of a direction that are several tokens."""
+    made = []
+    for term in (term for steer in request.steer for term in steer.terms):
+        ids = word_ids(checkpoint, term)
+        if len(ids) > 1:
+            how = "the first is taken" if term.word.startswith(UNEMBEDDING) else "the mean of them is taken"
+            pieces = quoted_tokens(checkpoint.tokenizer, ids)
+            made.append(f"--steer: '{clipped(term.word)}' is {len(ids):,} tokens, {pieces}: {how}")
+    return list(dict.fromkeys(made))
+
+
+def save_steered(checkpoint: "OpenCheckpoint", steer: Steer, path: "Path") -> None:
+    """Write the direction of a steering, without its strength, as .safetensors.
+
+    Raises:
+        InputError: it is added after several layers, where it may differ.
+        GptcliError: the file cannot be written.
+    """
+    place = steer.place.within(checkpoint.config)
+    found = directions(checkpoint, steer, place)
+    if len(found) > 1:
+        raise InputError(
+            f"--save-direction keeps one direction, and {steer.place.text} has {len(found)}: name one layer"
+        )
+    (direction,) = found.values()
+    save_direction(path, direction, model=checkpoint.name, place=steer.place.text, expression=steer.expression)

@@ -23,6 +23,7 @@ from gptcli.embedding.expression import parse as parse_expression
 from gptcli.errors import ExpressionError, InputError
 from gptcli.inspection.places import Located, Place, parse_before_colon
 from gptcli.text import clipped, quoted
+from gptcli.tokenizer.prompt import known
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _STRENGTH = re.compile(r"\s*[*×]\s*([-+−]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))\s*$", re.ASCII)
 _SAVED = ".safetensors"
-_UNEMBEDDING = "unembedding:"
+UNEMBEDDING = "unembedding:"
 _PLACES = ("layer", "attention", "mlp", "embedding")
 _KEY = "direction"
 _DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64"}
@@ -112,38 +113,43 @@ def _vectors(checkpoint: "OpenCheckpoint", term: Term, points: "Sequence[Point]"
     """One term at each point, [C] each."""
     if term.word.endswith(_SAVED):
         return dict.fromkeys(points, load_direction(Path(term.word), checkpoint))
-    if term.word.startswith(_UNEMBEDDING):
-        return dict.fromkeys(points, _unembedding(checkpoint, term.word.removeprefix(_UNEMBEDDING)))
+    if term.word.startswith(UNEMBEDDING):
+        return dict.fromkeys(points, _unembedding(checkpoint, term))
     if not term.quoted:
-        return dict.fromkeys(points, _embedding(checkpoint, term.word))
+        return dict.fromkeys(points, _embedding(checkpoint, term))
     from gptcli.inspection.points import capture
 
     seen = capture(checkpoint.model, checkpoint.encode_prompt(term.word), points)
     return {point: value[-1] for point, value in seen.items()}
 
 
-def _word_ids(checkpoint: "OpenCheckpoint", word: str) -> list[int]:
-    """The tokens of a word as it stands inside a sentence."""
-    from gptcli.tokenizer.prompt import known
+def word_ids(checkpoint: "OpenCheckpoint", term: Term) -> list[int]:
+    """The tokens of a word as it stands inside a sentence; none for a text or a file.
 
-    ids = checkpoint.tokenizer.encode(f" {word.removeprefix('·')}") if word else []
+    Raises:
+        InputError: it has no token, or one that the model lacks.
+    """
+    if term.word.endswith(_SAVED) or (term.quoted and not term.word.startswith(UNEMBEDDING)):
+        return []
+    word = term.word.removeprefix(UNEMBEDDING).removeprefix("·")
+    ids = checkpoint.tokenizer.encode(f" {word}") if word else []
     if not ids:
         raise InputError(f"--steer: {checkpoint.tokenizer.name} has no token for {quoted(word)}")
     return known(checkpoint.tokenizer, ids, checkpoint.n_vocab, "--steer")
 
 
-def _embedding(checkpoint: "OpenCheckpoint", word: str) -> "Tensor":
+def _embedding(checkpoint: "OpenCheckpoint", term: Term) -> "Tensor":
     import torch
 
     model = checkpoint.model
-    ids = torch.tensor(_word_ids(checkpoint, word), device=model.wte.weight.device)
+    ids = torch.tensor(word_ids(checkpoint, term), device=model.wte.weight.device)
     return model.embed_tokens(ids).float().mean(0)
 
 
-def _unembedding(checkpoint: "OpenCheckpoint", word: str) -> "Tensor":
+def _unembedding(checkpoint: "OpenCheckpoint", term: Term) -> "Tensor":
     """The row of a word's first token, in the width of the stream."""
     model = checkpoint.model
-    row = model.lm_head.weight[_word_ids(checkpoint, word)[0]].float()
+    row = model.lm_head.weight[word_ids(checkpoint, term)[0]].float()
     if checkpoint.config.embedding_width != checkpoint.config.n_embd:
         return row @ model.project_out.weight.float()
     return row

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-# Cases of the zoo: learned positions, parallel blocks, grouped query heads with a gated MLP, sandwich norms, scaled sums.
+# Cases of the zoo: learned positions, parallel blocks, grouped query heads and gates, sandwich norms, scaled sums.
 SLOW_CASES = [pytest.param(name, marks=pytest.mark.slow) for name in ("gemma2", "granite")]
 CASE_PARAMS: list[Any] = ["gpt2", "gpt_neox", "llama", *SLOW_CASES]
 Edit = Callable[[Tensor], Tensor]

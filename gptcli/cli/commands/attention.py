@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.change_options import ChangeOptions
 from gptcli.cli.inputs import text_argument
 from gptcli.cli.option_groups import RunOptions, grouped
 from gptcli.show.terminal.console import present
@@ -35,6 +36,7 @@ def attention(
     ] = False,
     *,
     run: RunOptions,
+    changes: ChangeOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -52,6 +54,7 @@ def attention(
     gptcli attention "The king and the queen" --layer 3 --head 2
     gptcli attention "The king and the queen" --layer 1-3 --head 1,4
     gptcli attention "The king" --layer 3 --head 2 --columns --scores
+    gptcli attention "The king and the king" --without mlp:1 --layer 2
     """
     text = text_argument(prompt, "PROMPT")
 
@@ -59,6 +62,6 @@ def attention(
     from gptcli.show.attention import draw
     from gptcli.show.attention_page import draw_page
 
-    checkpoint = run.open()
+    checkpoint = changes.open(run)
     answer = inspection.attention(checkpoint, text, layers=layer, heads=head, scores=scores, columns=columns)
     present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: draw_page(answer))
