@@ -69,8 +69,10 @@ _gptcli() {
     done
     case "$command" in
         '')
-            options="--version --verbose --show-completion -h --help"
+            options="--color --theme --version --verbose --show-completion -h --help"
             case "$prev" in
+                --color) _gptcli_words auto always never; return ;;
+                --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
             [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens trace params tokenize similarity neighbors analogy direction map bench models
