@@ -129,9 +129,9 @@ _gptcli() {
             esac
             ;;
         attention)
-            options="--layer --head --columns --scores -m --model --n-head --tokenizer --device --dtype --timeout --json --save -h --help"
+            options="--layer --head --columns --scores --from --to --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save -h --help"
             case "$prev" in
-                --layer|--head|--n-head|--tokenizer|--timeout) return ;;
+                --layer|--head|--from|--to|--top|--n-head|--tokenizer|--timeout) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
