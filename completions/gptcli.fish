@@ -55,7 +55,8 @@ complete -c gptcli -n '__gptcli_at \'\'' -s h -l help -d 'Show this message and 
 complete -c gptcli -n '__gptcli_at \'tour\'' -l list -d 'List the stops, and run nothing.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l stop -x -d 'Only this stop.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'tour\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'generate\'' -l prompts-file -r -F -d 'One prompt a line.'
@@ -96,7 +97,8 @@ complete -c gptcli -n '__gptcli_at \'generate\'' -l no-echo -d 'Leave the prompt
 complete -c gptcli -n '__gptcli_at \'generate\'' -l stats -d 'Speed and memory, on stderr.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l json -d 'One object a sample.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l jsonl -d 'One object a token, streamed.'
-complete -c gptcli -n '__gptcli_at \'generate\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'chat\'' -l system -x -d 'What stands before the first turn.'
@@ -126,6 +128,7 @@ complete -c gptcli -n '__gptcli_at \'chat\'' -l timeout -x -d 'How long the hub 
 complete -c gptcli -n '__gptcli_at \'chat\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
 complete -c gptcli -n '__gptcli_at \'chat\'' -l json -d 'One object an answer.'
 complete -c gptcli -n '__gptcli_at \'chat\'' -l save -r -F -d 'Save it at the end: .json, .txt, .html, .svg.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'chat\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'logits\'' -l top -x -d 'How many to list.'
@@ -143,7 +146,8 @@ complete -c gptcli -n '__gptcli_at \'logits\'' -l dtype -x -a 'auto float32 bflo
 complete -c gptcli -n '__gptcli_at \'logits\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'logits\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'logits\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'logits\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'score\'' -l bos -d 'Read <|endoftext|> first, and score every token.'
@@ -157,7 +161,8 @@ complete -c gptcli -n '__gptcli_at \'score\'' -l dtype -x -a 'auto float32 bfloa
 complete -c gptcli -n '__gptcli_at \'score\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'score\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'score\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'score\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'score\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'attention\'' -l layer -x -d 'Layers from 1, or all.'
@@ -174,7 +179,8 @@ complete -c gptcli -n '__gptcli_at \'attention\'' -l device -x -a 'auto cpu cuda
 complete -c gptcli -n '__gptcli_at \'attention\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'attention\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'attention\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'attention\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'attention\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'lens\'' -l sublayers -d 'Also between attention and MLP.'
@@ -188,7 +194,8 @@ complete -c gptcli -n '__gptcli_at \'lens\'' -l device -x -a 'auto cpu cuda mps'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'lens\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'trace\'' -l layer -x -d 'Open this layer, from 1.'
@@ -202,7 +209,8 @@ complete -c gptcli -n '__gptcli_at \'trace\'' -l device -x -a 'auto cpu cuda mps
 complete -c gptcli -n '__gptcli_at \'trace\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'trace\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'params\'' -a 'gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b (__gptcli_models)'
@@ -210,7 +218,8 @@ complete -c gptcli -n '__gptcli_at \'params\'' -s m -l model -x -a 'gpt2 gpt2-me
 complete -c gptcli -n '__gptcli_at \'params\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'params\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'params\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'params\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'params\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'params\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'params\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'tokenize\'' -l ids -d 'Print only the ids, on one line.'
@@ -224,7 +233,8 @@ complete -c gptcli -n '__gptcli_at \'tokenize\'' -l encoding -x -a 'cl100k_base 
 complete -c gptcli -n '__gptcli_at \'tokenize\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
 complete -c gptcli -n '__gptcli_at \'tokenize\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'tokenize\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'tokenize\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'tokenize\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'tokenize\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'tokenize\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l metric -x -a 'cosine dot euclidean' -d 'How similarity is measured.'
@@ -242,7 +252,8 @@ complete -c gptcli -n '__gptcli_at \'similarity\'' -l n-head -x -d 'Attention he
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'similarity\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'similarity\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'similarity\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'similarity\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'neighbors\'' -l metric -x -a 'cosine dot euclidean' -d 'How similarity is measured.'
@@ -255,7 +266,8 @@ complete -c gptcli -n '__gptcli_at \'neighbors\'' -l timeout -x -d 'How long the
 complete -c gptcli -n '__gptcli_at \'neighbors\'' -l restrict -x -d 'Search the N most frequent words only.'
 complete -c gptcli -n '__gptcli_at \'neighbors\'' -l top -x -d 'How many to list.'
 complete -c gptcli -n '__gptcli_at \'neighbors\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'neighbors\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'neighbors\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'neighbors\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'neighbors\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'analogy\'' -l method -x -a 'add mul' -d 'Join words by sum (3CosAdd) or product (3CosMul).'
@@ -271,7 +283,8 @@ complete -c gptcli -n '__gptcli_at \'analogy\'' -l evaluate -r -F -d 'Score a te
 complete -c gptcli -n '__gptcli_at \'analogy\'' -l count-unknown -d 'Count items with an unknown word as wrong, instead of skipping them.'
 complete -c gptcli -n '__gptcli_at \'analogy\'' -l top -x -d 'How many to list.'
 complete -c gptcli -n '__gptcli_at \'analogy\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'analogy\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'analogy\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'analogy\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'analogy\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'direction\'' -l sort -l no-sort -d 'Largest first, or in the order given.'
@@ -281,7 +294,8 @@ complete -c gptcli -n '__gptcli_at \'direction\'' -l no-space -d 'A GPT\'s token
 complete -c gptcli -n '__gptcli_at \'direction\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
 complete -c gptcli -n '__gptcli_at \'direction\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'direction\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'direction\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'direction\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'direction\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'direction\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'map\'' -l neighbors -x -d 'Add the N nearest words of each.'
@@ -293,7 +307,8 @@ complete -c gptcli -n '__gptcli_at \'map\'' -l tokenizer -x -d 'Read texts with 
 complete -c gptcli -n '__gptcli_at \'map\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'map\'' -l restrict -x -d 'Search the N most frequent words only.'
 complete -c gptcli -n '__gptcli_at \'map\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'map\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'map\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'map\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'map\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'bench\'' -a '(__gptcli_models)'
@@ -305,7 +320,8 @@ complete -c gptcli -n '__gptcli_at \'bench\'' -l dtype -x -a 'auto float32 bfloa
 complete -c gptcli -n '__gptcli_at \'bench\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
 complete -c gptcli -n '__gptcli_at \'bench\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'bench\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'bench\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'bench\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'bench\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'bench\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'models\'' -a list -d 'List the models that have a name: bundled, downloaded, downloadable.'
@@ -315,13 +331,15 @@ complete -c gptcli -n '__gptcli_at \'models\'' -a quantize -d 'Keep a model\'s m
 complete -c gptcli -n '__gptcli_at \'models\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'models list\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'models list\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'models list\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'models list\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'models list\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'models pull\'' -a '(__gptcli_models)'
 complete -c gptcli -n '__gptcli_at \'models pull\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'models pull\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'models pull\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'models pull\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'models pull\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'models pull\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'models show\'' -a '(__gptcli_models)'
@@ -330,7 +348,8 @@ complete -c gptcli -n '__gptcli_at \'models show\'' -l quantized -d 'Run it, and
 complete -c gptcli -n '__gptcli_at \'models show\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'models show\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'models show\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'models show\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'models show\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'models show\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'models show\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -a '(__gptcli_models)'
@@ -339,5 +358,6 @@ complete -c gptcli -n '__gptcli_at \'models quantize\'' -l remove -d 'Remove wha
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'models quantize\'' -l save -r -F -d 'Also save as .svg, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'models quantize\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'models quantize\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -s h -l help -d 'Show this message and exit.'

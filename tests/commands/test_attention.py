@@ -124,7 +124,7 @@ def test_a_long_text_is_cut_in_the_grid_and_said() -> None:
         (("x", "--head", "two"), "--head 'two'"),
         (("x" * 3000 + " y" * 600,), "512"),
         ((LONG * 4, "--layer", "all"), "--layer"),
-        (("x", "--save", "x.png"), ".svg"),
+        (("x", "--save", "x.pdf"), ".svg"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], said: str) -> None:
