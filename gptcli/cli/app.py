@@ -15,7 +15,9 @@ from typer.core import TyperGroup
 
 from gptcli.checkpoint.files.bus_errors import announce
 from gptcli.cli.commands import SETTINGS, Commands
+from gptcli.cli.options import given_on_command_line
 from gptcli.errors import GptcliError
+from gptcli.show.picture.title import begin
 from gptcli.show.terminal.colours import Color, ThemeChoice, choose_color, choose_theme
 from gptcli.system.environment import keep_in_range
 from gptcli.system.limits import limit_reached
@@ -52,6 +54,7 @@ class ErrorBoundary(TyperGroup):
         """Parse and run; always ends with ``SystemExit`` carrying the documented code."""
         extra["standalone_mode"] = False
         args = _global_options_first(sys.argv[1:] if args is None else args)
+        begin(args)
         try:
             code = super().main(args=args, prog_name=prog_name or "gptcli", **extra)
         except GptcliError as error:
@@ -187,7 +190,7 @@ def _with_color(context: typer.Context, color: Color) -> Color:
 
 
 def _with_theme(context: typer.Context, theme: ThemeChoice) -> ThemeChoice:
-    context.with_resource(choose_theme(theme))
+    context.with_resource(choose_theme(theme, also_saved=given_on_command_line(context, "theme")))
     return theme
 
 

@@ -51,12 +51,18 @@ def choose_color(color: Color) -> Iterator[None]:
 
 
 @contextmanager
-def choose_theme(theme: ThemeChoice) -> Iterator[None]:
-    """Print in this theme inside the ``with``; ``auto`` asks the terminal, when the first colour is needed."""
+def choose_theme(theme: ThemeChoice, *, also_saved: bool) -> Iterator[None]:
+    """Print in this theme inside the ``with``.
+
+    Args:
+        theme: ``auto`` asks the terminal, when the first colour is needed.
+        also_saved: saved pictures have it too; what the environment says is about the terminal only.
+    """
     if theme is ThemeChoice.auto:
         palette.ask_with(_find_theme)
     else:
-        _chosen.append(palette.THEMES[theme.value])
+        if also_saved:
+            _chosen.append(palette.THEMES[theme.value])
         palette.ask_with(lambda: palette.THEMES[theme.value])
     try:
         yield
@@ -71,9 +77,9 @@ def _find_theme() -> palette.Theme:
     return theme_of_terminal()
 
 
-def chosen_theme() -> palette.Theme | None:
-    """The theme that was asked for by name; None if the terminal decides."""
-    return _chosen[-1] if _chosen else None
+def saved_theme() -> palette.Theme:
+    """The theme of saved pictures: --theme, else light."""
+    return _chosen[-1] if _chosen else palette.LIGHT
 
 
 def colours_forced() -> bool:
