@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from gptcli.checkpoint.files.bus_errors import announce
 from gptcli.cli.commands import SETTINGS, Commands
 from gptcli.errors import GptcliError
+from gptcli.show.picture.title import begin
 from gptcli.system.environment import keep_in_range
 from gptcli.system.limits import limit_reached
 from gptcli.system.notices import notice
@@ -50,6 +51,7 @@ class ErrorBoundary(TyperGroup):
     ) -> Any:
         """Parse and run; always ends with ``SystemExit`` carrying the documented code."""
         extra["standalone_mode"] = False
+        begin(sys.argv[1:] if args is None else args)
         try:
             code = super().main(args=args, prog_name=prog_name or "gptcli", **extra)
         except GptcliError as error:

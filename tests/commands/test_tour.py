@@ -98,7 +98,7 @@ def test_a_walk_is_saved_as_it_looks(tmp_path: Path, run_gptcli: Run) -> None:
     done = run_gptcli("tour", "--stop", "2", "--json", "--save", str(tmp_path / "stop.txt"))
     assert [stop["title"] for stop in json.loads(done.stdout)] == ["Embeddings"]
     assert "towers" in (tmp_path / "stop.txt").read_text(encoding="utf-8")
-    assert run_gptcli("tour", "--save", str(tmp_path / "stop.png")).returncode == 2
+    assert run_gptcli("tour", "--save", str(tmp_path / "stop.pdf")).returncode == 2
 
 
 @pytest.mark.parametrize("number", ["0", "-1", str(len(STOPS) + 1)])

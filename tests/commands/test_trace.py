@@ -132,7 +132,7 @@ def test_reads_a_pipe() -> None:
         (("--config", "gpt3", "-m", "tales"), "--config and --model"),
         (("--config", "gpt33"), "gpt3"),
         (("word " * 600,), "512"),
-        ((PROMPT, "--save", "x.png"), ".svg"),
+        ((PROMPT, "--save", "x.pdf"), ".svg"),
     ],
 )
 def test_mistakes_are_told_and_exit_2(arguments: tuple[str, ...], said: str) -> None:

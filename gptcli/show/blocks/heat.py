@@ -25,7 +25,7 @@ class HeatGrid:
 
     Attributes:
         rows: labels of the rows.
-        columns: labels of the columns, which set their width.
+        columns: labels of the columns, which set their width; none where they stand elsewhere.
         values: [rows][columns] figures; one that is not finite has no colour.
         bounds: the figures at the ends of the colour map.
         texts: [rows][columns], the text of each cell.
@@ -43,10 +43,11 @@ class HeatGrid:
 
         coloured = has_colours(console)
         margin, widths = self._margin(), self._widths()
-        yield Segment(" " * margin)
-        for head, width in zip(map(_on_one_line, self.columns), widths, strict=True):
-            yield Segment(_right(head, width), console.get_style("bold"))
-        yield Segment.line()
+        if self.columns:
+            yield Segment(" " * margin)
+            for head, width in zip(map(_on_one_line, self.columns), widths, strict=True):
+                yield Segment(_right(head, width), console.get_style("bold"))
+            yield Segment.line()
         for name, values, texts in zip(map(_on_one_line, self.rows), self.values, self.texts, strict=True):
             label = name + " " * (margin - _cell_len(name))
             cells = [_right(text, width) for text, width in zip(texts, widths, strict=True)]
@@ -69,9 +70,8 @@ class HeatGrid:
         return max((_cell_len(_on_one_line(row)) for row in self.rows), default=0) + 1
 
     def _widths(self) -> list[int]:
-        return [
-            max(map(_cell_len, column)) + 2 for column in zip(map(_on_one_line, self.columns), *self.texts, strict=True)
-        ]
+        heads = [list(map(_on_one_line, self.columns))] if self.columns else []
+        return [max(map(_cell_len, column)) + 2 for column in zip(*heads, *self.texts, strict=True)]
 
 
 def heat_map(

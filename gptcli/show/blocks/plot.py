@@ -69,7 +69,7 @@ class Scatter:
             _draw_arrow(canvas, cells[start], cells[end], style)
         for dot, (x, y) in zip(self.dots, cells, strict=True):
             if canvas.free(x // ACROSS, y // DOWN, 1):
-                canvas.put(x // ACROSS, y // DOWN, dot.marker, dot.style)
+                canvas.mark(x, y, dot.marker, dot.style)
         left_out = sum(
             not _label(canvas, x // ACROSS, y // DOWN, dot) for dot, (x, y) in zip(self.dots, cells, strict=True)
         )
@@ -104,12 +104,12 @@ class Scatter:
 
 def _draw_arrow(canvas: Canvas, start: tuple[int, int], end: tuple[int, int], style: str) -> None:
     """A line with its head in the last cell before the end, or in the end's cell if there is none."""
-    canvas.line(start, end, style)
+    canvas.line(start, end, style, arrow=True)
     octant = round(math.atan2(start[1] - end[1], end[0] - start[0]) / (math.pi / 4)) % 8
     cells = [(x // ACROSS, y // DOWN) for x, y in dots_between(start, end)]
     before = [cell for cell in cells if cell not in (cells[0], cells[-1])]
     if cells[0] != cells[-1]:
-        canvas.put(*(before or cells)[-1], _HEADS[octant], style)
+        canvas.head(*(before or cells)[-1], _HEADS[octant], style)
 
 
 def _label(canvas: Canvas, column: int, row: int, dot: Dot) -> bool:
@@ -193,7 +193,7 @@ class LinePlot:
                 canvas.line(start, end, style)
             for x, y in at:
                 if canvas.free(x // ACROSS, y // DOWN, 1):
-                    canvas.put(x // ACROSS, y // DOWN, marker, style)
+                    canvas.mark(x, y, marker, style)
             last = at[-1][1] // DOWN
             row = min(
                 (row for row in range(canvas.rows) if row not in ends), key=lambda row: abs(row - last), default=None

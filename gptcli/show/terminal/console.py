@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptcli.errors import InputError
-from gptcli.show.html.export import HTML_FORMAT, svg_format
+from gptcli.show.html.export import HTML_FORMAT
+from gptcli.show.picture.png import check_png
 from gptcli.show.terminal.json_pieces import json_pieces
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
 # The most lines of a saved picture that browsers and editors still open.
-_MOST_LINES = {".svg": 2_000, ".html": 20_000, ".txt": 500_000}
+_MOST_LINES = {".svg": 2_000, ".png": 500, ".html": 20_000, ".txt": 500_000}
 # Pieces of a picture written at a time.
 _SEGMENTS = 500
-SAVE_SUFFIXES = (".svg", ".html", ".txt")
+SAVE_SUFFIXES = (".svg", ".png", ".html", ".txt")
 
 
 def stdout_console() -> "Console":
@@ -76,7 +77,7 @@ def present(
         answer: the dataclass that ``--json`` prints.
         draw: makes the picture for people; called only when one is needed.
         as_json: print JSON instead of the picture.
-        save: also write the picture to this file (``.svg``, ``.html`` or ``.txt``).
+        save: also write the picture to this file (``SAVE_SUFFIXES``).
         page: makes the interactive HTML; without it, ``.html`` is the picture as printed.
 
     Raises:
@@ -129,6 +130,8 @@ def check_save(path: Path, asked: str = "--save", suffixes: Sequence[str] = SAVE
         raise InputError(f"{asked} {clipped(str(path))}: the file name must end in {', '.join(suffixes)}")
     if not path.parent.is_dir():
         raise InputError(f"{asked} {clipped(str(path))}: there is no folder {clipped(str(path.parent))}")
+    if path.suffix.lower() == ".png":
+        check_png()
 
 
 def save_picture(picture: "RenderableType", path: Path) -> None:
@@ -160,18 +163,28 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
     from rich.segment import Segments
 
     suffix = path.suffix.lower()
-    lines, more = _first_lines(recorder.render(picture, recorder.options), _MOST_LINES[suffix])
-    recorder.print(Segments(lines), end="")
-    match suffix:
-        case ".svg":
-            exported = recorder.export_svg(title="gptcli", code_format=svg_format())
-        case ".html":
-            exported = recorder.export_html(code_format=HTML_FORMAT)
-        case _:
-            exported = recorder.export_text()
-    write_whole(path, exported)
-    other = ": .txt and .html hold more, --json all" if suffix == ".svg" else ": --json has all"
+    segments, more = _first_lines(recorder.render(picture, recorder.options), _MOST_LINES[suffix])
+    if suffix in (".svg", ".png"):
+        write_whole(path, _drawn(segments, png=suffix == ".png"))
+    else:
+        recorder.print(Segments(segments), end="")
+        exported = recorder.export_html(code_format=HTML_FORMAT) if suffix == ".html" else recorder.export_text()
+        write_whole(path, exported)
+    other = ": .txt and .html hold more, --json all" if suffix in (".svg", ".png") else ": --json has all"
     notice(f"saved {path}" + (f", the first {_MOST_LINES[suffix]:,} lines of a longer picture{other}" if more else ""))
+
+
+def _drawn(segments: "list[Segment]", *, png: bool) -> str | bytes:
+    """A picture as SVG or PNG, with its title."""
+    from rich.segment import Segment
+
+    from gptcli.show.picture.png import png as as_png
+    from gptcli.show.picture.svg import svg
+    from gptcli.show.picture.title import picture_title
+
+    lines = [list(line) for line in Segment.split_lines(segments)]
+    drawn = svg(lines, picture_title(), "light")
+    return as_png(drawn) if png else drawn
 
 
 def _first_lines(segments: "Iterable[Segment]", most: int) -> "tuple[list[Segment], bool]":
