@@ -152,6 +152,9 @@ class TextOptions:
         self.check(text, what)
         if not self.file and (sys.stdin is None or (text is None and sys.stdin.isatty())):
             raise InputError(f"{what} is missing: --lines reads a file (-f) or a pipe")
+        for file in self.file or []:
+            with opened(file):  # a mistake is told before the model is loaded
+                pass
         return Sources(self.file or [STDIN], lines=self.lines)
 
 

@@ -103,25 +103,29 @@ def next_token_each(
         InputError: see ``next_token``.
     """
     samplings = [sampling.changed(temperature=temperature) for temperature in temperatures]
-    engine, n_vocab = checkpoint.another_engine(), checkpoint.n_vocab
+    n_vocab, context = checkpoint.n_vocab, checkpoint.config.n_positions
+    # What is changed in a model refers to one text: no batches then.
+    engine = checkpoint.another_engine() if checkpoint.changes is None else None
+    most = 1 if engine is None else _PROMPTS_AT_ONCE
     waiting: list[tuple[str, list[int], list[int]]] = []
 
     def answers() -> Iterator[NextToken]:
         if not waiting:
             return
-        last = last_logits(engine, [ids for _, ids, _ in waiting], n_vocab)
+        texts = [ids for _, ids, _ in waiting]
+        last = last_logits(checkpoint.engine_for(texts[0]) if engine is None else engine, texts, n_vocab)
         for (prompt, ids, watched), logits in zip(waiting, last, strict=True):
             described = [
                 distribution(logits, checkpoint.tokenizer, each, top=top, watch=watched, seen=ids) for each in samplings
             ]
-            yield NextToken(checkpoint.name, prompt, ids, n_vocab, engine.n_positions, described)
+            yield NextToken(checkpoint.name, prompt, ids, n_vocab, context, described)
         waiting.clear()
 
     for prompt in prompts:
         ids = checkpoint.encode_prompt(prompt)
-        check_fits(ids, engine.n_positions)
+        check_fits(ids, context)
         waiting.append((prompt, ids, watched_ids(checkpoint.tokenizer, watch, prompt, n_vocab)))
-        if sum(len(each) for _, each, _ in waiting) >= _TOKENS_AT_ONCE or len(waiting) == _PROMPTS_AT_ONCE:
+        if sum(len(each) for _, each, _ in waiting) >= _TOKENS_AT_ONCE or len(waiting) >= most:
             yield from answers()
     yield from answers()
 
@@ -149,6 +153,6 @@ def all_positions(checkpoint: OpenCheckpoint, prompt: str) -> Positions:
             next_rank=reading.next_rank,
             entropy_bits=reading.entropy_bits,
         )
-        for position, reading in enumerate(read(checkpoint.another_engine(), ids, checkpoint.n_vocab))
+        for position, reading in enumerate(read(checkpoint.engine_for(ids), ids, checkpoint.n_vocab))
     ]
     return Positions(checkpoint.name, prompt, ids, guesses)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
-from gptcli.model.engine import Engine
 from gptcli.probability.reading import Reading, read, read_texts
 
 # exp of more overflows a float.
@@ -133,7 +132,7 @@ def score(
     ids = scorer.ids_of(text)
     if len(ids) < 2:
         raise InputError("there is nothing to score: it takes two tokens, or one and --bos")
-    return scorer.sum_up(ids, _windows(scorer.engine, ids, checkpoint.n_vocab, scorer.context, scorer.step, progress))
+    return scorer.sum_up(ids, scorer.windows(ids, progress))
 
 
 def score_each(
@@ -175,8 +174,8 @@ class _Scorer:
                 f"--stride {self._stride}: it must be from 1 to {self.context:,}, the context of the model"
             )
         # The first token of a window has nothing before it, so windows that do not overlap share one token.
-        self.step = max(min(self._stride, self.context - 1), 1)
-        self.engine = checkpoint.another_engine()
+        self._step = max(min(self._stride, self.context - 1), 1)
+        self._engine = checkpoint.another_engine() if checkpoint.changes is None else None
 
     def ids_of(self, text: str) -> list[int]:
         """What the model reads."""
@@ -184,16 +183,16 @@ class _Scorer:
 
     def scores(self, texts: Sequence[list[int]]) -> Iterator[Score]:
         """The scores of some texts."""
-        n_vocab = self._checkpoint.n_vocab
         short = [ids for ids in texts if 2 <= len(ids) <= self.context]
-        read = iter(read_texts(self.engine, short, n_vocab))
+        # What is changed in a model refers to one text: no batches then.
+        read = iter([] if self._engine is None else read_texts(self._engine, short, self._checkpoint.n_vocab))
         for ids in texts:
             if len(ids) < 2:
                 yield self.sum_up(ids, ())
-            elif len(ids) <= self.context:
+            elif len(ids) <= self.context and self._engine is not None:
                 yield self.sum_up(ids, next(read)[:-1])
             else:
-                yield self.sum_up(ids, _windows(self.engine, ids, n_vocab, self.context, self.step))
+                yield self.sum_up(ids, self.windows(ids))
 
     def sum_up(self, ids: Sequence[int], readings: Iterable[Reading]) -> Score:
         """The score of a text, by what the model expected before each of its tokens but the first."""
@@ -204,26 +203,20 @@ class _Scorer:
         shown = tokens[1:] if self._bos else tokens
         return _sum_up(self._checkpoint.name, shown, -log_probability, self.context, self._stride)
 
-
-def _windows(
-    engine: Engine,
-    ids: Sequence[int],
-    n_vocab: int,
-    context: int,
-    step: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[Reading]:
-    """What the model expected before each token but the first: [len(ids) - 1]."""
-    count = 0
-    for start in range(0, len(ids), step):
-        window = ids[start : start + context]
-        known = count - start  # already scored in an earlier window
-        readings = list(read(engine, window, n_vocab, known))[:-1]
-        yield from readings
-        count += len(readings)
-        progress(count + 1, len(ids))
-        if start + context >= len(ids):
-            break
+    def windows(
+        self, ids: Sequence[int], progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Iterator[Reading]:
+        """What the model expected before each token but the first: [len(ids) - 1]."""
+        engine, count = self._engine or self._checkpoint.engine_for(ids), 0
+        for start in range(0, len(ids), self._step):
+            window = ids[start : start + self.context]
+            known = count - start  # already scored in an earlier window
+            readings = list(read(engine, window, self._checkpoint.n_vocab, known))[:-1]
+            yield from readings
+            count += len(readings)
+            progress(count + 1, len(ids))
+            if start + self.context >= len(ids):
+                break
 
 
 def _token(checkpoint: OpenCheckpoint, token: int, reading: Reading | None) -> TokenScore:

@@ -23,10 +23,14 @@ class TextRows:
     def __init__(self, columns: Sequence[tuple[str, int]], last: str = "text") -> None:
         self._widths = [width for _, width in columns]
         self._console = stdout_console() if stdout_is_terminal() else None
-        self._print([heading for heading, _ in columns], last, "bold")
+        self._headings: list[str] | None = [*(heading for heading, _ in columns), last]
 
     def row(self, figures: Sequence[str], text: str) -> None:
-        """Print one row: figures, and the text on one line."""
+        """Print one row, below the headings: figures, and the text on one line."""
+        if self._headings is not None:  # now, since nothing should be printed before a mistake is found
+            *headings, last = self._headings
+            self._headings = None
+            self._print(headings, last, "bold")
         self._print(figures, visible(text[: _MOST + 1].replace("\n", "⏎"), keep="")[:_MOST] + "…" * (len(text) > _MOST))
 
     def _print(self, figures: Sequence[str], last: str, style: str | None = None) -> None:

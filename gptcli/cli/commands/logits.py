@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.change_options import ChangeOptions
 from gptcli.cli.option_groups import EngineOptions, filter_option, grouped
 from gptcli.cli.texts import Sources, TextOptions, answered
 from gptcli.errors import InputError
@@ -42,6 +43,7 @@ def logits(
         typer.Option(metavar="WORD", help="Show this token too. Repeatable.", rich_help_panel=_PANEL),
     ] = None,
     run: EngineOptions,
+    changes: ChangeOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -59,6 +61,7 @@ def logits(
     gptcli logits "Once upon a time" --watch dragon --watch princess
     gptcli logits "Once upon a time" --all-positions
     gptcli logits --lines -f questions.txt --watch yes --watch no
+    gptcli logits "Lily and Tom went out. Lily saw" --without 5.*
     """
     options.at_most("--watch", watch, options.MOST_TEXTS)
     temperatures = options.number_list(temperature, "--temperature")
@@ -78,7 +81,7 @@ def logits(
     from gptcli.probability.distribution import words_cut
     from gptcli.show import logits as pictures
 
-    checkpoint = run.open()
+    checkpoint = changes.open(run)
     if isinstance(given, Sources):
         return _each(checkpoint, given, sampling, temperatures, top, watch or [], as_json=json)
     text = given.text

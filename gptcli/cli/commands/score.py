@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.change_options import ChangeOptions
 from gptcli.cli.option_groups import EngineOptions, grouped
 from gptcli.cli.texts import Sources, TextOptions, answered
 from gptcli.errors import InputError
@@ -34,6 +35,7 @@ def score(
         bool, typer.Option("--no-overlap", help="Read a long text once: faster, with less before some tokens.")
     ] = False,
     run: EngineOptions,
+    changes: ChangeOptions,
     summary: Annotated[
         bool, typer.Option("--summary", help="Only the totals, one line a text.", rich_help_panel="Output")
     ] = False,
@@ -58,6 +60,7 @@ def score(
     gptcli score --summary -f one.txt -f two.txt
     gptcli score --lines -f sentences.txt --json > scores.jsonl
     gptcli score --stride 64 --json < story.txt
+    gptcli score "Once upon a time" --without mlp:3 --by mean
     """
     options.forbid_together("--no-overlap", given=no_overlap, stride=stride)
     if save is not None and (texts.several or summary):
@@ -68,7 +71,7 @@ def score(
     from gptcli.show.score import draw, draw_page, print_summary
     from gptcli.show.terminal.progress import progress_bar
 
-    checkpoint = run.open()
+    checkpoint = changes.open(run)
     stride = checkpoint.config.n_positions if no_overlap else stride
     if isinstance(given, Sources):
         return _score_each(checkpoint, given, bos, stride, summary=summary, as_json=json)
@@ -105,7 +108,8 @@ def _score_each(
     if rows is not None:
         rows.total()
     if unscored:
-        notice(f"{unscored:,} of the texts have no token to score: it takes two, or one and --bos")
+        has = "has" if unscored == 1 else "have"
+        notice(f"{unscored:,} of the texts {has} no token to score: it takes two, or one and --bos")
 
 
 def _tell_reread(answer: "Score", *, told: bool) -> None:

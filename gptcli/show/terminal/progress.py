@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from gptcli.show.terminal.console import stdout_is_terminal
+from gptcli.show.terminal.console import stderr_console, stdout_is_terminal
 
 Progress = Callable[[int, int | None], None]
 
@@ -19,11 +19,10 @@ def progress_bar(label: str) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
-    from rich.console import Console
     from rich.progress import Progress as Bar
 
     # What is written to stdout meanwhile stays there.
-    with Bar(console=Console(stderr=True, markup=False), transient=True, redirect_stdout=False) as progress:
+    with Bar(console=stderr_console(), transient=True, redirect_stdout=False) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
