@@ -48,12 +48,15 @@ class Counts:
         characters: its length in Unicode code points.
         bytes: its length in bytes of UTF-8.
         characters_per_token: characters per token; None if there are no tokens.
+        file, line: where the text stands, with the line from 1; None: neither was asked for.
     """
 
     tokens: int
     characters: int
     bytes: int
     characters_per_token: float | None
+    file: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,14 @@ class Tokenized:
         tokenizer: the name of the tokenizer.
         counts: the length of the whole text.
         tokens: its tokens, or only the first of them; each is created when it is accessed.
+        file, line: see ``Counts``.
     """
 
     tokenizer: str
     counts: Counts
     tokens: Sequence[Token]
+    file: str | None = None
+    line: int | None = None
 
 
 class _Tokens(Sequence[Token]):
@@ -114,11 +120,14 @@ class Truncated:
         text: the whole characters that the tokens were made from.
         ids: the tokens.
         is_cut: whether the text goes on.
+        file, line: see ``Counts``.
     """
 
     text: str
     ids: list[int]
     is_cut: bool
+    file: str | None = None
+    line: int | None = None
 
 
 def tokenize_text(
