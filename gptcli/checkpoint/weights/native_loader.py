@@ -1,7 +1,6 @@
 """From files to the engine in C, without torch: tensors are mapped, converted and released one by one."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header, TensorInfo
 from gptcli.checkpoint.files.mapped import map_tensor
+from gptcli.checkpoint.weights.arrays import arranged
 from gptcli.checkpoint.weights.content import Fingerprint, changed
 from gptcli.checkpoint.weights.faults import not_finite, too_large
 from gptcli.checkpoint.weights.kept import BrokenKeptError, open_if_current
 from gptcli.checkpoint.weights.placement import Placement
-from gptcli.model.config import GPTConfig
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.weights import Kind, as_float32, is_matrix, why_not
@@ -126,11 +125,8 @@ def _fill_all(
 
 def _fill(engine: NativeEngine, name: str, part: Part, infos: list[TensorInfo], kind: Kind) -> None:
     """Give the engine one weight: a matrix row by row from where it lies, anything else from a copy."""
-    pieces = [
-        _Piece(first, stored, info.dtype)
-        for info, array, start in _stored(part, infos)
-        for first, stored in _in_our_order(part, array, start, engine.config)
-    ]
+    stored = [map_tensor(info, _STORED[info.dtype]) for info in infos]
+    pieces = [_Piece(first, rows, infos[index].dtype) for index, first, rows in arranged(part, stored, engine.config)]
     if kind == "F16":
         for piece in pieces:
             _check_halves(name, part, piece)
@@ -152,35 +148,6 @@ class _Piece(NamedTuple):
     first: int
     stored: NDArray[Any]
     dtype: str
-
-
-def _stored(part: Part, infos: list[TensorInfo]) -> Iterator[tuple[TensorInfo, NDArray[Any], int]]:
-    """The stored tensors of a part, one on top of the other, and the number of each one's first row."""
-    first = 0
-    for info in infos:
-        stored = map_tensor(info, _STORED[info.dtype])
-        if part.how == "rows":
-            stored = stored.reshape(1, -1)
-        elif part.how in ("first half", "second half"):
-            half = len(stored) // 2
-            stored = stored[:half] if part.how == "first half" else stored[half:]
-        yield info, stored, first
-        first += stored.shape[1 if part.how == "transposed" else 0]
-
-
-def _in_our_order(
-    part: Part, stored: NDArray[Any], start: int, config: GPTConfig
-) -> Iterator[tuple[int, NDArray[Any]]]:
-    """What lies together in a stored tensor and in ours, and where it begins in ours (see ``How``)."""
-    if part.how != "regrouped":
-        yield start, stored
-        return
-    group = [width // config.kv_heads for width in config.qkv_widths]
-    for head in range(config.kv_heads):
-        at, before = head * sum(group), 0
-        for rows, width in zip(group, config.qkv_widths, strict=True):
-            yield before + head * rows, stored[at : at + rows]
-            at, before = at + rows, before + width
 
 
 def _check_halves(name: str, part: Part, piece: _Piece) -> None:
