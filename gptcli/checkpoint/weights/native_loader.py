@@ -1,6 +1,7 @@
 """From files to the engine in C, without torch: tensors are mapped, converted and released one by one."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,8 +10,7 @@ from numpy.typing import NDArray
 
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header, TensorInfo
-from gptcli.checkpoint.files.mapped import map_tensor
-from gptcli.checkpoint.weights.arrays import arranged
+from gptcli.checkpoint.weights.arrays import MAPPED, Stored, arranged, stored_numbers
 from gptcli.checkpoint.weights.content import Fingerprint, changed
 from gptcli.checkpoint.weights.faults import not_finite, too_large
 from gptcli.checkpoint.weights.kept import BrokenKeptError, open_if_current
@@ -21,16 +21,14 @@ from gptcli.model.native.weights import Kind, as_float32, is_matrix, why_not
 from gptcli.model.quantize import kind_of
 from gptcli.model.shapes import parameter_shapes
 
-_STORED = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _KINDS: dict[str, Kind] = {"float16": "F16", "bfloat16": "BF16"}
 
 
-def why_not_native(blueprint: Blueprint, header: Header, placement: Placement) -> str | None:
+def why_not_native(blueprint: Blueprint, placement: Placement) -> str | None:
     """Why the engine in C cannot run a checkpoint, as a sentence without a full stop; None where it can.
 
     Args:
         blueprint: checked against the header.
-        header: of the same checkpoint.
         placement: where and how to run it.
     """
     why = why_not(blueprint.config)
@@ -38,8 +36,7 @@ def why_not_native(blueprint: Blueprint, header: Header, placement: Placement) -
         return why
     if placement.device != "cpu" and not (placement.device == "auto" and cpu_first()):
         return "the engine in C runs on the CPU only (--device cpu)"
-    others = sorted({info.dtype for infos in _parts(blueprint, header).values() for info in infos} - _STORED.keys())
-    return f"the engine in C does not read {', '.join(others)}" if others else None
+    return None
 
 
 def load_native(
@@ -77,12 +74,12 @@ def load_native(
         if found is not None:
             engine, fingerprint = found
             vectors = {name: infos for name, infos in parts.items() if not is_matrix(name)}
-            _fill_all(engine, blueprint, vectors, kinds)
+            _fill_all(engine, blueprint, header, vectors, kinds)
             if not fingerprint.unchanged():
                 raise changed(fingerprint)
             return engine
     engine = NativeEngine(blueprint.config)
-    _fill_all(engine, blueprint, parts, kinds)
+    _fill_all(engine, blueprint, header, parts, kinds)
     header.check_unchanged()
     return engine
 
@@ -113,20 +110,24 @@ def _from_kept(
 
 
 def _fill_all(
-    engine: NativeEngine, blueprint: Blueprint, parts: dict[str, list[TensorInfo]], kinds: dict[str, Kind]
+    engine: NativeEngine,
+    blueprint: Blueprint,
+    header: Header,
+    parts: dict[str, list[TensorInfo]],
+    kinds: dict[str, Kind],
 ) -> None:
     """Load all weights into an engine."""
     try:
         for name, infos in parts.items():
-            _fill(engine, name, blueprint.tensors[name], infos, kinds[name])
+            stored = (stored_numbers(blueprint, header, info) for info in infos)
+            _fill(engine, name, blueprint.tensors[name], stored, kinds[name])
     except MemoryError as error:
         raise engine.no_memory() from error
 
 
-def _fill(engine: NativeEngine, name: str, part: Part, infos: list[TensorInfo], kind: Kind) -> None:
+def _fill(engine: NativeEngine, name: str, part: Part, tensors: Iterable[Stored], kind: Kind) -> None:
     """Give the engine one weight: a matrix row by row from where it lies, anything else from a copy."""
-    stored = [map_tensor(info, _STORED[info.dtype]) for info in infos]
-    pieces = [_Piece(first, rows, infos[index].dtype) for index, first, rows in arranged(part, stored, engine.config)]
+    pieces = [_Piece(*piece) for piece in arranged(part, tensors, engine.config)]
     if kind == "F16":
         for piece in pieces:
             _check_halves(name, part, piece)
@@ -173,5 +174,6 @@ def cpu_first() -> bool:
 
 
 def _widest(infos: list[TensorInfo]) -> Kind:
-    kinds = {info.dtype for info in infos}
+    """The type that holds all numbers of some stored tensors exactly (float32 for what is converted)."""
+    kinds = {info.dtype if info.dtype in MAPPED else "F32" for info in infos}
     return kinds.pop() if len(kinds) == 1 else "F32"  # type: ignore[return-value]
