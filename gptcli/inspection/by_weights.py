@@ -109,7 +109,7 @@ class HeadView:
         model: its name.
         layer, head: from 1.
         key_head: the head whose keys and values it shares with others, from 1; None where it has its own.
-        shared_with: the heads that share them, from 1.
+        shared_with: the heads that share them, from 1; empty where it has its own.
         window: how many of the latest positions it sees, its own included; None for all.
         sampled: on how many tokens shares are measured.
         vocabulary: how many there are.
@@ -222,7 +222,7 @@ def view_head(
         layer=layer,
         head=head,
         key_head=None if config.key_head(head - 1) is None else weights.key_head + 1,
-        shared_with=[other + 1 for other in range(config.n_head) if config.key_head(other) == weights.key_head],
+        shared_with=[each + 1 for each in range(config.n_head) if config.key_head(each) == weights.key_head],
         window=config.window(layer - 1),
         sampled=len(ids),
         vocabulary=int(stream.used.sum()),
