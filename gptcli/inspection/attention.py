@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -10,7 +10,9 @@ from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
 from gptcli.inspection.record import record
+from gptcli.system.answer import MaybeInfinite
 from gptcli.text import clipped, quoted
+from gptcli.tokenizer.token import Token, tokens_of
 
 # The most figures of one result: 4 million are 48 heads that read 288 tokens, and about 100 MB as Python's numbers.
 MOST_FIGURES = 4_000_000
@@ -23,7 +25,8 @@ class HeadAttention:
     """The attention of one head.
 
     Attributes:
-        layer, head: both from 1.
+        layer: from 1.
+        head: from 1.
         window: how many of the latest positions it sees, its own included; None for all.
         label: what kind of head it is; None where that cannot be measured.
         values: [T][T]; ``Attention.rows`` says what the rows are.
@@ -34,7 +37,7 @@ class HeadAttention:
     head: int
     window: int | None
     label: HeadLabel | None
-    values: list[list[float]]
+    values: list[list[MaybeInfinite]]
     key_head: int | None = None
 
     def sees(self, query: int, key: int) -> bool:
@@ -49,19 +52,21 @@ class Attention:
     Attributes:
         model: its name.
         prompt: the text.
-        prompt_ids, tokens: ids, and the bytes of each.
+        tokens: its tokens.
         quantity: ``weights``, which sum to 1 for each query (the looking position) and are 0 where the mask is; or
             ``scores``, from before the softmax, -inf (null in JSON) where the mask is.
         rows: the rows of ``values`` are ``queries``, which look, or ``keys``, which are looked at.
-        n_layer, n_head: layers of the model, and heads of each.
+        n_layer: layers of the model.
+        n_head: heads of each.
         named_from: the score from which a head has a name.
         heads: those requested, by layer and head.
     """
 
+    schema: ClassVar[str] = "gptcli.attention/1"
+
     model: str
     prompt: str
-    prompt_ids: list[int]
-    tokens: list[bytes]
+    tokens: list[Token]
     quantity: Literal["weights", "scores"]
     rows: Literal["queries", "keys"]
     n_layer: int
@@ -115,8 +120,7 @@ def attention(
     return Attention(
         model=checkpoint.name,
         prompt=prompt,
-        prompt_ids=ids,
-        tokens=[checkpoint.tokenizer.token_bytes(token) for token in ids],
+        tokens=tokens_of(checkpoint.tokenizer, ids),
         quantity="scores" if scores else "weights",
         rows="keys" if columns else "queries",
         n_layer=config.n_layer,

@@ -39,7 +39,7 @@ class HeadGrid:
 
         answer, width = self.answer, options.max_width
         positions = kept(len(answer.tokens), min(_LARGEST_MAP, max((width - _GAP) // 2, 2)))
-        tokens = [token_text(answer.tokens[position]) for position in positions]
+        tokens = [token_text(answer.tokens[position].token) for position in positions]
         yield token_strip(tokens, [f"{position + 1}" for position in positions], width)
         yield from said_cut("Drawn", positions, len(answer.tokens))
         yield Text(axes(answer), style="dim")

@@ -45,7 +45,7 @@ class LargeHead:
 
 def _map(answer: "Attention", width: int) -> "Iterator[RenderableType]":
     head, length, rows_look = answer.heads[0], len(answer.tokens), answer.rows == "queries"
-    tokens = [token_text(token) for token in answer.tokens]
+    tokens = [token_text(each.token) for each in answer.tokens]
     names = [f"{number} {_clipped(token, _LONGEST_LABEL)}" for number, token in enumerate(tokens, start=1)]
     available = width - max(map(_cells, names)) - 1
     fitting = max(available // _narrowest(answer), 1)
