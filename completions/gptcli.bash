@@ -69,24 +69,26 @@ _gptcli() {
     done
     case "$command" in
         '')
-            options="--version --verbose --show-completion -h --help"
+            options="--color --theme --version --verbose --show-completion -h --help"
             case "$prev" in
+                --color) _gptcli_words auto always never; return ;;
+                --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
             [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens trace params tokenize similarity neighbors analogy direction map bench models
             ;;
         tour)
-            options="--list --stop --json --save -h --help"
+            options="--list --stop --json --save --title -h --help"
             case "$prev" in
-                --stop) return ;;
+                --stop|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         generate)
-            options="--prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save -h --help"
+            options="--prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save --title -h --help"
             case "$prev" in
                 --prompts-file|--replay|--save) _gptcli_files; return ;;
-                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--lookup|--explain-top) return ;;
+                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--lookup|--explain-top|--title) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -95,9 +97,9 @@ _gptcli() {
             esac
             ;;
         chat)
-            options="--system --template --no-template --thinking --no-thinking --hide-thinking --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --json --save -h --help"
+            options="--system --template --no-template --thinking --no-thinking --hide-thinking --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --json --save --title -h --help"
             case "$prev" in
-                --system|--template|--user|--assistant|-n|--max-new-tokens|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout) return ;;
+                --system|--template|--user|--assistant|-n|--max-new-tokens|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--title) return ;;
                 --format) _gptcli_words auto script eos; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -107,9 +109,9 @@ _gptcli() {
             esac
             ;;
         logits)
-            options="--top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --tokenizer --device --dtype --timeout --quantize --json --save -h --help"
+            options="--top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --tokenizer --device --dtype --timeout --quantize --json --save --title -h --help"
             case "$prev" in
-                --top|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--n-head|--tokenizer|--timeout) return ;;
+                --top|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -118,9 +120,9 @@ _gptcli() {
             esac
             ;;
         score)
-            options="--bos --stride --top -m --model --n-head --tokenizer --device --dtype --timeout --quantize --json --save -h --help"
+            options="--bos --stride --top -m --model --n-head --tokenizer --device --dtype --timeout --quantize --json --save --title -h --help"
             case "$prev" in
-                --stride|--top|--n-head|--tokenizer|--timeout) return ;;
+                --stride|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -129,9 +131,9 @@ _gptcli() {
             esac
             ;;
         attention)
-            options="--layer --head --columns --scores -m --model --n-head --tokenizer --device --dtype --timeout --json --save -h --help"
+            options="--layer --head --columns --scores --from --to --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
             case "$prev" in
-                --layer|--head|--n-head|--tokenizer|--timeout) return ;;
+                --layer|--head|--from|--to|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -139,9 +141,9 @@ _gptcli() {
             esac
             ;;
         lens)
-            options="--sublayers --token --attribution --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save -h --help"
+            options="--sublayers --token --attribution --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
             case "$prev" in
-                --token|--top|--n-head|--tokenizer|--timeout) return ;;
+                --token|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -149,9 +151,9 @@ _gptcli() {
             esac
             ;;
         trace)
-            options="--layer --head --config --tokens -m --model --n-head --tokenizer --device --dtype --timeout --json --save -h --help"
+            options="--layer --head --config --tokens -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
             case "$prev" in
-                --layer|--head|--config|--tokens|--n-head|--tokenizer|--timeout) return ;;
+                --layer|--head|--config|--tokens|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -159,28 +161,28 @@ _gptcli() {
             esac
             ;;
         params)
-            options="-m --model --n-head --timeout --json --save -h --help"
+            options="-m --model --n-head --timeout --json --save --title -h --help"
             case "$prev" in
                 -m|--model) _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b; _gptcli_models; return ;;
-                --n-head|--timeout) return ;;
+                --n-head|--timeout|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b; _gptcli_models; }
             ;;
         tokenize)
-            options="--ids --decode --count --merges --offsets --truncate --special --encoding -m --model --timeout --json --save -h --help"
+            options="--ids --decode --count --merges --offsets --truncate --special --encoding -m --model --timeout --json --save --title -h --help"
             case "$prev" in
-                --truncate|--timeout) return ;;
+                --truncate|--timeout|--title) return ;;
                 --encoding) _gptcli_words cl100k_base gpt2 o200k_base o200k_harmony p50k_base p50k_edit r50k_base; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         similarity)
-            options="--metric --in-context --neighbors -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --n-head --device --dtype --json --save -h --help"
+            options="--metric --in-context --neighbors -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --n-head --device --dtype --json --save --title -h --help"
             case "$prev" in
                 --metric) _gptcli_words cosine dot euclidean; return ;;
-                --neighbors|--tokenizer|--timeout|--restrict|--n-head) return ;;
+                --neighbors|--tokenizer|--timeout|--restrict|--n-head|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --evaluate|--save) _gptcli_files; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -188,44 +190,44 @@ _gptcli() {
             esac
             ;;
         neighbors)
-            options="--metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --top --json --save -h --help"
+            options="--metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --top --json --save --title -h --help"
             case "$prev" in
                 --metric) _gptcli_words cosine dot euclidean; return ;;
                 -m|--model) _gptcli_models; return ;;
-                --tokenizer|--timeout|--restrict|--top) return ;;
+                --tokenizer|--timeout|--restrict|--top|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         analogy)
-            options="--method --metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --top --json --save -h --help"
+            options="--method --metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --top --json --save --title -h --help"
             case "$prev" in
                 --method) _gptcli_words add mul; return ;;
                 --metric) _gptcli_words cosine dot euclidean; return ;;
                 -m|--model) _gptcli_models; return ;;
-                --tokenizer|--timeout|--restrict|--top) return ;;
+                --tokenizer|--timeout|--restrict|--top|--title) return ;;
                 --evaluate|--save) _gptcli_files; return ;;
             esac
             ;;
         direction)
-            options="--sort --no-sort -m --model --unembedding --no-space --tokenizer --timeout --json --save -h --help"
+            options="--sort --no-sort -m --model --unembedding --no-space --tokenizer --timeout --json --save --title -h --help"
             case "$prev" in
                 -m|--model) _gptcli_models; return ;;
-                --tokenizer|--timeout) return ;;
+                --tokenizer|--timeout|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         map)
-            options="--neighbors --axis -m --model --unembedding --no-space --tokenizer --timeout --restrict --json --save -h --help"
+            options="--neighbors --axis -m --model --unembedding --no-space --tokenizer --timeout --restrict --json --save --title -h --help"
             case "$prev" in
-                --neighbors|--axis|--tokenizer|--timeout|--restrict) return ;;
+                --neighbors|--axis|--tokenizer|--timeout|--restrict|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         bench)
-            options="--contexts --threads --n-head --device --dtype --quantize --timeout --json --save -h --help"
+            options="--contexts --threads --n-head --device --dtype --quantize --timeout --json --save --title -h --help"
             case "$prev" in
-                --contexts|--threads|--n-head|--timeout) return ;;
+                --contexts|--threads|--n-head|--timeout|--title) return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
@@ -238,31 +240,32 @@ _gptcli() {
             [[ $cur == -* ]] || _gptcli_words list pull show quantize
             ;;
         'models list')
-            options="--json --save -h --help"
+            options="--json --save --title -h --help"
             case "$prev" in
                 --save) _gptcli_files; return ;;
+                --title) return ;;
             esac
             ;;
         'models pull')
-            options="--timeout --json --save -h --help"
+            options="--timeout --json --save --title -h --help"
             case "$prev" in
-                --timeout) return ;;
+                --timeout|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; }
             ;;
         'models show')
-            options="--keys --quantized --n-head --timeout --json --save -h --help"
+            options="--keys --quantized --n-head --timeout --json --save --title -h --help"
             case "$prev" in
-                --n-head|--timeout) return ;;
+                --n-head|--timeout|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; }
             ;;
         'models quantize')
-            options="--remove --n-head --timeout --json --save -h --help"
+            options="--remove --n-head --timeout --json --save --title -h --help"
             case "$prev" in
-                --n-head|--timeout) return ;;
+                --n-head|--timeout|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }

@@ -7,7 +7,7 @@ The tree, with the exit code that the command line ends with::
     ├── OverflowedError    1   the model's numbers are beyond what its precision holds
     └── InputError         2   an option, argument or text is not usable as given
         ├── ModelNotFound  2   no checkpoint of that name
-        └── ExpressionError 2  an embedding expression does not parse; points at the position
+        └── ExpressionError 2  an expression or place does not parse; points at the position
 
 A message says what is wrong, where, and what to try, on one line where it can. Anything else that escapes is a bug
 and keeps its traceback.
@@ -42,7 +42,7 @@ class ModelNotFound(InputError):
 
 
 class ExpressionError(InputError):
-    """An embedding expression that does not parse.
+    """An expression, or a place in a model, that does not parse or does not exist.
 
     Args:
         message: what is wrong.

@@ -122,7 +122,7 @@ class OpenCheckpoint:
         if not self._inside and group is None:
             from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
 
-            if why_not_native(self.what.blueprint, self.what.header, self.placement) is None:
+            if why_not_native(self.what.blueprint, self.placement) is None:
                 with self._timed():
                     return load_native(self.what.blueprint, self.what.header, self.placement, notes=self._broken)
 

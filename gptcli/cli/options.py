@@ -121,7 +121,7 @@ SaveOption = Annotated[
         "--save",
         metavar="FILE",
         callback=_can_be_saved,
-        help="Also save as .svg, .html or .txt.",
+        help="Also save as .svg, .png, .html or .txt.",
         rich_help_panel="Output",
     ),
 ]

@@ -1,7 +1,7 @@
 """Where the heads of a model look while it reads a text: attention weights, or the scores before the softmax."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -9,13 +9,16 @@ from torch import Tensor
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
-from gptcli.inspection.record import record
+from gptcli.inspection.links import Link, TextShares, WordLinks, occurrence, shares, striking, word_links
+from gptcli.inspection.record import Record, record
 from gptcli.system.answer import MaybeInfinite
 from gptcli.text import clipped, quoted
 from gptcli.tokenizer.token import Token, tokens_of
 
 # The most figures of one result: 4 million are 48 heads that read 288 tokens, and about 100 MB as Python's numbers.
 MOST_FIGURES = 4_000_000
+# The most weights among which the strongest links are looked for: 400 MB.
+MOST_COMPARED = 100_000_000
 # With up to this many heads all are shown by default; with more, the first layer.
 _HEADS_UNASKED = 32
 
@@ -31,6 +34,7 @@ class HeadAttention:
         label: what kind of head it is; None where that cannot be measured.
         values: [T][T]; ``Attention.rows`` says what the rows are.
         key_head: the head whose keys and values it shares with other heads, from 1; None where it has its own.
+        in_text: how it spreads its attention in this text; None for a text of fewer than three tokens.
     """
 
     layer: int
@@ -39,6 +43,7 @@ class HeadAttention:
     label: HeadLabel | None
     values: list[list[MaybeInfinite]]
     key_head: int | None = None
+    in_text: TextShares | None = None
 
     def sees(self, query: int, key: int) -> bool:
         """Whether the mask lets one position look at another."""
@@ -59,7 +64,10 @@ class Attention:
         n_layer: layers of the model.
         n_head: heads of each.
         named_from: the score from which a head has a name.
-        heads: those requested, by layer and head.
+        heads: those requested, by layer and head; none where the links of words are.
+        striking: the most striking link of these heads, if there is one (see ``links.striking``).
+        in_text: how these heads spread their attention on average; None for a text of fewer than three tokens.
+        links: of the words that were asked for.
     """
 
     schema: ClassVar[str] = "gptcli.attention/1"
@@ -73,6 +81,14 @@ class Attention:
     n_head: int
     named_from: float
     heads: list[HeadAttention]
+    striking: Link | None = None
+    in_text: TextShares | None = None
+    links: list[WordLinks] = field(default_factory=list)
+
+    @property
+    def texts(self) -> list[bytes]:
+        """The bytes of each token."""
+        return [each.token for each in self.tokens]
 
 
 def attention(
@@ -106,16 +122,24 @@ def attention(
     _check_size(len(ids), config.n_positions, len(chosen_layers) * len(chosen_heads))
     run = record(checkpoint.model, ids)
     named = label_heads(checkpoint.model, checkpoint.n_vocab)
+    patterns = list(_patterns(run, chosen_layers, chosen_heads))
 
     def looking() -> Iterator[HeadAttention]:
-        for layer in chosen_layers:
-            figures = run.layers[layer - 1].scores if scores else run.layers[layer - 1].pattern  # [H, T, T]
-            for head in chosen_heads:
-                label = None if named is None else named[layer - 1][head - 1]
-                values = _values(figures[head - 1], columns=columns)
-                key_head = config.key_head(head - 1)
-                shared = None if key_head is None else key_head + 1
-                yield HeadAttention(layer, head, config.window(layer - 1), label, values, shared)
+        for layer, head, pattern in patterns:
+            label = None if named is None else named[layer - 1][head - 1]
+            figures = run.layers[layer - 1].scores[head - 1] if scores else pattern
+            key_head = config.key_head(head - 1)
+            shared = None if key_head is None else key_head + 1
+            here = shares(pattern[None])
+            yield HeadAttention(
+                layer,
+                head,
+                config.window(layer - 1),
+                label,
+                _values(figures, columns=columns),
+                shared,
+                None if here is None else here[0],
+            )
 
     return Attention(
         model=checkpoint.name,
@@ -127,7 +151,73 @@ def attention(
         n_head=config.n_head,
         named_from=THRESHOLD,
         heads=list(looking()),
+        striking=striking(patterns),
+        in_text=_on_average(patterns),
     )
+
+
+def linked(
+    checkpoint: OpenCheckpoint,
+    prompt: str,
+    looking: Sequence[str],
+    seen: Sequence[str],
+    *,
+    layers: str | None = None,
+    heads: str = "all",
+    most: int = 10,
+) -> Attention:
+    """Read a text and say to which tokens some of its words are linked most.
+
+    Args:
+        checkpoint: the model and its tokenizer.
+        prompt: the text.
+        looking, seen: words that look, and words that are looked at; with both, the links between them.
+        layers, heads: as in ``attention``, by default all.
+        most: how many links to keep for each word.
+
+    Raises:
+        InputError: there is no such layer, head or word, or the prompt does not fit into the context.
+    """
+    config = checkpoint.config
+    chosen_heads, chosen_layers = chosen(heads, config.n_head, "head"), chosen(layers or "all", config.n_layer, "layer")
+    ids = checkpoint.encode_prompt(prompt)
+    tokens = [checkpoint.tokenizer.token_bytes(token) for token in ids]
+    for words, option, latest in ((looking, "--from", True), (seen, "--to", False)):
+        for word in words:
+            occurrence(word, tokens, option, latest=latest)  # an error, before the model runs
+    _check_size(len(ids), config.n_positions, len(chosen_layers) * len(chosen_heads), MOST_COMPARED)
+    patterns = list(_patterns(record(checkpoint.model, ids), chosen_layers, chosen_heads))
+    return Attention(
+        model=checkpoint.name,
+        prompt=prompt,
+        tokens=tokens_of(checkpoint.tokenizer, ids),
+        quantity="weights",
+        rows="queries",
+        n_layer=config.n_layer,
+        n_head=config.n_head,
+        named_from=THRESHOLD,
+        heads=[],
+        striking=striking(patterns),
+        in_text=_on_average(patterns),
+        links=word_links(patterns, tokens, looking, seen, most),
+    )
+
+
+def _patterns(run: Record, layers: Sequence[int], heads: Sequence[int]) -> Iterator[tuple[int, int, Tensor]]:
+    """Layer and head from 1, and the attention weights [T, T]."""
+    for layer in layers:
+        pattern = run.layers[layer - 1].pattern  # [H, T, T]
+        for head in heads:
+            yield layer, head, pattern[head - 1]
+
+
+def _on_average(patterns: Sequence[tuple[int, int, Tensor]]) -> TextShares | None:
+    """How these heads spread their attention, the mean of all."""
+    spread = [each for _, _, pattern in patterns for each in shares(pattern[None]) or ()]
+    if not spread:
+        return None
+    names = ("first_token", "previous_token", "itself", "elsewhere")
+    return TextShares(*(sum(getattr(each, name) for each in spread) / len(spread) for name in names))
 
 
 def chosen(text: str, count: int, name: str) -> list[int]:
@@ -161,14 +251,15 @@ def chosen(text: str, count: int, name: str) -> list[int]:
     return sorted(numbers)
 
 
-def _check_size(length: int, context: int, n_heads: int) -> None:
-    if length <= context and length**2 * n_heads > MOST_FIGURES:
-        one = int(MOST_FIGURES**0.5)
-        fitting = MOST_FIGURES // length**2
+def _check_size(length: int, context: int, n_heads: int, most: int | None = None) -> None:
+    most = MOST_FIGURES if most is None else most
+    if length <= context and length**2 * n_heads > most:
+        one = int(most**0.5)
+        fitting = most // length**2
         advice = f"choose at most {fitting:,} with --layer and --head" if fitting else f"{one:,} are the most for one"
         raise InputError(
             f"{length:,} tokens and {n_heads:,} heads make {length**2 * n_heads:,} figures, more than "
-            f"{MOST_FIGURES:,}: {advice}, or shorten the text"
+            f"{most:,}: {advice}, or shorten the text (| gptcli tokenize --truncate {min(one, length // 2):,})"
         )
 
 

@@ -117,7 +117,7 @@ def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -
     if understand(name, n_head)[1:] != (header, blueprint):
         raise changed(fingerprint)  # after its header was read
     placement = Placement(device="cpu", quantize=quantize)
-    reason = why_not_native(blueprint, header, placement)
+    reason = why_not_native(blueprint, placement)
     if reason is not None:
         raise InputError(f"{source.name}: only the engine in C computes in 8 and 4 bits: {reason}")
     engine = load_native(blueprint, header, placement, ignore_cache=True)

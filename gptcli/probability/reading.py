@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from gptcli.errors import InputError, OverflowedError
 from gptcli.model.engine import Engine
+from gptcli.model.native.library import library
 
 # Rows of logits in memory at a time: 128 x 50,257 float32 are 26 MB.
 _ROWS = 128
+# A logit that is so far below the largest (in nats) adds nothing in float64, not even where it is -infinity.
+_LEAST = -700.0
 
 
 @dataclass(frozen=True)
@@ -84,23 +87,76 @@ def read(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> It
         InputError: there is no token, or more than the context holds.
         OverflowedError: the model's numbers overflow.
     """
+    at = first
+    for logits in each_logits(engine, ids, n_vocab, first):
+        tokens = ids[at : at + len(logits)]
+        at += len(tokens)
+        following = [*ids[at - len(tokens) + 1 : at], ids[at] if at < len(ids) else None]
+        columns = zip(tokens, following, *expectations(logits, following), strict=True)
+        yield from (_reading(*row) for row in columns)
+
+
+def _reading(
+    token: int, following: int | None, best: int, probability: float, nats: float, logprob: float, rank: int
+) -> Reading:
+    there = following is not None
+    return Reading(
+        id=token,
+        best=best,
+        best_probability=probability,
+        entropy_bits=nats / math.log(2),
+        next=following,
+        next_logprob=logprob if there else None,
+        next_rank=rank if there else None,
+    )
+
+
+def expectations(
+    logits: NDArray[np.float32], following: Sequence[int | None]
+) -> tuple[list[int], list[float], list[float], list[float], list[int]]:
+    """What rows of logits say: the best token, its probability, the entropy in nats, and of the token that follows the
+    natural logarithm of its probability and its rank (0 and 0 where none follows); each [rows].
+
+    In C where the engine is available, in some hundredths of numpy's time, else in numpy. Both compute in float64.
+
+    Args:
+        logits: [rows, n_vocab].
+        following: the token that comes after each row; None: there is none.
+
+    Raises:
+        OverflowedError: one is NaN or +infinity, or a row has no finite one.
+    """
+    found = library()
+    if found is None or logits.dtype != np.float32 or logits.strides[1] != logits.itemsize:
+        return _in_numpy(_finite(logits), following)
+    rows, n_vocab = logits.shape
+    wanted = np.array([-1 if token is None else token for token in following], np.intc)
+    best, rank = np.zeros((2, rows), np.intc)
+    facts = np.zeros((rows, 3))
+    where = (array.ctypes.data for array in (wanted, best, rank, facts))
+    if found.gptcli_read_logits(logits.ctypes.data, rows, logits.strides[0] // logits.itemsize, n_vocab, *where):
+        raise OverflowedError
+    probabilities, nats, logprobs = facts.T.tolist()
+    return best.tolist(), probabilities, nats, logprobs, rank.tolist()
+
+
+def _in_numpy(
+    logits: NDArray[np.float32], following: Sequence[int | None]
+) -> tuple[list[int], list[float], list[float], list[float], list[int]]:
+    best, probabilities, nats, logprobs, ranks = [], [], [], [], []
     # Softmax in two reused arrays: four times as fast as new ones for each token.
-    shifted, shares = np.empty((2, n_vocab))
-    rows = (row for some in each_logits(engine, ids, n_vocab, first) for row in some)
-    for token, following, row in zip(ids[first:], [*ids[first + 1 :], None], rows, strict=True):
-        best = int(row.argmax())
-        np.subtract(row, row[best], out=shifted, dtype=np.float64)
+    shifted, shares = np.empty((2, logits.shape[1]))
+    for row, token in zip(logits, following, strict=True):
+        best.append(int(row.argmax()))
+        np.subtract(row, row[best[-1]], out=shifted, dtype=np.float64)
+        np.maximum(shifted, _LEAST, out=shifted)
         np.exp(shifted, out=shares)
         total = float(shares.sum())
-        yield Reading(
-            id=token,
-            best=best,
-            best_probability=1 / total,
-            entropy_bits=max(0.0, math.log(total) - float(shares @ shifted) / total) / math.log(2),
-            next=following,
-            next_logprob=None if following is None else float(shifted[following]) - math.log(total),
-            next_rank=None if following is None else rank_of(row, following),
-        )
+        probabilities.append(1 / total)
+        nats.append(max(0.0, math.log(total) - float(shares @ shifted) / total))
+        logprobs.append(0.0 if token is None else float(row[token]) - float(row[best[-1]]) - math.log(total))
+        ranks.append(0 if token is None else rank_of(row, token))
+    return best, probabilities, nats, logprobs, ranks
 
 
 def rank_of(scores: NDArray[np.floating], token: int) -> int:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.heat import MapLegend, finite_bounds, heat_map
+from gptcli.show.blocks.word_map import WordMap, downwards
+from gptcli.show.looking import STRIKING, label_said, shares_said, striking_sentence
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
@@ -13,12 +15,12 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gptcli.inspection.attention import Attention, HeadAttention
-    from gptcli.inspection.heads import HeadLabel
 
 _MOST_ROWS = 64
 _LONGEST_LABEL = 16
 _MOST_GROUPS = 8  # of heads that share keys
-_SHORTEST_CLIPPED = 5  # columns of "·qu…"; with fewer, the token's number is shown
+_TALLEST = 8  # lines of the words above a map
+_LEAST_CELL, _WIDEST_CELL = 2, 6  # columns of a figure that is only a colour
 
 
 @dataclass(frozen=True)
@@ -32,23 +34,47 @@ class LargeHead:
         from rich.text import Text
 
         answer, head = self.answer, self.answer.heads[0]
-        yield Text(f"{layer_name(head.layer, head.window)}, head {head.head}", style="bold")
+        shares = "" if head.key_head is None else f" (key head {head.key_head})"
+        yield Text(f"{layer_name(head.layer, head.window)}, head {head.head}{shares}", style="bold")
         yield Text(axes(answer), style="dim")
         yield from sharing(answer)
         yield legend(answer)
         yield Text()
         yield from _map(answer, options.max_width)
         if head.label is not None:
-            yield Text("\n" + _described(head.label))
-        yield from named(answer)
+            yield Text("\n" + label_said(head.label, answer.named_from), style="dim")
+        yield from conclusion(answer)
+
+
+def conclusion(answer: "Attention") -> "Iterator[Text]":
+    """What the heads mostly do in this text, and what is most striking."""
+    from rich.text import Text
+
+    if answer.in_text is not None:
+        heads = f"these {len(answer.heads)} heads" if len(answer.heads) > 1 else "this head"
+        yield Text(f"In this text {heads}, on average: {shares_said(answer.in_text)}.")
+    yield Text(striking_sentence(answer), style="bold")
+    if answer.striking is not None:
+        yield Text(f"({STRIKING})", style="dim")
 
 
 def _map(answer: "Attention", width: int) -> "Iterator[RenderableType]":
+    from rich.text import Text
+
     head, length, rows_look = answer.heads[0], len(answer.tokens), answer.rows == "queries"
-    tokens = [token_text(each.token) for each in answer.tokens]
+    tokens = list(map(token_text, answer.texts))
     names = [f"{number} {_clipped(token, _LONGEST_LABEL)}" for number, token in enumerate(tokens, start=1)]
     available = width - max(map(_cells, names)) - 1
     fitting = max(available // _narrowest(answer), 1)
+    if fitting < length <= available // _LEAST_CELL:
+        cell = min(available // length, _WIDEST_CELL)
+        values = shown(answer, head, range(length), range(length))
+        yield WordMap(names, tokens, values, bounds(answer), width - available, cell, _TALLEST)
+        yield Text(
+            f"Without figures, so that all {length:,} tokens fit; --json has them, --from WORD the largest.",
+            style="dim",
+        )
+        return
     sums = answer.quantity == "weights" and rows_look and 3 <= fitting < length
     columns = kept(length, fitting - sums, first=rows_look)
     # A query whose columns are all cut is left out; keys are looked at by later queries.
@@ -60,12 +86,13 @@ def _map(answer: "Attention", width: int) -> "Iterator[RenderableType]":
     texts = _texts(values, available // len(values[0]) - 2, answer.quantity)
     cell = max(available // len(values[0]) - 2, *(len(text) for row in texts for text in row))
     labels = [tokens[column] for column in columns]
-    if cell < _SHORTEST_CLIPPED and any(_cells(label) > cell for label in labels):
-        labels = [f"{column + 1}" for column in columns]  # the rows have the tokens
     labels[1:1] = ["…"] * sums
-    yield heat_map(
-        [names[row] for row in rows], [_clipped(label, cell) for label in labels], values, bounds(answer), texts
-    )
+    if cell < max(map(_cells, labels)):
+        for line in downwards(labels, 1, _TALLEST):
+            spread = "".join(letter.rjust(cell + 1) + " " for letter in line)
+            yield Text(" " * (width - available) + spread.rstrip(), style="bold", no_wrap=True)
+        labels = []
+    yield heat_map([names[row] for row in rows], labels, values, bounds(answer), texts)
     if rows == columns:
         yield from said_cut("Shown", rows, length, " Under … is the sum of the columns between." if sums else "")
     else:
@@ -157,24 +184,6 @@ def _range(heads: Sequence[int]) -> str:
 def layer_name(layer: int, window: int | None) -> str:
     """The name of a layer, with its window if it has one."""
     return f"Layer {layer}" if window is None else f"Layer {layer} (sees the latest {window:,} tokens)"
-
-
-def named(answer: "Attention") -> "Iterator[Text]":
-    """One line on how heads are named."""
-    from rich.text import Text
-
-    if answer.heads[0].label is not None:
-        brackets = " In brackets: the largest share, where it is less." if len(answer.heads) > 1 else ""
-        share = f"A name takes a share of {answer.named_from:g} of the attention on random tokens that come twice."
-        yield Text(f"\n{share}{brackets}", style="dim")
-
-
-def _described(label: "HeadLabel") -> str:
-    scores = (
-        f"previous token {label.previous_token:.2f}, first token {label.first_token:.2f}, "
-        f"same token {label.same_token:.2f}, induction {label.induction:.2f}"
-    )
-    return f"{'No single kind' if label.kind is None else label.kind.capitalize()}: {scores}."
 
 
 def _texts(values: Sequence[Sequence[float]], width: int, quantity: str) -> list[list[str]]:

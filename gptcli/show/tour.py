@@ -9,6 +9,8 @@ from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from gptcli.show.blocks import palette
+from gptcli.show.terminal.colours import saved_theme
 from gptcli.show.terminal.console import stdout_console
 from gptcli.show.terminal.keyboard import keyboard
 
@@ -107,7 +109,7 @@ def walked(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, total: int
         for name in ("NO_COLOR", "FORCE_COLOR"):
             os.environ.pop(name, None)
         os.environ.update(colours)
-        with redirect_stdout(out):
+        with redirect_stdout(out), palette.using(saved_theme()):
             walk(stops, run, ask=False, total=total)
     finally:
         os.environ.clear()

@@ -107,7 +107,7 @@ def test_the_engine_in_c_reads_the_same_files(pair: Pair, tmp_path_factory: pyte
     folder = tmp_path_factory.mktemp("again")
     pair.theirs.save_pretrained(folder)
     blueprint, header = understand(folder)
-    if (reason := why_not_native(blueprint, header, Placement("cpu"))) is not None:
+    if (reason := why_not_native(blueprint, Placement("cpu"))) is not None:
         pytest.skip(reason)
     ids = random_ids(pair, 40)
     engine = load_native(blueprint, header, Placement("cpu"))

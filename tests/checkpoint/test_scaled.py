@@ -5,13 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from gptcli.checkpoint.files.shards import read_header
-from gptcli.checkpoint.weights.native_loader import why_not_native
+from gptcli.checkpoint.weights.converted import float8_values
+from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.counting.description import describe
 from gptcli.errors import CheckpointError
@@ -85,8 +87,11 @@ def test_they_are_multiplied_out(kind: str, name: str, tmp_path: Path) -> None:
     _, plain = open_folder(tmp_path / "plain")
     assert torch.equal(model(IDS), plain(IDS))
     assert "8 bits" in blueprint.notes[0]
-    header = read_header(tmp_path / "model.safetensors")
-    assert why_not_native(blueprint, header, Placement("cpu", "float32")) is not None
+    assert why_not_native(blueprint, Placement("cpu", "float32")) is None
+    native = load_native(blueprint, read_header(tmp_path / "model.safetensors"), Placement("cpu", "float32"))
+    of_plain = load_native(*understand(tmp_path / "plain"), Placement("cpu", "float32"))
+    rows = [IDS[0].tolist()]
+    np.testing.assert_array_equal(native.prefill(rows, 60), of_plain.prefill(rows, 60))
     # Scales are no parameters.
     assert describe(str(tmp_path)).parameters == sum(weight.numel() for weight in plain.parameters())
 
@@ -118,6 +123,23 @@ def test_scales_that_do_not_fit_are_named(tmp_path: Path) -> None:
     rewrite(tmp_path, tensors=lambda tensors: {**tensors, key: torch.ones(2, 9)})
     with pytest.raises(CheckpointError, match=r"up_proj.weight_scale_inv \[2, 9\] does not fit"):
         understand(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_each_float8_has_the_value_that_torch_gives_it(dtype: torch.dtype) -> None:
+    kind = {torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2"}[dtype]
+    wanted = torch.arange(256, dtype=torch.uint8).view(dtype).float().numpy()
+    np.testing.assert_array_equal(float8_values(kind), wanted)
+
+
+def test_float64_weights_run_in_c(tmp_path: Path) -> None:
+    reference(FAMILIES["llama"]).save_pretrained(tmp_path)
+    rewrite(tmp_path, tensors=lambda tensors: {key: weight.double() for key, weight in tensors.items()})
+    (_, model), rows = open_folder(tmp_path), [IDS[0].tolist()]
+    engine = load_native(*understand(tmp_path), Placement("cpu", "float32"))
+    with torch.inference_mode():
+        wanted = model(IDS)[0, -1].numpy()
+    np.testing.assert_allclose(engine.prefill(rows, 60)[0], wanted, atol=1e-4)
 
 
 def test_eight_bits_without_scales_are_no_weights(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_remarks_beside_an_answer_are_a_few() -> None:
     assert done.stderr.endswith("... and 6 more notes like these\n")
 
 
-@pytest.mark.parametrize("name", ["a.png", "/nowhere/at/all.svg"])
+@pytest.mark.parametrize("name", ["a.pdf", "/nowhere/at/all.svg"])
 @pytest.mark.parametrize("command", [["bench"], ["models", "list"], ["logits", "king"], ["tour"]], ids=" ".join)
 def test_a_file_that_cannot_be_saved_is_refused_before_the_work(
     command: list[str], name: str, monkeypatch: pytest.MonkeyPatch

@@ -82,7 +82,7 @@ def test_what_is_no_number_in_range_is_one_line(name: str, option: str) -> None:
         ),
         *("generate A --logit-bias=x=inf", "tokenize A --ids --decode", "tokenize A --count --merges", "logits A -k x"),
         *("tokenize A --truncate 1 --ids", "generate A --n-head 3", "generate A --device tpu", "score A --stride 9999"),
-        *("models show tales --n-head 3", "params gpt2 --save x.png", "generate A --overflow jump", "generate A -n"),
+        *("models show tales --n-head 3", "params gpt2 --save x.pdf", "generate A --overflow jump", "generate A -n"),
         *("similarity king --save x.gif", "nonsense", "generate --nonsense", "models nonsense", "--nonsense"),
     ],
 )

@@ -255,7 +255,7 @@ def test_explain_saves_a_picture(tmp_path: Path) -> None:
         (("--explain-top", "3"), "--explain-top goes with --explain"),
         (("--save", "x.svg"), "--save goes with"),
         (("--explain", "--explain-top", "0"), "--explain-top"),
-        (("--explain", "--save", "x.png"), "x.png"),
+        (("--explain", "--save", "x.pdf"), "x.pdf"),
     ],
 )
 def test_options_that_miss_their_owner(arguments: Sequence[str], said: str) -> None:

@@ -105,7 +105,7 @@ def test_reads_a_pipe() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [((PROMPT, "--token", ""), "--token"), ((PROMPT, "--save", "x.png"), ".svg"), (("word " * 600,), "512")],
+    [((PROMPT, "--token", ""), "--token"), ((PROMPT, "--save", "x.pdf"), ".svg"), (("word " * 600,), "512")],
 )
 def test_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], said: str) -> None:
     done = run(*arguments)

@@ -152,7 +152,7 @@ def test_reads_a_pipe_without_its_last_newline() -> None:
         ((PROMPT, "-k", "-1"), "--top-k"),
         ((PROMPT, "--top", "0"), "--top"),
         ((PROMPT, "--watch", ""), "--watch"),
-        ((PROMPT, "--save", "x.png"), ".svg"),
+        ((PROMPT, "--save", "x.pdf"), ".svg"),
         ((PROMPT, "-m", "nothing-of-that-name"), "nothing-of-that-name"),
         (("word " * 600,), "512"),
         ((PROMPT, "--all-positions", "-t", "0"), "--all-positions and --temperature"),

@@ -86,6 +86,8 @@ PROTOTYPES: dict[str, Any] = {
     "attention_mix": (None, _pointer, _pointer, _size, _int, _int, _float, _pointer),
     "top_k": (_int, _pointer, _int, _int, _pointer, _pointer),
     "exp_sum": (ctypes.c_double, _pointer, _int, _float),
+    "entropy_sums": (None, _pointer, _int, _float, _pointer),
+    "rank_of": (_int, _pointer, _int, _int),
     "sum": (_float, _pointer, _size, _int),
 }
 

@@ -184,6 +184,17 @@ def exp_sum(x: Array, largest: float) -> float:
     return math.fsum(math.exp(float(value) - largest) for value in x)
 
 
+def entropy_sums(x: Array, largest: float) -> tuple[float, float]:
+    """The sums of exp(d) and of exp(d) * d, where d is x - largest."""
+    differences = [float(value) - largest for value in x]
+    return math.fsum(map(math.exp, differences)), math.fsum(math.exp(d) * d for d in differences)
+
+
+def rank_of(x: Array, at: int) -> int:
+    """The rank of x[at] in a stable sort, from 1."""
+    return int(np.argsort(-x, kind="stable").tolist().index(at)) + 1
+
+
 def sum(x: Array) -> float:
     """The sum of all numbers."""
     return math.fsum(x.tolist())

@@ -348,7 +348,7 @@ def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
     theirs.save_pretrained(tmp_path)
     blueprint, header = understand(tmp_path)
     placement = Placement(device="cpu", dtype="float32")
-    reason = why_not_native(blueprint, header, placement)
+    reason = why_not_native(blueprint, placement)
     assert reason == why_not(blueprint.config) == library.unavailable()
     engine = load_native(blueprint, header, placement)
     ids = np.random.default_rng(4).integers(0, 80, 40).tolist()
@@ -368,13 +368,13 @@ def test_where_it_is_the_first_choice(
     system: str, gpu: bool, ours: bool, gpt2_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Mac's GPU shares the memory that bounds a step; of another one nobody knows before torch is asked."""
-    blueprint, header = understand(gpt2_folder)
+    blueprint, _ = understand(gpt2_folder)
     exists = Path.exists
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(Path, "exists", lambda path: gpu if str(path).startswith("/dev/") else exists(path))
-    reason = why_not_native(blueprint, header, Placement(quantize="int8"))
+    reason = why_not_native(blueprint, Placement(quantize="int8"))
     assert (reason is None) == (ours and library.available())
-    assert why_not_native(blueprint, header, Placement(device="mps")) is not None
+    assert why_not_native(blueprint, Placement(device="mps")) is not None
 
 
 def test_tales(tales: Any, tales_reference: Any) -> None:

@@ -441,6 +441,26 @@ def test_exp_sum(n: int, level: int) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 15, 16, 1000])
+def test_entropy_sums(n: int, level: int) -> None:
+    x, sums = drawn(n, n) * 30, np.zeros(2)
+    Kernels(level).entropy_sums(at(x), n, float(x.max()), at(sums))
+    assert sums == pytest.approx(reference.entropy_sums(x, float(x.max())), rel=1e-12, abs=1e-290)
+    x[0] = -math.inf  # adds nothing
+    if n > 1:
+        Kernels(level).entropy_sums(at(x), n, float(x.max()), at(sums))
+        assert sums == pytest.approx(reference.entropy_sums(x[1:], float(x.max())), rel=1e-12, abs=1e-290)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 15, 16, 1000])
+def test_rank_of(n: int, level: int) -> None:
+    for x in (drawn(n, n), np.round(drawn(n, n))):
+        for index in {0, n // 2, n - 1}:
+            assert Kernels(level).rank_of(at(x), n, index) == reference.rank_of(x, index)
+
+
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("mode", [0, 1, 2])
 def test_sum(mode: int, level: int) -> None:
     x = roomy(np.random.default_rng(1).integers(-99, 99, 1024))

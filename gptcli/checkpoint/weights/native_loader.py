@@ -1,7 +1,7 @@
 """From files to the engine in C, without torch: tensors are mapped, converted and released one by one."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,8 @@ from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header, TensorInfo
 from gptcli.checkpoint.files.mapped import map_tensor
 from gptcli.checkpoint.weights.content import Fingerprint, changed
+from gptcli.checkpoint.weights.converted import CONVERTED, multiplied_out
+from gptcli.checkpoint.weights.converted import as_float32 as converted
 from gptcli.checkpoint.weights.faults import not_finite, too_large
 from gptcli.checkpoint.weights.kept import BrokenKeptError, open_if_current
 from gptcli.checkpoint.weights.placement import Placement
@@ -26,12 +28,11 @@ _STORED = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _KINDS: dict[str, Kind] = {"float16": "F16", "bfloat16": "BF16"}
 
 
-def why_not_native(blueprint: Blueprint, header: Header, placement: Placement) -> str | None:
+def why_not_native(blueprint: Blueprint, placement: Placement) -> str | None:
     """Why the engine in C cannot run a checkpoint, as a sentence without a full stop; None where it can.
 
     Args:
         blueprint: checked against the header.
-        header: of the same checkpoint.
         placement: where and how to run it.
     """
     why = why_not(blueprint.config)
@@ -39,8 +40,7 @@ def why_not_native(blueprint: Blueprint, header: Header, placement: Placement) -
         return why
     if placement.device != "cpu" and not (placement.device == "auto" and cpu_first()):
         return "the engine in C runs on the CPU only (--device cpu)"
-    others = sorted({info.dtype for infos in _parts(blueprint, header).values() for info in infos} - _STORED.keys())
-    return f"the engine in C does not read {', '.join(others)}" if others else None
+    return None
 
 
 def load_native(
@@ -78,12 +78,12 @@ def load_native(
         if found is not None:
             engine, fingerprint = found
             vectors = {name: infos for name, infos in parts.items() if not is_matrix(name)}
-            _fill_all(engine, blueprint, vectors, kinds)
+            _fill_all(engine, blueprint, header, vectors, kinds)
             if not fingerprint.unchanged():
                 raise changed(fingerprint)
             return engine
     engine = NativeEngine(blueprint.config)
-    _fill_all(engine, blueprint, parts, kinds)
+    _fill_all(engine, blueprint, header, parts, kinds)
     header.check_unchanged()
     return engine
 
@@ -114,21 +114,36 @@ def _from_kept(
 
 
 def _fill_all(
-    engine: NativeEngine, blueprint: Blueprint, parts: dict[str, list[TensorInfo]], kinds: dict[str, Kind]
+    engine: NativeEngine,
+    blueprint: Blueprint,
+    header: Header,
+    parts: dict[str, list[TensorInfo]],
+    kinds: dict[str, Kind],
 ) -> None:
     """Load all weights into an engine."""
     try:
         for name, infos in parts.items():
-            _fill(engine, name, blueprint.tensors[name], infos, kinds[name])
+            stored = (_numbers(blueprint, header, info) for info in infos)
+            _fill(engine, name, blueprint.tensors[name], stored, kinds[name])
     except MemoryError as error:
         raise engine.no_memory() from error
 
 
-def _fill(engine: NativeEngine, name: str, part: Part, infos: list[TensorInfo], kind: Kind) -> None:
+def _numbers(blueprint: Blueprint, header: Header, info: TensorInfo) -> tuple[NDArray[Any], str]:
+    """A stored tensor and the type of its numbers: as it lies in the file, or converted where C has no such type."""
+    scale = blueprint.scales.get(info.name)
+    if scale is not None:
+        return multiplied_out(info, header.tensors[scale.key], scale), "F32"
+    if info.dtype in CONVERTED:
+        return converted(info), "F32"
+    return map_tensor(info, _STORED[info.dtype]), info.dtype
+
+
+def _fill(engine: NativeEngine, name: str, part: Part, tensors: Iterable[tuple[NDArray[Any], str]], kind: Kind) -> None:
     """Give the engine one weight: a matrix row by row from where it lies, anything else from a copy."""
     pieces = [
-        _Piece(first, stored, info.dtype)
-        for info, array, start in _stored(part, infos)
+        _Piece(first, stored, dtype)
+        for array, dtype, start in _stored(part, tensors)
         for first, stored in _in_our_order(part, array, start, engine.config)
     ]
     if kind == "F16":
@@ -154,17 +169,16 @@ class _Piece(NamedTuple):
     dtype: str
 
 
-def _stored(part: Part, infos: list[TensorInfo]) -> Iterator[tuple[TensorInfo, NDArray[Any], int]]:
-    """The stored tensors of a part, one on top of the other, and the number of each one's first row."""
+def _stored(part: Part, tensors: Iterable[tuple[NDArray[Any], str]]) -> Iterator[tuple[NDArray[Any], str, int]]:
+    """The stored tensors of a part, one on top of the other, with their type and the number of each one's first row."""
     first = 0
-    for info in infos:
-        stored = map_tensor(info, _STORED[info.dtype])
+    for stored, dtype in tensors:
         if part.how == "rows":
             stored = stored.reshape(1, -1)
         elif part.how in ("first half", "second half"):
             half = len(stored) // 2
             stored = stored[:half] if part.how == "first half" else stored[half:]
-        yield info, stored, first
+        yield stored, dtype, first
         first += stored.shape[1 if part.how == "transposed" else 0]
 
 
@@ -206,5 +220,6 @@ def cpu_first() -> bool:
 
 
 def _widest(infos: list[TensorInfo]) -> Kind:
-    kinds = {info.dtype for info in infos}
+    """The type that holds all numbers of some stored tensors exactly (float32 for what is converted)."""
+    kinds = {info.dtype if info.dtype in _STORED else "F32" for info in infos}
     return kinds.pop() if len(kinds) == 1 else "F32"  # type: ignore[return-value]

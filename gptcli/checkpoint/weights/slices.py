@@ -12,6 +12,7 @@ from gptcli.checkpoint.families import Part
 from gptcli.checkpoint.families.scaled import Scale
 from gptcli.checkpoint.files.header import Header, TensorInfo
 from gptcli.checkpoint.files.mapped import map_file
+from gptcli.checkpoint.weights.converted import multiplied_out
 
 Share = tuple[int, Sequence[tuple[int, int]]]
 """A dimension of one of our tensors, and the ranges of it, start and stop, that are wanted."""
@@ -21,9 +22,6 @@ _DTYPES = {
     "F32": torch.float32,
     "F16": torch.float16,
     "BF16": torch.bfloat16,
-    "I8": torch.int8,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
 }
 
 
@@ -63,10 +61,12 @@ class Files:
             CheckpointError: its file cannot be read, or changed after its header was read.
             MemoryError: there is no address space for it.
         """
-        stored = self._stored(key)
-        if key in self._scales:
-            scale = self._scales[key]
-            stored = multiply_out(stored, self._stored(scale.key), scale.block)
+        scale = self._scales.get(key)
+        if scale is None:
+            stored = self._stored(key)
+        else:
+            tensors = self._header.tensors
+            stored = torch.from_numpy(multiplied_out(tensors[key], tensors[scale.key], scale))
         stored = cut(stored, part, key, share, self._qkv_widths)
         self._read += stored.numel() * stored.element_size()
         # A view would keep the whole mapping: a tensor that is not converted, among others that are, is copied.
@@ -81,22 +81,6 @@ class Files:
         if info.file not in self._memory:
             self._memory[info.file] = map_file(info.file, info.version, writable=True)
         return _tensor(self._memory[info.file], info)
-
-
-def multiply_out(stored: Tensor, scale: Tensor, block: tuple[int, int] | None) -> Tensor:
-    """A matrix in 8 bits times its scales: [rows, columns] in float32.
-
-    Args:
-        stored: its numbers.
-        scale: one, or one for each block: [ceil(rows / block rows), ceil(columns / block columns)].
-        block: rows and columns that share one; None: all do.
-    """
-    if block is None:
-        return stored.float() * scale.float().reshape(())
-    rows, columns = stored.shape
-    by_block = scale.float().reshape(-(-rows // block[0]), -(-columns // block[1]))
-    by_row = by_block.repeat_interleave(block[0], dim=0)[:rows]
-    return stored.float() * by_row.repeat_interleave(block[1], dim=1)[:, :columns]
 
 
 def _tensor(memory: mmap.mmap, info: TensorInfo) -> Tensor:

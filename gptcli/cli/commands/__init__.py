@@ -10,6 +10,8 @@ from typing import Any
 import typer
 from typer.main import get_command
 
+from gptcli.cli.saving import titled
+
 # What every app of ours, large or small, tells Typer.
 SETTINGS: dict[str, Any] = {
     "add_completion": False,
@@ -153,9 +155,11 @@ def app_of(name: str) -> typer.Typer:
     """
     command = (COMMANDS | ALIASES)[name]()
     if isinstance(command, typer.Typer):
+        for each in command.registered_commands:
+            each.callback = each.callback and titled(each.callback)
         return command
     app = typer.Typer(**SETTINGS)
-    app.command(name, hidden=name in ALIASES, epilog=getattr(command, "epilog", None))(command)
+    app.command(name, hidden=name in ALIASES, epilog=getattr(command, "epilog", None))(titled(command))
     return app
 
 

@@ -33,6 +33,20 @@ def attention(
     scores: Annotated[
         bool, typer.Option("--scores", help="Scores before the softmax.", rich_help_panel=_ATTENTION)
     ] = False,
+    from_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="WORD",
+            help="Where WORD looks: its strongest links. Repeatable.",
+            rich_help_panel=_ATTENTION,
+        ),
+    ] = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option("--to", metavar="WORD", help="Who looks at WORD. Repeatable.", rich_help_panel=_ATTENTION),
+    ] = None,
+    top: options.TopOption = 10,
     *,
     run: RunOptions,
     json: options.JsonOption = False,
@@ -41,16 +55,22 @@ def attention(
     """Show where each head looks while the model reads a text.
 
     One map for each head: a row for each token that looks, a column for each
-    that is looked at. A single head is drawn large, with figures. Heads are
-    named by their attention on random tokens that occur twice: it is on the
-    previous token, the first one, the same one, or (induction) on the token
-    that followed the same one before.
+    that is looked at. Under a head stands where most of its attention goes in
+    this text; one head alone is drawn large, with figures. The last lines say
+    what all heads do on average, and which link is most striking: the one
+    that its distance and the word it goes to explain least. The first token,
+    the token before and the token itself do not count for that.
+
+    --from and --to list the strongest links of a word in all heads; the:2 is
+    the second "the" of the text. With both, links from one to the other.
 
     \b
     gptcli attention "The king and the queen lived in a castle"
     gptcli attention "The king and the queen" --layer 3
     gptcli attention "The king and the queen" --layer 3 --head 2
     gptcli attention "The king and the queen" --layer 1-3 --head 1,4
+    gptcli attention "The king and the queen" --from queen
+    gptcli attention "The king and the queen" --to the:2 --layer 4
     gptcli attention "The king" --layer 3 --head 2 --columns --scores
     """
     text = text_argument(prompt, "PROMPT")
@@ -59,6 +79,12 @@ def attention(
     from gptcli.show.attention import draw
     from gptcli.show.attention_page import draw_page
 
+    if from_ or to:
+        options.forbid_together("--from and --to", given=True, scores=scores, columns=columns)
+        options.at_most("--from and --to", [*(from_ or ()), *(to or ())], options.MOST_TRACKS)
+        checkpoint = run.open()
+        answer = inspection.linked(checkpoint, text, from_ or [], to or [], layers=layer, heads=head, most=top)
+        return present(answer, lambda: draw(answer), as_json=json, save=save)
     checkpoint = run.open()
     answer = inspection.attention(checkpoint, text, layers=layer, heads=head, scores=scores, columns=columns)
     present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: draw_page(answer))

@@ -35,6 +35,7 @@ _SOURCES = (
     "attention.c",
     "heads.c",
     "norm.c",
+    "reading.c",
     "shortlist.c",
     "model.c",
     "engine.c",

@@ -9,7 +9,7 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent
 NAMES = ("libgptcli.so", "libgptcli.dylib")
 # The same as in native.h: increased with every change of a structure, an enum or a function's arguments.
-ABI_VERSION = 2
+ABI_VERSION = 3
 # Level 5: the best instruction set available; 4: no AMX; 3: AVX-512 without VNNI; 2: AVX2 with VNNI, 1: without; 0:
 # plain C.
 BEST = 5
@@ -132,6 +132,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_fill_vector", number, [pointer, number, number, pointer, size]),
         ("gptcli_finite", number, [pointer, size, number]),
         ("gptcli_shortlist", number, [pointer, number, number, pointer, pointer, pointer]),
+        ("gptcli_read_logits", number, [pointer, number, size, number, *[pointer] * 4]),
         ("gptcli_bytes", size, [pointer]),
         ("gptcli_bandwidth", ctypes.c_double, [number] * 3),
         ("gptcli_free", None, [pointer]),

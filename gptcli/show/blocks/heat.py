@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.blocks.pictures import colour, shade, text_colour
+from gptcli.show.blocks.palette import colour, on_scale
+from gptcli.show.blocks.pictures import shade
 from gptcli.show.html.parts import Legend
 from gptcli.text import visible
 
@@ -25,7 +26,7 @@ class HeatGrid:
 
     Attributes:
         rows: labels of the rows.
-        columns: labels of the columns, which set their width.
+        columns: labels of the columns, which set their width; none where they stand elsewhere.
         values: [rows][columns] figures; one that is not finite has no colour.
         bounds: the figures at the ends of the colour map.
         texts: [rows][columns], the text of each cell.
@@ -43,10 +44,11 @@ class HeatGrid:
 
         coloured = has_colours(console)
         margin, widths = self._margin(), self._widths()
-        yield Segment(" " * margin)
-        for head, width in zip(map(_on_one_line, self.columns), widths, strict=True):
-            yield Segment(_right(head, width), console.get_style("bold"))
-        yield Segment.line()
+        if self.columns:
+            yield Segment(" " * margin)
+            for head, width in zip(map(_on_one_line, self.columns), widths, strict=True):
+                yield Segment(_right(head, width), console.get_style("bold"))
+            yield Segment.line()
         for name, values, texts in zip(map(_on_one_line, self.rows), self.values, self.texts, strict=True):
             label = name + " " * (margin - _cell_len(name))
             cells = [_right(text, width) for text, width in zip(texts, widths, strict=True)]
@@ -69,9 +71,8 @@ class HeatGrid:
         return max((_cell_len(_on_one_line(row)) for row in self.rows), default=0) + 1
 
     def _widths(self) -> list[int]:
-        return [
-            max(map(_cell_len, column)) + 2 for column in zip(map(_on_one_line, self.columns), *self.texts, strict=True)
-        ]
+        heads = [list(map(_on_one_line, self.columns))] if self.columns else []
+        return [max(map(_cell_len, column)) + 2 for column in zip(*heads, *self.texts, strict=True)]
 
 
 def heat_map(
@@ -219,7 +220,7 @@ def _fraction(value: float, low: float, high: float) -> float | None:
 
 
 def _ground(fraction: float | None) -> str:
-    return "" if fraction is None else f"{text_colour(fraction)} on {colour(fraction)}"
+    return "" if fraction is None else on_scale(fraction)
 
 
 def _map_shade(fraction: float | None) -> str:

@@ -10,13 +10,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.canvas import ACROSS, DOWN, Canvas, dots_between
+from gptcli.show.blocks.palette import series
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.text import Text
 
-# One for each group or line, repeated; each has a contrast of 3 to 1 with white and with near-black.
-COLOURS = ("#0094ad", "#cc5aa8", "#4a9a35", "#b58322", "#6485ea", "#e0604a")
 MARKERS = "●▲■◆"
 HOLLOW = "○△□◇"
 _HEADS = "→↗↑↖←↙↓↘"  # by octant, counter-clockwise
@@ -38,7 +37,7 @@ class Dot:
     y: float
     label: str
     marker: str = MARKERS[0]
-    style: str = COLOURS[0]
+    style: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Scatter:
             _draw_arrow(canvas, cells[start], cells[end], style)
         for dot, (x, y) in zip(self.dots, cells, strict=True):
             if canvas.free(x // ACROSS, y // DOWN, 1):
-                canvas.put(x // ACROSS, y // DOWN, dot.marker, dot.style)
+                canvas.mark(x, y, dot.marker, dot.style)
         left_out = sum(
             not _label(canvas, x // ACROSS, y // DOWN, dot) for dot, (x, y) in zip(self.dots, cells, strict=True)
         )
@@ -104,12 +103,12 @@ class Scatter:
 
 def _draw_arrow(canvas: Canvas, start: tuple[int, int], end: tuple[int, int], style: str) -> None:
     """A line with its head in the last cell before the end, or in the end's cell if there is none."""
-    canvas.line(start, end, style)
+    canvas.line(start, end, style, arrow=True)
     octant = round(math.atan2(start[1] - end[1], end[0] - start[0]) / (math.pi / 4)) % 8
     cells = [(x // ACROSS, y // DOWN) for x, y in dots_between(start, end)]
     before = [cell for cell in cells if cell not in (cells[0], cells[-1])]
     if cells[0] != cells[-1]:
-        canvas.put(*(before or cells)[-1], _HEADS[octant], style)
+        canvas.head(*(before or cells)[-1], _HEADS[octant], style)
 
 
 def _label(canvas: Canvas, column: int, row: int, dot: Dot) -> bool:
@@ -183,7 +182,7 @@ class LinePlot:
 
         ends: dict[int, Text] = {}
         for index, line in enumerate(self.lines):
-            style, marker = COLOURS[index % len(COLOURS)], (MARKERS + HOLLOW)[index % len(MARKERS + HOLLOW)]
+            style, marker = series(index), (MARKERS + HOLLOW)[index % len(MARKERS + HOLLOW)]
             down = canvas.rows * DOWN - 1
             at = [
                 (self._x(canvas, step), round((high - value) / (high - low) * down))
@@ -193,7 +192,7 @@ class LinePlot:
                 canvas.line(start, end, style)
             for x, y in at:
                 if canvas.free(x // ACROSS, y // DOWN, 1):
-                    canvas.put(x // ACROSS, y // DOWN, marker, style)
+                    canvas.mark(x, y, marker, style)
             last = at[-1][1] // DOWN
             row = min(
                 (row for row in range(canvas.rows) if row not in ends), key=lambda row: abs(row - last), default=None

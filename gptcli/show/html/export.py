@@ -1,7 +1,5 @@
 """Templates for saved pictures: self-contained files without network access."""
 
-import re
-
 # For Rich's export_html, which fills in the braces. Text without a colour follows the reader's light or dark mode.
 HTML_FORMAT = """\
 <!DOCTYPE html>
@@ -26,12 +24,3 @@ code {{ font: inherit; }}
 </body>
 </html>
 """
-
-
-def svg_format() -> str:
-    """Rich's SVG template without its web fonts: a saved picture must not use the network."""
-    from rich._export_format import CONSOLE_SVG_FORMAT
-
-    return re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
-        "font-family: Fira Code", "font-family: 'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas"
-    )

@@ -1,7 +1,7 @@
 """Output: to a terminal, a pipe, as JSON, or to a file.
 
 stdout carries the answer and nothing else. Notices go to stderr. Rich chooses colour and width by the terminal,
-``NO_COLOR``, ``TERM`` and ``COLUMNS``.
+``NO_COLOR``, ``FORCE_COLOR``, ``TERM`` and ``COLUMNS``; the rest is in ``colours``.
 """
 
 import io
@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptcli.errors import InputError
-from gptcli.show.html.export import HTML_FORMAT, svg_format
+from gptcli.show.blocks import palette
+from gptcli.show.html.export import HTML_FORMAT
+from gptcli.show.picture.png import check_png
+from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
 from gptcli.show.terminal.json_pieces import json_pieces
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
@@ -22,17 +25,34 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
 # The most lines of a saved picture that browsers and editors still open.
-_MOST_LINES = {".svg": 2_000, ".html": 20_000, ".txt": 500_000}
+_MOST_LINES = {".svg": 2_000, ".png": 500, ".html": 20_000, ".txt": 500_000}
 # Pieces of a picture written at a time.
 _SEGMENTS = 500
-SAVE_SUFFIXES = (".svg", ".html", ".txt")
+SAVE_SUFFIXES = (".svg", ".png", ".html", ".txt")
 
 
 def stdout_console() -> "Console":
     """A Rich console on stdout that prints text as it is: no markup, no highlighting, no emoji codes."""
+    return _console(stderr=False)
+
+
+def stderr_console() -> "Console":
+    """The same on stderr, for what is shown while a command runs."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> "Console":
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False)
+    plain: dict[str, Any] = {"stderr": stderr, "highlight": False, "markup": False, "emoji": False}
+    forced = colours_forced()
+    made = Console(**plain, force_terminal=forced or None)
+    if forced and made.color_system in (None, "standard") and not made.file.isatty():
+        made = Console(**plain, force_terminal=True, color_system="256")  # TERM speaks of no terminal that will show it
+    made.no_color = made.no_color or colours_off()
+    if made.is_terminal and made.color_system and not made.no_color:
+        palette.current()  # the terminal is asked now, before anything is drawn and before anybody reads keys
+    return made
 
 
 def stdout_is_terminal() -> bool:
@@ -76,7 +96,7 @@ def present(
         answer: the dataclass that ``--json`` prints.
         draw: makes the picture for people; called only when one is needed.
         as_json: print JSON instead of the picture.
-        save: also write the picture to this file (``.svg``, ``.html`` or ``.txt``).
+        save: also write the picture to this file (``SAVE_SUFFIXES``).
         page: makes the interactive HTML; without it, ``.html`` is the picture as printed.
 
     Raises:
@@ -110,7 +130,8 @@ def save_as(path: Path, draw: Callable[[], "RenderableType"], page: Callable[[],
     if page is not None and path.suffix.lower() == ".html":
         write_whole(path, page())
         notice(f"saved {path}")
-    else:
+        return
+    with palette.using(saved_theme()):
         save_picture(draw(), path)
 
 
@@ -129,6 +150,8 @@ def check_save(path: Path, asked: str = "--save", suffixes: Sequence[str] = SAVE
         raise InputError(f"{asked} {clipped(str(path))}: the file name must end in {', '.join(suffixes)}")
     if not path.parent.is_dir():
         raise InputError(f"{asked} {clipped(str(path))}: there is no folder {clipped(str(path.parent))}")
+    if path.suffix.lower() == ".png":
+        check_png()
 
 
 def save_picture(picture: "RenderableType", path: Path) -> None:
@@ -160,18 +183,28 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
     from rich.segment import Segments
 
     suffix = path.suffix.lower()
-    lines, more = _first_lines(recorder.render(picture, recorder.options), _MOST_LINES[suffix])
-    recorder.print(Segments(lines), end="")
-    match suffix:
-        case ".svg":
-            exported = recorder.export_svg(title="gptcli", code_format=svg_format())
-        case ".html":
-            exported = recorder.export_html(code_format=HTML_FORMAT)
-        case _:
-            exported = recorder.export_text()
-    write_whole(path, exported)
-    other = ": .txt and .html hold more, --json all" if suffix == ".svg" else ": --json has all"
+    segments, more = _first_lines(recorder.render(picture, recorder.options), _MOST_LINES[suffix])
+    if suffix in (".svg", ".png"):
+        write_whole(path, _drawn(segments, png=suffix == ".png"))
+    else:
+        recorder.print(Segments(segments), end="")
+        exported = recorder.export_html(code_format=HTML_FORMAT) if suffix == ".html" else recorder.export_text()
+        write_whole(path, exported)
+    other = ": .txt and .html hold more, --json all" if suffix in (".svg", ".png") else ": --json has all"
     notice(f"saved {path}" + (f", the first {_MOST_LINES[suffix]:,} lines of a longer picture{other}" if more else ""))
+
+
+def _drawn(segments: "list[Segment]", *, png: bool) -> str | bytes:
+    """A picture as SVG or PNG, with its title."""
+    from rich.segment import Segment
+
+    from gptcli.show.picture.png import png as as_png
+    from gptcli.show.picture.svg import svg
+    from gptcli.show.picture.title import picture_title
+
+    lines = [list(line) for line in Segment.split_lines(segments)]
+    drawn = svg(lines, picture_title(), palette.current().name)
+    return as_png(drawn) if png else drawn
 
 
 def _first_lines(segments: "Iterable[Segment]", most: int) -> "tuple[list[Segment], bool]":

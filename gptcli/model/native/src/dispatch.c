@@ -76,6 +76,8 @@ static const struct {
     ENTRY(attention_mix),
     ENTRY(top_k),
     ENTRY(exp_sum),
+    ENTRY(entropy_sums),
+    ENTRY(rank_of),
     ENTRY(sum),
 };
 enum { ENTRIES = sizeof entries / sizeof *entries };

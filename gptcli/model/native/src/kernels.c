@@ -206,5 +206,7 @@ const kernels KERNELS = {
     .attention_mix = attention_mix,
     .top_k = top_k,
     .exp_sum = exp_sum,
+    .entropy_sums = entropy_sums,
+    .rank_of = rank_of,
     .sum = sum,
 };

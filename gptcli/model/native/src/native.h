@@ -12,7 +12,7 @@
 /* A model's shape as Python passes it: fields of GPTConfig. library.py has the same structure, and compares ABI_VERSION and the
  * size when it loads the library. Increase ABI_VERSION with every change of this structure, of an enum whose numbers Python uses,
  * or of a function's arguments. */
-enum { ABI_VERSION = 2 };
+enum { ABI_VERSION = 3 };
 typedef struct {
     int n_layer, n_embd, n_head, kv_heads, head_size, mlp_width, vocab_size, embedding_width, activation;
     int norm_kind, norm, qk_norm, final_norm, embedding_norm, parallel_residual, shared_norm, gated, rotary_dim,
@@ -171,6 +171,9 @@ typedef struct {
      * exp(x - largest). */
     int (*top_k)(const float *x, int n, int k, int *indices, float *values);
     double (*exp_sum)(const float *x, int n, float largest);
+    /* shortlist.h: the sums of exp(x - largest) and of exp(x - largest) * (x - largest); the rank of x[at], from 1. */
+    void (*entropy_sums)(const float *x, int n, float largest, double *sums);
+    int (*rank_of)(const float *x, int n, int at);
     /* The sum of n numbers, to measure how long reading them takes; n / 4 is a multiple of a vector. */
     float (*sum)(const float *x, size_t n, int mode);
 

@@ -1,4 +1,4 @@
-/* Top k and the normalizer of logits, in plain loops that compilers vectorize. Part of kernels.c, compiled for each instruction
+/* Top k, the normalizer, entropy sums and ranks of logits, in plain loops that compilers vectorize. Part of kernels.c, compiled for each instruction
  * set.
  *
  * Shapes: x float32 [n]; top_k: indices int [k] and values float32 [k], from the largest down, k <= n.
@@ -45,6 +45,37 @@ static double exp_sum(const float *x, int n, float largest) {
     for (int half = WIDTH / 2; half > 0; half /= 2)
         for (int j = 0; j < half; j++) sum[j] += sum[j + half];
     return sum[0];
+}
+
+/* With d = x - largest: the sum of exp(d) to sums[0], and of exp(d) * d to sums[1], in double precision. */
+static void entropy_sums(const float *x, int n, float largest, double *sums) {
+    enum { WIDTH = 16 };
+    double sum[WIDTH] = {0}, weighted[WIDTH] = {0};
+    for (int start = 0; start < n; start += WIDTH) {
+        double d[WIDTH];
+        const int count = n - start < WIDTH ? n - start : WIDTH;
+        for (int j = 0; j < count; j++) {
+            d[j] = (double)x[start + j] - (double)largest;
+            d[j] = d[j] < -700.0 ? -700.0 : d[j]; /* a logit of -infinity adds nothing */
+        }
+        for (int j = count; j < WIDTH; j++) d[j] = -700.0;
+        for (int j = 0; j < WIDTH; j++) {
+            const double e = exp_f64(d[j]);
+            sum[j] += e, weighted[j] += e * d[j];
+        }
+    }
+    for (int half = WIDTH / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++) sum[j] += sum[j + half], weighted[j] += weighted[j + half];
+    sums[0] = sum[0], sums[1] = weighted[0];
+}
+
+/* The rank of x[at] among x [n]: 1 is the largest, and equal ones rank by index. */
+static int rank_of(const float *x, int n, int at) {
+    const float own = x[at];
+    int32_t before = 0;
+    for (int i = 0; i < n; i++) before += x[i] > own;
+    for (int i = 0; i < at; i++) before += x[i] == own;
+    return before + 1;
 }
 
 enum { TOP_K_BLOCK = 32 }; /* numbers that are compared at once with the smallest of the k */
