@@ -120,7 +120,7 @@ def attention(
     chosen_layers = chosen(layers or ("all" if few else "1"), config.n_layer, "layer")
     ids = checkpoint.encode_prompt(prompt)
     _check_size(len(ids), config.n_positions, len(chosen_layers) * len(chosen_heads))
-    run = record(checkpoint.model, ids)
+    run = record(checkpoint.model, ids, checkpoint.changes)
     named = label_heads(checkpoint.model, checkpoint.n_vocab)
     patterns = list(_patterns(run, chosen_layers, chosen_heads))
 
@@ -186,7 +186,7 @@ def linked(
         for word in words:
             occurrence(word, tokens, option, latest=latest)  # an error, before the model runs
     _check_size(len(ids), config.n_positions, len(chosen_layers) * len(chosen_heads), MOST_COMPARED)
-    patterns = list(_patterns(record(checkpoint.model, ids), chosen_layers, chosen_heads))
+    patterns = list(_patterns(record(checkpoint.model, ids, checkpoint.changes), chosen_layers, chosen_heads))
     return Attention(
         model=checkpoint.name,
         prompt=prompt,

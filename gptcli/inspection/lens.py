@@ -109,7 +109,7 @@ def lens(
     """
     ids = checkpoint.encode_prompt(prompt)
     wanted = watched_ids(checkpoint.tokenizer, words, prompt, checkpoint.n_vocab, "--token")
-    run = record(checkpoint.model, ids)
+    run = record(checkpoint.model, ids, checkpoint.changes)
     text = checkpoint.tokenizer.token_bytes
     stages, last = [], []
     for layer, sublayer, stream in streams(run, checkpoint.model, sublayers=sublayers):

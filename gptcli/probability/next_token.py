@@ -106,7 +106,7 @@ def next_token(
     ids = checkpoint.encode_prompt(prompt)
     watched = watched_ids(checkpoint.tokenizer, watch, prompt, checkpoint.n_vocab)
     samplings = [sampling.changed(temperature=temperature) for temperature in temperatures]
-    logits = next_logits(checkpoint.another_engine(), ids, checkpoint.n_vocab)
+    logits = next_logits(checkpoint.engine_for(ids), ids, checkpoint.n_vocab)
     described = [
         distribution(logits, checkpoint.tokenizer, each, top=top, watch=watched, seen=ids) for each in samplings
     ]
@@ -120,7 +120,7 @@ def all_positions(checkpoint: OpenCheckpoint, prompt: str) -> Positions:
         InputError: the prompt does not fit into the context.
     """
     ids = checkpoint.encode_prompt(prompt)
-    readings = read(checkpoint.another_engine(), ids, checkpoint.n_vocab)
+    readings = read(checkpoint.engine_for(ids), ids, checkpoint.n_vocab)
     positions = [_position(checkpoint.tokenizer, number, reading) for number, reading in enumerate(readings, start=1)]
     return Positions(checkpoint.name, prompt, ids, positions)
 

@@ -109,7 +109,7 @@ def _readings(
     checkpoint: OpenCheckpoint, ids: Sequence[int], context: int, step: int, progress: Callable[[int, int], None]
 ) -> Iterator[Reading]:
     """What the model expected before each token but the first: [len(ids) - 1]."""
-    engine, count = checkpoint.another_engine(), 0
+    engine, count = checkpoint.engine_for(ids), 0
     for start in range(0, len(ids), step):
         window = ids[start : start + context]
         known = count - start  # already scored in an earlier window

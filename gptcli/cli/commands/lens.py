@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.change_options import ChangeOptions, forbid_changes
 from gptcli.cli.inputs import text_argument
 from gptcli.cli.option_groups import RunOptions, grouped
 from gptcli.show.terminal.console import present
@@ -31,6 +32,7 @@ def lens(
     top: options.TopOption = 20,
     *,
     run: RunOptions,
+    changes: ChangeOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -47,9 +49,11 @@ def lens(
     gptcli lens "The king and the" --sublayers
     gptcli lens "The king and the" --attribution
     gptcli lens "The king and the" --attribution --token queen --top 10
+    gptcli lens "The king and the" --without mlp:1
     """
     text = text_argument(prompt, "PROMPT")
     options.at_most("--token", token, options.MOST_TRACKS)
+    forbid_changes("--attribution", given=attribution, changes=changes)
 
     from gptcli.inspection import lens as inspection
     from gptcli.inspection.attribution import attribute
@@ -57,7 +61,7 @@ def lens(
     from gptcli.show.attribution import draw as draw_attribution
     from gptcli.show.lens import draw, draw_page
 
-    checkpoint = run.open()
+    checkpoint = changes.open(run)
     seen, record = inspection.lens(checkpoint, text, sublayers=sublayers, words=token or [])
     notices(words_cut(checkpoint.tokenizer, token or [], text))
     parts = [attribute(checkpoint.model, record, each.id, each.token) for each in seen.tracks] if attribution else []
