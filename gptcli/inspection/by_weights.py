@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,11 @@ class Seen:
     """What a head writes when it looks at a token, beyond what it writes for any.
 
     Attributes:
-        id, token: the token.
+        id: of the token.
+        token: its bytes.
         rank: of its own logit among those of all tokens; 1 is the top.
-        raises, lowers: the tokens whose logits it raises and lowers most, in a unit that the weights leave open.
+        raises: the tokens whose logits it raises most, in a unit that the weights leave open.
+        lowers: those that it lowers most.
     """
 
     id: int
@@ -69,7 +71,8 @@ class Looking:
     """What a token looks for.
 
     Attributes:
-        id, token: the token that looks.
+        id: of the token that looks.
+        token: its bytes.
         rank: of the same token among the sampled ones that it matches; 1 is the top.
         matches: the sampled tokens that it matches best, by scaled score less the mean over the sample.
     """
@@ -107,18 +110,22 @@ class HeadView:
 
     Attributes:
         model: its name.
-        layer, head: from 1.
+        layer: from 1.
+        head: from 1.
         key_head: the head whose keys and values it shares with others, from 1; None where it has its own.
         shared_with: the heads that share them, from 1; empty where it has its own.
         window: how many of the latest positions it sees, its own included; None for all.
         sampled: on how many tokens shares are measured.
         vocabulary: how many there are.
         through: how many of the first layers each token goes through alone before this head's layer reads it.
-        moves, looks: the two circuits.
+        moves: what it writes for a token that it looks at.
+        looks: which tokens a token looks at.
         distances: what positions alone make of its attention.
         label: what it does in a run on random tokens that come twice; None where that was not measured.
         named_from: the score from which such a head has a name; None as ``label``.
     """
+
+    schema: ClassVar[str] = "gptcli.head/1"
 
     model: str
     layer: int
@@ -138,7 +145,18 @@ class HeadView:
 
 @dataclass(frozen=True)
 class HeadFigures:
-    """One head of a scan; the figures are those of ``Moves``, ``Looks`` and ``Distances``."""
+    """One head of a scan.
+
+    Attributes:
+        layer: from 1.
+        head: from 1.
+        copying_score: see ``Moves``.
+        copied: see ``Moves``.
+        matching_score: see ``Looks``.
+        preferred: the distance at which it looks most by positions alone.
+        preferred_share: of its attention, at that distance.
+        label: as in ``HeadView``.
+    """
 
     layer: int
     head: int
@@ -156,12 +174,17 @@ class HeadScan:
 
     Attributes:
         model: its name.
-        n_layer, n_head: its layers, and heads of each.
-        sampled, vocabulary, through: as in ``HeadView``; ``through`` is that of layers from the second on.
+        n_layer: its layers.
+        n_head: heads of each.
+        sampled: as in ``HeadView``.
+        vocabulary: as in ``HeadView``.
+        through: as in ``HeadView``, for layers above.
         named_from: as in ``HeadView``.
         heads: by layer and head.
         complete: whether all are there: an interrupted scan keeps what it has.
     """
+
+    schema: ClassVar[str] = "gptcli.head.all/1"
 
     model: str
     n_layer: int

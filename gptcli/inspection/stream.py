@@ -60,7 +60,13 @@ ACTIVATIONS: dict[Activation, Callable[[Floats], Floats]] = {
 
 @dataclass(frozen=True)
 class TokenScore:
-    """A token and its score: a logit, an activation, or an attention score."""
+    """A token and its score.
+
+    Attributes:
+        id: in the vocabulary.
+        token: the bytes it stands for.
+        score: its logit, the activation that it causes, or its attention score.
+    """
 
     id: int
     token: bytes

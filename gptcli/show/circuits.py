@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _ANY = "(any)"
 _MOST_DISTANCES = 5
+_GAP = 3  # columns between those of a table
+# Below this share no distance stands out.
+_EVEN = 0.05
 
 
 def draw_head(view: "HeadView") -> "RenderableType":
@@ -94,7 +97,7 @@ class TokenLists:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw it as wide as the terminal."""
         made = table(self.columns[0], f">{self.columns[1]}", self.columns[2])
-        taken = sum(max(_cells(text) for text in column) + 3 for column in zip(*self._short(), strict=True))
+        taken = sum(max(map(_cells, column)) + _GAP for column in zip(*self._short(), strict=True))
         for first, figure, listed in self.rows:
             made.add_row(first, figure, fitting([token_text(each.token) for each in listed], options.max_width - taken))
         yield made
@@ -158,8 +161,9 @@ def moved_said(view: "HeadView") -> str:
     """How far the head copies: one line."""
     moves = view.moves
     return (
-        f"Copying score {moves.copying_score:+.2f} (eigenvalues: 1 copies, -1 lowers what it sees). Of the sampled tokens "
-        f"{moves.copied:.0%} raise themselves most of all, {moves.among_five:.0%} are among the five that they raise most."
+        f"Copying score {moves.copying_score:+.2f} (eigenvalues: 1 copies, -1 lowers what it sees). Of the sampled "
+        f"tokens {moves.copied:.0%} raise themselves most of all, {moves.among_five:.0%} are among the five that "
+        "they raise most."
     )
 
 
@@ -179,6 +183,8 @@ def distances_said(distances: "Distances") -> str:
         return "This layer has no positions."
     order = sorted(range(len(distances.shares)), key=lambda each: -distances.shares[each])[:_MOST_DISTANCES]
     far = ", ".join(f"{each} ({distances.shares[each]:.0%})" for each in order)
+    if distances.shares[order[0]] < _EVEN:
+        far = f"none in particular (at most {distances.shares[order[0]]:.0%})"
     slope = f" ALiBi lowers its scores by {distances.slope:.3g} a position." if distances.slope is not None else ""
     return (
         f"{distances.positions.capitalize() if distances.positions != 'alibi' else 'ALiBi'} positions: in a text of "

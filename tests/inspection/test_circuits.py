@@ -34,8 +34,9 @@ def test_queries_keys_values_and_outputs_are_those_of_a_run(family: str) -> None
     stream, model = stream_of(family), opened(family)[1]
     run = record(model, IDS)
     for layer, recorded in enumerate(run.layers):
-        normed, total = recorded.normed.numpy(), 0.0
-        growth = 1.0
+        normed = recorded.normed.numpy()
+        total: Any = 0.0
+        growth: Any = 1.0
         if model.config.query_growth:
             from gptcli.model.positions import query_growth
 
@@ -224,7 +225,7 @@ def test_both_circuits_are_those_of_the_files_tensors(family: str, layer: int, h
 
 
 def _tensors(folder: Path) -> dict[str, Any]:
-    return load_file(folder / "model.safetensors")
+    return dict(load_file(folder / "model.safetensors"))
 
 
 def _same(found: Any, exact: Doubles, *, worst: bool = False) -> None:
@@ -265,6 +266,7 @@ def test_the_window_and_the_slope_limit_the_distance() -> None:
     found = by_distance(stream, HeadWeights(stream, 0, 1), stream.embedded([7])[0], 0)
     from gptcli.model.positions import alibi_slopes
 
+    assert found.slope is not None
     assert found.slope == pytest.approx(float(alibi_slopes(stream.config)[1]))
     ratios = np.array(found.shares[1:20]) / np.array(found.shares[:19])
     np.testing.assert_allclose(ratios, np.exp(-found.slope), rtol=2e-2)
