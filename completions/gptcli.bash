@@ -69,16 +69,18 @@ _gptcli() {
     done
     case "$command" in
         '')
-            options="--version --verbose --show-completion -h --help"
+            options="--color --theme --version --verbose --show-completion -h --help"
             case "$prev" in
+                --color) _gptcli_words auto always never; return ;;
+                --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
             [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens trace params tokenize similarity neighbors analogy direction map bench models
             ;;
         tour)
-            options="--list --stop --json --save --title -h --help"
+            options="--list --stop --pace --worksheet --json --save --title -h --help"
             case "$prev" in
-                --stop|--title) return ;;
+                --stop|--pace|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;

@@ -47,6 +47,8 @@ complete -c gptcli -n '__gptcli_at \'\'' -a direction -d 'Measure words along a 
 complete -c gptcli -n '__gptcli_at \'\'' -a map -d 'Lay words out on a plane: the slice through the embedding that shows most of them.'
 complete -c gptcli -n '__gptcli_at \'\'' -a bench -d 'Measure a model: tokens a second, load time, memory, and the limit.'
 complete -c gptcli -n '__gptcli_at \'\'' -a models -d 'List, download and examine models. No weights are loaded.'
+complete -c gptcli -n '__gptcli_at \'\'' -l color -x -a 'auto always never' -d 'Colours: auto goes by the terminal, NO_COLOR and FORCE_COLOR.'
+complete -c gptcli -n '__gptcli_at \'\'' -l theme -x -a 'auto dark light' -d 'Colours for a dark or a light background; auto asks the terminal.'
 complete -c gptcli -n '__gptcli_at \'\'' -l version -d 'Print the version and exit.'
 complete -c gptcli -n '__gptcli_at \'\'' -l verbose -d 'With --version: python, torch, device, folders.'
 complete -c gptcli -n '__gptcli_at \'\'' -l show-completion -x -a 'bash zsh fish' -d 'Print the completion script for a shell.'
@@ -54,6 +56,8 @@ complete -c gptcli -n '__gptcli_at \'\'' -s h -l help -d 'Show this message and 
 
 complete -c gptcli -n '__gptcli_at \'tour\'' -l list -d 'List the stops, and run nothing.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l stop -x -d 'Only this stop.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l pace -x -d 'Write the lines slowly, for a class.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l worksheet -d 'Questions and answers in Markdown, for a class.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l title -x -d 'Above a saved picture.'

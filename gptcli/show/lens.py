@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.heat import TextLegend
 from gptcli.show.blocks.narrow import BARS, Narrowing
-from gptcli.show.blocks.pictures import Bar, colour, table, text_colour
+from gptcli.show.blocks.palette import on_scale
+from gptcli.show.blocks.pictures import Bar, table
 from gptcli.show.html.page import page
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
 from gptcli.show.logits import percent
@@ -171,7 +172,7 @@ def _clip(text: str, width: int) -> str:
 
 def _style(guess: "Guess", *, decided: bool) -> str:
     weight = "bold " if decided else ""
-    return f"{weight}{text_colour(guess.probability)} on {colour(guess.probability)}"
+    return f"{weight}{on_scale(guess.probability)}"
 
 
 def _tracks(lens: "Lens", tracks: "Sequence[Track]") -> "Rows":

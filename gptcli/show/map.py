@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.palette import series
 from gptcli.show.blocks.pictures import table
-from gptcli.show.blocks.plot import COLOURS, HOLLOW, MARKERS, Dot, Scatter
+from gptcli.show.blocks.plot import HOLLOW, MARKERS, Dot, Scatter
 from gptcli.show.vectors import label
 from gptcli.text import visible
 
@@ -21,7 +22,7 @@ def draw(answer: "WordMap") -> "RenderableType":
 
     positions = [point.coordinates[:2] for point in answer.points]
     dots = [Dot(x, y, *mark) for (x, y), mark in zip(positions, _marks(answer), strict=True)]
-    arrows = [(arrow.start, arrow.end, COLOURS[index % len(COLOURS)]) for index, arrow in enumerate(answer.arrows)]
+    arrows = [(arrow.start, arrow.end, series(index)) for index, arrow in enumerate(answer.arrows)]
     across, up = (axis_name(axis) for axis in answer.axes[:2])
     plot = Scatter(dots, arrows, across, up, hint="; --save map.html has them all")
     parts: list[RenderableType] = [plot]
@@ -57,7 +58,7 @@ def _marks(answer: "WordMap") -> list[tuple[str, str, str]]:
     marks = []
     for point, group in zip(answer.points, groups(answer), strict=True):
         shapes, weight = (MARKERS, "bold ") if point.neighbor_of is None else (HOLLOW, "")
-        marks.append((label(point.label), shapes[group % len(shapes)], weight + COLOURS[group % len(COLOURS)]))
+        marks.append((label(point.label), shapes[group % len(shapes)], weight + series(group)))
     return marks
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.model.config import GPTConfig
 from gptcli.model.rotary import Rotary
+from gptcli.show.blocks.palette import current
 from gptcli.show.blocks.pictures import table
 from gptcli.show.quantization import draw_kept
 from gptcli.text import clipped, size, visible
@@ -55,7 +56,7 @@ def draw_description(about: "Description") -> "RenderableType":
     origin = f"{about.repo} at commit {about.commit}\n" if about.repo and about.repo != about.name else ""
     head.append(f"\n{visible(origin)}{visible(str(about.folder), keep='')}\n", style="not bold dim")
     parts: list[RenderableType] = [head, _Facts(about)]
-    parts += [Padding(Text(f"! {visible(note)}", style="yellow"), (0, 0, 0, 2)) for note in about.notes]
+    parts += [Padding(Text(f"! {visible(note)}", style=current().warning), (0, 0, 0, 2)) for note in about.notes]
     if about.tensors is not None:
         parts.append(_tensors(about.tensors))
     return Group(*parts)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from gptcli.show.blocks.pictures import TOKEN_COLOURS, token_strip
+from gptcli.show.blocks.palette import on_token
+from gptcli.show.blocks.pictures import token_strip
 from gptcli.text import clipped, token_text
 
 if TYPE_CHECKING:
@@ -95,6 +96,6 @@ def _cells(parts: Sequence[bytes], step: "Merge | None") -> "Text":
     for start, part in zip(accumulate(map(len, parts), initial=0), parts, strict=False):
         is_new = step is not None and part == step.left + step.right and not found
         found = found or is_new
-        style = f"#000000 on {TOKEN_COLOURS[start % len(TOKEN_COLOURS)]}"
+        style = on_token(start)
         line.append(token_text(part), style=f"bold underline {style}" if is_new else style).append(" ")
     return line

@@ -8,7 +8,9 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks import palette
 from gptcli.show.pointing import pointed_at
+from gptcli.show.terminal.colours import saved_theme
 from gptcli.show.terminal.console import stdout_console
 from gptcli.show.terminal.watching import answers_kept
 
@@ -95,7 +97,7 @@ def walked(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, total: int
         for name in ("NO_COLOR", "FORCE_COLOR"):
             os.environ.pop(name, None)
         os.environ.update(colours)
-        with redirect_stdout(out):
+        with redirect_stdout(out), palette.using(saved_theme()):
             walk_on(stops, run, total=total)
     finally:
         os.environ.clear()

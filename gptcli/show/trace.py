@@ -1,7 +1,7 @@
 """The picture of ``gptcli trace``: the steps in order, weights in one colour and data in the other.
 
 Weights are written ``⟨rows × columns⟩`` and data ``[rows × columns]``, so that they are told apart without colour too.
-Both colours have the same contrast, more than 4.3 to 1, with black and with white (WCAG 2.2).
+The colours are the first two of the palette's lines.
 """
 
 import math
@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from gptcli.counting.steps import OF_POSITIONS
+from gptcli.show.blocks.palette import series
 from gptcli.show.blocks.pictures import token_strip
 from gptcli.show.logits import percent
 from gptcli.text import token_text, visible
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from gptcli.counting.steps import TraceStep
     from gptcli.counting.tracing import Trace
 
-WEIGHTS = "#2277cc"
-DATA = "#b86200"
 _GAP = "  "
 _NUMBER = 8  # columns of a number and a space
 _FEW = 4
@@ -43,7 +42,7 @@ def draw(trace: "Trace") -> "RenderableType":
     parts.append(Steps(trace))
     if trace.next_token is not None and trace.next_probability is not None:
         said = f"{token_text(trace.next_token)} {percent(trace.next_probability)}"
-        parts.append(Text("most probable next: ").append(said, style=f"bold {DATA}"))
+        parts.append(Text("most probable next: ").append(said, style=f"bold {series(1)}"))
     return Group(*parts)
 
 
@@ -59,8 +58,8 @@ def _headline(trace: "Trace") -> "Text":
 def _legend() -> "Text":
     from rich.text import Text
 
-    text = Text().append("⟨weights⟩", style=WEIGHTS).append(" stay the same for every text, ", style="dim")
-    return text.append("[data]", style=DATA).append(" is made from this one", style="dim")
+    text = Text().append("⟨weights⟩", style=series(0)).append(" stay the same for every text, ", style="dim")
+    return text.append("[data]", style=series(1)).append(" is made from this one", style="dim")
 
 
 @dataclass(frozen=True)
@@ -115,18 +114,18 @@ class Steps:
                 yield Text(f"layer {opened}, opened", style="bold")
             text = Text(no_wrap=True, overflow="ellipsis")
             text.append(line.name.ljust(widths[0]) + _GAP, style="" if line.name.startswith(" ") else "bold")
-            text.append(line.parameters.rjust(widths[1]) + _GAP, style=WEIGHTS)
+            text.append(line.parameters.rjust(widths[1]) + _GAP, style=series(0))
             if below:
                 text.rstrip()
-            text.append(f"\n    {line.data}" if below else line.data.ljust(widths[2]) + _GAP, style=DATA)
-            text.append(_numbers(line.step, few).ljust(few * _NUMBER), style=DATA)
+            text.append(f"\n    {line.data}" if below else line.data.ljust(widths[2]) + _GAP, style=series(1))
+            text.append(_numbers(line.step, few).ljust(few * _NUMBER), style=series(1))
             if line.extra and not fits and (line.weights or used + line.extra > options.max_width):
                 text.append("\n    ")
-            text.append(line.weights, style=WEIGHTS).append(_GAP if line.weights else "")
+            text.append(line.weights, style=series(0)).append(_GAP if line.weights else "")
             text.append(line.step.detail, style="dim")
             text.rstrip()
             yield text
-        yield Text("all steps".ljust(widths[0]) + _GAP, style="bold").append(total.rjust(widths[1]), style=WEIGHTS)
+        yield Text("all steps".ljust(widths[0]) + _GAP, style="bold").append(total.rjust(widths[1]), style=series(0))
 
     def _head(self, widths: "Sequence[int]", few: int) -> "Text":
         from rich.text import Text

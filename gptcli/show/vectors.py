@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks import palette
 from gptcli.show.blocks.heat import finite_bounds, heat_map
 from gptcli.show.blocks.pictures import bar, table
 from gptcli.text import token_text, visible
@@ -43,16 +44,16 @@ class SpanBar:
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
         """The same for a line of a table (``row_lines.Line``)."""
-        width = min(width, _BAR)
+        width, theme = min(width, _BAR), palette.current()
         span = (self.high - self.low) or 1.0
         left = round(-self.low / span * (width - 1)) if self.low < 0 else 0
         if not left:
-            return [(bar(self.value / span, width), "cyan")]
+            return [(bar(self.value / span, width), theme.bar)]
         # Block characters fill from the left; for the right, Unicode has only a half.
         halves = max(round(2 * left * self.value / self.low), 1) if self.value < 0 else 0
         negative = ("▐" if halves % 2 else "") + "█" * (halves // 2)
         positive = bar(self.value / self.high, width - 1 - left) if self.value > 0 else ""
-        return [(negative.rjust(left), "magenta"), ("│", "dim magenta"), (positive, "cyan")]
+        return [(negative.rjust(left), theme.negative), ("│", f"dim {theme.negative}"), (positive, theme.bar)]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
         """Any width will do."""

@@ -121,9 +121,9 @@ def test_foreign_keys(tmp_path: Path) -> None:
     assert "model.layers.0.self_attn.q_proj.weight" in refusal(tmp_path)
 
 
-def test_classifier_head_is_surplus(tmp_path: Path) -> None:
+def test_head_with_a_row_for_each_token_is_surplus(tmp_path: Path) -> None:
     reference(CONFIGS["gpt2"]).save_pretrained(tmp_path)
-    rewrite(tmp_path, tensors=lambda tensors: {**tensors, "score.weight": torch.zeros(2, 30)})
+    rewrite(tmp_path, tensors=lambda tensors: {**tensors, "score.weight": torch.zeros(101, 30)})
     assert "surplus score.weight" in refusal(tmp_path)
 
 

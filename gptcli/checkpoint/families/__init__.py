@@ -35,14 +35,12 @@ from gptcli.checkpoint.families import (
     starcoder2,
 )
 from gptcli.checkpoint.families.blueprint import Blueprint, Family, Folder, Part
-from gptcli.checkpoint.families.fields import Fields
-from gptcli.checkpoint.families.keys import made_shape
+from gptcli.checkpoint.families.fields import Fields, in_words_of_file
+from gptcli.checkpoint.families.fit import UnknownKeysError, fitted
 from gptcli.checkpoint.families.not_run import why_not_run
 from gptcli.checkpoint.families.scaled import take_scales
 from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError, InputError
-from gptcli.model.shapes import parameter_shapes
-from gptcli.text import visible
 
 __all__ = ["FAMILIES", "Blueprint", "Family", "Fields", "Part", "read_blueprint", "supported", "vocabulary_size"]
 
@@ -101,7 +99,7 @@ def read_blueprint(source: Folder, header: Header | None, n_head: int | None = N
         CheckpointError: no family reads it, its configuration is impossible, or its tensors do not fit it.
         InputError: ``n_head`` contradicts config.json.
     """
-    place = str(source.folder / "config.json")
+    place, weights = str(source.folder / "config.json"), str(source.weights)
     if (source.folder / "adapter_config.json").is_file():
         raise CheckpointError(
             f"{source.folder} holds an adapter (adapter_config.json), not a whole model: merge it into its base model "
@@ -110,25 +108,37 @@ def read_blueprint(source: Folder, header: Header | None, n_head: int | None = N
     try:
         if source.config is not None:
             fields = Fields(source.config, place)
-            family = _by_config(fields, header)
-            if family in mixtures.FAMILIES:  # counted, not run
-                return family.from_config(fields, header)
-            _refuse_changed_arithmetic(fields)
-            blueprint = _with_scales(family, fields, header)
+            blueprint = _with_config(fields, header, weights)
             if n_head not in (None, blueprint.config.n_head):
                 raise InputError(
                     f"--n-head {n_head}: {place} says {blueprint.config.n_head} heads; it is for files without one"
                 )
-        elif header is not None:
-            place = str(source.weights)
-            blueprint = _without_config(header, n_head, place)
-        else:
-            raise CheckpointError(f"{source.folder} holds neither a config.json nor a .safetensors file")
+            return blueprint
+        if header is not None:
+            place = weights
+            return fitted(header, lambda renamed: _without_config(renamed, n_head, weights), _recognised, weights)
     except ValueError as error:  # GPTConfig: no GPT can have this shape
-        raise CheckpointError(f"{place}: {error}") from error
-    if header is not None:
-        _check(blueprint, header, source)
-    return blueprint
+        raise CheckpointError(f"{place}: {in_words_of_file(str(error), source.config)}") from error
+    raise CheckpointError(f"{source.folder} holds neither a config.json nor a .safetensors file")
+
+
+def _with_config(fields: Fields, header: Header | None, weights: str) -> Blueprint:
+    """The blueprint of a checkpoint with a config.json."""
+    if header is None:
+        return _of_family(_by_config(fields, None), fields, None)
+    family = _by_config(fields, None)
+    if family in mixtures.FAMILIES:
+        return family.from_config(fields, header)
+    return fitted(
+        header, lambda renamed: _of_family(_by_config(fields, renamed), fields, renamed), _recognised, weights
+    )
+
+
+def _of_family(family: Family, fields: Fields, header: Header | None) -> Blueprint:
+    if family in mixtures.FAMILIES:  # counted, not run
+        return family.from_config(fields, header)
+    _refuse_changed_arithmetic(fields)
+    return _with_scales(family, fields, header)
 
 
 def _with_scales(family: Family, fields: Fields, header: Header | None) -> Blueprint:
@@ -171,18 +181,20 @@ def _by_config(fields: Fields, header: Header | None) -> Family:
                 f"{fields.place}: model_type {model_type!r:.60} is not supported; gptcli runs {supported()}"
             )
         return named[0]
-    told = (family for family in FAMILIES if family.config_field in fields.values)
-    return next(told, gpt2.FAMILY if header is None else _by_keys(header, fields.place))
+    told = next((family for family in FAMILIES if family.config_field in fields.values), None)
+    return told or (gpt2.FAMILY if header is None else _by_keys(header, fields.place))
+
+
+def _recognised(header: Header) -> str | None:
+    return next((family.name for family in FAMILIES if family.recognise(header)), None)
 
 
 def _by_keys(header: Header, place: str) -> Family:
     for family in FAMILIES:
         if family.recognise(header):
             return family
-    keys = ", ".join(list(header.tensors)[:3])
-    raise CheckpointError(
-        f"{place}: nothing says which model this is, and its keys ({keys:.200}, ...) are of no GPT known here; gptcli "
-        f"runs {supported()}"
+    raise UnknownKeysError(
+        f"{place}: nothing says which model this is, and its keys are of no GPT known here; gptcli runs {supported()}"
     )
 
 
@@ -207,28 +219,3 @@ def _refuse_changed_arithmetic(fields: Fields) -> None:
     positions = fields.values.get("position_embedding_type")
     if positions not in (None, "learned", "absolute", "rotary"):
         raise CheckpointError(f"{fields.place}: positions of type {positions!r:.40} are not supported; {known}")
-
-
-def _check(blueprint: Blueprint, header: Header, source: Folder) -> None:
-    """Check that every parameter is present with the right shape, and that no key is left over."""
-    wanted = parameter_shapes(blueprint.config)
-    problems = [f"missing {name}" for name in wanted if name not in blueprint.tensors]
-    problems += [f"surplus {key}" for key in blueprint.unknown]
-    for name, part in blueprint.tensors.items():
-        keys = ", ".join(part.keys)
-        if name not in wanted:
-            problems.append(f"surplus {keys}")
-        elif (found := made_shape(part, header, blueprint.config)) != wanted[name]:
-            shape = list(found) if found is not None else [list(header.tensors[key].shape) for key in part.keys]
-            problems.append(f"misshapen {keys}: {shape} where {list(wanted[name])} fits")
-        problems += [
-            f"{key} is {header.tensors[key].dtype}, which is no weight's type"
-            for key in part.keys
-            if key not in blueprint.scales and header.tensors[key].dtype not in ("F64", "F32", "F16", "BF16")
-        ]
-    if problems:
-        more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
-        shown = [visible(problem[:200], keep="") for problem in problems[:10]]
-        raise CheckpointError(
-            f"{source.weights} does not fit its {blueprint.family} configuration: {'; '.join(shown)}{more}"
-        )

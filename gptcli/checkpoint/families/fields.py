@@ -1,5 +1,6 @@
 """Typed access to an untrusted config.json."""
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
@@ -27,6 +28,37 @@ _ACTIVATIONS: dict[str, Activation] = {
     "tanh": "tanh",
     "sigmoid": "sigmoid",
 }
+
+# Our name of a size -> the names that it has in families' files.
+_SIZES = {
+    "n_embd": ("hidden_size", "d_model", "emb_dim", "n_embed"),
+    "n_head": ("num_attention_heads", "num_heads", "n_heads"),
+    "n_kv_head": ("num_key_value_heads", "num_kv_heads", "n_kv_groups"),
+    "n_layer": ("num_hidden_layers", "num_layers", "n_layers"),
+    "n_inner": ("intermediate_size", "ffn_dim", "ffn_hidden_size", "hidden_dim"),
+    "n_positions": ("max_position_embeddings", "context_length", "block_size", "max_seq_len", "n_ctx"),
+    "head_width": ("head_dim",),
+    "layer_norm_epsilon": ("layer_norm_eps", "rms_norm_eps", "norm_epsilon"),
+    "token_width": ("word_embed_proj_dim",),
+}
+
+
+def in_words_of_file(message: str, values: dict[str, Any] | None) -> str:
+    """An error about a configuration, with the names that its sizes have in the file.
+
+    Args:
+        message: with our names.
+        values: of config.json; None: there is none, and the message stays as it is.
+    """
+    if values is None:
+        return message
+    nested = values.get("text_config")
+    there = {**(nested if isinstance(nested, dict) else {}), **values}
+    for ours, theirs in _SIZES.items():
+        name = next((name for name in theirs if name in there and ours not in there), None)
+        if name is not None:
+            message = re.sub(rf"\b{ours}\b", name, message)
+    return message
 
 
 class Fields:
@@ -121,7 +153,8 @@ class Fields:
     def wrong(self, names: Sequence[str], value: object, wanted: str) -> CheckpointError:
         """The error for a field with a value of the wrong kind."""
         said = "is missing" if value is None else f"is {value!r:.80}"
-        return CheckpointError(f"{self.place}: {names[0]} {said}, and should be {wanted}")
+        name = next((name for name in names if self.values.get(name) is not None), names[0])
+        return CheckpointError(f"{self.place}: {name} {said}, and should be {wanted}")
 
     def _get(self, names: Sequence[str], default: T) -> Any | T:
         return next((self.values[name] for name in names if self.values.get(name) is not None), default)

@@ -9,8 +9,6 @@ from gptcli.checkpoint.files.header import Header, TensorInfo
 from gptcli.model.config import GPTConfig
 from gptcli.system.regular_file import opened
 
-# The prefixes that DistributedDataParallel and torch.compile add to every key.
-_WRAPPERS = ("module.", "_orig_mod.")
 _LAYER = re.compile(r"(?<![^.])(0|[1-9][0-9]{0,8})(?![^.])")
 _CHUNK = 1 << 16
 _HALVES: tuple[How, How] = ("first half", "second half")
@@ -39,9 +37,7 @@ class Naming:
     leaves: Mapping[str, str] = field(default_factory=lambda: {"weight": "weight", "bias": "bias"})
 
     def bare(self, key: str) -> str:
-        """A key without the prefixes that wrappers add."""
-        for wrapper in _WRAPPERS:
-            key = key.removeprefix(wrapper)
+        """A key without the family's own prefix; those of wrappers are gone already (see ``wrapped``)."""
         return key.removeprefix(next((prefix for prefix in self.prefixes if key.startswith(prefix)), ""))
 
     def ours(self, key: str) -> list[tuple[str, int, How | None]]:
