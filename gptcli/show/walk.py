@@ -8,6 +8,7 @@ from time import sleep
 from typing import TYPE_CHECKING
 
 from gptcli.errors import GptcliError
+from gptcli.show.blocks import palette
 from gptcli.show.terminal.console import stdout_console
 from gptcli.show.terminal.keyboard import keyboard, typed_ahead
 from gptcli.show.terminal.watching import answers_kept, recorded
@@ -62,8 +63,10 @@ class Walk:
     def go(self) -> None:
         """Walk until the last stop is left, or the user leaves."""
         index = 0
-        while 0 <= index < len(self.stops):
-            index = self._at(index)
+        # The terminal is asked for its ground before anything is recorded.
+        with palette.using(palette.current()):
+            while 0 <= index < len(self.stops):
+                index = self._at(index)
         if index == len(self.stops):
             farewell(self.stops, self.total)
 

@@ -46,6 +46,8 @@ def tour(
     if list_ or (json and save is None):
         from gptcli.show.tour import draw_list
 
+        if not (json or save or stdout_is_terminal()):  # a command on one line, to be copied, whatever the width
+            return print(draw_list(chosen))
         return present(chosen, lambda: draw_list(chosen), as_json=json, save=save)
 
     from gptcli.show.tour import walk_on, walked
