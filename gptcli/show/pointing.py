@@ -23,23 +23,25 @@ def pointed_at(answer: Any, command: Sequence[str] = ()) -> str:
     """The sentence for an answer; of a command that has none to give, for the command; "" where there is nothing."""
     if answer is None:
         return _OF_COMMANDS.get(next(iter(command), ""), "")
-    said = _OF_ANSWERS.get(type(answer).__name__)
+    schema = str(getattr(type(answer), "schema", "")).removeprefix("gptcli.")
+    said = _OF_ANSWERS.get(schema.partition("/")[0])
     return said(answer) if said is not None else ""
 
 
 def _tokenized(answer: "Tokenized") -> str:
-    counts, words = answer.counts, len("".join(token.text for token in answer.tokens).split())
-    pieces = sum(not token.text.startswith(" ") for token in list(answer.tokens)[1:])
+    tokens = [token.token for token in answer.tokens]
+    counts, words = answer.counts, len(b"".join(tokens).split())
+    pieces = sum(not token.startswith(b" ") for token in tokens[1:])
     split = f"{pieces} of them go on with a word" if pieces else "each is a word"
-    return f"See the numbers below: {words} words are {counts.tokens} tokens; {split}."
+    return f"See the numbers below: {words} words are {counts.n_tokens:,} tokens; {split}."
 
 
 def _neighbors(answer: "Neighbors") -> str:
     if not answer.neighbors:
         return ""
     first = answer.neighbors[0]
-    word = token_text(first.word) if isinstance(first.word, bytes) else visible(first.word, keep="")
-    return f"See row 1: of {answer.searched:,} words, {word} is the nearest, with {first.score:.3f}."
+    word = token_text(first.token) if isinstance(first.token, bytes) else visible(first.token, keep="")
+    return f"See row 1: of {answer.searched:,} words, {word} is the nearest, with {first.similarity:.3f}."
 
 
 def _similarities(answer: "Similarities") -> str:
@@ -79,7 +81,7 @@ def _contexts(answer: "ContextSimilarities") -> str:
     values = answer.pairs[0].values
     step = min(range(len(values)), key=lambda index: values[index])
     where = "before the first layer" if not step else f"after layer {answer.layers[step]}"
-    same = len({context.id for context in answer.contexts[:2]}) == 1
+    same = len({context.tokens[-1].id for context in answer.contexts[:2]}) == 1
     why = " (Below 1, as this model adds each position to its token.)" if same and values[0] < 0.9995 else ""
     return f"See the curve: it starts at {values[0]:.3f} and is lowest, {values[step]:.3f}, {where}.{why}"
 
@@ -88,7 +90,7 @@ def _next_token(answer: "NextToken") -> str:
     shown = answer.distributions
     if len(shown) == 1:
         best = shown[0].candidates[0]
-        name, cut = token_text(best.token), answer.vocabulary - shown[0].kept
+        name, cut = token_text(best.token), answer.n_vocab - shown[0].kept
         said = f"See row 1: {name} has {percent(best.probability)}"
         if cut:
             return f"{said}, and {cut:,} tokens are cut."
@@ -111,27 +113,24 @@ def _attention(answer: "Attention") -> str:
     if link is None:
         return striking_sentence(answer)
     row = "row" if answer.rows == "queries" else "column"
-    said = link_said(answer.tokens, link, where=False)
+    said = link_said(answer.texts, link, where=False)
     return f"See layer {link.layer}, head {link.head}, {row} {link.query}: {said}."
 
 
 def _trace(answer: "Trace") -> str:
-    seen = [step for step in answer.steps if step.name == "weights" and step.numbers]
+    seen = [step for step in answer.steps if step.name == "softmax" and step.numbers]
     if not seen or answer.tokens is None:
         return f"See the last line: {answer.parameters:,} parameters in all these steps."
     weights = [float(number) for number in seen[0].numbers]
     key = max(range(len(weights)), key=lambda index: weights[index])
-    looks, seen_token = (
-        token_text(answer.tokens[-1]),
-        token_text(answer.tokens[len(answer.tokens) - len(weights) + key]),
-    )
-    return f"See the softmax: {looks} gives {seen_token} {weights[key]:.3f} of its attention."
+    looks, there = (token_text(answer.tokens[index].token) for index in (-1, key - len(weights)))
+    return f"See the softmax: {looks} gives {there} {weights[key]:.3f} of its attention."
 
 
 def _lens(answer: Any) -> str:
     from gptcli.show.lens import verdict
 
-    return f"See the last column: {verdict(answer.lens)}."
+    return f"See the last column: {verdict(answer)}."
 
 
 def _score(answer: "Score") -> str:
@@ -148,19 +147,21 @@ def _parameters(answer: "ParameterCount") -> str:
     return f"See the last line: {answer.parameters:,} numbers, and all of them were learnt."
 
 
+# By the name in the answer's schema.
 _OF_ANSWERS: dict[str, Callable[[Any], str]] = {
-    "Tokenized": _tokenized,
-    "Neighbors": _neighbors,
-    "Similarities": _similarities,
-    "Direction": _direction,
-    "WordMap": _map,
-    "ContextSimilarities": _contexts,
-    "NextToken": _next_token,
-    "Attention": _attention,
-    "Trace": _trace,
-    "LensAnswer": _lens,
-    "Score": _score,
-    "ParameterCount": _parameters,
+    "tokenize": _tokenized,
+    "neighbors": _neighbors,
+    "analogy": _neighbors,
+    "similarity": _similarities,
+    "direction": _direction,
+    "map": _map,
+    "similarity.in-context": _contexts,
+    "logits": _next_token,
+    "attention": _attention,
+    "trace": _trace,
+    "lens": _lens,
+    "score": _score,
+    "params": _parameters,
 }
 _OF_COMMANDS = {
     "generate": "See the end of the text: each token there was drawn with everything before it in view.",

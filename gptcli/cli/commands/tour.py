@@ -9,7 +9,7 @@ import typer
 from gptcli.cli.options import JsonOption, SaveOption
 from gptcli.cli.tour import STOPS, our_words, stops
 from gptcli.show.terminal.console import present, stdout_is_terminal
-from gptcli.show.tour import Stop
+from gptcli.show.tour import Stop, Tour
 from gptcli.system.notices import notice
 
 
@@ -48,7 +48,7 @@ def tour(
 
         if not (json or save or stdout_is_terminal()):  # a command on one line, to be copied, whatever the width
             return print(draw_list(chosen))
-        return present(chosen, lambda: draw_list(chosen), as_json=json, save=save)
+        return present(Tour(chosen), lambda: draw_list(chosen), as_json=json, save=save)
 
     from gptcli.show.tour import walk_on, walked
     from gptcli.show.walk import Walk
@@ -61,7 +61,7 @@ def tour(
     if save is not None:
         coloured = save.suffix.lower() != ".txt"
         picture = walked(chosen, lambda each: _run(context, each), total=len(STOPS), coloured=coloured)
-        return present(chosen, lambda: picture, as_json=json, save=save)
+        return present(Tour(chosen), lambda: picture, as_json=json, save=save)
     if stdout_is_terminal() and sys.stdin is not None and sys.stdin.isatty():
         return Walk(chosen, lambda line: _run_line(context, line), total=len(STOPS), pace=pace).go()
     walk_on(chosen, lambda each: _run(context, each), total=len(STOPS))
