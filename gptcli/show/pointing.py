@@ -71,7 +71,7 @@ def _map(answer: "WordMap") -> str:
     most = max(answer.arrows[1:], key=lambda arrow: arrow.cosine, default=None)
     if most is None:
         return ""
-    start, end = (visible(str(answer.points[index].label), keep="") for index in (most.start, most.end))
+    start, end = (visible(str(answer.points[index - 1].label), keep="") for index in (most.start, most.end))
     return f"See the table: {start}→{end} points most like the first arrow, with a cosine of {most.cosine:.3f}."
 
 
