@@ -65,6 +65,7 @@ _gptcli() {
             'models pull') command='models pull' ;;
             'models show') command='models show' ;;
             'models quantize') command='models quantize' ;;
+            ' schema') command=schema ;;
             *) break ;;
         esac
     done
@@ -76,12 +77,12 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens head trace params tokenize similarity neighbors analogy direction map bench models
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens head trace params tokenize similarity neighbors analogy direction map bench models schema
             ;;
         tour)
-            options="--list --stop --json --save --title -h --help"
+            options="--list --stop --pace --worksheet --json --save --title -h --help"
             case "$prev" in
-                --stop|--title) return ;;
+                --stop|--pace|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
@@ -286,6 +287,9 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }
+            ;;
+        schema)
+            options="-h --help"
             ;;
     esac
     [[ $cur == -* ]] && _gptcli_words $options
