@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.probability.reading import Reading, read, read_texts
+from gptcli.system.answer import MaybeInfinite, left_out
 
 # exp of more overflows a float.
 _MOST_NATS = 709.0
@@ -19,11 +21,15 @@ class TokenScore:
     """One token of a text.
 
     Attributes:
-        id, token: which one, and the bytes it stands for.
-        probability, surprisal_bits, rank: p, -log2 p, and the rank among all tokens (1 is the most probable).
-            None for a first token, which has no context.
+        position: in the text, from 1.
+        id: in the vocabulary.
+        token: the bytes it stands for.
+        probability: that the model gave it, from 0 to 1; None for a first token, which has no context.
+        surprisal_bits: -log2 of that, in bits.
+        rank: among all tokens; 1 is the most probable.
     """
 
+    position: int
     id: int
     token: bytes
     probability: float | None
@@ -40,26 +46,30 @@ class Score:
         tokens: each token of the text.
         scored: how many of them have a probability.
         scored_bytes: the bytes of these tokens.
-        log_probability: natural logarithm of the probability of all of them together.
-        bits_per_token, bits_per_byte: their surprisal, on average.
+        logprob: natural logarithm of the probability of all of them together.
+        bits_per_token: their surprisal, on average, in bits.
+        bits_per_byte: the same for each byte of their text.
         perplexity: 2 to the power of ``bits_per_token``.
         context: tokens of a window.
         stride: tokens by which the window moves in a longer text.
-        file, line: where the text stands, with the line from 1; None: neither was asked for.
+        file: that the text is from; None: an argument or a pipe.
+        line: where the text stands there, from 1, with --lines.
     """
+
+    schema: ClassVar[str] = "gptcli.score/1"
 
     model: str
     tokens: list[TokenScore]
     scored: int
     scored_bytes: int
-    log_probability: float
-    bits_per_token: float
-    bits_per_byte: float
-    perplexity: float
+    logprob: float
+    bits_per_token: MaybeInfinite
+    bits_per_byte: MaybeInfinite
+    perplexity: MaybeInfinite
     context: int
     stride: int
-    file: str | None = None
-    line: int | None = None
+    file: str | None = left_out()
+    line: int | None = left_out()
 
 
 @dataclass(frozen=True)
@@ -69,24 +79,30 @@ class Summary:
     Attributes:
         model: its name.
         text: the text.
-        tokens: how many it has.
+        n_tokens: how many it has.
         scored: how many of them have a probability.
-        log_probability, bits_per_token, bits_per_byte, perplexity: see ``Score``.
-        bits: the surprisal of all tokens together.
-        file, line: see ``Score``.
+        logprob: natural logarithm of the probability of all of them together.
+        bits: their surprisal together.
+        bits_per_token: on average.
+        bits_per_byte: the same for each byte of their text.
+        perplexity: 2 to the power of ``bits_per_token``.
+        file: that the text is from; None: an argument or a pipe.
+        line: where the text stands there, from 1, with --lines.
     """
+
+    schema: ClassVar[str] = "gptcli.score.summary/1"
 
     model: str
     text: str
-    tokens: int
+    n_tokens: int
     scored: int
-    log_probability: float
+    logprob: float
     bits: float
-    bits_per_token: float
-    bits_per_byte: float
-    perplexity: float
-    file: str | None = None
-    line: int | None = None
+    bits_per_token: MaybeInfinite
+    bits_per_byte: MaybeInfinite
+    perplexity: MaybeInfinite
+    file: str | None = left_out()
+    line: int | None = left_out()
 
 
 def summary(score: Score, text: str) -> Summary:
@@ -94,10 +110,10 @@ def summary(score: Score, text: str) -> Summary:
     return Summary(
         model=score.model,
         text=text,
-        tokens=len(score.tokens),
+        n_tokens=len(score.tokens),
         scored=score.scored,
-        log_probability=score.log_probability,
-        bits=max(0.0, -score.log_probability / math.log(2)),
+        logprob=score.logprob,
+        bits=max(0.0, -score.logprob / math.log(2)),
         bits_per_token=score.bits_per_token,
         bits_per_byte=score.bits_per_byte,
         perplexity=score.perplexity,
@@ -196,12 +212,12 @@ class _Scorer:
 
     def sum_up(self, ids: Sequence[int], readings: Iterable[Reading]) -> Score:
         """The score of a text, by what the model expected before each of its tokens but the first."""
-        tokens, log_probability = [_token(self._checkpoint, token, None) for token in ids[:1]], 0.0
-        for token, reading in zip(ids[1:], readings, strict=True):
-            tokens.append(_token(self._checkpoint, token, reading))
-            log_probability += reading.next_logprob or 0.0
-        shown = tokens[1:] if self._bos else tokens
-        return _sum_up(self._checkpoint.name, shown, -log_probability, self.context, self._stride)
+        first, logprob = (0 if self._bos else 1), 0.0  # <|endoftext|> is no part of the text
+        tokens = [] if self._bos else [_token(self._checkpoint, first, token, None) for token in ids[:1]]
+        for position, (token, reading) in enumerate(zip(ids[1:], readings, strict=True), start=first + 1):
+            tokens.append(_token(self._checkpoint, position, token, reading))
+            logprob += reading.next_logprob or 0.0
+        return _sum_up(self._checkpoint.name, tokens, -logprob, self.context, self._stride)
 
     def windows(
         self, ids: Sequence[int], progress: Callable[[int, int], None] = lambda done, total: None
@@ -219,12 +235,12 @@ class _Scorer:
                 break
 
 
-def _token(checkpoint: OpenCheckpoint, token: int, reading: Reading | None) -> TokenScore:
+def _token(checkpoint: OpenCheckpoint, position: int, token: int, reading: Reading | None) -> TokenScore:
     data = checkpoint.tokenizer.token_bytes(token)
     if reading is None or reading.next_logprob is None:
-        return TokenScore(token, data, None, None, None)
+        return TokenScore(position, token, data, None, None, None)
     surprisal = max(0.0, -reading.next_logprob / math.log(2))
-    return TokenScore(token, data, math.exp(reading.next_logprob), surprisal, reading.next_rank)
+    return TokenScore(position, token, data, math.exp(reading.next_logprob), surprisal, reading.next_rank)
 
 
 def _sum_up(model: str, tokens: list[TokenScore], nats: float, context: int, stride: int) -> Score:
@@ -236,7 +252,7 @@ def _sum_up(model: str, tokens: list[TokenScore], nats: float, context: int, str
         tokens=tokens,
         scored=len(scored),
         scored_bytes=n_bytes,
-        log_probability=-nats,
+        logprob=-nats,
         bits_per_token=bits / len(scored) if scored else math.nan,
         bits_per_byte=bits / max(n_bytes, 1) if scored else math.nan,
         perplexity=_perplexity(nats / len(scored)) if scored else math.nan,

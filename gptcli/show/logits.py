@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from gptcli.probability.distribution import Candidate, Distribution
-    from gptcli.probability.next_token import Guess, NextToken, Positions
+    from gptcli.probability.next_token import NextToken, Position, Positions
     from gptcli.show.blocks.rows import Rows
 
 
@@ -33,7 +33,7 @@ def draw_next(answer: "NextToken") -> "RenderableType":
 
     several = len(answer.distributions) > 1
     head = Text(ending(answer.prompt), style="bold").append(" ▁", style="not bold")
-    head.append(f"  {len(answer.prompt_ids):,} of {answer.context:,} tokens", style="not bold dim")
+    head.append(f"  {len(answer.prompt_ids):,} of {answer.n_positions:,} tokens", style="not bold dim")
     body = (
         Narrowing(_side_by_side, answer.distributions, ("id", "logit", BARS))
         if several
@@ -118,19 +118,18 @@ def draw_positions(answer: "Positions") -> "RenderableType":
     made = table(">position", "token", "expected", ">probability", "came", ">probability", ">rank")
     for guess in answer.positions:
         made.add_row(
-            f"{guess.position + 1}",
+            f"{guess.position}",
             token_text(guess.token),
-            token_text(guess.best_token),
-            percent(guess.best_probability),
+            token_text(guess.best.token),
+            percent(guess.best.probability),
             *_came(guess),
         )
     return narrowing(made, "rank", "position", "probability")
 
 
-def _came(guess: "Guess") -> list[str]:
-    if guess.next_token is None or guess.next_probability is None or guess.next_rank is None:
-        return ["", "", ""]
-    return [token_text(guess.next_token), percent(guess.next_probability), f"{guess.next_rank:,}"]
+def _came(guess: "Position") -> list[str]:
+    came = guess.next
+    return ["", "", ""] if came is None else [token_text(came.token), percent(came.probability), f"{came.rank:,}"]
 
 
 def _name(candidate: "Candidate") -> list[str]:

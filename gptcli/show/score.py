@@ -148,7 +148,7 @@ def _bits(token: "TokenScore") -> float:
 
 def _sums(score: "Score") -> str:
     return (
-        f"{score.scored:,} tokens scored · log-probability {score.log_probability:,.3f} · "
+        f"{score.scored:,} tokens scored · log-probability {score.logprob:,.3f} · "
         f"{score.bits_per_token:.3f} bits a token · {score.bits_per_byte:.3f} bits a byte · "
         f"perplexity {score.perplexity:,.2f}"
     )
@@ -165,11 +165,11 @@ class SummaryRows:
     def add(self, summary: "Summary", name: str) -> None:
         """Print the row of one text."""
         self._count += 1
-        self._tokens += summary.tokens
+        self._tokens += summary.n_tokens
         self._scored += summary.scored
         self._bits += summary.bits
         self._bytes += summary.bits / summary.bits_per_byte if summary.scored and summary.bits else 0
-        self._rows.row(_figures(summary.tokens, summary.bits, summary.bits_per_byte, summary.perplexity), name)
+        self._rows.row(_figures(summary.n_tokens, summary.bits, summary.bits_per_byte, summary.perplexity), name)
 
     def total(self) -> None:
         """Print the row of all texts, where there are several."""

@@ -65,7 +65,7 @@ def test_nuls_alone_do_not_make_it_utf_16(data: bytes) -> None:
 def test_a_mark_is_no_text_in_words_ids_and_files(tmp_path: Path) -> None:
     assert "queen" in run("neighbors", data=codecs.BOM_UTF8 + b"king").stdout
     assert run("tokenize", "--decode", data=codecs.BOM_UTF8 + b"7454 2402").stdout == "Once upon"
-    assert object_of("tokenize", data=codecs.BOM_UTF8 + b"a")["counts"]["tokens"] == 1
+    assert object_of("tokenize", data=codecs.BOM_UTF8 + b"a")["counts"]["n_tokens"] == 1
     pairs = tmp_path / "pairs.tsv"
     pairs.write_bytes(codecs.BOM_UTF8 + b"king\tqueen\t9\nman\twoman\t8\ncat\ttower\t1\n")
     assert object_of("similarity", "--evaluate", str(pairs))["pairs"] == 3

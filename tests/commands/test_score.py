@@ -42,7 +42,7 @@ def test_the_sum_is_transformers_loss(tales_reference: Any) -> None:
     with torch.inference_mode():
         loss = float(tales_reference(ids, labels=ids).loss)
     assert got["scored"] == ids.shape[1] - 1
-    assert -got["log_probability"] / got["scored"] == pytest.approx(loss, abs=1e-4)
+    assert -got["logprob"] / got["scored"] == pytest.approx(loss, abs=1e-4)
     assert got["perplexity"] == pytest.approx(math.exp(loss), rel=1e-4)
     first = len(TEXT.split()[0].encode())
     assert got["bits_per_byte"] == pytest.approx(loss * got["scored"] / math.log(2) / (len(TEXT) - first), abs=1e-4)
@@ -74,7 +74,7 @@ def test_bos_scores_the_first_token_too(tales_reference: Any) -> None:
     with torch.inference_mode():
         loss = float(tales_reference(ids, labels=ids).loss)
     assert got["scored"] == len(got["tokens"]) == 2
-    assert -got["log_probability"] == pytest.approx(2 * loss, abs=1e-4)
+    assert -got["logprob"] == pytest.approx(2 * loss, abs=1e-4)
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_long_texts_go_through_in_windows(tales_reference: Any, stride: int) -> 
         if done == len(ids):
             break
     assert got["scored"] == len(ids) - 1
-    assert got["log_probability"] == pytest.approx(total, abs=1e-2)
+    assert got["logprob"] == pytest.approx(total, abs=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -189,14 +189,14 @@ def test_lines_are_scored_like_texts(tmp_path: Path) -> None:
         alone = answer(line)
         assert [token["id"] for token in each["tokens"]] == [token["id"] for token in alone["tokens"]]
         assert [token["rank"] for token in each["tokens"]] == [token["rank"] for token in alone["tokens"]]
-        assert each["log_probability"] == pytest.approx(alone["log_probability"], abs=1e-4)
+        assert each["logprob"] == pytest.approx(alone["logprob"], abs=1e-4)
 
 
 def test_lines_of_a_pipe_are_transformers_losses(tales_reference: Any) -> None:
     got = rows("--lines", "--summary", text="\n".join(LINES))
     for each in got:
         ids = torch.tensor([GPT2.encode(each["text"])])
-        assert each["tokens"] == ids.shape[1]
+        assert each["n_tokens"] == ids.shape[1]
         if each["scored"]:
             with torch.inference_mode():
                 loss = float(tales_reference(ids, labels=ids).loss)
@@ -268,7 +268,7 @@ def test_a_long_text_tells_that_it_is_read_twice() -> None:
     once = run("--summary", "--no-overlap", "--json", text=LONG)
     assert once.stderr == ""
     assert json.loads(once.stdout)["bits"] == pytest.approx(
-        -answer("--stride", "511", text=LONG)["log_probability"] / math.log(2), rel=1e-5
+        -answer("--stride", "511", text=LONG)["logprob"] / math.log(2), rel=1e-5
     )
 
 

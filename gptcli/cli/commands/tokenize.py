@@ -217,11 +217,11 @@ class _View:
                 counts = tokenize_text(
                     self.tokenizer, _decoded(found, file_name(file)), special=self.special, keep=0
                 ).counts
-            total += counts.tokens
+            total += counts.n_tokens
             if self.as_json:
                 print_json(replace(counts, file=str(file)), indent=None if len(files) > 1 else 2)
             else:
-                print(f"{counts.tokens:>8} {visible(str(file), keep='')}")
+                print(f"{counts.n_tokens:>8} {visible(str(file), keep='')}")
         if len(files) > 1 and not self.as_json:
             print(f"{total:>8} total")
 
@@ -265,13 +265,13 @@ def _show_merges(
     indent: int | None,
 ) -> None:
     from gptcli.show.tokenize import merge_steps_picture
-    from gptcli.tokenizer.merges import first_different
+    from gptcli.tokenizer.merges import Merged, first_different
 
     text = "".join(_at_most(chunks, _MOST_MERGED, "--merges looks into a text"))
     if as_json and indent is None:
-        return print_json(tokenizer.merges(text, special=special), indent=None)
+        return print_json(Merged(tokenizer.name, tokenizer.merges(text, special=special)), indent=None)
     present(
-        tokenizer.merges(text, special=special),
+        Merged(tokenizer.name, tokenizer.merges(text, special=special)),
         lambda: merge_steps_picture(
             first_different(tokenizer.merges(text, special=special), _DRAWN_PIECES + 1), _DRAWN_PIECES
         ),
@@ -292,8 +292,10 @@ def _at_most(chunks: Iterable[str], most: int, what: str) -> Iterator[str]:
 
 def _print_ids(tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool) -> None:
     from gptcli.tokenizer import encode_chunks
+    from gptcli.tokenizer.listing import TokenIds
 
-    start, between, end = ('{"ids": [', ", ", "]}\n") if as_json else ("", " ", "\n")
+    head = f'{{"schema": "{TokenIds.schema}", "ids": ['
+    start, between, end = (head, ", ", "]}\n") if as_json else ("", " ", "\n")
     sys.stdout.write(start)
     separator = ""
     for ids in encode_chunks(tokenizer, chunks, special=special):
@@ -312,7 +314,7 @@ def _print_count(
     if as_json:
         print_json(replace(counts, file=source.file, line=source.line), indent=indent)
     else:
-        print(counts.tokens)
+        print(counts.n_tokens)
 
 
 def _print_start(
@@ -334,7 +336,7 @@ def _print_start(
 
 
 def _print_decoded(tokenizer: "Tokenizer", chunks: Iterable[str], as_json: bool, indent: int | None) -> None:
-    from gptcli.tokenizer.listing import decode_each, parse_ids
+    from gptcli.tokenizer.listing import Decoded, decode_each, parse_ids
 
     if as_json:
         ids = array("Q")
@@ -342,7 +344,7 @@ def _print_decoded(tokenizer: "Tokenizer", chunks: Iterable[str], as_json: bool,
             _at_most(chunks, MOST_TEXT, "--decode --json makes one text (without --json it streams)")
         ):
             ids.extend(some)
-        print_json({"text": tokenizer.decode_bytes(ids), "ids": iter(ids)}, indent=indent)
+        print_json(Decoded(tokenizer.decode_bytes(ids), ids), indent=indent)
     else:
         _write_text(decode_each(tokenizer, parse_ids(chunks)))
 
