@@ -71,14 +71,18 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+# What decides about colours, besides the two that all programs know.
+_COLOURS = ("CLICOLOR", "CLICOLOR_FORCE", "COLORFGBG", "COLORTERM")
+
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _plain_environment() -> None:
     """No setting of the developer's shell decides a test."""
-    for name in ("GPTCLI_MODEL", "GPTCLI_TIMEOUT", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+    for name in ("GPTCLI_MODEL", "GPTCLI_TIMEOUT", "NO_COLOR", "FORCE_COLOR", "COLUMNS", *_COLOURS):
         os.environ.pop(name, None)
+    os.environ["GPTCLI_THEME"] = "dark"  # a pseudo-terminal does not answer, and would be waited for
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,8 +15,10 @@ from typer.core import TyperGroup
 
 from gptcli.checkpoint.files.bus_errors import announce
 from gptcli.cli.commands import SETTINGS, Commands
+from gptcli.cli.options import given_on_command_line
 from gptcli.errors import GptcliError
 from gptcli.show.picture.title import begin
+from gptcli.show.terminal.colours import Color, ThemeChoice, choose_color, choose_theme
 from gptcli.system.environment import keep_in_range
 from gptcli.system.limits import limit_reached
 from gptcli.system.notices import notice
@@ -51,15 +53,15 @@ class ErrorBoundary(TyperGroup):
     ) -> Any:
         """Parse and run; always ends with ``SystemExit`` carrying the documented code."""
         extra["standalone_mode"] = False
-        begin(sys.argv[1:] if args is None else args)
+        args = _global_options_first(sys.argv[1:] if args is None else args)
+        begin(args)
         try:
             code = super().main(args=args, prog_name=prog_name or "gptcli", **extra)
         except GptcliError as error:
             code = _say(str(error), error.exit_code)
         except _UsageError as error:
             # Without arguments the help was shown.
-            given = sys.argv[1:] if args is None else args
-            code = _say(_one_line(error, given, self._asked(given)), 2) if error.format_message() else 2
+            code = _say(_one_line(error, args, self._asked(args)), 2) if error.format_message() else 2
         except UnicodeEncodeError as error:  # Typer looks for a file of that name
             code = _say(f"no file can have the name {clipped(str(error.object))}, which is not Unicode", 2)
         except typer.Abort:
@@ -82,6 +84,23 @@ class ErrorBoundary(TyperGroup):
         """The command, for an error that does not have it."""
         first = next(iter(args), "")
         return f"gptcli {first}" if first in self.commands else "gptcli"
+
+
+def _global_options_first(args: Sequence[str]) -> list[str]:
+    """The arguments with --color and --theme in front, so that they may stand after the command too.
+
+    They are eager, and come before a --help that they colour.
+    """
+    first: list[str] = []
+    rest = list(args)
+    for name in ("--color", "--theme"):
+        end = rest.index("--") if "--" in rest else len(rest)
+        places = [place for place in range(end) if rest[place] == name or rest[place].startswith(f"{name}=")]
+        for place in reversed(places):
+            after = place + 1 if "=" in rest[place] else place + 2
+            first = rest[place:after] + first
+            del rest[place:after]
+    return first + rest
 
 
 @contextmanager
@@ -165,6 +184,16 @@ def _version(context: typer.Context, show: bool) -> None:
         raise typer.Exit
 
 
+def _with_color(context: typer.Context, color: Color) -> Color:
+    context.with_resource(choose_color(color))
+    return color
+
+
+def _with_theme(context: typer.Context, theme: ThemeChoice) -> ThemeChoice:
+    context.with_resource(choose_theme(theme, also_saved=given_on_command_line(context, "theme")))
+    return theme
+
+
 def _show_completion(shell: Shell | None) -> None:
     if shell is not None:
         from gptcli.cli.completion import SCRIPTS
@@ -177,6 +206,23 @@ def _show_completion(shell: Shell | None) -> None:
 # --version is not eager: it is handled after --verbose, in any order.
 @app.callback(epilog=EXIT_CODES)
 def gptcli(
+    color: Annotated[
+        Color,
+        typer.Option(
+            is_eager=True,
+            callback=_with_color,
+            help="Colours: auto goes by the terminal, NO_COLOR and FORCE_COLOR.",
+        ),
+    ] = Color.auto,
+    theme: Annotated[
+        ThemeChoice,
+        typer.Option(
+            envvar="GPTCLI_THEME",
+            is_eager=True,
+            callback=_with_theme,
+            help="Colours for a dark or a light background; auto asks the terminal.",
+        ),
+    ] = ThemeChoice.auto,
     version: Annotated[bool, typer.Option("--version", callback=_version, help="Print the version and exit.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", is_eager=True, help="With --version: python, torch, device, folders.")

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks import palette
 from gptcli.show.blocks.heat import heat_map
-from gptcli.show.blocks.pictures import bar, colour, table
+from gptcli.show.blocks.pictures import bar, table
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
 from gptcli.text import token_text
 
@@ -117,14 +118,14 @@ class SignedBar:
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
         """The same for a line of a table (``row_lines.Line``)."""
-        half = max((min(width, _WIDEST) - 1) // 2, 1)
+        theme, half = palette.current(), max((min(width, _WIDEST) - 1) // 2, 1)
         # Unicode has no characters that fill from the right in eighths; halves are used.
         halves = max(round(-self.fraction * half * 2), 1) if self.fraction < 0 else 0
         left = ("▐" if halves % 2 else "") + "█" * (halves // 2)
         return [
-            (left.rjust(half), colour(0.35)),
-            ("│", f"dim {colour(0.35)}"),
-            (bar(self.fraction, half), colour(0.75)),
+            (left.rjust(half), theme.negative),
+            ("│", f"dim {theme.negative}"),
+            (bar(self.fraction, half), theme.bar),
         ]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.pictures import Bar, table
+from gptcli.show.terminal.console import stderr_console
 from gptcli.text import size, visible
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def progress_line() -> "Iterator[Callable[[str], None]]":
     if not sys.stderr.isatty():
         yield lambda what: None
         return
-    from rich.console import Console
-
-    with Console(stderr=True, markup=False).status("measuring", spinner="line", refresh_per_second=1) as status:
+    with stderr_console().status("measuring", spinner="line", refresh_per_second=1) as status:
         yield lambda what: status.update(f"measuring: {what}")
 
 

@@ -14,7 +14,7 @@ from gptcli.show.blocks.passage import Passage, legend
 from gptcli.show.explain import what_was_cut
 from gptcli.show.explain_writers import save_explained
 from gptcli.show.logits import Candidates
-from gptcli.show.terminal.console import print_json, stdout_console, stdout_is_terminal
+from gptcli.show.terminal.console import print_json, stderr_console, stdout_console, stdout_is_terminal
 from gptcli.show.terminal.interrupt import Interrupt
 from gptcli.show.terminal.keyboard import keyboard
 from gptcli.text import visible
@@ -65,10 +65,9 @@ def pick(draft: Draft) -> None:
     Raises:
         KeyboardInterrupt: Ctrl-C, except while tokens are being drawn: there it stops them.
     """
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console = stderr_console()
     picker = Picker(draft)
     with keyboard() as read, Live(console=console, auto_refresh=False, transient=True) as live:
         drawn = None

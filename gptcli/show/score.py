@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.heat import TextLegend, has_colours
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
-from gptcli.show.blocks.pictures import Bar, colour, table, text_colour, token_rows
+from gptcli.show.blocks.palette import on_scale
+from gptcli.show.blocks.pictures import Bar, table, token_rows
 from gptcli.show.html.page import page
 from gptcli.show.html.parts import MOST_CELLS, Cell, Legend, Listing, Strip
 from gptcli.show.logits import percent
@@ -92,7 +93,7 @@ class _Coloured:
 
 def _style(bits: float) -> str:
     fraction = bits / _MOST_BITS
-    return f"{text_colour(fraction)} on {colour(fraction)}"
+    return on_scale(fraction)
 
 
 def _listed(score: "Score", top: int) -> Narrowing:
@@ -126,7 +127,7 @@ def _bits(token: "TokenScore") -> float:
 
 def _sums(score: "Score") -> str:
     return (
-        f"{score.scored:,} tokens scored · log-probability {score.log_probability:,.3f} · "
+        f"{score.scored:,} tokens scored · log-probability {score.logprob:,.3f} · "
         f"{score.bits_per_token:.3f} bits a token · {score.bits_per_byte:.3f} bits a byte · "
         f"perplexity {score.perplexity:,.2f}"
     )

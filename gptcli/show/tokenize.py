@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from gptcli.show.blocks.pictures import TOKEN_COLOURS, token_strip
+from gptcli.show.blocks.palette import on_token
+from gptcli.show.blocks.pictures import token_strip
 from gptcli.text import clipped, token_text
 
 if TYPE_CHECKING:
@@ -29,16 +30,16 @@ def strip_with_counts(answer: "Tokenized", note: str, width: int, limit: int, *,
     from rich.text import Text
 
     counts, drawn = answer.counts, answer.tokens[:limit]
-    shown = [token_text(bytes.fromhex(token.hex)) for token in drawn]
+    shown = [token_text(token.token) for token in drawn]
     below = [f"{token.start}-{token.end}" if offsets else str(token.id) for token in drawn]
     parts = [token_strip(shown, below, width), Text()] if shown else []
-    if counts.tokens > len(drawn):
-        parts.append(Text(f"... and {counts.tokens - len(drawn):,} more (--ids prints them all)\n", style="dim"))
+    if counts.n_tokens > len(drawn):
+        parts.append(Text(f"... and {counts.n_tokens - len(drawn):,} more (--ids prints them all)\n", style="dim"))
     share = "" if counts.characters_per_token is None else f" ({counts.characters_per_token:.2f} a token)"
     figures = [
-        _count(counts.tokens, "token"),
-        _count(counts.characters, "character") + share,
-        _count(counts.bytes, "byte"),
+        _count(counts.n_tokens, "token"),
+        _count(counts.n_characters, "character") + share,
+        _count(counts.n_bytes, "byte"),
     ]
     parts.append(Text(" · ".join(figures), style="bold").append(f"  {clipped(answer.tokenizer)}", style="not bold dim"))
     if note:
@@ -62,7 +63,7 @@ def merge_steps_picture(pieces: Sequence["PieceMerges"], limit: int) -> "Group":
 
     parts: list[Text] = []
     for piece in pieces[:limit]:
-        title = Text(token_text(piece.piece), style="bold", overflow="ellipsis", no_wrap=True)
+        title = Text(token_text(piece.text), style="bold", overflow="ellipsis", no_wrap=True)
         parts += [title, *_steps(piece), Text()]
     if len(pieces) > limit:
         parts.append(
@@ -76,7 +77,7 @@ def _steps(piece: "PieceMerges") -> list["Text"]:
 
     lines = []
     if piece.merges:
-        singles = [piece.piece[index : index + 1] for index in range(len(piece.piece))]
+        singles = [piece.text[index : index + 1] for index in range(len(piece.text))]
         lines.append(Text(" " * 9, no_wrap=True).append_text(_cells(singles, None)))
     for step in piece.merges:
         rank = Text(no_wrap=True).append(f"{step.rank:>7}  ", style="dim")
@@ -95,6 +96,6 @@ def _cells(parts: Sequence[bytes], step: "Merge | None") -> "Text":
     for start, part in zip(accumulate(map(len, parts), initial=0), parts, strict=False):
         is_new = step is not None and part == step.left + step.right and not found
         found = found or is_new
-        style = f"#000000 on {TOKEN_COLOURS[start % len(TOKEN_COLOURS)]}"
+        style = on_token(start)
         line.append(token_text(part), style=f"bold underline {style}" if is_new else style).append(" ")
     return line

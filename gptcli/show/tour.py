@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from gptcli.show.blocks import palette
+from gptcli.show.terminal.colours import saved_theme
 from gptcli.show.terminal.console import stdout_console
 from gptcli.show.terminal.keyboard import keyboard
 
@@ -45,6 +47,19 @@ class Stop:
     def arguments(self) -> list[str]:
         """The command's words after ``gptcli``."""
         return shlex.split(self.command)[1:]
+
+
+@dataclass(frozen=True)
+class Tour:
+    """The tour, or one stop of it, as ``--json`` prints it.
+
+    Attributes:
+        stops: in order.
+    """
+
+    schema: ClassVar[str] = "gptcli.tour/1"
+
+    stops: Sequence[Stop]
 
 
 def draw_list(stops: "Sequence[Stop]") -> "RenderableType":
@@ -94,7 +109,7 @@ def walked(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, total: int
         for name in ("NO_COLOR", "FORCE_COLOR"):
             os.environ.pop(name, None)
         os.environ.update(colours)
-        with redirect_stdout(out):
+        with redirect_stdout(out), palette.using(saved_theme()):
             walk(stops, run, ask=False, total=total)
     finally:
         os.environ.clear()

@@ -1,7 +1,7 @@
 """The picture of ``gptcli trace``: the steps in order, weights in one colour and data in the other.
 
 Weights are written ``⟨rows × columns⟩`` and data ``[rows × columns]``, so that they are told apart without colour too.
-Both colours have the same contrast, more than 4.3 to 1, with black and with white (WCAG 2.2).
+The colours are the first two of the palette's lines.
 """
 
 import math
@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from gptcli.counting.steps import OF_POSITIONS
+from gptcli.show.blocks.palette import series
 from gptcli.show.blocks.pictures import token_strip
 from gptcli.show.logits import percent
 from gptcli.text import token_text, visible
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
 
     from gptcli.counting.steps import TraceStep
     from gptcli.counting.tracing import Trace
+    from gptcli.tokenizer.token import Token
 
-WEIGHTS = "#2277cc"
-DATA = "#b86200"
 _GAP = "  "
 _NUMBER = 8  # columns of a number and a space
 _FEW = 4
@@ -38,12 +38,12 @@ def draw(trace: "Trace") -> "RenderableType":
     from rich.text import Text
 
     parts: list[RenderableType] = [_headline(trace), _legend(), Text()]
-    if trace.tokens is not None and trace.ids is not None:
-        parts += [TokenStrip(trace.tokens, trace.ids), Text()]
+    if trace.tokens is not None:
+        parts += [TokenStrip(trace.tokens), Text()]
     parts.append(Steps(trace))
-    if trace.next_token is not None and trace.next_probability is not None:
-        said = f"{token_text(trace.next_token)} {percent(trace.next_probability)}"
-        parts.append(Text("most probable next: ").append(said, style=f"bold {DATA}"))
+    if trace.next is not None:
+        said = f"{token_text(trace.next.token)} {percent(trace.next.probability)}"
+        parts.append(Text("most probable next: ").append(said, style=f"bold {series(1)}"))
     return Group(*parts)
 
 
@@ -59,26 +59,25 @@ def _headline(trace: "Trace") -> "Text":
 def _legend() -> "Text":
     from rich.text import Text
 
-    text = Text().append("⟨weights⟩", style=WEIGHTS).append(" stay the same for every text, ", style="dim")
-    return text.append("[data]", style=DATA).append(" is made from this one", style="dim")
+    text = Text().append("⟨weights⟩", style=series(0)).append(" stay the same for every text, ", style="dim")
+    return text.append("[data]", style=series(1)).append(" is made from this one", style="dim")
 
 
 @dataclass(frozen=True)
 class TokenStrip:
     """The tokens with their ids; of a long text the latest."""
 
-    tokens: "Sequence[bytes]"
-    ids: "Sequence[int]"
+    tokens: "Sequence[Token]"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         """Wrap them to the terminal's width."""
         from rich.text import Text
 
-        first = max(len(self.ids) - _TOKENS_SHOWN, 0)
+        first = max(len(self.tokens) - _TOKENS_SHOWN, 0)
         if first:
             yield Text(f"… after {first:,} earlier tokens", style="dim")
-        shown = [token_text(token) for token in self.tokens[first:]]
-        yield token_strip(shown, [str(each) for each in self.ids[first:]], options.max_width)
+        shown = [token_text(each.token) for each in self.tokens[first:]]
+        yield token_strip(shown, [str(each.id) for each in self.tokens[first:]], options.max_width)
 
 
 @dataclass(frozen=True)
@@ -115,18 +114,18 @@ class Steps:
                 yield Text(f"layer {opened}, opened", style="bold")
             text = Text(no_wrap=True, overflow="ellipsis")
             text.append(line.name.ljust(widths[0]) + _GAP, style="" if line.name.startswith(" ") else "bold")
-            text.append(line.parameters.rjust(widths[1]) + _GAP, style=WEIGHTS)
+            text.append(line.parameters.rjust(widths[1]) + _GAP, style=series(0))
             if below:
                 text.rstrip()
-            text.append(f"\n    {line.data}" if below else line.data.ljust(widths[2]) + _GAP, style=DATA)
-            text.append(_numbers(line.step, few).ljust(few * _NUMBER), style=DATA)
+            text.append(f"\n    {line.data}" if below else line.data.ljust(widths[2]) + _GAP, style=series(1))
+            text.append(_numbers(line.step, few).ljust(few * _NUMBER), style=series(1))
             if line.extra and not fits and (line.weights or used + line.extra > options.max_width):
                 text.append("\n    ")
-            text.append(line.weights, style=WEIGHTS).append(_GAP if line.weights else "")
+            text.append(line.weights, style=series(0)).append(_GAP if line.weights else "")
             text.append(line.step.detail, style="dim")
             text.rstrip()
             yield text
-        yield Text("all steps".ljust(widths[0]) + _GAP, style="bold").append(total.rjust(widths[1]), style=WEIGHTS)
+        yield Text("all steps".ljust(widths[0]) + _GAP, style="bold").append(total.rjust(widths[1]), style=series(0))
 
     def _head(self, widths: "Sequence[int]", few: int) -> "Text":
         from rich.text import Text
@@ -134,7 +133,7 @@ class Steps:
         head = "step".ljust(widths[0]) + _GAP + "parameters".rjust(widths[1]) + _GAP
         if len(widths) > 2:
             head += "data".ljust(widths[2]) + _GAP
-        last = token_text(self.trace.tokens[-1]) if self.trace.tokens else ""
+        last = token_text(self.trace.tokens[-1].token) if self.trace.tokens else ""
         one = any(len(step.shape) == 3 for step in self.trace.steps)
         whose = ", head 1" if one else ""
         return Text(head + (f"numbers at {last}{whose}" if few else ""), style="dim", no_wrap=True, overflow="ellipsis")

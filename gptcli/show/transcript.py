@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.generation.chat.template import TemplateLayout
 from gptcli.generation.chat.turns import Format, Prompt, PromptPart, Turn
+from gptcli.show.blocks.palette import series
 from gptcli.text import visible
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _rendered(parts: Sequence[PromptPart]) -> "Text":
     drawn = Text()
     for part in parts:
         if part.role == "special":
-            drawn.append(f"{_SPECIAL[0]}{visible(part.text, keep='')}{_SPECIAL[1]}", style="bold cyan")
+            drawn.append(f"{_SPECIAL[0]}{visible(part.text, keep='')}{_SPECIAL[1]}", style=f"bold {series(0)}")
         else:
             drawn.append(visible(part.text))
     return drawn

@@ -146,12 +146,12 @@ def test_first_names_of_repositories(
     (cache / folder / "refs" / "main").write_text(commit)
     assert find(name).folder == snapshot
     assert ids(name) == trained().encode(TEXT).ids
-    assert [cached.name for cached in list_models().cached] == [repo]
+    assert [cached.model for cached in list_models().cached] == [repo]
     assert not hub.requests
     new = cache / f"models--{repo.replace('/', '--')}"
     shutil.copytree(cache / folder, new)
     assert find(name).folder == new / "snapshots" / commit
-    assert [(cached.name, cached.folder) for cached in list_models().cached] == [(repo, find(name).folder)]
+    assert [(cached.model, cached.folder) for cached in list_models().cached] == [(repo, find(name).folder)]
 
 
 def test_first_names_of_other_repositories_are_left_alone(hub: Hub) -> None:

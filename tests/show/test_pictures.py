@@ -1,7 +1,6 @@
 """The pictures, character by character, and their colours by contrast."""
 
 import io
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -34,31 +33,6 @@ def test_bars_are_true_to_an_eighth(fraction: float, width: int) -> None:
     eighths = sum("▏▎▍▌▋▊▉█".index(character) + 1 for character in bar)
     assert abs(eighths - fraction * width * 8) <= (0.5 if eighths > 1 else 1)
     assert cell_len(bar) <= width
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance as WCAG 2.2 defines it."""
-    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def test_the_colour_map_gets_brighter_all_the_way() -> None:
-    brightness = [luminance(pictures.colour(step / 100)) for step in range(101)]
-    assert all(a <= b for a, b in pairwise(brightness))
-    assert pictures.colour(0) == pictures.colour(-1) == "#00224e"
-    assert pictures.colour(1) == pictures.colour(2) == "#fee838"
-
-
-@pytest.mark.parametrize("step", range(101))
-def test_text_reads_on_every_colour(step: int) -> None:
-    ground, text = luminance(pictures.colour(step / 100)), luminance(pictures.text_colour(step / 100))
-    light, dark = max(ground, text), min(ground, text)
-    assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG's AA for text
-
-
-def test_token_colours_read_with_black() -> None:
-    assert min((luminance(colour) + 0.05) / 0.05 for colour in pictures.TOKEN_COLOURS) >= 7
 
 
 def test_shades_get_darker() -> None:

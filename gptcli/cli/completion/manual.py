@@ -19,7 +19,11 @@ _ENVIRONMENT = (
     ("HF_TOKEN", "For models that need an account on the hub."),
     ("HF_ENDPOINT, HF_HUB_OFFLINE", "Another hub, or none."),
     ("TIKTOKEN_CACHE_DIR", "The folder of vocabularies for tokenize --encoding."),
-    ("NO_COLOR, COLUMNS", "No colours; how wide to draw."),
+    ("GPTCLI_THEME", "dark or light: the background that colours are made for; auto asks the terminal."),
+    ("COLORFGBG", "The background, where the terminal does not answer."),
+    ("NO_COLOR, FORCE_COLOR", "No colours; colours also in a pipe. --color is more than both."),
+    ("CLICOLOR, CLICOLOR_FORCE", "The same: 0 is none, 1 with FORCE is always."),
+    ("COLUMNS", "How wide to draw."),
 )
 
 

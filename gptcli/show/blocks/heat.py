@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptcli.show.blocks.pictures import colour, shade, text_colour
+from gptcli.show.blocks.palette import colour, on_scale
+from gptcli.show.blocks.pictures import shade
 from gptcli.show.html.parts import Legend
 from gptcli.text import visible
 
@@ -219,7 +220,7 @@ def _fraction(value: float, low: float, high: float) -> float | None:
 
 
 def _ground(fraction: float | None) -> str:
-    return "" if fraction is None else f"{text_colour(fraction)} on {colour(fraction)}"
+    return "" if fraction is None else on_scale(fraction)
 
 
 def _map_shade(fraction: float | None) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.heat import TextLegend, has_colours
-from gptcli.show.blocks.pictures import colour, text_colour, token_strip
+from gptcli.show.blocks.palette import on_scale
+from gptcli.show.blocks.pictures import token_strip
 from gptcli.show.html.parts import Legend
 from gptcli.text import token_text, visible
 
@@ -67,7 +68,7 @@ class Passage:
 
 def style(probability: float) -> str:
     """Text on the colour of a probability."""
-    return f"{text_colour(probability)} on {colour(probability)}"
+    return on_scale(probability)
 
 
 def short_percent(probability: float) -> str:

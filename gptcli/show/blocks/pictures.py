@@ -1,13 +1,16 @@
-"""The pictures: bars and token strips, as Rich renderables on one colour map. (``heat`` has the maps.)
+"""The pictures: bars and token strips, as Rich renderables. (``heat`` has the maps, ``palette`` the colours.)
 
-Colours follow cividis (Nuñez et al. 2018): perceptually even, also for colour-blind readers. A coloured cell sets its
-text colour too, so that it is readable on light and dark terminals; without colour, characters show the values.
+A coloured cell sets its text colour too, so that it is readable whatever the terminal's own; without colour, characters
+show the values.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from gptcli.show.blocks import palette
+from gptcli.show.blocks.palette import colour as colour
+from gptcli.show.blocks.palette import text_colour as text_colour
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -16,38 +19,9 @@ if TYPE_CHECKING:
 
     from gptcli.show.blocks.rows import Rows
 
-# Samples of cividis at 0, 1/9, ... 1.
-_CIVIDIS = (
-    (0, 34, 78),
-    (18, 53, 112),
-    (59, 73, 108),
-    (87, 93, 109),
-    (112, 113, 115),
-    (138, 134, 120),
-    (165, 156, 116),
-    (195, 179, 105),
-    (225, 204, 85),
-    (254, 232, 56),
-)
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHADES = " ░▒▓█"
 LONGEST_BAR = 40
-# Pastels for neighbouring tokens; dark text on each reads on any terminal.
-TOKEN_COLOURS = ("#b5d6f2", "#f6d6a8", "#c9e7bd", "#e3c9f0", "#f6c6c6")
-
-
-def colour(fraction: float) -> str:
-    """The colour for a value between 0 and 1, as ``#rrggbb``; values outside are clipped."""
-    position = min(max(fraction, 0.0), 1.0) * (len(_CIVIDIS) - 1)
-    low, high = list(pairwise(_CIVIDIS))[min(int(position), len(_CIVIDIS) - 2)]
-    along = position - min(int(position), len(_CIVIDIS) - 2)
-    red, green, blue = (round(a + (b - a) * along) for a, b in zip(low, high, strict=True))
-    return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def text_colour(fraction: float) -> str:
-    """The colour of text that reads on ``colour(fraction)``."""
-    return "#ffffff" if fraction < 0.48 else "#000000"  # where black comes to contrast more than white
 
 
 def bar(fraction: float, width: int) -> str:
@@ -76,7 +50,7 @@ class Bar:
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
         """The same for a line of a table (``row_lines.Line``)."""
-        return [(bar(self.fraction, width), colour(0.75))]
+        return [(bar(self.fraction, width), palette.current().bar)]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
         """Any width will do."""
@@ -129,8 +103,7 @@ def token_rows(tokens: Iterable[tuple[str, str]], width: int) -> "Iterator[Text]
         if used and used + cell + 1 > width:
             yield upper.append("\n").append_text(lower)
             upper, lower, used = Text(no_wrap=True, overflow="crop"), Text(), 0
-        style = f"#000000 on {TOKEN_COLOURS[index % len(TOKEN_COLOURS)]}"
-        upper.append(set_cell_size(token, cell), style=style).append(" ")
+        upper.append(set_cell_size(token, cell), style=palette.on_token(index)).append(" ")
         lower.append(set_cell_size(under, cell), style="dim").append(" ")
         used += cell + 1
     yield upper.append("\n").append_text(lower)

@@ -10,13 +10,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.canvas import ACROSS, DOWN, Canvas, dots_between
+from gptcli.show.blocks.palette import series
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.text import Text
 
-# One for each group or line, repeated; each has a contrast of 3 to 1 with white and with near-black.
-COLOURS = ("#0094ad", "#cc5aa8", "#4a9a35", "#b58322", "#6485ea", "#e0604a")
 MARKERS = "●▲■◆"
 HOLLOW = "○△□◇"
 _HEADS = "→↗↑↖←↙↓↘"  # by octant, counter-clockwise
@@ -38,7 +37,7 @@ class Dot:
     y: float
     label: str
     marker: str = MARKERS[0]
-    style: str = COLOURS[0]
+    style: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ class LinePlot:
 
         ends: dict[int, Text] = {}
         for index, line in enumerate(self.lines):
-            style, marker = COLOURS[index % len(COLOURS)], (MARKERS + HOLLOW)[index % len(MARKERS + HOLLOW)]
+            style, marker = series(index), (MARKERS + HOLLOW)[index % len(MARKERS + HOLLOW)]
             down = canvas.rows * DOWN - 1
             at = [
                 (self._x(canvas, step), round((high - value) / (high - low) * down))

@@ -6,7 +6,7 @@ work without JavaScript.
 
 from collections.abc import Iterator, Sequence
 
-from gptcli.show.blocks.pictures import colour, text_colour
+from gptcli.show.blocks.palette import colour, text_colour
 from gptcli.show.html.document import data_element, document, own_file, text
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart, Strip
 from gptcli.text import visible

@@ -1,7 +1,7 @@
 """Output: to a terminal, a pipe, as JSON, or to a file.
 
 stdout carries the answer and nothing else. Notices go to stderr. Rich chooses colour and width by the terminal,
-``NO_COLOR``, ``TERM`` and ``COLUMNS``.
+``NO_COLOR``, ``FORCE_COLOR``, ``TERM`` and ``COLUMNS``; the rest is in ``colours``.
 """
 
 import io
@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptcli.errors import InputError
+from gptcli.show.blocks import palette
 from gptcli.show.html.export import HTML_FORMAT
 from gptcli.show.picture.png import check_png
+from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
 from gptcli.show.terminal.json_pieces import json_pieces
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
@@ -31,9 +33,26 @@ SAVE_SUFFIXES = (".svg", ".png", ".html", ".txt")
 
 def stdout_console() -> "Console":
     """A Rich console on stdout that prints text as it is: no markup, no highlighting, no emoji codes."""
+    return _console(stderr=False)
+
+
+def stderr_console() -> "Console":
+    """The same on stderr, for what is shown while a command runs."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> "Console":
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False)
+    plain: dict[str, Any] = {"stderr": stderr, "highlight": False, "markup": False, "emoji": False}
+    forced = colours_forced()
+    made = Console(**plain, force_terminal=forced or None)
+    if forced and made.color_system in (None, "standard") and not made.file.isatty():
+        made = Console(**plain, force_terminal=True, color_system="256")  # TERM speaks of no terminal that will show it
+    made.no_color = made.no_color or colours_off()
+    if made.is_terminal and made.color_system and not made.no_color:
+        palette.current()  # the terminal is asked now, before anything is drawn and before anybody reads keys
+    return made
 
 
 def stdout_is_terminal() -> bool:
@@ -111,7 +130,8 @@ def save_as(path: Path, draw: Callable[[], "RenderableType"], page: Callable[[],
     if page is not None and path.suffix.lower() == ".html":
         write_whole(path, page())
         notice(f"saved {path}")
-    else:
+        return
+    with palette.using(saved_theme()):
         save_picture(draw(), path)
 
 
@@ -183,7 +203,7 @@ def _drawn(segments: "list[Segment]", *, png: bool) -> str | bytes:
     from gptcli.show.picture.title import picture_title
 
     lines = [list(line) for line in Segment.split_lines(segments)]
-    drawn = svg(lines, picture_title(), "light")
+    drawn = svg(lines, picture_title(), palette.current().name)
     return as_png(drawn) if png else drawn
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from gptcli.errors import InputError
+from gptcli.show.terminal.background import typed_before
 
 _NAMES = {
     "\r": "enter",
@@ -120,6 +121,8 @@ def _reader(descriptor: int) -> Callable[[float], list[str]]:
         return bool(select.select([descriptor], [], [], seconds)[0])
 
     def read(seconds: float) -> list[str]:
+        if typed_before:
+            return key_names(typed_before.pop(0))
         if not waits(seconds):
             return []
         data = os.read(descriptor, 1024)
