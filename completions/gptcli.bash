@@ -47,6 +47,7 @@ _gptcli() {
             ' generate') command=generate ;;
             ' chat') command=chat ;;
             ' logits') command=logits ;;
+            ' softmax') command=softmax ;;
             ' score') command=score ;;
             ' attention') command=attention ;;
             ' lens') command=lens ;;
@@ -75,7 +76,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens trace params tokenize similarity neighbors analogy direction map bench models
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens trace params tokenize similarity neighbors analogy direction map bench models
             ;;
         tour)
             options="--list --stop --json --save --title -h --help"
@@ -116,6 +117,13 @@ _gptcli() {
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
+        softmax)
+            options="-t --temperature --json --save --title -h --help"
+            case "$prev" in
+                -t|--temperature|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
