@@ -65,6 +65,7 @@ _gptcli() {
             'models pull') command='models pull' ;;
             'models show') command='models show' ;;
             'models quantize') command='models quantize' ;;
+            ' schema') command=schema ;;
             *) break ;;
         esac
     done
@@ -76,48 +77,51 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens trace params tokenize similarity neighbors analogy direction map bench models
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens trace params tokenize similarity neighbors analogy direction map bench models schema
             ;;
         tour)
-            options="--list --stop --json --save --title -h --help"
+            options="--list --stop --pace --worksheet --json --save --title -h --help"
             case "$prev" in
-                --stop|--title) return ;;
+                --stop|--pace|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         generate)
-            options="--prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save --title -h --help"
+            options="--prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save --title -h --help"
             case "$prev" in
-                --prompts-file|--replay|--save) _gptcli_files; return ;;
-                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--lookup|--explain-top|--title) return ;;
+                --prompts-file|--over|--save-direction|--replay|--save) _gptcli_files; return ;;
+                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--lookup|--explain-top|--title) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
+                --by) _gptcli_words zero mean resample; return ;;
             esac
             ;;
         chat)
-            options="--system --template --no-template --thinking --no-thinking --hide-thinking --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --json --save --title -h --help"
+            options="--system --template --no-template --thinking --no-thinking --hide-thinking --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
             case "$prev" in
-                --system|--template|--user|--assistant|-n|--max-new-tokens|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--title) return ;;
+                --system|--template|--user|--assistant|-n|--max-new-tokens|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 --format) _gptcli_words auto script eos; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
-                --save) _gptcli_files; return ;;
+                --by) _gptcli_words zero mean resample; return ;;
+                --over|--save-direction|--save) _gptcli_files; return ;;
             esac
             ;;
         logits)
-            options="--top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --tokenizer --device --dtype --timeout --quantize --json --save --title -h --help"
+            options="--top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
             case "$prev" in
-                --top|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--n-head|--tokenizer|--timeout|--title) return ;;
+                --top|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
-                --save) _gptcli_files; return ;;
+                --by) _gptcli_words zero mean resample; return ;;
+                --over|--save-direction|--save) _gptcli_files; return ;;
             esac
             ;;
         softmax)
@@ -128,34 +132,37 @@ _gptcli() {
             esac
             ;;
         score)
-            options="--bos --stride --top -m --model --n-head --tokenizer --device --dtype --timeout --quantize --json --save --title -h --help"
+            options="--bos --stride --top -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
             case "$prev" in
-                --stride|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                --stride|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
-                --save) _gptcli_files; return ;;
+                --by) _gptcli_words zero mean resample; return ;;
+                --over|--save-direction|--save) _gptcli_files; return ;;
             esac
             ;;
         attention)
-            options="--layer --head --columns --scores --from --to --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--layer --head --columns --scores --from --to --top -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
             case "$prev" in
-                --layer|--head|--from|--to|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                --layer|--head|--from|--to|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
-                --save) _gptcli_files; return ;;
+                --by) _gptcli_words zero mean resample; return ;;
+                --over|--save-direction|--save) _gptcli_files; return ;;
             esac
             ;;
         lens)
-            options="--sublayers --token --attribution --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--sublayers --token --attribution --top -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
             case "$prev" in
-                --token|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                --token|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
-                --save) _gptcli_files; return ;;
+                --by) _gptcli_words zero mean resample; return ;;
+                --over|--save-direction|--save) _gptcli_files; return ;;
             esac
             ;;
         trace)
@@ -277,6 +284,9 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }
+            ;;
+        schema)
+            options="-h --help"
             ;;
     esac
     [[ $cur == -* ]] && _gptcli_words $options

@@ -48,13 +48,16 @@ class ExpressionError(InputError):
         message: what is wrong.
         expression: the expression as it was typed.
         position: index of the offending character in ``expression``.
+
+    Attributes:
+        message, expression, position: as given.
     """
 
     # Characters shown before and after the position.
     _AROUND = 100
 
     def __init__(self, message: str, expression: str, position: int) -> None:
-        self.expression = expression
+        self.message, self.expression = message, expression
         self.position = position
         start = max(position - self._AROUND, 0)
         before = ("…" if start else "") + expression[start:position]

@@ -1,9 +1,9 @@
 """From a name to a model that is ready to run: read by ``read``, and loaded according to its ``Placement``."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING, Protocol
 
 from gptcli.checkpoint.read import Checkpoint, read_checkpoint
 from gptcli.checkpoint.weights.placement import Placement
@@ -19,6 +19,16 @@ if TYPE_CHECKING:  # slow to import, and not needed by the engine in C
 _LONG_S = 3.0
 
 
+class Changes(Protocol):
+    """What is changed in a model while it runs (``inspection.interventions``)."""
+
+    def engine(self, model: "GPT", ids: Sequence[int] | None = None) -> Engine:
+        """An engine that runs the changed model; ``ids``: the one text that it reads, where that is known."""
+
+    def on_text(self, model: "GPT", ids: Sequence[int]) -> AbstractContextManager[None]:
+        """Run the model on one text, once, with the changes."""
+
+
 class OpenCheckpoint:
     """A checkpoint and its placement; the model and the engine are loaded at their first use.
 
@@ -30,11 +40,13 @@ class OpenCheckpoint:
     Attributes:
         what, placement: as given.
         load_s: seconds spent on loading so far.
+        changes: what is changed while the model runs; None: nothing.
     """
 
     def __init__(self, what: Checkpoint, placement: Placement, *, inside: bool) -> None:
         self.what, self.placement = what, placement
         self.load_s = 0.0
+        self.changes: Changes | None = None
         self._inside = inside
         self._model: GPT | None = None
         self._engine: Engine | None = None
@@ -102,12 +114,7 @@ class OpenCheckpoint:
             GptcliError: see ``open_checkpoint``.
         """
         if self._engine is None:
-            engine = self._new_engine()
-            if self.what.unused:
-                from gptcli.model.silent import SilentEngine
-
-                engine = SilentEngine(engine, self.what.unused)
-            self._engine = engine
+            self._engine = self._silenced(self._new_engine())
         return self._engine
 
     def another_engine(self) -> Engine:
@@ -117,7 +124,29 @@ class OpenCheckpoint:
         """
         return self.engine.new_session()
 
+    def engine_for(self, ids: Sequence[int]) -> Engine:
+        """``another_engine`` to read one text: what is changed at its positions refers to all of it."""
+        if self.changes is None:
+            return self.another_engine()
+        return self._silenced(self.changes.engine(self.model, ids))
+
+    def changed(self, changes: Changes | None) -> "OpenCheckpoint":
+        """The same model, with the weights in memory once, and other changes while it runs."""
+        made = OpenCheckpoint(self.what, self.placement, inside=True)
+        made._model, made.changes, made.load_s = self.model, changes, self.load_s
+        return made
+
+    def _silenced(self, engine: Engine) -> Engine:
+        """The engine, which never chooses ids without a token."""
+        if not self.what.unused:
+            return engine
+        from gptcli.model.silent import SilentEngine
+
+        return SilentEngine(engine, self.what.unused)
+
     def _new_engine(self) -> Engine:
+        if self.changes is not None:
+            return self.changes.engine(self.model)
         group = self.placement.group
         if not self._inside and group is None:
             from gptcli.checkpoint.weights.native_loader import load_native, why_not_native

@@ -41,8 +41,11 @@ class RunOptions:
 
         return Placement(self.device.value, self.dtype.value)
 
-    def open(self) -> "OpenCheckpoint":
+    def open(self, *, inside: bool = False) -> "OpenCheckpoint":
         """Load the model; notes go to stderr.
+
+        Args:
+            inside: to look inside, or to change it, also where the command needs only the fastest engine.
 
         Raises:
             GptcliError: as ``open_checkpoint``.
@@ -51,7 +54,7 @@ class RunOptions:
         from gptcli.system.notices import notices
 
         checkpoint = open_checkpoint(
-            self.model, self.placement(), self.n_head, inside=self._inside, tokenizer=self.tokenizer
+            self.model, self.placement(), self.n_head, inside=self._inside or inside, tokenizer=self.tokenizer
         )
         notices(checkpoint.notes)
         return checkpoint

@@ -14,7 +14,7 @@ single quotes (``"new-york"``). An apostrophe inside a word belongs to it (``o'b
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gptcli.errors import ExpressionError, InputError
 from gptcli.text import clipped
@@ -37,10 +37,12 @@ class Term:
     Attributes:
         word: the word as it was typed, without its quotes.
         weight: its factor.
+        quoted: whether it was in quotes.
     """
 
     word: str
     weight: float = 1.0
+    quoted: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class _Value:
         return not self.terms
 
     def times(self, scale: float) -> "_Value":
-        terms = tuple(Term(term.word, term.weight * scale) for term in self.terms)
+        terms = tuple(replace(term, weight=term.weight * scale) for term in self.terms)
         return replace(self, scale=self.scale * scale, terms=terms)
 
 
@@ -158,7 +160,7 @@ class _Parser:
         terms = self.words(self.product())
         while self.next_is("+-"):
             sign = 1 if self.take().text == "+" else -1
-            terms += tuple(Term(term.word, sign * term.weight) for term in self.words(self.product()))
+            terms += tuple(replace(term, weight=sign * term.weight) for term in self.words(self.product()))
         return terms
 
     def product(self) -> _Value:
@@ -188,7 +190,7 @@ class _Parser:
         if token.kind == "number":
             return _Value(start, sign * float(token.text), literal=Term(token.text, float(sign)))
         if token.kind in ("word", "quoted"):
-            return _Value(start, terms=(Term(token.text, float(sign)),))
+            return _Value(start, terms=(Term(token.text, float(sign), token.kind == "quoted"),))
         if token.kind == "operator" and token.text == "(":
             return _Value(start, terms=self.bracketed(token.position)).times(sign)
         found = "nothing" if token.kind == "end" else f"'{token.text}'"

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gptcli.checkpoint.open import Changes
 from gptcli.model.attention import Attend, repeat_heads
 from gptcli.model.gpt import GPT, Block
 from gptcli.probability.reading import check_fits
@@ -105,7 +106,7 @@ class Record:
 
 
 @torch.inference_mode()
-def record(model: GPT, ids: Sequence[int]) -> Record:
+def record(model: GPT, ids: Sequence[int], changes: Changes | None = None) -> Record:
     """Run the model on a text and record the activations at every named point.
 
     That is some 20 T C numbers for each layer; for long texts use ``probability.reading``.
@@ -113,12 +114,16 @@ def record(model: GPT, ids: Sequence[int]) -> Record:
     Args:
         model: in eval mode.
         ids: the text, at most the context long.
+        changes: what is changed in this run, and recorded as changed; None: nothing.
 
     Raises:
-        InputError: there is no token, or more than the context holds.
+        InputError: there is no token, or more than the context holds; or the text lacks what the changes name.
     """
+    check_fits(ids, model.config.n_positions)
     layers = [LayerRecord() for _ in model.h]
     with ExitStack() as hooks:
+        if changes is not None:
+            hooks.enter_context(changes.on_text(model, ids))
         for block, layer in zip(model.h, layers, strict=True):
             assert isinstance(block, Block)
             hooks.enter_context(_watching(block, layer))

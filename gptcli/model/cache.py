@@ -23,6 +23,7 @@ class KeyValueCache:
 
     Attributes:
         lengths: positions filled in each row.
+        rows: the rows of the batch that it holds.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class KeyValueCache:
         shape = (config.n_layer, 2, batch, config.kv_heads // processes, capacity, config.head_size)
         self._store = torch.zeros(shape, device=device, dtype=dtype)  # [L, 2, B, K, S, D]
         self.lengths = [0] * batch
+        self.rows = list(range(batch))
 
     @property
     def capacity(self) -> int:
@@ -81,10 +83,11 @@ class KeyValueCache:
         index = torch.tensor(rows, device=self._store.device)
         self._store = self._store.index_select(2, index)
         self.lengths = [self.lengths[row] for row in rows]
+        self.rows = list(range(len(rows)))
 
     def row(self, row: int) -> "KeyValueCache":
         """A view of one row, with length 0; it shares this cache's memory."""
         view = object.__new__(KeyValueCache)
         view._store = self._store[:, :, row : row + 1]
-        view.lengths = [0]
+        view.lengths, view.rows = [0], [row]
         return view

@@ -149,18 +149,29 @@ class GPT(nn.Module):
                 it. None: the texts end with ``ids``.
         """
         past = cache.lengths if cache is not None else [0]
-        ends = [length + ids.shape[1] for length in past]
         positions = torch.tensor(past, device=ids.device)[:, None] + torch.arange(ids.shape[1], device=ids.device)
         x = self.embed(ids, positions)  # [B, T, C]
+        for block, places in zip(self.h, self.places(positions, past, lengths), strict=True):
+            x = block(x, places, cache)
+        return x
+
+    def places(self, positions: Tensor, past: list[int], lengths: Sequence[int] | None = None) -> list[Places]:
+        """The position-dependent inputs of each layer's attention.
+
+        Args:
+            positions: of the input, [B, T].
+            past: number of cached positions before them, for each row.
+            lengths: as for ``transform``.
+        """
+        ends = [length + positions.shape[1] for length in past]
         layers = range(self.config.n_layer)
         tables = {self.config.rotary_table(layer) for layer in layers}
         turns = {table: self._turns(table, positions, ends, lengths or ends) for table in tables}
         masks = {window: self._mask(positions, past, window) for window in map(self.config.window, layers)}
         growth = self._growth(positions)
-        for layer, block in enumerate(self.h):
-            mask, turn = masks[self.config.window(layer)], turns[self.config.rotary_table(layer)]
-            x = block(x, Places(mask, turn, growth), cache)
-        return x
+        return [
+            Places(masks[self.config.window(layer)], turns[self.config.rotary_table(layer)], growth) for layer in layers
+        ]
 
     def _turns(
         self, place: int | None, positions: Tensor, ends: Sequence[int], lengths: Sequence[int]

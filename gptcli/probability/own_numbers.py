@@ -3,8 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gptcli.errors import InputError
+from gptcli.system.answer import MaybeInfinite
 from gptcli.text import quoted
 
 
@@ -14,11 +16,11 @@ class Number:
 
     Attributes:
         label: its name; "" where none was given.
-        logit: the number; minus infinity is a place that a mask has closed.
+        logit: the number; minus infinity, which a mask puts in a place that it closes, is null.
     """
 
     label: str
-    logit: float
+    logit: MaybeInfinite
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,14 @@ class Shares:
 
 @dataclass(frozen=True)
 class Softmax:
-    """The numbers, and the shares at each temperature."""
+    """The numbers, and what softmax makes of them.
+
+    Attributes:
+        numbers: as they were given.
+        distributions: one for each temperature.
+    """
+
+    schema: ClassVar[str] = "gptcli.softmax/1"
 
     numbers: list[Number]
     distributions: list[Shares]

@@ -9,6 +9,7 @@ from gptcli.show.blocks.heat import has_colours
 from gptcli.show.blocks.word_map import WordMap, plain
 from gptcli.show.head import LargeHead, axes, bounds, conclusion, kept, layer_name, legend, said_cut, sharing, shown
 from gptcli.show.looking import PARTS, explained, kinds_explained
+from gptcli.show.terminal.watching import lines_allowed
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
@@ -90,13 +91,13 @@ class HeadGrid:
             )
         yield from said_cut("Drawn", layout.positions, len(answer.tokens))
         for said in (explained(heads), kinds_explained(heads)):
-            if said:
+            if said and lines_allowed() is None:
                 yield Text(said, style="dim")
         yield from conclusion(answer)
 
     def _layout(self, heads: "Sequence[HeadAttention]", width: int) -> _Layout:
         """The largest maps with which the heads of a layer stand side by side, or else the smallest."""
-        tokens = list(map(token_text, self.answer.tokens))
+        tokens = list(map(token_text, self.answer.texts))
         positions = kept(len(tokens), max(min(_MOST_TOKENS, width - _MARGINS[-1]), 2))
         shown_tokens = [plain(tokens[position]) for position in positions]
         title = min(max(len(line) for head in heads for line in _title(head).plain.split("\n")), width)
@@ -152,7 +153,7 @@ class HeadGrid:
 
     def _map(self, head: "HeadAttention", layout: _Layout) -> WordMap:
         answer, positions = self.answer, layout.positions
-        tokens = [token_text(answer.tokens[position]) for position in positions]
+        tokens = [token_text(answer.texts[position]) for position in positions]
         values = shown(answer, head, positions, positions)
         return WordMap(
             tokens, tokens, values, bounds(answer), layout.margin, layout.cell, layout.head, halved=layout.halved

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.pictures import table
 from gptcli.show.blocks.plot import HOLLOW, MARKERS, Line, LinePlot
+from gptcli.show.terminal.watching import lines_allowed
 from gptcli.show.vectors import MEASURES, HeatMap
 from gptcli.text import token_text, visible
 
@@ -32,10 +33,13 @@ def draw(answer: "ContextSimilarities") -> "RenderableType":
     steps = ["embed", *answer.layers[1:]]
     more = f", the first {len(shown)} of {len(pairs)} pairs" if len(shown) < len(pairs) else ""
     figures = [[pair.values[step] for pair in answer.pairs] for step in range(len(answer.layers))]
+    plot = LinePlot(lines, steps, "layer", f"{measure}{more}")
+    if lines_allowed() is not None:  # the curve without its figures
+        return Group(_listed(answer), Text(), plot)
     parts: list[RenderableType] = [
         _listed(answer),
         Text(),
-        LinePlot(lines, steps, "layer", f"{measure}{more}"),
+        plot,
         Text(),
         HeatMap(answer.layers, pairs, figures, visible(f"{answer.model}, {measure} after each layer", keep="")),
     ]
@@ -53,7 +57,7 @@ def _listed(answer: "ContextSimilarities") -> "Text":
         line = Text(f"{number}  ", style="bold").append(_part(context.text[: context.start]), style="not bold")
         line.append(f"[{_part(context.text[context.start : context.end])}]")
         line.append(_part(context.text[context.end :]), style="not bold")
-        lines.append(line.append(f"  {_name(context)} at position {context.position + 1}", style="not bold dim"))
+        lines.append(line.append(f"  {_name(context)} at position {context.position}", style="not bold dim"))
     return Text("\n").join(lines)
 
 
@@ -62,7 +66,7 @@ def _part(text: str) -> str:
 
 
 def _name(context: "Context") -> str:
-    return token_text(context.tokens[-1])
+    return token_text(context.tokens[-1].token)
 
 
 @dataclass(frozen=True)

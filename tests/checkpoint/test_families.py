@@ -14,6 +14,8 @@ from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.generation.loop import Limits, generate, new_samples
 from gptcli.model.gpt import GPT
+from gptcli.model.native.engine import NativeEngine
+from gptcli.model.native.shape import Tables
 from gptcli.model.torch_engine import TorchEngine
 from gptcli.sampling.settings import Sampling
 from tests.checkpoint.zoo import FAMILIES, N_POSITIONS, each, open_folder, reference, understand
@@ -28,6 +30,14 @@ class Pair:
     theirs: Any
     ours: GPT
     blueprint: Blueprint
+    folder: Path
+
+    def native(self) -> NativeEngine:
+        """The engine in C on the same files; skips the test where it cannot run them."""
+        blueprint, header = understand(self.folder)
+        if (reason := why_not_native(blueprint, Placement("cpu"))) is not None:
+            pytest.skip(reason)
+        return load_native(blueprint, header, Placement("cpu"))
 
 
 @pytest.fixture(scope="module", params=each(FAMILIES))
@@ -36,7 +46,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("checkpoint")
     theirs.save_pretrained(folder)
     blueprint, ours = open_folder(folder)
-    return Pair(theirs, ours, blueprint)
+    return Pair(theirs, ours, blueprint, folder)
 
 
 def random_ids(pair: Pair, *shape: int) -> Tensor:
@@ -61,10 +71,11 @@ def test_cached_logits(pair: Pair) -> None:
 
 
 @torch.inference_mode()
-def test_batched_logits(pair: Pair) -> None:
+@pytest.mark.parametrize("native", [False, True])
+def test_batched_logits(native: bool, pair: Pair) -> None:
     lengths, steps = (5, 23, 1, 12), 9
     rows = [random_ids(pair, 4, 40)[row, : length + steps] for row, length in enumerate(lengths)]
-    engine = TorchEngine(pair.ours)
+    engine = pair.native() if native else TorchEngine(pair.ours)
     logits = [engine.prefill([row[:-steps].tolist() for row in rows], capacity=40)]
     logits += [engine.step([int(row[step - steps]) for row in rows]) for step in range(steps)]
     wanted = left_padded(pair.theirs, rows)[:, -steps - 1 :]
@@ -80,37 +91,39 @@ def left_padded(model: Any, rows: list[Tensor]) -> Tensor:
     return logits
 
 
-@pytest.mark.slow
-def test_greedy_text(pair: Pair) -> None:
+@torch.inference_mode()
+@pytest.mark.parametrize("native", [False, True])
+def test_greedy_text(native: bool, pair: Pair) -> None:
+    """Transformers reads the text once: greedy are the texts whose every token is what it finds most probable there.
+
+    Where angles change with the length, it writes the text itself.
+    """
     prompt = random_ids(pair, 7)
-    wanted = pair.theirs.generate(
-        prompt[None],
-        attention_mask=torch.ones(1, 7, dtype=torch.long),
-        do_sample=False,
-        min_new_tokens=100,
-        max_new_tokens=100,
-        eos_token_id=None,
-        pad_token_id=0,
-    )[0, 7:]
-    assert len(set(wanted.tolist())) > 3
+    engine = pair.native() if native else TorchEngine(pair.ours)
     samples = new_samples([prompt.tolist()])
-    for _ in generate(TorchEngine(pair.ours), samples, Sampling(temperature=0), Limits(100), seed=0):
+    for _ in generate(engine, samples, Sampling(temperature=0), Limits(100), seed=0):
         pass
-    assert samples[0].ids == wanted.tolist()
+    found = samples[0].ids
+    assert len(found) == 100
+    assert len(set(found)) > 3
+    if Tables(pair.ours.config).fixed:
+        wanted = pair.theirs(torch.tensor([[*prompt, *found[:-1]]])).logits[0, 6:].argmax(-1)
+    else:
+        mask, count = torch.ones(1, 7, dtype=torch.long), len(found)
+        fixed = {"do_sample": False, "min_new_tokens": count, "max_new_tokens": count}
+        wanted = pair.theirs.generate(prompt[None], attention_mask=mask, **fixed, eos_token_id=None, pad_token_id=0)[
+            0, 7:
+        ]
+    assert found == wanted.tolist()
 
 
 def test_every_parameter_is_counted_once(pair: Pair) -> None:
     assert sum(weight.numel() for weight in pair.ours.parameters()) == pair.theirs.num_parameters()
 
 
-def test_the_engine_in_c_reads_the_same_files(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("again")
-    pair.theirs.save_pretrained(folder)
-    blueprint, header = understand(folder)
-    if (reason := why_not_native(blueprint, Placement("cpu"))) is not None:
-        pytest.skip(reason)
+def test_the_engine_in_c_reads_the_same_files(pair: Pair) -> None:
+    engine = pair.native()
     ids = random_ids(pair, 40)
-    engine = load_native(blueprint, header, Placement("cpu"))
     logits = [engine.prefill([ids[:13].tolist()], capacity=40), *(engine.step([int(token)]) for token in ids[13:])]
     with torch.inference_mode():
         wanted = pair.theirs(ids[None]).logits[0, 12:]

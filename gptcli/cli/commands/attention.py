@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.change_options import ChangeOptions
 from gptcli.cli.inputs import text_argument
 from gptcli.cli.option_groups import RunOptions, grouped
 from gptcli.show.terminal.console import present
@@ -49,6 +50,7 @@ def attention(
     top: options.TopOption = 10,
     *,
     run: RunOptions,
+    changes: ChangeOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -72,6 +74,7 @@ def attention(
     gptcli attention "The king and the queen" --from queen
     gptcli attention "The king and the queen" --to the:2 --layer 4
     gptcli attention "The king" --layer 3 --head 2 --columns --scores
+    gptcli attention "The king and the king" --without mlp:1 --layer 2
     """
     text = text_argument(prompt, "PROMPT")
 
@@ -82,9 +85,9 @@ def attention(
     if from_ or to:
         options.forbid_together("--from and --to", given=True, scores=scores, columns=columns)
         options.at_most("--from and --to", [*(from_ or ()), *(to or ())], options.MOST_TRACKS)
-        checkpoint = run.open()
+        checkpoint = changes.open(run)
         answer = inspection.linked(checkpoint, text, from_ or [], to or [], layers=layer, heads=head, most=top)
         return present(answer, lambda: draw(answer), as_json=json, save=save)
-    checkpoint = run.open()
+    checkpoint = changes.open(run)
     answer = inspection.attention(checkpoint, text, layers=layer, heads=head, scores=scores, columns=columns)
     present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: draw_page(answer))

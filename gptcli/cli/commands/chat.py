@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.change_options import ChangeOptions
 from gptcli.cli.chat_options import PANEL, ChatOptions
 from gptcli.cli.inputs import stdin_lines
 from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped
@@ -51,6 +52,7 @@ def chat(
     *,
     choosing: SamplingOptions,
     run: EngineOptions,
+    changes: ChangeOptions,
     json: Annotated[bool, typer.Option("--json", help="One object an answer.", rich_help_panel="Output")] = False,
     save: Annotated[
         Path | None,
@@ -85,7 +87,7 @@ def chat(
     from gptcli.generation.logit_bias import with_logit_bias
 
     made = turns.layout(run.model, layout.value, user=user, assistant=assistant)
-    opened = run.open()
+    opened = changes.open(run)
     given = {name for name in vars(choosing) if options.given_on_command_line(context, name)}
     sampling = starting_sampling(sampling, given, opened.what.generation)
     talk = Chat(

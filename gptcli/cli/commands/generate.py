@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.change_options import ChangeOptions, forbid_changes
 from gptcli.cli.chat_options import ChatOptions
 from gptcli.cli.inputs import prompts_argument
 from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped, with_epilog
@@ -38,6 +39,7 @@ Examples:
   gptcli generate --explain "Once upon a time"
   gptcli generate --pick "Once upon a time" --json > mine.json
   gptcli generate --replay mine.json
+  gptcli generate "The forest was" --steer "layer:4: happy - sad * 6"
 
 The filters apply in the order in which --help lists them, then one token is drawn.
 
@@ -84,6 +86,7 @@ def generate(
     turns: ChatOptions,
     choosing: SamplingOptions,
     run: EngineOptions,
+    changes: ChangeOptions,
     lookup: options.LookupOption = 0,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what each token was chosen from.", rich_help_panel=_INSIDE)
@@ -137,6 +140,9 @@ def generate(
     options.require_owner("--chat", given=chat, **asked)
     options.forbid_together("--chat", given=chat, bos=bos, pick=pick, replay=replay)
     turns.check()
+    changes.request()
+    forbid_changes("--pick", given=pick, changes=changes)
+    forbid_changes("--replay", given=replay is not None, changes=changes)
     if replay is not None and prompt:
         raise InputError("--replay repeats what the file holds, so there is no PROMPT to give")
     options.require_owner("--explain", given=explain, explain_top=explain_top)
@@ -163,7 +169,7 @@ def generate(
         return show_draft(draft, run.model, recorded.finish_reason, as_json=as_json, echo=not no_echo, save=save)
 
     layout = turns.layout(run.model) if chat else None
-    checkpoint = run.open_shared()
+    checkpoint = changes.open(run) if changes.given else run.open_shared()
     sampling = with_logit_bias(sampling, checkpoint.tokenizer, choosing.logit_bias or [])
     eos_ids, questions = checkpoint.eos_ids, None
     if layout is not None:
@@ -195,6 +201,7 @@ def generate(
         request,
         n_vocab=checkpoint.n_vocab,
         load_s=checkpoint.load_s,
+        model=checkpoint.name,
     )
 
     if explain:

@@ -1,29 +1,18 @@
 """``gptcli lens``: what each layer would say."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.change_options import ChangeOptions, forbid_changes
 from gptcli.cli.inputs import text_argument
 from gptcli.cli.option_groups import RunOptions, grouped
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
 
-if TYPE_CHECKING:
-    from gptcli.inspection.attribution import Attribution
-    from gptcli.inspection.lens import Lens
-
 _LENS = "Lens"
-
-
-@dataclass(frozen=True)
-class LensAnswer:
-    """What ``--json`` prints: the lens, and the attribution of the followed tokens."""
-
-    lens: "Lens"
-    attribution: "list[Attribution]"
 
 
 @grouped
@@ -43,6 +32,7 @@ def lens(
     top: options.TopOption = 20,
     *,
     run: RunOptions,
+    changes: ChangeOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -59,9 +49,11 @@ def lens(
     gptcli lens "The king and the" --sublayers
     gptcli lens "The king and the" --attribution
     gptcli lens "The king and the" --attribution --token queen --top 10
+    gptcli lens "The king and the" --without mlp:1
     """
     text = text_argument(prompt, "PROMPT")
     options.at_most("--token", token, options.MOST_TRACKS)
+    forbid_changes("--attribution", given=attribution, changes=changes)
 
     from gptcli.inspection import lens as inspection
     from gptcli.inspection.attribution import attribute
@@ -69,11 +61,11 @@ def lens(
     from gptcli.show.attribution import draw as draw_attribution
     from gptcli.show.lens import draw, draw_page
 
-    checkpoint = run.open()
+    checkpoint = changes.open(run)
     seen, record = inspection.lens(checkpoint, text, sublayers=sublayers, words=token or [])
     notices(words_cut(checkpoint.tokenizer, token or [], text))
     parts = [attribute(checkpoint.model, record, each.id, each.token) for each in seen.tracks] if attribution else []
-    answer = LensAnswer(seen, parts)
+    answer = replace(seen, attribution=parts)
     present(
         answer,
         lambda: draw(seen, [draw_attribution(part, top) for part in parts]),

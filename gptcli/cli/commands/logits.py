@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.change_options import ChangeOptions
 from gptcli.cli.inputs import text_argument
 from gptcli.cli.option_groups import EngineOptions, filter_option, grouped
 from gptcli.show.terminal.console import present
@@ -33,6 +34,7 @@ def logits(
     ] = None,
     *,
     run: EngineOptions,
+    changes: ChangeOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -48,6 +50,7 @@ def logits(
     gptcli logits "The king and the" -t 5 -k 20     the chapter's animation
     gptcli logits "Once upon a time" --watch dragon --watch princess
     gptcli logits "Once upon a time" --all-positions
+    gptcli logits "Lily and Tom went out. Lily saw" --without 5.*
     """
     text = text_argument(prompt, "PROMPT")
     options.at_most("--watch", watch, options.MOST_TEXTS)
@@ -63,7 +66,7 @@ def logits(
     from gptcli.probability.distribution import words_cut
     from gptcli.show import logits as pictures
 
-    checkpoint = run.open()
+    checkpoint = changes.open(run)
     if all_positions:
         positions = next_token.all_positions(checkpoint, text)
         present(positions, lambda: pictures.draw_positions(positions), as_json=json, save=save)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.change_options import ChangeOptions
 from gptcli.cli.inputs import text_argument
 from gptcli.cli.option_groups import EngineOptions, grouped
 from gptcli.show.terminal.console import present
@@ -23,6 +24,7 @@ def score(
     top: options.TopOption = 20,
     *,
     run: EngineOptions,
+    changes: ChangeOptions,
     json: options.JsonOption = False,
     save: options.SaveOption = None,
 ) -> None:
@@ -37,6 +39,7 @@ def score(
     gptcli score --bos "The king and the refrigerator"
     gptcli score --top 5 < story.txt
     gptcli score --stride 64 --json < story.txt
+    gptcli score "Once upon a time" --without mlp:3 --by mean
     """
     given = text_argument(text, "TEXT")
 
@@ -44,7 +47,7 @@ def score(
     from gptcli.show.score import draw, draw_page
     from gptcli.show.terminal.progress import progress_bar
 
-    checkpoint = run.open()
+    checkpoint = changes.open(run)
     with progress_bar("scoring") as progress:
         answer = scoring.score(checkpoint, given, bos=bos, stride=stride, progress=progress)
     present(answer, lambda: draw(answer, top), as_json=json, save=save, page=lambda: draw_page(answer, top))

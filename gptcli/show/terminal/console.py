@@ -16,6 +16,7 @@ from gptcli.show.html.export import HTML_FORMAT
 from gptcli.show.picture.png import check_png
 from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
 from gptcli.show.terminal.json_pieces import json_pieces
+from gptcli.show.terminal.watching import showed
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
 from gptcli.text import clipped, visible
@@ -103,6 +104,7 @@ def present(
         InputError: ``save`` has another suffix.
         GptcliError: the file cannot be written.
     """
+    showed(answer)
     if save is not None:
         save_as(save, draw, page)
     if as_json:

@@ -1,0 +1,132 @@
+"""``--without`` and ``--steer`` as they are typed, in every command that runs a text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from typer.testing import CliRunner
+
+from gptcli.cli.app import app
+
+TEXT = "Lily and Tom went to the park. Lily said"
+OUT = ["--without", "4.*", "--without", "mlp:2@Tom"]
+
+
+def run(*arguments: str, text: str | None = None) -> Any:
+    return CliRunner().invoke(app, list(arguments), input=text)
+
+
+def answer(*arguments: str) -> dict[str, Any]:
+    done = run(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    value: dict[str, Any] = json.loads(done.stdout)
+    return value
+
+
+@pytest.fixture(scope="module")
+def changed(tales_reference: Any) -> Tensor:
+    """transformers' logits [T, V] with hooks for ``OUT``."""
+    blocks = tales_reference.transformer.h
+    ids = answer("logits", TEXT)["prompt_ids"]
+    (tom,) = [index for index, token in enumerate(ids) if token == 4186]  # " Tom"
+
+    def no_heads(_: Any, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        return (torch.zeros_like(inputs[0]),)
+
+    def no_tom(_: Any, inputs: Any, output: Tensor) -> Tensor:
+        output = output.clone()
+        output[:, tom] = 0
+        return output
+
+    handles = [blocks[3].attn.c_proj.register_forward_pre_hook(no_heads), blocks[1].mlp.register_forward_hook(no_tom)]
+    with torch.inference_mode():
+        logits: Tensor = tales_reference(torch.tensor([ids])).logits[0]
+    for handle in handles:
+        handle.remove()
+    return logits
+
+
+def test_logits(changed: Tensor) -> None:
+    got = answer("logits", TEXT, *OUT, "--top", "5")["distributions"][0]["candidates"]
+    wanted = changed[-1].topk(5)
+    assert [each["id"] for each in got] == wanted.indices.tolist()
+    assert [each["logit"] for each in got] == pytest.approx(wanted.values.tolist(), abs=1e-4)
+
+
+def test_logits_of_all_positions_mean_the_whole_text(changed: Tensor) -> None:
+    got = answer("logits", TEXT, *OUT, "--all-positions")["positions"]
+    assert [each["best_id"] for each in got] == changed.argmax(-1).tolist()
+
+
+def test_score(changed: Tensor) -> None:
+    got = answer("score", TEXT, *OUT)
+    ids = [token["id"] for token in got["tokens"]]
+    logprobs = changed.double().log_softmax(-1)[:-1].gather(1, torch.tensor(ids[1:])[:, None])
+    assert got["log_probability"] == pytest.approx(float(logprobs.sum()), abs=1e-3)
+
+
+def test_lens(changed: Tensor) -> None:
+    last = answer("lens", TEXT, *OUT)["lens"]["stages"][-1]
+    assert [guess["id"] for guess in last["guesses"]] == changed.argmax(-1).tolist()
+
+
+def test_attention_with_the_names_of_the_plain_model() -> None:
+    plain = answer("attention", TEXT, "--layer", "5", "--head", "1")["heads"][0]
+    got = answer("attention", TEXT, "--layer", "5", "--head", "1", *OUT)["heads"][0]
+    assert got["label"] == plain["label"]
+    assert got["values"] != plain["values"]
+    held = answer("attention", TEXT, "--layer", "5", "--head", "1", *OUT, "--freeze-attention")["heads"][0]
+    assert torch.allclose(torch.tensor(held["values"]), torch.tensor(plain["values"]), atol=1e-6)
+
+
+def test_generate_continues_without_it(changed: Tensor) -> None:
+    got = answer("generate", TEXT, *OUT, "-n", "3", "-t", "0")
+    assert got["ids"][0] == int(changed[-1].argmax())
+    again = answer("generate", TEXT, "-n", "3", "-t", "0")
+    assert got["ids"] != again["ids"]
+
+
+def test_a_happier_forest(tmp_path: Path) -> None:
+    """The direction raises what it names, and its opposite lowers it."""
+
+    def probability(*arguments: str) -> float:
+        got = answer("logits", "The forest was", "--watch", "happy", *arguments)
+        return float(got["distributions"][0]["watched"][0]["model_probability"])
+
+    file = tmp_path / "joy.safetensors"
+    plain = probability()
+    happier = probability("--steer", "layer:4: happy - sad * 6", "--save-direction", str(file))
+    assert happier > 2 * plain
+    assert probability("--steer", "layer:4: happy - sad * -6") < plain / 2
+    assert probability("--steer", f'layer:4: "{file}" * 6') == pytest.approx(happier, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_chat_without_it() -> None:
+    plain = run("chat", "--seed", "1", "-n", "5", "-t", "0", text="Hello\n")
+    got = run("chat", "--seed", "1", "-n", "5", "-t", "0", *OUT[:2], text="Hello\n")
+    assert (plain.exit_code, got.exit_code) == (0, 0)
+    assert plain.stdout != got.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("logits", "A", "--without", "9.1"), "this model has layers 1 to 6\n  9.1\n  ^"),
+        (("logits", "A", "--without", "4.1.2"), "one place ends here"),
+        (("logits", "A", "--without", "4.1@queen"), "the text has no token 'queen'"),
+        (("logits", "A", "--by", "mean"), "go with --without"),
+        (("logits", "A", "--without", "1.1", "--by", "mean", "--over", "/no/file"), "cannot read /no/file"),
+        (("logits", "A", "--save-direction", "x.safetensors"), "one --steer, and there are 0"),
+        (("logits", "A", "--steer", "layer:1: happy", "--save-direction", "x.npy"), "is saved as .safetensors"),
+        (("lens", "A", "--without", "1.1", "--attribution"), "contradict"),
+        (("generate", "A", "--without", "1.1", "--pick"), "contradict"),
+    ],
+)
+def test_a_mistake_is_one_message(arguments: tuple[str, ...], message: str) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert message in " ".join(done.stderr.split("\n")) or message in done.stderr
