@@ -36,7 +36,7 @@ def draw_page(answer: "Attention") -> Page:
 def page_parts(answer: "Attention", positions: Sequence[int] | None = None) -> list[PagePart]:
     """The text, and the maps of each layer."""
     shown = range(len(answer.tokens)) if positions is None else positions
-    words = [token_text(answer.tokens[each]) for each in shown]
+    words = [token_text(answer.texts[each]) for each in shown]
     parts: list[PagePart] = [Sentence(words, answer.rows == "queries", _first(answer, list(shown)))]
     if len(answer.heads) == 1:
         return [*parts, _map(answer, answer.heads[0], shown)]
