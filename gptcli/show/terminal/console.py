@@ -15,7 +15,8 @@ from gptcli.show.blocks import palette
 from gptcli.show.html.export import HTML_FORMAT
 from gptcli.show.picture.png import check_png
 from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
-from gptcli.show.terminal.json_pieces import json_pieces
+from gptcli.show.terminal.encoding import escaped, everything, holds_everything
+from gptcli.show.terminal.json_pieces import json_pieces, only_ascii
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
 from gptcli.text import clipped, visible
@@ -63,7 +64,7 @@ def stdout_is_terminal() -> bool:
 def write_flowing(console: "Console | None", text: str, style: str | None = None) -> None:
     """Write a piece of streamed text: on a console made visible, into a pipe (no console) unchanged."""
     if console is None:
-        sys.stdout.write(text)
+        sys.stdout.write(escaped(text))
     elif style is None:
         sys.stdout.write(visible(text))  # Rich would replace a tab by eight spaces, whatever its column
     else:
@@ -71,9 +72,13 @@ def write_flowing(console: "Console | None", text: str, style: str | None = None
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print an answer as JSON on stdout (see ``json_pieces``); ``indent=None`` puts it on one line."""
+    """Print an answer as JSON on stdout (see ``json_pieces``); ``indent=None`` puts it on one line.
+
+    It is valid whatever stdout's encoding is: one that is not Unicode gets escapes.
+    """
+    ascii_only = not holds_everything()
     for piece in json_pieces(value, indent=indent):
-        sys.stdout.write(piece)
+        sys.stdout.write(only_ascii(piece) if ascii_only else piece)
     sys.stdout.flush()
 
 
@@ -127,12 +132,12 @@ def print_picture(picture: "RenderableType") -> None:
 
 def save_as(path: Path, draw: Callable[[], "RenderableType"], page: Callable[[], str] | None = None) -> None:
     """Write an answer to a file, as a picture or (``.html``, where there is one) as a page; see ``present``."""
-    if page is not None and path.suffix.lower() == ".html":
-        write_whole(path, page())
-        notice(f"saved {path}")
-        return
-    with palette.using(saved_theme()):
-        save_picture(draw(), path)
+    with everything(), palette.using(saved_theme()):
+        if page is not None and path.suffix.lower() == ".html":
+            write_whole(path, page())
+            notice(f"saved {path}")
+        else:
+            save_picture(draw(), path)
 
 
 def check_save(path: Path, asked: str = "--save", suffixes: Sequence[str] = SAVE_SUFFIXES) -> None:
