@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'schema'; or break
+        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'head' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'schema'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -37,6 +37,7 @@ complete -c gptcli -n '__gptcli_at \'\'' -a logits -d 'Show what may come next: 
 complete -c gptcli -n '__gptcli_at \'\'' -a score -d 'Score a text: how surprising each token is to the model.'
 complete -c gptcli -n '__gptcli_at \'\'' -a attention -d 'Show where each head looks while the model reads a text.'
 complete -c gptcli -n '__gptcli_at \'\'' -a lens -d 'Watch a model make up its mind: the best guess after every layer.'
+complete -c gptcli -n '__gptcli_at \'\'' -a head -d 'Show what a head moves and what it looks for, by its weights.'
 complete -c gptcli -n '__gptcli_at \'\'' -a trace -d 'Follow a text through a GPT, step by step.'
 complete -c gptcli -n '__gptcli_at \'\'' -a params -d 'Count a GPT\'s parameters by what they do, down to the exact number.'
 complete -c gptcli -n '__gptcli_at \'\'' -a tokenize -d 'Cut a text into tokens, the pieces that a GPT reads and writes.'
@@ -57,6 +58,8 @@ complete -c gptcli -n '__gptcli_at \'\'' -s h -l help -d 'Show this message and 
 
 complete -c gptcli -n '__gptcli_at \'tour\'' -l list -d 'List the stops, and run nothing.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l stop -x -d 'Only this stop.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l pace -x -d 'Write the lines slowly, for a class.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l worksheet -d 'Questions and answers in Markdown, for a class.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l title -x -d 'Above a saved picture.'
@@ -243,10 +246,29 @@ complete -c gptcli -n '__gptcli_at \'lens\'' -l save -r -F -d 'Also save as .svg
 complete -c gptcli -n '__gptcli_at \'lens\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -s h -l help -d 'Show this message and exit.'
 
+complete -c gptcli -n '__gptcli_at \'head\'' -l all -d 'One row for each head of the model.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l token -x -d 'List this token. Repeatable.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l distance -x -d 'How far back a query looks (rotary positions).'
+complete -c gptcli -n '__gptcli_at \'head\'' -l through -x -d 'Layers that each token goes through alone first; 0 is its embedding.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l tokens -x -d 'Frequent tokens on which shares are measured; 0 is all.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l no-kind -d 'Only the weights: nothing is run.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'head\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
+complete -c gptcli -n '__gptcli_at \'head\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'head\'' -s h -l help -d 'Show this message and exit.'
+
 complete -c gptcli -n '__gptcli_at \'trace\'' -l layer -x -d 'Open this layer, from 1.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l head -x -d 'Open one head of it, from 1.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l config -x -d 'Shapes only: a size such as gpt3, or a config.json.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l tokens -x -d 'With --config: the number of tokens.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l full -d 'An opened layer step by step, not as a diagram.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'

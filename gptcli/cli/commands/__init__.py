@@ -63,6 +63,12 @@ def _lens() -> Any:
     return lens
 
 
+def _head() -> Any:
+    from gptcli.cli.commands.head import head
+
+    return head
+
+
 def _trace() -> Any:
     from gptcli.cli.commands.trace import trace
 
@@ -138,6 +144,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "score": _score,
     "attention": _attention,
     "lens": _lens,
+    "head": _head,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,
