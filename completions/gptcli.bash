@@ -169,7 +169,7 @@ _gptcli() {
             esac
             ;;
         trace)
-            options="--layer --head --config --tokens -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--layer --head --config --tokens --full -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
             case "$prev" in
                 --layer|--head|--config|--tokens|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;

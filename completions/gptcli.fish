@@ -268,6 +268,7 @@ complete -c gptcli -n '__gptcli_at \'trace\'' -l layer -x -d 'Open this layer, f
 complete -c gptcli -n '__gptcli_at \'trace\'' -l head -x -d 'Open one head of it, from 1.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l config -x -d 'Shapes only: a size such as gpt3, or a config.json.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l tokens -x -d 'With --config: the number of tokens.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l full -d 'An opened layer step by step, not as a diagram.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
