@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.probability.distribution import Distribution, Guess, distribution, watched_ids
 from gptcli.probability.reading import Reading, next_logits, read
 from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -106,11 +110,20 @@ def next_token(
     ids = checkpoint.encode_prompt(prompt)
     watched = watched_ids(checkpoint.tokenizer, watch, prompt, checkpoint.n_vocab)
     samplings = [sampling.changed(temperature=temperature) for temperature in temperatures]
-    logits = next_logits(checkpoint.engine_for(ids), ids, checkpoint.n_vocab)
+    logits = logits_after(checkpoint, ids)
     described = [
         distribution(logits, checkpoint.tokenizer, each, top=top, watch=watched, seen=ids) for each in samplings
     ]
     return NextToken(checkpoint.name, prompt, ids, checkpoint.n_vocab, described)
+
+
+def logits_after(checkpoint: OpenCheckpoint, ids: Sequence[int]) -> "NDArray[np.float32]":
+    """The logits of the token after these: [V].
+
+    Raises:
+        InputError: they do not fit into the context.
+    """
+    return next_logits(checkpoint.engine_for(list(ids)), list(ids), checkpoint.n_vocab)
 
 
 def all_positions(checkpoint: OpenCheckpoint, prompt: str) -> Positions:

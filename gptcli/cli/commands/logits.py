@@ -1,6 +1,6 @@
 """``gptcli logits``: the probabilities of the next token."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from gptcli.cli.inputs import text_argument
 from gptcli.cli.option_groups import EngineOptions, filter_option, grouped
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
+
+if TYPE_CHECKING:
+    from gptcli.show.html.page import Page
 
 _PANEL = "Probabilities"
 _TOP = 20
@@ -75,4 +78,10 @@ def logits(
             checkpoint, text, sampling, temperatures=temperatures, top=top, watch=watch or []
         )
         notices(words_cut(checkpoint.tokenizer, watch or [], text))
-        present(answer, lambda: pictures.draw_next(answer), as_json=json, save=save)
+
+        def page() -> "Page":
+            from gptcli.show.logits_page import draw_page
+
+            return draw_page(answer, next_token.logits_after(checkpoint, answer.prompt_ids))
+
+        present(answer, lambda: pictures.draw_next(answer), as_json=json, save=save, page=page)
