@@ -47,6 +47,7 @@ _gptcli() {
             ' generate') command=generate ;;
             ' chat') command=chat ;;
             ' logits') command=logits ;;
+            ' softmax') command=softmax ;;
             ' score') command=score ;;
             ' attention') command=attention ;;
             ' lens') command=lens ;;
@@ -77,7 +78,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens head trace params tokenize similarity neighbors analogy direction map bench models schema
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens head trace params tokenize similarity neighbors analogy direction map bench models schema
             ;;
         tour)
             options="--list --stop --pace --worksheet --json --save --title -h --help"
@@ -122,6 +123,13 @@ _gptcli() {
                 --quantize) _gptcli_words none int8 int4; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
                 --over|--save-direction|--save) _gptcli_files; return ;;
+            esac
+            ;;
+        softmax)
+            options="-t --temperature --json --save --title -h --help"
+            case "$prev" in
+                -t|--temperature|--title) return ;;
+                --save) _gptcli_files; return ;;
             esac
             ;;
         score)

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 import gptcli
 from gptcli.cli.app import app
 from gptcli.cli.tour import STOPS
+from gptcli.show.blocks.figures import percent
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Section, Softmax
-from gptcli.show.logits import percent
 from tests.browser.chromium import Chromium
 from tests.browser.test_inside_pages import lines, quiet
 from tests.show.test_page import EVIL, shape
