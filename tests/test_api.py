@@ -173,7 +173,7 @@ def test_next_token_and_score_are_the_commands(gpt: gptcli.LoadedGPT, run_gptcli
     score = gpt.score(TEXT)
     logprobs = torch.tensor(gpt.logits(TEXT)).log_softmax(-1)
     ids = gpt.encode(TEXT)
-    assert score.log_probability == pytest.approx(
+    assert score.logprob == pytest.approx(
         sum(float(logprobs[place, token]) for place, token in enumerate(ids[1:])), abs=1e-3
     )
 
@@ -184,7 +184,7 @@ def test_words(words: gptcli.LoadedWords) -> None:
     king, queen = words.vector("king"), words.vector("queen")
     cosine = float(king @ queen / np.linalg.norm(king) / np.linalg.norm(queen))
     assert words.similarity("king", "queen").values[0][1] == pytest.approx(cosine, abs=1e-5)
-    assert words.analogy("king-man+woman", top=1).neighbors[0].word == "queen"
+    assert words.analogy("king-man+woman", top=1).neighbors[0].token == "queen"
     assert len(words.neighbors("tower", top=4).neighbors) == 4
     with pytest.raises(gptcli.GptcliError, match="kingg"):
         words.vector("kingg")

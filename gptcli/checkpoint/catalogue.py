@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from gptcli.checkpoint.families import FAMILIES
 from gptcli.checkpoint.hub.models import cache_folder, is_whole
@@ -19,14 +20,16 @@ class LocalModel:
     """A model on this machine.
 
     Attributes:
-        name: on the command line.
+        model: its name, as -m takes it.
         family: the ``model_type`` that its config.json gives.
-        nbytes: size of its files on disk.
+        nbytes: size of its files on disk, in bytes.
         folder: of these files.
         runs: whether gptcli can run it, as far as ``family`` tells.
     """
 
-    name: str
+    schema: ClassVar[str] = "gptcli.models.pull/1"
+
+    model: str
     family: str
     nbytes: int
     folder: Path
@@ -35,9 +38,15 @@ class LocalModel:
 
 @dataclass(frozen=True)
 class ShortName:
-    """A short name, the hub id that it stands for, and whether that is in the cache."""
+    """A short name.
 
-    name: str
+    Attributes:
+        model: the name, as -m takes it.
+        repo: the hub id that it stands for.
+        cached: whether that is in the cache.
+    """
+
+    model: str
     repo: str
     cached: bool
 
@@ -55,6 +64,8 @@ class Catalogue:
         kept_folder: the folder of these files; None where there is no home folder.
     """
 
+    schema: ClassVar[str] = "gptcli.models.list/1"
+
     bundled: tuple[LocalModel, ...]
     cached: tuple[LocalModel, ...]
     cache: Path
@@ -67,7 +78,7 @@ def list_models() -> Catalogue:
     """All names that gptcli knows. Reads folders and config.json files, without a network."""
     bundled = tuple(_local(name, bundled_folder() / name) for name in bundled_names())
     cached = tuple(_cached_models(cache_folder()))
-    there = {model.name for model in cached}
+    there = {each.model for each in cached}
     short = tuple(ShortName(name, repo, repo in there) for name, repo in SHORT_NAMES.items())
     folder = None
     with suppress(GptcliError):
@@ -100,7 +111,7 @@ def _cached_models(cache: Path) -> list[LocalModel]:
                     known = revisions.get(snapshot.name, [snapshot.name])
                     names = sorted(known, key=lambda name: name != DEFAULT_REVISION)
                     models.append(_local(str(HubName(repo, names[0])), snapshot))
-    return sorted(models, key=lambda model: model.name.lower())
+    return sorted(models, key=lambda each: each.model.lower())
 
 
 def _revisions(refs: Path) -> dict[str, list[str]]:

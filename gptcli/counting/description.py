@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
@@ -93,7 +93,7 @@ class FileFacts:
 
     Attributes:
         name: without its folder.
-        nbytes: its size.
+        nbytes: its size, in bytes.
         here: whether it is on this disk; else it is on the hub, and only its header was read.
     """
 
@@ -107,7 +107,7 @@ class Description:
     """The result of ``gptcli models show``.
 
     Attributes:
-        name: as the user gave it.
+        model: its name, as the user gave it.
         folder: of its files, or where a download would put them.
         repo, revision, commit: on the hub, if it is from there.
         family: the family that reads it, ``word-vectors``, or None.
@@ -127,7 +127,9 @@ class Description:
         notes: what was inferred, and what does not fit, one sentence each.
     """
 
-    name: str
+    schema: ClassVar[str] = "gptcli.models.show/1"
+
+    model: str
     folder: Path
     repo: str | None
     revision: str | None
@@ -173,7 +175,7 @@ def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Des
     talk = chat_facts(source.folder)
     known |= {fact: Known("read", file) for fact, file in talk.sources.items()}
     return Description(
-        name=name,
+        model=name,
         folder=source.folder,
         repo=source.hub_name.repo if source.hub_name else None,
         revision=source.hub_name.revision if source.hub_name else None,

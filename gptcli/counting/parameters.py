@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import ClassVar
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
@@ -24,7 +25,7 @@ class ParameterCount:
     """The result of ``gptcli params``.
 
     Attributes:
-        name: as the user gave it.
+        model: its name, as the user gave it.
         origin: a published ``preset``, a ``config`` without weights, a ``checkpoint``, or bare ``tensors`` that no
             family reads as a GPT (word vectors, other architectures).
         family: the family that reads it, or ``word-vectors``; None for presets and other bare tensors.
@@ -36,7 +37,9 @@ class ParameterCount:
         notes: what was inferred, or did not fit.
     """
 
-    name: str
+    schema: ClassVar[str] = "gptcli.params/1"
+
+    model: str
     origin: str
     family: str | None
     parameters: int

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from gptcli.counting.parameters import count_parameters
 from gptcli.counting.steps import TraceStep, walk
 from gptcli.errors import InputError
 from gptcli.model.config import GPTConfig
+from gptcli.probability.distribution import Guess
+from gptcli.tokenizer.token import Token
 
 
 @dataclass(frozen=True)
@@ -17,22 +20,21 @@ class Trace:
         model: its name.
         config: its shape.
         parameters: their number, the sum over ``steps``.
-        tokens: the text's tokens; None where a configuration alone is traced.
-        ids: of these tokens.
         n_tokens: number of tokens.
         steps: in order.
-        next_token, next_probability: the most probable token after the text; None without a run.
+        tokens: the text's tokens; None where a configuration alone is traced.
+        next: the most probable token after the text; None without a run.
     """
+
+    schema: ClassVar[str] = "gptcli.trace/1"
 
     model: str
     config: GPTConfig
     parameters: int
     n_tokens: int
     steps: list[TraceStep]
-    ids: list[int] | None = None
-    tokens: list[bytes] | None = None
-    next_token: bytes | None = None
-    next_probability: float | None = None
+    tokens: list[Token] | None = None
+    next: Guess | None = None
 
 
 def trace_config(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,7 @@ class AnalogyScore:
     """The result of a file of analogy questions.
 
     Attributes:
-        embedding: name of the embedding.
+        model: name of the word vectors, or of the GPT whose embedding it is.
         tensor: name of its matrix.
         file: the questions.
         restrict: how many words were searched.
@@ -62,7 +63,9 @@ class AnalogyScore:
         invalid: lines that are not a question.
     """
 
-    embedding: str
+    schema: ClassVar[str] = "gptcli.analogy.evaluate/1"
+
+    model: str
     tensor: str
     file: Path
     restrict: int
@@ -76,7 +79,7 @@ class PairScore:
     """The result of a file of word pairs.
 
     Attributes:
-        embedding: name of the embedding.
+        model: name of the word vectors, or of the GPT whose embedding it is.
         tensor: name of its matrix.
         file: the pairs.
         spearman: rank correlation of the cosines with the human scores; None where one of them is constant.
@@ -86,7 +89,9 @@ class PairScore:
         invalid: lines that are not a pair.
     """
 
-    embedding: str
+    schema: ClassVar[str] = "gptcli.similarity.evaluate/1"
+
+    model: str
     tensor: str
     file: Path
     spearman: float | None

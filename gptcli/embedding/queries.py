@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gptcli.embedding.expression import Expression, Term, check_length, parse
 from gptcli.embedding.load import Embedding
@@ -18,20 +19,36 @@ _ARITHMETIC = re.compile(r"[-+*/()\"'−×÷]")
 
 
 @dataclass(frozen=True)
+class Row:
+    """A row of an embedding.
+
+    Attributes:
+        id: its number, from 0: the token's id.
+        token: the word; of a GPT the bytes of the token.
+    """
+
+    id: int
+    token: str | bytes
+
+
+@dataclass(frozen=True)
 class QueryWord:
     """A word of the query.
 
     Attributes:
         word: as typed.
         weight: its factor.
-        ids: its rows in the embedding; their mean is its vector.
-        tokens: of those rows.
+        tokens: its rows in the embedding; their mean is its vector.
     """
 
     word: str
     weight: float
-    ids: tuple[int, ...]
-    tokens: tuple[str | bytes, ...]
+    tokens: tuple[Row, ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The numbers of its rows."""
+        return tuple(row.id for row in self.tokens)
 
 
 @dataclass(frozen=True)
@@ -40,16 +57,16 @@ class Neighbor:
 
     Attributes:
         rank: 1 for the most similar.
-        word: the word, or the bytes of the token.
-        id: its row in the embedding.
-        score: its similarity, by the result's metric and method.
+        id: its row in the embedding, from 0: the token's id.
+        token: the word; of a GPT the bytes of the token.
+        similarity: with the query, by the result's metric and method.
         in_query: whether it is in the query.
     """
 
     rank: int
-    word: str | bytes
     id: int
-    score: float
+    token: str | bytes
+    similarity: float
     in_query: bool
 
 
@@ -58,18 +75,20 @@ class Neighbors:
     """The words nearest to a point.
 
     Attributes:
-        embedding: name of the embedding.
+        model: name of the word vectors, or of the GPT whose embedding it is.
         tensor: name of its matrix in the file.
         query: as typed.
         words: the words in it.
-        metric: of the scores.
+        metric: of the similarities.
         method: how the words are combined.
         searched: how many rows were searched.
         neighbors: the nearest, best first.
         notes: for the user, on how the words were read.
     """
 
-    embedding: str
+    schema: ClassVar[str] = "gptcli.neighbors/1"
+
+    model: str
     tensor: str
     query: str
     words: tuple[QueryWord, ...]
@@ -81,11 +100,18 @@ class Neighbors:
 
 
 @dataclass(frozen=True)
+class Analogy(Neighbors):
+    """The words nearest to the value of an expression; see ``Neighbors``."""
+
+    schema: ClassVar[str] = "gptcli.analogy/1"
+
+
+@dataclass(frozen=True)
 class Similarities:
     """The similarity of each word with each.
 
     Attributes:
-        embedding: name of the embedding.
+        model: name of the word vectors, or of the GPT whose embedding it is.
         tensor: name of its matrix in the file.
         metric: of the values.
         labels: the words, or expressions, as typed.
@@ -94,7 +120,9 @@ class Similarities:
         notes: for the user, on how the words were read.
     """
 
-    embedding: str
+    schema: ClassVar[str] = "gptcli.similarity/1"
+
+    model: str
     tensor: str
     metric: Metric
     labels: tuple[str, ...]
@@ -105,7 +133,12 @@ class Similarities:
 
 @dataclass(frozen=True)
 class Product:
-    """A word and its dot product with a direction."""
+    """A word measured along a direction.
+
+    Attributes:
+        label: the word, or expression, as typed.
+        dot: the dot product of its vector with the direction.
+    """
 
     label: str
     dot: float
@@ -116,7 +149,7 @@ class Direction:
     """Words measured along a direction.
 
     Attributes:
-        embedding: name of the embedding.
+        model: name of the word vectors, or of the GPT whose embedding it is.
         tensor: name of its matrix in the file.
         direction: the expression that gives the direction.
         words: the words in it, and those measured.
@@ -124,7 +157,9 @@ class Direction:
         notes: for the user, on how the words were read.
     """
 
-    embedding: str
+    schema: ClassVar[str] = "gptcli.direction/1"
+
+    model: str
     tensor: str
     direction: str
     words: tuple[QueryWord, ...]
@@ -141,7 +176,7 @@ def analogy(
     top: int = 10,
     restrict: int | None = None,
     keep_query: bool = False,
-) -> Neighbors:
+) -> Analogy:
     """The words nearest to the value of an expression: gensim's ``most_similar`` and ``most_similar_cosmul``.
 
     Args:
@@ -169,7 +204,7 @@ def analogy(
     else:
         point = weighted_sum(vectors, weights, metric)
         found = nearest(embedding.matrix, point, metric, top, restrict, left_out=left_out, also=also)
-    return Neighbors(
+    return Analogy(
         embedding.name,
         embedding.tensor,
         expression.text,
@@ -178,7 +213,7 @@ def analogy(
         method,
         embedding.matrix.count(restrict),
         tuple(
-            Neighbor(item.rank, embedding.vocabulary.name(item.row), item.row, item.score, item.row in own)
+            Neighbor(item.rank, item.row, embedding.vocabulary.name(item.row), item.score, item.row in own)
             for item in found
         ),
         notes_on(embedding, words, [expression]),
@@ -201,7 +236,8 @@ def neighbors(
     """
     check_length(word)
     lone = Expression(word, (Term(word),))
-    return analogy(embedding, lone, metric=metric, top=top, restrict=restrict, keep_query=keep_query)
+    found = analogy(embedding, lone, metric=metric, top=top, restrict=restrict, keep_query=keep_query)
+    return Neighbors(**vars(found))
 
 
 def similarity(embedding: Embedding, texts: Sequence[str], metric: Metric = Metric.cosine) -> Similarities:
@@ -277,14 +313,14 @@ def _query_words(embedding: Embedding, terms: Sequence[Term]) -> tuple[QueryWord
     vocabulary = embedding.vocabulary
     rows = [vocabulary.rows(term.word) for term in terms]
     return tuple(
-        QueryWord(term.word, term.weight, ids, tuple(map(vocabulary.name, ids)))
+        QueryWord(term.word, term.weight, tuple(Row(each, vocabulary.name(each)) for each in ids))
         for term, ids in zip(terms, rows, strict=True)
     )
 
 
 def notes_on(embedding: Embedding, words: Sequence[QueryWord], expressions: Sequence[Expression]) -> tuple[str, ...]:
     """Notes on words of several tokens, and on expressions that are also a word."""
-    several = {word.word: word.tokens for word in words if len(word.ids) > 1}
+    several = {word.word: word.tokens for word in words if len(word.tokens) > 1}
     notes = [
         f"'{clipped(word)}' is {len(tokens):,} tokens, {_listed(tokens)}: their mean stands for it"
         for word, tokens in several.items()
@@ -298,7 +334,8 @@ def notes_on(embedding: Embedding, words: Sequence[QueryWord], expressions: Sequ
     return tuple(notes)
 
 
-def _listed(tokens: Sequence[str | bytes]) -> str:
+def _listed(rows: Sequence[Row]) -> str:
+    tokens = [row.token for row in rows]
     texts = (t.decode(errors="backslashreplace") if isinstance(t, bytes) else t for t in tokens)
     return quoted_few(texts, len(tokens))
 

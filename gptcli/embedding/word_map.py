@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from gptcli.embedding.expression import Expression, check_length, parse
 from gptcli.embedding.load import Embedding
@@ -62,7 +62,8 @@ class MapArrow:
     """An arrow from a word to a word.
 
     Attributes:
-        start, end: their indices in the points.
+        start: the number of the point that it begins at, from 1.
+        end: of the point that it leads to.
         length: the distance between them, in all dimensions.
         cosine: the cosine similarity of its direction with that of the first arrow, in all dimensions.
     """
@@ -78,7 +79,7 @@ class WordMap:
     """Words along three axes.
 
     Attributes:
-        embedding: name of the embedding.
+        model: name of the word vectors, or of the GPT whose embedding it is.
         tensor: name of its matrix in the file.
         dimensions: how many the embedding has.
         axes: three; the first two are the plane of the terminal.
@@ -89,7 +90,9 @@ class WordMap:
         notes: for the user, on how the words were read.
     """
 
-    embedding: str
+    schema: ClassVar[str] = "gptcli.map/1"
+
+    model: str
     tensor: str
     dimensions: int
     axes: tuple[MapAxis, ...]
@@ -250,6 +253,6 @@ def _arrows(asked: Doubles, pairs: Sequence[tuple[int, int]]) -> tuple[MapArrow,
     cosines = cosines_between(steps, Metric.cosine)[0]
     lengths = np.linalg.norm(steps, axis=1)
     return tuple(
-        MapArrow(start, end, float(length), float(cosine))
+        MapArrow(start + 1, end + 1, float(length), float(cosine))
         for (start, end), length, cosine in zip(pairs, lengths, cosines, strict=True)
     )

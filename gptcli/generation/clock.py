@@ -4,6 +4,23 @@ import time
 from dataclasses import dataclass, field
 
 
+@dataclass(frozen=True)
+class Timings:
+    """The times of a request, of all its samples together; None before the first token.
+
+    Attributes:
+        load_s: seconds to load the model.
+        first_token_s: seconds to the first token.
+        total_s: seconds to the last.
+        tokens_per_s: tokens per second.
+    """
+
+    load_s: float
+    first_token_s: float | None
+    total_s: float | None
+    tokens_per_s: float | None
+
+
 @dataclass
 class Clock:
     """Times of events, in seconds of a monotonic clock."""
@@ -24,14 +41,9 @@ class Clock:
         self.first_token = self.first_token or self.last_token
         self.tokens += 1
 
-    def timings(self) -> dict[str, float | None]:
-        """Seconds to load, to the first token, and in all; and tokens per second, of all samples together."""
+    def timings(self) -> Timings:
+        """The times so far."""
         if self.first_token is None or self.last_token is None:
-            return {"load_s": self.load_s, "first_token_s": None, "total_s": None, "tokens_per_s": None}
+            return Timings(self.load_s, None, None, None)
         total = self.last_token - self.started
-        return {
-            "load_s": self.load_s,
-            "first_token_s": self.first_token - self.started,
-            "total_s": total,
-            "tokens_per_s": self.tokens / total,
-        }
+        return Timings(self.load_s, self.first_token - self.started, total, self.tokens / total)

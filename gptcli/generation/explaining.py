@@ -17,13 +17,13 @@ def explain(step: ChosenToken, tokenizer: Tokenizer, sampling: Sampling, *, top:
         tokenizer, sampling: of the same text.
         top: how many candidates to list.
     """
-    index = len(step.sample.ids) - 1
-    seen = step.sample.prompt_ids + step.sample.ids[:index]
+    before = len(step.sample.ids) - 1
+    seen = step.sample.prompt_ids + step.sample.ids[:before]
     offered = offer(step.logits, tokenizer, sampling, seen, top=top, watch=[step.token])
     (chosen,) = offered.distribution.watched
     listed = chosen in offered.distribution.candidates
     distribution = replace(offered.distribution, watched=[]) if listed else offered.distribution
-    return Explanation(index, chosen, distribution, offered.cuts)
+    return Explanation(before + 1, chosen, distribution, offered.cuts)
 
 
 class Explainer:

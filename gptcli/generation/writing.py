@@ -6,11 +6,11 @@ Joins the tokenizer, the engine and the generation loop. How a text is shown is 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
 
 from gptcli.errors import InputError
 from gptcli.generation.clock import Clock
 from gptcli.generation.loop import ChosenToken, Limits, Sample, each_sample, generate, window
+from gptcli.generation.records import CompletionRecord
 from gptcli.generation.streaming import TextStream
 from gptcli.model.engine import Engine, rows_at_once
 from gptcli.sampling.settings import Sampling
@@ -101,6 +101,7 @@ class Writing:
         request: what to write.
         n_vocab: ids from here on are never chosen.
         load_s: how long the model took to load, for the timings.
+        model: its name, for the records.
 
     Attributes:
         completions: the current batch, by prompt, then by sample. They grow with the iteration, keep their text when it
@@ -108,7 +109,7 @@ class Writing:
         prompt_tokens: how many tokens all prompts have.
         slid: whether a finished text outgrew the context.
         clock: the timings.
-        tokenizer, request: as given.
+        tokenizer, request, model: as given.
         n_positions: the context length.
 
     Raises:
@@ -117,12 +118,19 @@ class Writing:
     """
 
     def __init__(
-        self, engine: Engine, tokenizer: Tokenizer, request: Request, *, n_vocab: int, load_s: float = 0.0
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        request: Request,
+        *,
+        n_vocab: int,
+        load_s: float = 0.0,
+        model: str = "",
     ) -> None:
         if "" in request.stops:
             raise InputError("--stop '': an empty text would stop everything; give it some characters")
         self._engine, self._n_vocab = engine, n_vocab
-        self.tokenizer, self.request = tokenizer, request
+        self.tokenizer, self.request, self.model = tokenizer, request, model
         self.n_positions = engine.n_positions
         if request.questions is None:
             ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
@@ -189,19 +197,20 @@ class Writing:
                 completion.interrupted = True
                 completion.stream.finish()
 
-    def record(self, completion: Completion) -> dict[str, Any]:
+    def record(self, completion: Completion) -> CompletionRecord:
         """What ``--json`` prints of one completion."""
-        return {
-            "prompt": completion.prompt,
-            "completion": completion.stream.text,
-            "prompt_ids": completion.sample.prompt_ids,
-            "ids": completion.sample.ids,
-            "logprobs": completion.sample.logprobs,
-            "finish_reason": completion.finish_reason,
-            "seed": self.request.seed,
-            "sample": completion.sample.number,
-            "timings": self.clock.timings(),
-        }
+        return CompletionRecord(
+            model=self.model,
+            prompt=completion.prompt,
+            completion=completion.stream.text,
+            prompt_ids=completion.sample.prompt_ids,
+            ids=completion.sample.ids,
+            logprobs=completion.sample.logprobs,
+            finish_reason=completion.finish_reason,
+            seed=self.request.seed,
+            sample=completion.sample.number + 1,
+            timings=self.clock.timings(),
+        )
 
 
 def text_of(step: ChosenToken, stream: TextStream) -> str:

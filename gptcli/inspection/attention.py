@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -11,7 +11,9 @@ from gptcli.errors import InputError
 from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
 from gptcli.inspection.links import Link, TextShares, WordLinks, occurrence, shares, striking, word_links
 from gptcli.inspection.record import Record, record
+from gptcli.system.answer import MaybeInfinite
 from gptcli.text import clipped, quoted
+from gptcli.tokenizer.token import Token, tokens_of
 
 # The most figures of one result: 4 million are 48 heads that read 288 tokens, and about 100 MB as Python's numbers.
 MOST_FIGURES = 4_000_000
@@ -26,7 +28,8 @@ class HeadAttention:
     """The attention of one head.
 
     Attributes:
-        layer, head: both from 1.
+        layer: from 1.
+        head: from 1.
         window: how many of the latest positions it sees, its own included; None for all.
         label: what kind of head it is; None where that cannot be measured.
         values: [T][T]; ``Attention.rows`` says what the rows are.
@@ -38,7 +41,7 @@ class HeadAttention:
     head: int
     window: int | None
     label: HeadLabel | None
-    values: list[list[float]]
+    values: list[list[MaybeInfinite]]
     key_head: int | None = None
     in_text: TextShares | None = None
 
@@ -54,11 +57,12 @@ class Attention:
     Attributes:
         model: its name.
         prompt: the text.
-        prompt_ids, tokens: ids, and the bytes of each.
+        tokens: its tokens.
         quantity: ``weights``, which sum to 1 for each query (the looking position) and are 0 where the mask is; or
             ``scores``, from before the softmax, -inf (null in JSON) where the mask is.
         rows: the rows of ``values`` are ``queries``, which look, or ``keys``, which are looked at.
-        n_layer, n_head: layers of the model, and heads of each.
+        n_layer: layers of the model.
+        n_head: heads of each.
         named_from: the score from which a head has a name.
         heads: those requested, by layer and head; none where the links of words are.
         striking: the most striking link of these heads, if there is one (see ``links.striking``).
@@ -66,10 +70,11 @@ class Attention:
         links: of the words that were asked for.
     """
 
+    schema: ClassVar[str] = "gptcli.attention/1"
+
     model: str
     prompt: str
-    prompt_ids: list[int]
-    tokens: list[bytes]
+    tokens: list[Token]
     quantity: Literal["weights", "scores"]
     rows: Literal["queries", "keys"]
     n_layer: int
@@ -79,6 +84,11 @@ class Attention:
     striking: Link | None = None
     in_text: TextShares | None = None
     links: list[WordLinks] = field(default_factory=list)
+
+    @property
+    def texts(self) -> list[bytes]:
+        """The bytes of each token."""
+        return [each.token for each in self.tokens]
 
 
 def attention(
@@ -134,8 +144,7 @@ def attention(
     return Attention(
         model=checkpoint.name,
         prompt=prompt,
-        prompt_ids=ids,
-        tokens=[checkpoint.tokenizer.token_bytes(token) for token in ids],
+        tokens=tokens_of(checkpoint.tokenizer, ids),
         quantity="scores" if scores else "weights",
         rows="keys" if columns else "queries",
         n_layer=config.n_layer,
@@ -181,8 +190,7 @@ def linked(
     return Attention(
         model=checkpoint.name,
         prompt=prompt,
-        prompt_ids=ids,
-        tokens=tokens,
+        tokens=tokens_of(checkpoint.tokenizer, ids),
         quantity="weights",
         rows="queries",
         n_layer=config.n_layer,

@@ -44,7 +44,8 @@ class Attribution:
     """One token's logit after the last position as a sum over the parts.
 
     Attributes:
-        id, token: whose logit.
+        id: of the token whose logit it is.
+        token: the bytes it stands for.
         logit: as the model computed it.
         total: the sum of the contributions; the difference is rounding in the run.
         contributions: in the model's order.

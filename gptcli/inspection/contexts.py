@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from gptcli.errors import InputError
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
 from gptcli.text import clipped, quoted
+from gptcli.tokenizer.token import Token, tokens_of
 
 # A bracket, or an escaped one.
 _BRACKET = re.compile(r"\\[\[\]\\]|[\[\]]")
@@ -47,17 +49,16 @@ class Context:
 
     Attributes:
         text: without the brackets.
-        start, end: the marked characters.
+        start: of the marked characters, from 0.
+        end: after the last of them.
         tokens: the tokens of the marked word; the last one's vector is compared.
-        id: the last one.
-        position: of that token, from 0.
+        position: of that token, from 1.
     """
 
     text: str
     start: int
     end: int
-    tokens: tuple[bytes, ...]
-    id: int
+    tokens: tuple[Token, ...]
     position: int
 
 
@@ -66,7 +67,8 @@ class ContextPair:
     """The similarity of two contexts.
 
     Attributes:
-        first, second: their numbers, from 1.
+        first: the number of one, from 1.
+        second: of the other.
         values: the similarity (or distance) of their vectors, at the embedding and after each layer, [L + 1].
     """
 
@@ -77,11 +79,17 @@ class ContextPair:
 
 @dataclass(frozen=True)
 class NearToken:
-    """A token near a vector, and its cosine similarity or logit."""
+    """A token near a vector.
+
+    Attributes:
+        id: in the vocabulary.
+        token: the bytes it stands for.
+        similarity: the cosine similarity of its embedding, or its logit, as ``nearest_by`` says.
+    """
 
     id: int
     token: bytes
-    score: float
+    similarity: float
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,8 @@ class ContextSimilarities:
         nearest: the tokens nearest to each vector, [contexts][L + 1][n]; empty if not requested.
         notes: for the user, on how the words were read.
     """
+
+    schema: ClassVar[str] = "gptcli.similarity.in-context/1"
 
     model: str
     metric: Metric
@@ -256,15 +266,15 @@ def _locate(checkpoint: OpenCheckpoint, marked: MarkedText) -> tuple[Context, li
     before = ids_of(marked.text[: marked.start].rstrip())
     first = next((i for i, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), len(before))
     first = max(first, len(checkpoint.tokenizer.prefix_ids))
-    tokens = tuple(map(checkpoint.tokenizer.token_bytes, ids[min(first, len(ids) - 1) :]))
-    return Context(marked.text, marked.start, marked.end, tokens, ids[-1], len(ids) - 1), ids
+    tokens = tuple(tokens_of(checkpoint.tokenizer, ids[min(first, len(ids) - 1) :]))
+    return Context(marked.text, marked.start, marked.end, tokens, len(ids)), ids
 
 
 def _notes(contexts: Sequence[Context]) -> tuple[str, ...]:
     """Words of several tokens."""
     notes = [
         f"'{clipped(context.text[context.start : context.end])}' is {len(context.tokens)} tokens: the last of them, "
-        f"{quoted(context.tokens[-1].decode(errors='backslashreplace'), 40)}, stands for it"
+        f"{quoted(context.tokens[-1].token.decode(errors='backslashreplace'), 40)}, stands for it"
         for context in contexts
         if len(context.tokens) > 1
     ]

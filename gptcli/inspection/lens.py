@@ -6,29 +6,23 @@ last layer that is the model's own prediction.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import OverflowedError
+from gptcli.inspection.attribution import Attribution
 from gptcli.inspection.record import Record, record
 from gptcli.model.gpt import GPT
-from gptcli.probability.distribution import watched_ids
+from gptcli.probability.distribution import Guess, watched_ids
 from gptcli.probability.reading import rank_of
+from gptcli.tokenizer.token import Token, tokens_of
 
 # Positions unembedded at a time: 64 x 50,257 numbers of eight bytes are 26 MB, and there are several of them.
 _ROWS = 64
-
-
-@dataclass(frozen=True)
-class Guess:
-    """The most probable next token after one layer, and its probability."""
-
-    id: int
-    token: bytes
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,8 @@ class Track:
     """One token through the layers, after the last position.
 
     Attributes:
-        id, token: of the token.
+        id: in the vocabulary.
+        token: the bytes it stands for.
         ranks: at each stage; 1 is the most probable.
         probabilities: at each stage.
     """
@@ -69,26 +64,30 @@ class Lens:
     Attributes:
         model: its name.
         prompt: the text.
-        prompt_ids, tokens: ids, and the bytes of each.
-        vocabulary: number of tokens.
+        tokens: its tokens.
+        n_vocab: how many tokens there are to choose from.
         stages: the embedding, then each layer; the last stage is the model's prediction.
-        decided: for each position the first stage from which the final guess stays the best one.
+        decided: for each position the first stage from which the final guess stays the best one: its index in
+            ``stages``, 0 for the embedding.
         tracks: of the prediction after the last position, or of the requested tokens.
         asked: whether tokens were requested.
         parallel: whether attention and MLP read the same input, so that no part of the model reads the sum between
             them.
+        attribution: of the logits of ``tracks``, if requested.
     """
+
+    schema: ClassVar[str] = "gptcli.lens/1"
 
     model: str
     prompt: str
-    prompt_ids: list[int]
-    tokens: list[bytes]
-    vocabulary: int
+    tokens: list[Token]
+    n_vocab: int
     stages: list[Stage]
     decided: list[int]
     tracks: list[Track]
     asked: bool
     parallel: bool
+    attribution: list[Attribution] = field(default_factory=list)
 
 
 def lens(
@@ -132,9 +131,8 @@ def lens(
         Lens(
             model=checkpoint.name,
             prompt=prompt,
-            prompt_ids=ids,
-            tokens=[text(token) for token in ids],
-            vocabulary=checkpoint.n_vocab,
+            tokens=tokens_of(checkpoint.tokenizer, ids),
+            n_vocab=checkpoint.n_vocab,
             stages=stages,
             decided=[decided_at([stage.guesses[index].id for stage in stages]) for index in range(len(ids))],
             tracks=tracks,

@@ -14,6 +14,8 @@ from gptcli.inspection.lens import finite
 from gptcli.inspection.record import LayerRecord, Record, record
 from gptcli.model.attention import Attention, repeat_heads
 from gptcli.model.gpt import GPT
+from gptcli.probability.distribution import Guess
+from gptcli.tokenizer.token import tokens_of
 
 # Numbers of each step.
 _FEW = 4
@@ -48,10 +50,8 @@ def trace(checkpoint: OpenCheckpoint, prompt: str, *, layer: int | None = None, 
         parameters=tally(config).parameters,
         n_tokens=len(ids),
         steps=told,
-        ids=ids,
-        tokens=[checkpoint.tokenizer.token_bytes(each) for each in ids],
-        next_token=checkpoint.tokenizer.token_bytes(token),
-        next_probability=float(outside["probabilities"][token]),
+        tokens=tokens_of(checkpoint.tokenizer, ids),
+        next=Guess(token, checkpoint.tokenizer.token_bytes(token), float(outside["probabilities"][token])),
     )
 
 

@@ -3,8 +3,9 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from gptcli.checkpoint.weights.kept import KeptFile
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.errors import GptcliError, InputError
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gptcli.checkpoint.weights.kept import KeptFile
     from gptcli.model.engine import Quantize
 
 # Any text would do; this one is short, so that a large model answers in seconds.
@@ -42,24 +42,54 @@ class Quantized:
 
 
 @dataclass(frozen=True)
+class QuantizedLogits:
+    """What 8 and 4 bits do to a model's logits over a paragraph of English.
+
+    Attributes:
+        model: its name, as the user gave it.
+        effects: of each quantization.
+    """
+
+    schema: ClassVar[str] = "gptcli.models.show.quantized/1"
+
+    model: str
+    effects: list[Quantized]
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Files of quantized matrices that were just removed.
+
+    Attributes:
+        removed: the files.
+    """
+
+    schema: ClassVar[str] = "gptcli.models.quantize.remove/1"
+
+    removed: tuple[KeptFile, ...]
+
+
+@dataclass(frozen=True)
 class Keeping:
     """A file of quantized matrices that was just written.
 
     Attributes:
-        name: of the model.
+        model: its name.
         quantize: ``int8`` or ``int4``.
         file: its path.
-        nbytes: its size.
-        model_nbytes: the size of the model's files.
+        nbytes: its size, in bytes.
+        model_nbytes: the size of the model's files, in bytes.
         removed: files of other weights that were at the model's path before.
     """
 
-    name: str
+    schema: ClassVar[str] = "gptcli.models.quantize/1"
+
+    model: str
     quantize: str
     file: Path
     nbytes: int
     model_nbytes: int
-    removed: tuple["KeptFile", ...]
+    removed: tuple[KeptFile, ...]
 
 
 def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -> Keeping:
@@ -99,7 +129,7 @@ def keep_quantized(name: str, quantize: "Quantize", n_head: int | None = None) -
     return Keeping(name, quantize, file, file.stat().st_size, nbytes, tuple(others))
 
 
-def remove_quantized(name: str, quantize: "Quantize | None", n_head: int | None = None) -> "tuple[KeptFile, ...]":
+def remove_quantized(name: str, quantize: "Quantize | None", n_head: int | None = None) -> Removed:
     """Remove the quantized matrices of a model, which may itself be gone.
 
     Args:
@@ -127,15 +157,15 @@ def remove_quantized(name: str, quantize: "Quantize | None", n_head: int | None 
     removed = tuple(
         kept
         for kept in list_kept()
-        if quantize in (None, kept.quantize) and (kept.file in files or place == kept.weights or shown == kept.name)
+        if quantize in (None, kept.quantize) and (kept.file in files or place == kept.weights or shown == kept.model)
     )
     if not removed:
         raise InputError(f"nothing is kept of {name:.200} ('gptcli models list' says of what there is)")
     remove_kept(removed)
-    return removed
+    return Removed(removed)
 
 
-def quantized_logits(name: str, n_head: int | None = None) -> list[Quantized]:
+def quantized_logits(name: str, n_head: int | None = None) -> QuantizedLogits:
     """Run a model as it is, in 8 bits and in 4, and compare.
 
     Args:
@@ -155,7 +185,7 @@ def quantized_logits(name: str, n_head: int | None = None) -> list[Quantized]:
         differences = np.abs(logits - exact)
         same = float((logits.argmax(-1) == exact.argmax(-1)).mean())
         effects.append(Quantized(quantize, nbytes, float(differences.max()), float(differences.mean()), same))
-    return effects
+    return QuantizedLogits(name, effects)
 
 
 def _logits(name: str, quantize: "Quantize", n_head: int | None) -> "tuple[NDArray[np.float32], int | None]":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,7 +37,9 @@ class Rate:
     """The rate of something repeated.
 
     Attributes:
-        median, low, high: per second; ``low`` and ``high`` are the quartiles.
+        median: per second.
+        low: the lower quartile, per second.
+        high: the upper quartile, per second.
         runs: how many times.
     """
 
@@ -54,7 +56,7 @@ class Decoding:
     Attributes:
         context: tokens read before, in the middle of the measurement.
         tokens_per_s: steps of one text; the likeliest token is taken.
-        bytes_per_step: weights, keys and values that one step reads.
+        bytes_per_step: weights, keys and values that one step reads, in bytes.
         limit: tokens/s at which the memory's bandwidth would be used up; None where it is not known.
         fraction: of that limit.
     """
@@ -68,7 +70,12 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Reading:
-    """Reading a prompt of so many tokens at once."""
+    """Reading a prompt.
+
+    Attributes:
+        tokens: its length, all read at once.
+        tokens_per_s: tokens of it.
+    """
 
     tokens: int
     tokens_per_s: Rate
@@ -81,16 +88,20 @@ class Benchmark:
     Attributes:
         model: as the user named it.
         engine: its name, such as ``C (avx512)`` or ``PyTorch``.
-        device, weights: the device, and the format of the weights.
+        device: where it runs.
+        weights: their format.
         threads: used.
         load_s: seconds to open and load it.
         weight_bytes: bytes of weights that one step reads.
         bandwidth: bytes/s that as many threads read from memory; None on a GPU.
-        decoding, reading: the measurements.
+        decoding: writing, after each context.
+        reading: reading prompts.
         peak_memory: of this process, in bytes, before the bandwidth was measured; None: unknown.
         busy: share of the processors that others used; above a few percent, figures are unreliable. None: unknown.
         why_not_c: why the engine in C did not run it (see ``EngineFacts``).
     """
+
+    schema: ClassVar[str] = "gptcli.bench/1"
 
     model: str
     engine: str

@@ -43,13 +43,13 @@ class Explanation:
     """One token of a text, and the candidates for it.
 
     Attributes:
-        index: its position among the tokens that were added, from 0.
+        position: among the tokens that were added, from 1.
         chosen: the token.
         distribution: the candidates; ``watched`` has the chosen token where it is not among them.
         cuts: what each filter cut.
     """
 
-    index: int
+    position: int
     chosen: Candidate
     distribution: Distribution
     cuts: list[Cut]

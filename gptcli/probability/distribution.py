@@ -16,13 +16,28 @@ from gptcli.tokenizer.prompt import known, quoted_tokens
 
 
 @dataclass(frozen=True)
+class Guess:
+    """The most probable next token.
+
+    Attributes:
+        id: in the vocabulary.
+        token: the bytes it stands for.
+        probability: from 0 to 1.
+    """
+
+    id: int
+    token: bytes
+    probability: float
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A token that may come next.
 
     Attributes:
         rank: 1 is the most probable; equal logits rank by id.
-        token: the bytes it stands for.
         id: in the vocabulary.
+        token: the bytes it stands for.
         logit: from the model.
         model_probability: softmax of the logits as they are.
         probability: after temperature and filters; 0 when cut.
@@ -30,8 +45,8 @@ class Candidate:
     """
 
     rank: int
-    token: bytes
     id: int
+    token: bytes
     logit: float
     model_probability: float
     probability: float
@@ -40,7 +55,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Rest:
-    """The tokens that are not listed: how many, and the probability they have together."""
+    """The tokens that are not listed.
+
+    Attributes:
+        count: how many they are.
+        probability: that they have together.
+    """
 
     count: int
     probability: float
@@ -100,8 +120,8 @@ def distribution(
     def candidate(token: int) -> Candidate:
         return Candidate(
             rank=int(ranks[token]),
-            token=tokenizer.token_bytes(token),
             id=token,
+            token=tokenizer.token_bytes(token),
             logit=float(logits[token]),
             model_probability=float(model_probabilities[token]),
             probability=float(probabilities[token]),

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gptcli.checkpoint.open import OpenCheckpoint
-from gptcli.probability.distribution import Distribution, distribution, watched_ids
-from gptcli.probability.reading import next_logits, read
+from gptcli.probability.distribution import Distribution, Guess, distribution, watched_ids
+from gptcli.probability.reading import Reading, next_logits, read
 from gptcli.sampling.settings import Sampling
+from gptcli.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -17,50 +19,74 @@ class NextToken:
         model: its name.
         prompt: the text.
         prompt_ids: its tokens.
-        vocabulary: how many tokens there are to choose from.
+        n_vocab: how many tokens there are to choose from.
         distributions: one for each temperature.
     """
+
+    schema: ClassVar[str] = "gptcli.logits/1"
 
     model: str
     prompt: str
     prompt_ids: list[int]
-    vocabulary: int
+    n_vocab: int
     distributions: list[Distribution]
 
 
 @dataclass(frozen=True)
-class Guess:
+class Following:
+    """The token that came next.
+
+    Attributes:
+        id: in the vocabulary.
+        token: the bytes it stands for.
+        probability: that the model gave it, from 0 to 1.
+        rank: 1 is the most probable.
+    """
+
+    id: int
+    token: bytes
+    probability: float
+    rank: int
+
+
+@dataclass(frozen=True)
+class Position:
     """One position of a prompt: what the model expected next, and what came.
 
     Attributes:
-        position: from 0.
-        id, token: the token there.
-        best_id, best_token, best_probability: the most probable next token.
-        next_id, next_token, next_probability, next_rank: the token that came next; None at the end.
-        entropy_bits: how undecided the model was.
+        position: from 1.
+        id: of the token there.
+        token: the bytes it stands for.
+        best: the most probable next token.
+        next: the token that came next; None at the end.
+        entropy_bits: how undecided the model was, in bits.
     """
 
     position: int
     id: int
     token: bytes
-    best_id: int
-    best_token: bytes
-    best_probability: float
-    next_id: int | None
-    next_token: bytes | None
-    next_probability: float | None
-    next_rank: int | None
+    best: Guess
+    next: Following | None
     entropy_bits: float
 
 
 @dataclass(frozen=True)
 class Positions:
-    """What the model expected at each position of a prompt."""
+    """What the model expected at each position of a prompt.
+
+    Attributes:
+        model: its name.
+        prompt: the text.
+        prompt_ids: its tokens.
+        positions: in order.
+    """
+
+    schema: ClassVar[str] = "gptcli.logits.all-positions/1"
 
     model: str
     prompt: str
     prompt_ids: list[int]
-    positions: list[Guess]
+    positions: list[Position]
 
 
 def next_token(
@@ -94,22 +120,14 @@ def all_positions(checkpoint: OpenCheckpoint, prompt: str) -> Positions:
         InputError: the prompt does not fit into the context.
     """
     ids = checkpoint.encode_prompt(prompt)
+    readings = read(checkpoint.engine_for(ids), ids, checkpoint.n_vocab)
+    positions = [_position(checkpoint.tokenizer, number, reading) for number, reading in enumerate(readings, start=1)]
+    return Positions(checkpoint.name, prompt, ids, positions)
 
-    text = checkpoint.tokenizer.token_bytes
-    guesses = [
-        Guess(
-            position=position,
-            id=reading.id,
-            token=text(reading.id),
-            best_id=reading.best,
-            best_token=text(reading.best),
-            best_probability=reading.best_probability,
-            next_id=reading.next,
-            next_token=None if reading.next is None else text(reading.next),
-            next_probability=reading.next_probability,
-            next_rank=reading.next_rank,
-            entropy_bits=reading.entropy_bits,
-        )
-        for position, reading in enumerate(read(checkpoint.engine_for(ids), ids, checkpoint.n_vocab))
-    ]
-    return Positions(checkpoint.name, prompt, ids, guesses)
+
+def _position(tokenizer: Tokenizer, number: int, reading: Reading) -> Position:
+    text, came = tokenizer.token_bytes, None
+    if reading.next is not None and reading.next_probability is not None and reading.next_rank is not None:
+        came = Following(reading.next, text(reading.next), reading.next_probability, reading.next_rank)
+    best = Guess(reading.best, text(reading.best), reading.best_probability)
+    return Position(number, reading.id, text(reading.id), best, came, reading.entropy_bits)

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.probability.reading import Reading, read
+from gptcli.system.answer import MaybeInfinite
 
 # exp of more overflows a float.
 _MOST_NATS = 709.0
@@ -17,11 +19,15 @@ class TokenScore:
     """One token of a text.
 
     Attributes:
-        id, token: which one, and the bytes it stands for.
-        probability, surprisal_bits, rank: p, -log2 p, and the rank among all tokens (1 is the most probable).
-            None for a first token, which has no context.
+        position: in the text, from 1.
+        id: in the vocabulary.
+        token: the bytes it stands for.
+        probability: that the model gave it, from 0 to 1; None for a first token, which has no context.
+        surprisal_bits: -log2 of that, in bits.
+        rank: among all tokens; 1 is the most probable.
     """
 
+    position: int
     id: int
     token: bytes
     probability: float | None
@@ -38,21 +44,24 @@ class Score:
         tokens: each token of the text.
         scored: how many of them have a probability.
         scored_bytes: the bytes of these tokens.
-        log_probability: natural logarithm of the probability of all of them together.
-        bits_per_token, bits_per_byte: their surprisal, on average.
+        logprob: natural logarithm of the probability of all of them together.
+        bits_per_token: their surprisal, on average, in bits.
+        bits_per_byte: the same for each byte of their text.
         perplexity: 2 to the power of ``bits_per_token``.
         context: tokens of a window.
         stride: tokens by which the window moves in a longer text.
     """
 
+    schema: ClassVar[str] = "gptcli.score/1"
+
     model: str
     tokens: list[TokenScore]
     scored: int
     scored_bytes: int
-    log_probability: float
+    logprob: float
     bits_per_token: float
     bits_per_byte: float
-    perplexity: float
+    perplexity: MaybeInfinite
     context: int
     stride: int
 
@@ -87,11 +96,13 @@ def score(
     ids = checkpoint.encode_prompt(text, bos=bos) if text else []
     if len(ids) < 2:
         raise InputError("there is nothing to score: it takes two tokens, or one and --bos")
-    tokens, log_probability = [_token(checkpoint, ids[0], None)], 0.0
-    for token, reading in zip(ids[1:], _readings(checkpoint, ids, context, step, progress), strict=True):
-        tokens.append(_token(checkpoint, token, reading))
-        log_probability += reading.next_logprob or 0.0
-    return _sum_up(checkpoint.name, tokens[1:] if bos else tokens, -log_probability, context, step)
+    first, logprob = (0 if bos else 1), 0.0  # <|endoftext|> is no part of the text
+    tokens = [] if bos else [_token(checkpoint, first, ids[0], None)]
+    readings = _readings(checkpoint, ids, context, step, progress)
+    for position, (token, reading) in enumerate(zip(ids[1:], readings, strict=True), start=first + 1):
+        tokens.append(_token(checkpoint, position, token, reading))
+        logprob += reading.next_logprob or 0.0
+    return _sum_up(checkpoint.name, tokens, -logprob, context, step)
 
 
 def _readings(
@@ -110,12 +121,12 @@ def _readings(
             break
 
 
-def _token(checkpoint: OpenCheckpoint, token: int, reading: Reading | None) -> TokenScore:
+def _token(checkpoint: OpenCheckpoint, position: int, token: int, reading: Reading | None) -> TokenScore:
     data = checkpoint.tokenizer.token_bytes(token)
     if reading is None or reading.next_logprob is None:
-        return TokenScore(token, data, None, None, None)
+        return TokenScore(position, token, data, None, None, None)
     surprisal = max(0.0, -reading.next_logprob / math.log(2))
-    return TokenScore(token, data, math.exp(reading.next_logprob), surprisal, reading.next_rank)
+    return TokenScore(position, token, data, math.exp(reading.next_logprob), surprisal, reading.next_rank)
 
 
 def _sum_up(model: str, tokens: list[TokenScore], nats: float, context: int, stride: int) -> Score:
@@ -127,7 +138,7 @@ def _sum_up(model: str, tokens: list[TokenScore], nats: float, context: int, str
         tokens=tokens,
         scored=len(scored),
         scored_bytes=n_bytes,
-        log_probability=-nats,
+        logprob=-nats,
         bits_per_token=bits / len(scored),
         bits_per_byte=bits / max(n_bytes, 1),
         perplexity=math.exp(nats / len(scored)) if nats / len(scored) < _MOST_NATS else math.inf,

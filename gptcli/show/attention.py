@@ -96,7 +96,7 @@ class HeadGrid:
 
     def _layout(self, heads: "Sequence[HeadAttention]", width: int) -> _Layout:
         """The largest maps with which the heads of a layer stand side by side, or else the smallest."""
-        tokens = list(map(token_text, self.answer.tokens))
+        tokens = list(map(token_text, self.answer.texts))
         positions = kept(len(tokens), max(min(_MOST_TOKENS, width - _MARGINS[-1]), 2))
         shown_tokens = [plain(tokens[position]) for position in positions]
         title = min(max(len(line) for head in heads for line in _title(head).plain.split("\n")), width)
@@ -152,7 +152,7 @@ class HeadGrid:
 
     def _map(self, head: "HeadAttention", layout: _Layout) -> WordMap:
         answer, positions = self.answer, layout.positions
-        tokens = [token_text(answer.tokens[position]) for position in positions]
+        tokens = [token_text(answer.texts[position]) for position in positions]
         values = shown(answer, head, positions, positions)
         return WordMap(
             tokens, tokens, values, bounds(answer), layout.margin, layout.cell, layout.head, halved=layout.halved

@@ -33,7 +33,7 @@ def _map(answer: "Attention", head: "HeadAttention", positions: list[int]) -> Gr
     low, high = bounds(answer)
     span = (high - low) or 1.0
     large, by_row = len(answer.heads) == 1, answer.rows == "queries"
-    tokens = [token_text(answer.tokens[position]) for position in positions]
+    tokens = [token_text(answer.texts[position]) for position in positions]
 
     def cell(row: int, column: int) -> Cell | None:
         query, key = (row, column) if by_row else (column, row)

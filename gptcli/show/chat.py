@@ -3,15 +3,14 @@
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from gptcli.checkpoint.chat_templates import DEFAULT
 from gptcli.errors import GptcliError, InputError
 from gptcli.generation.chat.conversation import Chat
 from gptcli.generation.chat.template import TemplateLayout
 from gptcli.generation.chat.thinking import AnswerOnly, split_thinking
+from gptcli.generation.records import AnswerRecord, ChatRecord
 from gptcli.show.terminal.console import (
     SAVE_SUFFIXES,
     check_save,
@@ -177,20 +176,21 @@ class Conversation:
             self._told_fallen = True
             notice("the oldest turns have fallen out of the context: /prompt shows what the model still sees")
 
-    def _record(self, text: str) -> dict[str, Any]:
-        """The object that ``--json`` prints for an answer; it has ``thinking`` if the model thought first."""
-        answer, number = self._chat.turns[-1], sum(turn.role == "assistant" for turn in self._chat.turns) - 1
+    def _record(self, text: str) -> AnswerRecord:
+        """The object that ``--json`` prints for an answer."""
+        answer, number = self._chat.turns[-1], sum(turn.role == "assistant" for turn in self._chat.turns)
         thinking, said = split_thinking(answer.text, begun=self._chat.asked.mid_thought)
-        return {
-            "user": text,
-            "assistant": said,
-            **({} if thinking is None else {"thinking": thinking}),
-            "ids": answer.ids,
-            "logprobs": answer.logprobs,
-            "finish_reason": answer.finish_reason,
-            "seed": self._chat.seed,
-            "sample": number,
-        }
+        return AnswerRecord(
+            model=self._model,
+            user=text,
+            assistant=said,
+            ids=answer.ids,
+            logprobs=answer.logprobs,
+            finish_reason=answer.finish_reason,
+            seed=self._chat.seed,
+            sample=number,
+            thinking=thinking,
+        )
 
     def _command(self, name: str, rest: str) -> None:
         if name not in self._commands:
@@ -238,10 +238,9 @@ class Conversation:
         else:
             save_as(path, lambda: draw_turns(self._chat.layout, self._chat.system, self._chat.turns))
 
-    def _whole(self) -> dict[str, Any]:
+    def _whole(self) -> ChatRecord:
         chat = self._chat
-        about = {"model": self._model, "format": chat.layout.facts(), "system": chat.system, "seed": chat.seed}
-        return {**about, "sampling": asdict(chat.sampling), "turns": chat.turns}
+        return ChatRecord(self._model, chat.layout.facts(), chat.system, chat.seed, chat.sampling, chat.turns)
 
 
 def check_file(asked: str, path: Path) -> None:

@@ -53,7 +53,7 @@ def _listed(answer: "ContextSimilarities") -> "Text":
         line = Text(f"{number}  ", style="bold").append(_part(context.text[: context.start]), style="not bold")
         line.append(f"[{_part(context.text[context.start : context.end])}]")
         line.append(_part(context.text[context.end :]), style="not bold")
-        lines.append(line.append(f"  {_name(context)} at position {context.position + 1}", style="not bold dim"))
+        lines.append(line.append(f"  {_name(context)} at position {context.position}", style="not bold dim"))
     return Text("\n").join(lines)
 
 
@@ -62,7 +62,7 @@ def _part(text: str) -> str:
 
 
 def _name(context: "Context") -> str:
-    return token_text(context.tokens[-1])
+    return token_text(context.tokens[-1].token)
 
 
 @dataclass(frozen=True)

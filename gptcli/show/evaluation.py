@@ -18,9 +18,7 @@ def draw_analogy_score(score: "AnalogyScore") -> "RenderableType":
     from rich.text import Text
 
     head = Text(visible(score.file.name, keep=""), style="bold")
-    head.append(
-        f"\n{visible(score.embedding, keep='')} {score.tensor}, {score.restrict:,} searched", style="not bold dim"
-    )
+    head.append(f"\n{visible(score.model, keep='')} {score.tensor}, {score.restrict:,} searched", style="not bold dim")
     listed = table("section", ">correct", ">of", ">skipped", ">accuracy", "")
     for index, section in enumerate((*score.sections, score.total)):
         last = index == len(score.sections)
@@ -43,7 +41,7 @@ def draw_pair_score(score: "PairScore") -> "RenderableType":
     from rich.text import Text
 
     head = Text(visible(score.file.name, keep=""), style="bold")
-    head.append(f"\n{visible(score.embedding, keep='')} {score.tensor}, cosine similarity", style="not bold dim")
+    head.append(f"\n{visible(score.model, keep='')} {score.tensor}, cosine similarity", style="not bold dim")
     listed = table("correlation", ">", "")
     for name, value in (("Spearman's rho", score.spearman), ("Pearson's r", score.pearson)):
         listed.add_row(name, "undefined" if value is None else f"{value:.3f}", SpanBar(value or 0.0, 0.0, 1.0))

@@ -37,9 +37,7 @@ def moment(step: "Explanation", most: int | None = None) -> "RenderableType":
     from rich.text import Text
 
     chosen = step.chosen
-    head = Text(f"token {step.index + 1:,}  ", style="dim").append(
-        f" {token_text(chosen.token)} ", style="not dim bold"
-    )
+    head = Text(f"token {step.position:,}  ", style="dim").append(f" {token_text(chosen.token)} ", style="not dim bold")
     head.append(f"  {percent(chosen.model_probability)} from the model, rank {chosen.rank:,}")
     facts = Text(f"{what_was_cut(step.cuts)}\n{summary(step.distribution)}", style="dim")
     return Group(head, Candidates(step.distribution, most=most, mark=chosen.id), facts)
@@ -73,7 +71,7 @@ def _listed(steps: "Sequence[Explanation]") -> Narrowing:
     for step in steps:
         chosen = step.chosen
         made.add_row(
-            f"{step.index + 1:,}",
+            f"{step.position:,}",
             token_text(chosen.token),
             chosen.cut_by or percent(chosen.probability),
             percent(chosen.model_probability),
@@ -95,7 +93,7 @@ def row(step: "Explanation", width: int) -> str:
     chosen = step.chosen
     probability = chosen.cut_by or percent(chosen.probability)
     figures = (f"{chosen.logit:.3f}", probability, percent(chosen.model_probability), f"{chosen.rank:,}")
-    line = _fields(f"{step.index + 1:,}", token_text(chosen.token), *figures)
+    line = _fields(f"{step.position:,}", token_text(chosen.token), *figures)
     listed = [
         f"{token_text(each.token)} {each.cut_by or short_percent(each.probability)}"
         for each in step.distribution.candidates

@@ -4,11 +4,12 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from gptcli.errors import InputError
 from gptcli.generation.explaining import Explainer
+from gptcli.generation.records import CompletionRecord, TokenRecord
 from gptcli.generation.writing import Completion, Piece, Writing
 from gptcli.probability.choice import Explanation
 from gptcli.show import explain, story
@@ -194,9 +195,9 @@ class ExplainedJson(story.JsonWriter):
         """Record the token's candidates."""
         self._explainer.add(piece)
 
-    def record(self, completion: Completion) -> dict[str, Any]:
+    def record(self, completion: Completion) -> CompletionRecord:
         """The object of one text."""
-        return {**super().record(completion), "steps": self._explainer.steps(completion)}
+        return replace(super().record(completion), steps=self._explainer.steps(completion))
 
 
 class ExplainedJsonLines(story.JsonLinesWriter):
@@ -210,6 +211,6 @@ class ExplainedJsonLines(story.JsonLinesWriter):
         """Print nothing before the first token."""
         self._explainer.begin()
 
-    def record(self, piece: Piece) -> dict[str, Any]:
+    def record(self, piece: Piece) -> TokenRecord:
         """The object of one token."""
-        return {**super().record(piece), "step": self._explainer.add(piece)}
+        return replace(super().record(piece), step=self._explainer.add(piece))

@@ -62,7 +62,7 @@ def _map(answer: "Attention", width: int) -> "Iterator[RenderableType]":
     from rich.text import Text
 
     head, length, rows_look = answer.heads[0], len(answer.tokens), answer.rows == "queries"
-    tokens = [token_text(token) for token in answer.tokens]
+    tokens = list(map(token_text, answer.texts))
     names = [f"{number} {_clipped(token, _LONGEST_LABEL)}" for number, token in enumerate(tokens, start=1)]
     available = width - max(map(_cells, names)) - 1
     fitting = max(available // _narrowest(answer), 1)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
     from gptcli.inspection.attribution import Attribution
-    from gptcli.inspection.lens import Guess, Lens, Stage, Track
+    from gptcli.inspection.lens import Lens, Stage, Track
+    from gptcli.probability.distribution import Guess
     from gptcli.show.blocks.rows import Rows
 
 _PERCENT = 4  # columns of a space and a percentage
@@ -66,7 +67,7 @@ def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> 
         title="The best guess after each layer",
         names=("best guess", "probability", "the last guess stays from"),
         rows=[name if name == "embed" else f"layer {name}" for name in names],
-        columns=[token_text(token) for token in lens.tokens],
+        columns=[token_text(each.token) for each in lens.tokens],
         cells=cells,
         heading="{row}, after {column}",
         large=True,
@@ -81,7 +82,7 @@ def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> 
 
 def _track_listing(lens: "Lens", track: "Track") -> Listing:
     rows = [
-        ((stage_name(stage), f"{rank:,}", percent(probability)), _closeness(track, index, lens.vocabulary))
+        ((stage_name(stage), f"{rank:,}", percent(probability)), _closeness(track, index, lens.n_vocab))
         for index, (stage, rank, probability) in enumerate(
             zip(lens.stages, track.ranks, track.probabilities, strict=True)
         )
@@ -126,8 +127,8 @@ class LensGrid:
             yield Text(f"… {first:,} earlier of {len(lens.tokens):,} tokens do not fit in this width", style="dim")
         grid = Text(no_wrap=True, overflow="crop")
         grid.append("layer".ljust(margin), style="dim")
-        for token in lens.tokens[first:]:
-            grid.append(_clip(token_text(token), cell) + " ", style="bold")
+        for each in lens.tokens[first:]:
+            grid.append(_clip(token_text(each.token), cell) + " ", style="bold")
         for index, stage in enumerate(lens.stages):
             grid.append("\n" + stage_name(stage).rjust(margin - 1) + " ", style="dim")
             for guess, since in zip(stage.guesses[first:], lens.decided[first:], strict=True):
@@ -148,7 +149,7 @@ class LensGrid:
         longest = max(
             cell_len(token_text(guess.token)) for stage in self.lens.stages for guess in stage.guesses[first:]
         )
-        longest = max(longest + 1 + _PERCENT, *(cell_len(token_text(token)) for token in self.lens.tokens[first:]))
+        longest = max(longest + 1 + _PERCENT, *(cell_len(token_text(each.token)) for each in self.lens.tokens[first:]))
         return first, max(min(longest, width // fitting - 1), _PERCENT + 1)
 
 
@@ -185,7 +186,7 @@ def _tracks(lens: "Lens", tracks: "Sequence[Track]") -> "Rows":
     for index, stage in enumerate(lens.stages):
         cells: list[RenderableType] = [stage_name(stage)]
         for track in tracks:
-            closeness = _closeness(track, index, lens.vocabulary)
+            closeness = _closeness(track, index, lens.n_vocab)
             cells += [f"{track.ranks[index]:,}", percent(track.probabilities[index]), Bar(closeness)]
         made.add_row(*cells)
     return made

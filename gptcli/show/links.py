@@ -35,8 +35,8 @@ class LinkPicture:
                 yield Text()
             yield _headline(word)
             yield Text()
-            yield from _arcs(self.answer.tokens, word, options.max_width)
-            yield _listed(self.answer.tokens, word)
+            yield from _arcs(self.answer.texts, word, options.max_width)
+            yield _listed(self.answer.texts, word)
             yield Text(link_sentence(self.answer, word), style="bold")
 
 
@@ -45,7 +45,7 @@ def link_sentence(answer: "Attention", word: "WordLinks") -> str:
     further = [link for link in word.links if link.key > 1 and link.query - link.key > 1]
     if not further:
         return "The strongest links are with itself, its neighbour and the first token, as most heads have them."
-    return f"Further back: {link_said(answer.tokens, further[0], where=True)}."
+    return f"Further back: {link_said(answer.texts, further[0], where=True)}."
 
 
 def _headline(word: "WordLinks") -> "Text":

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from gptcli.probability.distribution import Candidate, Distribution
-    from gptcli.probability.next_token import Guess, NextToken, Positions
+    from gptcli.probability.next_token import NextToken, Position, Positions
     from gptcli.show.blocks.rows import Rows
 
 
@@ -116,19 +116,18 @@ def draw_positions(answer: "Positions") -> "RenderableType":
     made = table(">position", "token", "expected", ">probability", "came", ">probability", ">rank")
     for guess in answer.positions:
         made.add_row(
-            f"{guess.position + 1}",
+            f"{guess.position}",
             token_text(guess.token),
-            token_text(guess.best_token),
-            percent(guess.best_probability),
+            token_text(guess.best.token),
+            percent(guess.best.probability),
             *_came(guess),
         )
     return narrowing(made, "rank", "position", "probability")
 
 
-def _came(guess: "Guess") -> list[str]:
-    if guess.next_token is None or guess.next_probability is None or guess.next_rank is None:
-        return ["", "", ""]
-    return [token_text(guess.next_token), percent(guess.next_probability), f"{guess.next_rank:,}"]
+def _came(guess: "Position") -> list[str]:
+    came = guess.next
+    return ["", "", ""] if came is None else [token_text(came.token), percent(came.probability), f"{came.rank:,}"]
 
 
 def _name(candidate: "Candidate") -> list[str]:

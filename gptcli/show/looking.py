@@ -47,7 +47,7 @@ def link_said(tokens: Sequence[bytes], link: "Link", *, where: bool) -> str:
 def striking_sentence(answer: "Attention") -> str:
     """What is most striking in this text, or that nothing is, with what the heads mostly do."""
     if answer.striking is not None:
-        return f"Most striking: {link_said(answer.tokens, answer.striking, where=len(answer.heads) != 1)}."
+        return f"Most striking: {link_said(answer.texts, answer.striking, where=len(answer.heads) != 1)}."
     if answer.in_text is None:
         return "A text of three tokens or more says where a head likes to look."
     part, share = answer.in_text.largest

@@ -22,7 +22,7 @@ def draw(answer: "WordMap") -> "RenderableType":
 
     positions = [point.coordinates[:2] for point in answer.points]
     dots = [Dot(x, y, *mark) for (x, y), mark in zip(positions, _marks(answer), strict=True)]
-    arrows = [(arrow.start, arrow.end, series(index)) for index, arrow in enumerate(answer.arrows)]
+    arrows = [(arrow.start - 1, arrow.end - 1, series(index)) for index, arrow in enumerate(answer.arrows)]
     across, up = (axis_name(axis) for axis in answer.axes[:2])
     plot = Scatter(dots, arrows, across, up, hint="; --save map.html has them all")
     parts: list[RenderableType] = [plot]
@@ -39,7 +39,7 @@ def axis_name(axis: "MapAxis") -> str:
 def summary(answer: "WordMap") -> str:
     """The number of points and the share of their variance."""
     plane = sum(axis.share for axis in answer.axes[:2])
-    seen = f"{answer.embedding} {answer.tensor}: {len(answer.points)} points of {answer.dimensions:,} dimensions"
+    seen = f"{answer.model} {answer.tensor}: {len(answer.points)} points of {answer.dimensions:,} dimensions"
     if answer.axes_cosine is None:
         return visible(f"{seen}; the plane holds {plane:.1%} of their variance", keep="")
     return visible(f"{seen}; the axes' cosine similarity is {answer.axes_cosine:.3f}", keep="")
@@ -66,10 +66,10 @@ def _arrows(answer: "WordMap") -> "Rows":
     """Each arrow in all dimensions: its length, and the cosine of its direction with the first one's."""
     names = [label(point.label) for point in answer.points]
     first = answer.arrows[0]
-    alike = f"cosine with {names[first.start]} → {names[first.end]}"
+    alike = f"cosine with {names[first.start - 1]} → {names[first.end - 1]}"
     listed = table("arrow", ">length", *([f">{alike}"] if len(answer.arrows) > 1 else []))
     listed.columns[-1].no_wrap = False  # its heading is long
     for arrow in answer.arrows:
-        cells = [f"{names[arrow.start]} → {names[arrow.end]}", f"{arrow.length:.3f}", f"{arrow.cosine:.3f}"]
+        cells = [f"{names[arrow.start - 1]} → {names[arrow.end - 1]}", f"{arrow.length:.3f}", f"{arrow.cosine:.3f}"]
         listed.add_row(*cells[: len(listed.columns)])
     return listed

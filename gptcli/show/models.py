@@ -40,7 +40,7 @@ def draw_pulled(model: "LocalModel") -> "RenderableType":
     """The model that was downloaded, and its folder."""
     from rich.text import Text
 
-    line = Text(visible(model.name, keep=""), style="bold")
+    line = Text(visible(model.model, keep=""), style="bold")
     return line.append(f"  {visible(model.family, keep='')}, {size(model.nbytes)}\n", style="not bold").append(
         visible(str(model.folder), keep=""), style="not bold dim"
     )
@@ -52,8 +52,8 @@ def draw_description(about: "Description") -> "RenderableType":
     from rich.padding import Padding
     from rich.text import Text
 
-    head = Text(visible(about.name, keep=""), style="bold")
-    origin = f"{about.repo} at commit {about.commit}\n" if about.repo and about.repo != about.name else ""
+    head = Text(visible(about.model, keep=""), style="bold")
+    origin = f"{about.repo} at commit {about.commit}\n" if about.repo and about.repo != about.model else ""
     head.append(f"\n{visible(origin)}{visible(str(about.folder), keep='')}\n", style="not bold dim")
     parts: list[RenderableType] = [head, _Facts(about)]
     parts += [Padding(Text(f"! {visible(note)}", style=current().warning), (0, 0, 0, 2)) for note in about.notes]
@@ -66,7 +66,7 @@ def _models(title: str, models: Sequence["LocalModel"]) -> "Rows":
     made = table("name", "family", ">size", "", title=title)
     for model in models:
         made.add_row(
-            visible(model.name, keep=""),
+            visible(model.model, keep=""),
             visible(model.family, keep=""),
             size(model.nbytes),
             "" if model.runs else "not a model that gptcli runs",
@@ -78,7 +78,7 @@ def _models(title: str, models: Sequence["LocalModel"]) -> "Rows":
 def _short_names(catalogue: "Catalogue") -> "RenderableType":
     made = table("name", "on the hub", "", title="Short names (-m NAME downloads on first use)")
     for short in catalogue.short_names:
-        made.add_row(short.name, short.repo, "cached" if short.cached else "")
+        made.add_row(short.model, short.repo, "cached" if short.cached else "")
     return made
 
 

@@ -29,7 +29,7 @@ def draw_keeping(keeping: "Keeping") -> "Text":
     """What was written and where, and what was removed for it."""
     from rich.text import Text
 
-    line = Text(visible(keeping.name, keep=""), style="bold")
+    line = Text(visible(keeping.model, keep=""), style="bold")
     line.append(
         f"  {keeping.quantize}, {size(keeping.nbytes)} (the weights: {size(keeping.model_nbytes)})\n", style="not bold"
     )
@@ -53,12 +53,12 @@ def draw_kept(kept: "Sequence[KeptFile]", folder: str) -> "RenderableType":
     for one in kept:
         path = f"{one.file.parent.name}/{one.file.name}"
         made.add_row(
-            visible(one.name, keep=""), visible(one.quantize, keep=""), size(one.nbytes), visible(path, keep="")
+            visible(one.model, keep=""), visible(one.quantize, keep=""), size(one.nbytes), visible(path, keep="")
         )
     return made
 
 
 def _kept_text(kept: "KeptFile") -> str:
-    return f"{visible(kept.name, keep='')} in {visible(kept.quantize, keep='')}, {size(kept.nbytes)}: " + visible(
+    return f"{visible(kept.model, keep='')} in {visible(kept.quantize, keep='')}, {size(kept.nbytes)}: " + visible(
         str(kept.file), keep=""
     )

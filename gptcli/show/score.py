@@ -127,7 +127,7 @@ def _bits(token: "TokenScore") -> float:
 
 def _sums(score: "Score") -> str:
     return (
-        f"{score.scored:,} tokens scored · log-probability {score.log_probability:,.3f} · "
+        f"{score.scored:,} tokens scored · log-probability {score.logprob:,.3f} · "
         f"{score.bits_per_token:.3f} bits a token · {score.bits_per_byte:.3f} bits a byte · "
         f"perplexity {score.perplexity:,.2f}"
     )

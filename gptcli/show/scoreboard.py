@@ -44,7 +44,7 @@ def _share(fraction: float) -> str:
 def _headline(answer: "ParameterCount") -> "RenderableType":
     from rich.text import Text
 
-    line = Text(visible(answer.name, keep=""), style="bold").append(f"  {answer.parameters:,} parameters")
+    line = Text(visible(answer.model, keep=""), style="bold").append(f"  {answer.parameters:,} parameters")
     if answer.config is not None:
         line.append(f"\n{_shape(answer.config)}", style="not bold dim")
     elif answer.family is not None:

@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, Protocol
+from typing import Protocol
 
+from gptcli.generation.records import CompletionRecord, TokenRecord
 from gptcli.generation.writing import Completion, Piece, Writing
 from gptcli.show.terminal.console import print_json, stdout_console, stdout_is_terminal, write_flowing
 from gptcli.show.terminal.interrupt import Interrupt
 from gptcli.system.notices import notice
 from gptcli.system.peak_memory import peak_memory
-from gptcli.text import token_text
 
 SEPARATOR = "---"
 
@@ -159,7 +159,7 @@ class JsonWriter:
         for completion in self._writing.completions:
             print_json(self.record(completion), indent=None)
 
-    def record(self, completion: Completion) -> dict[str, Any]:
+    def record(self, completion: Completion) -> CompletionRecord:
         """The object of one text."""
         return self._writing.record(completion)
 
@@ -177,20 +177,20 @@ class JsonLinesWriter:
         """Print the object of this token."""
         print_json(self.record(piece), indent=None)
 
-    def record(self, piece: Piece) -> dict[str, Any]:
+    def record(self, piece: Piece) -> TokenRecord:
         """The object of one token."""
         sample = piece.step.sample
-        return {
-            "prompt": sample.prompt,
-            "sample": sample.number,
-            "index": len(sample.ids) - 1,
-            "id": piece.step.token,
-            "token": token_text(self._writing.tokenizer.token_bytes(piece.step.token)),
-            "text": piece.text,
-            "logprob": sample.logprobs[-1],
-            "finish_reason": piece.completion.finish_reason,
-            "seed": self._writing.request.seed,
-        }
+        return TokenRecord(
+            prompt_number=sample.prompt + 1,
+            sample=sample.number + 1,
+            position=len(sample.ids),
+            id=piece.step.token,
+            token=self._writing.tokenizer.token_bytes(piece.step.token),
+            text=piece.text,
+            logprob=sample.logprobs[-1],
+            finish_reason=piece.completion.finish_reason,
+            seed=self._writing.request.seed,
+        )
 
     def close(self) -> None:
         """Everything is printed already."""
@@ -200,9 +200,9 @@ def show_stats(writing: Writing) -> None:
     """Tokens, speed, time to the first token, peak memory, why not in C, and the seed, in one line on stderr."""
     timings = writing.clock.timings()
     parts = [f"{writing.prompt_tokens:,} prompt tokens", f"{writing.clock.tokens:,} new tokens"]
-    if timings["tokens_per_s"] is not None and timings["first_token_s"] is not None:
-        first = f"first token after {timings['first_token_s'] * 1e3:,.0f} ms"
-        parts += [f"{timings['tokens_per_s']:,.1f} tokens/s", first]
+    if timings.tokens_per_s is not None and timings.first_token_s is not None:
+        first = f"first token after {timings.first_token_s * 1e3:,.0f} ms"
+        parts += [f"{timings.tokens_per_s:,.1f} tokens/s", first]
     if writing.guessed is not None:
         parts.append(f"{writing.guessed:,} guessed")
     parts.append(f"loaded in {writing.clock.load_s:.2f} s")

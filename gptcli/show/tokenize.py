@@ -30,16 +30,16 @@ def strip_with_counts(answer: "Tokenized", note: str, width: int, limit: int, *,
     from rich.text import Text
 
     counts, drawn = answer.counts, answer.tokens[:limit]
-    shown = [token_text(bytes.fromhex(token.hex)) for token in drawn]
+    shown = [token_text(token.token) for token in drawn]
     below = [f"{token.start}-{token.end}" if offsets else str(token.id) for token in drawn]
     parts = [token_strip(shown, below, width), Text()] if shown else []
-    if counts.tokens > len(drawn):
-        parts.append(Text(f"... and {counts.tokens - len(drawn):,} more (--ids prints them all)\n", style="dim"))
+    if counts.n_tokens > len(drawn):
+        parts.append(Text(f"... and {counts.n_tokens - len(drawn):,} more (--ids prints them all)\n", style="dim"))
     share = "" if counts.characters_per_token is None else f" ({counts.characters_per_token:.2f} a token)"
     figures = [
-        _count(counts.tokens, "token"),
-        _count(counts.characters, "character") + share,
-        _count(counts.bytes, "byte"),
+        _count(counts.n_tokens, "token"),
+        _count(counts.n_characters, "character") + share,
+        _count(counts.n_bytes, "byte"),
     ]
     parts.append(Text(" · ".join(figures), style="bold").append(f"  {clipped(answer.tokenizer)}", style="not bold dim"))
     if note:
@@ -63,7 +63,7 @@ def merge_steps_picture(pieces: Sequence["PieceMerges"], limit: int) -> "Group":
 
     parts: list[Text] = []
     for piece in pieces[:limit]:
-        title = Text(token_text(piece.piece), style="bold", overflow="ellipsis", no_wrap=True)
+        title = Text(token_text(piece.text), style="bold", overflow="ellipsis", no_wrap=True)
         parts += [title, *_steps(piece), Text()]
     if len(pieces) > limit:
         parts.append(
@@ -77,7 +77,7 @@ def _steps(piece: "PieceMerges") -> list["Text"]:
 
     lines = []
     if piece.merges:
-        singles = [piece.piece[index : index + 1] for index in range(len(piece.piece))]
+        singles = [piece.text[index : index + 1] for index in range(len(piece.text))]
         lines.append(Text(" " * 9, no_wrap=True).append_text(_cells(singles, None)))
     for step in piece.merges:
         rank = Text(no_wrap=True).append(f"{step.rank:>7}  ", style="dim")

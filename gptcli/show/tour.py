@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from gptcli.show.blocks import palette
 from gptcli.show.terminal.colours import saved_theme
@@ -47,6 +47,19 @@ class Stop:
     def arguments(self) -> list[str]:
         """The command's words after ``gptcli``."""
         return shlex.split(self.command)[1:]
+
+
+@dataclass(frozen=True)
+class Tour:
+    """The tour, or one stop of it, as ``--json`` prints it.
+
+    Attributes:
+        stops: in order.
+    """
+
+    schema: ClassVar[str] = "gptcli.tour/1"
+
+    stops: Sequence[Stop]
 
 
 def draw_list(stops: "Sequence[Stop]") -> "RenderableType":

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from gptcli.counting.steps import TraceStep
     from gptcli.counting.tracing import Trace
+    from gptcli.tokenizer.token import Token
 
 _GAP = "  "
 _NUMBER = 8  # columns of a number and a space
@@ -37,11 +38,11 @@ def draw(trace: "Trace") -> "RenderableType":
     from rich.text import Text
 
     parts: list[RenderableType] = [_headline(trace), _legend(), Text()]
-    if trace.tokens is not None and trace.ids is not None:
-        parts += [TokenStrip(trace.tokens, trace.ids), Text()]
+    if trace.tokens is not None:
+        parts += [TokenStrip(trace.tokens), Text()]
     parts.append(Steps(trace))
-    if trace.next_token is not None and trace.next_probability is not None:
-        said = f"{token_text(trace.next_token)} {percent(trace.next_probability)}"
+    if trace.next is not None:
+        said = f"{token_text(trace.next.token)} {percent(trace.next.probability)}"
         parts.append(Text("most probable next: ").append(said, style=f"bold {series(1)}"))
     return Group(*parts)
 
@@ -66,18 +67,17 @@ def _legend() -> "Text":
 class TokenStrip:
     """The tokens with their ids; of a long text the latest."""
 
-    tokens: "Sequence[bytes]"
-    ids: "Sequence[int]"
+    tokens: "Sequence[Token]"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         """Wrap them to the terminal's width."""
         from rich.text import Text
 
-        first = max(len(self.ids) - _TOKENS_SHOWN, 0)
+        first = max(len(self.tokens) - _TOKENS_SHOWN, 0)
         if first:
             yield Text(f"… after {first:,} earlier tokens", style="dim")
-        shown = [token_text(token) for token in self.tokens[first:]]
-        yield token_strip(shown, [str(each) for each in self.ids[first:]], options.max_width)
+        shown = [token_text(each.token) for each in self.tokens[first:]]
+        yield token_strip(shown, [str(each.id) for each in self.tokens[first:]], options.max_width)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Steps:
         head = "step".ljust(widths[0]) + _GAP + "parameters".rjust(widths[1]) + _GAP
         if len(widths) > 2:
             head += "data".ljust(widths[2]) + _GAP
-        last = token_text(self.trace.tokens[-1]) if self.trace.tokens else ""
+        last = token_text(self.trace.tokens[-1].token) if self.trace.tokens else ""
         one = any(len(step.shape) == 3 for step in self.trace.steps)
         whose = ", head 1" if one else ""
         return Text(head + (f"numbers at {last}{whose}" if few else ""), style="dim", no_wrap=True, overflow="ellipsis")

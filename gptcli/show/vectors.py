@@ -73,17 +73,22 @@ def draw_neighbors(answer: "Neighbors") -> "RenderableType":
     from rich.text import Text
 
     measure = "3CosMul" if answer.method == "mul" else MEASURES[answer.metric]
-    tokens = any(isinstance(item.word, bytes) for item in answer.neighbors)
-    scores = [item.score for item in answer.neighbors]
+    tokens = any(isinstance(item.token, bytes) for item in answer.neighbors)
+    scores = [item.similarity for item in answer.neighbors]
     low, high = min([0.0, *scores]), 1.0 if measure == MEASURES["cosine"] else max([0.0, *scores])
     listed = table(">", "token" if tokens else "word", *([">id"] if tokens else []), f">{measure.split()[-1]}", "")
     for item in answer.neighbors:
-        name = _cropped(label(item.word))
+        name = _cropped(label(item.token))
         word = Text(name).append("  in the query", style="dim") if item.in_query else name
-        cells: list[RenderableType] = [str(item.rank), word, *([str(item.id)] if tokens else []), _figure(item.score)]
-        listed.add_row(*cells, SpanBar(item.score, low, high))
+        cells: list[RenderableType] = [
+            str(item.rank),
+            word,
+            *([str(item.id)] if tokens else []),
+            _figure(item.similarity),
+        ]
+        listed.add_row(*cells, SpanBar(item.similarity, low, high))
     return Group(
-        _headline(answer.query, answer.embedding, answer.tensor, f"{measure}, {answer.searched:,} searched"), listed
+        _headline(answer.query, answer.model, answer.tensor, f"{measure}, {answer.searched:,} searched"), listed
     )
 
 
@@ -93,10 +98,10 @@ def draw_similarities(answer: "Similarities") -> "RenderableType":
 
     labels = [_cropped(visible(name, keep="")) for name in answer.labels]
     if len(labels) > 2:
-        return HeatMap(labels, labels, answer.values, _place(answer.embedding, answer.tensor, MEASURES[answer.metric]))
+        return HeatMap(labels, labels, answer.values, _place(answer.model, answer.tensor, MEASURES[answer.metric]))
     line = Text(_figure(answer.values[0][1]), style="bold")
     line.append(f"  {labels[0]} and {labels[1]}", style="not bold")
-    return line.append(f"  {_place(answer.embedding, answer.tensor, MEASURES[answer.metric])}", style="not bold dim")
+    return line.append(f"  {_place(answer.model, answer.tensor, MEASURES[answer.metric])}", style="not bold dim")
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ def draw_direction(answer: "Direction") -> "RenderableType":
         listed.add_row(
             _cropped(visible(product.label, keep="")), f"{product.dot:+.3f}", SpanBar(product.dot, low, high)
         )
-    return Group(_headline(answer.direction, answer.embedding, answer.tensor, "dot product"), listed)
+    return Group(_headline(answer.direction, answer.model, answer.tensor, "dot product"), listed)
 
 
 def _headline(query: str, embedding: str, tensor: str, measure: str) -> "Text":

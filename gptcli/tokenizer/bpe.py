@@ -13,6 +13,7 @@ from gptcli.tokenizer.added import AddedToken, Cutter
 from gptcli.tokenizer.base import Declared, Spans, Tokenizer, unicode_only
 from gptcli.tokenizer.merges import LONG_PIECE, PieceMerges, merge_steps
 from gptcli.tokenizer.panics import muted, of_library
+from gptcli.tokenizer.token import Token
 from gptcli.tokenizer.vocabulary import CHARACTER_OF
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class RankTokenizer(Tokenizer):
         for part in self._parts(text, special=special):
             if isinstance(part, int):
                 data = self.token_bytes(part)
-                yield PieceMerges(data, (), (data,), (part,))
+                yield PieceMerges(data, (), (Token(part, data),))
                 continue
             for found in self._pieces(unicode_only(part)):
                 piece = found.encode()
@@ -234,8 +235,8 @@ class RankTokenizer(Tokenizer):
             ranks = [self._ranks[part] for part in steps[-1].parts]
         else:
             ranks = self._encode_safely(piece.decode())
-        ids = tuple(self._to_ids(ranks))
-        return PieceMerges(piece, steps, tuple(self._bytes[token] for token in ids), ids)
+        tokens = tuple(Token(token, self._bytes[token]) for token in self._to_ids(ranks))
+        return PieceMerges(piece, steps, tokens)
 
     def safe_cut(self) -> re.Pattern[str] | None:
         """Matches where a text may be split without changing its ids; None if no safe position is known."""

@@ -17,6 +17,7 @@ from gptcli.tokenizer.bpe import RankTokenizer
 from gptcli.tokenizer.calls import TooSlow, call
 from gptcli.tokenizer.merges import LONG_PIECE, PieceMerges, merge_pairs, steps_shown
 from gptcli.tokenizer.pipeline import SPACE_MARK, Pipeline, goes_across
+from gptcli.tokenizer.token import tokens_of
 from gptcli.tokenizer.vocabulary import build, merge_list, token_to_bytes
 
 if TYPE_CHECKING:
@@ -228,15 +229,15 @@ class LibraryTokenizer(Tokenizer):
             yield self._piece_merges([found.ids[place] for place in inside], [tokens[place] for place in inside])
 
     def _piece_merges(self, ids: list[int], tokens: list[str]) -> PieceMerges:
-        data = tuple(map(self.token_bytes, ids))
-        whole = b"".join(data)
+        made_of = tuple(tokens_of(self, ids))
+        whole = b"".join(token.token for token in made_of)
         if (len(ids) == 1 and ids[0] in self._contents) or len(whole) > LONG_PIECE:
-            return PieceMerges(whole, (), data, tuple(ids))
+            return PieceMerges(whole, (), made_of)
         suffix = self._library.model.end_of_word_suffix or ""
         parts = [part for token in tokens for part in _characters(token, suffix)]
         steps, made = merge_pairs(parts, self._priority)
         shown = steps_shown(steps, list(map(self._bytes_of, parts))) if made == tokens else ()
-        return PieceMerges(whole, shown, data, tuple(ids))
+        return PieceMerges(whole, shown, made_of)
 
     @cached_property
     def _priority(self) -> Mapping[tuple[str, str], int]:

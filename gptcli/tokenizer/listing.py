@@ -5,7 +5,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import ClassVar, overload
 
 from gptcli.errors import InputError
 from gptcli.text import clipped
@@ -20,20 +20,21 @@ _BETWEEN_IDS = re.compile(r"[\s,\[\]()]+")
 
 
 @dataclass(frozen=True)
-class Token:
-    r"""One token.
+class ListedToken:
+    """One token of a text.
 
     Attributes:
-        id: its id.
-        text: its bytes as text; bytes that are not a whole character are written as ``\xe2``.
-        hex: its bytes in hexadecimal.
+        position: in the text, from 1.
+        id: in the vocabulary.
+        token: the bytes that it stands for.
         piece: the token as the vocabulary spells it, for example ``Ġthe``, ``▁the`` or ``<0xE2>``.
-        start, end: the span of characters that it was made from, including a character of which it is only a part.
+        start: the first character that it was made from, from 0; it may be only a part of that character.
+        end: after the last one.
     """
 
+    position: int
     id: int
-    text: str
-    hex: str
+    token: bytes
     piece: str
     start: int
     end: int
@@ -44,15 +45,17 @@ class Counts:
     """The length of a text.
 
     Attributes:
-        tokens: its length in tokens.
-        characters: its length in Unicode code points.
-        bytes: its length in bytes of UTF-8.
+        n_tokens: its length in tokens.
+        n_characters: its length in Unicode code points.
+        n_bytes: its length in bytes of UTF-8.
         characters_per_token: characters per token; None if there are no tokens.
     """
 
-    tokens: int
-    characters: int
-    bytes: int
+    schema: ClassVar[str] = "gptcli.tokenize.count/1"
+
+    n_tokens: int
+    n_characters: int
+    n_bytes: int
     characters_per_token: float | None
 
 
@@ -66,12 +69,14 @@ class Tokenized:
         tokens: its tokens, or only the first of them; each is created when it is accessed.
     """
 
+    schema: ClassVar[str] = "gptcli.tokenize/1"
+
     tokenizer: str
     counts: Counts
-    tokens: Sequence[Token]
+    tokens: Sequence[ListedToken]
 
 
-class _Tokens(Sequence[Token]):
+class _Tokens(Sequence[ListedToken]):
     """A sequence of tokens that stores three numbers per token."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -89,21 +94,20 @@ class _Tokens(Sequence[Token]):
         return len(self._ids)
 
     @overload
-    def __getitem__(self, place: int) -> Token: ...
+    def __getitem__(self, place: int) -> ListedToken: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[Token]: ...
+    def __getitem__(self, place: slice) -> list[ListedToken]: ...
 
-    def __getitem__(self, place: int | slice) -> Token | list[Token]:
+    def __getitem__(self, place: int | slice) -> ListedToken | list[ListedToken]:
         if isinstance(place, slice):
             return [self._token(each) for each in range(len(self))[place]]
         return self._token(range(len(self))[place])
 
-    def _token(self, place: int) -> Token:
+    def _token(self, place: int) -> ListedToken:
         number = self._ids[place]
         data, piece = self._tokenizer.token_bytes(number), self._tokenizer.piece(number) or ""
-        text = data.decode("utf-8", errors="backslashreplace")
-        return Token(number, text, data.hex(" "), piece, self._starts[place], self._ends[place])
+        return ListedToken(place + 1, number, data, piece, self._starts[place], self._ends[place])
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,39 @@ class Truncated:
         is_cut: whether the text goes on.
     """
 
+    schema: ClassVar[str] = "gptcli.tokenize.truncate/1"
+
     text: str
     ids: list[int]
     is_cut: bool
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """The ids of a text.
+
+    Attributes:
+        ids: in order.
+    """
+
+    schema: ClassVar[str] = "gptcli.tokenize.ids/1"
+
+    ids: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The text of ids.
+
+    Attributes:
+        text: the bytes that they stand for.
+        ids: as given.
+    """
+
+    schema: ClassVar[str] = "gptcli.tokenize.decode/1"
+
+    text: bytes
+    ids: Sequence[int]
 
 
 def tokenize_text(

@@ -4,6 +4,9 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
+
+from gptcli.tokenizer.token import Token
 
 # Longer pieces are not shown merge by merge: time and memory grow with the square of the length.
 LONG_PIECE = 2_000
@@ -31,16 +34,34 @@ class PieceMerges:
     """How one piece of the text (a word with the space before it, say) became tokens.
 
     Attributes:
-        piece: the bytes of the piece.
+        text: the bytes of the piece.
         merges: the steps from single bytes to tokens; none for an added token, which is taken whole.
-        tokens: the bytes of its tokens.
-        ids: the ids of its tokens.
+        tokens: its tokens.
     """
 
-    piece: bytes
+    text: bytes
     merges: tuple[Merge, ...]
-    tokens: tuple[bytes, ...]
-    ids: tuple[int, ...]
+    tokens: tuple[Token, ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of its tokens."""
+        return tuple(token.id for token in self.tokens)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A text, merge by merge.
+
+    Attributes:
+        tokenizer: its name.
+        pieces: of the text, in order.
+    """
+
+    schema: ClassVar[str] = "gptcli.tokenize.merges/1"
+
+    tokenizer: str
+    pieces: Iterable[PieceMerges]
 
 
 def merge_steps(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[Merge, ...]:
@@ -127,7 +148,7 @@ def first_different(pieces: Iterable[PieceMerges], limit: int) -> list[PieceMerg
     """The distinct pieces in order of first occurrence, at most ``limit``; reads no further than it needs."""
     found: dict[bytes, PieceMerges] = {}
     for piece in pieces:
-        found.setdefault(piece.piece, piece)
+        found.setdefault(piece.text, piece)
         if len(found) == limit:
             break
     return list(found.values())

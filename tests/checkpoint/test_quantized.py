@@ -467,7 +467,10 @@ def test_the_commands(tales: Path, cache: Path) -> None:
 
     listed = json.loads(run("models", "list", "--json"))
     assert listed["kept_folder"] == str(cache / "quantized")
-    assert [(kept["name"], kept["quantize"]) for kept in listed["kept"]] == [(str(tales), "int4"), (str(tales), "int8")]
+    assert [(kept["model"], kept["quantize"]) for kept in listed["kept"]] == [
+        (str(tales), "int4"),
+        (str(tales), "int8"),
+    ]
     assert (listed["kept"][0]["file"], listed["kept"][0]["nbytes"]) == (str(file), file.stat().st_size)
     assert f"{file.parent.name}/{file.name}" in run("models", "list")
     assert json.loads(run("models", "show", str(tales), "--json"))["kept"] == listed["kept"][::-1]
@@ -497,5 +500,5 @@ def test_what_was_kept_of_the_weights_before_makes_way(tales: Path, tmp_path: Pa
     assert [kept.file.exists() for kept in (*first, again)] == [False, True, True, True]
     # By name, of a model that is gone.
     shutil.rmtree(tales)
-    assert {kept.file for kept in remove_quantized(str(tales), None)} == {first[1].file, again.file}
+    assert {kept.file for kept in remove_quantized(str(tales), None).removed} == {first[1].file, again.file}
     assert first[2].file.exists()

@@ -79,7 +79,7 @@ def test_views_do_not_crash_on_ids_without_a_token(holed: Path) -> None:
     ):
         found = run(*command, "-m", str(holed), "--json").stdout
         assert "NaN" not in found
-    probability = json.loads(run("score", "a hero", "-m", str(holed), "--json").stdout)["log_probability"]
+    probability = json.loads(run("score", "a hero", "-m", str(holed), "--json").stdout)["logprob"]
     assert math.isfinite(probability)
     run("lens", "a hero", "-m", str(holed))
     run("tokenize", "--decode", "700", "-m", str(holed))

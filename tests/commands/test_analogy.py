@@ -36,9 +36,9 @@ def test_the_gpts_tokens_show_their_space() -> None:
     best = json.loads(run("king-man+woman", "-m", "tales", "--json").stdout)["neighbors"][0]
     assert best == {
         "rank": 1,
-        "word": " queen",
         "id": 16599,
-        "score": pytest.approx(0.706, abs=0.001),
+        "token": " queen",
+        "similarity": pytest.approx(0.706, abs=0.001),
         "in_query": False,
     }
     assert "·queen" in run("king-man+woman", "-m", "tales").stdout
@@ -48,9 +48,9 @@ def test_json_says_what_the_table_says() -> None:
     answer = json.loads(run("king-man+woman", "--top", "3", "--json").stdout)
     assert answer["query"] == "king-man+woman"
     assert [word["weight"] for word in answer["words"]] == [1.0, -1.0, 1.0]
-    assert [item["word"] for item in answer["neighbors"]] == ["queen", "throne", "prince"]
+    assert [item["token"] for item in answer["neighbors"]] == ["queen", "throne", "prince"]
     shown = run("king-man+woman", "--top", "3").stdout
-    assert all(f"{item['score']:.3f}" in shown for item in answer["neighbors"])
+    assert all(f"{item['similarity']:.3f}" in shown for item in answer["neighbors"])
 
 
 def test_the_expression_may_be_piped_or_in_several_arguments() -> None:

@@ -31,7 +31,7 @@ def answer(*arguments: str) -> dict[str, Any]:
 def test_json_holds_every_figure() -> None:
     got = answer(TEXT, "--layer", "3", "--head", "2,4")
     assert (got["quantity"], got["rows"], got["n_layer"], got["n_head"]) == ("weights", "queries", 6, 4)
-    assert "".join(got["tokens"]) == TEXT
+    assert "".join(each["token"] for each in got["tokens"]) == TEXT
     assert [(head["layer"], head["head"]) for head in got["heads"]] == [(3, 2), (3, 4)]
     for head in got["heads"]:
         np.testing.assert_allclose(np.array(head["values"]).sum(1), np.ones(TOKENS), atol=1e-6)

@@ -33,7 +33,7 @@ def test_a_pipe_holds_the_answers_and_nothing_else() -> None:
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout == "".join(f"{each['assistant']}\n" for each in said)
     assert [each["user"] for each in said] == ["Hello", "Who is there?"]
-    assert [each["sample"] for each in said] == [0, 1]
+    assert [each["sample"] for each in said] == [1, 2]
     assert all(len(each["ids"]) == len(each["logprobs"]) <= 12 for each in said)
     assert chat(text="").stdout == ""
 

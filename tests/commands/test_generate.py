@@ -91,11 +91,12 @@ def test_json_can_be_repeated_and_checked_against_the_model(tales: OpenCheckpoin
         # Alone, with the seed that was reported: sample 0 again.
         (again, *_) = records(
             *(record["prompt"], "-n", "6", "-t", "2", "--ignore-eos"),
-            *("-N", str(record["sample"] + 1), "--seed", str(record["seed"])),
-        )[record["sample"] :]
+            *("-N", str(record["sample"]), "--seed", str(record["seed"])),
+        )[record["sample"] - 1 :]
         assert again["ids"] == record["ids"]
         assert set(record) == {
-            *("prompt", "completion", "prompt_ids", "ids", "logprobs", "finish_reason", "seed", "sample", "timings")
+            *("schema", "model", "prompt", "completion", "prompt_ids", "ids", "logprobs", "finish_reason", "seed"),
+            *("sample", "timings"),
         }
         ids = record["prompt_ids"] + record["ids"]
         with torch.inference_mode():

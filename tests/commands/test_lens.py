@@ -26,9 +26,11 @@ def answer(*arguments: str) -> dict[str, Any]:
 
 
 def test_the_last_layer_says_what_the_model_says(tales_reference: Any) -> None:
-    lens = answer(PROMPT)["lens"]
+    lens = answer(PROMPT)
     with torch.inference_mode():
-        logprobs = tales_reference(torch.tensor([lens["prompt_ids"]])).logits[0].double().log_softmax(-1)
+        logprobs = (
+            tales_reference(torch.tensor([[each["id"] for each in lens["tokens"]]])).logits[0].double().log_softmax(-1)
+        )
     assert [guess["id"] for guess in lens["stages"][-1]["guesses"]] == logprobs.argmax(-1).tolist()
     assert [stage["layer"] for stage in lens["stages"]] == list(range(7))
     for place, since in enumerate(lens["decided"]):
@@ -41,7 +43,7 @@ def test_the_last_layer_says_what_the_model_says(tales_reference: Any) -> None:
 def test_attribution_adds_up_to_the_logit(tales_reference: Any) -> None:
     got = answer(PROMPT, "--attribution", "--token", "girl", "--token", "dragon")
     with torch.inference_mode():
-        logits = tales_reference(torch.tensor([got["lens"]["prompt_ids"]])).logits[0, -1]
+        logits = tales_reference(torch.tensor([[each["id"] for each in got["tokens"]]])).logits[0, -1]
     assert [each["token"] for each in got["attribution"]] == [" girl", " dragon"]
     for each in got["attribution"]:
         assert sum(part["logit"] for part in each["contributions"]) == pytest.approx(
@@ -72,13 +74,13 @@ def test_words_through_the_layers_fit_any_terminal(monkeypatch: pytest.MonkeyPat
     words = ("--token", "queen", "--token", "boy", "--token", "dragon")
     shown = run(PROMPT, *words).stdout.partition("next:")[2]
     assert "…" not in shown
-    for track in answer(PROMPT, *words)["lens"]["tracks"]:
+    for track in answer(PROMPT, *words)["tracks"]:
         assert all(re.search(rf"(?<![\d,]){rank:,}\b", shown) for rank in track["ranks"])
 
 
 def test_the_picture_says_when_it_was_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    shown, got = run(PROMPT).stdout, answer(PROMPT)["lens"]
+    shown, got = run(PROMPT).stdout, answer(PROMPT)
     assert f"decided at layer {got['decided'][-1]} of 6" in shown
     assert "next: ·girl" in shown
     assert "rank of" not in shown
@@ -98,7 +100,7 @@ def test_bars_and_heads_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_reads_a_pipe() -> None:
     piped = run("--json", text=PROMPT + "\n")
-    assert json.loads(piped.stdout)["lens"]["prompt"] == PROMPT
+    assert json.loads(piped.stdout)["prompt"] == PROMPT
 
 
 @pytest.mark.parametrize(

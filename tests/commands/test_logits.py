@@ -129,13 +129,14 @@ def test_a_word_of_which_only_the_start_is_watched_is_named() -> None:
 def test_all_positions(reference: Any) -> None:
     positions = answer(PROMPT, "--all-positions")["positions"]
     logprobs = reference.double().log_softmax(-1)
-    assert [each["best_id"] for each in positions] == reference.argmax(-1).tolist()
+    assert [each["best"]["id"] for each in positions] == reference.argmax(-1).tolist()
     for place, each in enumerate(positions[:-1]):
         following = positions[place + 1]["id"]
-        assert each["next_id"] == following
-        assert each["next_probability"] == pytest.approx(float(logprobs[place, following].exp()), abs=1e-6)
-        assert each["next_rank"] == int((logprobs[place] > logprobs[place, following]).sum()) + 1
-    assert positions[-1]["next_id"] is None
+        assert each["next"]["id"] == following
+        assert each["next"]["probability"] == pytest.approx(float(logprobs[place, following].exp()), abs=1e-6)
+        assert each["next"]["rank"] == int((logprobs[place] > logprobs[place, following]).sum()) + 1
+    assert positions[-1]["next"] is None
+    assert [each["position"] for each in positions] == [1, 2, 3, 4]
 
 
 def test_reads_a_pipe_without_its_last_newline() -> None:

@@ -74,7 +74,7 @@ def test_arrows_are_measured_in_all_dimensions() -> None:
     got = answer("man->woman", "king→queen", "man->king")
     assert [point["label"] for point in got["points"]] == ["man", "woman", "king", "queen"]
     steps = [vectors(b)[0] - vectors(a)[0] for a, b in (("man", "woman"), ("king", "queen"), ("man", "king"))]
-    assert [(arrow["start"], arrow["end"]) for arrow in got["arrows"]] == [(0, 1), (2, 3), (0, 2)]
+    assert [(arrow["start"], arrow["end"]) for arrow in got["arrows"]] == [(1, 2), (3, 4), (1, 3)]
     for arrow, step in zip(got["arrows"], steps, strict=True):
         assert arrow["length"] == pytest.approx(np.linalg.norm(step), abs=1e-4)
         cosine = step @ steps[0] / np.linalg.norm(step) / np.linalg.norm(steps[0])
@@ -88,7 +88,7 @@ def test_neighbors_are_those_of_the_neighbors_command() -> None:
     got = answer("tower", "--neighbors", "5")
     listed = CliRunner().invoke(app, ["neighbors", "tower", "--top", "5", "--json"])
     expected = [
-        (item["word"], "tower", pytest.approx(item["score"])) for item in json.loads(listed.stdout)["neighbors"]
+        (item["token"], "tower", pytest.approx(item["similarity"])) for item in json.loads(listed.stdout)["neighbors"]
     ]
     near = [(point["label"], point["neighbor_of"], point["similarity"]) for point in got["points"][1:]]
     assert near == expected

@@ -40,15 +40,15 @@ def test_list_is_bundled_cached_and_short_names(hub: Hub) -> None:
     for name in ("pythia-70m", "pythia-70m@step1", "some/bert"):
         run("pull", name)
     listed = run_json("list")
-    assert [model["name"] for model in listed["bundled"]] == ["glove-50d", "tales"]
-    assert [(model["name"], model["family"], model["runs"]) for model in listed["cached"]] == [
+    assert [model["model"] for model in listed["bundled"]] == ["glove-50d", "tales"]
+    assert [(model["model"], model["family"], model["runs"]) for model in listed["cached"]] == [
         ("EleutherAI/pythia-70m", "gpt2", True),
         ("EleutherAI/pythia-70m@step1", "gpt2", True),
         ("some/bert", "bert\x1b[31m", False),
     ]
     assert listed["cached"][0]["nbytes"] == sum(map(len, MODEL.values()))
-    assert {name["name"]: name["repo"] for name in listed["short_names"]} == SHORT_NAMES
-    assert [name["name"] for name in listed["short_names"] if name["cached"]] == ["pythia-70m"]
+    assert {name["model"]: name["repo"] for name in listed["short_names"]} == SHORT_NAMES
+    assert [name["model"] for name in listed["short_names"] if name["cached"]] == ["pythia-70m"]
     shown = run("list")
     assert "pythia-70m " in shown
     assert "\x1b" not in shown

@@ -13,7 +13,7 @@ def run(*arguments: str, stdin: str | None = None) -> Result:
 
 
 def words(*arguments: str) -> list[str]:
-    return [item["word"] for item in json.loads(run(*arguments, "--json").stdout)["neighbors"]]
+    return [item["token"] for item in json.loads(run(*arguments, "--json").stdout)["neighbors"]]
 
 
 def test_tower() -> None:
@@ -42,7 +42,7 @@ def test_spaces_before_tokens() -> None:
     # GPT-2's ids: " king" is 5822, "king" 3364.
     for option, token, number in (([], " king", 5822), (["--no-space"], "king", 3364)):
         answer = json.loads(run("king", "-m", "tales", "--json", *option).stdout)
-        assert (answer["words"][0]["tokens"], answer["words"][0]["ids"]) == ([token], [number])
+        assert answer["words"][0]["tokens"] == [{"id": number, "token": token}]
 
 
 @pytest.mark.parametrize(

@@ -120,11 +120,11 @@ def test_json_holds_the_figures_of_the_table() -> None:
 def test_the_model_comes_from_the_argument_else_the_option_else_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert json.loads(output("--json"))["name"] == "tales"
-    assert json.loads(output("-m", "gpt2-xl", "--json"))["name"] == "gpt2-xl"
+    assert json.loads(output("--json"))["model"] == "tales"
+    assert json.loads(output("-m", "gpt2-xl", "--json"))["model"] == "gpt2-xl"
     monkeypatch.setenv("GPTCLI_MODEL", "glove-50d")
-    assert json.loads(output("--json"))["name"] == "glove-50d"
-    assert json.loads(output("gpt3", "--json"))["name"] == "gpt3"
+    assert json.loads(output("--json"))["model"] == "glove-50d"
+    assert json.loads(output("gpt3", "--json"))["model"] == "gpt3"
 
 
 def test_the_longer_name_works_and_is_hidden() -> None:

@@ -39,7 +39,7 @@ def test_the_sum_is_transformers_loss(tales_reference: Any) -> None:
     with torch.inference_mode():
         loss = float(tales_reference(ids, labels=ids).loss)
     assert got["scored"] == ids.shape[1] - 1
-    assert -got["log_probability"] / got["scored"] == pytest.approx(loss, abs=1e-4)
+    assert -got["logprob"] / got["scored"] == pytest.approx(loss, abs=1e-4)
     assert got["perplexity"] == pytest.approx(math.exp(loss), rel=1e-4)
     first = len(TEXT.split()[0].encode())
     assert got["bits_per_byte"] == pytest.approx(loss * got["scored"] / math.log(2) / (len(TEXT) - first), abs=1e-4)
@@ -71,7 +71,7 @@ def test_bos_scores_the_first_token_too(tales_reference: Any) -> None:
     with torch.inference_mode():
         loss = float(tales_reference(ids, labels=ids).loss)
     assert got["scored"] == len(got["tokens"]) == 2
-    assert -got["log_probability"] == pytest.approx(2 * loss, abs=1e-4)
+    assert -got["logprob"] == pytest.approx(2 * loss, abs=1e-4)
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_long_texts_go_through_in_windows(tales_reference: Any, stride: int) -> 
         if done == len(ids):
             break
     assert got["scored"] == len(ids) - 1
-    assert got["log_probability"] == pytest.approx(total, abs=1e-2)
+    assert got["logprob"] == pytest.approx(total, abs=1e-2)
 
 
 @pytest.mark.parametrize(

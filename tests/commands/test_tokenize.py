@@ -64,14 +64,20 @@ def test_json_holds_what_is_drawn() -> None:
     answer = json.loads(output("--json", CAPES + " 🌍"))
     assert [token["id"] for token in answer["tokens"]] == [*CAPES_IDS, 12520, 234, 235]
     assert answer["tokens"][6] == {
+        "position": 7,
         "id": 12520,
-        "text": " \\xf0\\x9f",
-        "hex": "20 f0 9f",
+        "token": " \ufffd",
+        "bytes": "20f09f",
         "piece": "ĠðŁ",
         "start": 25,
         "end": 27,
     }
-    assert answer["counts"] == {"tokens": 9, "characters": 27, "bytes": 30, "characters_per_token": 3.0}
+    assert answer["counts"] == {
+        "n_tokens": 9,
+        "n_characters": 27,
+        "n_bytes": 30,
+        "characters_per_token": 3.0,
+    }
     assert answer["tokenizer"] == "gpt2"
 
 
@@ -109,7 +115,11 @@ def test_ids_and_decode_are_inverse_on_pipes(text: str) -> None:
 @pytest.mark.parametrize("written", ["[3673, 477]", "3673,477", " 3673\n\n477 ", "(3673 ,477)", "3673\t477"])
 def test_ids_are_read_as_people_write_them(written: str) -> None:
     assert output("--decode", written) == "Not all"
-    assert json.loads(output("--decode", "--json", stdin=written)) == {"text": "Not all", "ids": [3673, 477]}
+    assert json.loads(output("--decode", "--json", stdin=written)) == {
+        "schema": "gptcli.tokenize.decode/1",
+        "text": "Not all",
+        "ids": [3673, 477],
+    }
 
 
 def test_many_ids_are_decoded_as_they_come() -> None:
@@ -124,7 +134,7 @@ def test_decode_writes_bytes_as_they_are(run_gptcli: Run) -> None:
 def test_count() -> None:
     assert output("--count", CAPES) == "6\n"
     assert output("--count", stdin=CAPES + "\n") == "7\n"
-    assert json.loads(output("--count", "--json", CAPES))["bytes"] == 25
+    assert json.loads(output("--count", "--json", CAPES))["n_bytes"] == 25
 
 
 def test_truncate() -> None:
@@ -133,7 +143,12 @@ def test_truncate() -> None:
     assert output("--truncate", "0", CAPES) == ""
     assert output("--truncate", "9" * 20, CAPES) == CAPES
     answer = json.loads(output("--truncate", "2", "--json", CAPES))
-    assert answer == {"text": "Not all", "ids": [3673, 477], "is_cut": True}
+    assert answer == {
+        "schema": "gptcli.tokenize.truncate/1",
+        "text": "Not all",
+        "ids": [3673, 477],
+        "is_cut": True,
+    }
     assert json.loads(output("--truncate", "6", "--json", CAPES))["is_cut"] is False
 
 
@@ -148,9 +163,9 @@ def test_merges() -> None:
     second = first_words[first_words.index("·heroes") :]
     assert second == ["·heroes", "·", "258", "274", "305", "339", "4293", "10281", "id"]
     assert "10281  ·heroes    ·hero + es" in shown
-    heroes = json.loads(output("--merges", "--json", " heroes"))[0]
-    assert heroes["ids"] == [10281]
-    assert heroes["merges"][-1]["parts"] == [" heroes"]
+    heroes = json.loads(output("--merges", "--json", " heroes"))["pieces"][0]
+    assert heroes["tokens"] == [{"id": 10281, "token": " heroes"}]
+    assert heroes["merges"][-1]["parts"] == [{"token": " heroes"}]
 
 
 def test_special_tokens() -> None:
@@ -324,9 +339,10 @@ def test_marks_and_bytes_are_drawn_as_what_they_are(by_marks: str) -> None:
     assert note == "before a text the model expects <s> (1)"
     answer = json.loads(output("-m", by_marks, "--json", "hero 🌍"))
     assert answer["tokens"][-1] == {
+        "position": len(shown),
         "id": answer["tokens"][-1]["id"],
-        "text": "\\x8d",
-        "hex": "8d",
+        "token": "\ufffd",
+        "bytes": "8d",
         "piece": "<0x8D>",
         "start": 5,
         "end": 6,

@@ -83,7 +83,7 @@ def test_the_list_and_json_run_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for stop in STOPS:
         assert f"{stop.number}  {stop.title}\n     {stop.command}\n" in listed.stdout
     done = CliRunner().invoke(app, ["tour", "--json", "--stop", "9"])
-    assert [stop["command"] for stop in json.loads(done.stdout)] == [STOPS[8].command]
+    assert [stop["command"] for stop in json.loads(done.stdout)["stops"]] == [STOPS[8].command]
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_a_walk_is_saved_as_it_looks(tmp_path: Path, run_gptcli: Run) -> None:
         assert ("▓" in saved) == (suffix == ".txt")
         assert "Layer 4" in saved
     done = run_gptcli("tour", "--stop", "2", "--json", "--save", str(tmp_path / "stop.txt"))
-    assert [stop["title"] for stop in json.loads(done.stdout)] == ["Embeddings"]
+    assert [stop["title"] for stop in json.loads(done.stdout)["stops"]] == ["Embeddings"]
     assert "towers" in (tmp_path / "stop.txt").read_text(encoding="utf-8")
     assert run_gptcli("tour", "--save", str(tmp_path / "stop.pdf")).returncode == 2
 

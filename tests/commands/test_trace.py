@@ -37,13 +37,13 @@ def answer(*arguments: str) -> dict[str, Any]:
 def test_a_run_in_json(tales: Any) -> None:
     got = answer(PROMPT, "--layer", "2", "--head", "3")
     assert got["parameters"] == sum(step["parameters"] for step in got["steps"]) == 17_735_936
-    assert got["n_tokens"] == len(got["ids"]) == len(got["tokens"]) == 8
+    assert got["n_tokens"] == len(got["tokens"]) == 8
     # transformers, from the same file: 0.70259
-    assert (got["next_token"], got["next_probability"]) == (" girl", pytest.approx(0.7026, abs=1e-4))
+    assert (got["next"]["token"], got["next"]["probability"]) == (" girl", pytest.approx(0.7026, abs=1e-4))
     opened = {step["name"]: step for step in got["steps"] if step["layer"] == 2}
     assert (opened["query"]["shape"], opened["query"]["head"]) == ([8, 64], 3)
     assert opened["scores"]["shape"] == [8, 8]
-    first = tales.model.wte.weight[got["ids"][-1], :4].tolist()
+    first = tales.model.wte.weight[got["tokens"][-1]["id"], :4].tolist()
     assert got["steps"][1]["numbers"] == pytest.approx(first)
 
 

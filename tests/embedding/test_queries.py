@@ -34,7 +34,7 @@ def gensim(words: Embedding) -> Any:
 
 
 def listed(answer: Any) -> list[tuple[Any, Any]]:
-    return [(item.word, pytest.approx(item.score, abs=1e-4)) for item in answer.neighbors]
+    return [(item.token, pytest.approx(item.similarity, abs=1e-4)) for item in answer.neighbors]
 
 
 @pytest.mark.slow
@@ -84,8 +84,8 @@ def test_similarity_equals_gensims(words: Embedding, gensim: Any) -> None:
 )
 def test_the_videos_analogies(words: Embedding, text: str, word: str, score: float) -> None:
     best = analogy(words, parse(text), top=1).neighbors[0]
-    assert best.word == word
-    assert best.score == pytest.approx(score, abs=0.0006)
+    assert best.token == word
+    assert best.similarity == pytest.approx(score, abs=0.0006)
 
 
 def test_the_videos_direction_of_the_plural(words: Embedding) -> None:
@@ -105,7 +105,7 @@ def test_the_videos_direction_of_the_plural(words: Embedding) -> None:
 )
 def test_the_bundled_gpts_own_embedding(tales_embedding: Embedding, text: str, word: bytes, score: float) -> None:
     best = analogy(tales_embedding, parse(text), top=1).neighbors[0]
-    assert (best.word, round(best.score, 2)) == (word, score)
+    assert (best.token, round(best.similarity, 2)) == (word, score)
 
 
 @pytest.mark.slow
@@ -133,7 +133,7 @@ def test_a_word_of_several_tokens_is_their_mean_and_that_is_said(tales_embedding
     target = tales_embedding.matrix.take(ids).mean(axis=0)
     best = tales_embedding.matrix.take([answer.neighbors[0].id])[0]
     cosine = best @ target / (best @ best) ** 0.5 / (target @ target) ** 0.5
-    assert answer.neighbors[0].score == pytest.approx(float(cosine), abs=1e-5)
+    assert answer.neighbors[0].similarity == pytest.approx(float(cosine), abs=1e-5)
 
 
 def test_metrics_that_take_vectors_as_they_are(words: Embedding) -> None:
@@ -144,8 +144,8 @@ def test_metrics_that_take_vectors_as_they_are(words: Embedding) -> None:
     ):
         answer = analogy(words, parse("king-man+woman"), metric=metric, top=5)
         rows = words.matrix.take([item.id for item in answer.neighbors])
-        assert [item.score for item in answer.neighbors] == pytest.approx([of(row) for row in rows], rel=1e-4)
-        scores = [item.score for item in answer.neighbors]
+        assert [item.similarity for item in answer.neighbors] == pytest.approx([of(row) for row in rows], rel=1e-4)
+        scores = [item.similarity for item in answer.neighbors]
         assert scores == sorted(scores, reverse=metric is Metric.dot)
 
 
@@ -182,6 +182,6 @@ def test_too_few_words(words: Embedding) -> None:
 @pytest.mark.parametrize("metric", list(Metric))
 def test_every_way_of_asking_gives_the_same_number(words: Embedding, metric: Metric) -> None:
     pair = similarity(words, ["king", "queen"], metric).values[0][1]
-    alone = {item.word: item.score for item in neighbors(words, "king", metric=metric, top=2000).neighbors}
-    summed = {item.word: item.score for item in analogy(words, parse("king"), metric=metric, top=2000).neighbors}
+    alone = {item.token: item.similarity for item in neighbors(words, "king", metric=metric, top=2000).neighbors}
+    summed = {item.token: item.similarity for item in analogy(words, parse("king"), metric=metric, top=2000).neighbors}
     assert alone["queen"] == summed["queen"] == pytest.approx(pair, rel=1e-14)

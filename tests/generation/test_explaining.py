@@ -40,7 +40,7 @@ def test_each_filter_tells_what_it_cut() -> None:
     assert [c.model_probability for c in explained.distribution.candidates] == pytest.approx(
         [8 / 16, 4 / 16, 2 / 16, 1 / 16, 1 / 16]
     )
-    assert (explained.index, explained.chosen.id, explained.chosen.rank, explained.distribution.kept) == (0, 1, 2, 2)
+    assert (explained.position, explained.chosen.id, explained.chosen.rank, explained.distribution.kept) == (1, 1, 2, 2)
 
 
 def test_the_chosen_token_is_there_even_when_it_is_far_down() -> None:
@@ -103,5 +103,5 @@ def test_an_explainer_keeps_the_completions_apart() -> None:
     for completion in writing.completions:
         steps = explainer.steps(completion)
         assert [each.chosen.id for each in steps] == completion.sample.ids
-        assert [each.index for each in steps] == [0, 1, 2, 3]
+        assert [each.position for each in steps] == [1, 2, 3, 4]
         assert {len(each.distribution.candidates) for each in steps} == {3}

@@ -61,7 +61,7 @@ def test_every_family_looks_where_transformers_looks(family: tuple[Any, Any]) ->
     with torch.inference_mode():
         expected = theirs(torch.tensor([ids]), output_attentions=True).attentions
     answer = attention(ours, " ".join(map(str, ids)), layers="all")
-    assert (answer.prompt_ids, answer.tokens[1]) == (ids, b"17 ")
+    assert ([each.id for each in answer.tokens], answer.tokens[1].token) == (ids, b"17 ")
     assert len(answer.heads) == answer.n_layer * answer.n_head
     for head in answer.heads:
         np.testing.assert_allclose(head.values, expected[head.layer - 1][0, head.head - 1].numpy(), atol=1e-5)

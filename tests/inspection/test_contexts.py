@@ -39,14 +39,14 @@ def test_vectors_are_transformers_hidden_states(family: str, tmp_path: Any) -> N
 
 def test_cosines_are_those_of_transformers_hidden_states(tales: Any, tales_reference: Any) -> None:
     answer = compare_contexts(tales, TEXTS)
-    assert [context.position for context in answer.contexts] == [3, 2, 1]
+    assert [context.position for context in answer.contexts] == [4, 3, 2]
     states = []
     for context in answer.contexts:
         ids = torch.tensor([tales.tokenizer.encode(context.text)])
-        assert int(ids[0, context.position]) == context.id
+        assert int(ids[0, context.position - 1]) == context.tokens[-1].id
         with torch.inference_mode():
             hidden = tales_reference(ids, output_hidden_states=True).hidden_states
-        states.append([state[0, context.position].double() for state in hidden[:-1]])
+        states.append([state[0, context.position - 1].double() for state in hidden[:-1]])
     assert [(pair.first, pair.second) for pair in answer.pairs] == [(1, 2), (1, 3), (2, 3)]
     for pair in answer.pairs:
         for step, value in enumerate(pair.values[:-1]):
@@ -84,7 +84,7 @@ def test_nearest_tokens_by_embedding_and_by_logit(tales: Any, tales_reference: A
         cosines = embedding @ vector / np.linalg.norm(vector) / lengths
         best = np.argsort(-cosines)[:4]
         assert [item.id for item in near[context][step]] == best.tolist()
-        assert [item.score for item in near[context][step]] == pytest.approx(cosines[best], abs=1e-5)
+        assert [item.similarity for item in near[context][step]] == pytest.approx(cosines[best], abs=1e-5)
         with torch.inference_mode():
             normed = tales_reference.transformer.ln_f(torch.from_numpy(vectors[context, step]))
             logits = tales_reference.lm_head(normed)[: tales.n_vocab]
@@ -104,7 +104,7 @@ def test_nearest_tokens_where_the_embedding_has_a_width_of_its_own(tales: Any, t
     expected = torch.cosine_similarity(rows, torch.from_numpy(vector), dim=1).topk(5)
     near = nearest_tokens(checkpoint, vector[None, None], 5)[0][0]
     assert [item.id for item in near] == expected.indices.tolist()
-    assert [item.score for item in near] == pytest.approx(expected.values.tolist(), abs=1e-5)
+    assert [item.similarity for item in near] == pytest.approx(expected.values.tolist(), abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_a_word_of_several_tokens_is_its_last_one(tales: Any) -> None:
     answer = compare_contexts(tales, ["an [overgrown] garden", "the [king] said", "[King] of all"])
     first, second, third = answer.contexts
     ids = tales.tokenizer.encode("an overgrown")
-    assert b"".join(first.tokens) == b" overgrown"
-    assert (len(first.tokens), first.id, first.position) == (len(ids) - 1, ids[-1], len(ids) - 1)
-    assert (second.tokens, second.position) == ((b" king",), 1)
-    assert (third.tokens, third.position) == ((b"King",), 0)
+    assert b"".join(token.token for token in first.tokens) == b" overgrown"
+    assert (len(first.tokens), first.tokens[-1].id, first.position) == (len(ids) - 1, ids[-1], len(ids))
+    assert (second.tokens[0].token, len(second.tokens), second.position) == (b" king", 1, 2)
+    assert (third.tokens[0].token, len(third.tokens), third.position) == (b"King", 1, 1)
     assert answer.notes == (f"'overgrown' is {len(first.tokens)} tokens: the last of them, 'grown', stands for it",)

@@ -72,7 +72,7 @@ def test_between_attention_and_mlp(name: str, tmp_path: Any) -> None:
 def test_the_last_row_is_what_the_model_says(tales: Any, tales_reference: Any) -> None:
     seen, run = lens(tales, PROMPT)
     with torch.inference_mode():
-        logprobs = tales_reference(torch.tensor([seen.prompt_ids])).logits[0].double().log_softmax(-1)
+        logprobs = tales_reference(torch.tensor([[each.id for each in seen.tokens]])).logits[0].double().log_softmax(-1)
     last = seen.stages[-1]
     assert [guess.id for guess in last.guesses] == logprobs.argmax(-1).tolist()
     for guess, row in zip(last.guesses, logprobs, strict=True):
@@ -89,7 +89,7 @@ def test_a_token_is_followed(tales: Any) -> None:
     for stage, (_, _, stream), rank, probability in zip(
         seen.stages, streams(run, tales.model, sublayers=True), girl.ranks, girl.probabilities, strict=True
     ):
-        row = stage_logprobs(tales.model, stream[-1:], seen.vocabulary)[0]
+        row = stage_logprobs(tales.model, stream[-1:], seen.n_vocab)[0]
         assert rank == int((row > row[girl.id]).sum()) + 1
         assert probability == pytest.approx(float(row[girl.id].exp()), rel=1e-4)
         assert (rank == 1) == (stage.guesses[-1].id == girl.id)

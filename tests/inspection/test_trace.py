@@ -72,8 +72,9 @@ def test_blocks_and_odds_are_transformers(pair: tuple[GPT, Any]) -> None:
     probabilities = said.logits[0, -1].softmax(-1)
     assert numbers(got.steps, "unembedding") == pytest.approx(said.logits[0, -1, :4].tolist(), abs=1e-4)
     assert numbers(got.steps, "probabilities") == pytest.approx(probabilities[:4].tolist(), abs=1e-5)
-    assert got.next_token == str(int(probabilities.argmax())).encode()
-    assert got.next_probability == pytest.approx(float(probabilities.max()), abs=1e-5)
+    assert got.next is not None
+    assert got.next.token == str(int(probabilities.argmax())).encode()
+    assert got.next.probability == pytest.approx(float(probabilities.max()), abs=1e-5)
 
 
 def test_an_opened_head_is_transformers(pair: tuple[GPT, Any]) -> None:

@@ -18,7 +18,7 @@ def test_differences_are_those_of_the_rounded_weights(tales: Any) -> None:
     ids = torch.tensor([tales.tokenizer.encode(_TEXT)])
     with torch.inference_mode():
         exact = tales.model(ids)[0, 1:].numpy()
-        for effect in quantized_logits("tales"):
+        for effect in quantized_logits("tales").effects:
             rounded = open_checkpoint("tales", Placement(device="cpu", quantize=effect.quantize))  # type: ignore[arg-type]
             differences = np.abs(rounded.model(ids)[0, 1:].numpy() - exact)
             # Where a weight lies between two 4-bit levels, float32's order of sums decides; the mean hardly moves.

@@ -43,7 +43,7 @@ def test_the_perplexity_of_the_nearly_impossible_is_infinite(tmp_path: Path) -> 
     done = CliRunner().invoke(app, ["score", "Hello there my friend", "-m", folder, "--json"])
     answer = json.loads(done.stdout)
     assert (done.exit_code, answer["perplexity"]) == (0, None)
-    assert answer["log_probability"] < -709 * answer["scored"]
+    assert answer["logprob"] < -709 * answer["scored"]
     shown = CliRunner().invoke(app, ["score", "Hello there my friend", "-m", folder])
     assert f"perplexity {math.inf}" in shown.stdout
 

@@ -170,7 +170,7 @@ def test_an_interrupt_ends_all_and_keeps_the_text() -> None:
     process = torchrun("gptcli", "generate", "The king", "-n", "100000", "--ignore-eos", "--jsonl")
     assert process.stdout is not None
     first = process.stdout.readline()
-    assert json.loads(first)["index"] == 0
+    assert json.loads(first)["position"] == 1
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does on Ctrl-C
     code, out, err = finish(process)
     assert code != 0

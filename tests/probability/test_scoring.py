@@ -36,5 +36,5 @@ def test_the_sum_is_transformers_loss(family: str, tmp_path: Any) -> None:
     assert [token.id for token in got.tokens] == ids[0].tolist()
     with torch.inference_mode():
         loss = float(theirs(ids, labels=ids).loss)
-    assert -got.log_probability / (len(text) - 1) == pytest.approx(loss, abs=1e-4)
+    assert -got.logprob / (len(text) - 1) == pytest.approx(loss, abs=1e-4)
     assert got.bits_per_byte == pytest.approx(loss / math.log(2), abs=1e-4)

@@ -26,9 +26,15 @@ def read(value: Any) -> Any:
     return json.loads("".join(json_pieces(value)))
 
 
+# Bytes without a key of their own.
+BYTES = {"c": {"token": "\ufffdz", "bytes": "ff7a"}, "d": {"token": "z"}}
+
+
 def test_what_answers_are_made_of() -> None:
-    answer = Answer("é", {1: np.float32(0.5), "a": (np.int64(3), np.arange(2)), "b": Path("x/y"), "c": b"\xffz"})
-    assert read(answer) == {"name": "é", "values": {"1": 0.5, "a": [3, [0, 1]], "b": "x/y", "c": "\\xffz"}}
+    answer = Answer(
+        "é", {1: np.float32(0.5), "a": (np.int64(3), np.arange(2)), "b": Path("x/y"), "c": b"\xffz", "d": b"z"}
+    )
+    assert read(answer) == {"name": "é", "values": {"1": 0.5, "a": [3, [0, 1]], "b": "x/y"} | BYTES}
     assert read([math.nan, math.inf, np.float64(-math.inf), np.array([np.nan]), True, None]) == [
         *(None, None, None, [None], True, None)
     ]

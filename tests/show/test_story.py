@@ -122,10 +122,11 @@ def test_json_after_an_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_has_these_fields_and_no_others(capsys: pytest.CaptureFixture[str]) -> None:
     made = writing(["a", "é"], [*range(8)], n=3, num_samples=2)
     records = [json.loads(line) for line in shown(made, capsys, "json").splitlines()]
-    assert [(record["prompt"], record["sample"]) for record in records] == [("a", 0), ("a", 1), ("é", 0), ("é", 1)]
+    assert [(record["prompt"], record["sample"]) for record in records] == [("a", 1), ("a", 2), ("é", 1), ("é", 2)]
     for record in records:
         assert list(record) == [
-            *("prompt", "completion", "prompt_ids", "ids", "logprobs", "finish_reason", "seed", "sample", "timings")
+            *("schema", "model", "prompt", "completion", "prompt_ids", "ids", "logprobs", "finish_reason", "seed"),
+            *("sample", "timings"),
         ]
         assert list(record["timings"]) == ["load_s", "first_token_s", "total_s", "tokens_per_s"]
         assert 0 <= record["timings"]["first_token_s"] <= record["timings"]["total_s"]
@@ -141,15 +142,16 @@ def test_json_has_these_fields_and_no_others(capsys: pytest.CaptureFixture[str])
 def test_jsonl_is_one_object_a_token(capsys: pytest.CaptureFixture[str]) -> None:
     made = writing(["b", "a"], [0, 1, 8, 9, 10, 2], n=4, eos=(2,))
     lines = [json.loads(line) for line in shown(made, capsys, "jsonl").splitlines()]
-    assert [(line["prompt"], line["index"], line["id"], line["text"]) for line in lines] == [
-        *((0, 0, 8, ""), (1, 0, 1, "b"), (0, 1, 9, ""), (1, 1, 8, ""), (0, 2, 10, "€"), (1, 2, 9, "")),
-        *((0, 3, 2, ""), (1, 3, 10, "€")),
+    assert [(line["prompt_number"], line["position"], line["id"], line["text"]) for line in lines] == [
+        *((1, 1, 8, ""), (2, 1, 1, "b"), (1, 2, 9, ""), (2, 2, 8, ""), (1, 3, 10, "€"), (2, 3, 9, "")),
+        *((1, 4, 2, ""), (2, 4, 10, "€")),
     ]
     assert [line["finish_reason"] for line in lines[-2:]] == ["eos", "length"]
-    assert lines[0]["token"] == "\\xE2"
-    for index, completion in enumerate(made.completions):
-        assert "".join(line["text"] for line in lines if line["prompt"] == index) == completion.stream.text
-        assert [line["logprob"] for line in lines if line["prompt"] == index] == completion.sample.logprobs
+    assert (lines[0]["token"], lines[0]["bytes"]) == ("\ufffd", "e2")
+    assert (lines[1]["token"], lines[1].get("bytes")) == ("b", None)
+    for number, completion in enumerate(made.completions, start=1):
+        assert "".join(line["text"] for line in lines if line["prompt_number"] == number) == completion.stream.text
+        assert [line["logprob"] for line in lines if line["prompt_number"] == number] == completion.sample.logprobs
 
 
 @pytest.mark.parametrize("output", [None, "json", "jsonl"])

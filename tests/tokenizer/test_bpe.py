@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gptcli.errors import CheckpointError, GptcliError, InputError
 from gptcli.system.bundled import bundled_folder
 from gptcli.tokenizer import RankTokenizer, StreamDecoder, encoding_names, gpt2_tokenizer, patterns, tiktoken_encoding
+from gptcli.tokenizer.token import Token
 from tests.tokenizer.reference import HARD_TEXT
 
 GPT2 = gpt2_tokenizer()
@@ -121,7 +122,7 @@ def test_an_id_out_of_range_is_named(token: int) -> None:
 
 def test_lone_surrogates_become_the_replacement_character() -> None:
     assert GPT2.decode(GPT2.encode("a\ud800b\udc80")) == "a\ufffdb\ufffd"
-    assert "".join(p.piece.decode() for p in GPT2.merges("a\ud800b")) == "a\ufffdb"
+    assert "".join(p.text.decode() for p in GPT2.merges("a\ud800b")) == "a\ufffdb"
 
 
 LONG = 1_200_000
@@ -162,8 +163,8 @@ def test_merges_step_by_step() -> None:
         (10281, b" hero", b"es"),
     ]
     assert heroes.merges[2].parts == (b" ", b"he", b"ro", b"es")
-    assert (heroes.tokens, heroes.ids) == ((b" heroes",), (10281,))
-    assert (capes.tokens, capes.ids) == ((b" cap", b"es"), (1451, 274))
+    assert heroes.tokens == (Token(10281, b" heroes"),)
+    assert capes.tokens == (Token(1451, b" cap"), Token(274, b"es"))
 
 
 @given(st.text(max_size=40))
@@ -171,7 +172,7 @@ def test_merges_step_by_step() -> None:
 def test_merges_end_in_the_tokens(text: str) -> None:
     pieces = list(GPT2.merges(text))
     assert [token for piece in pieces for token in piece.ids] == GPT2.encode(text)
-    assert b"".join(piece.piece for piece in pieces) == text.encode()
+    assert b"".join(piece.text for piece in pieces) == text.encode()
 
 
 def test_a_long_piece_comes_without_its_steps() -> None:

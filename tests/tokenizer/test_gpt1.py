@@ -111,14 +111,14 @@ def test_continuation_does_not_stick_to_the_prompt(prompt: str, gap: str, ours: 
 
 def test_merges_build_the_tokens(ours: Tokenizer) -> None:
     pieces = list(ours.merges("they'll trail trailing"))
-    assert [piece.piece for piece in pieces] == [b"they ", b"' ", b"ll ", b"trail ", b"trailing "]
+    assert [piece.text for piece in pieces] == [b"they ", b"' ", b"ll ", b"trail ", b"trailing "]
     assert [token for piece in pieces for token in piece.ids] == ours.encode("they'll trail trailing")
     for piece in pieces:
-        assert b"".join(piece.tokens) == piece.piece
+        assert b"".join(token.token for token in piece.tokens) == piece.text
         for step in piece.merges:
             assert step.left + step.right in step.parts
-            assert b"".join(step.parts) == piece.piece
-        assert not piece.merges or piece.merges[-1].parts == piece.tokens
+            assert b"".join(step.parts) == piece.text
+        assert not piece.merges or piece.merges[-1].parts == tuple(token.token for token in piece.tokens)
 
 
 def test_special_tokens_only_where_asked(ours: Tokenizer) -> None:

@@ -156,12 +156,12 @@ def test_merges_make_the_tokens_one_by_one(folder: Path, name: str) -> None:
     ids: list[int] = []
     for piece in ours.merges(reference.HARD_TEXT):
         ids += piece.ids
-        assert b"".join(piece.tokens) == piece.piece
+        assert b"".join(token.token for token in piece.tokens) == piece.text
         if piece.merges:
-            assert piece.merges[-1].parts == piece.tokens
+            assert piece.merges[-1].parts == tuple(token.token for token in piece.tokens)
         assert [step.rank for step in piece.merges] == [step.rank for step in piece.merges if step.rank < len(pairs)]
     assert ids == their_encoding(theirs, reference.HARD_TEXT, special=False).ids
-    [hero] = [piece for piece in ours.merges("a heroes") if piece.piece == b" heroes"]
+    [hero] = [piece for piece in ours.merges("a heroes") if piece.text == b" heroes"]
     assert len(hero.merges) == 7 - len(hero.tokens)
 
 

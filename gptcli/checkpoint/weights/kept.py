@@ -55,14 +55,14 @@ class KeptFile:
     """A file of matrices in 8 or 4 bits.
 
     Attributes:
-        name: of the model, when it was quantized.
+        model: its name, when it was quantized.
         weights: the path of its first file, then.
         quantize: ``int8`` or ``int4``.
         file: its path.
-        nbytes: its size.
+        nbytes: its size, in bytes.
     """
 
-    name: str
+    model: str
     weights: str
     quantize: str
     file: Path
@@ -114,7 +114,7 @@ def list_kept() -> list[KeptFile]:
         files = sorted(kept_folder().glob("*/*.safetensors"))
     except (GptcliError, OSError):
         return []
-    return sorted(filter(None, map(_about, files)), key=lambda kept: (kept.name.lower(), kept.quantize, kept.file))
+    return sorted(filter(None, map(_about, files)), key=lambda kept: (kept.model.lower(), kept.quantize, kept.file))
 
 
 def kept_of(header: Header, blueprint: Blueprint) -> list[KeptFile]:

@@ -201,6 +201,7 @@ def generate(
         request,
         n_vocab=checkpoint.n_vocab,
         load_s=checkpoint.load_s,
+        model=checkpoint.name,
     )
 
     if explain:

@@ -1,7 +1,7 @@
 """``gptcli lens``: what each layer would say."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
@@ -12,19 +12,7 @@ from gptcli.cli.option_groups import RunOptions, grouped
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
 
-if TYPE_CHECKING:
-    from gptcli.inspection.attribution import Attribution
-    from gptcli.inspection.lens import Lens
-
 _LENS = "Lens"
-
-
-@dataclass(frozen=True)
-class LensAnswer:
-    """What ``--json`` prints: the lens, and the attribution of the followed tokens."""
-
-    lens: "Lens"
-    attribution: "list[Attribution]"
 
 
 @grouped
@@ -77,7 +65,7 @@ def lens(
     seen, record = inspection.lens(checkpoint, text, sublayers=sublayers, words=token or [])
     notices(words_cut(checkpoint.tokenizer, token or [], text))
     parts = [attribute(checkpoint.model, record, each.id, each.token) for each in seen.tracks] if attribution else []
-    answer = LensAnswer(seen, parts)
+    answer = replace(seen, attribution=parts)
     present(
         answer,
         lambda: draw(seen, [draw_attribution(part, top) for part in parts]),

@@ -116,7 +116,7 @@ def show(
         from gptcli.show.quantization import draw_quantized
 
         effects = quantized_logits(name, n_head)
-        return present(effects, lambda: draw_quantized(effects), as_json=json, save=save)
+        return present(effects, lambda: draw_quantized(effects.effects), as_json=json, save=save)
 
     from gptcli.counting.description import describe
     from gptcli.show.models import draw_description
@@ -156,6 +156,6 @@ def quantize(
 
     if remove:
         removed = remove_quantized(name, bits.value if bits else None, n_head)
-        return present(removed, lambda: draw_removed(removed), as_json=json, save=save)
+        return present(removed, lambda: draw_removed(removed.removed), as_json=json, save=save)
     kept = keep_quantized(name, bits.value if bits else "int8", n_head)
     present(kept, lambda: draw_keeping(kept), as_json=json, save=save)

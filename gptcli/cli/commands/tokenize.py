@@ -150,11 +150,11 @@ def _show_merges(
     tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool, save: Path | None
 ) -> None:
     from gptcli.show.tokenize import merge_steps_picture
-    from gptcli.tokenizer.merges import first_different
+    from gptcli.tokenizer.merges import Merged, first_different
 
     text = "".join(_at_most(chunks, _MOST_MERGED, "--merges looks into a text"))
     present(
-        tokenizer.merges(text, special=special),
+        Merged(tokenizer.name, tokenizer.merges(text, special=special)),
         lambda: merge_steps_picture(
             first_different(tokenizer.merges(text, special=special), _DRAWN_PIECES + 1), _DRAWN_PIECES
         ),
@@ -175,8 +175,10 @@ def _at_most(chunks: Iterable[str], most: int, what: str) -> Iterator[str]:
 
 def _print_ids(tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool) -> None:
     from gptcli.tokenizer import encode_chunks
+    from gptcli.tokenizer.listing import TokenIds
 
-    start, between, end = ('{"ids": [', ", ", "]}\n") if as_json else ("", " ", "\n")
+    head = f'{{"schema": "{TokenIds.schema}", "ids": ['
+    start, between, end = (head, ", ", "]}\n") if as_json else ("", " ", "\n")
     sys.stdout.write(start)
     separator = ""
     for ids in encode_chunks(tokenizer, chunks, special=special):
@@ -193,7 +195,7 @@ def _print_count(tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, a
     if as_json:
         print_json(counts)
     else:
-        print(counts.tokens)
+        print(counts.n_tokens)
 
 
 def _print_start(tokenizer: "Tokenizer", chunks: Iterable[str], length: int, special: bool, as_json: bool) -> None:
@@ -207,7 +209,7 @@ def _print_start(tokenizer: "Tokenizer", chunks: Iterable[str], length: int, spe
 
 
 def _print_decoded(tokenizer: "Tokenizer", chunks: Iterable[str], as_json: bool) -> None:
-    from gptcli.tokenizer.listing import decode_each, parse_ids
+    from gptcli.tokenizer.listing import Decoded, decode_each, parse_ids
 
     if as_json:
         ids = array("Q")
@@ -215,7 +217,7 @@ def _print_decoded(tokenizer: "Tokenizer", chunks: Iterable[str], as_json: bool)
             _at_most(chunks, MOST_TEXT, "--decode --json makes one text (without --json it streams)")
         ):
             ids.extend(some)
-        print_json({"text": tokenizer.decode_bytes(ids), "ids": iter(ids)})
+        print_json(Decoded(tokenizer.decode_bytes(ids), ids))
     else:
         _write_text(decode_each(tokenizer, parse_ids(chunks)))
 

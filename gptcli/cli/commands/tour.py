@@ -9,7 +9,7 @@ import typer
 from gptcli.cli.options import JsonOption, SaveOption
 from gptcli.cli.tour import STOPS, stops
 from gptcli.show.terminal.console import present, stdout_is_terminal
-from gptcli.show.tour import Stop
+from gptcli.show.tour import Stop, Tour
 from gptcli.system.notices import notice
 
 
@@ -37,7 +37,7 @@ def tour(
     if list_ or (json and save is None):
         from gptcli.show.tour import draw_list
 
-        return present(chosen, lambda: draw_list(chosen), as_json=json, save=save)
+        return present(Tour(chosen), lambda: draw_list(chosen), as_json=json, save=save)
 
     from gptcli.show.tour import walk, walked
 
@@ -46,7 +46,7 @@ def tour(
     if save is not None:
         coloured = save.suffix.lower() != ".txt"
         picture = walked(chosen, lambda each: _run(context, each), total=len(STOPS), coloured=coloured)
-        return present(chosen, lambda: picture, as_json=json, save=save)
+        return present(Tour(chosen), lambda: picture, as_json=json, save=save)
     ask = stdout_is_terminal() and sys.stdin is not None and sys.stdin.isatty()
     walk(chosen, lambda each: _run(context, each), ask=ask, total=len(STOPS))
 

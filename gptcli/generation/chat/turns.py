@@ -90,7 +90,8 @@ class Turn:
     Attributes:
         role: the speaker.
         text: the text.
-        ids, logprobs: for an answer: the generated tokens, and their log-probabilities.
+        ids: for an answer: the generated tokens.
+        logprobs: for an answer: natural logarithm of the probability that the model gave each of them.
         finish_reason: for an answer: ``eos``, ``stop`` (the next turn began), ``length`` or ``interrupted``.
     """
 

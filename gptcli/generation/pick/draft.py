@@ -1,12 +1,12 @@
 """A text that a person and a model write together: every token is picked, typed or drawn, and can be undone."""
 
-from dataclasses import asdict
-from typing import Any, Literal
+from typing import Literal
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.generation.explaining import explain
 from gptcli.generation.loop import Limits, Row, Sample, choose, finish_reason, read_newest, window
+from gptcli.generation.records import DraftRecord
 from gptcli.generation.streaming import TextStream
 from gptcli.generation.writing import Request
 from gptcli.model.engine import Engine
@@ -165,7 +165,7 @@ class Draft:
         if not self.finished:
             self._logits = read_newest(self._engine, [self._row])[0][: self._n_vocab]
 
-    def record(self, model: str, left: str) -> dict[str, Any]:
+    def record(self, model: str, left: str) -> DraftRecord:
         """What ``--json`` prints; it is enough to write the same text again (see ``replay``).
 
         Args:
@@ -173,20 +173,20 @@ class Draft:
             left: the finish reason of a text that did not end by itself.
         """
         sample = self.sample
-        return {
-            "prompt": self.prompt,
-            "completion": self.text,
-            "prompt_ids": sample.prompt_ids,
-            "ids": sample.ids,
-            "logprobs": sample.logprobs,
-            "finish_reason": sample.finish_reason or left,
-            "seed": self.seed,
-            "model": model,
-            "sampling": asdict(self._sampling),
-            "overflow": self.limits.overflow,
-            "origins": self.origins,
-            "steps": self.steps,
-        }
+        return DraftRecord(
+            model=model,
+            prompt=self.prompt,
+            completion=self.text,
+            prompt_ids=sample.prompt_ids,
+            ids=sample.ids,
+            logprobs=sample.logprobs,
+            finish_reason=sample.finish_reason or left,
+            seed=self.seed,
+            sampling=self._sampling,
+            overflow=self.limits.overflow,
+            origins=self.origins,
+            steps=self.steps,
+        )
 
 
 def new_draft(checkpoint: OpenCheckpoint, request: Request) -> Draft:

@@ -51,7 +51,7 @@ def _data(answer: "WordMap") -> dict[str, Any]:
         }
         for point, group in zip(answer.points, groups(answer), strict=True)
     ]
-    arrows = [(arrow.start, arrow.end, place) for place, arrow in enumerate(answer.arrows)]
+    arrows = [(arrow.start - 1, arrow.end - 1, place) for place, arrow in enumerate(answer.arrows)]
     axes = [axis_name(axis) for axis in answer.axes]
     return {"points": points, "arrows": arrows, "axes": axes, "near": "cosine similarity with {word}"}
 

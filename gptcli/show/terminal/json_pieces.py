@@ -9,11 +9,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from gptcli.system.answer import is_left_out
+
 # Characters that JSON allows in strings, but that a terminal may obey or hide: C1 controls, line
 # separators, characters that reorder the line or have no width; and lone surrogates, which no encoding has.
 _OBEYED = re.compile(
     "[\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
+# Keys under which bytes are text, with their hexadecimal form under a key of its own.
+TEXT_KEYS = ("token", "label", "text")
 # Characters of a piece.
 _MANY = 1 << 16
 
@@ -21,9 +25,13 @@ _MANY = 1 << 16
 def json_pieces(value: Any, *, indent: int | None = 2) -> Iterator[str]:
     """The text of an answer and a newline, some 64 kB at a time.
 
-    Dataclasses become objects; sequences, iterators and numpy arrays lists; paths and bytes text. JSON has no NaN and
-    no infinity: they become null. Characters that a terminal might obey, and lone surrogates, are written as JSON's
-    own escapes.
+    Dataclasses become objects, the outermost with its ``schema`` as the first key; sequences, iterators and numpy
+    arrays lists; paths text. JSON has no NaN and no infinity: they become null. Characters that a terminal might obey,
+    and lone surrogates, are written as JSON's own escapes.
+
+    Bytes become text, with U+FFFD for what is not a whole character; then the key ``bytes`` follows and has all of
+    them in hexadecimal. In lists, and under keys other than ``TEXT_KEYS``, bytes become an object with the key
+    ``token``.
 
     Args:
         value: the answer.
@@ -31,6 +39,8 @@ def json_pieces(value: Any, *, indent: int | None = 2) -> Iterator[str]:
     """
     held: list[str] = []
     length = 0
+    if isinstance(name := getattr(value, "schema", None), str):
+        value = {"schema": name, **_plain(value)}
     for piece in chain(_pieces(value, indent, "\n"), "\n"):
         held.append(piece)
         length += len(piece)
@@ -74,14 +84,32 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (str, float, int)) or value is None:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return _object(value)
     if isinstance(value, (Mapping, Sequence, Iterator)) and not isinstance(value, bytes):
         return value
     if isinstance(value, bytes):
-        return value.decode("utf-8", errors="backslashreplace")
+        return _text("token", value)
     if isinstance(value, Path):
         return str(value)
     return value.tolist() if hasattr(value, "tolist") else value  # numpy scalars and arrays, without importing numpy
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """The keys of a dataclass."""
+    keys: dict[str, Any] = {}
+    for declared in dataclasses.fields(value):
+        item = getattr(value, declared.name)
+        if declared.name in TEXT_KEYS and isinstance(item, bytes):
+            keys |= _text(declared.name, item)
+        elif not is_left_out(declared, item):
+            keys[declared.name] = item
+    return keys
+
+
+def _text(key: str, value: bytes) -> dict[str, str]:
+    """Bytes as text, and in hexadecimal where the text is not all of them."""
+    text = value.decode("utf-8", errors="replace")
+    return {key: text} if text.encode() == value else {key: text, "bytes": value.hex()}
 
 
 def _scalar(value: Any) -> str:
