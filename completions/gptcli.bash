@@ -50,6 +50,8 @@ _gptcli() {
             ' score') command=score ;;
             ' attention') command=attention ;;
             ' lens') command=lens ;;
+            ' ablate') command=ablate ;;
+            ' patch') command=patch ;;
             ' trace') command=trace ;;
             ' params') command=params ;;
             ' tokenize') command=tokenize ;;
@@ -75,7 +77,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens trace params tokenize similarity neighbors analogy direction map bench models
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens ablate patch trace params tokenize similarity neighbors analogy direction map bench models
             ;;
         tour)
             options="--list --stop --json --save --title -h --help"
@@ -154,6 +156,29 @@ _gptcli() {
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
                 --over|--save-direction|--save) _gptcli_files; return ;;
+            esac
+            ;;
+        ablate)
+            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            case "$prev" in
+                --token|--versus|--from-text|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                --measure) _gptcli_words logit probability loss; return ;;
+                --by) _gptcli_words zero mean resample; return ;;
+                --over|--save) _gptcli_files; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+            esac
+            ;;
+        patch)
+            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            case "$prev" in
+                --token|--versus|--n-head|--tokenizer|--timeout|--title) return ;;
+                --measure) _gptcli_words logit probability; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --save) _gptcli_files; return ;;
             esac
             ;;
         trace)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -15,14 +15,7 @@ from gptcli.inspection.request import By
 from gptcli.inspection.variants import Measure, Outcome, Progress, Trunk, chunks
 from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import watched_ids
-
-
-@dataclass(frozen=True)
-class TokenName:
-    """A token."""
-
-    id: int
-    token: bytes
+from gptcli.tokenizer.token import Token, tokens_of
 
 
 @dataclass(frozen=True)
@@ -49,8 +42,8 @@ class Ablation:
 
     Attributes:
         model: its name.
-        text: as given.
-        prompt_ids, tokens: ids, and the bytes of each.
+        prompt: the text.
+        tokens: its tokens.
         measure: ``logit``, ``probability`` or ``loss``.
         token: whose logit or probability; None for the loss.
         versus: the token whose logit or probability is subtracted; None: none is.
@@ -62,13 +55,14 @@ class Ablation:
         complete: whether all were.
     """
 
+    schema: ClassVar[str] = "gptcli.ablate/1"
+
     model: str
-    text: str
-    prompt_ids: list[int]
-    tokens: list[bytes]
+    prompt: str
+    tokens: list[Token]
     measure: Measure
-    token: TokenName | None
-    versus: TokenName | None
+    token: Token | None
+    versus: Token | None
     by: By
     frozen: bool
     whole: float
@@ -79,7 +73,7 @@ class Ablation:
 
 def ablate(
     checkpoint: OpenCheckpoint,
-    text: str,
+    prompt: str,
     *,
     token: str | None = None,
     versus: str | None = None,
@@ -97,7 +91,7 @@ def ablate(
 
     Args:
         checkpoint: the model and its tokenizer.
-        text: what it reads.
+        prompt: what it reads.
         token: its first token is the prediction that is measured; None: the model's own.
         versus: the first token of this is what it is compared with.
         measure: what is measured (see ``Outcome``).
@@ -109,12 +103,12 @@ def ablate(
     Raises:
         InputError: the text does not fit into the context; a word has no token; or the options contradict each other.
     """
-    model, ids = checkpoint.model, checkpoint.encode_prompt(text)
+    model, ids = checkpoint.model, checkpoint.encode_prompt(prompt)
     check(measure, token, versus, len(ids))
     layers = range(model.config.n_layer)
     points: list[Point] = [(kind, layer) for layer in layers for kind in ("head", "mlp")]
     trunk = Trunk(model, ids, points, frozen=frozen)
-    outcome = chosen_outcome(checkpoint, trunk, text, token, versus, measure)
+    outcome = chosen_outcome(checkpoint, trunk, prompt, token, versus, measure)
     values = _replacements(checkpoint, trunk, points, by, over, source)
     (whole,) = outcome.of(model, trunk.stream[-1][None], ids)
     done: list[LayerEffects] = []
@@ -131,12 +125,11 @@ def ablate(
     complete = len(done) == len(layers)
     return Ablation(
         model=checkpoint.name,
-        text=text,
-        prompt_ids=ids,
-        tokens=[name(each) for each in ids],
+        prompt=prompt,
+        tokens=tokens_of(checkpoint.tokenizer, ids),
         measure=measure,
-        token=None if measure == "loss" else TokenName(outcome.token, name(outcome.token)),
-        versus=None if outcome.versus is None else TokenName(outcome.versus, name(outcome.versus)),
+        token=None if measure == "loss" else Token(outcome.token, name(outcome.token)),
+        versus=None if outcome.versus is None else Token(outcome.versus, name(outcome.versus)),
         by=by,
         frozen=frozen,
         whole=whole,

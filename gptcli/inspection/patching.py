@@ -8,17 +8,18 @@ difference passes through that place.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
-from gptcli.inspection.ablation import TokenName, chosen_outcome
+from gptcli.inspection.ablation import chosen_outcome
 from gptcli.inspection.points import Point, See
 from gptcli.inspection.variants import Measure, Outcome, Progress, Trunk, chunks
 from gptcli.model.gpt import GPT
 from gptcli.text import token_text
+from gptcli.tokenizer.token import Token, tokens_of
 
 Stream = Literal["stream", "attention", "mlp"]
 _STREAMS: tuple[Stream, ...] = ("stream", "attention", "mlp")
@@ -45,35 +46,43 @@ class PatchMap:
 
 
 @dataclass(frozen=True)
+class PatchText:
+    """One of the two texts.
+
+    Attributes:
+        prompt: the text.
+        tokens: its tokens.
+        value: the measure after it.
+    """
+
+    prompt: str
+    tokens: list[Token]
+    value: float
+
+
+@dataclass(frozen=True)
 class Patching:
     """What of a clean run brings the clean prediction back into a corrupted run.
 
     Attributes:
         model: its name.
         clean, corrupted: the texts.
-        clean_ids, corrupted_ids: their tokens.
-        clean_tokens, corrupted_tokens: the bytes of each.
         measure: ``logit`` or ``probability``.
         token: whose.
         versus: the token whose logit or probability is subtracted; None: none is.
-        clean_value, corrupted_value: the measure in the two runs.
         frozen: whether attention looks where it does in the corrupted run.
         maps: one for the stream, attention and the MLPs each, or one for the heads.
         complete: whether the scan reached its end.
     """
 
+    schema: ClassVar[str] = "gptcli.patch/1"
+
     model: str
-    clean: str
-    corrupted: str
-    clean_ids: list[int]
-    corrupted_ids: list[int]
-    clean_tokens: list[bytes]
-    corrupted_tokens: list[bytes]
+    clean: PatchText
+    corrupted: PatchText
     measure: Measure
-    token: TokenName
-    versus: TokenName | None
-    clean_value: float
-    corrupted_value: float
+    token: Token
+    versus: Token | None
     frozen: bool
     maps: list[PatchMap]
     complete: bool
@@ -111,8 +120,8 @@ def patch(
     """
     model, name = checkpoint.model, checkpoint.tokenizer.token_bytes
     ids = [checkpoint.encode_prompt(text) for text in (clean, corrupted)]
-    tokens = [[name(each) for each in text] for text in ids]
-    check_texts(*tokens)
+    tokens = [tokens_of(checkpoint.tokenizer, text) for text in ids]
+    check_texts(*([each.token for each in text] for text in tokens))
     layers = range(model.config.n_layer)
     kinds: tuple[Literal["head", "attention", "mlp"], ...] = ("head",) if heads else ("attention", "mlp")
     source = Trunk(model, ids[0], [(kind, layer) for layer in layers for kind in kinds])
@@ -132,17 +141,11 @@ def patch(
     complete = _filled(maps, done)
     return Patching(
         model=checkpoint.name,
-        clean=clean,
-        corrupted=corrupted,
-        clean_ids=ids[0],
-        corrupted_ids=ids[1],
-        clean_tokens=tokens[0],
-        corrupted_tokens=tokens[1],
+        clean=PatchText(clean, tokens[0], best),
+        corrupted=PatchText(corrupted, tokens[1], worst),
         measure=measure,
-        token=TokenName(outcome.token, name(outcome.token)),
-        versus=None if outcome.versus is None else TokenName(outcome.versus, name(outcome.versus)),
-        clean_value=best,
-        corrupted_value=worst,
+        token=Token(outcome.token, name(outcome.token)),
+        versus=None if outcome.versus is None else Token(outcome.versus, name(outcome.versus)),
         frozen=frozen,
         maps=maps,
         complete=complete,

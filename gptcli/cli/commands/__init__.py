@@ -69,6 +69,18 @@ def _trace() -> Any:
     return trace
 
 
+def _ablate() -> Any:
+    from gptcli.cli.commands.ablate import ablate
+
+    return ablate
+
+
+def _patch() -> Any:
+    from gptcli.cli.commands.patch import patch
+
+    return patch
+
+
 def _params() -> Any:
     from gptcli.cli.commands.params import params
 
@@ -132,6 +144,8 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "score": _score,
     "attention": _attention,
     "lens": _lens,
+    "ablate": _ablate,
+    "patch": _patch,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,
