@@ -52,6 +52,7 @@ _gptcli() {
             ' lens') command=lens ;;
             ' ablate') command=ablate ;;
             ' patch') command=patch ;;
+            ' head') command=head ;;
             ' trace') command=trace ;;
             ' params') command=params ;;
             ' tokenize') command=tokenize ;;
@@ -66,6 +67,7 @@ _gptcli() {
             'models pull') command='models pull' ;;
             'models show') command='models show' ;;
             'models quantize') command='models quantize' ;;
+            ' schema') command=schema ;;
             *) break ;;
         esac
     done
@@ -77,12 +79,12 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens ablate patch trace params tokenize similarity neighbors analogy direction map bench models
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens ablate patch head trace params tokenize similarity neighbors analogy direction map bench models schema
             ;;
         tour)
-            options="--list --stop --json --save --title -h --help"
+            options="--list --stop --pace --worksheet --json --save --title -h --help"
             case "$prev" in
-                --stop|--title) return ;;
+                --stop|--pace|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
@@ -181,8 +183,18 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             ;;
+        head)
+            options="--all --token --distance --through --tokens --no-kind --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            case "$prev" in
+                --token|--distance|--through|--tokens|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
         trace)
-            options="--layer --head --config --tokens -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--layer --head --config --tokens --full -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
             case "$prev" in
                 --layer|--head|--config|--tokens|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -300,6 +312,9 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }
+            ;;
+        schema)
+            options="-h --help"
             ;;
     esac
     [[ $cur == -* ]] && _gptcli_words $options

@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'ablate' 'patch' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize'; or break
+        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'schema'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -39,6 +39,7 @@ complete -c gptcli -n '__gptcli_at \'\'' -a attention -d 'Show where each head l
 complete -c gptcli -n '__gptcli_at \'\'' -a lens -d 'Watch a model make up its mind: the best guess after every layer.'
 complete -c gptcli -n '__gptcli_at \'\'' -a ablate -d 'Take out each head and each MLP in turn: what does the prediction lose?'
 complete -c gptcli -n '__gptcli_at \'\'' -a patch -d 'Trace a prediction to its causes: copy parts of one run into another.'
+complete -c gptcli -n '__gptcli_at \'\'' -a head -d 'Show what a head moves and what it looks for, by its weights.'
 complete -c gptcli -n '__gptcli_at \'\'' -a trace -d 'Follow a text through a GPT, step by step.'
 complete -c gptcli -n '__gptcli_at \'\'' -a params -d 'Count a GPT\'s parameters by what they do, down to the exact number.'
 complete -c gptcli -n '__gptcli_at \'\'' -a tokenize -d 'Cut a text into tokens, the pieces that a GPT reads and writes.'
@@ -49,6 +50,7 @@ complete -c gptcli -n '__gptcli_at \'\'' -a direction -d 'Measure words along a 
 complete -c gptcli -n '__gptcli_at \'\'' -a map -d 'Lay words out on a plane: the slice through the embedding that shows most of them.'
 complete -c gptcli -n '__gptcli_at \'\'' -a bench -d 'Measure a model: tokens a second, load time, memory, and the limit.'
 complete -c gptcli -n '__gptcli_at \'\'' -a models -d 'List, download and examine models. No weights are loaded.'
+complete -c gptcli -n '__gptcli_at \'\'' -a schema -d 'Print the JSON Schema of what a command\'s --json prints.'
 complete -c gptcli -n '__gptcli_at \'\'' -l color -x -a 'auto always never' -d 'Colours: auto goes by the terminal, NO_COLOR and FORCE_COLOR.'
 complete -c gptcli -n '__gptcli_at \'\'' -l theme -x -a 'auto dark light' -d 'Colours for a dark or a light background; auto asks the terminal.'
 complete -c gptcli -n '__gptcli_at \'\'' -l version -d 'Print the version and exit.'
@@ -58,6 +60,8 @@ complete -c gptcli -n '__gptcli_at \'\'' -s h -l help -d 'Show this message and 
 
 complete -c gptcli -n '__gptcli_at \'tour\'' -l list -d 'List the stops, and run nothing.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l stop -x -d 'Only this stop.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l pace -x -d 'Write the lines slowly, for a class.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l worksheet -d 'Questions and answers in Markdown, for a class.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l title -x -d 'Above a saved picture.'
@@ -279,10 +283,29 @@ complete -c gptcli -n '__gptcli_at \'patch\'' -l save -r -F -d 'Also save as .sv
 complete -c gptcli -n '__gptcli_at \'patch\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'patch\'' -s h -l help -d 'Show this message and exit.'
 
+complete -c gptcli -n '__gptcli_at \'head\'' -l all -d 'One row for each head of the model.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l token -x -d 'List this token. Repeatable.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l distance -x -d 'How far back a query looks (rotary positions).'
+complete -c gptcli -n '__gptcli_at \'head\'' -l through -x -d 'Layers that each token goes through alone first; 0 is its embedding.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l tokens -x -d 'Frequent tokens on which shares are measured; 0 is all.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l no-kind -d 'Only the weights: nothing is run.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'head\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
+complete -c gptcli -n '__gptcli_at \'head\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'head\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'head\'' -s h -l help -d 'Show this message and exit.'
+
 complete -c gptcli -n '__gptcli_at \'trace\'' -l layer -x -d 'Open this layer, from 1.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l head -x -d 'Open one head of it, from 1.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l config -x -d 'Shapes only: a size such as gpt3, or a config.json.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l tokens -x -d 'With --config: the number of tokens.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l full -d 'An opened layer step by step, not as a diagram.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
@@ -442,3 +465,5 @@ complete -c gptcli -n '__gptcli_at \'models quantize\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'schema\'' -s h -l help -d 'Show this message and exit.'

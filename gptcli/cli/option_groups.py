@@ -13,6 +13,7 @@ from gptcli.sampling.filters import FILTERS, Filter
 
 if TYPE_CHECKING:
     from gptcli.checkpoint.open import OpenCheckpoint
+    from gptcli.checkpoint.read import Checkpoint
     from gptcli.checkpoint.weights.placement import Placement
     from gptcli.sampling.settings import Sampling
 
@@ -57,6 +58,19 @@ class RunOptions:
             self.model, self.placement(), self.n_head, inside=self._inside or inside, tokenizer=self.tokenizer
         )
         notices(checkpoint.notes)
+        return checkpoint
+
+    def read(self) -> "Checkpoint":
+        """Read what the model is, and load no weights; notes go to stderr.
+
+        Raises:
+            GptcliError: as ``read_checkpoint``.
+        """
+        from gptcli.checkpoint.read import read_checkpoint
+        from gptcli.system.notices import notices
+
+        checkpoint = read_checkpoint(self.model, self.n_head, self.tokenizer)
+        notices((*checkpoint.blueprint.notes, *checkpoint.tokenizer_notes))
         return checkpoint
 
 

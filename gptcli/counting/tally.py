@@ -56,7 +56,13 @@ class Matrices:
 
 @dataclass(frozen=True)
 class Term:
-    """A named parameter count with its formula; negative if it is subtracted."""
+    """A named parameter count.
+
+    Attributes:
+        name: of what is counted.
+        formula: how the count is worked out.
+        count: parameters; negative if they are subtracted.
+    """
 
     name: str
     formula: str

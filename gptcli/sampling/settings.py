@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gptcli.errors import InputError
 from gptcli.sampling.filters import FILTERS, GREEDY, Filter, Logits, scale
+from gptcli.system.answer import MaybeInfinite
 from gptcli.text import clipped
 
 
@@ -39,12 +40,17 @@ def _in_order() -> list[Filter]:
     return [*FILTERS[:position], GREEDY, *FILTERS[position:]]
 
 
+def _declared(each: Filter) -> tuple[Any, Any]:
+    """The type and the field of a filter's setting."""
+    told = {"description": each.help or "added to the logits of these ids; null is -infinity"}
+    if each.neutral is None:
+        return dict[int, MaybeInfinite], field(default_factory=dict, metadata=told)
+    return type(each.neutral), field(default=each.neutral, metadata=told)
+
+
 _Settings: Any = make_dataclass(
     "_Settings",
-    [
-        (each.field, Any, field(default_factory=dict) if each.neutral is None else field(default=each.neutral))
-        for each in FILTERS
-    ],
+    [(each.field, *_declared(each)) for each in FILTERS],
     frozen=True,
     kw_only=True,
 )

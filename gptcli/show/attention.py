@@ -9,6 +9,7 @@ from gptcli.show.blocks.heat import has_colours
 from gptcli.show.blocks.word_map import WordMap, plain
 from gptcli.show.head import LargeHead, axes, bounds, conclusion, kept, layer_name, legend, said_cut, sharing, shown
 from gptcli.show.looking import PARTS, explained, kinds_explained
+from gptcli.show.terminal.watching import lines_allowed
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class HeadGrid:
             )
         yield from said_cut("Drawn", layout.positions, len(answer.tokens))
         for said in (explained(heads), kinds_explained(heads)):
-            if said:
+            if said and lines_allowed() is None:
                 yield Text(said, style="dim")
         yield from conclusion(answer)
 

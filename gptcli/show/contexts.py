@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.pictures import table
 from gptcli.show.blocks.plot import HOLLOW, MARKERS, Line, LinePlot
+from gptcli.show.terminal.watching import lines_allowed
 from gptcli.show.vectors import MEASURES, HeatMap
 from gptcli.text import token_text, visible
 
@@ -32,10 +33,13 @@ def draw(answer: "ContextSimilarities") -> "RenderableType":
     steps = ["embed", *answer.layers[1:]]
     more = f", the first {len(shown)} of {len(pairs)} pairs" if len(shown) < len(pairs) else ""
     figures = [[pair.values[step] for pair in answer.pairs] for step in range(len(answer.layers))]
+    plot = LinePlot(lines, steps, "layer", f"{measure}{more}")
+    if lines_allowed() is not None:  # the curve without its figures
+        return Group(_listed(answer), Text(), plot)
     parts: list[RenderableType] = [
         _listed(answer),
         Text(),
-        LinePlot(lines, steps, "layer", f"{measure}{more}"),
+        plot,
         Text(),
         HeatMap(answer.layers, pairs, figures, visible(f"{answer.model}, {measure} after each layer", keep="")),
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gptcli.show.blocks.heat import MapLegend, finite_bounds, heat_map
 from gptcli.show.blocks.word_map import WordMap, downwards
 from gptcli.show.looking import STRIKING, label_said, shares_said, striking_sentence
+from gptcli.show.terminal.watching import lines_allowed
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def conclusion(answer: "Attention") -> "Iterator[Text]":
         heads = f"these {len(answer.heads)} heads" if len(answer.heads) > 1 else "this head"
         yield Text(f"In this text {heads}, on average: {shares_said(answer.in_text)}.")
     yield Text(striking_sentence(answer), style="bold")
-    if answer.striking is not None:
+    if answer.striking is not None and lines_allowed() is None:
         yield Text(f"({STRIKING})", style="dim")
 
 

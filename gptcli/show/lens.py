@@ -10,7 +10,7 @@ from gptcli.show.blocks.heat import TextLegend
 from gptcli.show.blocks.narrow import BARS, Narrowing
 from gptcli.show.blocks.palette import on_scale
 from gptcli.show.blocks.pictures import Bar, table
-from gptcli.show.html.page import page
+from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
 from gptcli.show.logits import percent
 from gptcli.text import token_text
@@ -47,7 +47,7 @@ def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType
     return Group(*parts)
 
 
-def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> str:
+def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> Page:
     """The page: pointing at a cell shows its figures."""
     from gptcli.show.attribution import frozen_scale, page_parts
 
@@ -77,7 +77,7 @@ def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> 
     for attribution in attributions:
         parts += page_parts(attribution, top)
     facts = [verdict(lens), *(frozen_scale(each) for each in attributions[:1] if each.frozen is not None)]
-    return page(f"What each layer of {lens.model} would say", facts, parts, thing="cell")
+    return Page(f"What each layer of {lens.model} would say", facts, parts, thing="cell")
 
 
 def _track_listing(lens: "Lens", track: "Track") -> Listing:

@@ -8,7 +8,7 @@ from gptcli.show.blocks.heat import TextLegend, has_colours
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
 from gptcli.show.blocks.palette import on_scale
 from gptcli.show.blocks.pictures import Bar, table, token_rows
-from gptcli.show.html.page import page
+from gptcli.show.html.page import Page
 from gptcli.show.html.parts import MOST_CELLS, Cell, Legend, Listing, Strip
 from gptcli.show.logits import percent
 from gptcli.text import token_text
@@ -33,7 +33,7 @@ def draw(score: "Score", top: int) -> "RenderableType":
     return Group(_Coloured(score), Text(), legend, _listed(score, top), Text(_sums(score)))
 
 
-def draw_page(score: "Score", top: int) -> str:
+def draw_page(score: "Score", top: int) -> Page:
     """The page: pointing at a token shows its figures."""
     text = Strip("", ("probability", "rank", "surprisal"), _cells(score.tokens[:MOST_CELLS]), _LEGEND)
     cut = len(score.tokens) - len(text.cells)
@@ -42,7 +42,7 @@ def draw_page(score: "Score", top: int) -> str:
     most = max(_bits(score.tokens[position]) for position in positions) or 1.0
     rows = [(_row(score, position), _bits(score.tokens[position]) / most) for position in positions]
     listing = Listing("The most surprising" if len(rows) < score.scored else "In order", _COLUMNS, rows)
-    return page(f"How surprising a text is to {score.model}", facts, [text, listing])
+    return Page(f"How surprising a text is to {score.model}", facts, [text, listing])
 
 
 def _cells(tokens: "Sequence[TokenScore]") -> list[Cell]:

@@ -3,16 +3,16 @@
 import io
 import os
 import shlex
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from gptcli.show.blocks import palette
+from gptcli.show.pointing import pointed_at
 from gptcli.show.terminal.colours import saved_theme
 from gptcli.show.terminal.console import stdout_console
-from gptcli.show.terminal.keyboard import keyboard
+from gptcli.show.terminal.watching import answers_kept
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 
 
 _WIDEST = 96  # columns that running text fills at most
-_NEXT = ("enter", " ", "n", "down", "\x1b[C")  # the last is the right arrow, for which keyboard has no name
-_BACK = ("b", "p", "backspace", "up", "\x1b[D")
-_LEAVE = ("q", "Q", "escape")
-# Seconds to wait for a key at a time.
-_WAIT_S = 3600.0
+# Commands that write while they run, or read: their output is not recorded first.
+LIVE = ("generate", "chat")
 
 
 @dataclass(frozen=True)
@@ -36,12 +33,18 @@ class Stop:
         title: the subject.
         text: what to look for, in two sentences.
         command: as typed in a shell.
+        question: for a worksheet.
+        answer: what is to be learnt, next to the figures that the command shows.
+        note: what the chapter's own example gives here; "" where there is none.
     """
 
     number: int
     title: str
     text: str
     command: str
+    question: str = ""
+    answer: str = ""
+    note: str = ""
 
     @property
     def arguments(self) -> list[str]:
@@ -66,34 +69,32 @@ def draw_list(stops: "Sequence[Stop]") -> "RenderableType":
     """The stops, each with its command on a line of its own."""
     from rich.text import Text
 
-    listed = Text()
+    listed = Text(no_wrap=True, overflow="ignore")
     for stop in stops:
         listed.append(f"{stop.number:3}  {stop.title}\n", style="bold").append(f"     {stop.command}\n")
     listed.rstrip()
     return listed
 
 
-def walk(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, ask: bool, total: int) -> None:
-    """Go from stop to stop.
+def walk_on(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, total: int) -> None:
+    """Print one stop after another, for a pipe or a file.
 
     Args:
         stops: to show.
         run: runs the command of a stop, which prints its output.
-        ask: wait for a key after each stop but the last.
         total: the number of stops of the whole tour.
     """
-    index = 0
-    with keyboard() if ask else nullcontext() as read:
-        while index < len(stops):
-            _announce(stops[index], total)
-            run(stops[index])
-            print(flush=True)
-            step = 1
-            if read is not None and index + 1 < len(stops):
-                step = _asked(read, stops[index], total, first=index == 0)
-            if not step:
-                return
-            index += step
+    for stop in stops:
+        announce(stop, total)
+        with answers_kept([]) as answers:
+            run(stop)
+        conclude(stop, answers)
+        print(flush=True)
+    farewell(stops, total)
+
+
+def farewell(stops: "Sequence[Stop]", total: int) -> None:
+    """The last line, of the whole tour."""
     if len(stops) == total:
         stdout_console().print("That was the tour. Each command takes your own words, and --help.", style="dim")
 
@@ -110,38 +111,40 @@ def walked(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", *, total: int
             os.environ.pop(name, None)
         os.environ.update(colours)
         with redirect_stdout(out), palette.using(saved_theme()):
-            walk(stops, run, ask=False, total=total)
+            walk_on(stops, run, total=total)
     finally:
         os.environ.clear()
         os.environ.update(before)
     return Text.from_ansi(out.getvalue())
 
 
-def _announce(stop: "Stop", total: int) -> None:
+def announce(stop: "Stop", total: int, *, where: str = "") -> None:
+    """The heading of a stop, its sentences and its command.
+
+    Args:
+        stop: which.
+        total: the number of all.
+        where: which page of the stop this is; its text is then on the first.
+    """
     from rich.rule import Rule
     from rich.text import Text
 
     console = stdout_console()
     width = min(console.width, _WIDEST)
-    console.print(Rule(f"{stop.number}/{total}  {stop.title}", align="left", style="dim"), width=width)
-    console.print(Text(stop.text + "\n"), width=width)
-    console.print(Text("$ ", style="dim").append(stop.command, style="not dim bold"), soft_wrap=True)
+    console.print(Rule(f"{stop.number}/{total}  {stop.title}{where}", align="left", style="dim"), width=width)
+    if not where:
+        console.print(Text(stop.text + "\n"), width=width)
+        console.print(Text("$ ", style="dim").append(stop.command, style="not dim bold"), soft_wrap=True)
 
 
-def _asked(read: "Callable[[float], list[str]]", stop: "Stop", total: int, *, first: bool) -> int:
-    """How many stops to move, by the next key; 0 to quit."""
-    back = "" if first else "  b back"
-    question = f"{stop.number}/{total}  Enter next{back}  q leave "
-    stdout_console().print(question, style="reverse", end="")
-    try:
-        while True:
-            for key in read(_WAIT_S):
-                if key in _LEAVE:
-                    return 0
-                if key in _NEXT:
-                    return 1
-                if key in _BACK and not first:
-                    return -1
-    finally:
-        # The question is erased, so that only the tour stays on the screen.
-        sys.stdout.write(f"\r{' ' * len(question)}\r")
+def conclude(stop: "Stop", answers: "Sequence[object]") -> None:
+    """A sentence that points at what the command has shown, and the note of the stop."""
+    from rich.text import Text
+
+    console = stdout_console()
+    width = min(console.width, _WIDEST)
+    said = pointed_at(answers[-1]) if answers else pointed_at(None, stop.arguments[:1])
+    if said:
+        console.print(Text(f"▸ {said}", style="bold"), width=width)
+    if stop.note:
+        console.print(Text(stop.note, style="dim"), width=width)

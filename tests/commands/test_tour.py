@@ -7,18 +7,23 @@ import pty
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from gptcli.cli.tour import STOPS
+from gptcli.cli.tour import STOPS, our_words
+from gptcli.errors import InputError
 from gptcli.show.blocks.palette import LIGHT
 from gptcli.show.tour import Stop
+from gptcli.show.walk import Walk, paged
 from tests.conftest import Run, command
 
 
@@ -32,7 +37,10 @@ def test_each_stop_runs(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.exit_code == 0, done.output
     assert f"$ {stop.command}\n" in done.stdout
     shown = done.stdout.split(f"$ {stop.command}\n")[1]
-    assert shown.removesuffix("\n") == alone.stdout  # what the command prints, and nothing else
+    assert shown.startswith(alone.stdout)  # what the command prints, and then one sentence that points at it
+    said = shown.removeprefix(alone.stdout)
+    assert said.startswith("▸ See ")
+    assert "  " not in said
     assert max(map(len, done.stdout.replace(stop.command, "").splitlines())) <= 80 or stop.number == 16  # free text
 
 
@@ -129,11 +137,11 @@ class Terminal:
 
 @contextmanager
 def on_a_terminal(environment: dict[str, str]) -> Iterator[Terminal]:
-    """The tour on a terminal of 80 columns."""
+    """The tour on a terminal of 80 columns and 40 lines."""
     ours, its = pty.openpty()
     process = subprocess.Popen(
         command(["tour"]),
-        env=environment | {"COLUMNS": "80", "TERM": "xterm"},
+        env=environment | {"COLUMNS": "80", "LINES": "40", "TERM": "xterm", "GPTCLI_THEME": "dark"},
         stdin=its,
         stdout=its,
         stderr=its,
@@ -149,18 +157,125 @@ def on_a_terminal(environment: dict[str, str]) -> Iterator[Terminal]:
 
 
 @pytest.mark.slow
-def test_keys_lead_on_back_and_out(child_environment: dict[str, str]) -> None:
+def test_keys_lead_on_back_elsewhere_and_out(child_environment: dict[str, str]) -> None:
     with on_a_terminal(child_environment) as terminal:
         terminal.wait_for("q leave")
         assert "b back" not in terminal.shown
+        assert "▸ See the numbers below" in terminal.shown
         terminal.type("x\r")  # x says nothing
-        terminal.wait_for("b back  q leave")
+        terminal.wait_for("2/17  Enter next  b back  e edit  ? help  q leave")
         assert STOPS[1].title in terminal.shown
         terminal.type("b")
         terminal.wait_for("1/17  Enter next")
         assert STOPS[0].title in terminal.shown
+        terminal.type("3")  # no longer number begins with 3
+        terminal.wait_for("3/17  Enter next")
+        assert STOPS[2].title in terminal.shown
+        terminal.type("?")
+        terminal.wait_for("q leave")
+        assert "▸  3  Similarity" in terminal.shown
+        assert all(stop.title[:20] in terminal.shown for stop in STOPS)
+        terminal.type("1\r")
+        terminal.wait_for("1/17  Enter next")
+        terminal.type("15")
+        terminal.wait_for("15/17")
+        assert STOPS[14].title in terminal.shown
         terminal.type("q")
         assert terminal.process.wait(timeout=20) == 0
+
+
+@pytest.mark.slow
+def test_an_edited_command_runs_in_place(child_environment: dict[str, str]) -> None:
+    with on_a_terminal(child_environment) as terminal:
+        terminal.wait_for("q leave")
+        terminal.type("e")
+        terminal.wait_for('hum at midnight"')  # the command is there to be edited
+        terminal.type("\x15gptcli tokenize 'one two three'\r")
+        terminal.wait_for("1/17")
+        assert "3 words are 3 tokens; each is a word." in terminal.shown
+        terminal.type("e")
+        terminal.wait_for("three'")  # and the edited one is kept
+        terminal.type("\x15gptcli tokenize hi | rm -r x\r")
+        terminal.wait_for("1/17")
+        assert "| is for a shell" in terminal.shown
+        terminal.type("e")
+        terminal.wait_for("rm -r x")
+        terminal.type("\x15gptcli logits x -m nowhere\r")
+        terminal.wait_for("1/17")
+        assert "error: " in terminal.shown
+        terminal.type("q")
+        assert terminal.process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("gptcli tokenize 'a b'", ["tokenize", "a b"]),
+        ('logits "The king" -t 0,1', ["logits", "The king", "-t", "0,1"]),
+        ('gptcli map "man->woman"', ["map", "man->woman"]),
+        ("gptcli analogy king-man+woman", ["analogy", "king-man+woman"]),
+        ("gptcli tokenize $(ls) `x` ~ *", ["tokenize", "$(ls)", "`x`", "~", "*"]),
+    ],
+)
+def test_a_line_is_words_of_ours(line: str, words: list[str]) -> None:
+    assert our_words(line) == words
+
+
+@pytest.mark.parametrize("line", ["", "gptcli", "gptcli tokenize x > y", "a; b", "a && b", "gptcli 'x", "gptcli tour"])
+def test_other_lines_are_refused(line: str) -> None:
+    with pytest.raises(InputError):
+        our_words(line)
+
+
+@given(st.integers(0, 30), st.integers(0, 90), st.integers(0, 3), st.integers(12, 60))
+def test_pages_hold_everything_in_order_and_fit(head: int, body: int, foot: int, room: int) -> None:
+    parts = [[f"{name}{index}" for index in range(count)] for name, count in (("h", head), ("b", body), ("f", foot))]
+    if head >= room:
+        return
+    pages = list(paged(parts[0], parts[1], parts[2], room))
+    assert [line for page in pages for line in page] == [line for part in parts for line in part]
+    assert all(len(page) + (number > 0) <= room for number, page in enumerate(pages))
+    if body + foot < room:  # a picture that fits on a page is on one
+        assert len(pages) <= 2
+
+
+@pytest.mark.slow
+def test_pages_of_every_stop_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 80 columns and 24 lines."""
+    height = 24
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", str(height))
+    pages: dict[int, int] = {}
+    shown: list[list[str]] = []
+    monkeypatch.setattr(Walk, "_written", lambda self, lines: shown.append(list(lines)))
+    monkeypatch.setattr(Walk, "_asked", lambda self, index, page="": "next")
+
+    def run(line: str) -> None:
+        done = CliRunner().invoke(app, our_words(line))
+        sys.stdout.write(done.stdout)
+
+    for stop in STOPS[:15]:
+        shown.clear()
+        Walk([stop], run, total=17)._at(0)
+        pages[stop.number] = len(shown)
+        assert all(len(page) + (number > 0) < height for number, page in enumerate(shown)), stop.title
+    assert max(pages.values()) <= 4
+
+
+def test_a_worksheet_has_questions_and_computed_answers() -> None:
+    done = CliRunner().invoke(app, ["tour", "--worksheet", "--stop", "4"])
+    assert done.exit_code == 0
+    questions, answers = done.stdout.split("# Answers")
+    assert STOPS[3].question in questions
+    assert STOPS[3].command in questions
+    assert "queen is the nearest" in answers
+    assert "queen" not in questions.replace(STOPS[3].text, "")
+    assert all(stop.question[-1] in "?." and stop.answer.endswith(".") for stop in STOPS)
+
+
+def test_the_list_is_not_folded_in_a_pipe() -> None:
+    listed = CliRunner().invoke(app, ["tour", "--list"], env={"COLUMNS": "60"}).stdout
+    assert all(f"     {stop.command}\n" in listed for stop in STOPS)
 
 
 def test_ctrl_c_leaves_with_its_code(child_environment: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
 """From files to the engine in C, without torch: tensors are mapped, converted and released one by one."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,21 +10,17 @@ from numpy.typing import NDArray
 
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header, TensorInfo
-from gptcli.checkpoint.files.mapped import map_tensor
+from gptcli.checkpoint.weights.arrays import MAPPED, Stored, arranged, stored_numbers
 from gptcli.checkpoint.weights.content import Fingerprint, changed
-from gptcli.checkpoint.weights.converted import CONVERTED, multiplied_out
-from gptcli.checkpoint.weights.converted import as_float32 as converted
 from gptcli.checkpoint.weights.faults import not_finite, too_large
 from gptcli.checkpoint.weights.kept import BrokenKeptError, open_if_current
 from gptcli.checkpoint.weights.placement import Placement
-from gptcli.model.config import GPTConfig
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.weights import Kind, as_float32, is_matrix, why_not
 from gptcli.model.quantize import kind_of
 from gptcli.model.shapes import parameter_shapes
 
-_STORED = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _KINDS: dict[str, Kind] = {"float16": "F16", "bfloat16": "BF16"}
 
 
@@ -123,29 +119,15 @@ def _fill_all(
     """Load all weights into an engine."""
     try:
         for name, infos in parts.items():
-            stored = (_numbers(blueprint, header, info) for info in infos)
+            stored = (stored_numbers(blueprint, header, info) for info in infos)
             _fill(engine, name, blueprint.tensors[name], stored, kinds[name])
     except MemoryError as error:
         raise engine.no_memory() from error
 
 
-def _numbers(blueprint: Blueprint, header: Header, info: TensorInfo) -> tuple[NDArray[Any], str]:
-    """A stored tensor and the type of its numbers: as it lies in the file, or converted where C has no such type."""
-    scale = blueprint.scales.get(info.name)
-    if scale is not None:
-        return multiplied_out(info, header.tensors[scale.key], scale), "F32"
-    if info.dtype in CONVERTED:
-        return converted(info), "F32"
-    return map_tensor(info, _STORED[info.dtype]), info.dtype
-
-
-def _fill(engine: NativeEngine, name: str, part: Part, tensors: Iterable[tuple[NDArray[Any], str]], kind: Kind) -> None:
+def _fill(engine: NativeEngine, name: str, part: Part, tensors: Iterable[Stored], kind: Kind) -> None:
     """Give the engine one weight: a matrix row by row from where it lies, anything else from a copy."""
-    pieces = [
-        _Piece(first, stored, dtype)
-        for array, dtype, start in _stored(part, tensors)
-        for first, stored in _in_our_order(part, array, start, engine.config)
-    ]
+    pieces = [_Piece(*piece) for piece in arranged(part, tensors, engine.config)]
     if kind == "F16":
         for piece in pieces:
             _check_halves(name, part, piece)
@@ -167,34 +149,6 @@ class _Piece(NamedTuple):
     first: int
     stored: NDArray[Any]
     dtype: str
-
-
-def _stored(part: Part, tensors: Iterable[tuple[NDArray[Any], str]]) -> Iterator[tuple[NDArray[Any], str, int]]:
-    """The stored tensors of a part, one on top of the other, with their type and the number of each one's first row."""
-    first = 0
-    for stored, dtype in tensors:
-        if part.how == "rows":
-            stored = stored.reshape(1, -1)
-        elif part.how in ("first half", "second half"):
-            half = len(stored) // 2
-            stored = stored[:half] if part.how == "first half" else stored[half:]
-        yield stored, dtype, first
-        first += stored.shape[1 if part.how == "transposed" else 0]
-
-
-def _in_our_order(
-    part: Part, stored: NDArray[Any], start: int, config: GPTConfig
-) -> Iterator[tuple[int, NDArray[Any]]]:
-    """What lies together in a stored tensor and in ours, and where it begins in ours (see ``How``)."""
-    if part.how != "regrouped":
-        yield start, stored
-        return
-    group = [width // config.kv_heads for width in config.qkv_widths]
-    for head in range(config.kv_heads):
-        at, before = head * sum(group), 0
-        for rows, width in zip(group, config.qkv_widths, strict=True):
-            yield before + head * rows, stored[at : at + rows]
-            at, before = at + rows, before + width
 
 
 def _check_halves(name: str, part: Part, piece: _Piece) -> None:
@@ -221,5 +175,5 @@ def cpu_first() -> bool:
 
 def _widest(infos: list[TensorInfo]) -> Kind:
     """The type that holds all numbers of some stored tensors exactly (float32 for what is converted)."""
-    kinds = {info.dtype if info.dtype in _STORED else "F32" for info in infos}
+    kinds = {info.dtype if info.dtype in MAPPED else "F32" for info in infos}
     return kinds.pop() if len(kinds) == 1 else "F32"  # type: ignore[return-value]

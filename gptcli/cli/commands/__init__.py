@@ -63,6 +63,12 @@ def _lens() -> Any:
     return lens
 
 
+def _head() -> Any:
+    from gptcli.cli.commands.head import head
+
+    return head
+
+
 def _trace() -> Any:
     from gptcli.cli.commands.trace import trace
 
@@ -135,6 +141,12 @@ def _models() -> Any:
     return models
 
 
+def _schema() -> Any:
+    from gptcli.cli.commands.schema import schema
+
+    return schema
+
+
 # In the order of the help: what gives a command's function, or its app where it has commands of its own.
 COMMANDS: dict[str, Callable[[], Any]] = {
     "tour": _tour,
@@ -146,6 +158,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "lens": _lens,
     "ablate": _ablate,
     "patch": _patch,
+    "head": _head,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,
@@ -156,6 +169,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "map": _map,
     "bench": _bench,
     "models": _models,
+    "schema": _schema,
 }
 # Longer names for the same, which the help does not list.
 ALIASES: dict[str, Callable[[], Any]] = {"count-params": _params, "embed-similarity": _similarity}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gptcli.cli.options import JsonOption, SaveOption
-from gptcli.cli.tour import STOPS, stops
+from gptcli.cli.tour import STOPS, our_words, stops
 from gptcli.show.terminal.console import present, stdout_is_terminal
 from gptcli.show.tour import Stop, Tour
 from gptcli.system.notices import notice
@@ -17,38 +17,54 @@ def tour(
     context: typer.Context,
     list_: Annotated[bool, typer.Option("--list", help="List the stops, and run nothing.")] = False,
     stop: Annotated[int | None, typer.Option(metavar="N", help="Only this stop.")] = None,
+    pace: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, max=10, help="Write the lines slowly, for a class.")
+    ] = None,
+    worksheet: Annotated[
+        bool, typer.Option("--worksheet", help="Questions and answers in Markdown, for a class.")
+    ] = False,
     json: JsonOption = False,
     save: SaveOption = None,
 ) -> None:
     """Walk through a GPT: from a text to its next token, one real command at a time.
 
-    Each stop explains one step, and runs a command that shows it. Enter goes
-    on, b goes back, q quits; in a pipe all stops follow one another. --json
-    lists the stops as data, --save makes a picture of the tour.
+    Each stop explains one step, runs a command that shows it, and points at
+    what to see. Enter goes on, b back, a number to that stop; e edits the
+    command and runs it, ? helps, q quits. In a pipe all stops follow one
+    another. --json lists the stops as data, --save makes a picture of the
+    tour.
 
     \b
     gptcli tour
     gptcli tour --list
     gptcli tour --stop 9
+    gptcli tour --pace 0.1
     gptcli tour --save tour.html
-    gptcli tour | less -R
+    gptcli tour --worksheet > worksheet.md
     """
     chosen = stops(stop)
     if list_ or (json and save is None):
         from gptcli.show.tour import draw_list
 
+        if not (json or save or stdout_is_terminal()):  # a command on one line, to be copied, whatever the width
+            return print(draw_list(chosen))
         return present(Tour(chosen), lambda: draw_list(chosen), as_json=json, save=save)
 
-    from gptcli.show.tour import walk, walked
+    from gptcli.show.tour import walk_on, walked
+    from gptcli.show.walk import Walk
+    from gptcli.show.worksheet import write_worksheet
 
     if os.environ.pop("GPTCLI_MODEL", None):
         notice("the tour goes through the bundled models; GPTCLI_MODEL is ignored")
+    if worksheet:
+        return write_worksheet(chosen, lambda each: _run(context, each))
     if save is not None:
         coloured = save.suffix.lower() != ".txt"
         picture = walked(chosen, lambda each: _run(context, each), total=len(STOPS), coloured=coloured)
         return present(Tour(chosen), lambda: picture, as_json=json, save=save)
-    ask = stdout_is_terminal() and sys.stdin is not None and sys.stdin.isatty()
-    walk(chosen, lambda each: _run(context, each), ask=ask, total=len(STOPS))
+    if stdout_is_terminal() and sys.stdin is not None and sys.stdin.isatty():
+        return Walk(chosen, lambda line: _run_line(context, line), total=len(STOPS), pace=pace).go()
+    walk_on(chosen, lambda each: _run(context, each), total=len(STOPS))
 
 
 def _run(context: typer.Context, stop: Stop) -> None:
@@ -58,3 +74,19 @@ def _run(context: typer.Context, stop: Stop) -> None:
     name, command, rest = group.resolve_command(root, stop.arguments)
     with command.make_context(name, rest, parent=root) as inner:
         command.invoke(inner)
+
+
+def _run_line(context: typer.Context, line: str) -> None:
+    """Run a line as our command line, with its messages; nothing else can be run, and no shell sees the line.
+
+    Raises:
+        InputError: it is no command line of ours.
+        KeyboardInterrupt: on Ctrl-C.
+    """
+    words = our_words(line)
+    group: Any = context.find_root().command
+    try:
+        group.main(args=words)
+    except SystemExit as done:
+        if done.code == 130:
+            raise KeyboardInterrupt from None

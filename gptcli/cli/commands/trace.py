@@ -40,6 +40,9 @@ def trace(
             rich_help_panel=_STEPS,
         ),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="An opened layer step by step, not as a diagram.", rich_help_panel=_STEPS)
+    ] = False,
     *,
     run: RunOptions,
     json: options.JsonOption = False,
@@ -49,13 +52,15 @@ def trace(
 
     Each step has the shape of the data after it, its parameters, and a few
     numbers at the last token. Weights and data differ in colour and in
-    brackets: ⟨weights⟩, \\[data]. The parameters of all steps sum to the
+    brackets: ⟨weights⟩, \\[data]. An opened layer is drawn as boxes; --full
+    has a line for each of its steps. The parameters of all steps sum to the
     model's.
 
     \b
     gptcli trace "Once upon a time there was a little"
     gptcli trace "The king and the" --layer 1
     gptcli trace "The king and the" --layer 6 --head 4
+    gptcli trace "The king and the" --layer 6 --head 4 --full
     gptcli trace --config gpt3 --layer 1 --head 1
     gptcli trace --config ./checkpoint/config.json --tokens 10
     """
@@ -78,4 +83,4 @@ def trace(
 
         checkpoint = run.open()
         answer = inspection.trace(checkpoint, text, layer=layer, head=head)
-    present(answer, lambda: draw(answer), as_json=json, save=save)
+    present(answer, lambda: draw(answer, full=full), as_json=json, save=save)

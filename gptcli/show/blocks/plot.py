@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.canvas import ACROSS, DOWN, Canvas, dots_between
 from gptcli.show.blocks.palette import series
+from gptcli.show.terminal.watching import lines_allowed
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -84,7 +85,7 @@ class Scatter:
         """An empty canvas, and the cell of each point."""
         xs, ys = [dot.x for dot in self.dots], [dot.y for dot in self.dots]
         wide, high = max(xs) - min(xs), max(ys) - min(ys)
-        most = min(max(columns // 3, _FEWEST_ROWS), _MOST_ROWS)
+        most = min(max(columns // 3, _FEWEST_ROWS), _MOST_ROWS, max((lines_allowed() or _MOST_ROWS) - 8, _FEWEST_ROWS))
         needed = math.ceil(columns / 2 * high / wide) + 1 if columns * high < 2 * most * wide else most
         canvas = Canvas(columns, min(max(needed, _FEWEST_ROWS), most))
         # Half a cell stays free on each side.

@@ -1,0 +1,127 @@
+"""``gptcli head``: what a head does, by its weights."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gptcli.cli import options
+from gptcli.cli.option_groups import RunOptions, grouped
+from gptcli.errors import InputError
+from gptcli.show.terminal.console import present
+
+if TYPE_CHECKING:
+    from gptcli.checkpoint.read import Checkpoint
+    from gptcli.inspection.by_weights import Labels
+
+_HEAD = "Head"
+
+
+@grouped
+def head(
+    place: Annotated[
+        str | None,
+        typer.Argument(metavar="LAYER.HEAD", show_default=False, help="Which head, from 1: 5.3 is head 3 of layer 5."),
+    ] = None,
+    all_heads: Annotated[
+        bool, typer.Option("--all", help="One row for each head of the model.", rich_help_panel=_HEAD)
+    ] = False,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORD", help="List this token. Repeatable.", rich_help_panel=_HEAD),
+    ] = None,
+    distance: Annotated[
+        int,
+        typer.Option(metavar="N", help="How far back a query looks (rotary positions).", rich_help_panel=_HEAD),
+    ] = 1,
+    through: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            show_default="1, and 0 for layer 1",
+            help="Layers that each token goes through alone first; 0 is its embedding.",
+            rich_help_panel=_HEAD,
+        ),
+    ] = None,
+    tokens: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            show_default="1000, and 300 with --all",
+            help="Frequent tokens on which shares are measured; 0 is all.",
+            rich_help_panel=_HEAD,
+        ),
+    ] = None,
+    no_kind: Annotated[
+        bool,
+        typer.Option("--no-kind", help="Only the weights: nothing is run.", rich_help_panel=_HEAD),
+    ] = False,
+    top: options.TopOption = 8,
+    *,
+    run: RunOptions,
+    json: options.JsonOption = False,
+    save: options.SaveOption = None,
+) -> None:
+    """Show what a head moves and what it looks for, by its weights.
+
+    Two circuits (Elhage et al. 2021). What it moves: the tokens that it
+    raises when it looks at a token, and how far it copies. What it looks for:
+    the tokens that a token matches. Its kind is measured in a run, as
+    attention does.
+
+    A token is what layer 1 makes of it alone (Wang et al. 2022). What is left
+    out: the layers between, other tokens, and learned positions, whose part
+    stands on a line of its own.
+
+    \b
+    gptcli head 5.3
+    gptcli head 5.3 --token Tom --token dragon
+    gptcli head 4.1 --through 0              by the embeddings alone
+    gptcli head 2.4 -m smollm2-135m --distance 5
+    gptcli head --all                        a row for each head
+    """
+    from gptcli.inspection.by_weights import scan_heads, view_head
+    from gptcli.show.circuits import draw_head, draw_head_page, draw_scan, draw_scan_page
+    from gptcli.show.terminal.progress import progress_bar
+
+    if all_heads == (place is not None):
+        raise InputError("give one head, such as 5.3, or --all")
+    options.at_most("--token", token, options.MOST_TRACKS)
+    options.forbid_together("--all", given=all_heads, token=token)
+    checkpoint = run.read()
+    labels = None if no_kind else _labels(run, checkpoint)
+    if place is not None:
+        sampled = 1000 if tokens is None else tokens
+        answer = view_head(
+            checkpoint,
+            place,
+            words=token or [],
+            top=top,
+            distance=distance,
+            sampled=sampled,
+            through=through,
+            labels=labels,
+        )
+        return present(answer, lambda: draw_head(answer), as_json=json, save=save, page=lambda: draw_head_page(answer))
+    with progress_bar("heads") as progress:
+        scan = scan_heads(
+            checkpoint,
+            sampled=300 if tokens is None else tokens,
+            distance=distance,
+            through=through,
+            labels=labels,
+            progress=progress,
+        )
+    present(scan, lambda: draw_scan(scan), as_json=json, save=save, page=lambda: draw_scan_page(scan))
+
+
+def _labels(run: RunOptions, checkpoint: "Checkpoint") -> "Labels":
+    """Measures the kinds of all heads, in a run of the model, when they are needed."""
+
+    def measured() -> "object":
+        from gptcli.checkpoint.open import OpenCheckpoint
+        from gptcli.inspection.heads import label_heads
+
+        return label_heads(OpenCheckpoint(checkpoint, run.placement(), inside=True).model, checkpoint.n_vocab)
+
+    return measured  # type: ignore[return-value]

@@ -1,0 +1,429 @@
+"""What ``gptcli head`` shows: a head by its weights, or all heads of a model in figures."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptcli.checkpoint.read import Checkpoint
+from gptcli.errors import InputError
+from gptcli.inspection.circuits import Circuits, Distances, HeadWeights, by_distance
+from gptcli.inspection.places import parse
+from gptcli.inspection.stream import Floats, StreamWeights, TokenScore
+from gptcli.model.config import GPTConfig
+from gptcli.text import clipped, quoted
+
+if TYPE_CHECKING:  # measured in a run, and only then torch is needed
+    from gptcli.inspection.heads import HeadLabel
+
+Labels = Callable[[], "list[list[HeadLabel]] | None"]
+# Tokens of a head that are listed where none are asked for.
+_EXAMPLES = 6
+_WORD = re.compile(rb" [A-Za-z]{4,}")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a head writes when it looks at a token, beyond what it writes for any.
+
+    Attributes:
+        id: of the token.
+        token: its bytes.
+        rank: of its own logit among those of all tokens; 1 is the top.
+        raises: the tokens whose logits it raises most, in a unit that the weights leave open.
+        lowers: those that it lowers most.
+    """
+
+    id: int
+    token: bytes
+    rank: int
+    raises: list[TokenScore]
+    lowers: list[TokenScore]
+
+
+@dataclass(frozen=True)
+class Moves:
+    """The OV circuit of a head.
+
+    Attributes:
+        copying_score: the sum of the eigenvalues of W_U W_O W_V X over the sum of their absolute values, where X are
+            the sampled tokens: 1 for a head that raises what it sees, -1 for one that lowers it (Elhage et al. 2021).
+        copied: the share of sampled tokens that raise themselves above every other token of the vocabulary.
+        among_five: the share that are among the five which they raise most (the copy score of Wang et al. 2022).
+        median_rank: of a token's own logit, over the sample.
+        always: what it writes whatever it sees: for the mean of the sample.
+        seen: some tokens, and what they raise and lower beyond that.
+    """
+
+    copying_score: float
+    copied: float
+    among_five: float
+    median_rank: float
+    always: list[TokenScore]
+    seen: list[Seen]
+
+
+@dataclass(frozen=True)
+class Looking:
+    """What a token looks for.
+
+    Attributes:
+        id: of the token that looks.
+        token: its bytes.
+        rank: of the same token among the sampled ones that it matches; 1 is the top.
+        matches: the sampled tokens that it matches best, by scaled score less the mean over the sample.
+    """
+
+    id: int
+    token: bytes
+    rank: int
+    matches: list[TokenScore]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The QK circuit of a head, without the layers between and without learned positions.
+
+    Attributes:
+        distance: from the query to the key in positions, where positions are rotary; None: it does not matter.
+        matching_score: as ``Moves.copying_score``, of X^T W_Q^T W_K X: 1 for a head that looks for the same token.
+        matched: the share of sampled tokens that match themselves best of the sample.
+        median_rank: of a token among those that it matches, over the sample.
+        always: what the mean of the queries matches.
+        looking: some tokens, and what each matches.
+    """
+
+    distance: int | None
+    matching_score: float
+    matched: float
+    median_rank: float
+    always: list[TokenScore]
+    looking: list[Looking]
+
+
+@dataclass(frozen=True)
+class HeadView:
+    """A head by its weights.
+
+    Attributes:
+        model: its name.
+        layer: from 1.
+        head: from 1.
+        key_head: the head whose keys and values it shares with others, from 1; None where it has its own.
+        shared_with: the heads that share them, from 1; empty where it has its own.
+        window: how many of the latest positions it sees, its own included; None for all.
+        sampled: on how many tokens shares are measured.
+        vocabulary: how many there are.
+        through: how many of the first layers each token goes through alone before this head's layer reads it.
+        moves: what it writes for a token that it looks at.
+        looks: which tokens a token looks at.
+        distances: what positions alone make of its attention.
+        label: what it does in a run on random tokens that come twice; None where that was not measured.
+        named_from: the score from which such a head has a name; None as ``label``.
+    """
+
+    schema: ClassVar[str] = "gptcli.head/1"
+
+    model: str
+    layer: int
+    head: int
+    key_head: int | None
+    shared_with: list[int]
+    window: int | None
+    sampled: int
+    vocabulary: int
+    through: int
+    moves: Moves
+    looks: Looks
+    distances: Distances
+    label: "HeadLabel | None"
+    named_from: float | None
+
+
+@dataclass(frozen=True)
+class HeadFigures:
+    """One head of a scan.
+
+    Attributes:
+        layer: from 1.
+        head: from 1.
+        copying_score: see ``Moves``.
+        copied: see ``Moves``.
+        matching_score: see ``Looks``.
+        preferred: the distance at which it looks most by positions alone.
+        preferred_share: of its attention, at that distance.
+        label: as in ``HeadView``.
+    """
+
+    layer: int
+    head: int
+    copying_score: float
+    copied: float
+    matching_score: float
+    preferred: int
+    preferred_share: float
+    label: "HeadLabel | None"
+
+
+@dataclass(frozen=True)
+class HeadScan:
+    """All heads of a model by their weights.
+
+    Attributes:
+        model: its name.
+        n_layer: its layers.
+        n_head: heads of each.
+        sampled: as in ``HeadView``.
+        vocabulary: as in ``HeadView``.
+        through: as in ``HeadView``, for layers above.
+        named_from: as in ``HeadView``.
+        heads: by layer and head.
+        complete: whether all are there: an interrupted scan keeps what it has.
+    """
+
+    schema: ClassVar[str] = "gptcli.head.all/1"
+
+    model: str
+    n_layer: int
+    n_head: int
+    sampled: int
+    vocabulary: int
+    through: int
+    named_from: float | None
+    heads: list[HeadFigures]
+    complete: bool
+
+
+def view_head(
+    checkpoint: Checkpoint,
+    place: str,
+    *,
+    words: Sequence[str] = (),
+    top: int = 8,
+    distance: int = 1,
+    sampled: int = 1000,
+    through: int | None = None,
+    labels: Labels | None = None,
+) -> HeadView:
+    """A head by its weights.
+
+    Args:
+        checkpoint: the model; its files are read, and it is not run.
+        place: ``4.1``: layer and head, from 1.
+        words: tokens to list, as they stand inside a sentence; none: those for which the head raises another most.
+        top: how many tokens to list for each.
+        distance: from a query back to the key, in positions, for rotary positions.
+        sampled: on how many frequent tokens shares are measured; 0: on all.
+        through: how many of the first layers each token goes through alone; None: the first one, where the head is not
+            in it.
+        labels: measures the kinds of all heads in a run (``heads.label_heads``); None: not measured.
+
+    Raises:
+        ExpressionError, InputError: there is no such head, word, distance or layer.
+        CheckpointError: the files changed, or hold NaN.
+    """
+    config = checkpoint.config
+    layer, head = one_place(place, config, "head")
+    through = _through(through, layer, config)
+    _check_distance(distance, config)
+    stream = StreamWeights(checkpoint)
+    ids = stream.sample(sampled)
+    given = [_word_id(stream, word) for word in words]
+    ids = sorted({*ids, *given})
+    entered = stream.embedded(ids)
+    read = stream.read_by(layer - 1, "attention", stream.alone(through, entered), through)
+    weights = HeadWeights(stream, layer - 1, head - 1)
+    circuits = Circuits(stream, weights, ids, read, distance)
+    ranks, strengths = circuits.ranks_of_own()
+    chosen = [ids.index(each) for each in given] or _examples(circuits, strengths)
+    named = labels() if labels is not None else None
+    return HeadView(
+        model=checkpoint.name,
+        layer=layer,
+        head=head,
+        key_head=None if config.key_head(head - 1) is None else weights.key_head + 1,
+        shared_with=[each + 1 for each in range(config.n_head) if config.key_head(each) == weights.key_head],
+        window=config.window(layer - 1),
+        sampled=len(ids),
+        vocabulary=int(stream.used.sum()),
+        through=through,
+        moves=_moves(circuits, ranks, chosen, top),
+        looks=_looks(circuits, chosen, top),
+        distances=by_distance(stream, weights, entered.mean(0), through),
+        label=None if named is None else named[layer - 1][head - 1],
+        named_from=_named_from(named is not None),
+    )
+
+
+def scan_heads(
+    checkpoint: Checkpoint,
+    *,
+    sampled: int = 300,
+    distance: int = 1,
+    through: int | None = None,
+    labels: Labels | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> HeadScan:
+    """All heads of a model by their weights. Ctrl-C ends the scan, and the heads so far are returned.
+
+    Args:
+        checkpoint, sampled, distance, through, labels: as for ``view_head``.
+        progress: called with the number of heads that are done, and of all.
+    """
+    config, stream = checkpoint.config, StreamWeights(checkpoint)
+    if not config.n_layer:
+        raise InputError("this model has no heads")
+    _check_distance(distance, config)
+    deepest = _through(through, config.n_layer, config)
+    ids = stream.sample(sampled)
+    entered, found, named, complete = stream.embedded(ids), [], None, True
+    try:
+        named = labels() if labels is not None else None
+        for layer, head, circuits, distances in _each(stream, ids, entered, distance, deepest):
+            ranks, _ = circuits.ranks_of_own()
+            found.append(
+                HeadFigures(
+                    layer=layer + 1,
+                    head=head + 1,
+                    copying_score=circuits.copying_score(),
+                    copied=float((ranks == 1).mean()),
+                    matching_score=circuits.matching_score(),
+                    preferred=distances.preferred,
+                    preferred_share=distances.shares[distances.preferred],
+                    label=None if named is None else named[layer][head],
+                )
+            )
+            progress(len(found), config.n_layer * config.n_head)
+    except KeyboardInterrupt:
+        if not found:
+            raise
+        complete = False
+    return HeadScan(
+        model=checkpoint.name,
+        n_layer=config.n_layer,
+        n_head=config.n_head,
+        sampled=len(ids),
+        vocabulary=int(stream.used.sum()),
+        through=deepest,
+        named_from=_named_from(named is not None),
+        heads=found,
+        complete=complete,
+    )
+
+
+def _each(
+    stream: StreamWeights, ids: Sequence[int], entered: Floats, distance: int, deepest: int
+) -> Iterator[tuple[int, int, Circuits, Distances]]:
+    """Every head, from 0, with its circuits."""
+    for layer in range(stream.config.n_layer):
+        through = min(deepest, layer)
+        read = stream.read_by(layer, "attention", stream.alone(through, entered), through)
+        for head in range(stream.config.n_head):
+            weights = HeadWeights(stream, layer, head)
+            distances = by_distance(stream, weights, entered.mean(0), through)
+            yield layer, head, Circuits(stream, weights, ids, read, distance), distances
+
+
+def one_place(text: str, config: GPTConfig, bare: Literal["head", "neuron"]) -> tuple[int, int]:
+    """Read a single head or neuron, as ``4.1``: its layer and its number, from 1.
+
+    Raises:
+        ExpressionError: it does not follow the grammar of places, or the model has no such place.
+        InputError: it is another place, several places, or has positions.
+    """
+    place = parse(text, bare=bare)
+    located = place.within(config)
+    each = list(located.each())
+    if located.kind != bare or len(each) != 1 or place.positions is not None:
+        raise InputError(f"'{clipped(text)}': write one {bare}, such as {'3.117' if bare == 'neuron' else '4.1'}")
+    layer, member = each[0]
+    assert member is not None
+    return layer, member
+
+
+def _through(given: int | None, layer: int, config: GPTConfig) -> int:
+    """How many layers a token goes through alone, before a layer (from 1) reads it."""
+    if given is None:
+        return min(1, layer - 1)
+    if not 0 <= given < layer:
+        raise InputError(
+            f"--through {given}: a head of layer {layer} reads what 0 to {layer - 1} layers make of a token"
+        )
+    return given
+
+
+def _check_distance(distance: int, config: GPTConfig) -> None:
+    if not 0 <= distance < config.n_positions:
+        raise InputError(f"--distance {distance:,}: the model's context has distances 0 to {config.n_positions - 1:,}")
+
+
+def _word_id(stream: StreamWeights, word: str) -> int:
+    """The one token of a word as it stands inside a sentence, or as typed."""
+    tokenizer = stream.checkpoint.tokenizer
+    if not word.strip():
+        raise InputError("--token: there is no word")
+    for text in (word if word[0].isspace() else f" {word}", word):
+        ids = tokenizer.encode(text)
+        if len(ids) == 1 and ids[0] < stream.n_vocab:
+            return ids[0]
+    raise InputError(f"--token {quoted(word, 60)} is {len(ids)} tokens: give a word that is one")
+
+
+def _examples(circuits: Circuits, strengths: Floats) -> list[int]:
+    """Where none are asked for: whole words, those for which the head raises another token most."""
+    order = np.argsort(-strengths, kind="stable").tolist()
+    words = [place for place in order if _WORD.fullmatch(_named(circuits, place)[1])]
+    return (words if len(words) >= _EXAMPLES else order)[:_EXAMPLES]
+
+
+def _named_from(measured: bool) -> float | None:
+    if not measured:
+        return None
+    from gptcli.inspection.heads import THRESHOLD
+
+    return THRESHOLD
+
+
+def _moves(circuits: Circuits, ranks: NDArray[np.int64], chosen: Sequence[int], top: int) -> Moves:
+    """The OV circuit; ``chosen`` are tokens to list, by their place in the sample."""
+    stream = circuits.stream
+    (always, _), *listed = stream.raised(np.vstack([circuits.mean, circuits.values[list(chosen)]]) @ circuits.out, top)
+    return Moves(
+        copying_score=circuits.copying_score(),
+        copied=float((ranks == 1).mean()),
+        among_five=float((ranks <= 5).mean()),
+        median_rank=float(np.median(ranks)),
+        always=always,
+        seen=[
+            Seen(*_named(circuits, place), int(ranks[place]), raises, lowers)
+            for place, (raises, lowers) in zip(chosen, listed, strict=True)
+        ],
+    )
+
+
+def _looks(circuits: Circuits, chosen: Sequence[int], top: int) -> Looks:
+    """The QK circuit; ``chosen`` as for ``_moves``."""
+    stream, scores = circuits.stream, circuits.matches()
+    ranks = 1 + np.count_nonzero(scores > np.diagonal(scores)[:, None], axis=1)
+
+    def best(row: Floats) -> list[TokenScore]:
+        order = np.argsort(-row, kind="stable")[:top]
+        return stream.tokens(circuits.ids[order].tolist(), row[order].tolist())
+
+    return Looks(
+        distance=circuits.distance if stream.config.rotary_table(circuits.head.layer) is not None else None,
+        matching_score=circuits.matching_score(),
+        matched=float((ranks == 1).mean()),
+        median_rank=float(np.median(ranks)),
+        always=best(scores.mean(0)),
+        looking=[Looking(*_named(circuits, place), int(ranks[place]), best(scores[place])) for place in chosen],
+    )
+
+
+def _named(circuits: Circuits, place: int) -> tuple[int, bytes]:
+    """The id and the bytes of a sampled token."""
+    token = int(circuits.ids[place])
+    return token, circuits.stream.checkpoint.tokenizer.token_bytes(token)
