@@ -6,7 +6,7 @@ from gptcli.show.attribution import SignedBar
 from gptcli.show.blocks.heat import TextLegend
 from gptcli.show.blocks.pictures import table
 from gptcli.show.blocks.signed_map import SignedMap
-from gptcli.show.html.page import page
+from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing
 from gptcli.text import token_text
 
@@ -41,7 +41,7 @@ def draw(answer: "Ablation", strongest: "list[Effect]") -> "RenderableType":
     )
 
 
-def draw_page(answer: "Ablation", strongest: "list[Effect]") -> str:
+def draw_page(answer: "Ablation", strongest: "list[Effect]") -> Page:
     """The page: pointing at a cell shows its effect."""
     limit = _limit(answer)
     names = ["MLP", *(f"head {head}" for head in range(1, _heads(answer) + 1))]
@@ -60,7 +60,7 @@ def draw_page(answer: "Ablation", strongest: "list[Effect]") -> str:
     rows = [((part_name(each), f"{each.effect:+.3f}"), abs(each.effect) / limit) for each in strongest]
     listing = Listing("The largest effects", ("part", ">effect"), rows)
     text = "".join(token_text(each.token) for each in answer.tokens)
-    return page(title(answer), [how(answer), text], [grid, listing], thing="cell")
+    return Page(title(answer), [how(answer), text], [grid, listing], thing="cell")
 
 
 def title(answer: "Ablation") -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.heat import TextLegend, finite_bounds
 from gptcli.show.blocks.signed_map import SignedMap
-from gptcli.show.html.page import page
+from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Grid, Legend
 from gptcli.text import token_text
 
@@ -40,7 +40,7 @@ def draw(answer: "Patching") -> "RenderableType":
     return Group(*parts, Text(), TextLegend(_legend(limits), _SHARE))
 
 
-def draw_page(answer: "Patching") -> str:
+def draw_page(answer: "Patching") -> Page:
     """The page: pointing at a cell shows its share."""
     low, high = _bounds(answer)
 
@@ -59,7 +59,7 @@ def draw_page(answer: "Patching") -> str:
         )
         for each in answer.maps
     ]
-    return page(title(answer), [values(answer)], grids, thing="cell")
+    return Page(title(answer), [values(answer)], grids, thing="cell")
 
 
 def _legend(limits: tuple[float, float]) -> Legend:
