@@ -65,6 +65,7 @@ _gptcli() {
             'models pull') command='models pull' ;;
             'models show') command='models show' ;;
             'models quantize') command='models quantize' ;;
+            ' glossary') command=glossary ;;
             ' schema') command=schema ;;
             *) break ;;
         esac
@@ -77,7 +78,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens head trace params tokenize similarity neighbors analogy direction map bench models schema
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens head trace params tokenize similarity neighbors analogy direction map bench models glossary schema
             ;;
         tour)
             options="--list --stop --pace --worksheet --json --save --title -h --help"
@@ -287,6 +288,13 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }
+            ;;
+        glossary)
+            options="--json --save --title -h --help"
+            case "$prev" in
+                --save) _gptcli_files; return ;;
+                --title) return ;;
+            esac
             ;;
         schema)
             options="-h --help"

@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'head' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'schema'; or break
+        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'head' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -48,6 +48,7 @@ complete -c gptcli -n '__gptcli_at \'\'' -a direction -d 'Measure words along a 
 complete -c gptcli -n '__gptcli_at \'\'' -a map -d 'Lay words out on a plane: the slice through the embedding that shows most of them.'
 complete -c gptcli -n '__gptcli_at \'\'' -a bench -d 'Measure a model: tokens a second, load time, memory, and the limit.'
 complete -c gptcli -n '__gptcli_at \'\'' -a models -d 'List, download and examine models. No weights are loaded.'
+complete -c gptcli -n '__gptcli_at \'\'' -a glossary -d 'Say what a word of the outputs means: entropy, logit, residual stream.'
 complete -c gptcli -n '__gptcli_at \'\'' -a schema -d 'Print the JSON Schema of what a command\'s --json prints.'
 complete -c gptcli -n '__gptcli_at \'\'' -l color -x -a 'auto always never' -d 'Colours: auto goes by the terminal, NO_COLOR and FORCE_COLOR.'
 complete -c gptcli -n '__gptcli_at \'\'' -l theme -x -a 'auto dark light' -d 'Colours for a dark or a light background; auto asks the terminal.'
@@ -428,5 +429,10 @@ complete -c gptcli -n '__gptcli_at \'models quantize\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'schema\'' -s h -l help -d 'Show this message and exit.'

@@ -123,6 +123,12 @@ def _bench() -> Any:
     return bench
 
 
+def _glossary() -> Any:
+    from gptcli.cli.commands.glossary import glossary
+
+    return glossary
+
+
 def _models() -> Any:
     from gptcli.cli.commands.models import models
 
@@ -155,6 +161,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "map": _map,
     "bench": _bench,
     "models": _models,
+    "glossary": _glossary,
     "schema": _schema,
 }
 # Longer names for the same, which the help does not list.
