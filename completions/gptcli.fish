@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'schema'; or break
+        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -50,6 +50,7 @@ complete -c gptcli -n '__gptcli_at \'\'' -a direction -d 'Measure words along a 
 complete -c gptcli -n '__gptcli_at \'\'' -a map -d 'Lay words out on a plane: the slice through the embedding that shows most of them.'
 complete -c gptcli -n '__gptcli_at \'\'' -a bench -d 'Measure a model: tokens a second, load time, memory, and the limit.'
 complete -c gptcli -n '__gptcli_at \'\'' -a models -d 'List, download and examine models. No weights are loaded.'
+complete -c gptcli -n '__gptcli_at \'\'' -a glossary -d 'Say what a word of the outputs means: entropy, logit, residual stream.'
 complete -c gptcli -n '__gptcli_at \'\'' -a schema -d 'Print the JSON Schema of what a command\'s --json prints.'
 complete -c gptcli -n '__gptcli_at \'\'' -l color -x -a 'auto always never' -d 'Colours: auto goes by the terminal, NO_COLOR and FORCE_COLOR.'
 complete -c gptcli -n '__gptcli_at \'\'' -l theme -x -a 'auto dark light' -d 'Colours for a dark or a light background; auto asks the terminal.'
@@ -70,8 +71,9 @@ complete -c gptcli -n '__gptcli_at \'tour\'' -s h -l help -d 'Show this message 
 complete -c gptcli -n '__gptcli_at \'generate\'' -l prompts-file -r -F -d 'One prompt a line.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l chat -d 'Answer the prompt, as in \'gptcli chat\', instead of continuing it.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l bos -d 'Put <|endoftext|> before the prompt.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -s n -l max-new-tokens -x -d 'At most so many tokens.'
-complete -c gptcli -n '__gptcli_at \'generate\'' -l stop -x -d 'End before this text. Repeatable.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l stop -x -d 'End before this text (\\\\n is a newline). Repeatable.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l ignore-eos -d 'Write on after <|endoftext|>.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l overflow -x -a 'slide stop' -d 'When the context is full: drop its older half, or stop.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -s N -l num-samples -x -d 'Continuations of each prompt.'
@@ -153,6 +155,9 @@ complete -c gptcli -n '__gptcli_at \'chat\'' -l save -r -F -d 'Save it at the en
 complete -c gptcli -n '__gptcli_at \'chat\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'chat\'' -s h -l help -d 'Show this message and exit.'
 
+complete -c gptcli -n '__gptcli_at \'logits\'' -s f -l file -r -F -d 'Read a file; - is stdin. Repeatable.'
+complete -c gptcli -n '__gptcli_at \'logits\'' -l lines -d 'One text a line, of a file or a pipe; one answer a line.'
+complete -c gptcli -n '__gptcli_at \'logits\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -l top -x -d 'How many to list.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -s t -l temperature -x -d 'One or several.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -s k -l top-k -x -d 'Keep the K largest; 0 keeps all.'
@@ -179,9 +184,12 @@ complete -c gptcli -n '__gptcli_at \'logits\'' -l save -r -F -d 'Also save as .s
 complete -c gptcli -n '__gptcli_at \'logits\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -s h -l help -d 'Show this message and exit.'
 
+complete -c gptcli -n '__gptcli_at \'score\'' -s f -l file -r -F -d 'Read a file; - is stdin. Repeatable.'
+complete -c gptcli -n '__gptcli_at \'score\'' -l lines -d 'One text a line, of a file or a pipe; one answer a line.'
+complete -c gptcli -n '__gptcli_at \'score\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l bos -d 'Read <|endoftext|> first, and score every token.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l stride -x -d 'Tokens by which the window moves in a long text.'
-complete -c gptcli -n '__gptcli_at \'score\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'score\'' -l no-overlap -d 'Read a long text once: faster, with less before some tokens.'
 complete -c gptcli -n '__gptcli_at \'score\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
 complete -c gptcli -n '__gptcli_at \'score\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
@@ -196,6 +204,8 @@ complete -c gptcli -n '__gptcli_at \'score\'' -l from-text -x -d 'The text that 
 complete -c gptcli -n '__gptcli_at \'score\'' -l steer -x -d 'Add a direction: \'layer:4: happy - sad * 6\', \'layer:3: "I love you" - "I hate you"\'. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l freeze-attention -d 'Look where it would without the change.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l save-direction -r -F -d 'Keep the direction of --steer, for --steer \'layer:4: "FILE.safetensors"\'.'
+complete -c gptcli -n '__gptcli_at \'score\'' -l summary -d 'Only the totals, one line a text.'
+complete -c gptcli -n '__gptcli_at \'score\'' -l top -x -d 'How many to list.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l title -x -d 'Above a saved picture.'
@@ -208,6 +218,7 @@ complete -c gptcli -n '__gptcli_at \'attention\'' -l scores -d 'Scores before th
 complete -c gptcli -n '__gptcli_at \'attention\'' -l from -x -d 'Where WORD looks: its strongest links. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'attention\'' -l to -x -d 'Who looks at WORD. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'attention\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'attention\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'attention\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
 complete -c gptcli -n '__gptcli_at \'attention\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'attention\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
@@ -230,6 +241,7 @@ complete -c gptcli -n '__gptcli_at \'lens\'' -l sublayers -d 'Also between atten
 complete -c gptcli -n '__gptcli_at \'lens\'' -l token -x -d 'Follow this token. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l attribution -d 'Contribution of each head and MLP to the logit.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'lens\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
@@ -305,6 +317,7 @@ complete -c gptcli -n '__gptcli_at \'trace\'' -l layer -x -d 'Open this layer, f
 complete -c gptcli -n '__gptcli_at \'trace\'' -l head -x -d 'Open one head of it, from 1.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l config -x -d 'Shapes only: a size such as gpt3, or a config.json.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l tokens -x -d 'With --config: the number of tokens.'
+complete -c gptcli -n '__gptcli_at \'trace\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l full -d 'An opened layer step by step, not as a diagram.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
@@ -326,6 +339,9 @@ complete -c gptcli -n '__gptcli_at \'params\'' -l save -r -F -d 'Also save as .s
 complete -c gptcli -n '__gptcli_at \'params\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'params\'' -s h -l help -d 'Show this message and exit.'
 
+complete -c gptcli -n '__gptcli_at \'tokenize\'' -s f -l file -r -F -d 'Read a file; - is stdin. Repeatable.'
+complete -c gptcli -n '__gptcli_at \'tokenize\'' -l lines -d 'One text a line, of a file or a pipe; one answer a line.'
+complete -c gptcli -n '__gptcli_at \'tokenize\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'tokenize\'' -l ids -d 'Print only the ids, on one line.'
 complete -c gptcli -n '__gptcli_at \'tokenize\'' -l decode -d 'Turn ids back into text.'
 complete -c gptcli -n '__gptcli_at \'tokenize\'' -l count -d 'Print only how many tokens there are.'
@@ -465,5 +481,10 @@ complete -c gptcli -n '__gptcli_at \'models quantize\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'schema\'' -s h -l help -d 'Show this message and exit.'

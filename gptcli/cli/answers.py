@@ -32,9 +32,9 @@ def _logits() -> tuple[type, ...]:
 
 
 def _score() -> tuple[type, ...]:
-    from gptcli.probability.scoring import Score
+    from gptcli.probability.scoring import Score, Summary
 
-    return (Score,)
+    return Score, Summary
 
 
 def _attention() -> tuple[type, ...]:

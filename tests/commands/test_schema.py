@@ -28,6 +28,7 @@ FORMS: dict[str, str] = {
     "logits": "logits 日 -t 0,1 -k 3 --watch king --json",
     "logits.all-positions": "logits 日 --all-positions --json",
     "score": "score 日本 --json",
+    "score.summary": "score 日本 --summary --json",
     "attention": "attention 日本 --json",
     "attention.scores": "attention 日本 --scores --layer 1 --json",
     "lens": "lens 日本 --sublayers --token king --attribution --json",

@@ -135,6 +135,12 @@ def _bench() -> Any:
     return bench
 
 
+def _glossary() -> Any:
+    from gptcli.cli.commands.glossary import glossary
+
+    return glossary
+
+
 def _models() -> Any:
     from gptcli.cli.commands.models import models
 
@@ -169,6 +175,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "map": _map,
     "bench": _bench,
     "models": _models,
+    "glossary": _glossary,
     "schema": _schema,
 }
 # Longer names for the same, which the help does not list.
