@@ -50,6 +50,8 @@ _gptcli() {
             ' score') command=score ;;
             ' attention') command=attention ;;
             ' lens') command=lens ;;
+            ' ablate') command=ablate ;;
+            ' patch') command=patch ;;
             ' head') command=head ;;
             ' trace') command=trace ;;
             ' params') command=params ;;
@@ -78,7 +80,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens head trace params tokenize similarity neighbors analogy direction map bench models glossary schema
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens ablate patch head trace params tokenize similarity neighbors analogy direction map bench models glossary schema
             ;;
         tour)
             options="--list --stop --pace --worksheet --json --save --title -h --help"
@@ -157,6 +159,29 @@ _gptcli() {
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
                 --over|--save-direction|--save) _gptcli_files; return ;;
+            esac
+            ;;
+        ablate)
+            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            case "$prev" in
+                --token|--versus|--from-text|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                --measure) _gptcli_words logit probability loss; return ;;
+                --by) _gptcli_words zero mean resample; return ;;
+                --over|--save) _gptcli_files; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+            esac
+            ;;
+        patch)
+            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            case "$prev" in
+                --token|--versus|--n-head|--tokenizer|--timeout|--title) return ;;
+                --measure) _gptcli_words logit probability; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --save) _gptcli_files; return ;;
             esac
             ;;
         head)

@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'head' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
+        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -37,6 +37,8 @@ complete -c gptcli -n '__gptcli_at \'\'' -a logits -d 'Show what may come next: 
 complete -c gptcli -n '__gptcli_at \'\'' -a score -d 'Score a text: how surprising each token is to the model.'
 complete -c gptcli -n '__gptcli_at \'\'' -a attention -d 'Show where each head looks while the model reads a text.'
 complete -c gptcli -n '__gptcli_at \'\'' -a lens -d 'Watch a model make up its mind: the best guess after every layer.'
+complete -c gptcli -n '__gptcli_at \'\'' -a ablate -d 'Take out each head and each MLP in turn: what does the prediction lose?'
+complete -c gptcli -n '__gptcli_at \'\'' -a patch -d 'Trace a prediction to its causes: copy parts of one run into another.'
 complete -c gptcli -n '__gptcli_at \'\'' -a head -d 'Show what a head moves and what it looks for, by its weights.'
 complete -c gptcli -n '__gptcli_at \'\'' -a trace -d 'Follow a text through a GPT, step by step.'
 complete -c gptcli -n '__gptcli_at \'\'' -a params -d 'Count a GPT\'s parameters by what they do, down to the exact number.'
@@ -257,6 +259,41 @@ complete -c gptcli -n '__gptcli_at \'lens\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l token -x -d 'The token after the text that is measured.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l versus -x -d 'Measure how far it is above this token.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l measure -x -a 'logit probability loss' -d 'logit and probability of the token, or loss: of the whole text.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l by -x -a 'zero mean resample' -d 'What stands in a part\'s place.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l over -r -F -d 'The text that --by mean averages over.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l from-text -x -d 'The text that --by resample takes from.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l freeze-attention -d 'Look where the whole model looks: direct effects.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'patch\'' -l token -x -d 'The token that is to come back.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l versus -x -d 'Measure how far it is above this token.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l measure -x -a 'logit probability' -d 'Of the token.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l heads -d 'Copy heads, at all positions.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l freeze-attention -d 'Look where the corrupted run looks.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'head\'' -l all -d 'One row for each head of the model.'
 complete -c gptcli -n '__gptcli_at \'head\'' -l token -x -d 'List this token. Repeatable.'

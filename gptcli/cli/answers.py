@@ -49,6 +49,18 @@ def _lens() -> tuple[type, ...]:
     return (Lens,)
 
 
+def _ablate() -> tuple[type, ...]:
+    from gptcli.inspection.ablation import Ablation
+
+    return (Ablation,)
+
+
+def _patch() -> tuple[type, ...]:
+    from gptcli.inspection.patching import Patching
+
+    return (Patching,)
+
+
 def _trace() -> tuple[type, ...]:
     from gptcli.counting.tracing import Trace
 
@@ -141,6 +153,8 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "score": _score,
     "attention": _attention,
     "lens": _lens,
+    "ablate": _ablate,
+    "patch": _patch,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,

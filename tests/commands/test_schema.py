@@ -32,6 +32,8 @@ FORMS: dict[str, str] = {
     "attention": "attention 日本 --json",
     "attention.scores": "attention 日本 --scores --layer 1 --json",
     "lens": "lens 日本 --sublayers --token king --attribution --json",
+    "ablate": "ablate 日本 --json",
+    "patch": "patch king dog --json",
     "trace": "trace 日本 --layer 1 --head 1 --json",
     "trace.config": "trace --config gpt3 --tokens 3 --json",
     "params": "params --json",

@@ -75,6 +75,18 @@ def _trace() -> Any:
     return trace
 
 
+def _ablate() -> Any:
+    from gptcli.cli.commands.ablate import ablate
+
+    return ablate
+
+
+def _patch() -> Any:
+    from gptcli.cli.commands.patch import patch
+
+    return patch
+
+
 def _params() -> Any:
     from gptcli.cli.commands.params import params
 
@@ -150,6 +162,8 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "score": _score,
     "attention": _attention,
     "lens": _lens,
+    "ablate": _ablate,
+    "patch": _patch,
     "head": _head,
     "trace": _trace,
     "params": _params,
