@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PERCENT = 4  # columns of a space and a percentage
 _SHORTEST = 7  # the least columns of a token
 _SCALE = Legend("probability", [(f"{step}", step / 100) for step in range(0, 101, 25)], "%")
-_SINCE = "since: first for good"
+_SINCE = "since: where the last guess is settled"
 _LEGEND = TextLegend(replace(_SCALE, unit=f"%   {_SINCE}"), f"probability in %   {_SINCE}")
 _BARS_SAY = "bars: the rank on a logarithmic scale, full at 1"
 _BETWEEN = "between attention and MLP stands what attention alone has added: in this model both work side by side"

@@ -36,7 +36,8 @@ def draw(score: "Score", top: int) -> "RenderableType":
     from rich.text import Text
 
     legend = TextLegend(_LEGEND, "below each token: its surprisal in bits")
-    return Group(_Coloured(score), Text(), legend, _listed(score, top), Text(_sums(score)))
+    figures = [Text(_sums(score)), Text(_meaning(score), style="dim")]
+    return Group(_Coloured(score), Text(), legend, _listed(score, top), *figures)
 
 
 def draw_page(score: "Score", top: int) -> Page:
@@ -152,6 +153,12 @@ def _sums(score: "Score") -> str:
         f"{score.bits_per_token:.3f} bits a token · {score.bits_per_byte:.3f} bits a byte · "
         f"perplexity {score.perplexity:,.2f}"
     )
+
+
+def _meaning(score: "Score") -> str:
+    """The perplexity in words."""
+    unsure = f"{score.perplexity:,.0f}" if score.perplexity < 1e6 else f"{score.perplexity:.0e}".replace("e+0", "e")
+    return f"on average as unsure as between {unsure} equally likely tokens (gptcli glossary perplexity)"
 
 
 class SummaryRows:
