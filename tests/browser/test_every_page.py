@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from gptcli.show.logits import percent
+from gptcli.show.blocks.figures import percent
 from tests.browser.chromium import Chromium
 from tests.browser.test_inside_pages import CELL, lines, saved
 from tests.browser.test_pages import luminance
@@ -97,12 +97,12 @@ def test_the_keyboard_reaches_every_part(chromium: Chromium, page: Path) -> None
 
 def test_the_lens_by_finger_and_by_keyboard(chromium: Chromium, tmp_path: Path) -> None:
     file, answer = saved(tmp_path, *COMMANDS["lens"])
-    stages = answer["lens"]["stages"]
-    tokens = [token.replace(" ", "·") for token in answer["lens"]["tokens"]]
+    stages = answer["stages"]
+    tokens = [token.replace(" ", "·") for token in answer["tokens"]]
 
     def told(layer: int, position: int) -> list[Any]:
         guess = stages[layer]["guesses"][position]
-        since = answer["lens"]["decided"][position]
+        since = answer["decided"][position]
         named = "embed" if layer == 0 else f"layer {layer}"
         figures = ("best guess", guess["token"].replace(" ", "·"), "probability", percent(guess["probability"]))
         stays = "embed" if since == 0 else f"{since}"
@@ -135,7 +135,7 @@ def test_the_lens_by_finger_and_by_keyboard(chromium: Chromium, tmp_path: Path) 
     ids=lambda arguments: arguments[0],
 )
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_printed_picture_scrolls_by_itself_and_is_light_or_dark(
+def test_a_picture_is_typeset_and_light_or_dark(
     chromium: Chromium, tmp_path: Path, arguments: tuple[str, ...], dark: bool
 ) -> None:
     file, _ = saved(tmp_path, *arguments)
@@ -144,8 +144,11 @@ def test_a_printed_picture_scrolls_by_itself_and_is_light_or_dark(
     assert chromium.errors == []
     assert chromium.ask("document.documentElement.scrollWidth") <= 375
     assert chromium.ask("document.title").endswith("gptcli")
-    assert chromium.ask("parseFloat(getComputedStyle(document.querySelector('code')).fontSize)") >= 12
-    front, back = chromium.ask(
-        "(look => [look.color, look.backgroundColor])(getComputedStyle(document.querySelector('body')))"
-    )
+    assert chromium.ask(f"Math.min(...{SEEN}.map(each => parseFloat(getComputedStyle(each).fontSize)))") >= 12
+    assert chromium.ask("document.querySelector('h1').textContent").startswith(f"gptcli {arguments[0]}")
+    look = "(look => [look.color, look.backgroundColor])(getComputedStyle(document.querySelector('body')))"
+    front, back = chromium.ask(look)
     assert (luminance(back) < luminance(front)) == dark
+    chromium.click("#theme")  # the other way round
+    front, back = chromium.ask(look)
+    assert (luminance(back) < luminance(front)) != dark

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gptcli.show.blocks.rows import Rows
+    from gptcli.show.blocks.tokens import TokenStrip
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHADES = " ░▒▓█"
@@ -38,9 +39,17 @@ def bar(fraction: float, width: int) -> str:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar that fills its column."""
+    """A bar that fills its column.
+
+    Attributes:
+        fraction: its length, 0 to 1.
+        colour: the theme's for bars, where none is given.
+        cells: the longest bar's length; None: as wide as the column.
+    """
 
     fraction: float
+    colour: str | None = None
+    cells: int | None = None
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         """Draw it as wide as its column."""
@@ -50,12 +59,14 @@ class Bar:
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
         """The same for a line of a table (``row_lines.Line``)."""
-        return [(bar(self.fraction, width), palette.current().bar)]
+        return [(bar(self.fraction, min(width, self.cells or width)), self.colour or palette.current().bar)]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
         """Any width will do."""
         from rich.measure import Measurement
 
+        if self.cells is not None:
+            return Measurement(self.cells, self.cells)
         return Measurement(1, min(LONGEST_BAR, options.max_width))
 
 
@@ -79,7 +90,7 @@ def table(*columns: str, title: str | None = None) -> "Rows":
     return made
 
 
-def token_strip(tokens: Sequence[str], below: Sequence[str], width: int) -> "Text":
+def token_strip(tokens: Sequence[str], below: Sequence[str], width: int) -> "TokenStrip":
     """Tokens side by side in alternating colours, each with a line of text under it, wrapped to a width.
 
     Args:
@@ -87,9 +98,9 @@ def token_strip(tokens: Sequence[str], below: Sequence[str], width: int) -> "Tex
         below: one short text a token, such as its id.
         width: columns to fill before a new row starts.
     """
-    from rich.text import Text
+    from gptcli.show.blocks.tokens import TokenStrip
 
-    return Text("\n\n", no_wrap=True, overflow="crop").join(token_rows(zip(tokens, below, strict=True), width))
+    return TokenStrip(list(zip(tokens, below, strict=True)), width)
 
 
 def token_rows(tokens: Iterable[tuple[str, str]], width: int) -> "Iterator[Text]":
