@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from gptcli.cli.command import App
 from gptcli.cli.commands import SETTINGS
 from gptcli.cli.options import JsonOption, NHeadOption, SaveOption, TimeoutOption
 from gptcli.show.terminal.console import present
 
-models = typer.Typer(no_args_is_help=True, **SETTINGS)
+models = App(no_args_is_help=True, **SETTINGS)
 
 NameArgument = Annotated[
     str,
