@@ -240,6 +240,7 @@ def gptcli(
     """Open a GPT in the terminal and watch it work.
 
     \b
+    gptcli tour                               start here: a walk through all of it
     gptcli generate "Once upon a time there was a"
     gptcli logits "The king and the" -t 0.5,1,2
     gptcli analogy king-man+woman

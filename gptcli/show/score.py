@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.heat import TextLegend, has_colours
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
 from gptcli.show.blocks.palette import on_scale
 from gptcli.show.blocks.pictures import Bar, table, token_rows
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import MOST_CELLS, Cell, Legend, Listing, Strip
-from gptcli.show.logits import percent
 from gptcli.show.terminal.console import print_json
 from gptcli.show.text_rows import TextRows
 from gptcli.text import token_text
@@ -36,7 +36,8 @@ def draw(score: "Score", top: int) -> "RenderableType":
     from rich.text import Text
 
     legend = TextLegend(_LEGEND, "below each token: its surprisal in bits")
-    return Group(_Coloured(score), Text(), legend, _listed(score, top), Text(_sums(score)))
+    figures = [Text(_sums(score)), Text(_meaning(score), style="dim")]
+    return Group(_Coloured(score), Text(), legend, _listed(score, top), *figures)
 
 
 def draw_page(score: "Score", top: int) -> Page:
@@ -152,6 +153,12 @@ def _sums(score: "Score") -> str:
         f"{score.bits_per_token:.3f} bits a token · {score.bits_per_byte:.3f} bits a byte · "
         f"perplexity {score.perplexity:,.2f}"
     )
+
+
+def _meaning(score: "Score") -> str:
+    """The perplexity in words."""
+    unsure = f"{score.perplexity:,.0f}" if score.perplexity < 1e6 else f"{score.perplexity:.0e}".replace("e+0", "e")
+    return f"on average as unsure as between {unsure} equally likely tokens (gptcli glossary perplexity)"
 
 
 class SummaryRows:
