@@ -19,7 +19,7 @@ from gptcli.show.terminal.json_pieces import json_pieces
 from gptcli.show.terminal.watching import showed
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
-from gptcli.text import clipped, visible
+from gptcli.text import clipped
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -59,16 +59,6 @@ def _console(*, stderr: bool) -> "Console":
 def stdout_is_terminal() -> bool:
     """Whether stdout is a terminal."""
     return sys.stdout.isatty()
-
-
-def write_flowing(console: "Console | None", text: str, style: str | None = None) -> None:
-    """Write a piece of streamed text: on a console made visible, into a pipe (no console) unchanged."""
-    if console is None:
-        sys.stdout.write(text)
-    elif style is None:
-        sys.stdout.write(visible(text))  # Rich would replace a tab by eight spaces, whatever its column
-    else:
-        console.print(visible(text), style=style, end="", soft_wrap=True)
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
