@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from gptcli.show.logits import percent
+from gptcli.show.blocks.figures import percent
 from tests.browser.chromium import Chromium
 from tests.browser.test_inside_pages import CELL, lines, saved
 from tests.browser.test_pages import luminance
