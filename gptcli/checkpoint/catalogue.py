@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from gptcli.checkpoint.families import FAMILIES
-from gptcli.checkpoint.hub.models import cache_folder, is_whole
+from gptcli.checkpoint.hub.models import cache_folder, is_whole, repo_of
 from gptcli.checkpoint.hub.names import DEFAULT_REVISION, SHORT_NAMES, HubName
 from gptcli.checkpoint.source import find
 from gptcli.checkpoint.weights.kept import KeptFile, kept_folder, list_kept
@@ -102,8 +102,10 @@ def pull_model(name: str) -> LocalModel:
 def _cached_models(cache: Path) -> list[LocalModel]:
     """Each complete snapshot, once for each revision that points to it, or by its commit."""
     models = []
-    for repo_folder in cache.glob("models--*--*"):
-        repo = repo_folder.name.removeprefix("models--").replace("--", "/")
+    for repo_folder in cache.glob("models--*"):
+        repo = repo_of(repo_folder)
+        if repo is None:
+            continue
         with suppress(OSError):  # no permission, or being removed
             revisions = _revisions(repo_folder / "refs")
             for snapshot in repo_folder.glob("snapshots/*"):
@@ -111,7 +113,9 @@ def _cached_models(cache: Path) -> list[LocalModel]:
                     known = revisions.get(snapshot.name, [snapshot.name])
                     names = sorted(known, key=lambda name: name != DEFAULT_REVISION)
                     models.append(_local(str(HubName(repo, names[0])), snapshot))
-    return sorted(models, key=lambda each: each.model.lower())
+    # A repository that was renamed may be there twice: the folder of its present name is the one that is opened.
+    by_owner = sorted(models, key=lambda each: each.folder.parent.parent.name.count("--"))
+    return sorted({each.model: each for each in by_owner}.values(), key=lambda each: each.model.lower())
 
 
 def _revisions(refs: Path) -> dict[str, list[str]]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.files.shards import read_header
-from gptcli.checkpoint.hub.models import cached_snapshot, fetch, look
+from gptcli.checkpoint.hub.models import TOKENIZER_FILES, cached_snapshot, fetch, look
 from gptcli.checkpoint.hub.names import SHORT_NAMES, HubName, parse_hub_name, similar
+from gptcli.checkpoint.hub.spellings import plain_name, why_not_there
 from gptcli.errors import CheckpointError, InputError, ModelNotFound
 from gptcli.system.bundled import bundled_folder, bundled_names
 from gptcli.system.json_text import read_json_object
@@ -29,6 +30,8 @@ class Source:
         weights: the .safetensors file, or the index of its shards; None when the folder holds none.
         hub_name: its name on the hub, if it is from there.
         seen: the header, where it was read on the hub and the weights are not downloaded.
+        lacks_tokenizer: why the files of its tokenizer, which may be on the hub, are not in the cache; None: they are,
+            or there are none.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Source:
     weights: Path | None
     hub_name: HubName | None = None
     seen: Header | None = None
+    lacks_tokenizer: str | None = None
 
     @cached_property
     def header(self) -> Header | None:
@@ -76,15 +80,18 @@ def find(name: str, *, refresh: bool = False, only_look: Collection[str] = ()) -
     path = _existing(name)
     if path is not None:
         return _in_folder(name, path) if path.is_dir() else _lone_file(name, path)
-    if name in bundled_names():
-        return _in_folder(name, bundled_folder() / name)
-    hub_name = parse_hub_name(name)
+    if (bundled := name.rstrip("/")) in bundled_names():
+        return _in_folder(bundled, bundled_folder() / bundled)
+    hub_name = None if why_not_there(name) else parse_hub_name(name)
     if hub_name is None:
-        raise ModelNotFound(_nothing_called(name))
+        raise ModelNotFound(nothing_called(name))
+    shown = plain_name(name)
+    needs_tokenizer = not only_look or set(only_look) >= set(TOKENIZER_FILES)
     if only_look and cached_snapshot(hub_name) is None:
         weights, seen = look(hub_name, only_look)
-        return Source(name, weights.parent, weights, hub_name, seen)
-    return replace(_in_folder(name, fetch(hub_name, refresh=refresh)), hub_name=hub_name)
+        return Source(shown, weights.parent, weights, hub_name, seen)
+    folder, lacks = fetch(hub_name, refresh=refresh, tokenizer=needs_tokenizer)
+    return replace(_in_folder(shown, folder), hub_name=hub_name, lacks_tokenizer=lacks)
 
 
 def _existing(name: str) -> Path | None:
@@ -96,8 +103,16 @@ def _existing(name: str) -> Path | None:
         return None
 
 
-def _nothing_called(name: str) -> str:
-    near = similar(name, [*bundled_names(), *SHORT_NAMES])
+def nothing_called(name: str, also: Collection[str] = ()) -> str:
+    """The error for a name of nothing that gptcli knows.
+
+    Args:
+        name: as the user gave it.
+        also: names that the command knows besides those of models.
+    """
+    if (why := why_not_there(name)) is not None:
+        return f"no model '{clipped(name)}': {why}"
+    near = similar(name, dict.fromkeys([*also, *bundled_names(), *SHORT_NAMES]))
     hint = f"did you mean {' or '.join(near)}? See " if near else ""
     return (
         f"no model '{clipped(name)}': it is no folder, no file, and no name that gptcli knows; "

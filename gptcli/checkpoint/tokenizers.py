@@ -6,6 +6,7 @@ from pathlib import Path
 from gptcli.checkpoint.chat_templates import CONFIG
 from gptcli.checkpoint.hub.models import SMALL_FILES
 from gptcli.checkpoint.source import Source, find
+from gptcli.errors import GptcliError
 from gptcli.system.bundled import bundled_folder
 from gptcli.system.json_text import read_json_object
 from gptcli.text import clipped
@@ -29,6 +30,7 @@ def tokenizer_of(source: Source, vocab_size: int | None, given: str | None = Non
     if given is not None:
         tokenizer = _named(given)
         return tokenizer, _doubts(tokenizer, vocab_size)
+    _check_fetched(source)
     tokenizer = tokenizer_for(source.folder, vocab_size)
     if not is_gpt2s(source.folder, vocab_size) or _says_gpt2(source.folder):
         return tokenizer, ()
@@ -65,7 +67,19 @@ def _named(name: str) -> Tokenizer:
         return tokenizer_for(Path(name).parent, None)
     if name in encoding_names() and not os.path.exists(name):
         return tiktoken_encoding(name)
-    return tokenizer_for(find(name, only_look=SMALL_FILES).folder, None)
+    source = find(name, only_look=SMALL_FILES)
+    _check_fetched(source)
+    return tokenizer_for(source.folder, None)
+
+
+def _check_fetched(source: Source) -> None:
+    """Refuse to guess a tokenizer where the model's own may be on the hub."""
+    if source.lacks_tokenizer is not None:
+        raise GptcliError(
+            f"the cache has the weights of {source.hub_name} and not its tokenizer: run 'gptcli models pull "
+            f"{source.hub_name}' where there is a network, or name a model that has the same one (--tokenizer NAME); "
+            f"fetching it failed: {source.lacks_tokenizer}"
+        )
 
 
 def _doubts(tokenizer: Tokenizer, vocab_size: int | None) -> tuple[str, ...]:

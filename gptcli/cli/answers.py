@@ -38,9 +38,9 @@ def _softmax() -> tuple[type, ...]:
 
 
 def _score() -> tuple[type, ...]:
-    from gptcli.probability.scoring import Score
+    from gptcli.probability.scoring import Score, Summary
 
-    return (Score,)
+    return Score, Summary
 
 
 def _attention() -> tuple[type, ...]:
@@ -53,6 +53,18 @@ def _lens() -> tuple[type, ...]:
     from gptcli.inspection.lens import Lens
 
     return (Lens,)
+
+
+def _ablate() -> tuple[type, ...]:
+    from gptcli.inspection.ablation import Ablation
+
+    return (Ablation,)
+
+
+def _patch() -> tuple[type, ...]:
+    from gptcli.inspection.patching import Patching
+
+    return (Patching,)
 
 
 def _trace() -> tuple[type, ...]:
@@ -148,6 +160,8 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "score": _score,
     "attention": _attention,
     "lens": _lens,
+    "ablate": _ablate,
+    "patch": _patch,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,

@@ -148,7 +148,17 @@ _STOPS = (
     ),
 )
 # What the chapters' own examples give, by the number of the stop.
-_NOTES: dict[int, str] = {}
+_NOTES = {
+    4: (
+        "The chapter's hitler+italy-germany gives mussolini here too; its sushi-japan+germany gives gourmet, fries and "
+        "sausages instead of bratwurst."
+    ),
+    7: (
+        'The chapter\'s "a machine learning [model]" and "a fashion [model]" stay at 0.90 in this small model, which '
+        "read little but children's stories. In SmolLM2-135M-Instruct (-m HuggingFaceTB/SmolLM2-135M-Instruct) they "
+        "part from 1.00 to 0.75 by layer 7."
+    ),
+}
 STOPS = [Stop(number, *stop, note=_NOTES.get(number, "")) for number, stop in enumerate(_STOPS, start=1)]
 
 

@@ -1,7 +1,6 @@
 """Count the parameters of a published size or of a checkpoint, without loading weights."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,7 +8,8 @@ from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.hub.models import CONFIG
 from gptcli.checkpoint.hub.names import parse_hub_name
-from gptcli.checkpoint.source import Source, find
+from gptcli.checkpoint.hub.spellings import known_as
+from gptcli.checkpoint.source import Source, find, nothing_called
 from gptcli.counting.tally import Memory, Tally, memory, tally
 from gptcli.counting.tensors import Stored, stored
 from gptcli.errors import CheckpointError, ModelNotFound
@@ -61,8 +61,9 @@ def count_parameters(name: str, n_head: int | None = None) -> ParameterCount:
         ModelNotFound: there is nothing of that name.
         CheckpointError: a file is broken, or there is no file to count.
     """
-    if name in PRESETS and not Path(name).expanduser().exists() and name not in bundled_names():
-        return _of_gpt(name, "preset", None, PRESETS[name], None)
+    preset = known_as(name)
+    if preset in PRESETS and not Path(name).expanduser().exists() and name not in bundled_names():
+        return _of_gpt(preset, "preset", None, PRESETS[preset], None)
     source = _find(name)
     header = source.header
     if header is None:
@@ -99,9 +100,7 @@ def _find(name: str) -> Source:
     except ModelNotFound as error:
         if parse_hub_name(name) is not None:  # a name on the hub, whose error says what is wrong
             raise
-        near = get_close_matches(name.lower(), PRESETS, n=3, cutoff=0.6)
-        closest = f" (closest: {', '.join(near)})" if near else ""
-        raise ModelNotFound(f"{error}\n  published sizes: {', '.join(PRESETS)}{closest}") from error
+        raise ModelNotFound(f"{nothing_called(name, PRESETS)}\n  published sizes: {', '.join(PRESETS)}") from error
 
 
 def _understand(source: Source, header: Header, n_head: int | None) -> tuple[Blueprint | None, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 from gptcli.embedding.expression import Expression, Term, check_length, parse
@@ -101,9 +101,15 @@ class Neighbors:
 
 @dataclass(frozen=True)
 class Analogy(Neighbors):
-    """The words nearest to the value of an expression; see ``Neighbors``."""
+    """The words nearest to the value of an expression; see ``Neighbors``.
+
+    Attributes:
+        left_out: the words of the query that were searched, with the rank that they would have.
+    """
 
     schema: ClassVar[str] = "gptcli.analogy/1"
+
+    left_out: tuple[Neighbor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,13 +203,17 @@ def analogy(
     vectors = _stack(embedding, words)
     weights = [word.weight for word in words]
     own = {row for word in words for row in word.ids}
-    left_out, also = (set[int](), own) if keep_query else (own, set[int]())
+    most = top + len(own)
     if method is Method.mul:
-        scored = product_scores(embedding.matrix, vectors, weights, restrict)
-        found = rank(scored, metric, top, left_out=left_out, also=also)
+        found = rank(product_scores(embedding.matrix, vectors, weights, restrict), metric, most, also=own)
     else:
         point = weighted_sum(vectors, weights, metric)
-        found = nearest(embedding.matrix, point, metric, top, restrict, left_out=left_out, also=also)
+        found = nearest(embedding.matrix, point, metric, most, restrict, also=own)
+    listed = [
+        Neighbor(item.rank, item.row, embedding.vocabulary.name(item.row), item.score, item.row in own)
+        for item in found
+    ]
+    others = [replace(item, rank=place) for place, item in enumerate((i for i in listed if not i.in_query), start=1)]
     return Analogy(
         embedding.name,
         embedding.tensor,
@@ -212,11 +222,9 @@ def analogy(
         metric,
         method,
         embedding.matrix.count(restrict),
-        tuple(
-            Neighbor(item.rank, item.row, embedding.vocabulary.name(item.row), item.score, item.row in own)
-            for item in found
-        ),
+        tuple(item for item in listed if item.rank <= top or item.in_query) if keep_query else tuple(others[:top]),
         notes_on(embedding, words, [expression]),
+        () if keep_query else tuple(item for item in listed if item.in_query),
     )
 
 
@@ -237,7 +245,7 @@ def neighbors(
     check_length(word)
     lone = Expression(word, (Term(word),))
     found = analogy(embedding, lone, metric=metric, top=top, restrict=restrict, keep_query=keep_query)
-    return Neighbors(**vars(found))
+    return Neighbors(**{each.name: getattr(found, each.name) for each in fields(Neighbors)})
 
 
 def similarity(embedding: Embedding, texts: Sequence[str], metric: Metric = Metric.cosine) -> Similarities:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gptcli.show.attribution import SignedBar
 from gptcli.show.blocks.narrow import BARS, narrowing
 from gptcli.show.blocks.pictures import table
-from gptcli.show.html.page import page
+from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing
 from gptcli.text import token_text
 
@@ -54,7 +54,7 @@ def draw_head(view: "HeadView") -> "RenderableType":
     )
 
 
-def draw_head_page(view: "HeadView") -> str:
+def draw_head_page(view: "HeadView") -> Page:
     """The page: the tokens that it raises and lowers, those that it matches, and the distances, as lists."""
     raised = [
         Listing(
@@ -74,7 +74,7 @@ def draw_head_page(view: "HeadView") -> str:
     far = [((f"{each:,}", f"{share:.1%}"), share / most) for each, share in enumerate(view.distances.shares[:20])]
     facts = [*_basis(view), moved_said(view), looked_said(view), distances_said(view.distances), *_kind_said(view)]
     listing = Listing("Attention by distance, by positions alone", (">distance", ">share"), far)
-    return page(f"Layer {view.layer}, head {view.head} of {view.model}", facts, [*raised, *matched, listing])
+    return Page(f"Layer {view.layer}, head {view.head} of {view.model}", facts, [*raised, *matched, listing])
 
 
 def _bars(scores: "Sequence[TokenScore]") -> list[tuple[Sequence[str], float]]:
@@ -260,7 +260,7 @@ def _scan_said(scan: "HeadScan") -> list[str]:
     return lines
 
 
-def draw_scan_page(scan: "HeadScan") -> str:
+def draw_scan_page(scan: "HeadScan") -> Page:
     """The page: a map of the copying scores, layers by heads, with all figures of each."""
     rows: dict[int, list[HeadFigures]] = {}
     for each in scan.heads:
@@ -285,4 +285,4 @@ def draw_scan_page(scan: "HeadScan") -> str:
         large=True,
         legend=Legend("copying", [(f"{step / 2:+g}", (step / 2 + 1) / 2) for step in range(-2, 3)]),
     )
-    return page(f"The heads of {scan.model} by their weights", _scan_said(scan), [grid], thing="head")
+    return Page(f"The heads of {scan.model} by their weights", _scan_said(scan), [grid], thing="head")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.passage import LEGEND
-from gptcli.show.html.page import page
+from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Choice, Strip
 from gptcli.text import token_text
 
@@ -16,7 +16,7 @@ _MOST_CHOICES = 100
 _NAMES = ("the model gave it", "drawn at", "rank", "logit", "entropy of the draw", "cut")
 
 
-def draw_page(texts: "Sequence[tuple[str, list[Explanation]]]") -> str:
+def draw_page(texts: "Sequence[tuple[str, list[Explanation]]]") -> Page:
     """Each text, coloured by probability.
 
     Args:
@@ -26,7 +26,7 @@ def draw_page(texts: "Sequence[tuple[str, list[Explanation]]]") -> str:
         Strip(f"Text {number}" if len(texts) > 1 else "", _NAMES, list(map(_cell, steps)), LEGEND, before=prompt)
         for number, (prompt, steps) in enumerate(texts, start=1)
     ]
-    return page("What each token was chosen from", [], strips)
+    return Page("What each token was chosen from", [], strips)
 
 
 def _cell(step: "Explanation") -> Cell:

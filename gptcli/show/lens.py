@@ -11,7 +11,7 @@ from gptcli.show.blocks.heat import TextLegend
 from gptcli.show.blocks.narrow import BARS, Narrowing
 from gptcli.show.blocks.palette import on_scale
 from gptcli.show.blocks.pictures import Bar, table
-from gptcli.show.html.page import page
+from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
 from gptcli.text import token_text
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PERCENT = 4  # columns of a space and a percentage
 _SHORTEST = 7  # the least columns of a token
 _SCALE = Legend("probability", [(f"{step}", step / 100) for step in range(0, 101, 25)], "%")
-_SINCE = "since: first for good"
+_SINCE = "since: where the last guess is settled"
 _LEGEND = TextLegend(replace(_SCALE, unit=f"%   {_SINCE}"), f"probability in %   {_SINCE}")
 _BARS_SAY = "bars: the rank on a logarithmic scale, full at 1"
 _BETWEEN = "between attention and MLP stands what attention alone has added: in this model both work side by side"
@@ -47,7 +47,7 @@ def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType
     return Group(*parts)
 
 
-def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> str:
+def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> Page:
     """The page: pointing at a cell shows its figures."""
     from gptcli.show.attribution import frozen_scale, page_parts
 
@@ -77,7 +77,7 @@ def draw_page(lens: "Lens", attributions: "Sequence[Attribution]", top: int) -> 
     for attribution in attributions:
         parts += page_parts(attribution, top)
     facts = [verdict(lens), *(frozen_scale(each) for each in attributions[:1] if each.frozen is not None)]
-    return page(f"What each layer of {lens.model} would say", facts, parts, thing="cell")
+    return Page(f"What each layer of {lens.model} would say", facts, parts, thing="cell")
 
 
 def _track_listing(lens: "Lens", track: "Track") -> Listing:

@@ -10,7 +10,8 @@ from gptcli.show.blocks.multiples import Column, Multiple, Multiples
 from gptcli.show.blocks.narrow import BARS, narrowing
 from gptcli.show.blocks.pictures import Bar, table
 from gptcli.show.blocks.rows import BARE
-from gptcli.text import token_text, visible
+from gptcli.show.text_rows import TextRows
+from gptcli.text import clipped, token_text, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -26,6 +27,7 @@ def draw_next(answer: "NextToken") -> "RenderableType":
     from rich.text import Text
 
     head = Text(ending(answer.prompt), style="bold").append(" ▁", style="not bold")
+    head.append(f"  {len(answer.prompt_ids):,} of {answer.n_positions:,} tokens", style="not bold dim")
     if len(answer.distributions) == 1:
         body: RenderableType = Candidates(answer.distributions[0])
     else:
@@ -190,3 +192,32 @@ def ending(prompt: str, most: int = 60) -> str:
     """The end of a prompt, on one line."""
     line = visible(prompt, keep="").replace("\n", "⏎")
     return line if len(line) <= most else f"… {line[-most:]}"
+
+
+# Candidates in a row, the width of a token and its probability, and the widest heading.
+_IN_A_ROW, _CELL, _HEADING = 3, 20, 16
+
+
+class NextRows:
+    """A row for each text: its first candidates; or the probability of each watched word, and the first candidate.
+
+    Args:
+        watch: the words.
+    """
+
+    def __init__(self, watch: Sequence[str]) -> None:
+        self._watched = len(watch)
+        words = [(clipped(word, _HEADING), max(len(clipped(word, _HEADING)), 9)) for word in watch]
+        candidates = [("first", _CELL), ("second", _CELL), ("third", _CELL)]
+        columns = [*words, *candidates[: 1 if words else _IN_A_ROW]]
+        self._rows = TextRows([("entropy", 7), *columns])
+
+    def add(self, answer: "NextToken", text: str) -> None:
+        """Print the row of one text."""
+        shown = answer.distributions[0]
+        figures = _figures(shown)
+        cells = figures[len(shown.candidates) :]
+        candidates = shown.candidates[: 1 if self._watched else _IN_A_ROW]
+        cells += [f"{token_text(each.token)} {figure:>7}" for each, figure in zip(candidates, figures, strict=False)]
+        cells += [""] * (max(_IN_A_ROW - len(candidates), 0) if not self._watched else 0)
+        self._rows.row([f"{shown.entropy_bits:.3f}", *cells], text)

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.palette import on_token
 from gptcli.show.blocks.pictures import token_strip
+from gptcli.show.text_rows import TextRows
 from gptcli.text import clipped, token_text
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.text import Text
 
+    from gptcli.tokenizer import Tokenizer
     from gptcli.tokenizer.listing import Tokenized
     from gptcli.tokenizer.merges import Merge, PieceMerges
 
@@ -99,3 +101,19 @@ def _cells(parts: Sequence[bytes], step: "Merge | None") -> "Text":
         style = on_token(start)
         line.append(token_text(part), style=f"bold underline {style}" if is_new else style).append(" ")
     return line
+
+
+# Tokens in a row.
+_IN_A_ROW = 60
+
+
+class TokenRows:
+    """A row for each text: how many tokens it has, and the tokens."""
+
+    def __init__(self) -> None:
+        self._rows = TextRows([("tokens", 6)])
+
+    def add(self, tokenizer: "Tokenizer", ids: Sequence[int]) -> None:
+        """Print the row of one text."""
+        shown = "|".join(token_text(tokenizer.token_bytes(token)) for token in ids[:_IN_A_ROW])
+        self._rows.row([f"{len(ids):,}"], shown + "…" * (len(ids) > _IN_A_ROW))

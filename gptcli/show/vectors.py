@@ -87,9 +87,13 @@ def draw_neighbors(answer: "Neighbors") -> "RenderableType":
             _figure(item.similarity),
         ]
         listed.add_row(*cells, SpanBar(item.similarity, low, high))
-    return Group(
-        _headline(answer.query, answer.model, answer.tensor, f"{measure}, {answer.searched:,} searched"), listed
-    )
+    parts: list[RenderableType] = []
+    parts += [_headline(answer.query, answer.model, answer.tensor, f"{measure}, {answer.searched:,} searched"), listed]
+    left_out = getattr(answer, "left_out", ())
+    if left_out:
+        words = ", ".join(f"{_cropped(label(item.token))} ({_figure(item.similarity)})" for item in left_out)
+        parts.append(Text(f"{words}: left out, as in the query", style="dim"))
+    return Group(*parts)
 
 
 def draw_similarities(answer: "Similarities") -> "RenderableType":

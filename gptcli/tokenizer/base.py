@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, chain, pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptcli.errors import InputError
@@ -260,3 +261,13 @@ def _around(span: tuple[int, int], length: int) -> slice:
     """The slice that contains every substring of this length that overlaps a span."""
     start, end = span
     return slice(max(start - length + 1, 0), end + length - 1)
+
+
+def name_of(folder: Path) -> str:
+    """The name of the tokenizer in a folder: the folder's, or the repository's for one of the hub's cache.
+
+    There a folder is ``models--owner--name/snapshots/<commit>``.
+    """
+    if folder.parent.name == "snapshots" and (repo := folder.parent.parent.name).startswith("models--"):
+        return repo.removeprefix("models--").replace("--", "/")
+    return folder.name

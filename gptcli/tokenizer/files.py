@@ -9,7 +9,7 @@ from gptcli.errors import CheckpointError
 from gptcli.system.json_text import read_bytes, read_json_object
 from gptcli.tokenizer import patterns
 from gptcli.tokenizer.added import AddedToken, added_token
-from gptcli.tokenizer.base import Declared, Tokenizer
+from gptcli.tokenizer.base import Declared, Tokenizer, name_of
 from gptcli.tokenizer.bpe import RankTokenizer
 from gptcli.tokenizer.named import gpt2_tokenizer
 from gptcli.tokenizer.vocabulary import NotByRank, build, is_id
@@ -106,7 +106,7 @@ def _from_vocab_and_merges(folder: Path, files: dict[str, Any], declared: Declar
         root = _gpt2(vocab, merges, unknown, prefix_space=prefix_space)
         return _by_library(root, path, added, declared, prefix_ids)
     return RankTokenizer(
-        folder.name,
+        name_of(folder),
         built.ranks,
         patterns.GPT2,
         ids=built.ids,

@@ -10,7 +10,7 @@ from gptcli.errors import CheckpointError
 from gptcli.system.json_text import parse_json, read_bytes
 from gptcli.system.threads import default_threads
 from gptcli.tokenizer.added import AddedToken, added_token
-from gptcli.tokenizer.base import Declared
+from gptcli.tokenizer.base import Declared, name_of
 from gptcli.tokenizer.calls import load
 from gptcli.tokenizer.library import LibraryTokenizer
 from gptcli.tokenizer.outline import check_subword_prefix, read_outline
@@ -79,7 +79,7 @@ def _made(
         found = parse_json(data, path, "").get("model")
         return found if isinstance(found, dict) else {}
 
-    made = LibraryTokenizer(path.parent.name, library, Pipeline(outline, path), model, declared)
+    made = LibraryTokenizer(name_of(path.parent), library, Pipeline(outline, path), model, declared)
     for token in made.prefix_ids:
         if library.id_to_token(token) is None:
             raise CheckpointError(

@@ -135,7 +135,7 @@ def test_the_lens_by_finger_and_by_keyboard(chromium: Chromium, tmp_path: Path) 
     ids=lambda arguments: arguments[0],
 )
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_printed_picture_scrolls_by_itself_and_is_light_or_dark(
+def test_a_picture_is_typeset_and_light_or_dark(
     chromium: Chromium, tmp_path: Path, arguments: tuple[str, ...], dark: bool
 ) -> None:
     file, _ = saved(tmp_path, *arguments)
@@ -144,8 +144,11 @@ def test_a_printed_picture_scrolls_by_itself_and_is_light_or_dark(
     assert chromium.errors == []
     assert chromium.ask("document.documentElement.scrollWidth") <= 375
     assert chromium.ask("document.title").endswith("gptcli")
-    assert chromium.ask("parseFloat(getComputedStyle(document.querySelector('code')).fontSize)") >= 12
-    front, back = chromium.ask(
-        "(look => [look.color, look.backgroundColor])(getComputedStyle(document.querySelector('body')))"
-    )
+    assert chromium.ask(f"Math.min(...{SEEN}.map(each => parseFloat(getComputedStyle(each).fontSize)))") >= 12
+    assert chromium.ask("document.querySelector('h1').textContent").startswith(f"gptcli {arguments[0]}")
+    look = "(look => [look.color, look.backgroundColor])(getComputedStyle(document.querySelector('body')))"
+    front, back = chromium.ask(look)
     assert (luminance(back) < luminance(front)) == dark
+    chromium.click("#theme")  # the other way round
+    front, back = chromium.ask(look)
+    assert (luminance(back) < luminance(front)) != dark

@@ -1,6 +1,7 @@
 """The saved pages of attention, lens and generate --explain in a real browser, held to what --json says."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,14 @@ def test_a_head_shows_where_each_token_looks(chromium: Chromium, tmp_path: Path,
         chromium.hover(CELL, place)
         told = lines(chromium)
         assert told[:3] == [f"{TOKENS[query]} looks at {TOKENS[key]}", "weight", f"{values[row][column]:.3g}"]
-        assert told[-1] == "".join(TOKENS[: query + 1])  # the text as this token sees it
+        words = chromium.ask(
+            "[...document.querySelectorAll('[data-token]')].map(each => [each.textContent, each.className])"
+        )
+        assert [word for word, _ in words] == TOKENS
+        assert [bool(re.search(r"\bc\d+\b", look)) for _, look in words] == [place <= query for place in range(8)]
+        assert "looks" in words[query][1]
+        drawn = [values[place][query] if turned else values[query][place] for place in range(query + 1)]
+        assert chromium.ask("document.querySelectorAll('#arcs path').length") == sum(value >= 0.01 for value in drawn)
     marked = "[...document.querySelectorAll('th.here')].map(each => each.textContent)"
     assert chromium.ask(marked) == [TOKENS[row], TOKENS[column]]
     quiet(chromium)
@@ -79,6 +87,10 @@ def test_many_heads_are_small_maps(chromium: Chromium, tmp_path: Path) -> None:
     file, answer = saved(tmp_path, "attention", PROMPT)
     chromium.open(file, width=360, height=740, touch=True)
     assert chromium.ask("document.querySelectorAll('[role=grid]').length") == len(answer["heads"]) == 24
+    assert (
+        chromium.ask("[...document.querySelectorAll('.row')].map(each => each.querySelectorAll('.grid').length)")
+        == [4] * 6
+    )
     chromium.tap("[role=grid]:last-of-type [data-i='35']", 23)
     assert lines(chromium)[:3] == ["·queen looks at ·queen", "weight", f"{answer['heads'][23]['values'][7][7]:.3g}"]
     assert chromium.ask("document.querySelector('.grid td').getBoundingClientRect().width") >= 24  # a fingertip
@@ -90,9 +102,32 @@ def test_a_long_text_is_cut_with_a_count(chromium: Chromium, tmp_path: Path) -> 
     chromium.open(file)
     assert chromium.ask(f"document.querySelectorAll('{CELL}').length") <= 45_000
     assert f"of {len(answer['tokens'])} tokens" in chromium.ask("document.querySelector('header').innerText")
-    chromium.press("Tab")
+    chromium.ask("document.querySelector('.grid [data-i]').focus()")
     chromium.press("End")
-    assert lines(chromium)[-4:-1] == [f"{len(answer['tokens'])}", "to position", f"{len(answer['tokens'])}"]
+    assert lines(chromium)[-3:] == [f"{len(answer['tokens'])}", "to position", f"{len(answer['tokens'])}"]
+
+
+def test_a_word_shows_where_it_looks_in_the_chosen_head(chromium: Chromium, tmp_path: Path) -> None:
+    file, answer = saved(tmp_path, "attention", PROMPT)
+    chromium.open(file)
+    link = answer["striking"]
+    assert chromium.ask("document.querySelector('.sentence .looks').textContent") == TOKENS[link["query"] - 1]
+    chromium.hover(".grid", 5)  # layer 2, head 2
+    chromium.hover("[data-part='5'] [data-i]", 0)
+    chromium.hover("[data-token]", 6)
+    told = lines(chromium)
+    assert told[0] == "·the looks at …"
+    assert told[2].startswith("Layer 2, Head 2")
+    weights = answer["heads"][5]["values"][6][:7]
+    best = sorted(zip(weights, TOKENS, strict=False), reverse=True)[:5]
+    assert told[1] == " · ".join(f"{token} {weight:.2f}" for weight, token in best)
+    assert chromium.ask("document.querySelectorAll('#arcs path').length") == sum(weight >= 0.01 for weight in weights)
+    chromium.press("Escape")
+    chromium.ask("document.querySelector('[data-token]').focus()")
+    for key, word in (("ArrowRight", "·king"), ("End", "·queen"), ("ArrowLeft", "·the"), ("Home", "The")):
+        chromium.press(key)
+        assert lines(chromium)[0] == f"{word} looks at …"
+    quiet(chromium)
 
 
 def test_the_lens_shows_each_guess(chromium: Chromium, tmp_path: Path) -> None:

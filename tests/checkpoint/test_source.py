@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptcli.checkpoint.hub.names import SHORT_NAMES, HubName, parse_hub_name, similar
+from gptcli.checkpoint.hub.spellings import why_not_there
 from gptcli.checkpoint.source import find
 from gptcli.errors import InputError, ModelNotFound
 from gptcli.system.bundled import bundled_names
@@ -68,7 +69,7 @@ def test_pickle_is_refused_with_a_way_out(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("gtp2", "gpt2"), ("Pythia-70M", "pythia-70m"), ("tale", "tales"), ("opt-125", "opt-125m")]
+    ("typed", "meant"), [("gtp2", "gpt2"), ("Pythia-70", "pythia-70m"), ("tale", "tales"), ("opt-125", "opt-125m")]
 )
 def test_misspelt_names_are_answered_with_near_ones(typed: str, meant: str) -> None:
     with pytest.raises(ModelNotFound, match=rf"no model '{typed}'.*did you mean .*\b{meant}\b") as caught:
@@ -100,6 +101,68 @@ def test_names_that_never_reach_the_network(name: str) -> None:
 )
 def test_hub_names(name: str, repo: str, revision: str) -> None:
     assert parse_hub_name(name) == HubName(repo, revision)
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("GPT2", "openai-community/gpt2"),
+        ("gpt-2", "openai-community/gpt2"),
+        ("gpt2-small", "openai-community/gpt2"),
+        ("gpt-2-medium", "openai-community/gpt2-medium"),
+        ("gpt2-1.5B", "openai-community/gpt2-xl"),
+        ("Pythia-70M@step3", "EleutherAI/pythia-70m@step3"),
+        ("openai-community/gpt2/", "openai-community/gpt2"),
+        ("hf.co/gpt2", "openai-community/gpt2"),
+        ("hf.co/owner/name", "owner/name"),
+        ("hf://owner/name@v1", "owner/name@v1"),
+        ("huggingface.co/owner/name", "owner/name"),
+        ("https://huggingface.co/owner/name", "owner/name"),
+        ("HTTPS://www.HuggingFace.co/owner/name/", "owner/name"),
+        ("https://huggingface.co/owner/name?library=transformers#usage", "owner/name"),
+        ("https://huggingface.co/gpt2/tree/main", "openai-community/gpt2"),
+        ("https://huggingface.co/owner/name/tree/main", "owner/name"),
+        ("https://huggingface.co/owner/name/tree/step3000/sub", "owner/name@step3000"),
+        ("https://huggingface.co/owner/name/tree/refs%2Fpr%2F7", "owner/name@refs/pr/7"),
+        ("https://huggingface.co/owner/name/blob/refs/pr/7/config.json", "owner/name@refs/pr/7"),
+        ("https://huggingface.co/owner/name/blob/main/model.safetensors", "owner/name"),
+        ("https://huggingface.co/owner/name/resolve/v2/model.safetensors?download=true", "owner/name@v2"),
+        ("https://huggingface.co/api/models/owner/name", "owner/name"),
+        ("https://huggingface.co/owner/name/discussions", "owner/name"),
+        ("owner/name:main", "owner/name"),
+        ("owner/name:step3", "owner/name@step3"),
+        ("pythia-70m:latest", "EleutherAI/pythia-70m"),
+        ("hf.co/owner/name:v2", "owner/name@v2"),
+    ],
+)
+def test_pasted_addresses_and_names_of_other_programs(typed: str, name: str) -> None:
+    assert str(parse_hub_name(typed)) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gpt-3", "'gptcli params gpt3' counts them"),
+        ("gpt3-xl", "'gptcli params gpt3' counts them"),
+        ("GPT-4o-mini", "neither its weights nor its size are public"),
+        ("chatgpt", "neither its weights nor its size are public"),
+        ("openai/gpt-4", "neither its weights nor its size are public"),
+        ("https://huggingface.co/datasets/owner/name", "that is a data set, and no model"),
+        ("https://example.com/owner/name", "understood if it is one of huggingface.co"),
+        ("https://huggingface.co", "understood if it is one of huggingface.co"),
+        ("gpt2-smal", "did you mean gpt2"),
+    ],
+)
+def test_names_that_no_model_has(name: str, said: str) -> None:
+    with pytest.raises(ModelNotFound, match=f"no model '{name}'") as caught:
+        find(name)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["gpt4all/gpt4all-j", "owner/gpt-4-clone", "gpt-oss-20b", "gpt-neo-125m", "o/gemini"])
+def test_names_that_only_look_like_closed_models(name: str) -> None:
+    assert why_not_there(name) is None
+    assert parse_hub_name(name) is not None
 
 
 def test_short_names_are_good_names() -> None:

@@ -134,3 +134,14 @@ def test_no_torch(arguments: tuple[str, ...], child_environment: dict[str, str])
     )
     done = subprocess.run([sys.executable, "-c", code], env=child_environment, capture_output=True, check=True)
     assert done.stderr == b"False\n"
+
+
+def test_the_words_left_out_are_named_with_how_near_they_are() -> None:
+    done = CliRunner().invoke(app, ["analogy", "king-man+woman", "--top", "2"], env={"COLUMNS": "80"})
+    assert done.stdout.rstrip().endswith("king (0.885), woman (0.528), man (0.419): left out, as in the query")
+    kept = CliRunner().invoke(app, ["analogy", "king-man+woman", "--top", "2", "--keep-query"])
+    assert "left out" not in kept.stdout
+    got = json.loads(CliRunner().invoke(app, ["analogy", "king-man+woman", "--top", "2", "--json"]).stdout)
+    assert [item["token"] for item in got["left_out"]] == ["king", "woman", "man"]
+    assert got["left_out"][0]["rank"] == 1  # where it would be
+    assert [item["rank"] for item in got["neighbors"]] == [1, 2]

@@ -139,12 +139,26 @@ def test_the_picture_can_be_saved(tmp_path: Path, suffix: str) -> None:
     assert "175,181,291,520" in saved.read_text()
 
 
-def test_an_unknown_name_is_an_error_with_the_way_out() -> None:
-    result = run.invoke(app, ["params", "gpt-3"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gpt2-xll", "did you mean gpt2-xl or "),
+        ("llama-3.1-405", "did you mean llama-3.1-405b"),
+        ("gpt4", "neither its weights nor its size are public"),
+        ("gpt3-tiny", "'gptcli params gpt3' counts them"),
+    ],
+)
+def test_an_unknown_name_is_an_error_with_the_way_out(name: str, said: str) -> None:
+    result = run.invoke(app, ["params", name])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "error: no model 'gpt-3'" in result.stderr
+    assert result.stderr.startswith(f"error: no model '{name}'")
+    assert said in result.stderr.splitlines()[0]
     assert "published sizes: gpt2, " in result.stderr
-    assert "(closest: gpt3, " in result.stderr
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("gpt-3", "gpt3"), ("GPT3", "gpt3"), ("gpt-2-xl", "gpt2-xl")])
+def test_other_spellings_of_published_sizes(typed: str, meant: str) -> None:
+    assert output(typed) == output(meant)
 
 
 def test_two_models_at_once_are_refused() -> None:

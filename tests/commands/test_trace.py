@@ -11,9 +11,12 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
+from gptcli.inspection.record import record
+from gptcli.inspection.trace import trace
 from gptcli.show.blocks.palette import LIGHT
-from gptcli.show.trace import _number
+from gptcli.show.trace import draw, number_text
 from gptcli.system.bundled import bundled_folder
+from tests.show.test_pictures import drawn
 
 PROMPT = "Once upon a time there was a little"
 
@@ -80,7 +83,7 @@ def test_no_width_cuts_a_count(monkeypatch: pytest.MonkeyPatch, columns: int, ar
 @pytest.mark.parametrize("columns", [40, 50, 80])
 def test_no_width_cuts_a_shape(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    for arguments in ((PROMPT, "--layer", "1"), ("--config", "gpt3", "--layer", "1")):
+    for arguments in ((PROMPT, "--layer", "1", "--full"), ("--config", "gpt3", "--layer", "1", "--full")):
         shown = run(*arguments).stdout
         shapes = {"[" + " × ".join(f"{n:,}" for n in step["shape"]) + "]" for step in answer(*arguments)["steps"]}
         assert len(shapes) > 4
@@ -90,7 +93,13 @@ def test_no_width_cuts_a_shape(monkeypatch: pytest.MonkeyPatch, columns: int) ->
 
 def test_no_number_is_minus_nothing() -> None:
     """What gelu makes of a large negative number is -0.0, and reads like a small one."""
-    assert [_number(number) for number in (-0.0, 0.0, -0.0004, -0.001, 5)] == ["0.000", "0.000", "-4e-4", "-0.001", "5"]
+    assert [number_text(number) for number in (-0.0, 0.0, -0.0004, -0.001, 5)] == [
+        "0.000",
+        "0.000",
+        "-4e-4",
+        "-0.001",
+        "5",
+    ]
 
 
 def test_weights_and_data_are_told_apart_without_colour() -> None:
@@ -153,3 +162,21 @@ def test_shapes_alone_import_no_torch(child_environment: dict[str, str]) -> None
     )
     done = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, timeout=60)
     assert done.stdout.strip() == b"False", done.stderr
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
+def test_an_opened_layer_is_a_diagram(monkeypatch: pytest.MonkeyPatch, columns: int, tales: Any) -> None:
+    """Five boxes with the attention of the last token, whose figures are those of PyTorch's own softmax."""
+    answer = trace(tales, "The king and the", layer=6, head=4)
+    lines = drawn(draw(answer), columns).splitlines()
+    assert max(map(cell_len, lines)) <= columns
+    shown = "\n".join(lines)
+    assert all(f"│ {title} " in shown for title in ("Q · K", "softmax", "· V", "output", "MLP"))
+    assert "layers 1 to 5" in shown
+    assert len(lines) <= (45 if columns < 60 else 35 if columns < 80 else 27)
+    pattern = record(tales.model, tales.encode_prompt("The king and the")).layers[5].pattern[3, -1]
+    for word, weight in zip(("The", "·king", "·and", "·the"), pattern.tolist(), strict=True):
+        assert f"{word:<5} {weight:.3f}" in shown
+    full = drawn(draw(answer, full=True), columns)
+    assert "│" not in full
+    assert "weighted values" in full

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptcli.errors import InputError
+from gptcli.system.text_file import mark_length
 from gptcli.tokenizer import Tokenizer, chunks, decode_chunks, encode_chunks, gpt2_tokenizer, patterns, tokenizer_for
 from tests.tokenizer import reference
 from tests.tokenizer.test_files import KINDS
@@ -128,11 +129,17 @@ def test_bytes_decode_as_they_come_or_the_place_is_named(data: bytes, lengths: l
         rest = rest[length:]
     parts.append(rest)
     try:
-        whole = data.decode()
+        mark_length(data, "it")
+    except InputError:  # UTF-16
+        with pytest.raises(InputError, match=r"^it is UTF-16"):
+            list(decode_chunks(parts, "it"))
+        return
+    try:
+        data.decode()
     except UnicodeDecodeError as error:
         with pytest.raises(
             InputError, match=rf"^it is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}$"
         ):
             list(decode_chunks(parts, "it"))
     else:
-        assert "".join(decode_chunks(parts, "it")) == whole
+        assert "".join(decode_chunks(parts, "it")) == data.decode("utf-8-sig")

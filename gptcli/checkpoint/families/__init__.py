@@ -5,6 +5,7 @@ A family file maps a ``config.json`` and tensor names to ours. To add a family, 
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from gptcli.checkpoint.families import (
     bloom,
@@ -41,6 +42,7 @@ from gptcli.checkpoint.families.not_run import why_not_run
 from gptcli.checkpoint.families.scaled import take_scales
 from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError, InputError
+from gptcli.text import clipped
 
 __all__ = ["FAMILIES", "Blueprint", "Family", "Fields", "Part", "read_blueprint", "supported", "vocabulary_size"]
 
@@ -174,6 +176,11 @@ def _by_config(fields: Fields, header: Header | None) -> Family:
     model_type = fields.values.get("model_type")
     if model_type is not None:
         named = [family for family in (*FAMILIES, *mixtures.FAMILIES) if model_type in family.model_types]
+        if model_type == "word-vectors":
+            raise CheckpointError(
+                f"{clipped(Path(fields.place).parent.name)} holds word vectors, not a model that reads text: they are "
+                "for gptcli neighbors, analogy, similarity, direction and map"
+            )
         if not named and (why := why_not_run(model_type)) is not None:
             raise CheckpointError(f"{fields.place}: model_type {model_type!r:.60} {why}")
         if not named:

@@ -4,6 +4,7 @@ Answers are read as bytes and parsed here, within bounds and by the rules for fi
 every value of the right type. Fields that are not used are not checked: a repository's card may hold anything.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,8 @@ from gptcli.text import clipped
 
 # The longest answer of the API: some 100,000 files, in bytes.
 _MAX_ANSWER = 20_000_000
+# Further chat templates lie in a folder of their own.
+_TEMPLATES = "additional_chat_templates/"
 _CONVERTER = "SFconvertbot"  # the account of the hub's own conversion service
 
 
@@ -29,7 +32,7 @@ class Listing:
 
     Attributes:
         commit: its commit.
-        sizes: file name -> size in bytes, or None where the hub does not say; without folders.
+        sizes: file name -> size in bytes, or None where the hub does not say; of folders only that of chat templates.
     """
 
     commit: str
@@ -70,7 +73,7 @@ def read_listing(text: bytes, revision: str) -> Listing:
         nbytes = sibling.get("size")
         if nbytes is not None and (type(nbytes) is not int or not 0 <= nbytes <= MAX_SIZE):
             raise refused(f"it lists '{clipped(file, 60)}' with an impossible size")
-        if is_plain(file):
+        if is_plain(file) or is_template(file):
             sizes[file] = nbytes
     return Listing(commit, sizes)
 
@@ -78,6 +81,12 @@ def read_listing(text: bytes, revision: str) -> Listing:
 def is_plain(file: str) -> bool:
     """Whether a name is that of a file in the repository's own folder."""
     return 0 < len(file) <= 255 and file not in (".", "..") and file.isprintable() and not set(file) & set("/\\:")
+
+
+def is_template(file: str) -> bool:
+    """Whether a name in a repository is that of a further chat template."""
+    name = file.removeprefix(_TEMPLATES)
+    return name != file and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.jinja", name) is not None
 
 
 def proposal(name: HubName) -> int | None:

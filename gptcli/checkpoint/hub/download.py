@@ -6,11 +6,21 @@ from pathlib import Path
 
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.files.shards import join_shards, read_shard_names
-from gptcli.checkpoint.hub.answers import list_files
+from gptcli.checkpoint.hub.answers import is_template, list_files
 from gptcli.checkpoint.hub.errors import not_usable
 from gptcli.checkpoint.hub.file import HubFile, check_room, publish
 from gptcli.checkpoint.hub.headers import read_headers
-from gptcli.checkpoint.hub.models import CONFIG, INDEX, SMALL_FILES, WEIGHTS, cache_folder, repo_folder
+from gptcli.checkpoint.hub.models import (
+    CONFIG,
+    INDEX,
+    SMALL_FILES,
+    TEMPLATE,
+    TOKENIZER_FILES,
+    WEIGHTS,
+    cache_folder,
+    note_absent,
+    repo_folder,
+)
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.errors import CheckpointError
 from gptcli.system.notices import notice
@@ -19,6 +29,18 @@ from gptcli.text import listed, size
 _SHARD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.safetensors")
 # More shards than any checkpoint has.
 _MOST_SHARDS = 1_000
+_MOST_TEMPLATES = 100
+
+
+def complete(name: HubName, snapshot: Path) -> None:
+    """Fetch the small files that a model in the cache lacks, of the commit that is there.
+
+    Args:
+        name: the model.
+        snapshot: the folder of its commit, with all of its weights.
+    """
+    notice(f"the cache has the weights of {name} and no tokenizer: asking the hub for it")
+    Download(HubName(name.repo, snapshot.name), snapshot.parent.parent).small()
 
 
 class Download:
@@ -26,13 +48,17 @@ class Download:
 
     Files are fetched by commit, so that they belong together even if something is pushed meanwhile. The cache's
     reference to the commit is written when all files are there. An interrupted download resumes the next time.
+
+    Args:
+        name: the model.
+        folder: of the repository in the cache; None: the one of its name.
     """
 
-    def __init__(self, name: HubName) -> None:
+    def __init__(self, name: HubName, folder: Path | None = None) -> None:
         self.name = name
         self.listing = list_files(name)
         self.sizes = self.listing.sizes
-        self.folder = repo_folder(name.repo)
+        self.folder = folder or repo_folder(name.repo)
         self.snapshot = self.folder / "snapshots" / self.listing.commit
         self.sharded = WEIGHTS not in self.sizes and INDEX in self.sizes
 
@@ -44,6 +70,10 @@ class Download:
             self._get(file, large=True)
         publish(self.name, self.listing.commit, self.folder)
         return self.snapshot
+
+    def small(self) -> None:
+        """Fetch the small files alone."""
+        self._small(SMALL_FILES)
 
     def look(self, files: Collection[str]) -> tuple[Path, Header]:
         """Fetch these files, and read the headers of the weights on the hub."""
@@ -59,8 +89,12 @@ class Download:
         index = [INDEX] if self.sharded else []
         if CONFIG not in self.sizes or not (self.sharded or WEIGHTS in self.sizes):
             raise not_usable(self.name, self.sizes)
-        for small in [*(small for small in files if small in self.sizes), *index]:
+        wanted = [small for small in files if small in self.sizes]
+        if TEMPLATE in files:
+            wanted += sorted(file for file in self.sizes if is_template(file))[:_MOST_TEMPLATES]
+        for small in [*wanted, *index]:
             self._get(small)
+        note_absent(self.snapshot, [file for file in TOKENIZER_FILES if file in files and file not in self.sizes])
         return self._shards() if self.sharded else [WEIGHTS]
 
     def _shards(self) -> list[str]:

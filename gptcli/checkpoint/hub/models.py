@@ -10,14 +10,16 @@ Only files of a short list of names are downloaded; everything else in a reposit
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.files.shards import read_shard_names
 from gptcli.checkpoint.hub.client import client
-from gptcli.checkpoint.hub.names import HubName
-from gptcli.errors import CheckpointError
+from gptcli.checkpoint.hub.names import SHORT_NAMES, HubName
+from gptcli.errors import CheckpointError, GptcliError
 
+TEMPLATE = "chat_template.jinja"
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 # All other files that may be downloaded.
 SMALL_FILES = (
@@ -25,12 +27,17 @@ SMALL_FILES = (
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
-    "chat_template.jinja",
+    TEMPLATE,
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
 )
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
+# Owners of repositories that had none in their names when most caches were filled (``models--gpt2``).
+_FIRST_OWNERS = ("openai-community", "distilbert")
+# The folder in which the client notes which files a commit lacks.
+_ABSENT = ".no_exist"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -44,12 +51,36 @@ def repo_folder(repo: str) -> Path:
     return cache_folder() / f"models--{repo.replace('/', '--')}"
 
 
+def repo_of(folder: Path) -> str | None:
+    """The repository that a folder of the cache belongs to; None for other folders.
+
+    A repository that had no owner once (``models--gpt2``) has the id that it has now.
+    """
+    kind, _, name = folder.name.partition("--")
+    if kind != "models" or not name:
+        return None
+    if "--" in name:
+        return name.replace("--", "/")
+    return next((repo for repo in SHORT_NAMES.values() if _first_folder(repo) == folder.name), None)
+
+
+def _first_folder(repo: str) -> str | None:
+    """The name of the folder of a repository that had no owner once."""
+    owner, _, name = repo.partition("/")
+    return f"models--{name}" if owner in _FIRST_OWNERS else None
+
+
 def cached_snapshot(name: HubName) -> Path | None:
-    """The folder of a model that is complete in the cache, else None. Never uses the network."""
-    folder = repo_folder(name.repo)
+    """The folder of a model whose weights are complete in the cache, else None. Never uses the network."""
+    first = _first_folder(name.repo)
+    folders = [repo_folder(name.repo), *([cache_folder() / first] if first else [])]
+    return next(filter(None, (_snapshot(folder, name.revision) for folder in folders)), None)
+
+
+def _snapshot(folder: Path, revision: str) -> Path | None:
     try:
-        reference = folder / "refs" / name.revision
-        commit = reference.read_text().strip() if reference.is_file() else name.revision
+        reference = folder / "refs" / revision
+        commit = reference.read_text().strip() if reference.is_file() else revision
     except (OSError, ValueError):  # ValueError: not UTF-8
         return None
     snapshot = folder / "snapshots" / commit
@@ -69,25 +100,58 @@ def is_whole(snapshot: Path) -> bool:
     return all((snapshot / shard).is_file() for shard in shards)
 
 
-def fetch(name: HubName, *, refresh: bool = False) -> Path:
+def has_tokenizer(snapshot: Path) -> bool:
+    """Whether the cache has a model's tokenizer, or notes that its repository has none.
+
+    A program that loads weights alone leaves a cache without one.
+    """
+    words, merges = ("vocab.json", "merges.txt")
+    if (snapshot / "tokenizer.json").is_file() or all((snapshot / file).is_file() for file in (words, merges)):
+        return True
+    absent = snapshot.parent.parent / _ABSENT / snapshot.name
+    return (absent / "tokenizer.json").is_file() and any((absent / file).is_file() for file in (words, merges))
+
+
+def note_absent(snapshot: Path, files: Collection[str]) -> None:
+    """Note that a commit lacks these files, where the client notes it too, so that nobody asks again."""
+    absent = snapshot.parent.parent / _ABSENT / snapshot.name
+    with suppress(OSError):  # a read-only cache
+        absent.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            (absent / file).touch()
+
+
+def fetch(name: HubName, *, refresh: bool = False, tokenizer: bool = True) -> tuple[Path, str | None]:
     """The local folder of a model on the hub, downloaded where it is not in the cache.
 
     Args:
         name: the model.
         refresh: ask the hub for a newer version even if it is cached.
+        tokenizer: download the small files of a model whose weights are cached and whose tokenizer is not.
+
+    Returns:
+        The folder; and why its tokenizer is not there, although the repository may have one.
 
     Raises:
         ModelNotFound: the hub has no such model or revision, or it is offline and absent.
         CheckpointError: the repository holds no safetensors, or a broken index.
         GptcliError: access is refused, the disk is full, or the network fails.
     """
-    if not refresh and (cached := cached_snapshot(name)) is not None:
-        return cached
-    from gptcli.checkpoint.hub.download import Download
+    cached = None if refresh else cached_snapshot(name)
+    if cached is not None and (not tokenizer or has_tokenizer(cached)):
+        return cached, None
+    from gptcli.checkpoint.hub.download import Download, complete
     from gptcli.checkpoint.hub.errors import explain_hub_errors
 
-    with explain_hub_errors(name):
-        return Download(name).run()
+    if cached is None:
+        with explain_hub_errors(name):
+            return Download(name).run(), None
+    try:
+        with explain_hub_errors(name):
+            complete(name, cached)
+    except GptcliError as error:
+        return cached, "HF_HUB_OFFLINE forbids it" if client().constants.HF_HUB_OFFLINE else str(error)
+    return cached, None
 
 
 def look(name: HubName, files: Collection[str]) -> tuple[Path, Header]:

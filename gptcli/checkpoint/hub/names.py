@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from gptcli.checkpoint.hub.spellings import known_as, plain_name
+
 DEFAULT_REVISION = "main"
 
 
@@ -89,9 +91,10 @@ class HubName:
 
 
 def parse_hub_name(name: str) -> HubName | None:
-    """Parse a name; None where it cannot be one on the hub."""
+    """Parse a name, an address of the hub, or another program's spelling; None where it cannot be one on the hub."""
+    name = plain_name(name)
     base, at, revision = name.partition("@")
-    repo = SHORT_NAMES.get(base, base)
+    repo = SHORT_NAMES.get(known_as(base), base)
     revision = revision if at else DEFAULT_REVISION
     if not _HUB_ID.fullmatch(repo) or not _REVISION.fullmatch(revision):
         return None
@@ -103,6 +106,6 @@ def parse_hub_name(name: str) -> HubName | None:
 def similar(name: str, known: Iterable[str]) -> list[str]:
     """Up to three known names similar to ``name``, the most similar first."""
     names = {candidate.lower(): candidate for candidate in known}
-    base = name.partition("@")[0].lower()
+    base = known_as(name.partition("@")[0])
     near = get_close_matches(base, names, n=3, cutoff=0.6)
     return [names[match] for match in near]

@@ -81,6 +81,18 @@ def _trace() -> Any:
     return trace
 
 
+def _ablate() -> Any:
+    from gptcli.cli.commands.ablate import ablate
+
+    return ablate
+
+
+def _patch() -> Any:
+    from gptcli.cli.commands.patch import patch
+
+    return patch
+
+
 def _params() -> Any:
     from gptcli.cli.commands.params import params
 
@@ -129,6 +141,12 @@ def _bench() -> Any:
     return bench
 
 
+def _glossary() -> Any:
+    from gptcli.cli.commands.glossary import glossary
+
+    return glossary
+
+
 def _models() -> Any:
     from gptcli.cli.commands.models import models
 
@@ -151,6 +169,8 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "score": _score,
     "attention": _attention,
     "lens": _lens,
+    "ablate": _ablate,
+    "patch": _patch,
     "head": _head,
     "trace": _trace,
     "params": _params,
@@ -162,6 +182,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "map": _map,
     "bench": _bench,
     "models": _models,
+    "glossary": _glossary,
     "schema": _schema,
 }
 # Longer names for the same, which the help does not list.

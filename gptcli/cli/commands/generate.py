@@ -9,7 +9,7 @@ import typer
 from gptcli.cli import options
 from gptcli.cli.change_options import ChangeOptions, forbid_changes
 from gptcli.cli.chat_options import ChatOptions
-from gptcli.cli.inputs import prompts_argument
+from gptcli.cli.inputs import prompts_argument, unescaped
 from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped, with_epilog
 from gptcli.errors import InputError
 from gptcli.system.text_file import read_text_file
@@ -59,6 +59,7 @@ def generate(
         bool, typer.Option("--chat", help="Answer the prompt, as in 'gptcli chat', instead of continuing it.")
     ] = False,
     bos: Annotated[bool, typer.Option("--bos", help="Put <|endoftext|> before the prompt.")] = False,
+    raw: options.RawOption = False,
     max_new_tokens: Annotated[
         int,
         typer.Option(
@@ -67,7 +68,9 @@ def generate(
     ] = 100,
     stop: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="End before this text. Repeatable.", rich_help_panel=_LENGTH),
+        typer.Option(
+            metavar="TEXT", help=r"End before this text (\\n is a newline). Repeatable.", rich_help_panel=_LENGTH
+        ),
     ] = None,
     ignore_eos: Annotated[
         bool, typer.Option("--ignore-eos", help="Write on after <|endoftext|>.", rich_help_panel=_LENGTH)
@@ -148,11 +151,12 @@ def generate(
     options.require_owner("--explain", given=explain, explain_top=explain_top)
     options.at_most("--stop", stop, options.MOST_TEXTS)
     options.require_owner("--explain or --pick", given=explain or pick or replay is not None, save=save)
+    stops = [each if raw else unescaped(each) for each in stop or []]
     sampling = choosing.sampling()
     seed = seed_or_drawn(choosing.seed)
     if pick:
         check_terminal()
-    prompts = [] if replay is not None else prompts_argument(prompt or [], prompts_file)
+    prompts = [] if replay is not None else prompts_argument(prompt or [], prompts_file, raw=raw)
 
     from gptcli.generation.logit_bias import with_logit_bias
     from gptcli.generation.loop import Limits
@@ -182,14 +186,14 @@ def generate(
             n_vocab=checkpoint.n_vocab,
             n_positions=checkpoint.engine.n_positions,
             max_new_tokens=max_new_tokens,
-            stops=stop or [],
+            stops=stops,
             system=turns.system,
             hide_thinking=turns.hide_thinking,
         )
         eos_ids, no_echo = (*eos_ids, *ends), True
     limits = Limits(max_new_tokens, () if ignore_eos else eos_ids, overflow.value)
     scored = pick or output is not None
-    request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos, scored, questions)
+    request = Request(prompts, sampling, limits, seed, num_samples, stops, bos, scored, questions)
     if pick:
         from gptcli.generation.pick.draft import new_draft
         from gptcli.show.pick import write_picked

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.inputs import text_argument
+from gptcli.cli.inputs import prompt_argument
 from gptcli.cli.option_groups import RunOptions, grouped
 from gptcli.errors import InputError
 from gptcli.show.terminal.console import present
@@ -40,6 +40,10 @@ def trace(
             rich_help_panel=_STEPS,
         ),
     ] = None,
+    raw: options.RawOption = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="An opened layer step by step, not as a diagram.", rich_help_panel=_STEPS)
+    ] = False,
     *,
     run: RunOptions,
     json: options.JsonOption = False,
@@ -49,13 +53,15 @@ def trace(
 
     Each step has the shape of the data after it, its parameters, and a few
     numbers at the last token. Weights and data differ in colour and in
-    brackets: ⟨weights⟩, \\[data]. The parameters of all steps sum to the
+    brackets: ⟨weights⟩, \\[data]. An opened layer is drawn as boxes; --full
+    has a line for each of its steps. The parameters of all steps sum to the
     model's.
 
     \b
     gptcli trace "Once upon a time there was a little"
     gptcli trace "The king and the" --layer 1
     gptcli trace "The king and the" --layer 6 --head 4
+    gptcli trace "The king and the" --layer 6 --head 4 --full
     gptcli trace --config gpt3 --layer 1 --head 1
     gptcli trace --config ./checkpoint/config.json --tokens 10
     """
@@ -72,10 +78,10 @@ def trace(
     else:
         if tokens is not None:
             raise InputError(f"--tokens {tokens}: it goes with --config; a PROMPT has its own tokens")
-        text = text_argument(prompt, "PROMPT")
+        text = prompt_argument(prompt, raw=raw)
 
         from gptcli.inspection import trace as inspection
 
         checkpoint = run.open()
         answer = inspection.trace(checkpoint, text, layer=layer, head=head)
-    present(answer, lambda: draw(answer), as_json=json, save=save)
+    present(answer, lambda: draw(answer, full=full), as_json=json, save=save)

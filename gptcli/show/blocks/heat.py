@@ -67,6 +67,10 @@ class HeatGrid:
         width = min(self._margin() + sum(self._widths()), options.max_width)
         return Measurement(width, width)
 
+    def style(self, value: float) -> str:
+        """The style of a cell with this figure; "" for none."""
+        return _ground(_fraction(value, *self.bounds))
+
     def _margin(self) -> int:
         return max((_cell_len(_on_one_line(row)) for row in self.rows), default=0) + 1
 

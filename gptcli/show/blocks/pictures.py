@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gptcli.show.blocks.rows import Rows
+    from gptcli.show.blocks.tokens import TokenStrip
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHADES = " ░▒▓█"
@@ -89,7 +90,7 @@ def table(*columns: str, title: str | None = None, **style: Any) -> "Rows":
     return made
 
 
-def token_strip(tokens: Sequence[str], below: Sequence[str], width: int) -> "Text":
+def token_strip(tokens: Sequence[str], below: Sequence[str], width: int) -> "TokenStrip":
     """Tokens side by side in alternating colours, each with a line of text under it, wrapped to a width.
 
     Args:
@@ -97,9 +98,9 @@ def token_strip(tokens: Sequence[str], below: Sequence[str], width: int) -> "Tex
         below: one short text a token, such as its id.
         width: columns to fill before a new row starts.
     """
-    from rich.text import Text
+    from gptcli.show.blocks.tokens import TokenStrip
 
-    return Text("\n\n", no_wrap=True, overflow="crop").join(token_rows(zip(tokens, below, strict=True), width))
+    return TokenStrip(list(zip(tokens, below, strict=True)), width)
 
 
 def token_rows(tokens: Iterable[tuple[str, str]], width: int) -> "Iterator[Text]":

@@ -22,7 +22,7 @@ from gptcli.show.blocks.row_lines import RowLines, text_width
 # Marks the rows in the drawn frame; a private character, which is never shown otherwise.
 _MARK = "\ue000"
 _STYLE: dict[str, Any] = {
-    "box": box.SIMPLE_HEAD,
+    "box": box.Box(str(box.SIMPLE_HEAD), ascii=True),  # where an encoding lacks its line, encoding.py has another
     "pad_edge": False,
     "title_justify": "left",
     "title_style": "bold",
@@ -91,6 +91,11 @@ class Rows(Table):
         made.widest = [copy(self.widest[index]) for index in kept]
         return made
 
+    @property
+    def listed(self) -> Sequence[Row]:
+        """The rows so far."""
+        return self._listed
+
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         """As wide as its widest cells."""
         return Measurement.get(console, options, self._framed(self.widest))
@@ -109,14 +114,15 @@ class Rows(Table):
         blank = " " * (sum(widths) + 3 * len(widths) - 1) if self.box else ""
         lines = RowLines(console, options, self.columns, widths, self.padding, bool(self.box))
         for number, row in enumerate(self._listed, start=1):
-            yield from lines.draw(self._cells(row), row.style)
+            yield from lines.draw(self.cells_of(row), row.style)
             if blank and row.end_section and number < len(self._listed):
                 yield Segment(blank + "\n")
         for line in frame[marked[0] + 1 :]:
             yield from line
             yield Segment.line()
 
-    def _cells(self, row: Row) -> Sequence[RenderableType]:
+    def cells_of(self, row: Row) -> Sequence[RenderableType]:
+        """The cells of a row, one for each column."""
         if self._kept is None:
             return _filled(row.cells, len(self.columns))
         return [row.cells[index] if index < len(row.cells) else "" for index in self._kept]
@@ -125,7 +131,7 @@ class Rows(Table):
         """The table as Rich's own."""
         made = self._framed()
         for row in self._listed:
-            made.add_row(*self._cells(row), style=row.style, end_section=row.end_section)
+            made.add_row(*self.cells_of(row), style=row.style, end_section=row.end_section)
         return made
 
     def _framed(self, row: Sequence[RenderableType] = ()) -> Table:

@@ -10,12 +10,13 @@ from typing import Any
 from gptcli.text import visible
 
 
-def document(title: str, body: str, *, style: str, script: str) -> str:
+def document(title: str, body: str, *, style: str, script: str, kind: str = "plain") -> str:
     """The whole file.
 
     Args:
         title: in the browser.
         body: HTML; all untrusted text in it is from ``text`` or ``data_element``.
+        kind: class of the body: where its numbers stand.
         style, script: the only ones that the page's policy allows; it makes no requests.
     """
     policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
@@ -24,7 +25,7 @@ def document(title: str, body: str, *, style: str, script: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<link rel="icon" href="data:,">\n<title>{text(title)} · gptcli</title>\n<style>{style}</style>\n</head>\n'
-        f"<body>\n{body}<script>{script}</script>\n</body>\n</html>\n"
+        f'<body id="top" class="{kind}">\n{body}<script>{script}</script>\n</body>\n</html>\n'
     )
 
 

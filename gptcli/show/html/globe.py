@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gptcli.show.html.document import data_element, document, own_file, text
+from gptcli.show.html.document import text
+from gptcli.show.html.page import Page
+from gptcli.show.html.parts import Globe
 from gptcli.show.map import axis_name, groups, summary
 from gptcli.show.vectors import label
 from gptcli.text import visible
@@ -22,21 +24,18 @@ _BUTTONS = (
 )
 
 
-def globe(answer: "WordMap") -> str:
-    """One HTML file with the words along all three axes."""
+def globe(answer: "WordMap") -> Page:
+    """A page with the words along all three axes."""
     title = f"{', '.join(label(point.label) for point in answer.points if point.neighbor_of is None)}"
     buttons = "".join(
         f'<button type="button" data-key="{key}" aria-label="{name}">{sign}</button>' for key, sign, name in _BUTTONS
     )
-    body = (
-        f'<header><h1>{text(title)}</h1>\n<p class="facts">{text(summary(answer))}</p></header>\n<main>\n'
+    markup = (
         f'<svg id="globe" tabindex="0" role="application" aria-label="Map of {len(answer.points)} words" '
         f'aria-describedby="how"></svg>\n<div class="buttons">{buttons}<p id="told"></p></div>\n'
-        f"<details><summary>All coordinates</summary>\n{_table(answer)}</details>\n</main>\n"
-        '<aside aria-label="The numbers"><div id="numbers" role="status" aria-live="polite" aria-atomic="true">'
-        f'<p class="how" id="how">{text(_HOW)}</p></div></aside>\n{data_element("data", _data(answer))}\n'
+        f"<details><summary>All coordinates</summary>\n{_table(answer)}</details>"
     )
-    return document(title, body, style=own_file("page.css") + own_file("globe.css"), script=own_file("globe.js"))
+    return Page(title, [summary(answer)], [Globe(markup, _data(answer))], how=_HOW)
 
 
 def _data(answer: "WordMap") -> dict[str, Any]:

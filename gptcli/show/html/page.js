@@ -14,7 +14,7 @@ for (const part of document.querySelectorAll("[data-part]")) {
   if (cells.length) cells[0].tabIndex = 0;
 }
 
-const cellOf = (node) => (node instanceof Element ? node.closest("[data-i]") : null);
+const cellOf = (node) => (node instanceof Element ? node.closest("[data-part] [data-i]") : null);
 const partOf = (cell) => cell.closest("[data-part]");
 
 function element(name, text, className) {
@@ -24,10 +24,13 @@ function element(name, text, className) {
   return made;
 }
 
-function meter(fraction) {
-  const made = element("meter");
-  made.value = fraction;
-  made.setAttribute("aria-hidden", "true");
+const BAR = document.createElement("template");
+BAR.innerHTML =
+  '<svg class="bar" viewBox="0 0 1 20" preserveAspectRatio="none" aria-hidden="true"><rect y="3.8" height="12.4" fill="currentColor"/></svg>';
+
+function bar(fraction) {
+  const made = BAR.content.firstChild.cloneNode(true);
+  made.firstChild.setAttribute("width", fraction);
   return made;
 }
 
@@ -60,7 +63,7 @@ function choices(rows) {
     const row = table.insertRow();
     row.className = state;
     row.append(element("td", label), element("td", value, "figure"), element("td", undefined, "bar"));
-    row.lastChild.append(meter(fraction));
+    row.lastChild.append(bar(fraction));
   }
   return table;
 }

@@ -1,51 +1,212 @@
-"""The pictures as a self-contained HTML file that shows the numbers of the token or cell under the pointer.
+"""A self-contained HTML file: what a command shows, typeset, with the numbers of the token or cell under the pointer.
 
-A page has a title, some facts and parts (see ``parts``), in the colours of ``pictures``. Text, colours and lists also
-work without JavaScript.
+A page has a title, some facts and parts (see ``parts``), or sections of these. Colours follow the reader's light or
+dark mode, and a button changes it. Text, colours and lists also work without JavaScript.
 """
 
-from collections.abc import Iterator, Sequence
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from gptcli.show.blocks.palette import colour, text_colour
+from gptcli.show.blocks import palette
 from gptcli.show.html.document import data_element, document, own_file, text
-from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart, Strip
+from gptcli.show.html.parts import (
+    Cell,
+    Drawn,
+    Globe,
+    Grid,
+    Legend,
+    Listing,
+    PagePart,
+    Row,
+    Section,
+    Sentence,
+    Softmax,
+    Strip,
+)
+from gptcli.show.html.sheet import Sheet, both
+from gptcli.show.html.typeset import typeset
 from gptcli.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 # Steps of the colour map: each is a CSS class, which is shorter than a colour on each cell.
 _STEPS = 48
 _HOW = "Point at a {thing}, tap it, or move with Tab and the arrow keys. Enter keeps it, Escape lets go."
+_ROOMY = 48  # columns of a row of maps that have room for large fields
+_POINTED = (Strip, Grid, Row, Sentence, Globe)
 
 
-def page(title: str, facts: Sequence[str], parts: Sequence[PagePart], *, thing: str = "token") -> str:
-    """One HTML file.
+@dataclass(frozen=True)
+class Page:
+    """A page.
 
-    Args:
+    Attributes:
         title: its heading.
         facts: a line of text each.
         parts: from top to bottom.
         thing: name of what to point at.
+        sections: after the parts, each with its own; they are listed at the top.
+        how: what to do with the page, where it is not pointing at a thing.
     """
-    drawn = "\n".join(_figure(number, part) for number, part in enumerate(parts))
-    told = "".join(f'<p class="facts">{text(fact)}</p>\n' for fact in facts)
-    body = (
-        f"<header><h1>{text(title)}</h1>\n{told}</header>\n"
-        f'<main>\n<div class="parts">\n{drawn}\n</div>\n</main>\n'
-        '<aside aria-label="The numbers"><div id="numbers" role="status" aria-live="polite" aria-atomic="true">'
-        f'<p class="how" id="how">{text(_HOW.format(thing=thing))}</p></div></aside>\n'
+
+    title: str
+    facts: Sequence[str] = ()
+    parts: Sequence[PagePart] = ()
+    thing: str = "token"
+    sections: Sequence[Section] = ()
+    how: str | None = None
+
+    def html(self) -> str:
+        """The file."""
+        return _Writer().page(self)
+
+
+def page(title: str, facts: Sequence[str], parts: Sequence[PagePart], *, thing: str = "token") -> str:
+    """One HTML file; see ``Page``."""
+    return Page(title, facts, parts, thing).html()
+
+
+def drawn_page(title: str, draw: "Callable[[], RenderableType]") -> Page:
+    """A page of a picture as its command draws it."""
+    return Page(title, parts=[Drawn(draw)])
+
+
+@dataclass
+class _Writer:
+    """Writes one page: numbers its parts, and collects its classes and scripts."""
+
+    sheet: Sheet = field(default_factory=Sheet)
+    parts: int = 0
+    scripts: dict[str, None] = field(default_factory=lambda: {"theme.js": None})
+
+    def page(self, made: Page) -> str:
+        every = [*made.parts, *(part for section in made.sections for part in section.parts)]
+        pointed = any(isinstance(part, _POINTED) for part in every)
+        sentence = "".join(_sentence(part) for part in made.parts if isinstance(part, Sentence))
+        told = "".join(f'<p class="facts">{text(fact)}</p>\n' for fact in made.facts)
+        body = (
+            f"<header><h1>{text(made.title)}</h1>\n{told}{_contents(made.sections)}</header>\n"
+            f"<main>\n{self._figures(made.parts)}"
+            f"{''.join(self._section(number, made.sections) for number in range(len(made.sections)))}</main>\n"
+        )
+        if pointed:
+            self.scripts["page.js"] = None
+            self.scripts |= {"arcs.js": None} if any(isinstance(part, Sentence) for part in every) else {}
+            how = made.how or _HOW.format(thing=made.thing)
+            body += (
+                f'<aside aria-label="The numbers">{sentence}<div id="numbers" role="status" aria-live="polite" '
+                f'aria-atomic="true"><p class="how" id="how">{text(how)}</p></div></aside>\n'
+            )
+        kind = "foot" if sentence else "beside" if pointed else "plain"
+        styles = [self.sheet.css(), _colours(), own_file("page.css")]
+        styles += [own_file("globe.css")] if "globe.js" in self.scripts else []
+        script = "\n".join(f"(() => {{\n{own_file(name)}}})();" for name in self.scripts)
+        return document(made.title, body, style="".join(styles), script=script, kind=kind)
+
+    def _section(self, place: int, sections: Sequence[Section]) -> str:
+        section, number = sections[place], place + 1
+        ways = [(number - 1, "←", "prev")] * (place > 0) + [(number + 1, "→", "next")] * (number < len(sections))
+        links = "".join(_way(sections[other - 1].title, other, sign, name) for other, sign, name in ways)
+        facts = "".join(f'<p class="facts">{text(fact)}</p>\n' for fact in section.facts)
+        return (
+            f'<section id="stop-{number}" class="stop"><h2><span class="number">{number}</span> '
+            f"{text(section.title)}</h2>\n<p>{text(section.text)}</p>\n"
+            f'<pre class="command"><code>{text(section.command)}</code></pre>\n{facts}'
+            f'{self._figures(section.parts, here=True)}<nav class="ways">{links}'
+            '<a href="#top">All stops ↑</a></nav></section>\n'
+        )
+
+    def _figures(self, parts: Sequence[PagePart], *, here: bool = False) -> str:
+        """The parts; a sentence stands among them in a section, and else at the foot of the page."""
+        shown = [part for part in parts if here or not isinstance(part, Sentence)]
+        drawn = "\n".join(self._part(part) for part in shown)
+        return f'<div class="parts">\n{drawn}\n</div>\n' if drawn else ""
+
+    def _part(self, part: PagePart) -> str:
+        match part:
+            case Drawn():
+                return f'<figure class="typeset">{typeset(part.draw, self.sheet)}</figure>'
+            case Listing():
+                return f'<figure>{_head(part.title)}<div class="scroll">{_listing(part)}</div></figure>'
+            case Row():
+                inside = "".join(self._part(grid) for grid in part.grids)
+                roomy = " roomy" if sum(len(grid.columns) for grid in part.grids) <= _ROOMY else ""
+                return f'<figure class="row{roomy}">{_head(part.title)}<div class="grids">{inside}</div></figure>'
+            case Softmax():
+                self.scripts["softmax.js"] = None
+                return _softmax(self._number(), part)
+            case Globe():
+                self.scripts["globe.js"] = None
+                return f'<figure class="globe">{part.markup}{data_element("data", part.data)}</figure>'
+            case Strip() | Grid():
+                return self._pointed(part)
+            case Sentence():
+                return f'<figure class="here">{_sentence(part)}</figure>'
+
+    def _pointed(self, part: Strip | Grid) -> str:
+        number = self._number()
+        name = f'data-part="{number}" aria-label="{text(part.title or "tokens")}" aria-describedby="how"'
+        if isinstance(part, Strip):
+            body, size = _strip(part, name), "strips"
+        else:
+            body, size = f'<div class="scroll">{_grid(part, name)}</div>', "large" if part.large else "small"
+        head = _head(part.title)
+        return f'<figure class="{size}">{head}{body}{_legend(part.legend)}{_data(number, part)}</figure>'
+
+    def _number(self) -> int:
+        self.parts += 1
+        return self.parts - 1
+
+
+def _head(title: str) -> str:
+    return f"<h3>{text(title)}</h3>" if title else ""
+
+
+def _way(title: str, number: int, sign: str, name: str) -> str:
+    shown = f"{sign} {text(title)}" if sign == "←" else f"{text(title)} {sign}"
+    return f'<a href="#stop-{number}" rel="{name}">{shown}</a>'
+
+
+def _contents(sections: Sequence[Section]) -> str:
+    listed = "".join(
+        f'<li><a href="#stop-{number}">{text(section.title)}</a></li>'
+        for number, section in enumerate(sections, start=1)
     )
-    return document(title, body, style=_colours() + own_file("page.css"), script=own_file("page.js"))
+    return f'<nav class="contents" aria-label="Stops"><ol>{listed}</ol></nav>\n' if listed else ""
 
 
-def _figure(number: int, part: PagePart) -> str:
-    head = f"<h2>{text(part.title)}</h2>" if part.title else ""
-    if isinstance(part, Listing):
-        return f'<figure>{head}<div class="scroll">{_listing(part)}</div></figure>'
-    name = f'data-part="{number}" aria-label="{text(part.title or "tokens")}" aria-describedby="how"'
-    if isinstance(part, Strip):
-        body, size = _strip(part, name), "strips"
-    else:
-        body, size = f'<div class="scroll">{_grid(part, name)}</div>', "large" if part.large else "small"
-    return f'<figure class="{size}">{head}{body}{_legend(part.legend)}{_data(number, part)}</figure>'
+def _sentence(part: Sentence) -> str:
+    """The tokens on one line, over which the script draws arcs."""
+    tokens = "".join(
+        f'<span role="button" tabindex="{-1 if place else 0}" data-token="{place}">{text(label)}</span>'
+        for place, label in enumerate(part.tokens)
+    )
+    return (
+        f'<div class="sentence" id="sentence" data-by="{"row" if part.by_row else "column"}" '
+        f'data-first="{part.first[0]} {part.first[1]}" role="group" '
+        'aria-label="The text"><div class="line" dir="ltr"><svg id="arcs" aria-hidden="true"></svg>'
+        f"{tokens}</div></div>"
+    )
+
+
+def _softmax(number: int, part: Softmax) -> str:
+    """Bars that sink and rise; without JavaScript, nothing but the note."""
+    data = {
+        "labels": [visible(label) for label in part.labels],
+        "ids": list(part.ids),
+        "logits": base64.b64encode(part.logits).decode(),
+        "temperature": part.temperature,
+    }
+    return (
+        f'<figure class="softmax" data-softmax="{number}">{_head(part.title)}<noscript><p>The slider needs JavaScript.'
+        f'</p></noscript><div class="slider"><label for="temperature-{number}">Temperature</label>'
+        f'<input type="range" id="temperature-{number}" min="0" max="5" step="0.05" value="{part.temperature:g}">'
+        f'<output for="temperature-{number}"></output></div><table class="list"><tbody></tbody></table>'
+        f'<p class="facts" role="status"></p>{data_element(f"data-{number}", data)}</figure>'
+    )
 
 
 def _strip(part: Strip, name: str) -> str:
@@ -63,9 +224,8 @@ def _tokens(cells: Sequence[Cell]) -> Iterator[str]:
 
 
 def _grid(part: Grid, name: str) -> str:
-    """A table; the labels of a small map appear only in the headings of its cells."""
-    hidden = "" if part.large else " hidden"
-    columns = "".join(f'<th scope="col"{hidden}>{text(label)}</th>' for label in part.columns)
+    """A table."""
+    columns = "".join(f'<th scope="col"><span>{text(label)}</span></th>' for label in part.columns)
     rows, place = [], 0
     for label, row in zip(part.rows, part.cells, strict=True):
         fields = []
@@ -75,9 +235,10 @@ def _grid(part: Grid, name: str) -> str:
                 continue
             fields.append(f'<td role="gridcell" tabindex="-1" data-i="{place}"{_class(cell)}>{text(cell.label)}</td>')
             place += 1
-        rows.append(f'<tr role="row"><th scope="row"{hidden}>{text(label)}</th>{"".join(fields)}</tr>')
-    head = f'<thead><tr role="row"><th{hidden}></th>{columns}</tr></thead>'
-    return f'<table class="grid" role="grid" {name}>{head}<tbody>{"".join(rows)}</tbody></table>'
+        rows.append(f'<tr role="row"><th scope="row"><span>{text(label)}</span></th>{"".join(fields)}</tr>')
+    head = f'<thead><tr role="row"><th></th>{columns}</tr></thead>'
+    looks = " looks" if part.looks else ""
+    return f'<table class="grid{looks}" role="grid" {name}>{head}<tbody>{"".join(rows)}</tbody></table>'
 
 
 def _listing(part: Listing) -> str:
@@ -87,10 +248,18 @@ def _listing(part: Listing) -> str:
     rows = "".join(
         "<tr>"
         + "".join(f"<td{kind}>{text(cell)}</td>" for kind, cell in zip(kinds, cells, strict=True))
-        + f'<td class="bar"><meter value="{_clipped(fraction):.4f}" aria-hidden="true"></meter></td></tr>'
+        + f'<td class="bar">{_bar(fraction)}</td></tr>'
         for cells, fraction in part.rows
     )
     return f'<table class="list"><thead><tr>{head}<td></td></tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _bar(fraction: float) -> str:
+    """A bar that fills a share of its cell, thick as all bars are."""
+    return (
+        '<svg class="bar" viewBox="0 0 1 20" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect y="3.8" width="{_clipped(fraction):.4f}" height="12.4" fill="currentColor"/></svg>'
+    )
 
 
 def _legend(legend: Legend | None) -> str:
@@ -139,8 +308,16 @@ def _step(fraction: float) -> int:
 
 
 def _colours() -> str:
-    """One CSS class for each step of the colour map."""
+    """The colours of the page, and one class for each step of the colour map, in both themes."""
+    light, dark = palette.LIGHT, palette.DARK
+    names = ("ground", "raised", "ink", "quiet", "line", "bar", "accent")
     places = [step / (_STEPS - 1) for step in range(_STEPS)]
-    return "".join(
-        f".c{step}{{background:{colour(place)};color:{text_colour(place)}}}\n" for step, place in enumerate(places)
+    own = ";".join(f"--{name}:{both(getattr(light, name), getattr(dark, name))}" for name in names)
+    old = ";".join(f"--{name}:{getattr(light, name)}" for name in names)
+    steps = "".join(
+        f".c{step}{{background:{both(palette.colour(place, light), palette.colour(place, dark))};"
+        f"color:{both(palette.text_colour(place, light), palette.text_colour(place, dark))}}}\n"
+        for step, place in enumerate(places)
     )
+    plain = "@supports not (color:light-dark(#000,#fff)){:root{" + old + "}}\n"  # browsers from before 2024
+    return f":root{{color-scheme:light dark;{own}}}\n{plain}{steps}"

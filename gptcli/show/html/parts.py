@@ -1,8 +1,11 @@
 """The parts of a page: texts, maps and lists, with the numbers of each cell."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 # The most cells of a page, about 4 MB: more would take a browser seconds.
 MOST_CELLS = 40_000
@@ -80,6 +83,7 @@ class Grid:
         cells: [rows][columns]; None leaves a field empty.
         heading: names a cell; ``{row}``, ``{column}`` and ``{label}`` stand for those.
         large: wide fields with labels; otherwise several maps are side by side.
+        looks: whether its figures are weights from the tokens of the page's ``Sentence`` to its tokens.
         spread: ``row`` or ``column``: which of them is shown as a coloured text next to the numbers.
     """
 
@@ -90,6 +94,7 @@ class Grid:
     cells: Sequence[Sequence[Cell | None]]
     heading: str = "{row} · {column}"
     large: bool = False
+    looks: bool = False
     spread: Literal["row", "column"] | None = None
     legend: Legend | None = None
 
@@ -108,4 +113,83 @@ class Listing:
     rows: Sequence[tuple[Sequence[str], float]]
 
 
-PagePart = Strip | Grid | Listing
+@dataclass(frozen=True)
+class Drawn:
+    """A picture as a command draws it, typeset (see ``typeset``).
+
+    Attributes:
+        draw: makes it; called once for each theme.
+    """
+
+    draw: "Callable[[], RenderableType]"
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A text that stays in sight, with arcs from the token that looks to those that it looks at.
+
+    The grids of the same page give the weights; the script draws the arcs of the one that was pointed at last.
+
+    Attributes:
+        tokens: of the text, as far as the grids show them.
+        by_row: whether the rows of the grids look, or their columns.
+        first: the grid (among those that look) and the query whose arcs are drawn at first.
+    """
+
+    tokens: Sequence[str]
+    by_row: bool
+    first: tuple[int, int] = (0, -1)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Grids side by side under one heading, in one row."""
+
+    title: str
+    grids: Sequence[Grid]
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Bars of probabilities with a slider for the temperature, computed from all logits.
+
+    Attributes:
+        labels: of the tokens that are shown, most probable first.
+        ids: their places in ``logits``.
+        logits: float32 of the whole vocabulary, as bytes (little-endian).
+        temperature: at first.
+    """
+
+    title: str
+    labels: Sequence[str]
+    ids: Sequence[int]
+    logits: bytes
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class Globe:
+    """The turning map: its markup, and the data for its script."""
+
+    markup: str
+    data: Any
+
+
+PagePart = Strip | Grid | Listing | Drawn | Sentence | Row | Softmax | Globe
+
+
+@dataclass(frozen=True)
+class Section:
+    """A stop of a tour: what is said, the command, and what it shows.
+
+    Attributes:
+        title, text, command: as the stop has them.
+        facts: lines before the parts.
+        parts: from top to bottom.
+    """
+
+    title: str
+    text: str
+    command: str
+    facts: Sequence[str]
+    parts: Sequence[PagePart]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from gptcli.show.blocks import palette
+
 if TYPE_CHECKING:
     from rich.style import Style
 
@@ -23,17 +25,18 @@ class Theme(NamedTuple):
     named: tuple[str, ...]
 
 
+# Paper is white: on a slide, a tinted ground would have edges.
 LIGHT = Theme(
     "#ffffff",
-    "#1b1b1f",
+    palette.LIGHT.ink,
     (
         *("#1b1b1f", "#b3261e", "#2e7031", "#7a5c00", "#1f5fa8", "#9c2d85", "#0b6a7d", "#5b5b66"),
         *("#5b5b66", "#c62828", "#2e7d32", "#8a6800", "#1565c0", "#ad3294", "#00708a", "#1b1b1f"),
     ),
 )
 DARK = Theme(
-    "#15161a",
-    "#ececf0",
+    palette.DARK.ground,
+    palette.DARK.ink,
     (
         *("#3a3b44", "#ff8a80", "#8fd694", "#e8c95a", "#8ab8f0", "#e49ad6", "#6fcfe0", "#ececf0"),
         *("#a3a4b0", "#ff9e95", "#a5e0a9", "#f2d878", "#a6c9f5", "#edb3e2", "#8fdcea", "#ffffff"),

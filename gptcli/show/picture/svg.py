@@ -7,7 +7,7 @@ that columns stay where they are with any of them.
 import html
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gptcli.show.picture.cells import MARKS, Mark, Rect, Run, Shapes, Stroke, shapes_of
 from gptcli.show.picture.look import THEMES, Theme, mixed
@@ -47,20 +47,54 @@ def svg(lines: "list[list[Segment]]", title: str, theme: str) -> str:
         f'<rect width="{width}" height="{height}" fill="{colours.ground}"/>',
         *([_title(title, (width - 2 * MARGIN) // WIDE, colours)] if title else []),
         f'<g transform="translate({MARGIN} {top})">',
-        *inner(shapes, colours),
+        *inner(shapes, Plain(colours.ground)),
         "</g>",
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def inner(shapes: Shapes, theme: Theme) -> Iterator[str]:
+class Paint(Protocol):
+    """Gives shapes their colours, as attributes."""
+
+    def fill(self, colour: str) -> str:
+        """Of what is filled, text too."""
+
+    def stroke(self, colour: str) -> str:
+        """Of a line."""
+
+    def mark(self, colour: str, *, filled: bool) -> str:
+        """Of a mark: its line, and its inside where it is filled; otherwise the ground is."""
+
+
+class Plain(NamedTuple):
+    """Colours as they are, on one ground."""
+
+    ground: str
+
+    def fill(self, colour: str) -> str:
+        """Of what is filled, text too."""
+        return f'fill="{colour}"'
+
+    def stroke(self, colour: str) -> str:
+        """Of a line."""
+        return f'stroke="{colour}"'
+
+    def mark(self, colour: str, *, filled: bool) -> str:
+        """Of a mark: its line, and its inside where it is filled; otherwise the ground is."""
+        return f'fill="{colour if filled else self.ground}" stroke="{colour}"'
+
+
+def inner(shapes: Shapes, paint: Paint) -> Iterator[str]:
     """The elements of a picture, in pixels from its upper left corner."""
-    yield from map(_rect, shapes.rects)
+    for rect in shapes.rects:
+        yield _rect(rect, paint)
     for stroke in shapes.strokes:
-        yield from _stroke(stroke)
-    yield from (_mark(mark, theme) for mark in shapes.marks)
-    yield from map(_run, shapes.runs)
+        yield from _stroke(stroke, paint)
+    for mark in shapes.marks:
+        yield _mark(mark, paint)
+    for run in shapes.runs:
+        yield _run(run, paint)
 
 
 def drawn_lines(picture: "RenderableType", console: "Console", options: "ConsoleOptions") -> "list[list[Segment]]":
@@ -82,16 +116,16 @@ def _title(title: str, columns: int, theme: Theme) -> str:
     )
 
 
-def _rect(rect: Rect) -> str:
+def _rect(rect: Rect, paint: Paint) -> str:
     sharp = ' shape-rendering="crispEdges"' if rect.sharp else ""
     place = f'x="{_px(rect.x * WIDE)}" y="{_px(rect.y * HIGH)}"'
     return (
         f'<rect {place} width="{_px(rect.width * WIDE)}" height="{_px(rect.height * HIGH)}" '
-        f'fill="{rect.colour}"{sharp}/>'
+        f"{paint.fill(rect.colour)}{sharp}/>"
     )
 
 
-def _stroke(stroke: Stroke) -> Iterator[str]:
+def _stroke(stroke: Stroke, paint: Paint) -> Iterator[str]:
     x1, y1, x2, y2 = stroke.x1 * WIDE, stroke.y1 * HIGH, stroke.x2 * WIDE, stroke.y2 * HIGH
     if stroke.arrow:
         length = math.hypot(x2 - x1, y2 - y1)
@@ -107,19 +141,19 @@ def _stroke(stroke: Stroke) -> Iterator[str]:
             (back_x + down * half, back_y - across * half),
         )
         points = " ".join(f"{_px(x)},{_px(y)}" for x, y in corners)
-        yield f'<polygon points="{points}" fill="{stroke.colour}"/>'
+        yield f'<polygon points="{points}" {paint.fill(stroke.colour)}/>'
         x2, y2 = back_x, back_y
     thick = _PLOT_LINE if stroke.wide else _LINE
     yield (
-        f'<line x1="{_px(x1)}" y1="{_px(y1)}" x2="{_px(x2)}" y2="{_px(y2)}" stroke="{stroke.colour}" '
+        f'<line x1="{_px(x1)}" y1="{_px(y1)}" x2="{_px(x2)}" y2="{_px(y2)}" {paint.stroke(stroke.colour)} '
         f'stroke-width="{thick}"/>'
     )
 
 
-def _mark(mark: Mark, theme: Theme) -> str:
+def _mark(mark: Mark, paint: Paint) -> str:
     shape, filled = MARKS.get(mark.character, MARKS["●"])
     x, y, r = mark.x * WIDE, mark.y * HIGH, _RADIUS
-    look = f'fill="{mark.colour if filled else theme.ground}" stroke="{mark.colour}" stroke-width="1.5"'
+    look = f'{paint.mark(mark.colour, filled=filled)} stroke-width="1.5"'
     if shape == "circle":
         return f'<circle cx="{_px(x)}" cy="{_px(y)}" r="{_px(r * 0.9)}" {look}/>'
     corners = {
@@ -131,7 +165,7 @@ def _mark(mark: Mark, theme: Theme) -> str:
     return f'<polygon points="{points}" {look}/>'
 
 
-def _run(run: Run) -> str:
+def _run(run: Run, paint: Paint) -> str:
     look = run.look
     lines = [name for name, on in (("underline", look.underline), ("line-through", look.strike)) if on]
     style = (
@@ -142,7 +176,7 @@ def _run(run: Run) -> str:
     length = run.width * WIDE
     measured = f' textLength="{length}" lengthAdjust="spacingAndGlyphs"' if length else ""
     return (
-        f'<text x="{run.x * WIDE}" y="{run.y * HIGH + _BASELINE}"{measured} fill="{look.colour}"{style}>'
+        f'<text x="{run.x * WIDE}" y="{run.y * HIGH + _BASELINE}"{measured} {paint.fill(look.colour)}{style}>'
         f"{_text(run.text)}</text>"
     )
 

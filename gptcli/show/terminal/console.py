@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from gptcli.errors import InputError
 from gptcli.show.blocks import palette
-from gptcli.show.html.export import HTML_FORMAT
 from gptcli.show.picture.png import check_png
 from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
-from gptcli.show.terminal.json_pieces import json_pieces
+from gptcli.show.terminal.encoding import everything, holds_everything
+from gptcli.show.terminal.json_pieces import json_pieces, only_ascii
 from gptcli.show.terminal.watching import showed
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.segment import Segment
 
+    from gptcli.show.html.page import Page
+
 # The most lines of a saved picture that browsers and editors still open.
-_MOST_LINES = {".svg": 2_000, ".png": 500, ".html": 20_000, ".txt": 500_000}
+_MOST_LINES = {".svg": 2_000, ".png": 500, ".txt": 500_000}
 # Pieces of a picture written at a time.
 _SEGMENTS = 500
 SAVE_SUFFIXES = (".svg", ".png", ".html", ".txt")
@@ -62,9 +64,13 @@ def stdout_is_terminal() -> bool:
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print an answer as JSON on stdout (see ``json_pieces``); ``indent=None`` puts it on one line."""
+    """Print an answer as JSON on stdout (see ``json_pieces``); ``indent=None`` puts it on one line.
+
+    It is valid whatever stdout's encoding is: one that is not Unicode gets escapes.
+    """
+    ascii_only = not holds_everything()
     for piece in json_pieces(value, indent=indent):
-        sys.stdout.write(piece)
+        sys.stdout.write(only_ascii(piece) if ascii_only else piece)
     sys.stdout.flush()
 
 
@@ -79,7 +85,7 @@ def present(
     *,
     as_json: bool,
     save: Path | None,
-    page: Callable[[], str] | None = None,
+    page: "Callable[[], Page] | None" = None,
 ) -> None:
     """Show an answer in the form that the user asked for.
 
@@ -88,7 +94,7 @@ def present(
         draw: makes the picture for people; called only when one is needed.
         as_json: print JSON instead of the picture.
         save: also write the picture to this file (``SAVE_SUFFIXES``).
-        page: makes the interactive HTML; without it, ``.html`` is the picture as printed.
+        page: makes the interactive HTML; without it, ``.html`` is the picture, typeset.
 
     Raises:
         InputError: ``save`` has another suffix.
@@ -117,13 +123,18 @@ def print_picture(picture: "RenderableType") -> None:
     console.print(Segments(held), end="")
 
 
-def save_as(path: Path, draw: Callable[[], "RenderableType"], page: Callable[[], str] | None = None) -> None:
-    """Write an answer to a file, as a picture or (``.html``, where there is one) as a page; see ``present``."""
-    if page is not None and path.suffix.lower() == ".html":
-        write_whole(path, page())
+def save_as(path: Path, draw: Callable[[], "RenderableType"], page: "Callable[[], Page] | None" = None) -> None:
+    """Write an answer to a file, as a picture or (``.html``) as a page; see ``present``."""
+    if path.suffix.lower() == ".html":
+        from gptcli.show.html.page import drawn_page
+        from gptcli.show.picture.title import picture_title
+
+        with everything():
+            made = drawn_page(picture_title(), draw) if page is None else page()
+            write_whole(path, made.html())
         notice(f"saved {path}")
         return
-    with palette.using(saved_theme()):
+    with everything(), palette.using(saved_theme()):
         save_picture(draw(), path)
 
 
@@ -147,7 +158,7 @@ def check_save(path: Path, asked: str = "--save", suffixes: Sequence[str] = SAVE
 
 
 def save_picture(picture: "RenderableType", path: Path) -> None:
-    """Write a picture to a file, whole or not at all.
+    """Write a picture to a file (not ``.html``, see ``save_as``), whole or not at all.
 
     The width is the terminal's (or ``COLUMNS``), and colours are kept whatever ``NO_COLOR`` says about the terminal.
 
@@ -180,8 +191,7 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
         write_whole(path, _drawn(segments, png=suffix == ".png"))
     else:
         recorder.print(Segments(segments), end="")
-        exported = recorder.export_html(code_format=HTML_FORMAT) if suffix == ".html" else recorder.export_text()
-        write_whole(path, exported)
+        write_whole(path, recorder.export_text())
     other = ": .txt and .html hold more, --json all" if suffix in (".svg", ".png") else ": --json has all"
     notice(f"saved {path}" + (f", the first {_MOST_LINES[suffix]:,} lines of a longer picture{other}" if more else ""))
 

@@ -7,6 +7,7 @@ the right edge, it is taken back and begun again on the next line.
 import sys
 from typing import TYPE_CHECKING
 
+from gptcli.show.terminal.encoding import escaped
 from gptcli.text import visible
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Flow:
     def write(self, text: str, style: str | None = None) -> None:
         """Write a piece; on a terminal its control characters are made visible."""
         if self._console is None:
-            sys.stdout.write(text)
+            sys.stdout.write(escaped(text))
             return
         # The last column stays free: a terminal that has filled it moves the cursor in its own way.
         limit = max(self._console.width - 1, 2)
