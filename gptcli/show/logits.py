@@ -215,9 +215,8 @@ class NextRows:
     def add(self, answer: "NextToken", text: str) -> None:
         """Print the row of one text."""
         shown = answer.distributions[0]
-        figures = _figures(shown)
-        cells = figures[len(shown.candidates) :]
+        cells = [candidate.cut_by or percent(candidate.probability) for candidate in shown.watched]
         candidates = shown.candidates[: 1 if self._watched else _IN_A_ROW]
-        cells += [f"{token_text(each.token)} {figure:>7}" for each, figure in zip(candidates, figures, strict=False)]
+        cells += [f"{token_text(each.token)} {each.cut_by or percent(each.probability):>7}" for each in candidates]
         cells += [""] * (max(_IN_A_ROW - len(candidates), 0) if not self._watched else 0)
         self._rows.row([f"{shown.entropy_bits:.3f}", *cells], text)

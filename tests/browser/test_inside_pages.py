@@ -135,7 +135,7 @@ def test_the_lens_shows_each_guess(chromium: Chromium, tmp_path: Path) -> None:
     chromium.open(file, dark=True)
     for layer, position in ((0, 0), (3, 2), (6, 7)):
         chromium.hover(CELL, layer * 8 + position)
-        guess = answer["lens"]["stages"][layer]["guesses"][position]
+        guess = answer["stages"][layer]["guesses"][position]
         told = lines(chromium)
         assert told[0].endswith(f"after {TOKENS[position]}")
         assert percent(guess["probability"]) in told
