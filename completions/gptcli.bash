@@ -47,6 +47,7 @@ _gptcli() {
             ' generate') command=generate ;;
             ' chat') command=chat ;;
             ' logits') command=logits ;;
+            ' softmax') command=softmax ;;
             ' score') command=score ;;
             ' attention') command=attention ;;
             ' lens') command=lens ;;
@@ -80,7 +81,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens ablate patch head trace params tokenize similarity neighbors analogy direction map bench models glossary schema
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head trace params tokenize similarity neighbors analogy direction map bench models glossary schema
             ;;
         tour)
             options="--list --stop --pace --worksheet --json --save --title -h --help"
@@ -125,6 +126,13 @@ _gptcli() {
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
+            esac
+            ;;
+        softmax)
+            options="-t --temperature --json --save --title -h --help"
+            case "$prev" in
+                -t|--temperature|--title) return ;;
+                --save) _gptcli_files; return ;;
             esac
             ;;
         score)

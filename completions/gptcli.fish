@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
+        contains -- $next 'tour' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -34,6 +34,7 @@ complete -c gptcli -n '__gptcli_at \'\'' -a tour -d 'Walk through a GPT: from a 
 complete -c gptcli -n '__gptcli_at \'\'' -a generate -d 'Continue a text, token by token, as the model would; or answer a question (--chat).'
 complete -c gptcli -n '__gptcli_at \'\'' -a chat -d 'Chat with a model, by its own chat template or as a script.'
 complete -c gptcli -n '__gptcli_at \'\'' -a logits -d 'Show what may come next: the most probable tokens, with their logits.'
+complete -c gptcli -n '__gptcli_at \'\'' -a softmax -d 'Turn any numbers into probabilities: softmax, with a temperature.'
 complete -c gptcli -n '__gptcli_at \'\'' -a score -d 'Score a text: how surprising each token is to the model.'
 complete -c gptcli -n '__gptcli_at \'\'' -a attention -d 'Show where each head looks while the model reads a text.'
 complete -c gptcli -n '__gptcli_at \'\'' -a lens -d 'Watch a model make up its mind: the best guess after every layer.'
@@ -183,6 +184,12 @@ complete -c gptcli -n '__gptcli_at \'logits\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'softmax\'' -s t -l temperature -x -d 'One or several; 0 takes the largest.'
+complete -c gptcli -n '__gptcli_at \'softmax\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'softmax\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'softmax\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'softmax\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'score\'' -s f -l file -r -F -d 'Read a file; - is stdin. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l lines -d 'One text a line, of a file or a pipe; one answer a line.'

@@ -31,6 +31,12 @@ def _logits() -> tuple[type, ...]:
     return NextToken, Positions
 
 
+def _softmax() -> tuple[type, ...]:
+    from gptcli.probability.own_numbers import Softmax
+
+    return (Softmax,)
+
+
 def _score() -> tuple[type, ...]:
     from gptcli.probability.scoring import Score, Summary
 
@@ -150,6 +156,7 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "generate": _generate,
     "chat": _chat,
     "logits": _logits,
+    "softmax": _softmax,
     "score": _score,
     "attention": _attention,
     "lens": _lens,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.probability.distribution import Distribution, Guess, distribution, watched_ids
@@ -10,6 +10,10 @@ from gptcli.probability.reading import Reading, check_fits, last_logits, read
 from gptcli.sampling.settings import Sampling
 from gptcli.system.answer import left_out
 from gptcli.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Prompts read at a time: their tokens, and how many.
 _TOKENS_AT_ONCE, _PROMPTS_AT_ONCE = 1024, 64
@@ -156,6 +160,16 @@ def next_token_each(
         if sum(len(each) for _, each, _ in waiting) >= _TOKENS_AT_ONCE or len(waiting) >= most:
             yield from answers()
     yield from answers()
+
+
+def logits_after(checkpoint: OpenCheckpoint, ids: Sequence[int]) -> "NDArray[np.float32]":
+    """The logits of the token after these: [V].
+
+    Raises:
+        InputError: they do not fit into the context.
+    """
+    logits: NDArray[np.float32] = last_logits(checkpoint.engine_for(list(ids)), [ids], checkpoint.n_vocab)[0]
+    return logits
 
 
 def all_positions(checkpoint: OpenCheckpoint, prompt: str) -> Positions:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.heat import TextLegend
 from gptcli.show.blocks.narrow import BARS, Narrowing
 from gptcli.show.blocks.palette import on_scale
 from gptcli.show.blocks.pictures import Bar, table
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
-from gptcli.show.logits import percent
 from gptcli.text import token_text
 
 if TYPE_CHECKING:

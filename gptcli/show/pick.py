@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.generation.pick.draft import Draft
 from gptcli.generation.pick.keys import DEFAULT_RUN, Picker
+from gptcli.show.blocks.figures import choices
 from gptcli.show.blocks.frame import Frame
 from gptcli.show.blocks.passage import Passage, legend
 from gptcli.show.explain import what_was_cut
@@ -105,7 +106,7 @@ def picture(picker: Picker) -> "RenderableType":
 
         start = max(picker.selected - most + 1, 0)
         selected = None if picker.draft.finished else distribution.candidates[picker.selected].id
-        kept = f"{distribution.kept:,} kept · entropy {distribution.entropy_bits:.2f} bits"
+        kept = f"{distribution.kept:,} kept · {choices(distribution.entropy_bits)}"
         facts = Text(f"{what_was_cut(picker.offer.cuts)} · {kept}", "dim")
         return Group(Candidates(distribution, start=start, most=most, selected=selected), facts, *_asked(picker))
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.heat import TextLegend, has_colours
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
 from gptcli.show.blocks.palette import on_scale
 from gptcli.show.blocks.pictures import Bar, table, token_rows
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import MOST_CELLS, Cell, Legend, Listing, Strip
-from gptcli.show.logits import percent
 from gptcli.show.terminal.console import print_json
 from gptcli.show.text_rows import TextRows
 from gptcli.text import token_text

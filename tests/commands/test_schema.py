@@ -27,6 +27,7 @@ FORMS: dict[str, str] = {
     "chat": "chat --seed 1 -n 3 --json",
     "logits": "logits 日 -t 0,1 -k 3 --watch king --json",
     "logits.all-positions": "logits 日 --all-positions --json",
+    "softmax": "softmax cat=3 -1 -inf -t 0,1 --json",
     "score": "score 日本 --json",
     "score.summary": "score 日本 --summary --json",
     "attention": "attention 日本 --json",

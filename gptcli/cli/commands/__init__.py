@@ -45,6 +45,12 @@ def _logits() -> Any:
     return logits
 
 
+def _softmax() -> Any:
+    from gptcli.cli.commands.softmax import softmax
+
+    return softmax
+
+
 def _score() -> Any:
     from gptcli.cli.commands.score import score
 
@@ -159,6 +165,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "generate": _generate,
     "chat": _chat,
     "logits": _logits,
+    "softmax": _softmax,
     "score": _score,
     "attention": _attention,
     "lens": _lens,
@@ -194,7 +201,8 @@ def app_of(name: str) -> typer.Typer:
             each.callback = each.callback and titled(each.callback)
         return command
     app = typer.Typer(**SETTINGS)
-    app.command(name, hidden=name in ALIASES, epilog=getattr(command, "epilog", None))(titled(command))
+    own: dict[str, Any] = {setting: getattr(command, setting, None) for setting in ("epilog", "context_settings")}
+    app.command(name, hidden=name in ALIASES, **own)(titled(command))
     return app
 
 

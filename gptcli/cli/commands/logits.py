@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gptcli.checkpoint.open import OpenCheckpoint
     from gptcli.probability.next_token import NextToken
     from gptcli.sampling.settings import Sampling
+    from gptcli.show.html.page import Page
 
 _PANEL = "Probabilities"
 _TOP = 20
@@ -93,7 +94,13 @@ def logits(
             checkpoint, text, sampling, temperatures=temperatures, top=top, watch=watch or []
         )
         notices(words_cut(checkpoint.tokenizer, watch or [], text))
-        present(answer, lambda: pictures.draw_next(answer), as_json=json, save=save)
+
+        def page() -> "Page":
+            from gptcli.show.logits_page import draw_page
+
+            return draw_page(answer, next_token.logits_after(checkpoint, answer.prompt_ids))
+
+        present(answer, lambda: pictures.draw_next(answer), as_json=json, save=save, page=page)
 
 
 def _each(

@@ -39,9 +39,17 @@ def bar(fraction: float, width: int) -> str:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar that fills its column."""
+    """A bar that fills its column.
+
+    Attributes:
+        fraction: its length, 0 to 1.
+        colour: the theme's for bars, where none is given.
+        cells: the longest bar's length; None: as wide as the column.
+    """
 
     fraction: float
+    colour: str | None = None
+    cells: int | None = None
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         """Draw it as wide as its column."""
@@ -51,12 +59,14 @@ class Bar:
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
         """The same for a line of a table (``row_lines.Line``)."""
-        return [(bar(self.fraction, width), palette.current().bar)]
+        return [(bar(self.fraction, min(width, self.cells or width)), self.colour or palette.current().bar)]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
         """Any width will do."""
         from rich.measure import Measurement
 
+        if self.cells is not None:
+            return Measurement(self.cells, self.cells)
         return Measurement(1, min(LONGEST_BAR, options.max_width))
 
 

@@ -16,7 +16,7 @@ from gptcli.show.picture.png import check_png
 from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
 from gptcli.show.terminal.encoding import escaped, everything, holds_everything
 from gptcli.show.terminal.json_pieces import json_pieces, only_ascii
-from gptcli.show.terminal.watching import showed
+from gptcli.show.terminal.watching import keep_picture, showed
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
 from gptcli.text import clipped, visible
@@ -113,6 +113,8 @@ def present(
     showed(answer)
     if save is not None:
         save_as(save, draw, page)
+    if keep_picture(draw, page):
+        return
     if as_json:
         print_json(answer)
     else:
