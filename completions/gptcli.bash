@@ -54,6 +54,7 @@ _gptcli() {
             ' ablate') command=ablate ;;
             ' patch') command=patch ;;
             ' head') command=head ;;
+            ' neurons') command=neurons ;;
             ' trace') command=trace ;;
             ' params') command=params ;;
             ' tokenize') command=tokenize ;;
@@ -81,7 +82,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head trace params tokenize similarity neighbors analogy direction map bench models glossary schema
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map bench models glossary schema
             ;;
         tour)
             options="--list --stop --pace --worksheet --json --save --title -h --help"
@@ -91,9 +92,9 @@ _gptcli() {
             esac
             ;;
         generate)
-            options="--prompts-file --chat --bos --raw -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save --title -h --help"
+            options="-f --file --lines --raw --prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save --title -h --help"
             case "$prev" in
-                --prompts-file|--over|--save-direction|--replay|--save) _gptcli_files; return ;;
+                -f|--file|--prompts-file|--over|--save-direction|--replay|--save) _gptcli_files; return ;;
                 -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--lookup|--explain-top|--title) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -200,6 +201,17 @@ _gptcli() {
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --save) _gptcli_files; return ;;
+            esac
+            ;;
+        neurons)
+            options="--layer --at --by --neuron -f --file --window --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            case "$prev" in
+                --layer|--at|--neuron|--window|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                --by) _gptcli_words unusual activation written; return ;;
+                -f|--file|--save) _gptcli_files; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
             esac
             ;;
         trace)

@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
+        contains -- $next 'tour' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'neurons' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -41,6 +41,7 @@ complete -c gptcli -n '__gptcli_at \'\'' -a lens -d 'Watch a model make up its m
 complete -c gptcli -n '__gptcli_at \'\'' -a ablate -d 'Take out each head and each MLP in turn: what does the prediction lose?'
 complete -c gptcli -n '__gptcli_at \'\'' -a patch -d 'Trace a prediction to its causes: copy parts of one run into another.'
 complete -c gptcli -n '__gptcli_at \'\'' -a head -d 'Show what a head moves and what it looks for, by its weights.'
+complete -c gptcli -n '__gptcli_at \'\'' -a neurons -d 'Show the questions that an MLP asks: its most active neurons, and what they write.'
 complete -c gptcli -n '__gptcli_at \'\'' -a trace -d 'Follow a text through a GPT, step by step.'
 complete -c gptcli -n '__gptcli_at \'\'' -a params -d 'Count a GPT\'s parameters by what they do, down to the exact number.'
 complete -c gptcli -n '__gptcli_at \'\'' -a tokenize -d 'Cut a text into tokens, the pieces that a GPT reads and writes.'
@@ -69,10 +70,12 @@ complete -c gptcli -n '__gptcli_at \'tour\'' -l save -r -F -d 'Also save as .svg
 complete -c gptcli -n '__gptcli_at \'tour\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -s h -l help -d 'Show this message and exit.'
 
-complete -c gptcli -n '__gptcli_at \'generate\'' -l prompts-file -r -F -d 'One prompt a line.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -s f -l file -r -F -d 'Read a file; - is stdin. Repeatable.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l lines -d 'One text a line, of a file or a pipe; one answer a line.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l prompts-file -r -F -d 'The same as -f FILE --lines.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l chat -d 'Answer the prompt, as in \'gptcli chat\', instead of continuing it.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l bos -d 'Put <|endoftext|> before the prompt.'
-complete -c gptcli -n '__gptcli_at \'generate\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -s n -l max-new-tokens -x -d 'At most so many tokens.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l stop -x -d 'End before this text (\\\\n is a newline). Repeatable.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l ignore-eos -d 'Write on after <|endoftext|>.'
@@ -319,6 +322,24 @@ complete -c gptcli -n '__gptcli_at \'head\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'head\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'head\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'head\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l layer -x -d 'Layers from 1, or all.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l at -x -d 'At these tokens: -1, 3-5, or a word.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l by -x -a 'unusual activation written' -d 'Written beyond what it usually writes; the largest activation; the longest vector written.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l neuron -x -d 'One neuron: 3.117 is number 117 of layer 3.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -s f -l file -r -F -d 'With --neuron: the passages that excite it most.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l window -x -d 'Tokens of FILE that are read at once.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'trace\'' -l layer -x -d 'Open this layer, from 1.'
 complete -c gptcli -n '__gptcli_at \'trace\'' -l head -x -d 'Open one head of it, from 1.'

@@ -75,6 +75,12 @@ def _head() -> Any:
     return head
 
 
+def _neurons() -> Any:
+    from gptcli.cli.commands.neurons import neurons
+
+    return neurons
+
+
 def _trace() -> Any:
     from gptcli.cli.commands.trace import trace
 
@@ -172,6 +178,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "ablate": _ablate,
     "patch": _patch,
     "head": _head,
+    "neurons": _neurons,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,
