@@ -14,12 +14,12 @@ from gptcli.errors import InputError
 from gptcli.show.blocks import palette
 from gptcli.show.picture.png import check_png
 from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
-from gptcli.show.terminal.encoding import escaped, everything, holds_everything
+from gptcli.show.terminal.encoding import everything, holds_everything
 from gptcli.show.terminal.json_pieces import json_pieces, only_ascii
 from gptcli.show.terminal.watching import keep_picture, showed
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
-from gptcli.text import clipped, visible
+from gptcli.text import clipped
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -64,16 +64,6 @@ def _console(*, stderr: bool) -> "Console":
 def stdout_is_terminal() -> bool:
     """Whether stdout is a terminal."""
     return sys.stdout.isatty()
-
-
-def write_flowing(console: "Console | None", text: str, style: str | None = None) -> None:
-    """Write a piece of streamed text: on a console made visible, into a pipe (no console) unchanged."""
-    if console is None:
-        sys.stdout.write(escaped(text))
-    elif style is None:
-        sys.stdout.write(visible(text))  # Rich would replace a tab by eight spaces, whatever its column
-    else:
-        console.print(visible(text), style=style, end="", soft_wrap=True)
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
