@@ -19,7 +19,7 @@ from gptcli.show.terminal.json_pieces import json_pieces, only_ascii
 from gptcli.show.terminal.watching import keep_picture, showed
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
-from gptcli.text import clipped
+from gptcli.text import clipped, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
