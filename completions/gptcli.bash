@@ -92,10 +92,10 @@ _gptcli() {
             esac
             ;;
         generate)
-            options="-f --file --lines --raw --prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save --title -h --help"
+            options="-f --file --lines --raw --prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --pace --no-echo --stats --json --jsonl --save --title -h --help"
             case "$prev" in
                 -f|--file|--prompts-file|--over|--save-direction|--replay|--save) _gptcli_files; return ;;
-                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--lookup|--explain-top|--title) return ;;
+                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--lookup|--explain-top|--pace|--title) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;

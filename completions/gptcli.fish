@@ -114,6 +114,7 @@ complete -c gptcli -n '__gptcli_at \'generate\'' -l explain -d 'Show what each t
 complete -c gptcli -n '__gptcli_at \'generate\'' -l explain-top -x -d 'Candidates to list.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l pick -d 'Choose each token yourself.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l replay -r -F -d 'Repeat what --pick --json left, settings and all.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l pace -x -d 'Wait after each token, to be followed by a class.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l no-echo -d 'Leave the prompt out.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l stats -d 'Speed and memory, on stderr.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l json -d 'One object a sample.'

@@ -81,12 +81,6 @@ def _neurons() -> tuple[type, ...]:
     return Neurons, NeuronView, NeuronPassages
 
 
-def _glossary() -> tuple[type, ...]:
-    from gptcli.show.glossary import Glossary
-
-    return (Glossary,)
-
-
 def _trace() -> tuple[type, ...]:
     from gptcli.counting.tracing import Trace
 
@@ -145,6 +139,12 @@ def _bench() -> tuple[type, ...]:
     return (Benchmark,)
 
 
+def _glossary() -> tuple[type, ...]:
+    from gptcli.show.glossary import Glossary
+
+    return (Glossary,)
+
+
 def _models_list() -> tuple[type, ...]:
     from gptcli.checkpoint.catalogue import Catalogue
 
@@ -184,7 +184,6 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "patch": _patch,
     "head": _head,
     "neurons": _neurons,
-    "glossary": _glossary,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,
@@ -198,6 +197,7 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "models pull": _models_pull,
     "models show": _models_show,
     "models quantize": _models_quantize,
+    "glossary": _glossary,
 }
 
 

@@ -32,12 +32,13 @@ FORMS: dict[str, str] = {
     "score.summary": "score 日本 --summary --json",
     "attention": "attention 日本 --json",
     "attention.scores": "attention 日本 --scores --layer 1 --json",
+    "attention.from": "attention 日本 --from 日 --json",
+    "glossary": "glossary entropy --json",
     "lens": "lens 日本 --sublayers --token king --attribution --json",
     "ablate": "ablate 日本 --json",
     "patch": "patch king dog --json",
     "head": "head 1.1 --no-kind --tokens 30 --json",
     "neurons": "neurons 日 --layer 1 --top 2 --json",
-    "glossary": "glossary --json",
     "trace": "trace 日本 --layer 1 --head 1 --json",
     "trace.config": "trace --config gpt3 --tokens 3 --json",
     "params": "params --json",
@@ -62,7 +63,10 @@ FORMS: dict[str, str] = {
     "models.show": "models show tales --keys --json",
     "models.show.words": "models show glove-50d --json",
 }
-SLOW = ("head", "neurons", "bench", "attention", "attention.scores", "lens", "trace", "similarity.in-context")
+SLOW = (
+    *("head", "neurons", "bench", "attention", "attention.scores", "attention.from", "lens", "trace"),
+    "similarity.in-context",
+)
 
 
 @cache
