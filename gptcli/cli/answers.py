@@ -67,6 +67,20 @@ def _patch() -> tuple[type, ...]:
     return (Patching,)
 
 
+def _head() -> tuple[type, ...]:
+    from gptcli.inspection.by_weights import HeadScan, HeadView
+
+    return HeadView, HeadScan
+
+
+def _neurons() -> tuple[type, ...]:
+    from gptcli.inspection.neuron_weights import NeuronView
+    from gptcli.inspection.neurons import Neurons
+    from gptcli.inspection.passages import NeuronPassages
+
+    return Neurons, NeuronView, NeuronPassages
+
+
 def _trace() -> tuple[type, ...]:
     from gptcli.counting.tracing import Trace
 
@@ -125,6 +139,12 @@ def _bench() -> tuple[type, ...]:
     return (Benchmark,)
 
 
+def _glossary() -> tuple[type, ...]:
+    from gptcli.show.glossary import Glossary
+
+    return (Glossary,)
+
+
 def _models_list() -> tuple[type, ...]:
     from gptcli.checkpoint.catalogue import Catalogue
 
@@ -168,6 +188,8 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "lens": _lens,
     "ablate": _ablate,
     "patch": _patch,
+    "head": _head,
+    "neurons": _neurons,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,
@@ -182,6 +204,7 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "models show": _models_show,
     "models quantize": _models_quantize,
     "config": _config,
+    "glossary": _glossary,
 }
 
 

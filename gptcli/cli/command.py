@@ -22,11 +22,12 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; settings are the defaults."""
         took_settings(())
+        order: list[Any] = []
         if not ctx.resilient_parsing and not any(word in _HELP for word in args):
             _, _, order = self.make_parser(ctx).parse_args(args=list(args))
-            _tell_repeated(order, args)
             apply_settings(ctx, self)
         rest: list[str] = super().parse_args(ctx, args)
+        _tell_repeated(order)
         taken = [name for name in ctx.meta.get(ORIGINS, {}) if _is_default(ctx, name)]
         took_settings(max(each.opts, key=len).lstrip("-") for each in self.params if each.name in taken)
         return rest
@@ -54,7 +55,7 @@ def _is_default(ctx: Any, name: str) -> bool:
     return source is not None and source.name == "DEFAULT_MAP"
 
 
-def _tell_repeated(order: list[Any], args: list[str]) -> None:
+def _tell_repeated(order: list[Any]) -> None:
     """Tell which options are given more than once, although one value counts."""
     for option, times in Counter(order).items():
         if times > 1 and option.param_type_name == "option" and not (option.multiple or option.is_flag or option.count):

@@ -117,7 +117,7 @@ _STOPS = (
         "Surprise",
         "Give the model a text, and it says how little it expected each token: bits, where one more is half as "
         "probable. Their average is what training makes small, and perplexity is the same number in another unit.",
-        'gptcli score "The little girl went to the park to play with her refrigerator."',
+        'gptcli score "The little girl went to the park with her refrigerator." --top 4',
         "Which token surprised the model most? What does a perplexity of 10 mean?",
         "On average it was as unsure as if 10 tokens had been equally likely.",
     ),
