@@ -347,7 +347,11 @@ _gptcli() {
             options="-h --help"
             ;;
         config)
-            options="--json -h --help"
+            options="--json --csv --md --save --title -h --help"
+            case "$prev" in
+                --save) _gptcli_files; return ;;
+                --title) return ;;
+            esac
             ;;
         help)
             options="-h --help"

@@ -567,6 +567,10 @@ complete -c gptcli -n '__gptcli_at \'glossary\'' -s h -l help -d 'Show this mess
 complete -c gptcli -n '__gptcli_at \'schema\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'config\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'config\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'help\'' -s h -l help -d 'Show this message and exit.'

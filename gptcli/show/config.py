@@ -38,6 +38,7 @@ class Configuration:
     """
 
     schema: ClassVar[str] = "gptcli.config/1"
+    table: ClassVar[str] = "settings"
 
     file: str | None
     exists: bool

@@ -4,20 +4,21 @@ from typing import Annotated, Any
 
 import typer
 
-from gptcli.cli.options import JsonOption
+from gptcli.cli.option_groups import OutputOptions, grouped
 from gptcli.cli.settings import all_settings
 from gptcli.errors import InputError
-from gptcli.show.terminal.console import present
 from gptcli.system.config_file import config_file
 
 
+@grouped
 def config(
     context: typer.Context,
     command: Annotated[
         list[str] | None,
         typer.Argument(metavar="COMMAND", show_default=False, help="Show all options of this command."),
     ] = None,
-    json: JsonOption = False,
+    *,
+    output: OutputOptions,
 ) -> None:
     """Show the defaults that you set, and where each comes from.
 
@@ -47,4 +48,4 @@ def config(
     )
     if words and not answer.settings:
         raise InputError(f"there is no command {' '.join(words)} with options (gptcli help lists the commands)")
-    present(answer, lambda: draw(answer), as_json=json, save=None)
+    output.present(answer, lambda: draw(answer))
