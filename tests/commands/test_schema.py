@@ -50,12 +50,13 @@ FORMS: dict[str, str] = {
     "analogy.evaluate": "analogy --evaluate {folder}/questions.txt --restrict 3000 --json",
     "direction": "direction cats-cat dog dogs --json",
     "map": "map king->queen man->woman --neighbors 1 --json",
+    "compare": "compare tales :int8 日本 --json",
     "bench": "bench --contexts 1 --json",
     "models.list": "models list --json",
     "models.show": "models show tales --keys --json",
     "models.show.words": "models show glove-50d --json",
 }
-SLOW = ("bench", "attention", "attention.scores", "lens", "trace", "similarity.in-context")
+SLOW = ("bench", "compare", "attention", "attention.scores", "lens", "trace", "similarity.in-context")
 
 
 @cache
