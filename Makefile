@@ -1,5 +1,5 @@
 # The README's commands, by name.
-.PHONY: setup run quick test lint format types completions wheel bench limits fuzz fuzz-coverage real ci
+.PHONY: setup run quick test thorough lint format types completions wheel bench limits fuzz fuzz-coverage real ci
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,6 +19,10 @@ quick: setup
 
 test: setup
 	$(BIN)/pytest -n auto --dist worksteal
+
+# The same with all examples of the long searches, about twice as long.
+thorough: setup
+	GPTCLI_THOROUGH=1 $(BIN)/pytest -n auto --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

@@ -47,10 +47,14 @@ _gptcli() {
             ' generate') command=generate ;;
             ' chat') command=chat ;;
             ' logits') command=logits ;;
+            ' softmax') command=softmax ;;
             ' score') command=score ;;
             ' attention') command=attention ;;
             ' lens') command=lens ;;
+            ' ablate') command=ablate ;;
+            ' patch') command=patch ;;
             ' head') command=head ;;
+            ' neurons') command=neurons ;;
             ' trace') command=trace ;;
             ' params') command=params ;;
             ' tokenize') command=tokenize ;;
@@ -59,12 +63,14 @@ _gptcli() {
             ' analogy') command=analogy ;;
             ' direction') command=direction ;;
             ' map') command=map ;;
+            ' compare') command=compare ;;
             ' bench') command=bench ;;
             ' models') command=models ;;
             'models list') command='models list' ;;
             'models pull') command='models pull' ;;
             'models show') command='models show' ;;
             'models quantize') command='models quantize' ;;
+            ' glossary') command=glossary ;;
             ' schema') command=schema ;;
             *) break ;;
         esac
@@ -77,7 +83,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits score attention lens head trace params tokenize similarity neighbors analogy direction map bench models schema
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema
             ;;
         tour)
             options="--list --stop --pace --worksheet --json --save --title -h --help"
@@ -87,9 +93,9 @@ _gptcli() {
             esac
             ;;
         generate)
-            options="--prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save --title -h --help"
+            options="-f --file --lines --raw --prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save --title -h --help"
             case "$prev" in
-                --prompts-file|--over|--save-direction|--replay|--save) _gptcli_files; return ;;
+                -f|--file|--prompts-file|--over|--save-direction|--replay|--save) _gptcli_files; return ;;
                 -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--lookup|--explain-top|--title) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -113,31 +119,38 @@ _gptcli() {
             esac
             ;;
         logits)
-            options="--top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="-f --file --lines --raw --top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
             case "$prev" in
+                -f|--file|--over|--save-direction|--save) _gptcli_files; return ;;
                 --top|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
-                --over|--save-direction|--save) _gptcli_files; return ;;
+            esac
+            ;;
+        softmax)
+            options="-t --temperature --json --save --title -h --help"
+            case "$prev" in
+                -t|--temperature|--title) return ;;
+                --save) _gptcli_files; return ;;
             esac
             ;;
         score)
-            options="--bos --stride --top -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="-f --file --lines --raw --bos --stride --no-overlap -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --summary --top --json --save --title -h --help"
             case "$prev" in
-                --stride|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
+                -f|--file|--over|--save-direction|--save) _gptcli_files; return ;;
+                --stride|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--top|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
-                --over|--save-direction|--save) _gptcli_files; return ;;
             esac
             ;;
         attention)
-            options="--layer --head --columns --scores --from --to --top -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="--layer --head --columns --scores --from --to --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
             case "$prev" in
                 --layer|--head|--from|--to|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -148,7 +161,7 @@ _gptcli() {
             esac
             ;;
         lens)
-            options="--sublayers --token --attribution --top -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="--sublayers --token --attribution --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
             case "$prev" in
                 --token|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -156,6 +169,29 @@ _gptcli() {
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
                 --over|--save-direction|--save) _gptcli_files; return ;;
+            esac
+            ;;
+        ablate)
+            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            case "$prev" in
+                --token|--versus|--from-text|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                --measure) _gptcli_words logit probability loss; return ;;
+                --by) _gptcli_words zero mean resample; return ;;
+                --over|--save) _gptcli_files; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+            esac
+            ;;
+        patch)
+            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            case "$prev" in
+                --token|--versus|--n-head|--tokenizer|--timeout|--title) return ;;
+                --measure) _gptcli_words logit probability; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --save) _gptcli_files; return ;;
             esac
             ;;
         head)
@@ -168,8 +204,19 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             ;;
+        neurons)
+            options="--layer --at --by --neuron -f --file --window --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            case "$prev" in
+                --layer|--at|--neuron|--window|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                --by) _gptcli_words unusual activation written; return ;;
+                -f|--file|--save) _gptcli_files; return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+            esac
+            ;;
         trace)
-            options="--layer --head --config --tokens --full -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--layer --head --config --tokens --raw --full -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
             case "$prev" in
                 --layer|--head|--config|--tokens|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -188,12 +235,12 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b; _gptcli_models; }
             ;;
         tokenize)
-            options="--ids --decode --count --merges --offsets --truncate --special --encoding -m --model --timeout --json --save --title -h --help"
+            options="-f --file --lines --raw --ids --decode --count --merges --offsets --truncate --special --encoding -m --model --timeout --json --save --title -h --help"
             case "$prev" in
+                -f|--file|--save) _gptcli_files; return ;;
                 --truncate|--timeout|--title) return ;;
                 --encoding) _gptcli_words cl100k_base gpt2 o200k_base o200k_harmony p50k_base p50k_edit r50k_base; return ;;
                 -m|--model) _gptcli_models; return ;;
-                --save) _gptcli_files; return ;;
             esac
             ;;
         similarity)
@@ -242,6 +289,14 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             ;;
+        compare)
+            options="-f --file --weights --no-weights --bos --stride --top --n-head --device --timeout --json --save --title -h --help"
+            case "$prev" in
+                -f|--file|--save) _gptcli_files; return ;;
+                --stride|--top|--n-head|--timeout|--title) return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+            esac
+            ;;
         bench)
             options="--contexts --threads --n-head --device --dtype --quantize --timeout --json --save --title -h --help"
             case "$prev" in
@@ -287,6 +342,13 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }
+            ;;
+        glossary)
+            options="--json --save --title -h --help"
+            case "$prev" in
+                --save) _gptcli_files; return ;;
+                --title) return ;;
+            esac
             ;;
         schema)
             options="-h --help"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gptcli.embedding.load import Embedding
     from gptcli.embedding.queries import Neighbors, Similarities
     from gptcli.generation.writing import Writing
+    from gptcli.inspection.ablation import Ablation
+    from gptcli.inspection.patching import Patching
     from gptcli.measuring.compare import Comparison
     from gptcli.model.config import GPTConfig
     from gptcli.probability.next_token import NextToken
@@ -137,6 +139,26 @@ def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_sp
     return LoadedWords(open_embedding(name, unembedding=unembedding, leading_space=leading_space))
 
 
+class Interventions(TypedDict, total=False):
+    """What ``changed`` changes while the model runs: the options of ``gptcli generate``.
+
+    Attributes:
+        without: places that are taken out: ``4.1`` (a head), ``mlp:3``, ``layer:5@-1``, ``neuron:3.117``.
+        by: what stands in their place: ``zero``, ``mean`` or ``resample``.
+        over: the text whose mean is meant; the text itself where it is not given.
+        from_text: the text to resample from.
+        steer: directions that are added: ``layer:4: happy - sad * 6``.
+        freeze_attention: look where the model looks without the changes.
+    """
+
+    without: Sequence[str]
+    by: Literal["zero", "mean", "resample"]
+    over: str | None
+    from_text: str | None
+    steer: Sequence[str]
+    freeze_attention: bool
+
+
 class LoadedGPT:
     """A GPT that is ready to run, with its tokenizer. Comes from ``load``.
 
@@ -229,8 +251,67 @@ class LoadedGPT:
 
         from gptcli.probability.reading import each_logits
 
-        checkpoint = self.checkpoint
-        return np.concatenate(list(each_logits(checkpoint.another_engine(), self._ids(text), checkpoint.n_vocab)))
+        checkpoint, ids = self.checkpoint, self._ids(text)
+        return np.concatenate(list(each_logits(checkpoint.engine_for(ids), ids, checkpoint.n_vocab)))
+
+    def changed(self, **changes: "Unpack[Interventions]") -> "LoadedGPT":
+        """The same model, with parts taken out or directions added in all that it does; weights are shared.
+
+        ``gpt.changed(without=["3.3"]).generate("The")``
+
+        Raises:
+            ExpressionError: a place or a direction does not parse, or the model has no such place.
+            InputError: the changes contradict each other, or a text does not fit into the context.
+        """
+        from gptcli.inspection.request import made, requested
+
+        checkpoint = self.checkpoint.changed(None)
+        return LoadedGPT(checkpoint.changed(made(checkpoint, requested(**changes))))
+
+    def ablate(
+        self,
+        text: str,
+        *,
+        token: str | None = None,
+        versus: str | None = None,
+        measure: Literal["logit", "probability", "loss"] = "logit",
+        by: Literal["zero", "mean", "resample"] = "zero",
+        over: str | None = None,
+        from_text: str | None = None,
+        freeze_attention: bool = False,
+    ) -> "Ablation":
+        """What each head and MLP does for a prediction, as ``gptcli ablate`` shows it.
+
+        Raises:
+            InputError: the text does not fit into the context, or the arguments contradict each other.
+        """
+        from gptcli.inspection.ablation import ablate
+        from gptcli.inspection.request import check_by
+
+        check_by(by, over is not None, from_text is not None)
+        how: dict[str, Any] = {"measure": measure, "by": by, "over": over, "source": from_text}
+        return ablate(self.checkpoint, text, token=token, versus=versus, frozen=freeze_attention, **how)
+
+    def patch(
+        self,
+        clean: str,
+        corrupted: str,
+        *,
+        token: str | None = None,
+        versus: str | None = None,
+        measure: Literal["logit", "probability"] = "logit",
+        heads: bool = False,
+        freeze_attention: bool = False,
+    ) -> "Patching":
+        """Where a clean run brings its prediction back into a corrupted one, as ``gptcli patch`` shows it.
+
+        Raises:
+            InputError: the texts differ in length, or do not differ at all or in what they predict.
+        """
+        from gptcli.inspection.patching import patch
+
+        how: dict[str, Any] = {"measure": measure, "heads": heads, "frozen": freeze_attention}
+        return patch(self.checkpoint, clean, corrupted, token=token, versus=versus, **how)
 
     def embed(self, text: str) -> "Floats":
         """The token embedding of each token of a text, which does not depend on its neighbours: [T, C].
@@ -254,7 +335,9 @@ class LoadedGPT:
 
         from gptcli.inspection.record import record
 
-        return np.asarray(record(self.checkpoint.model, self._ids(text)).stream.float().cpu().numpy())
+        return np.asarray(
+            record(self.checkpoint.model, self._ids(text), self.checkpoint.changes).stream.float().cpu().numpy()
+        )
 
     def attention(self, text: str) -> "Floats":
         """Where each position of a text looks, in every layer and head: [L, H, T, T]; each row sums to 1.
@@ -266,7 +349,7 @@ class LoadedGPT:
 
         from gptcli.inspection.record import record
 
-        layers = record(self.checkpoint.model, self._ids(text)).layers
+        layers = record(self.checkpoint.model, self._ids(text), self.checkpoint.changes).layers
         return np.stack([layer.pattern.cpu().numpy() for layer in layers])
 
     def _ids(self, text: str) -> list[int]:

@@ -6,7 +6,9 @@ never obey them: control characters, escape sequences and characters that reorde
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import accumulate, islice
 
 # Format characters (category Cf) that only join emoji or shape letters, and do not reorder or hide text.
@@ -16,6 +18,20 @@ _NEWLINE = "⏎"
 # Characters of a text that a message quotes, and of a message.
 QUOTED, MESSAGE = 200, 1500
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+
+# Whether the output lacks a character that is no control character; None where it has all.
+_LACKS: ContextVar[Callable[[str], bool] | None] = ContextVar("lacks", default=None)
+
+
+@contextmanager
+def lacking(lacks: Callable[[str], bool] | None) -> Iterator[None]:
+    """Have ``visible`` escape also the characters that the output lacks; None: it has all of them."""
+    before = _LACKS.set(lacks)
+    try:
+        yield
+    finally:
+        _LACKS.reset(before)
 
 
 def _is_safe(character: str) -> bool:
@@ -45,7 +61,10 @@ def visible(text: str, keep: str = "\n\t") -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c in keep or _is_safe(c) else _escape(c) for c in text)
+    lacks = _LACKS.get()
+    if lacks is None:
+        return "".join(c if c in keep or _is_safe(c) else _escape(c) for c in text)
+    return "".join(c if c in keep or (_is_safe(c) and not lacks(c)) else _escape(c) for c in text)
 
 
 def clipped(text: str, limit: int = QUOTED) -> str:

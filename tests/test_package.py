@@ -1,5 +1,6 @@
 """What the wheel holds, and what the project refers to."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,9 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one that GPTCLI_WHEEL names, or one that is built here."""
+    if "GPTCLI_WHEEL" in os.environ:
+        return Path(os.environ["GPTCLI_WHEEL"])
     out = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True, timeout=250)

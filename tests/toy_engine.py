@@ -29,6 +29,10 @@ class ToyEngine:
         self.calls.append("prefill")
         return self._logits()
 
+    def read_texts(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        self.prefill(rows, capacity)
+        return self.table[[token for row in rows for token in row]]
+
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         assert len(ids) == len(self.rows)
         for row, token in zip(self.rows, ids, strict=True):

@@ -31,10 +31,16 @@ def _logits() -> tuple[type, ...]:
     return NextToken, Positions
 
 
-def _score() -> tuple[type, ...]:
-    from gptcli.probability.scoring import Score
+def _softmax() -> tuple[type, ...]:
+    from gptcli.probability.own_numbers import Softmax
 
-    return (Score,)
+    return (Softmax,)
+
+
+def _score() -> tuple[type, ...]:
+    from gptcli.probability.scoring import Score, Summary
+
+    return Score, Summary
 
 
 def _attention() -> tuple[type, ...]:
@@ -47,6 +53,18 @@ def _lens() -> tuple[type, ...]:
     from gptcli.inspection.lens import Lens
 
     return (Lens,)
+
+
+def _ablate() -> tuple[type, ...]:
+    from gptcli.inspection.ablation import Ablation
+
+    return (Ablation,)
+
+
+def _patch() -> tuple[type, ...]:
+    from gptcli.inspection.patching import Patching
+
+    return (Patching,)
 
 
 def _trace() -> tuple[type, ...]:
@@ -144,9 +162,12 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "generate": _generate,
     "chat": _chat,
     "logits": _logits,
+    "softmax": _softmax,
     "score": _score,
     "attention": _attention,
     "lens": _lens,
+    "ablate": _ablate,
+    "patch": _patch,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,

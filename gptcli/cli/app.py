@@ -1,7 +1,6 @@
 """The app: errors become messages and exit codes here, and nowhere else."""
 
 import errno
-import io
 import os
 import re
 import sys
@@ -19,6 +18,7 @@ from gptcli.cli.options import given_on_command_line
 from gptcli.errors import GptcliError
 from gptcli.show.picture.title import begin
 from gptcli.show.terminal.colours import Color, ThemeChoice, choose_color, choose_theme
+from gptcli.show.terminal.encoding import standing_in
 from gptcli.system.environment import keep_in_range
 from gptcli.system.limits import limit_reached
 from gptcli.system.notices import notice
@@ -55,30 +55,35 @@ class ErrorBoundary(TyperGroup):
         extra["standalone_mode"] = False
         args = _global_options_first(sys.argv[1:] if args is None else args)
         begin(args)
+        with standing_in():
+            code = self._run(args, prog_name or "gptcli", extra)
+            with suppress(OSError):
+                sys.stdout.flush()  # the rest after an error, which is reported already
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def _run(self, args: Sequence[str], prog_name: str, extra: dict[str, Any]) -> Any:
+        """Parse and run; returns the exit code, with an error reported."""
         try:
-            code = super().main(args=args, prog_name=prog_name or "gptcli", **extra)
+            return super().main(args=args, prog_name=prog_name, **extra)
         except GptcliError as error:
-            code = _say(str(error), error.exit_code)
+            return _say(str(error), error.exit_code)
         except _UsageError as error:
             # Without arguments the help was shown.
-            code = _say(_one_line(error, args, self._asked(args)), 2) if error.format_message() else 2
+            return _say(_one_line(error, args, self._asked(args)), 2) if error.format_message() else 2
         except UnicodeEncodeError as error:  # Typer looks for a file of that name
-            code = _say(f"no file can have the name {clipped(str(error.object))}, which is not Unicode", 2)
+            return _say(f"no file can have the name {clipped(str(error.object))}, which is not Unicode", 2)
         except typer.Abort:
-            code = 130
+            return 130
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
             # Without torch (it is large), commands that run in C or without a model still work.
-            code = _say("torch is not installed, and this needs it: pip install torch", 1)
+            return _say("torch is not installed, and this needs it: pip install torch", 1)
         except (MemoryError, RuntimeError, SystemError, OSError, ImportError) as error:
             message = limit_reached(error) or _about_a_file(error)
             if message is None:
                 raise
-            code = _say(message, 1)
-        with suppress(OSError):
-            sys.stdout.flush()  # the rest after an error, which is reported already
-        sys.exit(code if isinstance(code, int) else 0)
+            return _say(message, 1)
 
     def _asked(self, args: Sequence[str]) -> str:
         """The command, for an error that does not have it."""
@@ -235,6 +240,7 @@ def gptcli(
     """Open a GPT in the terminal and watch it work.
 
     \b
+    gptcli tour                               start here: a walk through all of it
     gptcli generate "Once upon a time there was a"
     gptcli logits "The king and the" -t 0.5,1,2
     gptcli analogy king-man+woman
@@ -255,8 +261,6 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
-    """Make stdout safe: closed by the caller (``>&-``), or with an encoding that lacks a character."""
+    """Replace streams that the caller closed (``>&-``)."""
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")

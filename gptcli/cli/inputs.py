@@ -1,22 +1,50 @@
 """The input of commands: an argument, a file, or a pipe."""
 
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from gptcli.errors import InputError
-from gptcli.system.text_file import MOST_LINE, MOST_TEXT, MOST_WORDS, from_utf8, read_text, read_text_file
+from gptcli.system.notices import notice
+from gptcli.system.text_file import (
+    MOST_LINE,
+    MOST_TEXT,
+    MOST_WORDS,
+    from_utf8,
+    mark_length,
+    read_text,
+)
 from gptcli.text import clipped, size
 
+_ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
+# How a command without -f reads a file.
+PIPED = "its name is taken as the text (< {} reads it)"
+# One with -f.
+WITH_FILE = "-f {} reads it"
 
-def text_argument(text: str | None, what: str, *, strip_newline: bool = True, most: int = MOST_TEXT) -> str:
-    """The input text of a command: its argument, or stdin when that is ``-`` or missing and stdin is piped.
+
+def text_argument(
+    text: str | None,
+    what: str,
+    *,
+    strip_newline: bool = True,
+    most: int = MOST_TEXT,
+    escapes: bool = False,
+    file_hint: str | None = None,
+) -> str:
+    r"""The input text of a command: its argument, or stdin when that is ``-`` or missing and stdin is piped.
 
     Args:
         text: the argument as given, or None.
         what: the name of the argument, for the error message.
-        strip_newline: drop one newline at the end of piped text, which ``echo`` put there.
+        strip_newline: of piped text, drop one newline at the end, which ``echo`` put there, and read ``\r\n`` as
+            ``\n``.
         most: the most bytes of a pipe.
+        escapes: read ``\n``, ``\t`` and ``\\`` in an argument (see ``unescaped``).
+        file_hint: tell on stderr where the argument is the name of a file, and that this (with the name for {}) reads
+            it; None: say nothing.
 
     Raises:
         InputError: there is neither an argument nor a pipe, or it does not hold UTF-8, or a pipe more than ``most``.
@@ -24,11 +52,47 @@ def text_argument(text: str | None, what: str, *, strip_newline: bool = True, mo
     if text is not None and text != "-":
         if any("\ud800" <= character <= "\udfff" for character in text):  # how Python passes bytes that are no text
             raise InputError(f"{what} is not UTF-8")
-        return text
+        if file_hint is not None:
+            tell_file(text, file_hint)
+        return unescaped(text) if escapes else text
     if text is None and (sys.stdin is None or sys.stdin.isatty()):
         raise InputError(f"{what} is missing: give it as an argument, or pipe it in")
     piped = read_stdin(most)
-    return piped.removesuffix("\n") if strip_newline else piped
+    return plain_text(piped) if strip_newline else piped
+
+
+def prompt_argument(text: str | None, *, raw: bool, file_hint: str = PIPED) -> str:
+    r"""The PROMPT of a command: an argument, in which ``\n`` is a newline unless ``raw``; or a pipe.
+
+    Raises:
+        InputError: see ``text_argument``.
+    """
+    return text_argument(text, "PROMPT", escapes=not raw, file_hint=file_hint)
+
+
+def unescaped(text: str) -> str:
+    r"""A text with ``\n``, ``\t`` and ``\\`` read as a newline, a tab and a backslash; other backslashes stay."""
+    return re.sub(r"\\([nt\\])", lambda found: _ESCAPES[found[1]], text)
+
+
+def plain_text(text: str) -> str:
+    r"""The text of a pipe or a file: ``\r\n`` is ``\n``, and one newline at the end falls away."""
+    return text.replace("\r\n", "\n").removesuffix("\n")
+
+
+def tell_file(text: str, hint: str = PIPED) -> None:
+    """Tell on stderr where a text is the name of a file: its name is read, not the file.
+
+    Args:
+        text: the argument.
+        hint: what reads the file, with {} for its name.
+    """
+    if "\n" in text or len(text) > 4096:
+        return
+    with suppress(OSError, ValueError):  # too long, or a NUL
+        if Path(text).is_file():
+            name = clipped(text)
+            notice(f"'{name}' is a file here: {hint.format(name)}")
 
 
 def read_stdin(most: int = MOST_TEXT) -> str:
@@ -54,27 +118,9 @@ def stdin_lines() -> Iterator[str]:
     for number, line in enumerate(iter(lambda: stdin.readline(MOST_LINE + 1), b""), start=1):
         if len(line) > MOST_LINE:
             raise InputError(f"line {number:,} of stdin has more than {size(MOST_LINE)}: that is no turn of a chat")
-        yield from_utf8(line, f"line {number:,} of stdin").rstrip("\r\n")
-
-
-def prompts_argument(prompts: list[str], file: Path | None) -> list[str]:
-    """The prompts to continue: the arguments (``-`` is stdin), the lines of a file, a pipe, or one empty prompt.
-
-    Raises:
-        InputError: the file or stdin cannot be read, or holds no prompt.
-    """
-    given = [text_argument(prompt, "PROMPT") for prompt in prompts]
-    if file is not None:
-        # Not splitlines(): a prompt may hold other separators, such as U+2028.
-        lines = [line.removesuffix("\r") for line in read_text_file(file).split("\n")]
-        from_file = [line for line in lines if line]
-        if not from_file:
-            raise InputError(f"--prompts-file {clipped(str(file))} holds no prompt")
-        return [*given, *from_file]
-    if given:
-        return given
-    at_terminal = sys.stdin is None or sys.stdin.isatty()
-    return ["" if at_terminal else text_argument("-", "PROMPT")]
+        what = f"line {number:,} of stdin"
+        start = mark_length(line, what) if number == 1 else 0
+        yield from_utf8(line, what, start).rstrip("\r\n")
 
 
 def words_argument(words: list[str] | None, what: str) -> list[str]:

@@ -103,6 +103,10 @@ LookupOption = Annotated[
         rich_help_panel="Model",
     ),
 ]
+RawOption = Annotated[
+    bool,
+    typer.Option("--raw", help=r"Take \n, \t and \\ in arguments as they stand.", rich_help_panel="Input"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel="Output")]
 
 

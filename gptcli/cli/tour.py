@@ -117,7 +117,7 @@ _STOPS = (
         "Surprise",
         "Give the model a text, and it says how little it expected each token: bits, where one more is half as "
         "probable. Their average is what training makes small, and perplexity is the same number in another unit.",
-        'gptcli score "The little girl went to the park to play with her refrigerator."',
+        'gptcli score "The little girl went to the park with her refrigerator." --top 4',
         "Which token surprised the model most? What does a perplexity of 10 mean?",
         "On average it was as unsure as if 10 tokens had been equally likely.",
     ),
@@ -148,7 +148,17 @@ _STOPS = (
     ),
 )
 # What the chapters' own examples give, by the number of the stop.
-_NOTES: dict[int, str] = {}
+_NOTES = {
+    4: (
+        "The chapter's hitler+italy-germany gives mussolini here too; its sushi-japan+germany gives gourmet, fries and "
+        "sausages instead of bratwurst."
+    ),
+    7: (
+        'The chapter\'s "a machine learning [model]" and "a fashion [model]" stay at 0.90 in this small model, which '
+        "read little but children's stories. In SmolLM2-135M-Instruct (-m HuggingFaceTB/SmolLM2-135M-Instruct) they "
+        "part from 1.00 to 0.75 by layer 7."
+    ),
+}
 STOPS = [Stop(number, *stop, note=_NOTES.get(number, "")) for number, stop in enumerate(_STOPS, start=1)]
 
 

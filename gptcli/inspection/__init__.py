@@ -3,5 +3,5 @@
 Open ``record`` first: one run with the activations at named points. ``attention``, ``lens``, ``attribution``, ``trace``
 and ``contexts`` read it. ``places`` reads the names of places in a model.
 ``stream`` has the weights at both ends of the residual stream, in numpy; ``circuits`` and ``by_weights`` read heads
-with it, without a run.
+with it, without a run. ``neurons`` and ``passages`` say when neurons are active, ``neuron_weights`` what they write.
 """

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gptcli.checkpoint.read import Checkpoint
 from gptcli.errors import InputError
-from gptcli.inspection.circuits import Circuits, Distances, HeadWeights, by_distance
+from gptcli.inspection.circuits import Circuits, Distances, HeadWeights, by_distance, own_ranks
 from gptcli.inspection.places import parse
 from gptcli.inspection.stream import Floats, StreamWeights, TokenScore
 from gptcli.model.config import GPTConfig
@@ -237,7 +237,7 @@ def view_head(
     read = stream.read_by(layer - 1, "attention", stream.alone(through, entered), through)
     weights = HeadWeights(stream, layer - 1, head - 1)
     circuits = Circuits(stream, weights, ids, read, distance)
-    ranks, strengths = circuits.ranks_of_own()
+    ((ranks, strengths),) = own_ranks([circuits])
     chosen = [ids.index(each) for each in given] or _examples(circuits, strengths)
     named = labels() if labels is not None else None
     return HeadView(
@@ -282,8 +282,8 @@ def scan_heads(
     entered, found, named, complete = stream.embedded(ids), [], None, True
     try:
         named = labels() if labels is not None else None
-        for layer, head, circuits, distances in _each(stream, ids, entered, distance, deepest):
-            ranks, _ = circuits.ranks_of_own()
+        for circuits, ranks, distances in _each(stream, ids, entered, distance, deepest):
+            layer, head = circuits.head.layer, circuits.head.head
             found.append(
                 HeadFigures(
                     layer=layer + 1,
@@ -316,15 +316,16 @@ def scan_heads(
 
 def _each(
     stream: StreamWeights, ids: Sequence[int], entered: Floats, distance: int, deepest: int
-) -> Iterator[tuple[int, int, Circuits, Distances]]:
-    """Every head, from 0, with its circuits."""
+) -> Iterator[tuple[Circuits, NDArray[np.int64], Distances]]:
+    """Every head: its circuits, the ranks of tokens for themselves, and what positions do."""
+    mean = entered.mean(0)
     for layer in range(stream.config.n_layer):
         through = min(deepest, layer)
         read = stream.read_by(layer, "attention", stream.alone(through, entered), through)
-        for head in range(stream.config.n_head):
-            weights = HeadWeights(stream, layer, head)
-            distances = by_distance(stream, weights, entered.mean(0), through)
-            yield layer, head, Circuits(stream, weights, ids, read, distance), distances
+        heads = [HeadWeights(stream, layer, head) for head in range(stream.config.n_head)]
+        circuits = [Circuits(stream, head, ids, read, distance) for head in heads]
+        for each, (ranks, _) in zip(circuits, own_ranks(circuits), strict=True):
+            yield each, ranks, by_distance(stream, each.head, mean, through)
 
 
 def one_place(text: str, config: GPTConfig, bare: Literal["head", "neuron"]) -> tuple[int, int]:

@@ -48,9 +48,22 @@ class ChangedEngine(TorchEngine):
         Raises:
             InputError: a prompt lacks a position or a word that a change names.
         """
+        self._bind(rows, capacity)
+        return self._with_changes(lambda engine: TorchEngine.prefill(engine, rows, capacity))
+
+    @torch.inference_mode()
+    def read_texts(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """Start a new batch: logits after each token of each row (see ``Engine.read_texts``).
+
+        Raises:
+            InputError: as ``prefill``.
+        """
+        self._bind(rows, capacity)
+        return self._with_changes(lambda engine: TorchEngine.read_texts(engine, rows, capacity))
+
+    def _bind(self, rows: Sequence[Sequence[int]], capacity: int) -> None:
         check_prefill(rows, capacity, self.n_positions, self.model.config.vocab_size)
         self._rows = [bound(self.model, self._interventions, ids) for ids in rows]
-        return self._with_changes(lambda engine: TorchEngine.prefill(engine, rows, capacity))
 
     @torch.inference_mode()
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:

@@ -42,7 +42,7 @@ class HeadWeights:
         first = q_width + k_width + self.key_head * size
         self._v_rows = range(first, first + size)
         self._q, self._k, self._v = (self._rows(rows) for rows in (self._q_rows, self._k_rows, self._v_rows))
-        self.o = stream.arrays.columns(f"{self._name}.c_proj.weight", head * size, (head + 1) * size)  # [C, D]
+        self.o = stream.arrays.columns(f"{self._name}.c_proj.weight", range(head * size, (head + 1) * size))  # [C, D]
 
     def _rows(self, rows: range) -> Floats:
         return self._stream.arrays.rows(f"{self._name}.c_attn.weight", rows.start, rows.stop)
@@ -133,23 +133,6 @@ class Circuits:
         self.q = rotated(stream, head.layer, head.queries(x), [distance]) * scale
         self.k = rotated(stream, head.layer, head.keys(x), [0])
 
-    def ranks_of_own(self) -> tuple[NDArray[np.int64], Floats]:
-        """Of each sampled token: its rank among all tokens that it raises, and by how much it raises the best: [n]."""
-        own = np.einsum("nd,nd->n", self.values, self.stream.unembedding_of(self.ids.tolist()) @ self.out.T)
-        ranks, best, total = np.ones(len(self.ids), np.int64), own.copy(), np.zeros(self.values.shape[1])
-        for start, rows in self.stream.unembedding_blocks():
-            used = self.stream.used[start : start + len(rows)]
-            inside = np.flatnonzero((self.ids >= start) & (self.ids < start + len(rows)))
-            written = rows @ self.out.T  # [block, D]
-            scores = self.values @ written.T  # [n, block]
-            if not used.all():
-                scores[:, ~used] = -np.inf
-            scores[inside, self.ids[inside] - start] = -np.inf  # itself does not count, whatever the rounding
-            ranks += np.count_nonzero(scores > own[:, None], axis=1)
-            np.maximum(best, scores.max(axis=1), out=best)
-            total += written[used].sum(0)
-        return ranks, (best - self.values @ (total / self.stream.used.sum())).astype(np.float32)
-
     def copying_score(self) -> float:
         """See ``Moves``. Both sides are taken less their mean: that adds the same to all logits, or to every token."""
         written = self.stream.unembedding_of(self.ids.tolist()) @ self.out.T  # [n, D]
@@ -163,6 +146,60 @@ class Circuits:
         """Scaled scores of each sampled token as a query with each as a key, less their mean over the keys: [n, n]."""
         scores: Floats = self.q @ (self.k - self.k.mean(0)).T
         return scores
+
+
+def own_ranks(heads: Sequence[Circuits]) -> list[tuple[NDArray[np.int64], Floats]]:
+    """Where tokens stand for themselves, over the whole vocabulary, which goes once through all the heads.
+
+    Args:
+        heads: on the same sample of the same model.
+
+    Returns:
+        For each head, of each sampled token: its rank among all tokens that it raises, and by how much it raises the
+        best of them beyond the mean: [n].
+    """
+    stream, ids = heads[0].stream, heads[0].ids
+    rows = stream.unembedding_of(ids.tolist())
+    counts = [_Ranks(head, np.einsum("nd,nd->n", head.values, rows @ head.out.T)) for head in heads]
+    for start, rows in stream.unembedding_blocks():
+        used = stream.used[start : start + len(rows)]
+        inside = np.flatnonzero((ids >= start) & (ids < start + len(rows)))
+        for each in counts:
+            each.add(rows, used, inside, ids[inside] - start)
+    total = int(stream.used.sum())
+    return [(each.ranks, each.best - each.head.values @ (each.sum / np.float32(total))) for each in counts]
+
+
+class _Ranks:
+    """The ranks of one head while the vocabulary goes through.
+
+    Args:
+        head: its circuits.
+        own: the logit of each sampled token for itself, [n].
+    """
+
+    def __init__(self, head: Circuits, own: Floats) -> None:
+        self.head, self.own = head, own
+        self.ranks, self.best = np.ones(len(own), np.int64), own.copy()
+        self.sum = np.zeros(head.values.shape[1], np.float32)
+
+    def add(self, rows: Floats, used: NDArray[np.bool_], inside: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
+        """Take a block of the unembedding.
+
+        Args:
+            rows: [block, E].
+            used: which of them stand for text.
+            inside: which sampled tokens are in the block.
+            columns: where in the block these are.
+        """
+        written = rows @ self.head.out.T  # [block, D]
+        scores = self.head.values @ written.T  # [n, block]
+        if not used.all():
+            scores[:, ~used] = -np.inf
+        scores[inside, columns] = -np.inf  # itself does not count, whatever the rounding
+        self.ranks += np.count_nonzero(scores > self.own[:, None], axis=1)
+        np.maximum(self.best, scores.max(axis=1), out=self.best)
+        self.sum += written[used].sum(0)
 
 
 def eigenvalue_score(left: Floats, right: Floats) -> float:

@@ -214,7 +214,7 @@ def applied(
         if model.h:
             stack.callback(model.h[0].register_forward_pre_hook(enter).remove)
         if weights is not None:
-            stack.enter_context(_given_weights(model, weights))
+            stack.enter_context(given_weights(model, weights))
         stack.enter_context(seeing(model, points))
         yield
 
@@ -273,7 +273,9 @@ def watched_attention(model: GPT, seen: list[tuple[Tensor, Tensor]]) -> Iterator
 
 
 @contextmanager
-def _given_weights(model: GPT, weights: Iterator[tuple[Tensor, Tensor]]) -> Iterator[None]:
+def given_weights(model: GPT, weights: Iterator[tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Have each attention that is computed take the next of these queries and keys instead of its own."""
+
     def hook(module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*next(weights), *inputs[2:])
 

@@ -68,20 +68,33 @@ def requested(
         ExpressionError: a place or a direction does not parse.
         InputError: the parts contradict each other, or there are too many.
     """
-    if by not in get_args(By):
-        raise InputError(f"--by {quoted(by)}: it must be one of {', '.join(get_args(By))}")
     if len(without) + len(steer) > MOST:
         raise InputError(f"{len(without) + len(steer):,} places are changed: {MOST:,} are the most")
     if freeze_attention and not (without or steer):
         raise InputError("--freeze-attention goes with --without or --steer, which are not there")
     if not without and (by != "zero" or over is not None or from_text is not None):
         raise InputError("--by, --over and --from-text go with --without, which is not there")
-    if over is not None and by != "mean":
-        raise InputError("--over goes with --by mean, which is not there")
-    if (from_text is not None) != (by == "resample"):
-        raise InputError('--by resample goes with --from-text, the text to take from: --from-text "The dog sat"')
+    check_by(by, over is not None, from_text is not None)
     parsed = tuple(map(parse, without)), tuple(map(parse_steer, steer))
     return Request(parsed[0], by, over, from_text, parsed[1], freeze_attention)  # type: ignore[arg-type]
+
+
+def check_by(by: str, over: bool, from_text: bool) -> None:
+    """Check how parts are replaced.
+
+    Args:
+        by: ``zero``, ``mean`` or ``resample``.
+        over, from_text: whether there are these texts.
+
+    Raises:
+        InputError: it is another word, or a text is missing or of no use.
+    """
+    if by not in get_args(By):
+        raise InputError(f"--by {quoted(by)}: it must be one of {', '.join(get_args(By))}")
+    if over and by != "mean":
+        raise InputError("--over goes with --by mean, which is not there")
+    if from_text != (by == "resample"):
+        raise InputError('--by resample goes with --from-text, the text to take from: --from-text "The dog sat"')
 
 
 def made(checkpoint: "OpenCheckpoint", request: Request) -> "Interventions | None":

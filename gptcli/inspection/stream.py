@@ -200,25 +200,29 @@ class StreamWeights:
         """The MLP, some neurons at a time."""
         made = np.zeros_like(x)
         for start in range(0, self.config.mlp_width, _NEURONS):
-            stop = min(start + _NEURONS, self.config.mlp_width)
-            made += (
-                self.activations(name, x, start, stop) @ self.arrays.columns(f"{name}mlp.c_proj.weight", start, stop).T
-            )
+            part = range(start, min(start + _NEURONS, self.config.mlp_width))
+            made += self.activations(name, x, part) @ self.arrays.columns(f"{name}mlp.c_proj.weight", part).T
         return self._out(f"{name}mlp.c_proj", f"{name}ln_2_out", made)
 
-    def activations(self, name: str, x: Floats, start: int, stop: int) -> Floats:
-        """What the last matrix of an MLP reads, of neurons ``start`` to before ``stop``: [n, C] -> [n, neurons].
+    def activations(self, name: str, x: Floats, neurons: range | Sequence[int]) -> Floats:
+        """What the last matrix of an MLP reads, of some neurons: [n, C] -> [n, neurons].
 
         Args:
             name: of the layer, such as ``h.3.``.
             x: what the MLP reads.
-            start, stop: neurons, from 0.
+            neurons: which, from 0.
         """
 
         def linear(matrix: str) -> Floats:
+            weight = f"{name}mlp.{matrix}.weight"
+            rows = (
+                self.arrays.rows(weight, neurons.start, neurons.stop)
+                if isinstance(neurons, range)
+                else self.arrays.pick(weight, neurons)
+            )
             bias = self.vector(f"{name}mlp.{matrix}.bias")
-            made: Floats = x @ self.arrays.rows(f"{name}mlp.{matrix}.weight", start, stop).T
-            return made if bias is None else made + bias[start:stop]
+            made: Floats = x @ rows.T
+            return made if bias is None else made + bias[list(neurons)]
 
         activation = ACTIVATIONS[self.config.activation]
         if not self.config.gated:

@@ -75,6 +75,21 @@ class Engine(Protocol):
             GptcliError: there is not enough memory; there is no batch then.
         """
 
+    def read_texts(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """Start a new batch: read texts, for what the model expected at each of their tokens.
+
+        Args:
+            rows: token ids of each text, of any lengths between 1 and ``capacity``; together no more than fit into
+                memory with their logits.
+            capacity: see ``prefill``.
+
+        Returns:
+            Logits after each token, one text after the other: [sum of the lengths, V].
+
+        Raises:
+            IndexError, GptcliError: see ``prefill``.
+        """
+
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch: [B] -> logits [B, V].
 

@@ -71,6 +71,13 @@ class LookupEngine:
         self._rows, self._capacity = [list(row) for row in rows], capacity
         return logits
 
+    def read_texts(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """Start a new batch: logits after each token of each row (see ``Engine.read_texts``)."""
+        self._forget()
+        logits = self._engine.read_texts(rows, capacity)
+        self._rows, self._capacity = [list(row) for row in rows], capacity
+        return logits
+
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
         logits = self._next(ids[0]) if len(ids) == len(self._rows) == 1 else self._engine.step(ids)

@@ -301,6 +301,12 @@ class Leader:
         logits: NDArray[np.float32] = self._call("prefill", [[int(token) for token in row] for row in rows], capacity)
         return logits
 
+    def read_texts(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """Start a new batch: logits after each token of each row (see ``Engine.read_texts``)."""
+        ids = [[int(token) for token in row] for row in rows]
+        logits: NDArray[np.float32] = self._call("read_texts", ids, capacity)
+        return logits
+
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
         logits: NDArray[np.float32] = self._call("step", [int(token) for token in ids])

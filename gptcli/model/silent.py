@@ -57,6 +57,10 @@ class SilentEngine:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
         return self._silenced(self._engine.prefill(rows, capacity))
 
+    def read_texts(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """Start a new batch: logits after each token of each row (see ``Engine.read_texts``)."""
+        return self._silenced(self._engine.read_texts(rows, capacity))
+
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
         return self._silenced(self._engine.step(ids))

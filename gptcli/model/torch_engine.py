@@ -69,9 +69,17 @@ class TorchEngine:
             return int(torch.cuda.mem_get_info(device)[0])
         return free_memory() if device.type == "cpu" else None
 
-    @torch.inference_mode()
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
+        return self._start(rows, capacity, each=False)
+
+    def read_texts(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """Start a new batch: logits after each token of each row (see ``Engine.read_texts``)."""
+        return self._start(rows, capacity, each=True)
+
+    @torch.inference_mode()
+    def _start(self, rows: Sequence[Sequence[int]], capacity: int, *, each: bool) -> NDArray[np.float32]:
+        """Read the rows of a new batch; logits after each row's last token, or after each token."""
         check_prefill(rows, capacity, self.n_positions, self.model.config.vocab_size)
         weight = self.model.wte.weight
         dtype = str(weight.dtype).removeprefix("torch.")
@@ -80,7 +88,7 @@ class TorchEngine:
         ):
             self._cache = None  # free the old cache before the new one is allocated
             cache = self._new_cache(len(rows), capacity)
-            logits = self._read(rows, cache)
+            logits = self._read(rows, cache, each=each)
             self._cache = cache
             self._texts = [list(row) for row in rows]
             return logits
@@ -157,7 +165,12 @@ class TorchEngine:
         self._read([self._texts[row]], self._cache.row(row), [before + more])
 
     def _read(
-        self, rows: Sequence[Sequence[int]], cache: KeyValueCache, lengths: Sequence[int] | None = None
+        self,
+        rows: Sequence[Sequence[int]],
+        cache: KeyValueCache,
+        lengths: Sequence[int] | None = None,
+        *,
+        each: bool = False,
     ) -> NDArray[np.float32]:
         """Run ids through the model, rows padded on the right: logits [B, V] after each row's last id.
 
@@ -165,12 +178,13 @@ class TorchEngine:
             rows: ids to read.
             cache: keys and values of the positions before them.
             lengths: of each row's whole text, on which some rotary tables depend; None: the text ends with these ids.
+            each: logits after every id instead, row by row.
         """
         longest = max(map(len, rows))
         if lengths is None:
             lengths = [before + len(row) for before, row in zip(cache.lengths, rows, strict=True)]
         padded = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
-        last = torch.empty(len(rows), self.model.config.n_embd)
+        wanted: list[list[torch.Tensor]] = [[] for _ in rows]  # of each row: [T, C], piece by piece
         for start in range(0, longest, self._PIECE):
             piece = padded[:, start : start + self._PIECE].to(self.model.wte.weight.device)
             x = self.model.transform(piece, cache, lengths)  # [B, T, C]
@@ -178,9 +192,13 @@ class TorchEngine:
             # this chunk is taken here, and the cache beyond a row's end is never attended to.
             cache.advance([piece.shape[1]] * len(rows))
             for index, row in enumerate(rows):
-                if start < len(row) <= start + piece.shape[1]:
-                    last[index] = x[index, len(row) - 1 - start]
+                end = len(row) - start
+                if each and end > 0:
+                    wanted[index].append(x[index, :end])
+                elif 0 < end <= piece.shape[1]:
+                    wanted[index].append(x[index, end - 1 : end])
         cache.advance([len(row) - longest for row in rows])
         weight = self.model.lm_head.weight
-        logits = self.model.unembed(last.to(weight.device, weight.dtype))  # [B, V]
+        kept = torch.cat([part for row in wanted for part in row]).to(weight.device, weight.dtype)
+        logits = self.model.unembed(kept)  # [B, V], or of each id
         return np.asarray(logits.float().cpu().numpy())

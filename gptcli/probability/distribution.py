@@ -135,7 +135,7 @@ def distribution(
         kept=int(np.count_nonzero(filtered > -np.inf)),
         entropy_bits=entropy_bits(filtered),
         candidates=[candidate(token) for token in listed],
-        rest=Rest(order.size - len(listed), max(1.0 - float(probabilities[listed].sum()), 0.0)),
+        rest=Rest(order.size - len(listed), float(probabilities[order[len(listed) :]].sum())),
         watched=[candidate(token) for token in watch],
     )
 

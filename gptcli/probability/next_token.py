@@ -1,14 +1,22 @@
 """The result of ``gptcli logits``: the distribution of the next token, or of each token of the prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.probability.distribution import Distribution, Guess, distribution, watched_ids
-from gptcli.probability.reading import Reading, next_logits, read
+from gptcli.probability.reading import Reading, check_fits, last_logits, read
 from gptcli.sampling.settings import Sampling
+from gptcli.system.answer import left_out
 from gptcli.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Prompts read at a time: their tokens, and how many.
+_TOKENS_AT_ONCE, _PROMPTS_AT_ONCE = 1024, 64
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,10 @@ class NextToken:
         prompt: the text.
         prompt_ids: its tokens.
         n_vocab: how many tokens there are to choose from.
+        n_positions: how many tokens the model can read.
         distributions: one for each temperature.
+        file: that the prompt is from; None: an argument or a pipe.
+        line: where the prompt stands there, from 1, with --lines.
     """
 
     schema: ClassVar[str] = "gptcli.logits/1"
@@ -29,7 +40,10 @@ class NextToken:
     prompt: str
     prompt_ids: list[int]
     n_vocab: int
+    n_positions: int
     distributions: list[Distribution]
+    file: str | None = left_out()
+    line: int | None = left_out()
 
 
 @dataclass(frozen=True)
@@ -103,14 +117,59 @@ def next_token(
     Raises:
         InputError: the prompt does not fit into the context, a temperature is out of range, or a watched word is empty.
     """
-    ids = checkpoint.encode_prompt(prompt)
-    watched = watched_ids(checkpoint.tokenizer, watch, prompt, checkpoint.n_vocab)
+    return next(next_token_each(checkpoint, [prompt], sampling, temperatures=temperatures, top=top, watch=watch))
+
+
+def next_token_each(
+    checkpoint: OpenCheckpoint,
+    prompts: Iterable[str],
+    sampling: Sampling,
+    *,
+    temperatures: Sequence[float],
+    top: int,
+    watch: Sequence[str] = (),
+) -> Iterator[NextToken]:
+    """The distribution of the token after each prompt, many read in a batch.
+
+    Raises:
+        InputError: see ``next_token``.
+    """
     samplings = [sampling.changed(temperature=temperature) for temperature in temperatures]
-    logits = next_logits(checkpoint.engine_for(ids), ids, checkpoint.n_vocab)
-    described = [
-        distribution(logits, checkpoint.tokenizer, each, top=top, watch=watched, seen=ids) for each in samplings
-    ]
-    return NextToken(checkpoint.name, prompt, ids, checkpoint.n_vocab, described)
+    n_vocab, context = checkpoint.n_vocab, checkpoint.config.n_positions
+    # What is changed in a model refers to one text: no batches then.
+    engine = checkpoint.another_engine() if checkpoint.changes is None else None
+    most = 1 if engine is None else _PROMPTS_AT_ONCE
+    waiting: list[tuple[str, list[int], list[int]]] = []
+
+    def answers() -> Iterator[NextToken]:
+        if not waiting:
+            return
+        texts = [ids for _, ids, _ in waiting]
+        last = last_logits(checkpoint.engine_for(texts[0]) if engine is None else engine, texts, n_vocab)
+        for (prompt, ids, watched), logits in zip(waiting, last, strict=True):
+            described = [
+                distribution(logits, checkpoint.tokenizer, each, top=top, watch=watched, seen=ids) for each in samplings
+            ]
+            yield NextToken(checkpoint.name, prompt, ids, n_vocab, context, described)
+        waiting.clear()
+
+    for prompt in prompts:
+        ids = checkpoint.encode_prompt(prompt)
+        check_fits(ids, context)
+        waiting.append((prompt, ids, watched_ids(checkpoint.tokenizer, watch, prompt, n_vocab)))
+        if sum(len(each) for _, each, _ in waiting) >= _TOKENS_AT_ONCE or len(waiting) >= most:
+            yield from answers()
+    yield from answers()
+
+
+def logits_after(checkpoint: OpenCheckpoint, ids: Sequence[int]) -> "NDArray[np.float32]":
+    """The logits of the token after these: [V].
+
+    Raises:
+        InputError: they do not fit into the context.
+    """
+    logits: NDArray[np.float32] = last_logits(checkpoint.engine_for(list(ids)), [ids], checkpoint.n_vocab)[0]
+    return logits
 
 
 def all_positions(checkpoint: OpenCheckpoint, prompt: str) -> Positions:

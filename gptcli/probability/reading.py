@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,14 +46,16 @@ class Reading:
         return None if self.next_logprob is None else math.exp(self.next_logprob)
 
 
-def next_logits(engine: Engine, ids: Sequence[int], n_vocab: int) -> NDArray[np.float32]:
-    """Logits for the token after ``ids``: [n_vocab].
+def last_logits(engine: Engine, texts: Sequence[Sequence[int]], n_vocab: int) -> NDArray[np.float32]:
+    """Logits for the token after each of these texts, which are read in one batch: [len(texts), n_vocab].
 
     Raises:
-        InputError: there is no token, or more than the context holds.
+        InputError: a text has no token, or more than the context holds.
         OverflowedError: the model's numbers overflow.
     """
-    return np.asarray(next(each_logits(engine, ids, n_vocab, len(ids) - 1))[0])
+    for ids in texts:
+        check_fits(ids, engine.n_positions)
+    return _finite(engine.prefill(texts, max(map(len, texts)))[:, :n_vocab])
 
 
 def each_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> Iterator[NDArray[np.float32]]:
@@ -63,8 +66,13 @@ def each_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0
         OverflowedError: the model's numbers overflow.
     """
     check_fits(ids, engine.n_positions)
-    yield _finite(engine.prefill([ids[: first + 1]], len(ids))[:, :n_vocab])
-    for start in range(first + 1, len(ids), _ROWS):
+    if first:
+        done = first + 1
+        yield _finite(engine.prefill([ids[:done]], len(ids))[:, :n_vocab])
+    else:
+        done = min(_ROWS, len(ids))
+        yield _finite(engine.read_texts([ids[:done]], len(ids))[:, :n_vocab])
+    for start in range(done, len(ids), _ROWS):
         yield _finite(engine.extend(ids[start : start + _ROWS])[:, :n_vocab])
 
 
@@ -92,8 +100,58 @@ def read(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> It
         tokens = ids[at : at + len(logits)]
         at += len(tokens)
         following = [*ids[at - len(tokens) + 1 : at], ids[at] if at < len(ids) else None]
-        columns = zip(tokens, following, *expectations(logits, following), strict=True)
-        yield from (_reading(*row) for row in columns)
+        yield from _readings(logits, tokens, following)
+
+
+def read_texts(engine: Engine, texts: Sequence[Sequence[int]], n_vocab: int) -> list[list[Reading]]:
+    """Go through several texts, as many at once as one long text would have tokens read at once.
+
+    Args:
+        engine: runs the model.
+        texts: the ids of each, at most the context long.
+        n_vocab: ids from here on are padding and left out.
+
+    Returns:
+        What the model expected at each position of each text.
+
+    Raises:
+        InputError, OverflowedError: see ``read``.
+    """
+    read_of: dict[int, list[Reading]] = {}
+    # By length, so that an engine that pads short rows has little to pad.
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    for batch in _batches(order, texts):
+        if len(batch) == 1:
+            read_of[batch[0]] = list(read(engine, texts[batch[0]], n_vocab))
+            continue
+        rows = [texts[index] for index in batch]
+        for ids in rows:
+            check_fits(ids, engine.n_positions)
+        logits = engine.read_texts(rows, len(rows[-1]))[:, :n_vocab]
+        following = [token for ids in rows for token in (*ids[1:], None)]
+        readings = _readings(logits, [token for ids in rows for token in ids], following)
+        read_of |= {index: list(islice(readings, len(texts[index]))) for index in batch}
+    return [read_of[index] for index in range(len(texts))]
+
+
+def _batches(order: Sequence[int], texts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Indices of texts in groups of at most ``_ROWS`` tokens together; a longer text is a group of its own."""
+    batch: list[int] = []
+    tokens = 0
+    for index in order:
+        if batch and tokens + len(texts[index]) > _ROWS:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(index)
+        tokens += len(texts[index])
+    if batch:
+        yield batch
+
+
+def _readings(logits: NDArray[np.float32], tokens: Sequence[int], following: Sequence[int | None]) -> Iterator[Reading]:
+    """What logits [T, V] after these tokens say."""
+    columns = zip(tokens, following, *expectations(logits, following), strict=True)
+    return (_reading(*row) for row in columns)
 
 
 def _reading(
@@ -153,7 +211,9 @@ def _in_numpy(
         np.exp(shifted, out=shares)
         total = float(shares.sum())
         probabilities.append(1 / total)
-        nats.append(max(0.0, math.log(total) - float(shares @ shifted) / total))
+        # Not shares @ shifted: a BLAS divides even so short a product among threads, and waits for them.
+        mean = float(np.einsum("i,i->", shares, shifted)) / total
+        nats.append(max(0.0, math.log(total) - mean))
         logprobs.append(0.0 if token is None else float(row[token]) - float(row[best[-1]]) - math.log(total))
         ranks.append(0 if token is None else rank_of(row, token))
     return best, probabilities, nats, logprobs, ranks
@@ -174,4 +234,7 @@ def check_fits(ids: Sequence[int], n_positions: int) -> None:
     if not ids:
         raise InputError("there is no token to read: the text is empty")
     if len(ids) > n_positions:
-        raise InputError(f"the text has {len(ids):,} tokens and the model's context is {n_positions:,}: shorten it")
+        raise InputError(
+            f"the text has {len(ids):,} tokens and the model's context is {n_positions:,}: shorten it "
+            f"(gptcli tokenize --truncate {n_positions} keeps its beginning)"
+        )

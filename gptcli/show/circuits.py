@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _ANY = "(any)"
 _MOST_DISTANCES = 5
-_GAP = 3  # columns between those of a table
+TOKENS_GAP = 3  # columns between those of a table
 # Below this share no distance stands out.
 _EVEN = 0.05
 
@@ -60,13 +60,15 @@ def draw_head_page(view: "HeadView") -> Page:
         Listing(
             f"It sees {token_text(each.token)} and raises (own rank {each.rank:,})",
             ("token", ">logits"),
-            _bars(each.raises),
+            token_bars(each.raises),
         )
         for each in view.moves.seen
     ]
     matched = [
         Listing(
-            f"{token_text(each.token)} looks for (own rank {each.rank:,})", ("token", ">score"), _bars(each.matches)
+            f"{token_text(each.token)} looks for (own rank {each.rank:,})",
+            ("token", ">score"),
+            token_bars(each.matches),
         )
         for each in view.looks.looking
     ]
@@ -77,7 +79,8 @@ def draw_head_page(view: "HeadView") -> Page:
     return Page(f"Layer {view.layer}, head {view.head} of {view.model}", facts, [*raised, *matched, listing])
 
 
-def _bars(scores: "Sequence[TokenScore]") -> list[tuple[Sequence[str], float]]:
+def token_bars(scores: "Sequence[TokenScore]") -> list[tuple[Sequence[str], float]]:
+    """Rows of a page's list: each token, its score, and the length of its bar."""
     most = max((abs(each.score) for each in scores), default=0.0) or 1.0
     return [((token_text(each.token), f"{each.score:+.2f}"), abs(each.score) / most) for each in scores]
 
@@ -97,7 +100,7 @@ class TokenLists:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw it as wide as the terminal."""
         made = table(self.columns[0], f">{self.columns[1]}", self.columns[2])
-        taken = sum(max(map(_cells, column)) + _GAP for column in zip(*self._short(), strict=True))
+        taken = sum(max(map(_cells, column)) + TOKENS_GAP for column in zip(*self._short(), strict=True))
         for first, figure, listed in self.rows:
             made.add_row(first, figure, fitting([token_text(each.token) for each in listed], options.max_width - taken))
         yield made

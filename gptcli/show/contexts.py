@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from gptcli.show.blocks.rows import Rows
 
 _MOST_LINES = len(MARKERS + HOLLOW)
+_POSITIONS = (
+    "The embedding's similarity is below 1 though the token is the same: this model adds a vector for each position."
+)
 _STEP_COLUMN, _CONTEXT_COLUMN = 12, 22  # columns of the terminal
 
 
@@ -36,6 +39,8 @@ def draw(answer: "ContextSimilarities") -> "RenderableType":
     plot = LinePlot(lines, steps, "layer", f"{measure}{more}")
     if lines_allowed() is not None:  # the curve without its figures
         return Group(_listed(answer), Text(), plot)
+    same = len({context.tokens[-1].id for context in answer.contexts}) == 1
+    moved = same and answer.metric == "cosine" and any(pair.values[0] < 0.9995 for pair in answer.pairs)
     parts: list[RenderableType] = [
         _listed(answer),
         Text(),
@@ -43,6 +48,8 @@ def draw(answer: "ContextSimilarities") -> "RenderableType":
         Text(),
         HeatMap(answer.layers, pairs, figures, visible(f"{answer.model}, {measure} after each layer", keep="")),
     ]
+    if moved:
+        parts.append(Text(_POSITIONS, style="dim"))
     if answer.nearest:
         parts += [Text(f"\nNearest tokens, by {answer.nearest_by}", style="bold"), _Nearest(answer)]
     return Group(*parts)

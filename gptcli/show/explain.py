@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.frame import Frame
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
 from gptcli.show.blocks.passage import Passage, legend, short_percent
 from gptcli.show.blocks.pictures import Bar, table
-from gptcli.show.logits import Candidates, percent, summary
+from gptcli.show.logits import Candidates, summary
 from gptcli.text import token_text
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.passage import LEGEND
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Choice, Strip
-from gptcli.show.logits import percent
 from gptcli.text import token_text
 
 if TYPE_CHECKING:

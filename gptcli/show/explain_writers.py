@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gptcli.errors import InputError
 from gptcli.generation.explaining import Explainer
@@ -17,6 +18,10 @@ from gptcli.show.explain_page import draw_page
 from gptcli.show.logits import ending
 from gptcli.show.terminal.console import save_as, stdout_console, stdout_is_terminal
 from gptcli.show.terminal.keyboard import typed_ahead
+from gptcli.show.terminal.watching import keep_picture, pictures_wanted
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 # Updates a second of the live display.
 _PER_SECOND = 15
@@ -40,7 +45,7 @@ def write_explained(writing: Writing, output: str | None, *, top: int, echo: boo
     count = len(writing.request.prompts) * writing.request.num_samples
     if save is not None and count > _MOST_SAVED:
         raise InputError(f"--save makes one picture of {count:,} texts: {_MOST_SAVED:,} are the most")
-    explainer = Explainer(writing, top, keep=save is not None)
+    explainer = Explainer(writing, top, keep=save is not None or pictures_wanted())
     writer: story.Writer
     if output == "json":
         writer = ExplainedJson(writing, explainer)
@@ -55,17 +60,20 @@ def write_explained(writing: Writing, output: str | None, *, top: int, echo: boo
     finally:
         if isinstance(writer, LiveWriter):
             writer.stop()
+    keep_picture(lambda: _whole(explainer.texts), lambda: draw_page(explainer.texts))
     if save is not None:
         save_explained(explainer.texts, save)
 
 
 def save_explained(texts: "Sequence[tuple[str, list[Explanation]]]", save: Path) -> None:
     """Write a picture of texts and their tokens to a file."""
+    save_as(save, lambda: _whole(texts), lambda: draw_page(texts))
+
+
+def _whole(texts: "Sequence[tuple[str, list[Explanation]]]") -> "RenderableType":
     from rich.console import Group
 
-    save_as(
-        save, lambda: Group(*(explain.draw_listed(prompt, steps) for prompt, steps in texts)), lambda: draw_page(texts)
-    )
+    return Group(*(explain.draw_listed(prompt, steps) for prompt, steps in texts))
 
 
 class _InOrder:

@@ -54,8 +54,10 @@ def conclusion(answer: "Attention") -> "Iterator[Text]":
     if answer.in_text is not None:
         heads = f"these {len(answer.heads)} heads" if len(answer.heads) > 1 else "this head"
         yield Text(f"In this text {heads}, on average: {shares_said(answer.in_text)}.")
+    if lines_allowed() is not None:  # the tour says it in its own sentence
+        return
     yield Text(striking_sentence(answer), style="bold")
-    if answer.striking is not None and lines_allowed() is None:
+    if answer.striking is not None:
         yield Text(f"({STRIKING})", style="dim")
 
 

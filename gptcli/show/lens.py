@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.heat import TextLegend
 from gptcli.show.blocks.narrow import BARS, Narrowing
 from gptcli.show.blocks.palette import on_scale
 from gptcli.show.blocks.pictures import Bar, table
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
-from gptcli.show.logits import percent
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PERCENT = 4  # columns of a space and a percentage
 _SHORTEST = 7  # the least columns of a token
 _SCALE = Legend("probability", [(f"{step}", step / 100) for step in range(0, 101, 25)], "%")
-_SINCE = "since: first for good"
+_SINCE = "since: where the last guess is settled"
 _LEGEND = TextLegend(replace(_SCALE, unit=f"%   {_SINCE}"), f"probability in %   {_SINCE}")
 _BARS_SAY = "bars: the rank on a logarithmic scale, full at 1"
 _BETWEEN = "between attention and MLP stands what attention alone has added: in this model both work side by side"

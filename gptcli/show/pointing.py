@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gptcli.show.logits import percent
+from gptcli.show.blocks.figures import percent
 from gptcli.text import token_text, visible
 
 if TYPE_CHECKING:

@@ -1,26 +1,32 @@
 """The picture of ``gptcli score``: the coloured text, its most surprising tokens, and the totals."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.heat import TextLegend, has_colours
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
 from gptcli.show.blocks.palette import on_scale
 from gptcli.show.blocks.pictures import Bar, table, token_rows
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import MOST_CELLS, Cell, Legend, Listing, Strip
-from gptcli.show.logits import percent
+from gptcli.show.terminal.console import print_json
+from gptcli.show.text_rows import TextRows
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
-    from gptcli.probability.scoring import Score, TokenScore
+    from gptcli.probability.scoring import Score, Summary, TokenScore
 
 # The surprisal at the end of the colour map: one in 65,536.
 _MOST_BITS = 16.0
 _LEGEND = Legend("surprisal", [(f"{bits}", bits / _MOST_BITS) for bits in range(0, int(_MOST_BITS) + 1, 4)], "bits")
+# Of a terminal's lines, the share that the text takes at most.
+_SHARE, _LEAST_LINES = 0.5, 8
 _COLUMNS = (">position", "token", ">probability", ">rank", ">bits")
 
 
@@ -30,7 +36,8 @@ def draw(score: "Score", top: int) -> "RenderableType":
     from rich.text import Text
 
     legend = TextLegend(_LEGEND, "below each token: its surprisal in bits")
-    return Group(_Coloured(score), Text(), legend, _listed(score, top), Text(_sums(score)))
+    figures = [Text(_sums(score)), Text(_meaning(score), style="dim")]
+    return Group(_Coloured(score), Text(), legend, _listed(score, top), *figures)
 
 
 def draw_page(score: "Score", top: int) -> Page:
@@ -60,12 +67,27 @@ def _cells(tokens: "Sequence[TokenScore]") -> list[Cell]:
 
 @dataclass(frozen=True)
 class _Coloured:
-    """Each token coloured by its surprisal; without colour, with its bits below. Lines break between tokens."""
+    """Each token coloured by its surprisal; without colour, with its bits below. Lines break between tokens.
+
+    On a terminal a long text is cut, so that the rest of the picture stays in sight.
+    """
 
     score: "Score"
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         """Draw it as wide as the terminal."""
+        from rich.text import Text
+
+        rows = self._rows(console, options)
+        if not console.file.isatty():  # also of --save
+            yield from rows
+            return
+        most = max(int(console.height * _SHARE), _LEAST_LINES)
+        yield from islice(rows, most)
+        if next(rows, None) is not None:
+            yield Text("... and more of the text (| less -R shows it, --save FILE keeps it)", style="dim")
+
+    def _rows(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         from rich.cells import cell_len
         from rich.text import Text
 
@@ -131,3 +153,50 @@ def _sums(score: "Score") -> str:
         f"{score.bits_per_token:.3f} bits a token · {score.bits_per_byte:.3f} bits a byte · "
         f"perplexity {score.perplexity:,.2f}"
     )
+
+
+def _meaning(score: "Score") -> str:
+    """The perplexity in words."""
+    unsure = f"{score.perplexity:,.0f}" if score.perplexity < 1e6 else f"{score.perplexity:.0e}".replace("e+0", "e")
+    return f"on average as unsure as between {unsure} equally likely tokens (gptcli glossary perplexity)"
+
+
+class SummaryRows:
+    """A row for each scored text, and one for all of them together."""
+
+    def __init__(self) -> None:
+        self._rows = TextRows([("tokens", 8), ("bits", 12), ("bits/byte", 9), ("perplexity", 12)])
+        self._count = self._tokens = self._scored = 0
+        self._bits = self._bytes = 0.0
+
+    def add(self, summary: "Summary", name: str) -> None:
+        """Print the row of one text."""
+        self._count += 1
+        self._tokens += summary.n_tokens
+        self._scored += summary.scored
+        self._bits += summary.bits
+        self._bytes += summary.bits / summary.bits_per_byte if summary.scored and summary.bits else 0
+        self._rows.row(_figures(summary.n_tokens, summary.bits, summary.bits_per_byte, summary.perplexity), name)
+
+    def total(self) -> None:
+        """Print the row of all texts, where there are several."""
+        if self._count < 2 or not self._scored:
+            return
+        per_byte = self._bits / self._bytes if self._bytes else 0.0
+        mean = self._bits / self._scored
+        perplexity = 2**mean if mean < 1000 else math.inf
+        self._rows.row(_figures(self._tokens, self._bits, per_byte, perplexity), f"total of {self._count:,} texts")
+
+
+def print_summary(summary: "Summary", name: str, *, as_json: bool) -> None:
+    """Print the totals of one text: an object, or a row under its headings that ends with its name."""
+    if as_json:
+        print_json(summary)
+    else:
+        SummaryRows().add(summary, name)
+
+
+def _figures(tokens: int, bits: float, per_byte: float, perplexity: float) -> list[str]:
+    if math.isnan(perplexity):
+        return [f"{tokens:,}", "–", "–", "–"]
+    return [f"{tokens:,}", f"{bits:,.2f}", f"{per_byte:.3f}", f"{perplexity:,.2f}"]

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from gptcli.generation.records import CompletionRecord, TokenRecord
 from gptcli.generation.writing import Completion, Piece, Writing
-from gptcli.show.terminal.console import print_json, stdout_console, stdout_is_terminal, write_flowing
+from gptcli.show.terminal.console import print_json, stdout_console, stdout_is_terminal
+from gptcli.show.terminal.flow import Flow
 from gptcli.show.terminal.interrupt import Interrupt
 from gptcli.system.notices import notice
 from gptcli.system.peak_memory import peak_memory
@@ -83,7 +84,7 @@ class TextWriter:
     def __init__(self, writing: Writing, *, echo: bool) -> None:
         self._writing, self._completions = writing, writing.completions
         self._echo = echo
-        self._console = stdout_console() if stdout_is_terminal() else None
+        self._flow = Flow(stdout_console() if stdout_is_terminal() else None)
         self._current = self._begun = 0
         self._shown: int | None = None  # characters of the current completion written so far; None: not begun
         self._last = "\n"
@@ -139,7 +140,7 @@ class TextWriter:
         if not text:
             return
         self._last = text[-1]
-        write_flowing(self._console, text, style)
+        self._flow.write(text, style)
 
 
 class JsonWriter:

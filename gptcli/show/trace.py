@@ -11,9 +11,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from gptcli.counting.steps import OF_POSITIONS
+from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.palette import series
 from gptcli.show.blocks.pictures import token_strip
-from gptcli.show.logits import percent
 from gptcli.show.terminal.watching import lines_allowed
 from gptcli.show.trace_diagram import LayerDiagram
 from gptcli.text import token_text, visible

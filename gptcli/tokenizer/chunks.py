@@ -3,8 +3,10 @@
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from gptcli.errors import InputError
+from gptcli.system.text_file import ENCODING_BYTES, mark_length
 from gptcli.tokenizer.base import Tokenizer
 
 # Characters that are buffered before a split is searched for; enough to make the cost per part negligible.
@@ -14,7 +16,7 @@ _MOST_HELD = 1 << 24
 
 
 def decode_chunks(chunks: Iterable[bytes], what: str) -> Iterator[str]:
-    """Decode a stream of bytes; characters may be split across chunks.
+    """Decode a stream of bytes; characters may be split across chunks, and a byte order mark is no text.
 
     Args:
         chunks: the bytes.
@@ -24,8 +26,12 @@ def decode_chunks(chunks: Iterable[bytes], what: str) -> Iterator[str]:
         InputError: they are not UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    done = 0
-    for last, chunk in _with_end(chunks):
+    rest = iter(chunks)
+    start = b""
+    while len(start) < ENCODING_BYTES and (more := next(rest, None)) is not None:
+        start += more
+    done = mark_length(start, what)
+    for last, chunk in _with_end(chain([start[done:]], rest)):
         pending = len(decoder.getstate()[0])
         try:
             yield decoder.decode(chunk, final=last)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, overload
 
 from gptcli.errors import InputError
+from gptcli.system.answer import left_out
 from gptcli.text import clipped
 from gptcli.tokenizer.base import Spans, Tokenizer
 from gptcli.tokenizer.chunks import cut_text
@@ -49,6 +50,8 @@ class Counts:
         n_characters: its length in Unicode code points.
         n_bytes: its length in bytes of UTF-8.
         characters_per_token: characters per token; None if there are no tokens.
+        file: that the text is from; None: an argument or a pipe.
+        line: where the text stands there, from 1, with --lines.
     """
 
     schema: ClassVar[str] = "gptcli.tokenize.count/1"
@@ -57,6 +60,8 @@ class Counts:
     n_characters: int
     n_bytes: int
     characters_per_token: float | None
+    file: str | None = left_out()
+    line: int | None = left_out()
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class Tokenized:
         tokenizer: the name of the tokenizer.
         counts: the length of the whole text.
         tokens: its tokens, or only the first of them; each is created when it is accessed.
+        file: that the text is from; None: an argument or a pipe.
+        line: where the text stands there, from 1, with --lines.
     """
 
     schema: ClassVar[str] = "gptcli.tokenize/1"
@@ -74,6 +81,8 @@ class Tokenized:
     tokenizer: str
     counts: Counts
     tokens: Sequence[ListedToken]
+    file: str | None = left_out()
+    line: int | None = left_out()
 
 
 class _Tokens(Sequence[ListedToken]):
@@ -118,6 +127,8 @@ class Truncated:
         text: the whole characters that the tokens were made from.
         ids: the tokens.
         is_cut: whether the text goes on.
+        file: that the text is from; None: an argument or a pipe.
+        line: where the text stands there, from 1, with --lines.
     """
 
     schema: ClassVar[str] = "gptcli.tokenize.truncate/1"
@@ -125,6 +136,8 @@ class Truncated:
     text: str
     ids: list[int]
     is_cut: bool
+    file: str | None = left_out()
+    line: int | None = left_out()
 
 
 @dataclass(frozen=True)

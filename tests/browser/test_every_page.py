@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from gptcli.show.logits import percent
+from gptcli.show.blocks.figures import percent
 from tests.browser.chromium import Chromium
 from tests.browser.test_inside_pages import CELL, lines, saved
 from tests.browser.test_pages import luminance
@@ -97,12 +97,12 @@ def test_the_keyboard_reaches_every_part(chromium: Chromium, page: Path) -> None
 
 def test_the_lens_by_finger_and_by_keyboard(chromium: Chromium, tmp_path: Path) -> None:
     file, answer = saved(tmp_path, *COMMANDS["lens"])
-    stages = answer["lens"]["stages"]
-    tokens = [token.replace(" ", "·") for token in answer["lens"]["tokens"]]
+    stages = answer["stages"]
+    tokens = [token.replace(" ", "·") for token in answer["tokens"]]
 
     def told(layer: int, position: int) -> list[Any]:
         guess = stages[layer]["guesses"][position]
-        since = answer["lens"]["decided"][position]
+        since = answer["decided"][position]
         named = "embed" if layer == 0 else f"layer {layer}"
         figures = ("best guess", guess["token"].replace(" ", "·"), "probability", percent(guess["probability"]))
         stays = "embed" if since == 0 else f"{since}"

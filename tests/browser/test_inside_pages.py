@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from gptcli.show.logits import percent
+from gptcli.show.blocks.figures import percent
 from tests.browser.chromium import Chromium
 
 PROMPT = "The king took his crown and the queen"
@@ -135,7 +135,7 @@ def test_the_lens_shows_each_guess(chromium: Chromium, tmp_path: Path) -> None:
     chromium.open(file, dark=True)
     for layer, position in ((0, 0), (3, 2), (6, 7)):
         chromium.hover(CELL, layer * 8 + position)
-        guess = answer["lens"]["stages"][layer]["guesses"][position]
+        guess = answer["stages"][layer]["guesses"][position]
         told = lines(chromium)
         assert told[0].endswith(f"after {TOKENS[position]}")
         assert percent(guess["probability"]) in told

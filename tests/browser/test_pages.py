@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from gptcli.show.logits import percent
+from gptcli.show.blocks.figures import percent
 from tests.browser.chromium import Chromium
 
 TEXT = 'Once upon a time there was a king. </script><img src=x onerror="document.title=1"> Then\nthe \u202eend\x1b[31m'

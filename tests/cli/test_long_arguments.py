@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from gptcli.cli.app import app
 from gptcli.text import MESSAGE, QUOTED, clipped, quoted, quoted_few, shortened, visible
+from tests.amount import amount
 
 SIZE = 1_000_000
 KINDS = {
@@ -31,15 +32,22 @@ def _commands(group: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, .
 
 
 def _cases() -> list[Any]:
-    """For each parameter of each command that takes a value: the command line up to it."""
-    cases = []
+    """For each parameter of each command that takes a value: the command line up to it, and what it is given."""
+    cases: list[Any] = []
     for path, command in _commands(get_command(app)):
         for parameter in command.params:
             if getattr(parameter, "is_flag", False) or (path[0], parameter.name) in TASKS:
                 continue
             option = parameter.opts[:1] if parameter.param_type_name == "option" else []
-            cases.append(pytest.param([*path], option, id=" ".join([*path, *(option or [parameter.name])])))
+            name = " ".join([*path, *(option or [parameter.name])])
+            chosen = _in_turn(["letters", "controls"], len(cases), amount(1, 2))
+            cases += [pytest.param([*path], option, kind, id=f"{name} {kind}") for kind in chosen]
     return cases
+
+
+def _in_turn(kinds: list[str], number: int, count: int) -> list[str]:
+    """``count`` of the kinds, others for each number."""
+    return [kinds[(number + each) % len(kinds)] for each in range(count)]
 
 
 def _check(arguments: list[str], text: str | None = None) -> None:
@@ -52,8 +60,7 @@ def _check(arguments: list[str], text: str | None = None) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["letters", "controls"])
-@pytest.mark.parametrize(("words", "option"), _cases())
+@pytest.mark.parametrize(("words", "option", "kind"), _cases())
 def test_an_endless_argument_is_not_repeated(words: list[str], option: list[str], kind: str) -> None:
     needed = {"direction": ["king"], "logits": ["king"], "generate": ["-n", "1"], "chat": ["-n", "1"]}
     filled = needed.get(words[0], []) if option else []
@@ -61,9 +68,14 @@ def test_an_endless_argument_is_not_repeated(words: list[str], option: list[str]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "words", [list(path) for path, _ in _commands(get_command(app)) if path[0] != "score"], ids=" ".join
+    ("words", "kind"),
+    [
+        pytest.param([*path], kind, id=f"{' '.join(path)} {kind}")
+        for number, (path, _) in enumerate(_commands(get_command(app)))
+        if path[0] != "score"
+        for kind in _in_turn(list(KINDS), number, amount(2, len(KINDS)))
+    ],
 )
 def test_an_endless_input_is_not_repeated(words: list[str], kind: str) -> None:
     needed = {

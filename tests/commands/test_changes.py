@@ -58,18 +58,18 @@ def test_logits(changed: Tensor) -> None:
 
 def test_logits_of_all_positions_mean_the_whole_text(changed: Tensor) -> None:
     got = answer("logits", TEXT, *OUT, "--all-positions")["positions"]
-    assert [each["best_id"] for each in got] == changed.argmax(-1).tolist()
+    assert [each["best"]["id"] for each in got] == changed.argmax(-1).tolist()
 
 
 def test_score(changed: Tensor) -> None:
     got = answer("score", TEXT, *OUT)
     ids = [token["id"] for token in got["tokens"]]
     logprobs = changed.double().log_softmax(-1)[:-1].gather(1, torch.tensor(ids[1:])[:, None])
-    assert got["log_probability"] == pytest.approx(float(logprobs.sum()), abs=1e-3)
+    assert got["logprob"] == pytest.approx(float(logprobs.sum()), abs=1e-3)
 
 
 def test_lens(changed: Tensor) -> None:
-    last = answer("lens", TEXT, *OUT)["lens"]["stages"][-1]
+    last = answer("lens", TEXT, *OUT)["stages"][-1]
     assert [guess["id"] for guess in last["guesses"]] == changed.argmax(-1).tolist()
 
 

@@ -52,12 +52,12 @@ def test_the_kind_is_that_of_attention(tales: Any) -> None:
 @pytest.mark.slow
 def test_the_scan_is_a_table_or_json(tmp_path: Path) -> None:
     file = tmp_path / "heads.html"
-    done = run("--all", "--tokens", "20", "--no-kind", "--save", str(file))
+    done = run("--all", "--tokens", "2", "--no-kind", "--save", str(file))
     assert done.exit_code == 0, done.output
     assert sum(line.strip().startswith(f"{layer}.") for line in done.stdout.splitlines() for layer in range(1, 7)) == 24
     assert max(map(cell_len, done.stdout.splitlines())) <= 80
     assert "layer 6" in file.read_text()
-    got = json.loads(run("--all", "--tokens", "20", "--no-kind", "--json").stdout)
+    got = json.loads(run("--all", "--tokens", "2", "--no-kind", "--json").stdout)
     assert (got["schema"], got["complete"], len(got["heads"])) == ("gptcli.head.all/1", True, 24)
 
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from gptcli.show.logits import percent
+from gptcli.show.blocks.figures import percents
 from gptcli.system.bundled import bundled_folder
 
 torch = pytest.importorskip("torch")
@@ -84,8 +84,8 @@ def test_temperatures_fit_any_terminal(width: int, monkeypatch: pytest.MonkeyPat
     assert "…" not in shown
     for odds in answer(PROMPT, "-t", "0.5,1,2,5", "--top", "3", "--watch", "dragon")["distributions"]:
         assert f"T = {odds['temperature']:g} " in shown
-        for candidate in odds["candidates"] + odds["watched"]:
-            assert percent(candidate["probability"]) in shown
+        for figure in percents([each["probability"] for each in odds["candidates"] + odds["watched"]]):
+            assert figure in shown
 
 
 @pytest.mark.parametrize("width", [30, 40, 80])

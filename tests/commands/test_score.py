@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from gptcli.probability.scoring import score
+from gptcli.probability.scoring import reread, score
 from gptcli.show.score import draw
+from gptcli.tokenizer import gpt2_tokenizer
 from tests.conftest import Run
 from tests.show.test_pick import on_terminal
 
+GPT2 = gpt2_tokenizer()
 TEXT = "Once upon a time there was a little girl named Lily. She loved the sea and the refrigerator.\n"
 LONG = TEXT * 40  # about 900 tokens; the context is 512
 
@@ -75,12 +78,12 @@ def test_bos_scores_the_first_token_too(tales_reference: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stride", [100, 256, 511])
+@pytest.mark.parametrize("stride", [100, 256, 511, 512])
 def test_long_texts_go_through_in_windows(tales_reference: Any, stride: int) -> None:
     got = answer("--stride", str(stride), text=LONG)
     ids = torch.tensor([token["id"] for token in got["tokens"]])
     total, done = 0.0, 1
-    for start in range(0, len(ids), stride):  # the windows, worked out once more
+    for start in range(0, len(ids), min(stride, 511)):  # the windows, worked out once more
         window = ids[start : start + 512]
         with torch.inference_mode():
             logits = tales_reference(window[None]).logits[0]
@@ -97,7 +100,7 @@ def test_long_texts_go_through_in_windows(tales_reference: Any, stride: int) -> 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(("x",), "--bos"), (("",), "--bos"), ((TEXT, "--stride", "512"), "511"), ((TEXT, "--stride", "0"), "--stride")],
+    [(("x",), "--bos"), (("",), "--bos"), ((TEXT, "--stride", "513"), "512"), ((TEXT, "--stride", "0"), "--stride")],
 )
 def test_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], said: str) -> None:
     done = run(*arguments)
@@ -159,5 +162,122 @@ def test_a_bar_shows_how_far_it_is_and_goes(child_environment: dict[str, str]) -
 @pytest.mark.slow
 def test_a_pipe_is_read_and_gets_no_bar(run_gptcli: Run) -> None:
     done = run_gptcli("score", "--top", "2", input=LONG.encode())
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.returncode == 0
+    assert done.stderr.count(b"\n") == 1  # what is read twice
     assert b"perplexity" in done.stdout
+
+
+LINES = ["Once upon a time there was a little girl.", "The king", "x", "The refrigerator sang: café!", TEXT.strip() * 3]
+
+
+def rows(*arguments: str, text: str | None = None) -> list[dict[str, Any]]:
+    done = run(*arguments, "--json", text=text)
+    assert done.exit_code == 0, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_lines_are_scored_like_texts(tmp_path: Path) -> None:
+    file = tmp_path / "lines.txt"
+    file.write_text("\r\n".join(["", *LINES, ""]), newline="")
+    got = rows("--lines", "-f", str(file))
+    assert [(each["file"], each["line"]) for each in got] == [(str(file), number) for number in range(2, 7)]
+    assert [each["scored"] for each in got][2] == 0
+    assert got[2]["perplexity"] is None
+    for each, line in zip(got, LINES, strict=True):
+        if line == "x":
+            continue
+        alone = answer(line)
+        assert [token["id"] for token in each["tokens"]] == [token["id"] for token in alone["tokens"]]
+        assert [token["rank"] for token in each["tokens"]] == [token["rank"] for token in alone["tokens"]]
+        assert each["logprob"] == pytest.approx(alone["logprob"], abs=1e-4)
+
+
+def test_lines_of_a_pipe_are_transformers_losses(tales_reference: Any) -> None:
+    got = rows("--lines", "--summary", text="\n".join(LINES))
+    for each in got:
+        ids = torch.tensor([GPT2.encode(each["text"])])
+        assert each["n_tokens"] == ids.shape[1]
+        if each["scored"]:
+            with torch.inference_mode():
+                loss = float(tales_reference(ids, labels=ids).loss)
+            assert each["bits"] == pytest.approx(loss * each["scored"] / math.log(2), abs=1e-3)
+            assert each["perplexity"] == pytest.approx(math.exp(loss), rel=1e-4)
+
+
+def test_rows_have_a_total_and_fixed_widths(tmp_path: Path) -> None:
+    done = run("--lines", text="\n".join(LINES))
+    heading, *table, total = done.stdout.splitlines()
+    assert heading == "  tokens          bits  bits/byte    perplexity  text"
+    assert [line[49:] for line in table] == [line[:200] + "…" * (len(line) > 200) for line in LINES]
+    bits = [float(line[10:22].replace("–", "0").replace(",", "")) for line in table]
+    assert float(total[10:22]) == pytest.approx(sum(bits), abs=0.03)
+    scored = sum(max(len(GPT2.encode(line)) - 1, 0) for line in LINES)
+    assert float(total[35:47]) == pytest.approx(2 ** (sum(bits) / scored), rel=1e-3)
+    assert done.stderr == "1 of the texts has no token to score: it takes two, or one and --bos\n"
+    for name, line in zip("abc", LINES, strict=False):
+        (tmp_path / name).write_text(f"{line}\n")
+    files = [argument for name in "abc" for argument in ("-f", str(tmp_path / name))]
+    assert [line[49:] for line in run("--summary", *files).stdout.splitlines()][1:-1] == files[1::2]
+    assert run("--summary", "-f", str(tmp_path / "a")).stdout.splitlines()[1] == table[0][:49] + str(tmp_path / "a")
+
+
+def test_a_file_is_the_text_of_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(TEXT.encode() + b"\r\n")
+    assert answer("-f", str(tmp_path / "text"))["tokens"] == answer(TEXT)["tokens"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--lines", TEXT), "no TEXT to give"),
+        (("-f", "x", TEXT), "no TEXT to give"),
+        (("--lines", "-f", "/nowhere"), "cannot read /nowhere: No such file"),
+        (("-f", "/"), "Is a directory"),
+        (("--lines", "--save", "x.svg"), "--save"),
+        (("--no-overlap", "--stride", "4", TEXT), "contradict"),
+    ],
+)
+def test_mistakes_with_files(arguments: tuple[str, ...], said: str) -> None:
+    done = run(*arguments)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert said in done.stderr
+
+
+def test_a_bad_line_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(b"good line\nb\xffd\n")
+    done = run("--lines", "-f", str(tmp_path / "bad"))
+    assert done.exit_code == 2
+    assert f"line 2 of {tmp_path / 'bad'} is not UTF-8: byte 0xff at offset 1" in done.stderr
+
+
+def test_the_default_tells_what_it_reads_twice() -> None:
+    assert reread(512, 512, 256) == 0
+    assert reread(513, 512, 256) == 256
+    assert reread(1379, 512, 256) == 4 * 256
+    assert reread(1379, 512, 512) == 2
+    # By hand: the windows of ``score`` read 0-512, 256-768, ... until one reaches the end.
+    windows = [range(start, min(start + 512, 1379)) for start in (0, 256, 512, 768, 1024)]
+    assert sum(map(len, windows)) - 1379 == reread(1379, 512, 256)
+
+
+@pytest.mark.slow
+def test_a_long_text_tells_that_it_is_read_twice() -> None:
+    done = run("--summary", text=LONG)
+    assert "more than the context of 512" in done.stderr
+    assert "--no-overlap" in done.stderr
+    once = run("--summary", "--no-overlap", "--json", text=LONG)
+    assert once.stderr == ""
+    assert json.loads(once.stdout)["bits"] == pytest.approx(
+        -answer("--stride", "511", text=LONG)["logprob"] / math.log(2), rel=1e-5
+    )
+
+
+@pytest.mark.slow
+def test_a_terminal_gets_the_beginning_of_a_long_text(child_environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "long").write_text(LONG)
+    arguments = ("-f", str(tmp_path / "long"), "--no-overlap", "--top", "2")
+    with on_terminal(child_environment, *arguments, name="score") as terminal:
+        terminal.wait_for("Once")
+        assert terminal.end() == 0
+        assert "and more of the text (| less -R shows it, --save FILE keeps it)" in terminal.seen
+        assert terminal.seen.count("refrigerator") < 20

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gptcli.model.native import available
+from tests.amount import amount
 from tests.checkpoint.test_quantized import change_kept, zero_embedding
 from tests.fuzz.mutators import KINDS, Mutant, make
 from tests.fuzz.runner import Tally, fuzz
@@ -18,7 +19,7 @@ from tests.fuzz.seeds import CACHE, write_seeds
 from tests.fuzz.worker import MEGABYTES, Finding, _write_kept, read_seeds
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
-COUNT = 5_200
+COUNT = amount(1_300, 5_200)
 ROOT = Path(__file__).parents[2]
 
 

@@ -102,6 +102,16 @@ def one_row_reads_ahead_and_forgets(told: Told) -> None:
     told.says(engine.extend([1, 2]), [*text[:-2], 1], [*text[:-2], 1, 2])
 
 
+def texts_are_read_token_by_token(told: Told) -> None:
+    engine = told.engine
+    for rows in ([LONG, SHORT, LAST], [SHORT], [LAST, LAST], [LONG * 3, SHORT, LONG * 2, LAST]):
+        told.says(engine.read_texts(rows, 24), *(row[:end] for row in rows for end in range(1, len(row) + 1)))
+    engine.read_texts([LONG, SHORT], 9)  # a batch like that of a prefill
+    told.says(engine.step([11, 12]), [*LONG, 11], [*SHORT, 12])
+    engine.read_texts([SHORT], 9)
+    told.says(engine.extend([5, 6]), [*SHORT, 5], [*SHORT, 5, 6])
+
+
 Call = Callable[[Engine], object]
 # Of a batch of two rows of 8 and 3 tokens, which may grow to 9.
 WRONG: dict[str, Call] = {
@@ -125,6 +135,8 @@ WRONG: dict[str, Call] = {
     "no prompt": lambda engine: engine.prefill([], 9),
     "a prompt that does not fit": lambda engine: engine.prefill([[1] * 10], 9),
     "more room than positions": lambda engine: engine.prefill([[1]], 25),
+    "a text that does not fit": lambda engine: engine.read_texts([[1], [1] * 10], 9),
+    "an unknown id in a text": lambda engine: engine.read_texts([[1], [101]], 9),
     "no room": lambda engine: engine.prefill([[1]], 0),
 }
 # Of a batch of one row of 8 tokens, which may grow to 10.
@@ -188,6 +200,7 @@ RULES: dict[str, Callable[[Told], None]] = {
         rows_read_and_grow,
         rows_come_and_go,
         one_row_reads_ahead_and_forgets,
+        texts_are_read_token_by_token,
         what_is_wrong_is_refused_and_changes_nothing,
         sessions_do_not_meet,
         it_says_what_it_is,

@@ -29,6 +29,7 @@ def test_the_sum_is_transformers_loss(family: str, tmp_path: Any) -> None:
         tokenizer=LETTERS,
         n_vocab=model.config.vocab_size,
         config=model.config,
+        changes=None,
         encode_prompt=lambda text, bos: LETTERS.encode(text),
     )
     got = score(checkpoint, text)

@@ -37,6 +37,7 @@ class Arrays:
     def __init__(self, header: Header, blueprint: Blueprint) -> None:
         self.config = blueprint.config
         self._header, self._blueprint = header, blueprint
+        self._checked: set[tuple[str, int, int | None]] = set()  # rows that were found to be finite
 
     def has(self, name: str) -> bool:
         """Whether the model has a tensor of this name."""
@@ -57,11 +58,16 @@ class Arrays:
             low, high = max(start - first, 0), len(rows) if stop is None else min(stop - first, len(rows))
             if low < high:
                 taken.append(as_float32(rows[low:high], dtype))
-        return self._finite(name, taken[0] if len(taken) == 1 else np.concatenate(taken))
+        found = taken[0] if len(taken) == 1 else np.concatenate(taken)
+        if (name, start, stop) not in self._checked:
+            self._finite(name, found)
+            self._checked.add((name, start, stop))
+        return found
 
-    def columns(self, name: str, start: int, stop: int) -> Floats:
-        """Columns ``start`` to before ``stop`` of a matrix: [rows, columns]. Errors as for ``rows``."""
-        pieces = [as_float32(rows[:, start:stop], dtype) for _, rows, dtype in self._pieces(name)]
+    def columns(self, name: str, which: range | Sequence[int]) -> Floats:
+        """Some columns of a matrix, in this order: [rows, columns]. Errors as for ``rows``."""
+        chosen = slice(which.start, which.stop) if isinstance(which, range) else list(which)
+        pieces = [as_float32(rows[:, chosen], dtype) for _, rows, dtype in self._pieces(name)]
         return self._finite(name, np.concatenate(pieces))
 
     def pick(self, name: str, ids: Sequence[int]) -> Floats:

@@ -45,6 +45,12 @@ def _logits() -> Any:
     return logits
 
 
+def _softmax() -> Any:
+    from gptcli.cli.commands.softmax import softmax
+
+    return softmax
+
+
 def _score() -> Any:
     from gptcli.cli.commands.score import score
 
@@ -69,10 +75,28 @@ def _head() -> Any:
     return head
 
 
+def _neurons() -> Any:
+    from gptcli.cli.commands.neurons import neurons
+
+    return neurons
+
+
 def _trace() -> Any:
     from gptcli.cli.commands.trace import trace
 
     return trace
+
+
+def _ablate() -> Any:
+    from gptcli.cli.commands.ablate import ablate
+
+    return ablate
+
+
+def _patch() -> Any:
+    from gptcli.cli.commands.patch import patch
+
+    return patch
 
 
 def _params() -> Any:
@@ -129,6 +153,12 @@ def _bench() -> Any:
     return bench
 
 
+def _glossary() -> Any:
+    from gptcli.cli.commands.glossary import glossary
+
+    return glossary
+
+
 def _models() -> Any:
     from gptcli.cli.commands.models import models
 
@@ -147,10 +177,14 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "generate": _generate,
     "chat": _chat,
     "logits": _logits,
+    "softmax": _softmax,
     "score": _score,
     "attention": _attention,
     "lens": _lens,
+    "ablate": _ablate,
+    "patch": _patch,
     "head": _head,
+    "neurons": _neurons,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,
@@ -162,6 +196,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "compare": _compare,
     "bench": _bench,
     "models": _models,
+    "glossary": _glossary,
     "schema": _schema,
 }
 # Longer names for the same, which the help does not list.
@@ -180,7 +215,8 @@ def app_of(name: str) -> typer.Typer:
             each.callback = each.callback and titled(each.callback)
         return command
     app = typer.Typer(**SETTINGS)
-    app.command(name, hidden=name in ALIASES, epilog=getattr(command, "epilog", None))(titled(command))
+    own: dict[str, Any] = {setting: getattr(command, setting, None) for setting in ("epilog", "context_settings")}
+    app.command(name, hidden=name in ALIASES, **own)(titled(command))
     return app
 
 

@@ -6,7 +6,7 @@ import typer
 
 from gptcli.cli import options
 from gptcli.cli.change_options import ChangeOptions
-from gptcli.cli.inputs import text_argument
+from gptcli.cli.inputs import prompt_argument
 from gptcli.cli.option_groups import RunOptions, grouped
 from gptcli.show.terminal.console import present
 
@@ -48,6 +48,7 @@ def attention(
         typer.Option("--to", metavar="WORD", help="Who looks at WORD. Repeatable.", rich_help_panel=_ATTENTION),
     ] = None,
     top: options.TopOption = 10,
+    raw: options.RawOption = False,
     *,
     run: RunOptions,
     changes: ChangeOptions,
@@ -76,7 +77,7 @@ def attention(
     gptcli attention "The king" --layer 3 --head 2 --columns --scores
     gptcli attention "The king and the king" --without mlp:1 --layer 2
     """
-    text = text_argument(prompt, "PROMPT")
+    text = prompt_argument(prompt, raw=raw)
 
     from gptcli.inspection import attention as inspection
     from gptcli.show.attention import draw

@@ -9,8 +9,10 @@ import typer
 from gptcli.cli import options
 from gptcli.cli.change_options import ChangeOptions, forbid_changes
 from gptcli.cli.chat_options import ChatOptions
-from gptcli.cli.inputs import prompts_argument
+from gptcli.cli.inputs import unescaped
 from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped, with_epilog
+from gptcli.cli.texts import PANEL as INPUT
+from gptcli.cli.texts import TextOptions, prompts_of
 from gptcli.errors import InputError
 from gptcli.system.text_file import read_text_file
 
@@ -36,6 +38,7 @@ Examples:
   echo "The old wolf" | gptcli generate --stop "." -n 60
   gptcli generate "A bird" --json | jq .completion
   gptcli generate --chat "What is the capital of France?" -m HuggingFaceTB/SmolLM2-135M-Instruct
+  gptcli generate --lines -f prompts.txt --json > written.jsonl
   gptcli generate --explain "Once upon a time"
   gptcli generate --pick "Once upon a time" --json > mine.json
   gptcli generate --replay mine.json
@@ -53,8 +56,14 @@ A model too large for one device: torchrun gives each of N processes (GPUs, wher
 @with_epilog(_EPILOG)
 @grouped
 def generate(
-    prompt: Annotated[list[str] | None, typer.Argument(help="Text to continue; - reads stdin. Repeatable.")] = None,
-    prompts_file: Annotated[Path | None, typer.Option(metavar="FILE", help="One prompt a line.")] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Argument(metavar="PROMPT", help="Text to continue; - reads stdin. Repeatable.")
+    ] = None,
+    *,
+    texts: TextOptions,
+    prompts_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same as -f FILE --lines.", rich_help_panel=INPUT)
+    ] = None,
     chat: Annotated[
         bool, typer.Option("--chat", help="Answer the prompt, as in 'gptcli chat', instead of continuing it.")
     ] = False,
@@ -67,7 +76,9 @@ def generate(
     ] = 100,
     stop: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="End before this text. Repeatable.", rich_help_panel=_LENGTH),
+        typer.Option(
+            metavar="TEXT", help=r"End before this text (\\n is a newline). Repeatable.", rich_help_panel=_LENGTH
+        ),
     ] = None,
     ignore_eos: Annotated[
         bool, typer.Option("--ignore-eos", help="Write on after <|endoftext|>.", rich_help_panel=_LENGTH)
@@ -82,7 +93,6 @@ def generate(
             "--num-samples", "-N", metavar="N", min=1, help="Continuations of each prompt.", rich_help_panel=_LENGTH
         ),
     ] = 1,
-    *,
     turns: ChatOptions,
     choosing: SamplingOptions,
     run: EngineOptions,
@@ -134,7 +144,14 @@ def generate(
     options.forbid_together("--pick", given=pick, **others)
     chosen = {name: value != getattr(SamplingOptions, name) for name, value in vars(choosing).items()}
     options.forbid_together(
-        "--replay", given=replay is not None, **others, pick=pick, prompts_file=prompts_file, **chosen
+        "--replay",
+        given=replay is not None,
+        **others,
+        pick=pick,
+        prompts_file=prompts_file,
+        file=texts.file,
+        lines=texts.lines,
+        **chosen,
     )
     asked = {name: value != getattr(ChatOptions, name) or None for name, value in vars(turns).items()}
     options.require_owner("--chat", given=chat, **asked)
@@ -148,11 +165,12 @@ def generate(
     options.require_owner("--explain", given=explain, explain_top=explain_top)
     options.at_most("--stop", stop, options.MOST_TEXTS)
     options.require_owner("--explain or --pick", given=explain or pick or replay is not None, save=save)
+    stops = [each if texts.raw else unescaped(each) for each in stop or []]
     sampling = choosing.sampling()
     seed = seed_or_drawn(choosing.seed)
     if pick:
         check_terminal()
-    prompts = [] if replay is not None else prompts_argument(prompt or [], prompts_file)
+    prompts = [] if replay is not None else prompts_of(prompt or [], texts, prompts_file)
 
     from gptcli.generation.logit_bias import with_logit_bias
     from gptcli.generation.loop import Limits
@@ -182,14 +200,14 @@ def generate(
             n_vocab=checkpoint.n_vocab,
             n_positions=checkpoint.engine.n_positions,
             max_new_tokens=max_new_tokens,
-            stops=stop or [],
+            stops=stops,
             system=turns.system,
             hide_thinking=turns.hide_thinking,
         )
         eos_ids, no_echo = (*eos_ids, *ends), True
     limits = Limits(max_new_tokens, () if ignore_eos else eos_ids, overflow.value)
     scored = pick or output is not None
-    request = Request(prompts, sampling, limits, seed, num_samples, stop or [], bos, scored, questions)
+    request = Request(prompts, sampling, limits, seed, num_samples, stops, bos, scored, questions)
     if pick:
         from gptcli.generation.pick.draft import new_draft
         from gptcli.show.pick import write_picked
@@ -209,6 +227,14 @@ def generate(
 
         write_explained(writing, output, top=explain_top or 10, echo=not no_echo, save=save)
     else:
-        story.write(writing, story.writer_for(writing, output, echo=not no_echo))
+        from gptcli.show.terminal.progress import progress_beside_rows
+        from gptcli.show.writing_progress import CountingWriter
+
+        writer = story.writer_for(writing, output, echo=not no_echo)
+        if len(prompts) > 1:
+            with progress_beside_rows("writing") as progress:
+                story.write(writing, CountingWriter(writer, progress, len(prompts) * num_samples))
+        else:
+            story.write(writing, writer)
     if stats:
         story.show_stats(writing)

@@ -7,7 +7,7 @@ import typer
 
 from gptcli.cli import options
 from gptcli.cli.change_options import ChangeOptions, forbid_changes
-from gptcli.cli.inputs import text_argument
+from gptcli.cli.inputs import prompt_argument
 from gptcli.cli.option_groups import RunOptions, grouped
 from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
@@ -30,6 +30,7 @@ def lens(
         typer.Option("--attribution", help="Contribution of each head and MLP to the logit.", rich_help_panel=_LENS),
     ] = False,
     top: options.TopOption = 20,
+    raw: options.RawOption = False,
     *,
     run: RunOptions,
     changes: ChangeOptions,
@@ -51,7 +52,7 @@ def lens(
     gptcli lens "The king and the" --attribution --token queen --top 10
     gptcli lens "The king and the" --without mlp:1
     """
-    text = text_argument(prompt, "PROMPT")
+    text = prompt_argument(prompt, raw=raw)
     options.at_most("--token", token, options.MOST_TRACKS)
     forbid_changes("--attribution", given=attribution, changes=changes)
 

@@ -1,15 +1,24 @@
 """``gptcli logits``: the probabilities of the next token."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gptcli.cli import options
 from gptcli.cli.change_options import ChangeOptions
-from gptcli.cli.inputs import text_argument
 from gptcli.cli.option_groups import EngineOptions, filter_option, grouped
-from gptcli.show.terminal.console import present
+from gptcli.cli.texts import Sources, TextOptions, answered
+from gptcli.errors import InputError
+from gptcli.show.terminal.console import present, print_json
 from gptcli.system.notices import notices
+
+if TYPE_CHECKING:
+    from gptcli.checkpoint.open import OpenCheckpoint
+    from gptcli.probability.next_token import NextToken
+    from gptcli.sampling.settings import Sampling
+    from gptcli.show.html.page import Page
 
 _PANEL = "Probabilities"
 _TOP = 20
@@ -18,6 +27,8 @@ _TOP = 20
 @grouped
 def logits(
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The text; - or none reads stdin.")] = None,
+    *,
+    texts: TextOptions,
     top: options.TopOption = _TOP,
     temperature: Annotated[
         str, typer.Option("--temperature", "-t", metavar="T[,T...]", help="One or several.", rich_help_panel=_PANEL)
@@ -32,7 +43,6 @@ def logits(
         list[str] | None,
         typer.Option(metavar="WORD", help="Show this token too. Repeatable.", rich_help_panel=_PANEL),
     ] = None,
-    *,
     run: EngineOptions,
     changes: ChangeOptions,
     json: options.JsonOption = False,
@@ -42,7 +52,8 @@ def logits(
 
     Several temperatures stand side by side; with filters, kept and cut
     tokens are marked. An entropy of 0 bits means that one token has all of
-    the probability.
+    the probability. Several files, or --lines, have a row each: the first
+    candidates, or the probabilities of what --watch names.
 
     \b
     gptcli logits "The king and the"
@@ -50,13 +61,18 @@ def logits(
     gptcli logits "The king and the" -t 5 -k 20     the chapter's animation
     gptcli logits "Once upon a time" --watch dragon --watch princess
     gptcli logits "Once upon a time" --all-positions
+    gptcli logits --lines -f questions.txt --watch yes --watch no
     gptcli logits "Lily and Tom went out. Lily saw" --without 5.*
     """
-    text = text_argument(prompt, "PROMPT")
     options.at_most("--watch", watch, options.MOST_TEXTS)
     temperatures = options.number_list(temperature, "--temperature")
     chosen = {"temperature": temperatures != [1.0], "top_k": top_k > 0, "top_p": top_p < 1, "min_p": min_p > 0}
     options.forbid_together("--all-positions", given=all_positions, **chosen, watch=watch, top=top != _TOP)
+    if texts.several:
+        options.forbid_together("--all-positions", given=all_positions, lines=texts.lines, file=texts.file)
+        if save is not None or (len(temperatures) > 1 and not json):
+            raise InputError("several texts have a row each: give one temperature and no --save, or --json")
+    given = texts.each(prompt, "PROMPT") if texts.several else texts.one(prompt, "PROMPT")
 
     from gptcli.sampling.settings import Sampling
 
@@ -67,6 +83,9 @@ def logits(
     from gptcli.show import logits as pictures
 
     checkpoint = changes.open(run)
+    if isinstance(given, Sources):
+        return _each(checkpoint, given, sampling, temperatures, top, watch or [], as_json=json)
+    text = given.text
     if all_positions:
         positions = next_token.all_positions(checkpoint, text)
         present(positions, lambda: pictures.draw_positions(positions), as_json=json, save=save)
@@ -75,4 +94,40 @@ def logits(
             checkpoint, text, sampling, temperatures=temperatures, top=top, watch=watch or []
         )
         notices(words_cut(checkpoint.tokenizer, watch or [], text))
-        present(answer, lambda: pictures.draw_next(answer), as_json=json, save=save)
+
+        def page() -> "Page":
+            from gptcli.show.logits_page import draw_page
+
+            return draw_page(answer, next_token.logits_after(checkpoint, answer.prompt_ids))
+
+        present(answer, lambda: pictures.draw_next(answer), as_json=json, save=save, page=page)
+
+
+def _each(
+    checkpoint: "OpenCheckpoint",
+    sources: Sources,
+    sampling: "Sampling",
+    temperatures: list[float],
+    top: int,
+    watch: list[str],
+    *,
+    as_json: bool,
+) -> None:
+    """The next token of several texts: an object or a row each."""
+    from gptcli.probability.distribution import words_cut
+    from gptcli.probability.next_token import next_token_each
+    from gptcli.show.logits import NextRows
+    from gptcli.show.terminal.progress import progress_beside_rows
+
+    def distributions(each: Iterator[str]) -> "Iterator[NextToken]":
+        return next_token_each(checkpoint, each, sampling, temperatures=temperatures, top=top, watch=watch)
+
+    notices(words_cut(checkpoint.tokenizer, watch, "a"))
+    rows = None if as_json else NextRows(watch)
+    with progress_beside_rows("reading") as progress:
+        for source, answer in answered(sources, distributions):
+            progress(sources.done, sources.total)
+            if rows is None:
+                print_json(replace(answer, file=source.file, line=source.line), indent=None)
+            else:
+                rows.add(answer, source.text if source.file is None or source.line else source.name)

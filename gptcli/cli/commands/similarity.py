@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gptcli.checkpoint.weights.placement import Placement
-from gptcli.cli.inputs import text_argument, words_argument
+from gptcli.cli.inputs import tell_file, text_argument, words_argument
 from gptcli.cli.option_groups import grouped
 from gptcli.cli.options import (
     DEFAULT_MODEL,
@@ -138,5 +138,7 @@ def _refuse(options: set[str], why: str) -> None:
 def _texts(words: list[str] | None) -> list[str]:
     """The texts to compare: the arguments, or the lines of stdin where the argument is - or missing."""
     if words and words != ["-"]:
+        for word in words:
+            tell_file(word)
         return words
     return [line for line in text_argument(words[0] if words else None, "TEXT").split("\n") if line.strip()]

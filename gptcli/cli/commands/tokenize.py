@@ -2,18 +2,20 @@
 
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from gptcli.cli.inputs import text_argument
-from gptcli.cli.option_groups import with_epilog
+from gptcli.cli.inputs import WITH_FILE, tell_file, text_argument, unescaped
+from gptcli.cli.option_groups import grouped, with_epilog
 from gptcli.cli.options import DEFAULT_MODEL, JsonOption, ModelOption, SaveOption, TimeoutOption
+from gptcli.cli.texts import STDIN, Source, Sources, TextOptions
 from gptcli.errors import InputError
 from gptcli.show.terminal.console import present, print_json, stdout_console, stdout_is_terminal
-from gptcli.system.text_file import MOST_TEXT
+from gptcli.system.text_file import MOST_TEXT, file_name, opened
 from gptcli.text import visible
 
 if TYPE_CHECKING:
@@ -32,18 +34,22 @@ Examples:
   gptcli tokenize "Not all heroes wear capes"
   gptcli tokenize --merges "unbelievable heroes"
   gptcli tokenize --ids "to be or not" | gptcli tokenize --decode
-  gptcli tokenize --count < novel.txt
+  gptcli tokenize --count -f one.txt -f two.txt
+  gptcli tokenize --lines -f sentences.txt --json
   gptcli tokenize --truncate 100 < novel.txt > start.txt
   gptcli tokenize --encoding cl100k_base "How does GPT-4 see this?"
 """
 
 
 @with_epilog(_EPILOG)
+@grouped
 def tokenize(
     text: Annotated[
         list[str] | None,
         typer.Argument(metavar="TEXT", show_default=False, help="The text, or ids to decode; else stdin."),
     ] = None,
+    *,
+    texts: TextOptions,
     ids: Annotated[bool, typer.Option("--ids", help="Print only the ids, on one line.")] = False,
     decode: Annotated[bool, typer.Option("--decode", help="Turn ids back into text.")] = False,
     count: Annotated[bool, typer.Option("--count", help="Print only how many tokens there are.")] = False,
@@ -67,24 +73,26 @@ def tokenize(
     as ⏎; bytes that are not a whole character are drawn as \\xE2. What a
     vocabulary writes otherwise, such as ▁ for a space, is drawn the same.
 
-    What comes on stdin is taken as it is, the newline at its end too.
+    A pipe and a file are taken as they are, the newline at their end too; of
+    --lines it is no part. --count of files is printed as wc does.
     """
     modes = {"ids": ids, "decode": decode, "count": count, "merges": merges, "offsets": offsets}
     _check_modes(save is not None, **modes, truncate=truncate is not None)
+    if save is not None and texts.several:
+        raise InputError("--save saves the picture of one text: leave out --lines, or give one -f")
+    texts.check(" ".join(text) if text else None, "TEXT")
     tokenizer = _load(model, encoding)
-    chunks = _chunks(text)
-    if decode:
-        _print_decoded(tokenizer, chunks, as_json)
-    elif truncate is not None:
-        _print_start(tokenizer, chunks, truncate, special, as_json)
-    elif ids:
-        _print_ids(tokenizer, chunks, special, as_json)
-    elif count:
-        _print_count(tokenizer, chunks, special, as_json)
-    elif merges:
-        _show_merges(tokenizer, chunks, special, as_json, save)
+    view = _View(tokenizer, special, as_json, several=texts.several, **modes, truncate=truncate, save=save)
+    if texts.lines:
+        view.show_lines(texts.each(text[0] if text else None, "TEXT"))
+    elif count and texts.file:
+        view.show_counts(texts.file)
+    elif texts.file:
+        for file in texts.file:
+            with opened(file) as found:
+                view.show(_decoded(found, file_name(file)), Source("", None if file == STDIN else str(file)))
     else:
-        _show_tokens(tokenizer, chunks, special, as_json, save, offsets=offsets)
+        view.show(_chunks(text, raw=texts.raw))
 
 
 def _check_modes(saving: bool, **modes: bool) -> None:
@@ -116,19 +124,118 @@ def _keep_to_the_end(tokenizer: "Tokenizer") -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(tokenizer))
 
 
-def _chunks(words: list[str] | None) -> Iterable[str]:
+def _chunks(words: list[str] | None, *, raw: bool) -> Iterable[str]:
     """The text: the arguments joined by spaces, or stdin as it comes."""
-    from gptcli.tokenizer import decode_chunks
-
+    for word in words or []:
+        tell_file(word, WITH_FILE)
     text = " ".join(words) if words else None
     if text in (None, "-") and sys.stdin is not None and not sys.stdin.isatty():
-        stdin = sys.stdin.buffer
-        return decode_chunks(iter(lambda: stdin.read(_READ_SIZE), b""), "stdin")
-    return [text_argument(text, "TEXT", strip_newline=False)]
+        return _decoded(sys.stdin.buffer, "stdin")
+    given = text_argument(text, "TEXT", strip_newline=False)
+    return [given if raw or text in (None, "-") else unescaped(given)]
+
+
+def _decoded(file: BinaryIO, what: str) -> Iterator[str]:
+    """A file as it comes."""
+    from gptcli.tokenizer import decode_chunks
+
+    return decode_chunks(iter(lambda: file.read(_READ_SIZE), b""), what)
+
+
+# A text that is not one of several, and comes from no file.
+_ALONE = Source("")
+
+
+@dataclass(frozen=True)
+class _View:
+    """What to print of a text.
+
+    Attributes:
+        tokenizer, special: how to read it.
+        as_json, save: where the answer goes.
+        several: there are more texts than one.
+        ids, decode, count, merges, offsets, truncate: see the options; without any, the tokens.
+    """
+
+    tokenizer: "Tokenizer"
+    special: bool
+    as_json: bool
+    several: bool
+    ids: bool
+    decode: bool
+    count: bool
+    merges: bool
+    offsets: bool
+    truncate: int | None
+    save: Path | None
+
+    def show(self, chunks: Iterable[str], source: Source = _ALONE) -> None:
+        """Print the answer to one text."""
+        tokenizer, special, as_json = self.tokenizer, self.special, self.as_json
+        indent = None if self.several else 2
+        if self.several and not (as_json or self.ids or self.decode or self.count or self.truncate is not None):
+            print(f"==> {source.name} <==")
+        if self.decode:
+            _print_decoded(tokenizer, chunks, as_json, indent)
+        elif self.truncate is not None:
+            _print_start(tokenizer, chunks, self.truncate, special, as_json, source, indent)
+        elif self.ids:
+            _print_ids(tokenizer, chunks, special, as_json)
+        elif self.count:
+            _print_count(tokenizer, chunks, special, as_json, source, indent)
+        elif self.merges:
+            _show_merges(tokenizer, chunks, special, as_json, self.save, indent)
+        else:
+            _show_tokens(tokenizer, chunks, special, as_json, self.save, source, indent, offsets=self.offsets)
+
+    def show_lines(self, sources: Sources) -> None:
+        """Print the answer to each line: a line each, except for pictures."""
+        from gptcli.show.terminal.progress import progress_beside_rows
+
+        rows = not (self.as_json or self.ids or self.decode or self.count or self.merges or self.offsets)
+        if rows and self.truncate is None:
+            from gptcli.show.tokenize import TokenRows
+
+            table = TokenRows()
+        with progress_beside_rows("tokenizing") as progress:
+            for source in sources:
+                progress(sources.done, sources.total)
+                if rows and self.truncate is None:
+                    table.add(self.tokenizer, self.tokenizer.encode(source.text, special=self.special))
+                    continue
+                self.show([source.text], source)
+                if not self.as_json and (self.decode or self.truncate is not None):
+                    print()
+
+    def show_counts(self, files: Sequence[Path]) -> None:
+        """Print the tokens of each file, and of all, as wc does."""
+        from gptcli.tokenizer.listing import tokenize_text
+
+        total = 0
+        for file in files:
+            with opened(file) as found:
+                counts = tokenize_text(
+                    self.tokenizer, _decoded(found, file_name(file)), special=self.special, keep=0
+                ).counts
+            total += counts.n_tokens
+            if self.as_json:
+                print_json(replace(counts, file=str(file)), indent=None if len(files) > 1 else 2)
+            else:
+                print(f"{counts.n_tokens:>8} {visible(str(file), keep='')}")
+        if len(files) > 1 and not self.as_json:
+            print(f"{total:>8} total")
 
 
 def _show_tokens(
-    tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool, save: Path | None, *, offsets: bool
+    tokenizer: "Tokenizer",
+    chunks: Iterable[str],
+    special: bool,
+    as_json: bool,
+    save: Path | None,
+    source: Source,
+    indent: int | None,
+    *,
+    offsets: bool,
 ) -> None:
     from gptcli.show.tokenize import strip_with_counts
     from gptcli.tokenizer.listing import tokenize_text
@@ -138,6 +245,9 @@ def _show_tokens(
     note = (
         f"before a text the model expects {visible(tokenizer.decode(tokenizer.prefix_ids))} ({first})" if first else ""
     )
+    answer = replace(answer, file=source.file, line=source.line)
+    if as_json and indent is None:
+        return print_json(answer, indent=None)
     present(
         answer,
         lambda: strip_with_counts(answer, note, stdout_console().width, _DRAWN_TOKENS, offsets=offsets),
@@ -147,12 +257,19 @@ def _show_tokens(
 
 
 def _show_merges(
-    tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool, save: Path | None
+    tokenizer: "Tokenizer",
+    chunks: Iterable[str],
+    special: bool,
+    as_json: bool,
+    save: Path | None,
+    indent: int | None,
 ) -> None:
     from gptcli.show.tokenize import merge_steps_picture
     from gptcli.tokenizer.merges import Merged, first_different
 
     text = "".join(_at_most(chunks, _MOST_MERGED, "--merges looks into a text"))
+    if as_json and indent is None:
+        return print_json(Merged(tokenizer.name, tokenizer.merges(text, special=special)), indent=None)
     present(
         Merged(tokenizer.name, tokenizer.merges(text, special=special)),
         lambda: merge_steps_picture(
@@ -188,27 +305,37 @@ def _print_ids(tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_
     sys.stdout.write(end)
 
 
-def _print_count(tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool) -> None:
+def _print_count(
+    tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool, source: Source, indent: int | None
+) -> None:
     from gptcli.tokenizer.listing import tokenize_text
 
     counts = tokenize_text(tokenizer, chunks, special=special, keep=0).counts
     if as_json:
-        print_json(counts)
+        print_json(replace(counts, file=source.file, line=source.line), indent=indent)
     else:
         print(counts.n_tokens)
 
 
-def _print_start(tokenizer: "Tokenizer", chunks: Iterable[str], length: int, special: bool, as_json: bool) -> None:
+def _print_start(
+    tokenizer: "Tokenizer",
+    chunks: Iterable[str],
+    length: int,
+    special: bool,
+    as_json: bool,
+    source: Source,
+    indent: int | None,
+) -> None:
     from gptcli.tokenizer.listing import truncate_text
 
     start = truncate_text(tokenizer, chunks, length, special=special)
     if as_json:
-        print_json(start)
+        print_json(replace(start, file=source.file, line=source.line), indent=indent)
     else:
         _write_text([start.text.encode()])
 
 
-def _print_decoded(tokenizer: "Tokenizer", chunks: Iterable[str], as_json: bool) -> None:
+def _print_decoded(tokenizer: "Tokenizer", chunks: Iterable[str], as_json: bool, indent: int | None) -> None:
     from gptcli.tokenizer.listing import Decoded, decode_each, parse_ids
 
     if as_json:
@@ -217,7 +344,7 @@ def _print_decoded(tokenizer: "Tokenizer", chunks: Iterable[str], as_json: bool)
             _at_most(chunks, MOST_TEXT, "--decode --json makes one text (without --json it streams)")
         ):
             ids.extend(some)
-        print_json(Decoded(tokenizer.decode_bytes(ids), ids))
+        print_json(Decoded(tokenizer.decode_bytes(ids), ids), indent=indent)
     else:
         _write_text(decode_each(tokenizer, parse_ids(chunks)))
 

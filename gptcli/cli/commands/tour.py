@@ -50,7 +50,7 @@ def tour(
             return print(draw_list(chosen))
         return present(Tour(chosen), lambda: draw_list(chosen), as_json=json, save=save)
 
-    from gptcli.show.tour import walk_on, walked
+    from gptcli.show.tour import draw_list, walk_on, walked
     from gptcli.show.walk import Walk
     from gptcli.show.worksheet import write_worksheet
 
@@ -58,6 +58,11 @@ def tour(
         notice("the tour goes through the bundled models; GPTCLI_MODEL is ignored")
     if worksheet:
         return write_worksheet(chosen, lambda each: _run(context, each))
+    if save is not None and save.suffix.lower() == ".html":
+        from gptcli.show.tour_page import tour_page
+
+        page = tour_page(chosen, lambda each: _run(context, each))
+        return present(Tour(chosen), lambda: draw_list(chosen), as_json=json, save=save, page=lambda: page)
     if save is not None:
         coloured = save.suffix.lower() != ".txt"
         picture = walked(chosen, lambda each: _run(context, each), total=len(STOPS), coloured=coloured)

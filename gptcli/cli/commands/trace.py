@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.inputs import text_argument
+from gptcli.cli.inputs import prompt_argument
 from gptcli.cli.option_groups import RunOptions, grouped
 from gptcli.errors import InputError
 from gptcli.show.terminal.console import present
@@ -40,6 +40,7 @@ def trace(
             rich_help_panel=_STEPS,
         ),
     ] = None,
+    raw: options.RawOption = False,
     full: Annotated[
         bool, typer.Option("--full", help="An opened layer step by step, not as a diagram.", rich_help_panel=_STEPS)
     ] = False,
@@ -77,7 +78,7 @@ def trace(
     else:
         if tokens is not None:
             raise InputError(f"--tokens {tokens}: it goes with --config; a PROMPT has its own tokens")
-        text = text_argument(prompt, "PROMPT")
+        text = prompt_argument(prompt, raw=raw)
 
         from gptcli.inspection import trace as inspection
 

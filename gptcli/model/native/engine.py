@@ -73,6 +73,8 @@ class NativeEngine:
         GptcliError: there is no memory.
     """
 
+    # Modes of gptcli_read: see native.h.
+    _STEPS, _ONE_TEXT, _TEXTS = range(3)
     # Prompts are read in chunks of this many tokens, which bounds the memory of the activations.
     _PIECE = 512
     # Up to so many tokens run all layers in one call, as that is about as short as a step.
@@ -217,6 +219,26 @@ class NativeEngine:
 
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
+        self._start(rows, capacity)
+        return np.concatenate([self._prompt(row, ids, len(ids), logits=True) for row, ids in enumerate(rows)])
+
+    def read_texts(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """Start a new batch: logits after each token of each row (see ``Engine.read_texts``)."""
+        self._start(rows, capacity)
+        if len(rows) > 1 and self._tables.fixed:
+            ids = [token for row in rows for token in row]
+            of = [row for row, text in enumerate(rows) for _ in text]
+            positions = [position for text in rows for position in range(len(text))]
+            return self._read(ids, of, positions, range(len(ids)), max(positions) + 1, mode=self._TEXTS)
+        # Each row has the angles of its own length.
+        read = (
+            self._read(ids, [row] * len(ids), range(len(ids)), range(len(ids)), len(ids), mode=self._ONE_TEXT)
+            for row, ids in enumerate(rows)
+        )
+        return np.concatenate(list(read))
+
+    def _start(self, rows: Sequence[Sequence[int]], capacity: int) -> None:
+        """Allocate a new batch for these rows, of which nothing is read yet."""
         config = self.config
         check_prefill(rows, capacity, config.n_positions, config.vocab_size)
         _, keys, _ = config.qkv_widths
@@ -224,14 +246,13 @@ class NativeEngine:
         self._make_cache((config.n_layer, 2, len(rows), capacity * keys))
         self._lengths = [0] * len(rows)
         self._texts = [list(ids) for ids in rows]
-        return np.concatenate([self._prompt(row, ids, len(ids), logits=True) for row, ids in enumerate(rows)])
 
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
         check_step(ids, self._lengths, self._capacity, self.config.vocab_size)
         rows = range(len(ids))
         if self._tables.fixed:
-            return self._read(ids, rows, list(self._lengths), rows, max(self._lengths, default=0) + 1, prefill=False)
+            return self._read(ids, rows, list(self._lengths), rows, max(self._lengths, default=0) + 1, mode=self._STEPS)
         for row, token in enumerate(ids):
             self._turn_long(row, 1)
             self._texts[row].append(token)
@@ -239,7 +260,7 @@ class NativeEngine:
         lengths = [length + 1 for length in self._lengths]
         steps = ((row, self._lengths[row], length) for row, length in enumerate(lengths))
         return np.concatenate(
-            [self._read([ids[row]], [row], [at], [0], length, prefill=False) for row, at, length in steps]
+            [self._read([ids[row]], [row], [at], [0], length, mode=self._STEPS) for row, at, length in steps]
         )
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
@@ -269,7 +290,7 @@ class NativeEngine:
             self._texts[0] += ids
         start = self._lengths[0]
         end = start + len(ids)
-        return self._read(ids, [0] * len(ids), range(start, end), range(len(ids)), end, prefill=True)
+        return self._read(ids, [0] * len(ids), range(start, end), range(len(ids)), end, mode=self._ONE_TEXT)
 
     def rewind(self, count: int) -> None:
         """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
@@ -310,7 +331,7 @@ class NativeEngine:
             last = start + len(piece) == len(ids)
             wanted = [len(piece) - 1] if logits and last else []
             places = range(start, start + len(piece))
-            read = self._read(piece, [row] * len(piece), places, wanted, length, prefill=True)
+            read = self._read(piece, [row] * len(piece), places, wanted, length, mode=self._ONE_TEXT)
         return read
 
     def _read(
@@ -321,9 +342,12 @@ class NativeEngine:
         wanted: Sequence[int],
         length: int,
         *,
-        prefill: bool,
+        mode: int,
     ) -> NDArray[np.float32]:
-        """Read tokens: logits [wanted, V]. ``length``: of the longest sequence, on which rotary tables may depend."""
+        """Read tokens: logits [wanted, V]. ``length``: of the longest sequence, on which rotary tables may depend.
+
+        ``mode``: ``_STEPS``, ``_ONE_TEXT`` or ``_TEXTS``.
+        """
         # C trusts these numbers: the callers have checked them.
         # One array, and numpy only for the logits: a step evicts Python from the processor's caches, so little of
         # Python should run here.
@@ -336,7 +360,7 @@ class NativeEngine:
             place,
             place + nbytes,
             place + 2 * nbytes,
-            int(prefill),
+            mode,
             *self._tables.reach(length),
             self._cache_at,
             self._shape[2],

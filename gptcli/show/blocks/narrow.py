@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BARS = ""
 """How columns of bars are headed."""
-_SHORTEST_BAR = 2
+_SHORTEST_BAR, _LONG_BAR = 2, 12
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,13 @@ class Narrowing:
         make: draws some of the parts side by side.
         parts: each has its own columns; those that do not fit next to the others come below.
         spare: headings of the columns to leave out first, in order.
+        easily: so many of those go already where bars would be short, too short to be compared.
     """
 
     make: "Callable[[Sequence[Any]], Rows]"
     parts: Sequence[Any]
     spare: tuple[str, ...]
+    easily: int = 0
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw it for the terminal's width."""
@@ -40,7 +42,8 @@ class Narrowing:
                 if across > 1 and BARS in without:  # prefer fewer parts next to each other
                     break
                 blocks = [block.without(without) for block in whole]
-                if all(_fits(block, console, options) for block in blocks):
+                least = _LONG_BAR if spared < self.easily else _SHORTEST_BAR
+                if all(_fits(block, console, options, least) for block in blocks):
                     yield from _told(blocks, whole[0], without)
                     return
         for block in blocks:
@@ -49,9 +52,9 @@ class Narrowing:
         yield from _told(blocks, whole[0], self.spare)
 
 
-def narrowing(made: "Rows", *spare: str) -> Narrowing:
+def narrowing(made: "Rows", *spare: str, easily: int = 0) -> Narrowing:
     """A finished table whose columns of these headings are left out on a narrow terminal."""
-    return Narrowing(lambda _: made, [None], spare)
+    return Narrowing(lambda _: made, [None], spare, easily)
 
 
 def _told(blocks: "list[Rows]", whole: "Rows", without: Sequence[str]) -> "list[Rows]":
@@ -62,8 +65,8 @@ def _told(blocks: "list[Rows]", whole: "Rows", without: Sequence[str]) -> "list[
     return blocks
 
 
-def _fits(made: "Rows", console: "Console", options: "ConsoleOptions") -> bool:
-    """Whether a table's columns fit, with its bars as short as they may be."""
+def _fits(made: "Rows", console: "Console", options: "ConsoleOptions", least: int) -> bool:
+    """Whether a table's columns fit, with bars of this length."""
     bars = sum(column.header == BARS for column in made.columns)
     most = made.__rich_measure__(console, options.update(width=1000)).maximum
-    return most - bars * (LONGEST_BAR - _SHORTEST_BAR) <= options.max_width
+    return most - bars * (LONGEST_BAR - least) <= options.max_width

@@ -6,7 +6,7 @@ show the values.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptcli.show.blocks import palette
 from gptcli.show.blocks.palette import colour as colour
@@ -39,9 +39,17 @@ def bar(fraction: float, width: int) -> str:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar that fills its column."""
+    """A bar that fills its column.
+
+    Attributes:
+        fraction: its length, 0 to 1.
+        colour: the theme's for bars, where none is given.
+        cells: the longest bar's length; None: as wide as the column.
+    """
 
     fraction: float
+    colour: str | None = None
+    cells: int | None = None
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         """Draw it as wide as its column."""
@@ -51,12 +59,14 @@ class Bar:
 
     def pieces(self, width: int) -> Sequence[tuple[str, str]]:
         """The same for a line of a table (``row_lines.Line``)."""
-        return [(bar(self.fraction, width), palette.current().bar)]
+        return [(bar(self.fraction, min(width, self.cells or width)), self.colour or palette.current().bar)]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
         """Any width will do."""
         from rich.measure import Measurement
 
+        if self.cells is not None:
+            return Measurement(self.cells, self.cells)
         return Measurement(1, min(LONGEST_BAR, options.max_width))
 
 
@@ -65,15 +75,15 @@ def shade(fraction: float) -> str:
     return _SHADES[min(int(min(max(fraction, 0.0), 1.0) * len(_SHADES)), len(_SHADES) - 1)]
 
 
-def table(*columns: str, title: str | None = None) -> "Rows":
-    """An empty table in the house style.
+def table(*columns: str, title: str | None = None, **style: Any) -> "Rows":
+    """An empty table in the house style, or in another (see ``rows.BARE``).
 
     A column that starts with ``>`` is right-aligned. One without a name is for bars, and gives way where it is narrow.
     Cells that are strings are shown as they are: no markup.
     """
     from gptcli.show.blocks.rows import Rows
 
-    made = Rows(title=title)
+    made = Rows(title=title, **style)
     for column in columns:
         right = column.startswith(">")
         made.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=bool(column))

@@ -166,12 +166,13 @@ class LinePlot:
         ticks = nice_ticks(min(values), max(values))
         gutter = max(map(len, ticks.values()))
         labels = max(cell_len(line.label) for line in self.lines) + 3
-        canvas = Canvas(max(options.max_width - gutter - labels - 3, 1), min(max(options.max_width // 6, 8), 16))
+        rows = min(max(options.max_width // 6, 8), 16, max((lines_allowed() or 99) - 7, 8))
+        canvas = Canvas(max(options.max_width - gutter - labels - 3, 1), rows)
         ends = self._drawn(canvas, min(ticks), max(ticks))
-        rows = {_row(canvas, tick, min(ticks), max(ticks)): shown for tick, shown in ticks.items()}
+        marked = {_row(canvas, tick, min(ticks), max(ticks)): shown for tick, shown in ticks.items()}
         yield Text(self.y_name, style="dim")
         for row, line in enumerate(canvas.lines()):
-            edge = f"{rows.get(row, ''):>{gutter}} {'┤' if row in rows else '│'}"
+            edge = f"{marked.get(row, ''):>{gutter}} {'┤' if row in marked else '│'}"
             yield Text(no_wrap=True).append(edge, style="dim").append_text(line).append_text(ends.get(row, Text()))
         yield Text(" " * (gutter + 1) + "└" + "─" * canvas.columns, style="dim", no_wrap=True)
         yield Text(" " * (gutter + 2) + self._named_steps(canvas), style="dim", no_wrap=True)

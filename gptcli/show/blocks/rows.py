@@ -22,7 +22,7 @@ from gptcli.show.blocks.row_lines import RowLines, text_width
 # Marks the rows in the drawn frame; a private character, which is never shown otherwise.
 _MARK = "\ue000"
 _STYLE: dict[str, Any] = {
-    "box": box.SIMPLE_HEAD,
+    "box": box.Box(str(box.SIMPLE_HEAD), ascii=True),  # where an encoding lacks its line, encoding.py has another
     "pad_edge": False,
     "title_justify": "left",
     "title_style": "bold",

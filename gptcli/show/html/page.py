@@ -115,7 +115,8 @@ class _Writer:
             f'<section id="stop-{number}" class="stop"><h2><span class="number">{number}</span> '
             f"{text(section.title)}</h2>\n<p>{text(section.text)}</p>\n"
             f'<pre class="command"><code>{text(section.command)}</code></pre>\n{facts}'
-            f'{self._figures(section.parts, here=True)}<nav class="ways">{links}'
+            f"{self._figures(section.parts, here=True)}{_said(section)}"
+            f'<nav class="ways">{links}'
             '<a href="#top">All stops ↑</a></nav></section>\n'
         )
 
@@ -163,6 +164,15 @@ class _Writer:
 
 def _head(title: str) -> str:
     return f"<h3>{text(title)}</h3>" if title else ""
+
+
+def _said(section: Section) -> str:
+    said = f'<p class="said">{text(section.said)}</p>\n' if section.said else ""
+    note = f'<p class="facts">{text(section.note)}</p>\n' if section.note else ""
+    if not section.question:
+        return said + note
+    asked = f"<summary>{text(section.question)}</summary><p>{text(section.answer)}</p>"
+    return f'{said}{note}<details class="ask">{asked}</details>\n'
 
 
 def _way(title: str, number: int, sign: str, name: str) -> str:

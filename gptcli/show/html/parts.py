@@ -186,6 +186,9 @@ class Section:
         title, text, command: as the stop has them.
         facts: lines before the parts.
         parts: from top to bottom.
+        said: a sentence that points at what is shown.
+        note: on the example; "" for none.
+        question, answer: the answer is shown when it is asked for; "" for none.
     """
 
     title: str
@@ -193,3 +196,7 @@ class Section:
     command: str
     facts: Sequence[str]
     parts: Sequence[PagePart]
+    said: str = ""
+    note: str = ""
+    question: str = ""
+    answer: str = ""

@@ -204,8 +204,9 @@ class _Typesetter:
         """A bar as wide as its cell: its picture of ``_BAR`` columns, stretched."""
         from rich.segment import Segment
 
-        line = [Segment(part, self.console.get_style(style)) for part, style in cell.pieces(_BAR) if part]
-        return self._drawn([line], ' class="bar" preserveAspectRatio="none" aria-hidden="true"', columns=_BAR)
+        columns = getattr(cell, "cells", None) or _BAR
+        line = [Segment(part, self.console.get_style(style)) for part, style in cell.pieces(columns) if part]
+        return self._drawn([line], ' class="bar" preserveAspectRatio="none" aria-hidden="true"', columns=columns)
 
     def _map(self, grid: "HeatGrid") -> str:
         """A table of figures on their colours."""

@@ -14,11 +14,12 @@ from gptcli.errors import InputError
 from gptcli.show.blocks import palette
 from gptcli.show.picture.png import check_png
 from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
-from gptcli.show.terminal.json_pieces import json_pieces
-from gptcli.show.terminal.watching import showed
+from gptcli.show.terminal.encoding import everything, holds_everything
+from gptcli.show.terminal.json_pieces import json_pieces, only_ascii
+from gptcli.show.terminal.watching import keep_picture, showed
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
-from gptcli.text import clipped, visible
+from gptcli.text import clipped
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -62,20 +63,14 @@ def stdout_is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def write_flowing(console: "Console | None", text: str, style: str | None = None) -> None:
-    """Write a piece of streamed text: on a console made visible, into a pipe (no console) unchanged."""
-    if console is None:
-        sys.stdout.write(text)
-    elif style is None:
-        sys.stdout.write(visible(text))  # Rich would replace a tab by eight spaces, whatever its column
-    else:
-        console.print(visible(text), style=style, end="", soft_wrap=True)
-
-
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print an answer as JSON on stdout (see ``json_pieces``); ``indent=None`` puts it on one line."""
+    """Print an answer as JSON on stdout (see ``json_pieces``); ``indent=None`` puts it on one line.
+
+    It is valid whatever stdout's encoding is: one that is not Unicode gets escapes.
+    """
+    ascii_only = not holds_everything()
     for piece in json_pieces(value, indent=indent):
-        sys.stdout.write(piece)
+        sys.stdout.write(only_ascii(piece) if ascii_only else piece)
     sys.stdout.flush()
 
 
@@ -108,6 +103,8 @@ def present(
     showed(answer)
     if save is not None:
         save_as(save, draw, page)
+    if keep_picture(draw, page):
+        return
     if as_json:
         print_json(answer)
     else:
@@ -134,11 +131,12 @@ def save_as(path: Path, draw: Callable[[], "RenderableType"], page: "Callable[[]
         from gptcli.show.html.page import drawn_page
         from gptcli.show.picture.title import picture_title
 
-        made = drawn_page(picture_title(), draw) if page is None else page()
-        write_whole(path, made.html())
+        with everything():
+            made = drawn_page(picture_title(), draw) if page is None else page()
+            write_whole(path, made.html())
         notice(f"saved {path}")
         return
-    with palette.using(saved_theme()):
+    with everything(), palette.using(saved_theme()):
         save_picture(draw(), path)
 
 

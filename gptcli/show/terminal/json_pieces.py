@@ -16,6 +16,7 @@ from gptcli.system.answer import is_left_out
 _OBEYED = re.compile(
     "[\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
+_OTHERS = re.compile("[^\0-\x7f]+")
 # Keys under which bytes are text, with their hexadecimal form under a key of its own.
 TEXT_KEYS = ("token", "label", "text")
 # Characters of a piece.
@@ -48,6 +49,11 @@ def json_pieces(value: Any, *, indent: int | None = 2) -> Iterator[str]:
             yield _seen("".join(held))
             held, length = [], 0
     yield _seen("".join(held))
+
+
+def only_ascii(text: str) -> str:
+    """The same JSON with escapes for everything that is not ASCII."""
+    return text if text.isascii() else _OTHERS.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def _seen(text: str) -> str:

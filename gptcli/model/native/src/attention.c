@@ -7,7 +7,7 @@
  *   out                [M, H D]
  *
  * Steps: each token separately, but the queries of a group together, so that their shared keys and values are read once. Prompts:
- * blocks of queries, with the gemm microkernels. Windows restrict the positions that are read; caps and slopes change the scores.
+ * blocks of queries, with the gemm microkernels; several texts are one prompt after the other. Windows restrict the positions that are read; caps and slopes change the scores.
  */
 #include <string.h>
 
@@ -146,6 +146,7 @@ static int longest_seen(const attention *job) {
 }
 
 static int is_split(const attention *job, int threads) {
+    if (job->prefill == TEXTS) return 0;
     const int units = job->kv_heads * (job->prefill ? 1 : job->m);
     return !is_long(job) && threads > 1 && units < SPLIT_UNITS * threads && longest_seen(job) > SPLIT_POSITIONS;
 }
@@ -201,7 +202,9 @@ static void add_split(schedule *all, const attention *job) {
 
 /* Whether queries and keys are prepared in a separate phase: where all heads are needed at once, or the queries of a group are in
  * different chunks. Otherwise the chunk that needs them prepares them, which saves a phase. */
-static int is_apart(const attention *job) { return job->qk_norm == QK_WHOLE || (is_long(job) && group_of(job) > 1); }
+static int is_apart(const attention *job) {
+    return job->qk_norm == QK_WHOLE || job->prefill == TEXTS || (is_long(job) && group_of(job) > 1);
+}
 
 /* A unit is a key head: of all tokens, or of one token where tokens are of different rows. */
 static void attend_steps(worker *me, const phase *p, range now, range next) {
@@ -224,7 +227,28 @@ static void attend_prompts(worker *me, const phase *p, range now, range next) {
     }
 }
 
+/* Several texts. A unit is a query head of the text that begins with a token; a token that begins none has no work. */
+static void attend_texts(worker *me, const phase *p, range now, range next) {
+    const attention *job = &p->attention;
+    (void)next;
+    for (int unit = now.first; unit < now.last; unit++) {
+        const int first = unit / job->heads;
+        if (job->positions[first]) continue;
+        int end = first + 1;
+        while (end < job->m && job->positions[end]) end++;
+        attention text = *job;
+        text.qkv = queries_at(job, first), text.out = job->out + (size_t)first * job->heads * job->head_size;
+        text.rows = job->rows + first, text.positions = job->positions + first, text.m = end - first;
+        attend_prompt(me, &text, unit % job->heads);
+    }
+}
+
 void add_attention(schedule *all, const attention *job) {
+    if (job->prefill == TEXTS) {
+        add_phase(all, prepare_tokens, job->m, 1, 0)->attention = *job;
+        add_phase(all, attend_texts, job->m * job->heads, 1, 0)->attention = *job;
+        return;
+    }
     if (is_split(job, all->threads)) {
         add_split(all, job);
         return;

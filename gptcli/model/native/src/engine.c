@@ -11,7 +11,7 @@ typedef struct {
     gpt *g;
     const gptcli_shape *s;
     const int *ids, *rows, *positions, *wanted;
-    int m, wanted_count, capacity, prefill; /* prefill: all tokens belong to one row, at consecutive positions */
+    int m, wanted_count, capacity, prefill; /* prefill: STEPS, ONE_TEXT or TEXTS */
     int first, last; /* stages: see gptcli_read */
     const float *const *turns, *growth; /* see gptcli_read */
     size_t layer_floats;
@@ -309,8 +309,9 @@ static int lay_out(call *c) {
 /* Read m tokens. Returns 0, or -1 when there is no memory.
  *
  *   ids, rows, positions [m]   each token's id, its row of the batch, and its position in that row
- *   prefill                    all tokens belong to one row, at consecutive positions, so that gemm can be used; otherwise each
- *                              is a step of a different row
+ *   prefill                    STEPS: each token is a step of a different row. ONE_TEXT: all belong to one row, at consecutive
+ *                              positions, so that gemm can be used. TEXTS: the same for several rows, one after the other,
+ *                              each from position 0
  *   turns                      the rotary tables, each [position][cosines, then sines, of rotary_dim / 2 pairs]
  *   growth [position]          factor of the queries, or NULL; like `turns` it covers all positions of the call
  *   cache                      [layers][2][batch][K][capacity][D], then OVERREAD more floats; keys and values are written to it

@@ -252,6 +252,10 @@ void linear_epilogue(const worker *me, const linear *job, const float *sums, siz
 /* Pack a panel, transposed: to[k * width + j] = from[j * stride + k] * factor for k < count and j < n; zero for n <= j < width. */
 void pack_panel(const float *from, size_t stride, int n, int count, float factor, float *to, int width);
 
+/* What the tokens of a call are: steps of different rows; one row's, at consecutive positions; or those of several rows, one
+ * after the other, each from position 0. */
+enum { STEPS, ONE_TEXT, TEXTS };
+
 /* attention.c: the heads of one layer, for m tokens. A row of qkv is a token's queries [H, D], keys [K, D] and values [K, D]; H
  * / K queries share a key. Options that are NULL, 0 or QK_NONE are not applied. */
 typedef struct {
@@ -259,8 +263,7 @@ typedef struct {
     float *out; /* [m, H D] */
     float *keys, *values; /* of this layer: [row, K, capacity, D] */
     const int *rows, *positions; /* [m] */
-    int m, heads, kv_heads, head_size, capacity,
-        prefill; /* prefill: one row, at consecutive positions; otherwise each token is of a different row */
+    int m, heads, kv_heads, head_size, capacity, prefill; /* a mode of gptcli_read */
     int window, qk_norm, norm_kind, rotary_dim, interleaved;
     float scale, cap, clip, epsilon;
     const float *q_norm, *q_norm_bias, *k_norm, *k_norm_bias;

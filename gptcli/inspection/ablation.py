@@ -1,0 +1,246 @@
+"""What each head and each MLP does for a prediction: it is taken out, and the prediction is looked at again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from gptcli.checkpoint.open import OpenCheckpoint
+from gptcli.errors import InputError
+from gptcli.inspection.interventions import means
+from gptcli.inspection.points import Point, See, capture
+from gptcli.inspection.request import By
+from gptcli.inspection.variants import Measure, Outcome, Progress, Trunk, chunks
+from gptcli.model.gpt import GPT
+from gptcli.probability.distribution import watched_ids
+from gptcli.tokenizer.token import Token, tokens_of
+
+
+@dataclass(frozen=True)
+class LayerEffects:
+    """What the parts of one layer do.
+
+    Attributes:
+        layer: from 1.
+        heads: the effect of each head.
+        mlp: that of the MLP.
+    """
+
+    layer: int
+    heads: list[float]
+    mlp: float
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What each head and MLP does for a prediction.
+
+    An effect is how much the measure falls when the part is taken out (for the loss: how much it rises); positive:
+    the part helps the prediction.
+
+    Attributes:
+        model: its name.
+        prompt: the text.
+        tokens: its tokens.
+        measure: ``logit``, ``probability`` or ``loss``.
+        token: whose logit or probability; None for the loss.
+        versus: the token whose logit or probability is subtracted; None: none is.
+        by: what replaces a part: ``zero``, ``mean`` or ``resample``.
+        frozen: whether attention looks where it does in the whole model.
+        whole: the measure with nothing taken out.
+        n_layer: layers of the model.
+        layers: one entry for each that was scanned; the later ones only where the scan was stopped.
+        complete: whether all were.
+    """
+
+    schema: ClassVar[str] = "gptcli.ablate/1"
+
+    model: str
+    prompt: str
+    tokens: list[Token]
+    measure: Measure
+    token: Token | None
+    versus: Token | None
+    by: By
+    frozen: bool
+    whole: float
+    n_layer: int
+    layers: list[LayerEffects]
+    complete: bool
+
+
+def ablate(
+    checkpoint: OpenCheckpoint,
+    prompt: str,
+    *,
+    token: str | None = None,
+    versus: str | None = None,
+    measure: Measure = "logit",
+    by: By = "zero",
+    over: str | None = None,
+    source: str | None = None,
+    frozen: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> Ablation:
+    """Take out every head and every MLP, one at a time.
+
+    The runs of one layer are computed together, from that layer on. A ``KeyboardInterrupt`` ends the scan: the layers
+    that are done are returned (late layers are done first, for they are the quickest).
+
+    Args:
+        checkpoint: the model and its tokenizer.
+        prompt: what it reads.
+        token: its first token is the prediction that is measured; None: the model's own.
+        versus: the first token of this is what it is compared with.
+        measure: what is measured (see ``Outcome``).
+        by: ``zero``; ``mean``: over the text, or over another one (``over``); ``resample``: from ``source``.
+        over, source: texts.
+        frozen: attention looks where it does with nothing taken out, so that only what is moved can change.
+        progress: called with the layers that are done, and all.
+
+    Raises:
+        InputError: the text does not fit into the context; a word has no token; or the options contradict each other.
+    """
+    model, ids = checkpoint.model, checkpoint.encode_prompt(prompt)
+    check(measure, token, versus, len(ids))
+    layers = range(model.config.n_layer)
+    points: list[Point] = [(kind, layer) for layer in layers for kind in ("head", "mlp")]
+    trunk = Trunk(model, ids, points, frozen=frozen)
+    outcome = chosen_outcome(checkpoint, trunk, prompt, token, versus, measure)
+    values = _replacements(checkpoint, trunk, points, by, over, source)
+    (whole,) = outcome.of(model, trunk.stream[-1][None], ids)
+    done: list[LayerEffects] = []
+    try:
+        for layer in reversed(layers):
+            each = list(_layer(model, trunk, layer, values, outcome))
+            sign = -1 if measure == "loss" else 1
+            effects = [sign * (whole - value) for value in each]
+            done.append(LayerEffects(layer + 1, effects[:-1], effects[-1]))
+            progress(len(done), len(layers))
+    except KeyboardInterrupt:
+        pass
+    name = checkpoint.tokenizer.token_bytes
+    complete = len(done) == len(layers)
+    return Ablation(
+        model=checkpoint.name,
+        prompt=prompt,
+        tokens=tokens_of(checkpoint.tokenizer, ids),
+        measure=measure,
+        token=None if measure == "loss" else Token(outcome.token, name(outcome.token)),
+        versus=None if outcome.versus is None else Token(outcome.versus, name(outcome.versus)),
+        by=by,
+        frozen=frozen,
+        whole=whole,
+        n_layer=len(layers),
+        layers=done[::-1],
+        complete=complete,
+    )
+
+
+def check(measure: Measure, token: str | None, versus: str | None, length: int) -> None:
+    """Refuse what cannot be measured.
+
+    Raises:
+        InputError: says why.
+    """
+    if measure == "loss" and (token is not None or versus is not None):
+        raise InputError("the loss is that of the text's own tokens: leave out --token and --versus")
+    if measure == "loss" and length < 2:
+        raise InputError("the loss takes two tokens or more, and the text has one")
+
+
+def chosen_outcome(
+    checkpoint: OpenCheckpoint, run: Trunk, text: str, token: str | None, versus: str | None, measure: Measure
+) -> Outcome:
+    """What is measured, of the model's own prediction where no token is named.
+
+    Raises:
+        InputError: a word has no token.
+    """
+    words = [word for word in (token, versus) if word is not None]
+    found = watched_ids(checkpoint.tokenizer, words, text, checkpoint.n_vocab, "--token or --versus")
+    if token is None:
+        with torch.inference_mode():
+            found.insert(0, int(checkpoint.model.unembed(run.stream[-1][-1])[: checkpoint.n_vocab].argmax()))
+    if versus is not None and found[0] == found[1]:
+        raise InputError("--token and --versus are the same token: there is no difference to look at")
+    return Outcome(measure, found[0], found[1] if versus is not None else None, checkpoint.n_vocab)
+
+
+def _replacements(
+    checkpoint: OpenCheckpoint, trunk: Trunk, points: Sequence[Point], by: By, over: str | None, source: str | None
+) -> dict[Point, Tensor] | None:
+    """What replaces each part: [1 or T, ...] at each point; None for zero."""
+    if by == "zero":
+        return None
+    if by == "mean":
+        ids = trunk.ids if over is None else checkpoint.encode_prompt(over)
+        return {point: mean[None] for point, mean in means(checkpoint.model, ids, points).items()}
+    if source is None:
+        raise InputError("resampling takes a text to take from")
+    found = capture(checkpoint.model, checkpoint.encode_prompt(source), points)
+    last = len(next(iter(found.values()))) - 1 if found else 0
+    where = [index if index <= last else (1 + (index - 1) % last if last else 0) for index in range(len(trunk.ids))]
+    return {point: value[where] for point, value in found.items()}
+
+
+def _layer(
+    model: GPT, trunk: Trunk, layer: int, values: dict[Point, Tensor] | None, outcome: Outcome
+) -> Iterator[float]:
+    """The outcome without each head of a layer, and without its MLP."""
+    heads = model.config.n_head
+    for some in chunks(heads + 1, trunk.at_once):
+        rows = [row for row, part in enumerate(some) if part < heads]
+        edits: list[tuple[Point, See]] = []
+        if rows:
+            parts = [some[row] for row in rows]
+            edits.append((("head", layer), _heads_out(rows, parts, None if values is None else values["head", layer])))
+        if heads in some:
+            edits.append((("mlp", layer), _mlp_out(len(some) - 1, None if values is None else values["mlp", layer])))
+        yield from outcome.of(model, trunk.branch(layer, edits, len(some)), trunk.ids)
+
+
+def _heads_out(rows: list[int], heads: list[int], value: Tensor | None) -> See:
+    """In each of some rows another head is replaced."""
+
+    def see(old: Tensor) -> Tensor:  # [B, T, H, D]
+        new = old.clone()
+        new[rows, :, heads] = 0 if value is None else value[:, heads].transpose(0, 1).to(old.dtype)
+        return new
+
+    return see
+
+
+def _mlp_out(row: int, value: Tensor | None) -> See:
+    def see(old: Tensor) -> Tensor:  # [B, T, C]
+        new = old.clone()
+        new[row] = 0 if value is None else value.to(old.dtype)
+        return new
+
+    return see
+
+
+Part = Literal["head", "mlp"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The effect of one part, for a list of them."""
+
+    part: Part
+    layer: int
+    head: int | None
+    effect: float
+
+
+def strongest(answer: Ablation, count: int) -> list[Effect]:
+    """The parts with the largest effects, of either sign, largest first."""
+    found = [
+        Effect("head", layer.layer, head, effect)
+        for layer in answer.layers
+        for head, effect in enumerate(layer.heads, start=1)
+    ]
+    found += [Effect("mlp", layer.layer, None, layer.mlp) for layer in answer.layers]
+    return sorted(found, key=lambda each: -abs(each.effect))[:count]

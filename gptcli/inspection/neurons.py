@@ -1,0 +1,309 @@
+"""Which neurons of the MLPs are active while a model reads a text, and what they write.
+
+A neuron's activation is what the MLP's last matrix reads: behind the non-linearity, times the other number of a gated
+MLP. What it writes is the activation times its column of that matrix. With the scale of every norm behind it held at
+its value in the run, the neuron's effect on each logit is a number: its direct effect, without what later layers make
+of it. The sum over the neurons and the bias is the MLP's own output.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gptcli.checkpoint.open import OpenCheckpoint
+from gptcli.errors import InputError
+from gptcli.inspection.attention import chosen
+from gptcli.inspection.heads import repeated_tokens
+from gptcli.inspection.neuron_weights import SAMPLED, Neuron, read_neurons
+from gptcli.inspection.places import Positions
+from gptcli.inspection.record import token_batch
+from gptcli.inspection.stream import StreamWeights, TokenScore
+from gptcli.model.gpt import GPT, MLP, Block
+
+# The most neurons of one answer: each has some tokens that it raises, lowers, and that excite it.
+MOST_LISTED = 3000
+_FEWEST = 4  # random tokens
+Measure = Literal["unusual", "activation", "written"]
+"""What is largest: how much more it writes than it usually does, its activation, or how much it writes; signs aside."""
+
+
+@dataclass(frozen=True)
+class ActiveNeuron:
+    """A neuron at one position of a text.
+
+    Attributes:
+        layer: from 1.
+        neuron: from 1.
+        activation: what the MLP's last matrix reads.
+        usual: its mean activation on random tokens (those by which ``heads`` names heads); None where the vocabulary or
+            the context is too small for them.
+        written: the length of what it adds to the residual stream (of what the last matrix gives, before a norm on
+            it): the activation times the length of its column.
+        raises: the tokens whose logits it raises most here, and by how much: with the norms behind it held at their
+            scale in this run, less the mean over all tokens.
+        lowers: those that it lowers most.
+        excited_by: the sampled tokens that excite it most, each alone, and the activation that each causes.
+    """
+
+    layer: int
+    neuron: int
+    activation: float
+    usual: float | None
+    written: float
+    raises: list[TokenScore]
+    lowers: list[TokenScore]
+    excited_by: list[TokenScore]
+
+
+@dataclass(frozen=True)
+class TokenNeurons:
+    """A token of a text and the neurons that are most active there.
+
+    Attributes:
+        position: from 1.
+        id: of the token.
+        token: its bytes.
+        neurons: the most active ones, in order.
+    """
+
+    position: int
+    id: int
+    token: bytes
+    neurons: list[ActiveNeuron]
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """The most active neurons at the tokens of a text.
+
+    Attributes:
+        model: its name.
+        prompt: the text.
+        layers: those whose neurons are compared, from 1.
+        width: neurons of each.
+        measure: what is largest, all without signs: the ``activation``; the length of what is ``written``; or
+            (``unusual``) the length of what is written less that for the usual activation.
+        sampled: how many tokens ``excited_by`` is chosen from.
+        tokens: of the text.
+    """
+
+    schema: ClassVar[str] = "gptcli.neurons/1"
+
+    model: str
+    prompt: str
+    layers: list[int]
+    width: int
+    measure: Measure
+    sampled: int
+    tokens: list[TokenNeurons]
+
+
+def neurons(
+    checkpoint: OpenCheckpoint,
+    prompt: str,
+    *,
+    layers: str = "all",
+    top: int = 3,
+    measure: Measure = "unusual",
+    at: Positions | None = None,
+    words: int = 8,
+) -> Neurons:
+    """Read a text and list the most active neurons at each token.
+
+    Args:
+        checkpoint: the model and its tokenizer.
+        prompt: the text.
+        layers: numbers from 1, as in ``3``, ``1,4`` or ``2-5``, or ``all``.
+        top: how many neurons at each token, over all these layers.
+        measure: what is largest.
+        at: positions of the text; None: all.
+        words: how many tokens each neuron raises, lowers and is excited by.
+
+    Raises:
+        InputError: there is no such layer or position, the text does not fit into the context, or more than
+            ``MOST_LISTED`` neurons would be listed.
+    """
+    config, model = checkpoint.config, checkpoint.model
+    numbers = chosen(layers, config.n_layer, "layer")
+    ids = checkpoint.encode_prompt(prompt)
+    data = [checkpoint.tokenizer.token_bytes(token) for token in ids]
+    positions = list(range(len(ids))) if at is None else list(at.indices(data))
+    if (count := len(positions) * top) > MOST_LISTED:
+        raise InputError(
+            f"{len(positions):,} tokens with {top:,} neurons each are {count:,}, more than {MOST_LISTED:,}: lower "
+            "--top, or choose tokens with --at"
+        )
+    stream = StreamWeights(checkpoint.what)
+    names = sorted({name for number in numbers for name in stream.norms_behind(number - 1, "mlp")})
+    usual = usual_activations(model, [number - 1 for number in numbers], checkpoint.n_vocab)
+    run = _run(model, ids, [number - 1 for number in numbers], top, measure, names, usual)
+    read = _read(stream, {place for position in positions for place in run.places[position]}, words)
+    tokens = [
+        TokenNeurons(
+            position + 1,
+            ids[position],
+            data[position],
+            [_at(stream, run, position, rank, read) for rank in range(len(run.places[position]))],
+        )
+        for position in positions
+    ]
+    return Neurons(checkpoint.name, prompt, numbers, config.mlp_width, measure, len(stream.sample(SAMPLED)), tokens)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is kept of a run: at each position the most active neurons (layer and neuron, from 0).
+
+    Attributes:
+        places: of each position.
+        activations, usual, lengths: their figures.
+        scales: by norm: what it divides by at each position.
+    """
+
+    places: list[list[tuple[int, int]]]
+    activations: list[list[float]]
+    usual: list[list[float]] | None
+    lengths: list[list[float]]
+    scales: dict[str, list[float]]
+
+
+@torch.inference_mode()
+def usual_activations(model: GPT, layers: Sequence[int], n_vocab: int) -> dict[int, Tensor] | None:
+    """Each neuron's mean activation on different random tokens, twice in a row, by layer (from 0): [neurons].
+
+    Args:
+        model: in eval mode.
+        layers: from 0.
+        n_vocab: ids below this stand for text.
+
+    Returns:
+        None where no two tokens can be repeated.
+    """
+    ids = repeated_tokens(n_vocab, model.config.n_positions)
+    if len(ids) < _FEWEST:
+        return None
+    found: dict[int, Tensor] = {}
+
+    def saw(layer: int) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            found[layer] = inputs[0][0].float().mean(0)
+
+        return hook
+
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.callback(_mlp(model, layer).c_proj.register_forward_pre_hook(saw(layer)).remove)
+        model.transform(token_batch(model, ids))
+    return found
+
+
+def _mlp(model: GPT, layer: int) -> MLP:
+    block = model.h[layer]
+    assert isinstance(block, Block)
+    return block.mlp
+
+
+@torch.inference_mode()
+def _run(
+    model: GPT,
+    ids: Sequence[int],
+    layers: Sequence[int],
+    top: int,
+    measure: Measure,
+    names: Sequence[str],
+    usual: dict[int, Tensor] | None,
+) -> _Run:
+    """Run the model; of each layer only the most active neurons are kept."""
+    found: list[dict[str, Tensor]] = []
+    scales: dict[str, list[float]] = {}
+
+    def saw(layer: int) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            activations = inputs[0][0].float()  # [T, neurons]
+            columns = module.get_parameter("weight").float().norm(dim=0)
+            normal = torch.zeros_like(columns) if usual is None else usual[layer]
+            lengths = activations.abs() * columns
+            by = {"activation": activations.abs(), "written": lengths, "unusual": lengths - normal.abs() * columns}
+            best = by[measure].topk(min(top, len(columns)), dim=-1)
+            figures = {"activations": activations, "usual": normal.expand_as(activations), "lengths": lengths}
+            kept = {name: each.gather(-1, best.indices) for name, each in figures.items()}
+            layers = torch.full_like(best.indices, layer)
+            found.append({"by": best.values, "layers": layers, "neurons": best.indices, **kept})
+
+        return hook
+
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.callback(_mlp(model, layer).c_proj.register_forward_pre_hook(saw(layer)).remove)
+        for name in names:
+            hooks.enter_context(_scale_of(model, name, scales))
+        model.ln_f(model.transform(token_batch(model, ids)))
+    merged = {name: torch.cat([each[name] for each in found], dim=-1) for name in found[0]}
+    order = merged.pop("by").argsort(dim=-1, descending=True, stable=True)[:, :top]
+    best = {name: each.gather(-1, order).tolist() for name, each in merged.items()}
+    places = [list(zip(*rows, strict=True)) for rows in zip(best["layers"], best["neurons"], strict=True)]
+    return _Run(places, best["activations"], None if usual is None else best["usual"], best["lengths"], scales)
+
+
+@contextmanager
+def _scale_of(model: GPT, name: str, scales: dict[str, list[float]]) -> Iterator[None]:
+    """Record what a norm of the stream divides by at each position."""
+    config = model.config
+
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0][0].double()  # [T, C]
+        if config.norm_kind == "layer":
+            x = x - x.mean(-1, keepdim=True)
+        scales[name] = (x.square().mean(-1) + config.layer_norm_epsilon).sqrt().tolist()
+
+    handle = model.get_submodule(name).register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _read(stream: StreamWeights, places: set[tuple[int, int]], words: int) -> dict[tuple[int, int], Neuron]:
+    """The neurons by their weights: each is read once, wherever it is active."""
+    by_layer: dict[int, list[int]] = {}
+    for layer, neuron in sorted(places):
+        by_layer.setdefault(layer, []).append(neuron)
+    ids = stream.sample(SAMPLED)
+    return {
+        (layer, number): neuron
+        for layer, numbers in by_layer.items()
+        for number, neuron in zip(numbers, read_neurons(stream, layer, numbers, ids, words), strict=True)
+    }
+
+
+def _at(
+    stream: StreamWeights, run: _Run, position: int, rank: int, read: dict[tuple[int, int], Neuron]
+) -> ActiveNeuron:
+    """A neuron at a position: its column's effect times the activation, over the scales of the norms behind it.
+
+    A scale is one number for all tokens: it changes how much is raised, and not which tokens are.
+    """
+    place = run.places[position][rank]
+    neuron, activation = read[place], run.activations[position][rank]
+    behind = [run.scales[name][position] for name in stream.norms_behind(place[0], "mlp")]
+    factor = activation / float(np.prod(behind)) if behind else activation
+    raises, lowers = (neuron.raises, neuron.lowers) if factor >= 0 else (neuron.lowers, neuron.raises)
+
+    def times(tokens: Sequence[TokenScore]) -> list[TokenScore]:
+        return [TokenScore(each.id, each.token, each.score * factor) for each in tokens]
+
+    return ActiveNeuron(
+        neuron.layer,
+        neuron.neuron,
+        activation,
+        None if run.usual is None else run.usual[position][rank],
+        run.lengths[position][rank],
+        times(raises),
+        times(lowers),
+        neuron.excited_by,
+    )

@@ -1,0 +1,62 @@
+"""The page of ``gptcli tour``: each stop with what its command shows, interactive where that is."""
+
+import io
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
+
+from gptcli.show.html.page import Page
+from gptcli.show.html.parts import Drawn, PagePart, Section
+from gptcli.show.pointing import pointed_at
+from gptcli.show.terminal.watching import answers_kept, pictures_kept
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from gptcli.show.tour import Stop
+
+_FACTS = (
+    "From a text to its next token, one command at a time. What you see at each stop was computed by the command above "
+    "it, on the small models that gptcli brings along; with your own words, it runs in a terminal.",
+)
+_HOW = (
+    "Point at a token, a word or a field, tap it, or move with Tab and the arrow keys: its numbers stand here. Enter "
+    "keeps them, Escape lets go."
+)
+
+
+def tour_page(stops: "Sequence[Stop]", run: "Callable[[Stop], None]") -> Page:
+    """The page.
+
+    Args:
+        stops: to show.
+        run: runs the command of a stop, whose pictures are kept and whose output is not printed.
+    """
+    return Page("A walk through a GPT", _FACTS, sections=[_section(stop, run) for stop in stops], how=_HOW)
+
+
+def _section(stop: "Stop", run: "Callable[[Stop], None]") -> Section:
+    with answers_kept([]) as answers, pictures_kept() as pictures, redirect_stdout(io.StringIO()) as printed:
+        run(stop)
+    facts: list[str] = []
+    parts: list[PagePart] = []
+    for shown in pictures:
+        if shown.page is None:
+            parts.append(Drawn(shown.draw))
+        else:
+            page = shown.page()
+            facts += page.facts
+            parts += page.parts
+    if not parts:
+        parts.append(Drawn(lambda: _written(printed.getvalue())))
+    said = pointed_at(answers[-1]) if answers else pointed_at(None, stop.arguments[:1])
+    return Section(stop.title, stop.text, stop.command, facts, parts, said, stop.note, stop.question, stop.answer)
+
+
+def _written(text: str) -> "RenderableType":
+    """A text that a command wrote."""
+    from rich.text import Text
+
+    from gptcli.text import visible
+
+    return Text(visible(text))

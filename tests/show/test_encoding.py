@@ -1,0 +1,110 @@
+"""Where stdout's encoding lacks characters, ASCII stands in for them, and every picture keeps its columns."""
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from typer.testing import CliRunner
+
+from gptcli.cli.app import app
+from gptcli.show.terminal.encoding import STAND_INS, stand_in
+
+PICTURES = {
+    "tokenize": "tokenize Not_all 日本 x",
+    "merges": "tokenize --merges heroes",
+    "logits": "logits The_king -t 0.5,1,2 --top 5",
+    "positions": "logits The_king_and --all-positions",
+    "score": "score The_king_and_the_queen",
+    "neighbors": "neighbors tower --top 5",
+    "tokens": "neighbors king -m tales --top 5",
+    "analogy": "analogy king-man+woman --top 5",
+    "direction": "direction cats-cat dog dogs one",
+    "heat map": "similarity king queen apple",
+    "map": "map man->woman king->queen --neighbors 2",
+    "params": "params gpt2",
+    "scoreboard": "params gpt3",
+    "list": "models list",
+    "show": "models show tales",
+    "explain": "generate The_king -n 3 --seed 1 --explain",
+    "tour": "tour --list",
+    "help": "logits --help",
+}
+SLOW = {
+    "attention": "attention The_king_and",
+    "head": "attention The_king_and --layer 2 --head 1",
+    "lens": "lens The_king --token queen --attribution",
+    "trace": "trace The_king --layer 2 --head 1",
+    "contexts": "similarity --in-context the_[king] a_[king]_said --neighbors 2",
+}
+ALL = [*PICTURES, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+
+
+def run(command: str, charset: str, *more: str) -> Any:
+    arguments = [word.replace("_", " ") for word in command.split()]
+    done = CliRunner(charset=charset).invoke(app, [*arguments, *more], env={"COLUMNS": "80"})
+    assert done.exit_code == 0, done.output
+    return done
+
+
+@cache
+def said(command: str, charset: str) -> str:
+    return str(run(command, charset).stdout_bytes.decode(charset))
+
+
+@pytest.mark.parametrize(
+    "charset", ["ascii", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cp1252", "cp437"))]
+)
+@pytest.mark.parametrize("name", ALL)
+def test_every_picture_holds_together(name: str, charset: str) -> None:
+    """The same lines, as wide as with UTF-8, and no escape of a character that we draw with."""
+    command = (PICTURES | SLOW)[name]
+    whole, replaced = said(command, "utf-8").splitlines(), said(command, charset).splitlines()
+    assert not re.search(r"\\u2[0-9a-f]{3}|\\xb[7]", "".join(replaced))
+    if "日" not in command:  # which becomes an escape, longer than two columns
+        assert [cell_len(line) for line in replaced] == [cell_len(line) for line in whole]
+
+
+def test_what_stands_in_for_what() -> None:
+    assert "#" in said("neighbors tower --top 3", "ascii")
+    assert "_king" in said("tokenize The_king", "ascii")
+    assert "2 tokens . 8 characters (4.00 a token) . 8 bytes" in said("tokenize The_king", "ascii")
+    assert "2 tokens · 8 characters" in said("tokenize The_king", "cp437")
+    assert "█" in said("neighbors tower --top 3", "cp437")
+    assert "king -> queen" in said("map man->woman king->queen", "cp1252").replace(">", "->").replace("-->", "->")
+    for character, plain in STAND_INS.items():
+        assert plain.isascii()
+        assert cell_len(plain) == cell_len(character) == 1
+    assert [stand_in(chr(0x2800 + dots)) for dots in (0, 1, 0xFF)] == [" ", ".", "#"]
+    assert stand_in("日") == "\\u65e5"
+
+
+def test_a_foreign_character_is_an_escape_that_the_layout_knows_of() -> None:
+    """A token in a table: the columns after it are where those of the other rows are."""
+    rows = said("neighbors é -m tales --top 20 --no-space", "ascii").splitlines()[2:]
+    ends = {re.search(r"\d\.\d{3}", row).end() for row in rows if re.search(r"\d\.\d{3}", row)}  # type: ignore[union-attr]
+    assert len(ends) == 1
+    assert any("\\x" in row or "\\u" in row for row in rows)
+
+
+@pytest.mark.parametrize("charset", ["ascii", "cp1252", "cp437", "utf-8"])
+def test_json_is_valid_in_every_encoding(charset: str) -> None:
+    done = run("generate café😀—日 -n 1 --seed 1 --json", charset)
+    assert json.loads(done.stdout_bytes)["prompt"] == "café😀—日"
+    assert done.stdout_bytes.isascii() == (charset != "utf-8")
+    assert json.loads(run("tokenize 日 --json", charset).stdout_bytes)["counts"]["n_bytes"] == 3
+
+
+@pytest.mark.parametrize(("charset", "text"), [("ascii", b"caf\\xe9 \\u2026"), ("cp1252", b"caf\xe9 \x85")])
+def test_streamed_text_is_exact(charset: str, text: bytes) -> None:
+    assert run("generate café_… -n 1 --seed 1", charset).stdout_bytes.startswith(text)
+
+
+def test_saved_files_have_everything(tmp_path: Any) -> None:
+    file = tmp_path / "x.txt"
+    run("neighbors café --top 3", "ascii", "--save", str(file))
+    saved = file.read_text(encoding="utf-8")
+    assert "café" in saved
+    assert "█" in saved
