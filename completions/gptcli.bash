@@ -119,7 +119,7 @@ _gptcli() {
             esac
             ;;
         logits)
-            options="-f --file --lines --raw --top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="-f --file --lines --raw --top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--over|--save-direction|--save) _gptcli_files; return ;;
                 --top|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
@@ -138,7 +138,7 @@ _gptcli() {
             esac
             ;;
         score)
-            options="-f --file --lines --raw --bos --stride --no-overlap -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --summary --top --json --save --title -h --help"
+            options="-f --file --lines --raw --bos --stride --no-overlap -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --summary --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--over|--save-direction|--save) _gptcli_files; return ;;
                 --stride|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--top|--title) return ;;
@@ -150,7 +150,7 @@ _gptcli() {
             esac
             ;;
         attention)
-            options="--layer --head --columns --scores --from --to --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="--layer --head --columns --scores --from --to --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --csv --md --save --title -h --help"
             case "$prev" in
                 --layer|--head|--from|--to|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -161,7 +161,7 @@ _gptcli() {
             esac
             ;;
         lens)
-            options="--sublayers --token --attribution --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="--sublayers --token --attribution --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -195,7 +195,7 @@ _gptcli() {
             esac
             ;;
         head)
-            options="--all --token --distance --through --tokens --no-kind --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--all --token --distance --through --tokens --no-kind --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--distance|--through|--tokens|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -216,7 +216,7 @@ _gptcli() {
             esac
             ;;
         trace)
-            options="--layer --head --config --tokens --raw --full -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--layer --head --config --tokens --raw --full -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --layer|--head|--config|--tokens|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -226,7 +226,7 @@ _gptcli() {
             esac
             ;;
         params)
-            options="-m --model --n-head --timeout --json --save --title -h --help"
+            options="-m --model --n-head --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 -m|--model) _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b; _gptcli_models; return ;;
                 --n-head|--timeout|--title) return ;;
@@ -235,7 +235,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b; _gptcli_models; }
             ;;
         tokenize)
-            options="-f --file --lines --raw --ids --decode --count --merges --offsets --truncate --special --encoding -m --model --timeout --json --save --title -h --help"
+            options="-f --file --lines --raw --ids --decode --count --merges --offsets --truncate --special --encoding -m --model --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--save) _gptcli_files; return ;;
                 --truncate|--timeout|--title) return ;;
@@ -244,7 +244,7 @@ _gptcli() {
             esac
             ;;
         similarity)
-            options="--metric --in-context --neighbors -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --n-head --device --dtype --json --save --title -h --help"
+            options="--metric --in-context --neighbors -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --n-head --device --dtype --json --csv --md --save --title -h --help"
             case "$prev" in
                 --metric) _gptcli_words cosine dot euclidean; return ;;
                 --neighbors|--tokenizer|--timeout|--restrict|--n-head|--title) return ;;
@@ -255,7 +255,7 @@ _gptcli() {
             esac
             ;;
         neighbors)
-            options="--metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --top --json --save --title -h --help"
+            options="--metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 --metric) _gptcli_words cosine dot euclidean; return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -264,7 +264,7 @@ _gptcli() {
             esac
             ;;
         analogy)
-            options="--method --metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --top --json --save --title -h --help"
+            options="--method --metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 --method) _gptcli_words add mul; return ;;
                 --metric) _gptcli_words cosine dot euclidean; return ;;
@@ -274,7 +274,7 @@ _gptcli() {
             esac
             ;;
         direction)
-            options="--sort --no-sort -m --model --unembedding --no-space --tokenizer --timeout --json --save --title -h --help"
+            options="--sort --no-sort -m --model --unembedding --no-space --tokenizer --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 -m|--model) _gptcli_models; return ;;
                 --tokenizer|--timeout|--title) return ;;
@@ -282,7 +282,7 @@ _gptcli() {
             esac
             ;;
         map)
-            options="--neighbors --axis -m --model --unembedding --no-space --tokenizer --timeout --restrict --json --save --title -h --help"
+            options="--neighbors --axis -m --model --unembedding --no-space --tokenizer --timeout --restrict --json --csv --md --save --title -h --help"
             case "$prev" in
                 --neighbors|--axis|--tokenizer|--timeout|--restrict|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -298,7 +298,7 @@ _gptcli() {
             esac
             ;;
         bench)
-            options="--contexts --threads --n-head --device --dtype --quantize --timeout --json --save --title -h --help"
+            options="--contexts --threads --n-head --device --dtype --quantize --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --contexts|--threads|--n-head|--timeout|--title) return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -313,14 +313,14 @@ _gptcli() {
             [[ $cur == -* ]] || _gptcli_words list pull show quantize
             ;;
         'models list')
-            options="--json --save --title -h --help"
+            options="--json --csv --md --save --title -h --help"
             case "$prev" in
                 --save) _gptcli_files; return ;;
                 --title) return ;;
             esac
             ;;
         'models pull')
-            options="--timeout --json --save --title -h --help"
+            options="--timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --timeout|--title) return ;;
                 --save) _gptcli_files; return ;;
@@ -328,7 +328,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_models; }
             ;;
         'models show')
-            options="--keys --quantized --n-head --timeout --json --save --title -h --help"
+            options="--keys --quantized --n-head --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --n-head|--timeout|--title) return ;;
                 --save) _gptcli_files; return ;;
@@ -336,7 +336,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_models; }
             ;;
         'models quantize')
-            options="--remove --n-head --timeout --json --save --title -h --help"
+            options="--remove --n-head --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --n-head|--timeout|--title) return ;;
                 --save) _gptcli_files; return ;;

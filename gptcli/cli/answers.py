@@ -131,6 +131,12 @@ def _bench() -> tuple[type, ...]:
     return (Benchmark,)
 
 
+def _glossary() -> tuple[type, ...]:
+    from gptcli.show.glossary import Glossary
+
+    return (Glossary,)
+
+
 def _models_list() -> tuple[type, ...]:
     from gptcli.checkpoint.catalogue import Catalogue
 
@@ -182,6 +188,7 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "models pull": _models_pull,
     "models show": _models_show,
     "models quantize": _models_quantize,
+    "glossary": _glossary,
 }
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from gptcli.checkpoint.read import Checkpoint
 from gptcli.errors import InputError
 from gptcli.inspection.circuits import Circuits, Distances, HeadWeights, by_distance, own_ranks
+from gptcli.inspection.head_label import HeadLabel
 from gptcli.inspection.places import parse
 from gptcli.inspection.stream import Floats, StreamWeights, TokenScore
 from gptcli.model.config import GPTConfig
 from gptcli.text import clipped, quoted
 
-if TYPE_CHECKING:  # measured in a run, and only then torch is needed
-    from gptcli.inspection.heads import HeadLabel
-
-Labels = Callable[[], "list[list[HeadLabel]] | None"]
+Labels = Callable[[], list[list[HeadLabel]] | None]
 # Tokens of a head that are listed where none are asked for.
 _EXAMPLES = 6
 _WORD = re.compile(rb" [A-Za-z]{4,}")
@@ -139,7 +137,7 @@ class HeadView:
     moves: Moves
     looks: Looks
     distances: Distances
-    label: "HeadLabel | None"
+    label: HeadLabel | None
     named_from: float | None
 
 
@@ -165,7 +163,7 @@ class HeadFigures:
     matching_score: float
     preferred: int
     preferred_share: float
-    label: "HeadLabel | None"
+    label: HeadLabel | None
 
 
 @dataclass(frozen=True)
@@ -185,6 +183,7 @@ class HeadScan:
     """
 
     schema: ClassVar[str] = "gptcli.head.all/1"
+    table: ClassVar[str] = "heads"
 
     model: str
     n_layer: int

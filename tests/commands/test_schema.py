@@ -32,6 +32,8 @@ FORMS: dict[str, str] = {
     "score.summary": "score 日本 --summary --json",
     "attention": "attention 日本 --json",
     "attention.scores": "attention 日本 --scores --layer 1 --json",
+    "attention.from": "attention 日本 --from 日 --json",
+    "glossary": "glossary entropy --json",
     "lens": "lens 日本 --sublayers --token king --attribution --json",
     "ablate": "ablate 日本 --json",
     "patch": "patch king dog --json",
@@ -61,6 +63,7 @@ FORMS: dict[str, str] = {
     "models.show.words": "models show glove-50d --json",
 }
 SLOW = ("bench", "compare", "attention", "attention.scores", "lens", "trace", "similarity.in-context")
+SLOW = ("bench", "attention", "attention.scores", "attention.from", "lens", "trace", "similarity.in-context")
 
 
 @cache

@@ -14,8 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from gptcli.show.terminal.json_pieces import TEXT_KEYS
-from gptcli.system.answer import MaybeInfinite, may_be_left_out
+from gptcli.system.answer import TEXT_KEYS, MaybeInfinite, may_be_left_out
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = re.compile(r"    (\w+(?:, \w+)*): (.+)", re.DOTALL)
