@@ -290,7 +290,7 @@ _gptcli() {
             esac
             ;;
         compare)
-            options="-f --file --weights --no-weights --bos --stride --top --n-head --device --timeout --json --save --title -h --help"
+            options="-f --file --raw --weights --no-weights --bos --stride --top --n-head --device --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--save) _gptcli_files; return ;;
                 --stride|--top|--n-head|--timeout|--title) return ;;

@@ -487,6 +487,7 @@ complete -c gptcli -n '__gptcli_at \'map\'' -l title -x -d 'Above a saved pictur
 complete -c gptcli -n '__gptcli_at \'map\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'compare\'' -s f -l file -r -F -d 'Read the text from a file.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'compare\'' -l weights -l no-weights -d 'Compare the weights.'
 complete -c gptcli -n '__gptcli_at \'compare\'' -l bos -d 'Read <|endoftext|> before the text.'
 complete -c gptcli -n '__gptcli_at \'compare\'' -l stride -x -d 'Tokens by which the window moves in a long text.'
@@ -495,7 +496,9 @@ complete -c gptcli -n '__gptcli_at \'compare\'' -l n-head -x -d 'Attention heads
 complete -c gptcli -n '__gptcli_at \'compare\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
 complete -c gptcli -n '__gptcli_at \'compare\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'compare\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'compare\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'compare\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'compare\'' -s h -l help -d 'Show this message and exit.'
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.checkpoint.read import understand
@@ -14,6 +14,7 @@ from gptcli.errors import InputError
 from gptcli.measuring.compare_text import TextComparison, compare_text
 from gptcli.measuring.compare_weights import WeightComparison, Weights, compare_weights
 from gptcli.model.config import GPTConfig
+from gptcli.system.answer import row_of
 from gptcli.text import clipped
 
 if TYPE_CHECKING:
@@ -89,6 +90,11 @@ class Comparison:
     weights: WeightComparison | None
     text: TextComparison | None
     notes: tuple[str, ...]
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of CSV and Markdown: the tokens of the text if there are any, else the tensors, else the fields."""
+        tokens = self.text.tokens if self.text else ()
+        yield from map(row_of, tokens or (self.weights.tensors if self.weights else self.fields))
 
 
 @contextmanager

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.heat import TextLegend, has_colours
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
 from gptcli.show.blocks.palette import on_scale
 from gptcli.show.blocks.pictures import Bar, table, token_rows
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import MOST_CELLS, Cell, Legend, Listing, PagePart, Strip
-from gptcli.show.logits import percent
 from gptcli.text import size, token_text, visible
 
 if TYPE_CHECKING:

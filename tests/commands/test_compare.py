@@ -1,5 +1,6 @@
 """``gptcli compare``."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -63,6 +64,15 @@ def test_text_of_a_file_and_of_a_pipe(pair: tuple[str, str], tmp_path: Path) -> 
     assert json.loads(expected)["weights"] is None
 
 
+def test_tables(pair: tuple[str, str]) -> None:
+    tokens = list(csv.DictReader(output(*pair, TEXT, "--csv").splitlines()))
+    assert [row["token"] for row in tokens] == [" king", " and", " the", " queen"]
+    assert all(float(row["kl"]) > 0 and 0 < float(row["b.probability"]) < 1 for row in tokens)
+    tensors = list(csv.DictReader(output(*pair, "--csv").splitlines()))
+    assert [row["name"] for row in tensors if float(row["differing"])] == ["h.0.mlp.c_fc.weight"]
+    assert output(*pair, "--md").startswith("| name | ")
+
+
 def test_one_model_in_two_precisions(pair: tuple[str, str]) -> None:
     found = json.loads(output(pair[0], ":int8", "--json"))
     assert (found["a"]["precision"], found["b"]["precision"]) == ("as stored", "int8")
@@ -81,7 +91,7 @@ def test_the_picture_can_be_saved(suffix: str, pair: tuple[str, str], tmp_path: 
     ("arguments", "said"),
     [
         (["tales", "tales"], "A and B are both tales"),
-        (["tales", ":int8", "x", "-f", "y"], "TEXT and --file are two texts: give one"),
+        (["tales", ":int8", "x", "-f", "y"], "-f reads a file, so there is no TEXT to give"),
         (["tales", "glove-50d"], "glove-50d holds word vectors"),
         (["tales", ":int8", "x"], "it takes two tokens"),
     ],

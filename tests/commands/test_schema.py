@@ -62,8 +62,7 @@ FORMS: dict[str, str] = {
     "models.show": "models show tales --keys --json",
     "models.show.words": "models show glove-50d --json",
 }
-SLOW = ("bench", "compare", "attention", "attention.scores", "lens", "trace", "similarity.in-context")
-SLOW = ("bench", "attention", "attention.scores", "attention.from", "lens", "trace", "similarity.in-context")
+SLOW = ("bench", "compare", "attention", "attention.scores", "attention.from", "lens", "trace", "similarity.in-context")
 
 
 @cache

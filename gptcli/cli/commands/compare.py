@@ -6,14 +6,13 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.inputs import text_argument
-from gptcli.errors import InputError
-from gptcli.show.terminal.console import present
-from gptcli.system.text_file import read_text_file
+from gptcli.cli.option_groups import OutputOptions, grouped
+from gptcli.cli.texts import TextOptions
 
 _NAME = "A model (-m), and after a colon a precision: float32, bfloat16, float16, int8, int4."
 
 
+@grouped
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help=_NAME)],
     b: Annotated[
@@ -24,6 +23,7 @@ def compare(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Read the text from a file.")
     ] = None,
+    raw: options.RawOption = False,
     weights: Annotated[bool, typer.Option("--weights/--no-weights", help="Compare the weights.")] = True,
     bos: Annotated[bool, typer.Option("--bos", help="Read <|endoftext|> before the text.")] = False,
     stride: Annotated[
@@ -36,8 +36,8 @@ def compare(
     n_head: options.NHeadOption = None,
     device: options.DeviceOption = options.Device.auto,
     timeout: options.TimeoutOption = None,
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    *,
+    output: OutputOptions,
 ) -> None:
     """Compare two models, or one in two precisions.
 
@@ -50,13 +50,11 @@ def compare(
     gptcli compare tales tales:int4 "Once upon a time there was a girl"
     gptcli compare tales :int8 -f story.txt --no-weights
     gptcli compare gpt2 distilgpt2 --json
+    gptcli compare tales :bfloat16 --csv > tensors.csv
     gptcli compare ./before ./after --top 5
     """
-    if text is not None and file is not None:
-        raise InputError("TEXT and --file are two texts: give one")
-    given = None if text is None else text_argument(text, "TEXT")
-    if file is not None:
-        given = read_text_file(file).removesuffix("\n")
+    texts = TextOptions(None if file is None else [file], raw=raw)
+    given = None if text is None and file is None else texts.one(text, "TEXT").text
 
     from gptcli.measuring import compare as measuring
     from gptcli.show.compare import draw, draw_page
@@ -75,4 +73,4 @@ def compare(
         watch=progress_bar,
     )
     notices(answer.notes)
-    present(answer, lambda: draw(answer, top), as_json=json, save=save, page=lambda: draw_page(answer, top))
+    output.present(answer, lambda: draw(answer, top), page=lambda: draw_page(answer, top))
