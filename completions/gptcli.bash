@@ -93,10 +93,10 @@ _gptcli() {
             esac
             ;;
         generate)
-            options="-f --file --lines --raw --prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save --title -h --help"
+            options="-f --file --lines --raw --prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --pace --no-echo --stats --json --jsonl --save --title -h --help"
             case "$prev" in
                 -f|--file|--prompts-file|--over|--save-direction|--replay|--save) _gptcli_files; return ;;
-                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--lookup|--explain-top|--title) return ;;
+                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--lookup|--explain-top|--pace|--title) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -131,7 +131,7 @@ _gptcli() {
             esac
             ;;
         softmax)
-            options="-t --temperature --json --save --title -h --help"
+            options="-t --temperature --json --csv --md --save --title -h --help"
             case "$prev" in
                 -t|--temperature|--title) return ;;
                 --save) _gptcli_files; return ;;
@@ -172,7 +172,7 @@ _gptcli() {
             esac
             ;;
         ablate)
-            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--versus|--from-text|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 --measure) _gptcli_words logit probability loss; return ;;
@@ -184,7 +184,7 @@ _gptcli() {
             esac
             ;;
         patch)
-            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--versus|--n-head|--tokenizer|--timeout|--title) return ;;
                 --measure) _gptcli_words logit probability; return ;;
@@ -205,7 +205,7 @@ _gptcli() {
             esac
             ;;
         neurons)
-            options="--layer --at --by --neuron -f --file --window --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--layer --at --by --neuron -f --file --window --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --layer|--at|--neuron|--window|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 --by) _gptcli_words unusual activation written; return ;;
@@ -344,7 +344,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }
             ;;
         glossary)
-            options="--json --save --title -h --help"
+            options="--json --csv --md --save --title -h --help"
             case "$prev" in
                 --save) _gptcli_files; return ;;
                 --title) return ;;

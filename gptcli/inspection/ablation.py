@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -69,6 +69,13 @@ class Ablation:
     n_layer: int
     layers: list[LayerEffects]
     complete: bool
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each part that was taken out."""
+        for layer in self.layers:
+            for head, effect in enumerate(layer.heads, start=1):
+                yield {"layer": layer.layer, "part": "head", "head": head, "effect": effect}
+            yield {"layer": layer.layer, "part": "mlp", "head": None, "effect": layer.mlp}
 
 
 def ablate(

@@ -44,12 +44,28 @@ def moment(step: "Explanation", most: int | None = None) -> "RenderableType":
     return Group(head, Candidates(step.distribution, most=most, mark=chosen.id), facts)
 
 
-def frame(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
-    """A text while it grows, and the candidates for its newest token."""
+def frame(prompt: str, steps: "Sequence[Explanation]", below: str = "") -> "RenderableType":
+    """A text while it grows, and the candidates for its newest token.
+
+    Args:
+        prompt: text before it.
+        steps: the tokens so far.
+        below: a line under the candidates.
+    """
     from rich.console import Group
+    from rich.text import Text
 
     newest = steps[-1]
-    return Frame(prompt, steps, lambda most: Group(legend(), moment(newest, most)), len(newest.distribution.candidates))
+    chosen = newest.chosen
+    last = [Text(below, style="dim", no_wrap=True, overflow="ellipsis")] if below else []
+
+    def now(most: int) -> "RenderableType":
+        return Group(legend(), moment(newest, most), *last)
+
+    def low(most: int) -> "RenderableType":
+        return Group(Candidates(newest.distribution, most=most, mark=chosen.id, compact=True), *last)
+
+    return Frame(prompt, steps, now, len(newest.distribution.candidates), low)
 
 
 def draw(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":

@@ -24,6 +24,7 @@ class Overflow(str, Enum):
     stop = "stop"
 
 
+_LONGEST_PACE_S = 60.0
 _LENGTH = "Length"
 _OUTPUT = "Output"
 _INSIDE = "Looking inside"
@@ -117,6 +118,17 @@ def generate(
         Path | None,
         typer.Option(metavar="FILE", help="Repeat what --pick --json left, settings and all.", rich_help_panel=_INSIDE),
     ] = None,
+    pace: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            max=_LONGEST_PACE_S,
+            show_default=False,
+            help="Wait after each token, to be followed by a class.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = 0.0,
     no_echo: Annotated[bool, typer.Option("--no-echo", help="Leave the prompt out.", rich_help_panel=_OUTPUT)] = False,
     stats: Annotated[
         bool, typer.Option("--stats", help="Speed and memory, on stderr.", rich_help_panel=_OUTPUT)
@@ -141,6 +153,7 @@ def generate(
     # Before the model is loaded, so that a mistake in an option is reported at once.
     output = options.exclusive(json=as_json, jsonl=jsonl)
     others = {"explain": explain, "jsonl": jsonl, "stop": stop, "stats": stats, "num_samples": num_samples > 1}
+    others |= {"pace": pace > 0}
     options.forbid_together("--pick", given=pick, **others)
     chosen = {name: value != getattr(SamplingOptions, name) for name, value in vars(choosing).items()}
     options.forbid_together(
@@ -225,7 +238,7 @@ def generate(
     if explain:
         from gptcli.show.explain_writers import write_explained
 
-        write_explained(writing, output, top=explain_top or 10, echo=not no_echo, save=save)
+        write_explained(writing, output, top=explain_top or 10, echo=not no_echo, save=save, pace=pace)
     else:
         from gptcli.show.terminal.progress import progress_beside_rows
         from gptcli.show.writing_progress import CountingWriter
@@ -233,8 +246,8 @@ def generate(
         writer = story.writer_for(writing, output, echo=not no_echo)
         if len(prompts) > 1:
             with progress_beside_rows("writing") as progress:
-                story.write(writing, CountingWriter(writer, progress, len(prompts) * num_samples))
+                story.write(writing, CountingWriter(writer, progress, len(prompts) * num_samples), pace)
         else:
-            story.write(writing, writer)
+            story.write(writing, writer, pace)
     if stats:
         story.show_stats(writing)
