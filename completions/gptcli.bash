@@ -130,7 +130,7 @@ _gptcli() {
             esac
             ;;
         softmax)
-            options="-t --temperature --json --save --title -h --help"
+            options="-t --temperature --json --csv --md --save --title -h --help"
             case "$prev" in
                 -t|--temperature|--title) return ;;
                 --save) _gptcli_files; return ;;
@@ -171,7 +171,7 @@ _gptcli() {
             esac
             ;;
         ablate)
-            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--versus|--from-text|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 --measure) _gptcli_words logit probability loss; return ;;
@@ -183,7 +183,7 @@ _gptcli() {
             esac
             ;;
         patch)
-            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--versus|--n-head|--tokenizer|--timeout|--title) return ;;
                 --measure) _gptcli_words logit probability; return ;;
@@ -204,7 +204,7 @@ _gptcli() {
             esac
             ;;
         neurons)
-            options="--layer --at --by --neuron -f --file --window --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--layer --at --by --neuron -f --file --window --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --layer|--at|--neuron|--window|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 --by) _gptcli_words unusual activation written; return ;;
@@ -335,7 +335,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }
             ;;
         glossary)
-            options="--json --save --title -h --help"
+            options="--json --csv --md --save --title -h --help"
             case "$prev" in
                 --save) _gptcli_files; return ;;
                 --title) return ;;

@@ -193,7 +193,9 @@ complete -c gptcli -n '__gptcli_at \'logits\'' -s h -l help -d 'Show this messag
 
 complete -c gptcli -n '__gptcli_at \'softmax\'' -s t -l temperature -x -d 'One or several; 0 takes the largest.'
 complete -c gptcli -n '__gptcli_at \'softmax\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'softmax\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'softmax\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'softmax\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'softmax\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'softmax\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'softmax\'' -s h -l help -d 'Show this message and exit.'
 
@@ -294,7 +296,9 @@ complete -c gptcli -n '__gptcli_at \'ablate\'' -l device -x -a 'auto cpu cuda mp
 complete -c gptcli -n '__gptcli_at \'ablate\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'ablate\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'ablate\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'ablate\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'ablate\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'ablate\'' -s h -l help -d 'Show this message and exit.'
 
@@ -310,7 +314,9 @@ complete -c gptcli -n '__gptcli_at \'patch\'' -l device -x -a 'auto cpu cuda mps
 complete -c gptcli -n '__gptcli_at \'patch\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'patch\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'patch\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'patch\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'patch\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'patch\'' -s h -l help -d 'Show this message and exit.'
 
@@ -348,7 +354,9 @@ complete -c gptcli -n '__gptcli_at \'neurons\'' -l device -x -a 'auto cpu cuda m
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'neurons\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -s h -l help -d 'Show this message and exit.'
 
@@ -548,7 +556,9 @@ complete -c gptcli -n '__gptcli_at \'models quantize\'' -l title -x -d 'Above a 
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'glossary\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'glossary\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'glossary\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'glossary\'' -s h -l help -d 'Show this message and exit.'
 

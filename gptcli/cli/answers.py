@@ -67,6 +67,20 @@ def _patch() -> tuple[type, ...]:
     return (Patching,)
 
 
+def _head() -> tuple[type, ...]:
+    from gptcli.inspection.by_weights import HeadScan, HeadView
+
+    return HeadView, HeadScan
+
+
+def _neurons() -> tuple[type, ...]:
+    from gptcli.inspection.neuron_weights import NeuronView
+    from gptcli.inspection.neurons import Neurons
+    from gptcli.inspection.passages import NeuronPassages
+
+    return Neurons, NeuronView, NeuronPassages
+
+
 def _trace() -> tuple[type, ...]:
     from gptcli.counting.tracing import Trace
 
@@ -168,6 +182,8 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "lens": _lens,
     "ablate": _ablate,
     "patch": _patch,
+    "head": _head,
+    "neurons": _neurons,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,

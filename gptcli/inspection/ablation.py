@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -94,6 +94,13 @@ class Ablation:
         ]
         found += [Effect(layer.layer, None, layer.mlp) for layer in self.layers]
         return sorted(found, key=lambda each: -abs(each.effect))[:count]
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each part that was taken out."""
+        for layer in self.layers:
+            for head, effect in enumerate(layer.heads, start=1):
+                yield {"layer": layer.layer, "part": "head", "head": head, "effect": effect}
+            yield {"layer": layer.layer, "part": "mlp", "head": None, "effect": layer.mlp}
 
 
 def ablate(
