@@ -58,6 +58,7 @@ FORMS: dict[str, str] = {
     "analogy.evaluate": "analogy --evaluate {folder}/questions.txt --restrict 3000 --json",
     "direction": "direction cats-cat dog dogs --json",
     "map": "map king->queen man->woman --neighbors 1 --json",
+    "compare": "compare tales :int8 日本 --json",
     "bench": "bench --contexts 1 --json",
     "models.list": "models list --json",
     "models.show": "models show tales --keys --json",
