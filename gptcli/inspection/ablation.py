@@ -50,7 +50,6 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Ablation:
 class Ablation(Result):
     """What each head and MLP does for a prediction.
 
