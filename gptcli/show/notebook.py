@@ -165,10 +165,9 @@ def _direction() -> "Callable[[Any], RenderableType]":
 
 
 def _ablation() -> "Callable[[Any], RenderableType]":
-    from gptcli.inspection.ablation import strongest
     from gptcli.show.ablation import draw
 
-    return lambda result: draw(result, strongest(result, _LISTED))
+    return lambda result: draw(result, result.strongest(_LISTED))
 
 
 def _patching() -> "Callable[[Any], RenderableType]":
@@ -178,10 +177,9 @@ def _patching() -> "Callable[[Any], RenderableType]":
 
 
 def _ablation_page() -> Callable[[Any], Page]:
-    from gptcli.inspection.ablation import strongest
     from gptcli.show.ablation import draw_page
 
-    return lambda result: draw_page(result, strongest(result, _LISTED))
+    return lambda result: draw_page(result, result.strongest(_LISTED))
 
 
 def _patching_page() -> Callable[[Any], Page]:
