@@ -63,6 +63,7 @@ _gptcli() {
             ' analogy') command=analogy ;;
             ' direction') command=direction ;;
             ' map') command=map ;;
+            ' compare') command=compare ;;
             ' bench') command=bench ;;
             ' models') command=models ;;
             'models list') command='models list' ;;
@@ -82,7 +83,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map bench models glossary schema
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema
             ;;
         tour)
             options="--list --stop --pace --worksheet --json --save --title -h --help"
@@ -130,7 +131,7 @@ _gptcli() {
             esac
             ;;
         softmax)
-            options="-t --temperature --json --save --title -h --help"
+            options="-t --temperature --json --csv --md --save --title -h --help"
             case "$prev" in
                 -t|--temperature|--title) return ;;
                 --save) _gptcli_files; return ;;
@@ -171,7 +172,7 @@ _gptcli() {
             esac
             ;;
         ablate)
-            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--versus|--from-text|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 --measure) _gptcli_words logit probability loss; return ;;
@@ -183,7 +184,7 @@ _gptcli() {
             esac
             ;;
         patch)
-            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--versus|--n-head|--tokenizer|--timeout|--title) return ;;
                 --measure) _gptcli_words logit probability; return ;;
@@ -204,7 +205,7 @@ _gptcli() {
             esac
             ;;
         neurons)
-            options="--layer --at --by --neuron -f --file --window --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--layer --at --by --neuron -f --file --window --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --layer|--at|--neuron|--window|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 --by) _gptcli_words unusual activation written; return ;;
@@ -288,6 +289,14 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             ;;
+        compare)
+            options="-f --file --raw --weights --no-weights --bos --stride --top --n-head --device --timeout --json --csv --md --save --title -h --help"
+            case "$prev" in
+                -f|--file|--save) _gptcli_files; return ;;
+                --stride|--top|--n-head|--timeout|--title) return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+            esac
+            ;;
         bench)
             options="--contexts --threads --n-head --device --dtype --quantize --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
@@ -335,7 +344,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }
             ;;
         glossary)
-            options="--json --save --title -h --help"
+            options="--json --csv --md --save --title -h --help"
             case "$prev" in
                 --save) _gptcli_files; return ;;
                 --title) return ;;

@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'neurons' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
+        contains -- $next 'tour' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'neurons' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'compare' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -50,6 +50,7 @@ complete -c gptcli -n '__gptcli_at \'\'' -a neighbors -d 'List the words whose v
 complete -c gptcli -n '__gptcli_at \'\'' -a analogy -d 'Do arithmetic with words: what is king - man + woman?'
 complete -c gptcli -n '__gptcli_at \'\'' -a direction -d 'Measure words along a direction: is cats - cat a direction of the plural?'
 complete -c gptcli -n '__gptcli_at \'\'' -a map -d 'Lay words out on a plane: the slice through the embedding that shows most of them.'
+complete -c gptcli -n '__gptcli_at \'\'' -a compare -d 'Compare two models, or one in two precisions.'
 complete -c gptcli -n '__gptcli_at \'\'' -a bench -d 'Measure a model: tokens a second, load time, memory, and the limit.'
 complete -c gptcli -n '__gptcli_at \'\'' -a models -d 'List, download and examine models. No weights are loaded.'
 complete -c gptcli -n '__gptcli_at \'\'' -a glossary -d 'Say what a word of the outputs means: entropy, logit, residual stream.'
@@ -193,7 +194,9 @@ complete -c gptcli -n '__gptcli_at \'logits\'' -s h -l help -d 'Show this messag
 
 complete -c gptcli -n '__gptcli_at \'softmax\'' -s t -l temperature -x -d 'One or several; 0 takes the largest.'
 complete -c gptcli -n '__gptcli_at \'softmax\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'softmax\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'softmax\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'softmax\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'softmax\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'softmax\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'softmax\'' -s h -l help -d 'Show this message and exit.'
 
@@ -294,7 +297,9 @@ complete -c gptcli -n '__gptcli_at \'ablate\'' -l device -x -a 'auto cpu cuda mp
 complete -c gptcli -n '__gptcli_at \'ablate\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'ablate\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'ablate\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'ablate\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'ablate\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'ablate\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'ablate\'' -s h -l help -d 'Show this message and exit.'
 
@@ -310,7 +315,9 @@ complete -c gptcli -n '__gptcli_at \'patch\'' -l device -x -a 'auto cpu cuda mps
 complete -c gptcli -n '__gptcli_at \'patch\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'patch\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'patch\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'patch\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'patch\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'patch\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'patch\'' -s h -l help -d 'Show this message and exit.'
 
@@ -348,7 +355,9 @@ complete -c gptcli -n '__gptcli_at \'neurons\'' -l device -x -a 'auto cpu cuda m
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'neurons\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -s h -l help -d 'Show this message and exit.'
 
@@ -486,6 +495,22 @@ complete -c gptcli -n '__gptcli_at \'map\'' -l save -r -F -d 'Also save as .svg,
 complete -c gptcli -n '__gptcli_at \'map\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'map\'' -s h -l help -d 'Show this message and exit.'
 
+complete -c gptcli -n '__gptcli_at \'compare\'' -s f -l file -r -F -d 'Read the text from a file.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l weights -l no-weights -d 'Compare the weights.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l bos -d 'Read <|endoftext|> before the text.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l stride -x -d 'Tokens by which the window moves in a long text.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -s h -l help -d 'Show this message and exit.'
+
 complete -c gptcli -n '__gptcli_at \'bench\'' -a '(__gptcli_models)'
 complete -c gptcli -n '__gptcli_at \'bench\'' -l contexts -x -d 'Tokens of context to write after.'
 complete -c gptcli -n '__gptcli_at \'bench\'' -l threads -x -d 'Threads on the CPU.'
@@ -548,7 +573,9 @@ complete -c gptcli -n '__gptcli_at \'models quantize\'' -l title -x -d 'Above a 
 complete -c gptcli -n '__gptcli_at \'models quantize\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'glossary\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'glossary\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'glossary\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'glossary\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'glossary\'' -s h -l help -d 'Show this message and exit.'
 

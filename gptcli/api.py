@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gptcli.generation.writing import Writing
     from gptcli.inspection.ablation import Ablation
     from gptcli.inspection.patching import Patching
+    from gptcli.measuring.compare import Comparison
     from gptcli.model.config import GPTConfig
     from gptcli.probability.next_token import NextToken
     from gptcli.probability.scoring import Score
@@ -91,6 +92,35 @@ def load(
     from gptcli.checkpoint.weights.placement import Placement
 
     return LoadedGPT(open_checkpoint(name, Placement(device, dtype), n_head, inside=False, tokenizer=tokenizer))
+
+
+def compare(
+    a: str,
+    b: str,
+    text: str | None = None,
+    *,
+    weights: bool = True,
+    bos: bool = False,
+    stride: int | None = None,
+    device: Device = "auto",
+    n_head: int | None = None,
+) -> "Comparison":
+    """Compare two models, or one in two precisions, as ``gptcli compare`` does.
+
+    Args:
+        a, b: names as for ``load``, each with a precision after a colon or without: ``compare("tales", "tales:int4")``.
+        text: to read with both; None: none is read.
+        weights: compare their weights, which reads all of both files.
+        bos: read ``<|endoftext|>`` before the text.
+        stride: tokens by which the window moves in a text that is longer than the context; None: half of that.
+        device, n_head: as for ``load``.
+
+    Raises:
+        GptcliError: there is nothing to compare, or a model cannot be opened.
+    """
+    from gptcli.measuring import compare as measuring
+
+    return measuring.compare(a, b, text, weights=weights, bos=bos, stride=stride, device=device, n_head=n_head)
 
 
 def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_space: bool = True) -> "LoadedWords":

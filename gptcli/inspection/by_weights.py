@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from gptcli.inspection.head_label import HeadLabel
 from gptcli.inspection.places import parse
 from gptcli.inspection.stream import Floats, StreamWeights, TokenScore
 from gptcli.model.config import GPTConfig
+from gptcli.system.answer import row_of
 from gptcli.text import clipped, quoted
 
 Labels = Callable[[], list[list[HeadLabel]] | None]
@@ -114,7 +115,7 @@ class HeadView:
         shared_with: the heads that share them, from 1; empty where it has its own.
         window: how many of the latest positions it sees, its own included; None for all.
         sampled: on how many tokens shares are measured.
-        vocabulary: how many there are.
+        n_vocab: how many there are.
         through: how many of the first layers each token goes through alone before this head's layer reads it.
         moves: what it writes for a token that it looks at.
         looks: which tokens a token looks at.
@@ -132,13 +133,23 @@ class HeadView:
     shared_with: list[int]
     window: int | None
     sampled: int
-    vocabulary: int
+    n_vocab: int
     through: int
     moves: Moves
     looks: Looks
     distances: Distances
     label: HeadLabel | None
     named_from: float | None
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each token that the head raises or lowers for a token, and that a token matches."""
+        for seen in self.moves.seen:
+            for what in ("raises", "lowers"):
+                for each in getattr(seen, what):
+                    yield {"what": what, "for.id": seen.id, "for.token": seen.token, **row_of(each)}
+        for looking in self.looks.looking:
+            for each in looking.matches:
+                yield {"what": "matches", "for.id": looking.id, "for.token": looking.token, **row_of(each)}
 
 
 @dataclass(frozen=True)
@@ -175,7 +186,7 @@ class HeadScan:
         n_layer: its layers.
         n_head: heads of each.
         sampled: as in ``HeadView``.
-        vocabulary: as in ``HeadView``.
+        n_vocab: as in ``HeadView``.
         through: as in ``HeadView``, for layers above.
         named_from: as in ``HeadView``.
         heads: by layer and head.
@@ -189,7 +200,7 @@ class HeadScan:
     n_layer: int
     n_head: int
     sampled: int
-    vocabulary: int
+    n_vocab: int
     through: int
     named_from: float | None
     heads: list[HeadFigures]
@@ -247,7 +258,7 @@ def view_head(
         shared_with=[each + 1 for each in range(config.n_head) if config.key_head(each) == weights.key_head],
         window=config.window(layer - 1),
         sampled=len(ids),
-        vocabulary=int(stream.used.sum()),
+        n_vocab=int(stream.used.sum()),
         through=through,
         moves=_moves(circuits, ranks, chosen, top),
         looks=_looks(circuits, chosen, top),
@@ -305,7 +316,7 @@ def scan_heads(
         n_layer=config.n_layer,
         n_head=config.n_head,
         sampled=len(ids),
-        vocabulary=int(stream.used.sum()),
+        n_vocab=int(stream.used.sum()),
         through=deepest,
         named_from=_named_from(named is not None),
         heads=found,

@@ -24,6 +24,7 @@ from gptcli.inspection.places import Positions
 from gptcli.inspection.record import token_batch
 from gptcli.inspection.stream import StreamWeights, TokenScore
 from gptcli.model.gpt import GPT, MLP, Block
+from gptcli.system.answer import row_of
 
 # The most neurons of one answer: each has some tokens that it raises, lowers, and that excite it.
 MOST_LISTED = 3000
@@ -101,6 +102,13 @@ class Neurons:
     measure: Measure
     sampled: int
     tokens: list[TokenNeurons]
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each neuron at each token."""
+        for each in self.tokens:
+            at = {name: value for name, value in row_of(each).items() if name != "neurons"}
+            for neuron in each.neurons:
+                yield at | row_of(neuron)
 
 
 def neurons(

@@ -76,7 +76,8 @@ class NeuronPassages:
         passages: those with the largest activation that do not overlap, in order.
     """
 
-    schema: ClassVar[str] = "gptcli.neuron.passages/1"
+    schema: ClassVar[str] = "gptcli.neurons.passages/1"
+    table: ClassVar[str] = "passages"
 
     model: str
     source: str

@@ -130,8 +130,8 @@ def _basis(view: "HeadView") -> list[str]:
     """What the figures are of, and what they leave out."""
     sample = (
         f"{view.sampled:,} tokens"
-        if view.sampled == view.vocabulary
-        else f"{view.sampled:,} frequent tokens of {view.vocabulary:,}"
+        if view.sampled == view.n_vocab
+        else f"{view.sampled:,} frequent tokens of {view.n_vocab:,}"
     )
     out = _left_out(view)
     lines = [f"By its weights, on {sample}, {_through(view.through)}. Left out: {out}."]
@@ -251,7 +251,7 @@ def _strongest(label: "HeadLabel | None", named_from: float | None) -> tuple[str
 def _scan_said(scan: "HeadScan") -> list[str]:
     lines = [
         "copying: 1 raises the token that it sees, -1 lowers it · matching: 1 looks for the same token",
-        f"copied: the share of {scan.sampled:,} tokens that raise themselves most of all {scan.vocabulary:,}",
+        f"copied: the share of {scan.sampled:,} tokens that raise themselves most of all {scan.n_vocab:,}",
         "distance: where positions alone make it look most, and how much of its attention goes there",
     ]
     if scan.named_from is not None:

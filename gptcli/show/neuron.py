@@ -57,7 +57,7 @@ def draw_neuron_page(view: "NeuronView") -> Page:
 
 def _said(view: "NeuronView") -> list[str]:
     alone = "as its embedding" if not view.through else f"through layer {view.through}"
-    sample = "all" if view.sampled == view.vocabulary else f"{view.sampled:,} frequent"
+    sample = "all" if view.sampled == view.n_vocab else f"{view.sampled:,} frequent"
     lines = [
         "it writes: the logits for an activation of 1, less their mean; through the norms behind it, whose scale the "
         "weights leave open, and the unembedding; later layers are left out",

@@ -17,6 +17,7 @@ from gptcli.show.explain import what_was_cut
 from gptcli.show.explain_writers import save_explained
 from gptcli.show.logits import Candidates
 from gptcli.show.terminal.console import print_json, stderr_console, stdout_console, stdout_is_terminal
+from gptcli.show.terminal.encoding import escaped
 from gptcli.show.terminal.interrupt import Interrupt
 from gptcli.show.terminal.keyboard import keyboard
 from gptcli.text import visible
@@ -58,7 +59,7 @@ def show_draft(draft: Draft, model: str, left: str, *, as_json: bool, echo: bool
         if draft.steps:
             console.print(legend())
     else:
-        sys.stdout.write(f"{prompt}{draft.text}\n")
+        sys.stdout.write(escaped(f"{prompt}{draft.text}\n"))
     if save is not None:
         save_explained([(draft.prompt, draft.steps)], save)
 

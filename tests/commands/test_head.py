@@ -31,7 +31,7 @@ def test_the_picture_fits_and_says_what_it_is_of(width: int) -> None:
 def test_json_has_its_schema_and_every_figure() -> None:
     got = json.loads(run("5.3", *FEW, "--token", "Tom", "--top", "3", "--no-kind", "--json").stdout)
     assert (got["schema"], got["model"], got["layer"], got["head"]) == ("gptcli.head/1", "tales", 5, 3)
-    assert (got["sampled"], got["vocabulary"], got["through"], got["label"]) == (61, 50257, 1, None)
+    assert (got["sampled"], got["n_vocab"], got["through"], got["label"]) == (61, 50257, 1, None)
     (seen,) = got["moves"]["seen"]
     assert (seen["token"], seen["rank"], len(seen["raises"]), len(seen["lowers"])) == (" Tom", 1, 3, 3)
     assert seen["raises"][0]["token"] == " Tom"

@@ -57,12 +57,12 @@ def test_json_of_a_text() -> None:
 
 def test_json_of_a_neuron_and_its_passages(tmp_path: Path) -> None:
     got = json.loads(run("--neuron", "5.1015", "--top", "3", "--json").stdout)
-    assert (got["schema"], got["neuron"]["layer"], got["neuron"]["neuron"]) == ("gptcli.neuron/1", 5, 1015)
+    assert (got["schema"], got["neuron"]["layer"], got["neuron"]["neuron"]) == ("gptcli.neurons.one/1", 5, 1015)
     assert [len(got["neuron"][name]) for name in ("raises", "lowers", "excited_by")] == [3, 3, 3]
     file = tmp_path / "story.txt"
     file.write_text(f"{TEXT} sad.\n" * 30)
     got = json.loads(run("--neuron", "5.1015", "-f", str(file), "--top", "2", "--window", "64", "--json").stdout)
-    assert (got["schema"], got["window"], got["complete"]) == ("gptcli.neuron.passages/1", 64, True)
+    assert (got["schema"], got["window"], got["complete"]) == ("gptcli.neurons.passages/1", 64, True)
     assert len(got["passages"]) == 2
     first = got["passages"][0]
     assert first["tokens"][first["peak"]]["token"] == " was"

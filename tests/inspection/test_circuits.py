@@ -190,7 +190,7 @@ def test_both_circuits_are_those_of_the_files_tensors(family: str, layer: int, h
     view = view_head(
         checkpoint, f"{layer + 1}.{head + 1}", words=["t5", "t41"], top=6, distance=distance, sampled=0, through=0
     )
-    assert view.sampled == view.vocabulary == len(moved)
+    assert view.sampled == view.n_vocab == len(moved)
 
     beyond = moved - moved.mean(0)  # beyond what it writes for any token
     ranks = 1 + (beyond > np.diagonal(beyond)[:, None]).sum(1)

@@ -204,7 +204,7 @@ def test_negative_activations_raise_what_the_vector_lowers() -> None:
 
 def test_a_neuron_of_tales_writes_feelings(tales: Any) -> None:
     view = view_neuron(tales.what, "5.1015", top=6, sampled=50)
-    assert (view.through, view.sampled, view.vocabulary) == (1, 50, 50257)
+    assert (view.through, view.sampled, view.n_vocab) == (1, 50, 50257)
     words = {each.token.decode() for each in view.neuron.raises}
     assert {" unhappy", " tired", " lonely", " happy"} <= words
     answer = neurons(tales, "Tom lost his ball and he was", at=parse("embedding@-1").positions, top=3)

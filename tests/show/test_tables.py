@@ -146,13 +146,18 @@ TABLES: dict[str, tuple[str, str, str]] = {
     "list": ("models list", "where,repo,model,family", ""),
     "show": ("models show tales", "fact,value,how,source", ""),
     "keys": ("models show tales --keys", "key,ours,dtype,shape,done,file", "tensors"),
-    "glossary": ("glossary", "name,", "terms"),
+    "glossary": ("glossary", "term,also,group", "terms"),
+    "softmax": ("softmax cat=3 1 -t 0.5,2", "temperature,", ""),
 }
 SLOW = {
     "lens": ("lens The_king", "layer,sublayer,position,id,token,bytes,probability", ""),
     "attribution": ("lens The_king --attribution", "id,token,bytes,kind,layer,head,logit", ""),
     "attention": ("attention The_king --layer 1", "layer,head,query,key,value", ""),
     "trace": ("trace The_king", "name,layer,head,shape", "steps"),
+    "ablate": ("ablate The_king", "layer,part,head,effect", ""),
+    "patch": ("patch The_king The_queen", "part,layer,position,restored", ""),
+    "neurons": ("neurons The_king --layer 1 --top 2", "position,id,token,bytes,layer,neuron", ""),
+    "head": ("head 1.1 --no-kind --tokens 50", "what,for.id,for.token,id,token,bytes", ""),
     "contexts": ("similarity --in-context [king] a_[king]", "first,second,layer,similarity", ""),
 }
 ALL = [*TABLES, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]

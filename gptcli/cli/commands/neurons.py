@@ -9,9 +9,8 @@ import typer
 
 from gptcli.cli import options
 from gptcli.cli.inputs import text_argument
-from gptcli.cli.option_groups import RunOptions, grouped
+from gptcli.cli.option_groups import OutputOptions, RunOptions, grouped
 from gptcli.errors import InputError
-from gptcli.show.terminal.console import present
 from gptcli.text import clipped
 
 if TYPE_CHECKING:
@@ -89,8 +88,7 @@ def neurons(
     ] = None,
     *,
     run: RunOptions,
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Show the questions that an MLP asks: its most active neurons, and what they write.
 
@@ -115,8 +113,8 @@ def neurons(
     if neuron is not None:
         options.forbid_together("--neuron", given=True, layer=layer != "all", at=at, by=by is not Measure.unusual)
         if text is None and file is None:
-            return _one(run, neuron, top, json, save)
-        return _passages(run, neuron, text, file, window, top, json, save)
+            return _one(run, neuron, top, output)
+        return _passages(run, neuron, text, file, window, top, output)
     options.require_owner("--neuron", given=False, file=file, window=window)
     given = text_argument(text, "TEXT")
 
@@ -127,16 +125,16 @@ def neurons(
     positions = parse(f"embedding@{at}").positions if at is not None else None
     checkpoint = run.open()
     answer = inspect(checkpoint, given, layers=layer, top=top or 3, measure=by.value, at=positions)
-    present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: draw_page(answer))
+    output.present(answer, lambda: draw(answer), page=lambda: draw_page(answer))
 
 
-def _one(run: RunOptions, neuron: str, top: int | None, json: bool, save: Path | None) -> None:
+def _one(run: RunOptions, neuron: str, top: int | None, output: OutputOptions) -> None:
     """A neuron by its weights."""
     from gptcli.inspection.neuron_weights import view_neuron
     from gptcli.show.neuron import draw_neuron, draw_neuron_page
 
     view = view_neuron(run.read(), neuron, top=top or 10)
-    present(view, lambda: draw_neuron(view), as_json=json, save=save, page=lambda: draw_neuron_page(view))
+    output.present(view, lambda: draw_neuron(view), page=lambda: draw_neuron_page(view))
 
 
 def _passages(
@@ -146,8 +144,7 @@ def _passages(
     file: Path | None,
     window: int | None,
     top: int | None,
-    json: bool,
-    save: Path | None,
+    output: OutputOptions,
 ) -> None:
     """The passages of a text or a file that excite a neuron."""
     if text is not None and file is not None:
@@ -157,7 +154,7 @@ def _passages(
     from gptcli.show.neuron import draw_passages, draw_passages_page
 
     found = _searched(run, neuron, given, file, window, top or 10)
-    present(found, lambda: draw_passages(found), as_json=json, save=save, page=lambda: draw_passages_page(found))
+    output.present(found, lambda: draw_passages(found), page=lambda: draw_passages_page(found))
 
 
 def _searched(
