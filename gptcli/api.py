@@ -30,8 +30,13 @@ if TYPE_CHECKING:
     from gptcli.inspection.ablation import Ablation
     from gptcli.inspection.attention import Attention
     from gptcli.inspection.attribution import Attribution
+    from gptcli.inspection.by_weights import HeadScan, HeadView
     from gptcli.inspection.contexts import ContextSimilarities
+    from gptcli.inspection.head_label import HeadLabel
     from gptcli.inspection.lens import Lens
+    from gptcli.inspection.neuron_weights import NeuronView
+    from gptcli.inspection.neurons import Neurons
+    from gptcli.inspection.passages import NeuronPassages
     from gptcli.inspection.patching import Patching
     from gptcli.measuring.compare import Comparison
     from gptcli.model.config import GPTConfig
@@ -381,6 +386,85 @@ class LoadedGPT:
 
         how: dict[str, Any] = {"measure": measure, "heads": heads, "frozen": freeze_attention}
         return patch(self.checkpoint, clean, corrupted, token=token, versus=versus, **how)
+
+    def head(
+        self,
+        place: str,
+        *,
+        words: Sequence[str] = (),
+        top: int = 8,
+        distance: int = 1,
+        sampled: int = 1000,
+        through: int | None = None,
+    ) -> "HeadView":
+        """A head by its weights, such as ``5.3``, and its kind, as ``gptcli head`` shows it.
+
+        Raises:
+            InputError: there is no such head, word, distance or layer.
+        """
+        from gptcli.inspection.by_weights import view_head
+
+        how: dict[str, Any] = {"top": top, "distance": distance, "sampled": sampled, "through": through}
+        return view_head(self.checkpoint.what, place, words=words, labels=self._kinds, **how)
+
+    def heads(self, *, sampled: int = 200, distance: int = 1, through: int | None = None) -> "HeadScan":
+        """All heads by their weights, as ``gptcli head --all`` shows them.
+
+        Raises:
+            InputError: there is no such distance or layer.
+        """
+        from gptcli.inspection.by_weights import scan_heads
+
+        how: dict[str, Any] = {"sampled": sampled, "distance": distance, "through": through}
+        return scan_heads(self.checkpoint.what, labels=self._kinds, **how)
+
+    def neurons(
+        self,
+        text: str,
+        *,
+        layers: str = "all",
+        top: int = 3,
+        measure: Literal["unusual", "activation", "written"] = "unusual",
+        at: str | None = None,
+    ) -> "Neurons":
+        """The most active neurons at each token of a text, as ``gptcli neurons`` shows them.
+
+        Raises:
+            InputError: there is no such layer or position, or the text does not fit into the context.
+        """
+        from gptcli.inspection.neurons import neurons
+        from gptcli.inspection.places import parse
+
+        positions = None if at is None else parse(f"embedding@{at}").positions
+        return neurons(self.checkpoint, text, layers=layers, top=top, measure=measure, at=positions)
+
+    def neuron(self, place: str, *, top: int = 8) -> "NeuronView":
+        """A neuron by its weights, such as ``3.117``, as ``gptcli neurons --neuron`` shows it.
+
+        Raises:
+            InputError: there is no such neuron.
+        """
+        from gptcli.inspection.neuron_weights import view_neuron
+
+        return view_neuron(self.checkpoint.what, place, top=top)
+
+    def passages(self, place: str, text: str, *, top: int = 10, window: int | None = None) -> "NeuronPassages":
+        """The passages of a text of any length that excite a neuron, as ``gptcli neurons --neuron`` shows them.
+
+        Raises:
+            InputError: there is no such neuron, the text is empty, or the window does not fit.
+        """
+        from gptcli.inspection.neuron_weights import view_neuron
+        from gptcli.inspection.passages import find_passages
+
+        neuron = view_neuron(self.checkpoint.what, place).neuron
+        ids = self.checkpoint.tokenizer.encode(text)
+        return find_passages(self.checkpoint, neuron, [ids], "the text", top=top, window=window)
+
+    def _kinds(self) -> "list[list[HeadLabel]] | None":
+        from gptcli.inspection.heads import label_heads
+
+        return label_heads(self.checkpoint.model, self.checkpoint.n_vocab)
 
     def embed(self, text: str) -> "Floats":
         """The token embedding of each token of a text, which does not depend on its neighbours: [T, C].
