@@ -63,6 +63,7 @@ _gptcli() {
             ' analogy') command=analogy ;;
             ' direction') command=direction ;;
             ' map') command=map ;;
+            ' compare') command=compare ;;
             ' bench') command=bench ;;
             ' models') command=models ;;
             'models list') command='models list' ;;
@@ -82,7 +83,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map bench models glossary schema
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema
             ;;
         tour)
             options="--list --stop --pace --worksheet --json --save --title -h --help"
@@ -92,10 +93,10 @@ _gptcli() {
             esac
             ;;
         generate)
-            options="--prompts-file --chat --bos --raw -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --no-echo --stats --json --jsonl --save --title -h --help"
+            options="-f --file --lines --raw --prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --pace --no-echo --stats --json --jsonl --save --title -h --help"
             case "$prev" in
-                --prompts-file|--over|--save-direction|--replay|--save) _gptcli_files; return ;;
-                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--lookup|--explain-top|--title) return ;;
+                -f|--file|--prompts-file|--over|--save-direction|--replay|--save) _gptcli_files; return ;;
+                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--lookup|--explain-top|--pace|--title) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -118,7 +119,7 @@ _gptcli() {
             esac
             ;;
         logits)
-            options="-f --file --lines --raw --top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="-f --file --lines --raw --top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--over|--save-direction|--save) _gptcli_files; return ;;
                 --top|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
@@ -130,14 +131,14 @@ _gptcli() {
             esac
             ;;
         softmax)
-            options="-t --temperature --json --save --title -h --help"
+            options="-t --temperature --json --csv --md --save --title -h --help"
             case "$prev" in
                 -t|--temperature|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         score)
-            options="-f --file --lines --raw --bos --stride --no-overlap -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --summary --top --json --save --title -h --help"
+            options="-f --file --lines --raw --bos --stride --no-overlap -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --summary --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--over|--save-direction|--save) _gptcli_files; return ;;
                 --stride|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--top|--title) return ;;
@@ -149,7 +150,7 @@ _gptcli() {
             esac
             ;;
         attention)
-            options="--layer --head --columns --scores --from --to --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="--layer --head --columns --scores --from --to --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --csv --md --save --title -h --help"
             case "$prev" in
                 --layer|--head|--from|--to|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -160,7 +161,7 @@ _gptcli() {
             esac
             ;;
         lens)
-            options="--sublayers --token --attribution --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="--sublayers --token --attribution --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -171,7 +172,7 @@ _gptcli() {
             esac
             ;;
         ablate)
-            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--versus|--from-text|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 --measure) _gptcli_words logit probability loss; return ;;
@@ -183,7 +184,7 @@ _gptcli() {
             esac
             ;;
         patch)
-            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--versus|--n-head|--tokenizer|--timeout|--title) return ;;
                 --measure) _gptcli_words logit probability; return ;;
@@ -194,7 +195,7 @@ _gptcli() {
             esac
             ;;
         head)
-            options="--all --token --distance --through --tokens --no-kind --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--all --token --distance --through --tokens --no-kind --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--distance|--through|--tokens|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -204,7 +205,7 @@ _gptcli() {
             esac
             ;;
         neurons)
-            options="--layer --at --by --neuron -f --file --window --top -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--layer --at --by --neuron -f --file --window --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --layer|--at|--neuron|--window|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 --by) _gptcli_words unusual activation written; return ;;
@@ -215,7 +216,7 @@ _gptcli() {
             esac
             ;;
         trace)
-            options="--layer --head --config --tokens --raw --full -m --model --n-head --tokenizer --device --dtype --timeout --json --save --title -h --help"
+            options="--layer --head --config --tokens --raw --full -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --layer|--head|--config|--tokens|--n-head|--tokenizer|--timeout|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -225,7 +226,7 @@ _gptcli() {
             esac
             ;;
         params)
-            options="-m --model --n-head --timeout --json --save --title -h --help"
+            options="-m --model --n-head --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 -m|--model) _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b; _gptcli_models; return ;;
                 --n-head|--timeout|--title) return ;;
@@ -234,7 +235,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b; _gptcli_models; }
             ;;
         tokenize)
-            options="-f --file --lines --raw --ids --decode --count --merges --offsets --truncate --special --encoding -m --model --timeout --json --save --title -h --help"
+            options="-f --file --lines --raw --ids --decode --count --merges --offsets --truncate --special --encoding -m --model --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--save) _gptcli_files; return ;;
                 --truncate|--timeout|--title) return ;;
@@ -243,7 +244,7 @@ _gptcli() {
             esac
             ;;
         similarity)
-            options="--metric --in-context --neighbors -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --n-head --device --dtype --json --save --title -h --help"
+            options="--metric --in-context --neighbors -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --n-head --device --dtype --json --csv --md --save --title -h --help"
             case "$prev" in
                 --metric) _gptcli_words cosine dot euclidean; return ;;
                 --neighbors|--tokenizer|--timeout|--restrict|--n-head|--title) return ;;
@@ -254,7 +255,7 @@ _gptcli() {
             esac
             ;;
         neighbors)
-            options="--metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --top --json --save --title -h --help"
+            options="--metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 --metric) _gptcli_words cosine dot euclidean; return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -263,7 +264,7 @@ _gptcli() {
             esac
             ;;
         analogy)
-            options="--method --metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --top --json --save --title -h --help"
+            options="--method --metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 --method) _gptcli_words add mul; return ;;
                 --metric) _gptcli_words cosine dot euclidean; return ;;
@@ -273,7 +274,7 @@ _gptcli() {
             esac
             ;;
         direction)
-            options="--sort --no-sort -m --model --unembedding --no-space --tokenizer --timeout --json --save --title -h --help"
+            options="--sort --no-sort -m --model --unembedding --no-space --tokenizer --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 -m|--model) _gptcli_models; return ;;
                 --tokenizer|--timeout|--title) return ;;
@@ -281,15 +282,23 @@ _gptcli() {
             esac
             ;;
         map)
-            options="--neighbors --axis -m --model --unembedding --no-space --tokenizer --timeout --restrict --json --save --title -h --help"
+            options="--neighbors --axis -m --model --unembedding --no-space --tokenizer --timeout --restrict --json --csv --md --save --title -h --help"
             case "$prev" in
                 --neighbors|--axis|--tokenizer|--timeout|--restrict|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
+        compare)
+            options="-f --file --raw --weights --no-weights --bos --stride --top --n-head --device --timeout --json --csv --md --save --title -h --help"
+            case "$prev" in
+                -f|--file|--save) _gptcli_files; return ;;
+                --stride|--top|--n-head|--timeout|--title) return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+            esac
+            ;;
         bench)
-            options="--contexts --threads --n-head --device --dtype --quantize --timeout --json --save --title -h --help"
+            options="--contexts --threads --n-head --device --dtype --quantize --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --contexts|--threads|--n-head|--timeout|--title) return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -304,14 +313,14 @@ _gptcli() {
             [[ $cur == -* ]] || _gptcli_words list pull show quantize
             ;;
         'models list')
-            options="--json --save --title -h --help"
+            options="--json --csv --md --save --title -h --help"
             case "$prev" in
                 --save) _gptcli_files; return ;;
                 --title) return ;;
             esac
             ;;
         'models pull')
-            options="--timeout --json --save --title -h --help"
+            options="--timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --timeout|--title) return ;;
                 --save) _gptcli_files; return ;;
@@ -319,7 +328,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_models; }
             ;;
         'models show')
-            options="--keys --quantized --n-head --timeout --json --save --title -h --help"
+            options="--keys --quantized --n-head --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --n-head|--timeout|--title) return ;;
                 --save) _gptcli_files; return ;;
@@ -327,7 +336,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_models; }
             ;;
         'models quantize')
-            options="--remove --n-head --timeout --json --save --title -h --help"
+            options="--remove --n-head --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --n-head|--timeout|--title) return ;;
                 --save) _gptcli_files; return ;;
@@ -335,7 +344,7 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }
             ;;
         glossary)
-            options="--json --save --title -h --help"
+            options="--json --csv --md --save --title -h --help"
             case "$prev" in
                 --save) _gptcli_files; return ;;
                 --title) return ;;

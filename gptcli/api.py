@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from gptcli.embedding.load import Embedding
     from gptcli.embedding.queries import Neighbors, Similarities
     from gptcli.generation.writing import Writing
+    from gptcli.inspection.ablation import Ablation
+    from gptcli.inspection.by_weights import HeadScan, HeadView
+    from gptcli.inspection.head_label import HeadLabel
+    from gptcli.inspection.neuron_weights import NeuronView
+    from gptcli.inspection.neurons import Neurons
+    from gptcli.inspection.passages import NeuronPassages
+    from gptcli.inspection.patching import Patching
+    from gptcli.measuring.compare import Comparison
     from gptcli.model.config import GPTConfig
     from gptcli.probability.next_token import NextToken
     from gptcli.probability.scoring import Score
@@ -91,6 +99,35 @@ def load(
     return LoadedGPT(open_checkpoint(name, Placement(device, dtype), n_head, inside=False, tokenizer=tokenizer))
 
 
+def compare(
+    a: str,
+    b: str,
+    text: str | None = None,
+    *,
+    weights: bool = True,
+    bos: bool = False,
+    stride: int | None = None,
+    device: Device = "auto",
+    n_head: int | None = None,
+) -> "Comparison":
+    """Compare two models, or one in two precisions, as ``gptcli compare`` does.
+
+    Args:
+        a, b: names as for ``load``, each with a precision after a colon or without: ``compare("tales", "tales:int4")``.
+        text: to read with both; None: none is read.
+        weights: compare their weights, which reads all of both files.
+        bos: read ``<|endoftext|>`` before the text.
+        stride: tokens by which the window moves in a text that is longer than the context; None: half of that.
+        device, n_head: as for ``load``.
+
+    Raises:
+        GptcliError: there is nothing to compare, or a model cannot be opened.
+    """
+    from gptcli.measuring import compare as measuring
+
+    return measuring.compare(a, b, text, weights=weights, bos=bos, stride=stride, device=device, n_head=n_head)
+
+
 def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_space: bool = True) -> "LoadedWords":
     """Load word vectors, or the token embedding of a GPT, without torch.
 
@@ -105,6 +142,26 @@ def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_sp
     from gptcli.embedding.load import open_embedding
 
     return LoadedWords(open_embedding(name, unembedding=unembedding, leading_space=leading_space))
+
+
+class Interventions(TypedDict, total=False):
+    """What ``changed`` changes while the model runs: the options of ``gptcli generate``.
+
+    Attributes:
+        without: places that are taken out: ``4.1`` (a head), ``mlp:3``, ``layer:5@-1``, ``neuron:3.117``.
+        by: what stands in their place: ``zero``, ``mean`` or ``resample``.
+        over: the text whose mean is meant; the text itself where it is not given.
+        from_text: the text to resample from.
+        steer: directions that are added: ``layer:4: happy - sad * 6``.
+        freeze_attention: look where the model looks without the changes.
+    """
+
+    without: Sequence[str]
+    by: Literal["zero", "mean", "resample"]
+    over: str | None
+    from_text: str | None
+    steer: Sequence[str]
+    freeze_attention: bool
 
 
 class LoadedGPT:
@@ -199,8 +256,146 @@ class LoadedGPT:
 
         from gptcli.probability.reading import each_logits
 
-        checkpoint = self.checkpoint
-        return np.concatenate(list(each_logits(checkpoint.another_engine(), self._ids(text), checkpoint.n_vocab)))
+        checkpoint, ids = self.checkpoint, self._ids(text)
+        return np.concatenate(list(each_logits(checkpoint.engine_for(ids), ids, checkpoint.n_vocab)))
+
+    def changed(self, **changes: "Unpack[Interventions]") -> "LoadedGPT":
+        """The same model, with parts taken out or directions added in all that it does; weights are shared.
+
+        ``gpt.changed(without=["3.3"]).generate("The")``
+
+        Raises:
+            ExpressionError: a place or a direction does not parse, or the model has no such place.
+            InputError: the changes contradict each other, or a text does not fit into the context.
+        """
+        from gptcli.inspection.request import made, requested
+
+        checkpoint = self.checkpoint.changed(None)
+        return LoadedGPT(checkpoint.changed(made(checkpoint, requested(**changes))))
+
+    def ablate(
+        self,
+        text: str,
+        *,
+        token: str | None = None,
+        versus: str | None = None,
+        measure: Literal["logit", "probability", "loss"] = "logit",
+        by: Literal["zero", "mean", "resample"] = "zero",
+        over: str | None = None,
+        from_text: str | None = None,
+        freeze_attention: bool = False,
+    ) -> "Ablation":
+        """What each head and MLP does for a prediction, as ``gptcli ablate`` shows it.
+
+        Raises:
+            InputError: the text does not fit into the context, or the arguments contradict each other.
+        """
+        from gptcli.inspection.ablation import ablate
+        from gptcli.inspection.request import check_by
+
+        check_by(by, over is not None, from_text is not None)
+        how: dict[str, Any] = {"measure": measure, "by": by, "over": over, "source": from_text}
+        return ablate(self.checkpoint, text, token=token, versus=versus, frozen=freeze_attention, **how)
+
+    def patch(
+        self,
+        clean: str,
+        corrupted: str,
+        *,
+        token: str | None = None,
+        versus: str | None = None,
+        measure: Literal["logit", "probability"] = "logit",
+        heads: bool = False,
+        freeze_attention: bool = False,
+    ) -> "Patching":
+        """Where a clean run brings its prediction back into a corrupted one, as ``gptcli patch`` shows it.
+
+        Raises:
+            InputError: the texts differ in length, or do not differ at all or in what they predict.
+        """
+        from gptcli.inspection.patching import patch
+
+        how: dict[str, Any] = {"measure": measure, "heads": heads, "frozen": freeze_attention}
+        return patch(self.checkpoint, clean, corrupted, token=token, versus=versus, **how)
+
+    def head(
+        self,
+        place: str,
+        *,
+        words: Sequence[str] = (),
+        top: int = 8,
+        distance: int = 1,
+        sampled: int = 1000,
+        through: int | None = None,
+    ) -> "HeadView":
+        """A head by its weights, such as ``5.3``, and its kind, as ``gptcli head`` shows it.
+
+        Raises:
+            InputError: there is no such head, word, distance or layer.
+        """
+        from gptcli.inspection.by_weights import view_head
+
+        how: dict[str, Any] = {"top": top, "distance": distance, "sampled": sampled, "through": through}
+        return view_head(self.checkpoint.what, place, words=words, labels=self._kinds, **how)
+
+    def heads(self, *, sampled: int = 200, distance: int = 1, through: int | None = None) -> "HeadScan":
+        """All heads by their weights, as ``gptcli head --all`` shows them.
+
+        Raises:
+            InputError: there is no such distance or layer.
+        """
+        from gptcli.inspection.by_weights import scan_heads
+
+        how: dict[str, Any] = {"sampled": sampled, "distance": distance, "through": through}
+        return scan_heads(self.checkpoint.what, labels=self._kinds, **how)
+
+    def neurons(
+        self,
+        text: str,
+        *,
+        layers: str = "all",
+        top: int = 3,
+        measure: Literal["unusual", "activation", "written"] = "unusual",
+        at: str | None = None,
+    ) -> "Neurons":
+        """The most active neurons at each token of a text, as ``gptcli neurons`` shows them.
+
+        Raises:
+            InputError: there is no such layer or position, or the text does not fit into the context.
+        """
+        from gptcli.inspection.neurons import neurons
+        from gptcli.inspection.places import parse
+
+        positions = None if at is None else parse(f"embedding@{at}").positions
+        return neurons(self.checkpoint, text, layers=layers, top=top, measure=measure, at=positions)
+
+    def neuron(self, place: str, *, top: int = 8) -> "NeuronView":
+        """A neuron by its weights, such as ``3.117``, as ``gptcli neurons --neuron`` shows it.
+
+        Raises:
+            InputError: there is no such neuron.
+        """
+        from gptcli.inspection.neuron_weights import view_neuron
+
+        return view_neuron(self.checkpoint.what, place, top=top)
+
+    def passages(self, place: str, text: str, *, top: int = 10, window: int | None = None) -> "NeuronPassages":
+        """The passages of a text of any length that excite a neuron, as ``gptcli neurons --neuron`` shows them.
+
+        Raises:
+            InputError: there is no such neuron, the text is empty, or the window does not fit.
+        """
+        from gptcli.inspection.neuron_weights import view_neuron
+        from gptcli.inspection.passages import find_passages
+
+        neuron = view_neuron(self.checkpoint.what, place).neuron
+        ids = self.checkpoint.tokenizer.encode(text)
+        return find_passages(self.checkpoint, neuron, [ids], "the text", top=top, window=window)
+
+    def _kinds(self) -> "list[list[HeadLabel]] | None":
+        from gptcli.inspection.heads import label_heads
+
+        return label_heads(self.checkpoint.model, self.checkpoint.n_vocab)
 
     def embed(self, text: str) -> "Floats":
         """The token embedding of each token of a text, which does not depend on its neighbours: [T, C].
@@ -224,7 +419,9 @@ class LoadedGPT:
 
         from gptcli.inspection.record import record
 
-        return np.asarray(record(self.checkpoint.model, self._ids(text)).stream.float().cpu().numpy())
+        return np.asarray(
+            record(self.checkpoint.model, self._ids(text), self.checkpoint.changes).stream.float().cpu().numpy()
+        )
 
     def attention(self, text: str) -> "Floats":
         """Where each position of a text looks, in every layer and head: [L, H, T, T]; each row sums to 1.
@@ -236,7 +433,7 @@ class LoadedGPT:
 
         from gptcli.inspection.record import record
 
-        layers = record(self.checkpoint.model, self._ids(text)).layers
+        layers = record(self.checkpoint.model, self._ids(text), self.checkpoint.changes).layers
         return np.stack([layer.pattern.cpu().numpy() for layer in layers])
 
     def _ids(self, text: str) -> list[int]:

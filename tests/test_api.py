@@ -216,3 +216,35 @@ def test_words_and_errors_need_no_torch(child_environment: dict[str, str]) -> No
     )
     done = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, timeout=60)
     assert done.stdout.strip() == b"False", done.stderr
+
+
+def test_a_changed_model_is_changed_in_all_that_it_does(gpt: gptcli.LoadedGPT) -> None:
+    text = "Lily and Tom went out. Lily saw"
+    changed = gpt.changed(without=["mlp:2", "3.*@Tom"])
+    logits = changed.logits(text)
+    assert np.abs(logits - gpt.logits(text)).max() > 0.1
+    residual = torch.from_numpy(changed.residual(text))
+    with torch.inference_mode():
+        np.testing.assert_allclose(gpt.checkpoint.model.unembed(residual[-1]).numpy(), logits, atol=1e-4)
+    best = changed.next_token(text, top=1).distributions[0].candidates[0]
+    assert best.id == int(logits[-1].argmax())
+    assert changed.generate(text, max_new_tokens=1, temperature=0) == changed.decode([best.id])
+    assert np.abs(changed.attention(text) - gpt.attention(text)).max() > 0.1
+    assert changed.checkpoint.model is gpt.checkpoint.model
+    np.testing.assert_array_equal(changed.changed().logits(text), gpt.changed().logits(text))
+    with pytest.raises(gptcli.GptcliError, match="layers 1 to 6"):
+        gpt.changed(without=["7.1"])
+
+
+def test_ablate_and_patch_are_those_of_the_commands(gpt: gptcli.LoadedGPT) -> None:
+    clean, corrupted = "Sara met Ben. Sara said hello to", "Sara met Ben. Ben said hello to"
+    found = gpt.ablate(clean, token="Ben", versus="Sara")
+    without = gpt.changed(without=["3.3"]).logits(clean)[-1]
+    assert found.token is not None
+    assert found.versus is not None
+    ben, sara = found.token.id, found.versus.id
+    assert found.whole - found.layers[2].heads[2] == pytest.approx(float(without[ben] - without[sara]), abs=1e-3)
+    traced = gpt.patch(clean, corrupted, token="Ben", versus="Sara", heads=True)
+    assert traced.clean.value == pytest.approx(found.whole, abs=1e-4)
+    with pytest.raises(gptcli.GptcliError, match="goes with --from-text"):
+        gpt.ablate(clean, by="resample")

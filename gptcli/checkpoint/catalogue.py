@@ -1,9 +1,10 @@
 """The models that have a name: bundled ones, those in the hub's cache, and short names."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gptcli.checkpoint.families import FAMILIES
 from gptcli.checkpoint.hub.models import cache_folder, is_whole, repo_of
@@ -11,6 +12,7 @@ from gptcli.checkpoint.hub.names import DEFAULT_REVISION, SHORT_NAMES, HubName
 from gptcli.checkpoint.source import find
 from gptcli.checkpoint.weights.kept import KeptFile, kept_folder, list_kept
 from gptcli.errors import CheckpointError, GptcliError, InputError
+from gptcli.system.answer import row_of
 from gptcli.system.bundled import bundled_folder, bundled_names
 from gptcli.system.json_text import read_json_object
 
@@ -28,6 +30,7 @@ class LocalModel:
     """
 
     schema: ClassVar[str] = "gptcli.models.pull/1"
+    table: ClassVar[str] = ""
 
     model: str
     family: str
@@ -72,6 +75,16 @@ class Catalogue:
     short_names: tuple[ShortName, ...]
     kept: tuple[KeptFile, ...]
     kept_folder: Path | None
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each model that has a name."""
+        for where, models in (("bundled", self.bundled), ("cached", self.cached)):
+            for each in models:
+                yield {"where": where, "repo": None, **row_of(each)}
+        spare = dict.fromkeys(("family", "nbytes", "folder", "runs"))
+        for short in self.short_names:
+            where = "cached" if short.cached else "hub"
+            yield {"where": where, "repo": short.repo, "model": short.model, **spare}
 
 
 def list_models() -> Catalogue:

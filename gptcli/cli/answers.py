@@ -67,6 +67,20 @@ def _patch() -> tuple[type, ...]:
     return (Patching,)
 
 
+def _head() -> tuple[type, ...]:
+    from gptcli.inspection.by_weights import HeadScan, HeadView
+
+    return HeadView, HeadScan
+
+
+def _neurons() -> tuple[type, ...]:
+    from gptcli.inspection.neuron_weights import NeuronView
+    from gptcli.inspection.neurons import Neurons
+    from gptcli.inspection.passages import NeuronPassages
+
+    return Neurons, NeuronView, NeuronPassages
+
+
 def _trace() -> tuple[type, ...]:
     from gptcli.counting.tracing import Trace
 
@@ -119,10 +133,22 @@ def _map() -> tuple[type, ...]:
     return (WordMap,)
 
 
+def _compare() -> tuple[type, ...]:
+    from gptcli.measuring.compare import Comparison
+
+    return (Comparison,)
+
+
 def _bench() -> tuple[type, ...]:
     from gptcli.measuring.speed import Benchmark
 
     return (Benchmark,)
+
+
+def _glossary() -> tuple[type, ...]:
+    from gptcli.show.glossary import Glossary
+
+    return (Glossary,)
 
 
 def _models_list() -> tuple[type, ...]:
@@ -162,6 +188,8 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "lens": _lens,
     "ablate": _ablate,
     "patch": _patch,
+    "head": _head,
+    "neurons": _neurons,
     "trace": _trace,
     "params": _params,
     "tokenize": _tokenize,
@@ -170,11 +198,13 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "analogy": _analogy,
     "direction": _direction,
     "map": _map,
+    "compare": _compare,
     "bench": _bench,
     "models list": _models_list,
     "models pull": _models_pull,
     "models show": _models_show,
     "models quantize": _models_quantize,
+    "glossary": _glossary,
 }
 
 

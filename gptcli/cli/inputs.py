@@ -15,7 +15,6 @@ from gptcli.system.text_file import (
     from_utf8,
     mark_length,
     read_text,
-    read_text_file,
 )
 from gptcli.text import clipped, size
 
@@ -122,26 +121,6 @@ def stdin_lines() -> Iterator[str]:
         what = f"line {number:,} of stdin"
         start = mark_length(line, what) if number == 1 else 0
         yield from_utf8(line, what, start).rstrip("\r\n")
-
-
-def prompts_argument(prompts: list[str], file: Path | None, *, raw: bool) -> list[str]:
-    """The prompts to continue: the arguments (``-`` is stdin), the lines of a file, a pipe, or one empty prompt.
-
-    Raises:
-        InputError: the file or stdin cannot be read, or holds no prompt.
-    """
-    given = [prompt_argument(prompt, raw=raw, file_hint=WITH_FILE) for prompt in prompts]
-    if file is not None:
-        # Not splitlines(): a prompt may hold other separators, such as U+2028.
-        lines = [line.removesuffix("\r") for line in read_text_file(file).split("\n")]
-        from_file = [line for line in lines if line]
-        if not from_file:
-            raise InputError(f"--prompts-file {clipped(str(file))} holds no prompt")
-        return [*given, *from_file]
-    if given:
-        return given
-    at_terminal = sys.stdin is None or sys.stdin.isatty()
-    return ["" if at_terminal else text_argument("-", "PROMPT")]
 
 
 def words_argument(words: list[str] | None, what: str) -> list[str]:

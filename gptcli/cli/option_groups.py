@@ -12,10 +12,14 @@ from gptcli.cli import options
 from gptcli.sampling.filters import FILTERS, Filter
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from gptcli.checkpoint.open import OpenCheckpoint
     from gptcli.checkpoint.read import Checkpoint
     from gptcli.checkpoint.weights.placement import Placement
     from gptcli.sampling.settings import Sampling
+    from gptcli.show.html.page import Page
+    from gptcli.show.terminal.tables import Form, TableWriter
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,60 @@ class EngineOptions(RunOptions):
         checkpoint = open_shared(self.model, self.placement(), self.n_head, self.tokenizer)
         notices(checkpoint.notes)
         return checkpoint
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Options of commands that show an answer with a table: how it is printed, and a file to save it in.
+
+    Attributes:
+        json, csv, md: print data instead of the picture; only one of them.
+        save: a file for the picture, the page or the data.
+
+    Raises:
+        InputError: two of json, csv and md are given.
+    """
+
+    json: options.JsonOption = False
+    csv: options.CsvOption = False
+    md: options.MdOption = False
+    save: options.SaveDataOption = None
+
+    def __post_init__(self) -> None:
+        """Refuse two forms at once, before any work is done."""
+        options.exclusive(json=self.json, csv=self.csv, md=self.md)
+
+    @property
+    def form(self) -> "Form | None":
+        """The data to print; None for the picture."""
+        return "json" if self.json else "csv" if self.csv else "md" if self.md else None
+
+    @property
+    def data(self) -> bool:
+        """Whether all of the data is needed, to be printed or saved."""
+        from gptcli.show.terminal.console import DATA_SUFFIXES
+
+        return self.form is not None or (self.save is not None and self.save.suffix.lower() in DATA_SUFFIXES)
+
+    def table(self) -> "TableWriter | None":
+        """What prints the rows of several answers as one table, if that is asked for."""
+        from gptcli.show.terminal.console import write_data
+        from gptcli.show.terminal.tables import TableWriter
+
+        return TableWriter("csv" if self.csv else "md", write_data) if self.csv or self.md else None
+
+    def present(
+        self, answer: Any, draw: "Callable[[], RenderableType]", *, page: "Callable[[], Page] | None" = None
+    ) -> None:
+        """Show an answer; see ``console.present``.
+
+        Raises:
+            InputError: there is no table in it, and one is asked for.
+            GptcliError: the file cannot be written.
+        """
+        from gptcli.show.terminal.console import present
+
+        present(answer, draw, form=self.form, save=self.save, page=page)
 
 
 def _filter_option(each: Filter) -> Any:

@@ -108,6 +108,8 @@ RawOption = Annotated[
     typer.Option("--raw", help=r"Take \n, \t and \\ in arguments as they stand.", rich_help_panel="Input"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel="Output")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.", rich_help_panel="Output")]
+MdOption = Annotated[bool, typer.Option("--md", help="Print the table as Markdown.", rich_help_panel="Output")]
 
 
 def _can_be_saved(path: Path | None) -> Path | None:
@@ -119,6 +121,15 @@ def _can_be_saved(path: Path | None) -> Path | None:
     return path
 
 
+def _picture_or_data(path: Path | None) -> Path | None:
+    """The same, for an answer with a table."""
+    from gptcli.show.terminal.console import DATA_SUFFIXES, SAVE_SUFFIXES, check_save
+
+    if path is not None:
+        check_save(path, suffixes=(*SAVE_SUFFIXES, *DATA_SUFFIXES))
+    return path
+
+
 SaveOption = Annotated[
     Path | None,
     typer.Option(
@@ -126,6 +137,16 @@ SaveOption = Annotated[
         metavar="FILE",
         callback=_can_be_saved,
         help="Also save as .svg, .png, .html or .txt.",
+        rich_help_panel="Output",
+    ),
+]
+SaveDataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--save",
+        metavar="FILE",
+        callback=_picture_or_data,
+        help="Also save as .svg, .png, .html, .txt, .csv, .md or .json.",
         rich_help_panel="Output",
     ),
 ]

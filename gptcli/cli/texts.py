@@ -5,15 +5,16 @@ import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-from gptcli.cli.inputs import WITH_FILE, plain_text, text_argument
+from gptcli.cli.inputs import WITH_FILE, plain_text, prompt_argument, text_argument
 from gptcli.cli.options import RawOption
 from gptcli.errors import InputError
+from gptcli.system.notices import notice
 from gptcli.system.text_file import MOST_LINE, file_name, from_utf8, mark_length, opened, read_text_file
 from gptcli.text import clipped, size
 
@@ -156,6 +157,37 @@ class TextOptions:
             with opened(file):  # a mistake is told before the model is loaded
                 pass
         return Sources(self.file or [STDIN], lines=self.lines)
+
+
+def prompts_of(prompts: list[str], texts: TextOptions, prompts_file: Path | None) -> list[str]:
+    """The prompts to continue: arguments (``-`` is stdin), files or their lines, a pipe, or one empty prompt.
+
+    Args:
+        prompts: the arguments.
+        texts: files, and whether their lines are the prompts.
+        prompts_file: like ``-f`` with ``--lines``.
+
+    Raises:
+        InputError: a file or stdin cannot be read, or holds no prompt.
+    """
+    given = [prompt_argument(prompt, raw=texts.raw, file_hint=WITH_FILE) for prompt in prompts]
+    sources = []
+    if texts.file or (texts.lines and prompts_file is None):
+        sources += [replace(texts, raw=True).each("-" if given else None, "PROMPT")]
+    if prompts_file is not None:
+        sources += [Sources([prompts_file], lines=True)]
+    read = [source.text for each in sources for source in each]
+    if sources and not read:
+        name = f"--prompts-file {clipped(str(prompts_file))}" if prompts_file else file_name((texts.file or [STDIN])[0])
+        raise InputError(f"{name} holds no prompt")
+    if not any(" " in prompt or prompt == "-" for prompt in prompts) and any(
+        word[:1].islower() for word in prompts[1:]
+    ):
+        notice(f"{len(prompts):,} prompts of one word: put a text in quotes to have it as one")
+    if given or read:
+        return [*given, *read]
+    at_terminal = sys.stdin is None or sys.stdin.isatty()
+    return ["" if at_terminal else text_argument("-", "PROMPT")]
 
 
 def answered(

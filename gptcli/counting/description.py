@@ -1,5 +1,6 @@
 """The description of a checkpoint from its files, without loading weights, and the source of each fact."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,6 +14,7 @@ from gptcli.counting.chatting import chat_facts
 from gptcli.counting.tensors import stored
 from gptcli.errors import CheckpointError
 from gptcli.model.config import GPTConfig
+from gptcli.system.answer import row_of
 from gptcli.system.regular_file import readable
 from gptcli.tokenizer.files import tokenizer_for
 
@@ -149,6 +151,17 @@ class Description:
     tensors: tuple[TensorFacts, ...] | None
     known: dict[str, Known]
     notes: tuple[str, ...]
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """With all tensors a row for each; else a row for each fact."""
+        if self.tensors is not None:
+            yield from map(row_of, self.tensors)
+            return
+        nothing = Known("read", "")
+        for name, value in row_of(self).items():
+            known = self.known.get(name.partition(".")[0], nothing)
+            if name not in ("known", "tensors"):
+                yield {"fact": name, "value": value, "how": known.how if known.source else None, "source": known.source}
 
 
 def describe(name: str, *, keys: bool = False, n_head: int | None = None) -> Description:

@@ -1,8 +1,9 @@
 """Count the parameters of a published size or of a checkpoint, without loading weights."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
@@ -15,6 +16,7 @@ from gptcli.counting.tensors import Stored, stored
 from gptcli.errors import CheckpointError, ModelNotFound
 from gptcli.model.config import GPTConfig
 from gptcli.model.presets import PRESETS
+from gptcli.system.answer import row_of
 from gptcli.system.bundled import bundled_names
 
 WORD_VECTORS = "word-vectors"
@@ -48,6 +50,11 @@ class ParameterCount:
     stored: Stored | None
     memory: tuple[Memory, ...]
     notes: tuple[str, ...] = ()
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each kind of matrix; of bare tensors, for each kind of tensor."""
+        groups = self.stored.groups if self.stored else ()
+        yield from map(row_of, self.tally.scoreboard if self.tally else groups)
 
 
 def count_parameters(name: str, n_head: int | None = None) -> ParameterCount:

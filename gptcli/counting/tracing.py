@@ -27,6 +27,7 @@ class Trace:
     """
 
     schema: ClassVar[str] = "gptcli.trace/1"
+    table: ClassVar[str] = "steps"
 
     model: str
     config: GPTConfig

@@ -64,6 +64,7 @@ class AnalogyScore:
     """
 
     schema: ClassVar[str] = "gptcli.analogy.evaluate/1"
+    table: ClassVar[str] = "sections"
 
     model: str
     tensor: str
@@ -90,6 +91,7 @@ class PairScore:
     """
 
     schema: ClassVar[str] = "gptcli.similarity.evaluate/1"
+    table: ClassVar[str] = ""
 
     model: str
     tensor: str

@@ -1,9 +1,10 @@
 """The queries that the commands make: words in, words and figures out."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from itertools import combinations
+from typing import Any, ClassVar
 
 from gptcli.embedding.expression import Expression, Term, check_length, parse
 from gptcli.embedding.load import Embedding
@@ -87,6 +88,7 @@ class Neighbors:
     """
 
     schema: ClassVar[str] = "gptcli.neighbors/1"
+    table: ClassVar[str] = "neighbors"
 
     model: str
     tensor: str
@@ -136,6 +138,11 @@ class Similarities:
     values: tuple[tuple[float, ...], ...]
     notes: tuple[str, ...]
 
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each two words."""
+        for (i, first), (j, second) in combinations(enumerate(self.labels), 2):
+            yield {"first": first, "second": second, "similarity": self.values[i][j]}
+
 
 @dataclass(frozen=True)
 class Product:
@@ -164,6 +171,7 @@ class Direction:
     """
 
     schema: ClassVar[str] = "gptcli.direction/1"
+    table: ClassVar[str] = "products"
 
     model: str
     tensor: str

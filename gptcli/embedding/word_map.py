@@ -1,10 +1,10 @@
 """Words on a map: points of an embedding, and arrows between them, along three axes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gptcli.embedding.expression import Expression, check_length, parse
 from gptcli.embedding.load import Embedding
@@ -12,6 +12,7 @@ from gptcli.embedding.matrix import Doubles
 from gptcli.embedding.metric import Metric
 from gptcli.embedding.queries import QueryWord, notes_on, points_of, read_word
 from gptcli.errors import CheckpointError, InputError
+from gptcli.system.answer import row_of
 from gptcli.text import clipped
 
 if TYPE_CHECKING:
@@ -101,6 +102,13 @@ class WordMap:
     arrows: tuple[MapArrow, ...]
     words: tuple[QueryWord, ...]
     notes: tuple[str, ...]
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each point, with a column for its place along each axis."""
+        for point in self.points:
+            row = row_of(point)
+            places = row.pop("coordinates")
+            yield row | {axis.name: place for axis, place in zip(self.axes, places, strict=False)}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -31,6 +31,21 @@ class LayerEffects:
     layer: int
     heads: list[float]
     mlp: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The effect of one part.
+
+    Attributes:
+        layer: from 1.
+        head: from 1; None for the layer's MLP.
+        effect: as in ``Ablation``.
+    """
+
+    layer: int
+    head: int | None
+    effect: float
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,23 @@ class Ablation:
     n_layer: int
     layers: list[LayerEffects]
     complete: bool
+
+    def strongest(self, count: int) -> list[Effect]:
+        """The parts with the largest effects, of either sign, largest first."""
+        found = [
+            Effect(layer.layer, head, effect)
+            for layer in self.layers
+            for head, effect in enumerate(layer.heads, start=1)
+        ]
+        found += [Effect(layer.layer, None, layer.mlp) for layer in self.layers]
+        return sorted(found, key=lambda each: -abs(each.effect))[:count]
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each part that was taken out."""
+        for layer in self.layers:
+            for head, effect in enumerate(layer.heads, start=1):
+                yield {"layer": layer.layer, "part": "head", "head": head, "effect": effect}
+            yield {"layer": layer.layer, "part": "mlp", "head": None, "effect": layer.mlp}
 
 
 def ablate(
@@ -220,27 +252,3 @@ def _mlp_out(row: int, value: Tensor | None) -> See:
         return new
 
     return see
-
-
-Part = Literal["head", "mlp"]
-
-
-@dataclass(frozen=True)
-class Effect:
-    """The effect of one part, for a list of them."""
-
-    part: Part
-    layer: int
-    head: int | None
-    effect: float
-
-
-def strongest(answer: Ablation, count: int) -> list[Effect]:
-    """The parts with the largest effects, of either sign, largest first."""
-    found = [
-        Effect("head", layer.layer, head, effect)
-        for layer in answer.layers
-        for head, effect in enumerate(layer.heads, start=1)
-    ]
-    found += [Effect("mlp", layer.layer, None, layer.mlp) for layer in answer.layers]
-    return sorted(found, key=lambda each: -abs(each.effect))[:count]

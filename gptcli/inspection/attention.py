@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -11,7 +11,7 @@ from gptcli.errors import InputError
 from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
 from gptcli.inspection.links import Link, TextShares, WordLinks, occurrence, shares, striking, word_links
 from gptcli.inspection.record import Record, record
-from gptcli.system.answer import MaybeInfinite
+from gptcli.system.answer import MaybeInfinite, row_of
 from gptcli.text import clipped, quoted
 from gptcli.tokenizer.token import Token, tokens_of
 
@@ -89,6 +89,18 @@ class Attention:
     def texts(self) -> list[bytes]:
         """The bytes of each token."""
         return [each.token for each in self.tokens]
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each token that looks and each that it may look at, in each head; or for each link of a word."""
+        if self.links:
+            for word in self.links:
+                for link in word.links:
+                    yield {"word": word.word, **row_of(link)}
+        for head in self.heads:
+            for query, key in ((i, j) for i in range(len(self.tokens)) for j in range(i + 1)):
+                if head.sees(query, key):
+                    value = head.values[query][key] if self.rows == "queries" else head.values[key][query]
+                    yield {"layer": head.layer, "head": head.head, "query": query + 1, "key": key + 1, "value": value}
 
 
 def attention(

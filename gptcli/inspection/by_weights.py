@@ -3,23 +3,23 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.checkpoint.read import Checkpoint
 from gptcli.errors import InputError
-from gptcli.inspection.circuits import Circuits, Distances, HeadWeights, by_distance, own_ranks
+from gptcli.inspection.circuits import Circuits, Distances, HeadWeights, by_distance, equal_tokens, own_ranks
+from gptcli.inspection.head_label import HeadLabel
 from gptcli.inspection.places import parse
 from gptcli.inspection.stream import Floats, StreamWeights, TokenScore
 from gptcli.model.config import GPTConfig
+from gptcli.system.answer import row_of
 from gptcli.text import clipped, quoted
+from gptcli.tokenizer.token import Token
 
-if TYPE_CHECKING:  # measured in a run, and only then torch is needed
-    from gptcli.inspection.heads import HeadLabel
-
-Labels = Callable[[], "list[list[HeadLabel]] | None"]
+Labels = Callable[[], list[list[HeadLabel]] | None]
 # Tokens of a head that are listed where none are asked for.
 _EXAMPLES = 6
 _WORD = re.compile(rb" [A-Za-z]{4,}")
@@ -116,7 +116,7 @@ class HeadView:
         shared_with: the heads that share them, from 1; empty where it has its own.
         window: how many of the latest positions it sees, its own included; None for all.
         sampled: on how many tokens shares are measured.
-        vocabulary: how many there are.
+        n_vocab: how many there are.
         through: how many of the first layers each token goes through alone before this head's layer reads it.
         moves: what it writes for a token that it looks at.
         looks: which tokens a token looks at.
@@ -134,13 +134,23 @@ class HeadView:
     shared_with: list[int]
     window: int | None
     sampled: int
-    vocabulary: int
+    n_vocab: int
     through: int
     moves: Moves
     looks: Looks
     distances: Distances
-    label: "HeadLabel | None"
+    label: HeadLabel | None
     named_from: float | None
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each token that the head raises or lowers for a token, and that a token matches."""
+        listed: list[tuple[str, Seen | Looking, list[TokenScore]]] = []
+        for seen in self.moves.seen:
+            listed += [("raises", seen, seen.raises), ("lowers", seen, seen.lowers)]
+        listed += [("matches", looking, looking.matches) for looking in self.looks.looking]
+        for what, of, tokens in listed:
+            for each in tokens:
+                yield {"what": what, **row_of(Token(of.id, of.token), "for."), **row_of(each)}
 
 
 @dataclass(frozen=True)
@@ -165,7 +175,7 @@ class HeadFigures:
     matching_score: float
     preferred: int
     preferred_share: float
-    label: "HeadLabel | None"
+    label: HeadLabel | None
 
 
 @dataclass(frozen=True)
@@ -177,7 +187,7 @@ class HeadScan:
         n_layer: its layers.
         n_head: heads of each.
         sampled: as in ``HeadView``.
-        vocabulary: as in ``HeadView``.
+        n_vocab: as in ``HeadView``.
         through: as in ``HeadView``, for layers above.
         named_from: as in ``HeadView``.
         heads: by layer and head.
@@ -185,12 +195,13 @@ class HeadScan:
     """
 
     schema: ClassVar[str] = "gptcli.head.all/1"
+    table: ClassVar[str] = "heads"
 
     model: str
     n_layer: int
     n_head: int
     sampled: int
-    vocabulary: int
+    n_vocab: int
     through: int
     named_from: float | None
     heads: list[HeadFigures]
@@ -248,11 +259,11 @@ def view_head(
         shared_with=[each + 1 for each in range(config.n_head) if config.key_head(each) == weights.key_head],
         window=config.window(layer - 1),
         sampled=len(ids),
-        vocabulary=int(stream.used.sum()),
+        n_vocab=int(stream.used.sum()),
         through=through,
         moves=_moves(circuits, ranks, chosen, top),
         looks=_looks(circuits, chosen, top),
-        distances=by_distance(stream, weights, entered.mean(0), through),
+        distances=by_distance(stream, weights, equal_tokens(stream, layer - 1, entered.mean(0), through)),
         label=None if named is None else named[layer - 1][head - 1],
         named_from=_named_from(named is not None),
     )
@@ -261,7 +272,7 @@ def view_head(
 def scan_heads(
     checkpoint: Checkpoint,
     *,
-    sampled: int = 300,
+    sampled: int = 200,
     distance: int = 1,
     through: int | None = None,
     labels: Labels | None = None,
@@ -306,7 +317,7 @@ def scan_heads(
         n_layer=config.n_layer,
         n_head=config.n_head,
         sampled=len(ids),
-        vocabulary=int(stream.used.sum()),
+        n_vocab=int(stream.used.sum()),
         through=deepest,
         named_from=_named_from(named is not None),
         heads=found,
@@ -324,8 +335,9 @@ def _each(
         read = stream.read_by(layer, "attention", stream.alone(through, entered), through)
         heads = [HeadWeights(stream, layer, head) for head in range(stream.config.n_head)]
         circuits = [Circuits(stream, head, ids, read, distance) for head in heads]
+        equal = equal_tokens(stream, layer, mean, through)
         for each, (ranks, _) in zip(circuits, own_ranks(circuits), strict=True):
-            yield each, ranks, by_distance(stream, each.head, mean, through)
+            yield each, ranks, by_distance(stream, each.head, equal)
 
 
 def one_place(text: str, config: GPTConfig, bare: Literal["head", "neuron"]) -> tuple[int, int]:

@@ -1,10 +1,10 @@
 """One word in several contexts: its vector after every layer, and the similarity of these vectors."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -117,6 +117,12 @@ class ContextSimilarities:
     nearest_by: str
     nearest: tuple[tuple[tuple[NearToken, ...], ...], ...]
     notes: tuple[str, ...]
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each two contexts at each layer."""
+        for pair in self.pairs:
+            for layer, value in zip(self.layers, pair.values, strict=True):
+                yield {"first": pair.first, "second": pair.second, "layer": layer, "similarity": value}
 
 
 def compare_contexts(

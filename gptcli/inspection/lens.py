@@ -7,7 +7,7 @@ last layer that is the model's own prediction.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from gptcli.inspection.record import Record, record
 from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import Guess, watched_ids
 from gptcli.probability.reading import rank_of
+from gptcli.system.answer import row_of
 from gptcli.tokenizer.token import Token, tokens_of
 
 # Positions unembedded at a time: 64 x 50,257 numbers of eight bytes are 26 MB, and there are several of them.
@@ -88,6 +89,18 @@ class Lens:
     asked: bool
     parallel: bool
     attribution: list[Attribution] = field(default_factory=list)
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """With attribution a row for each part of each logit; else for each position at each stage."""
+        if self.attribution:
+            for each in self.attribution:
+                logit = {name: value for name, value in row_of(each).items() if name in ("id", "token", "bytes")}
+                for part in each.contributions:
+                    yield logit | row_of(part)
+            return
+        for stage in self.stages:
+            for position, guess in enumerate(stage.guesses, start=1):
+                yield {"layer": stage.layer, "sublayer": stage.sublayer, "position": position, **row_of(guess)}
 
 
 def lens(

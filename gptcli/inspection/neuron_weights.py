@@ -5,15 +5,16 @@ activation is what the last matrix reads: how much of the column is written to t
 "Transformer Feed-Forward Layers Are Key-Value Memories").
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gptcli.checkpoint.read import Checkpoint
 from gptcli.inspection.by_weights import one_place
 from gptcli.inspection.stream import Floats, StreamWeights, TokenScore
+from gptcli.system.answer import row_of
 
 # Tokens whose activation is worked out, to find those that excite a neuron.
 SAMPLED = 2000
@@ -48,20 +49,26 @@ class NeuronView:
         gated: whether the activation is a gate's times another number, so that it has both signs.
         activation: the non-linearity.
         sampled: how many tokens ``excited_by`` is chosen from.
-        vocabulary: how many there are.
+        n_vocab: how many there are.
         through: how many of the first layers each token goes through alone before the neuron's MLP reads it.
         neuron: the neuron.
     """
 
-    schema: ClassVar[str] = "gptcli.neuron/1"
+    schema: ClassVar[str] = "gptcli.neurons.one/1"
 
     model: str
     gated: bool
     activation: str
     sampled: int
-    vocabulary: int
+    n_vocab: int
     through: int
     neuron: Neuron
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each token that the neuron raises, lowers, or is excited by."""
+        for what in ("raises", "lowers", "excited_by"):
+            for each in getattr(self.neuron, what):
+                yield {"layer": self.neuron.layer, "neuron": self.neuron.neuron, "what": what, **row_of(each)}
 
 
 def view_neuron(checkpoint: Checkpoint, place: str, *, top: int = 8, sampled: int = SAMPLED) -> NeuronView:
@@ -86,7 +93,7 @@ def view_neuron(checkpoint: Checkpoint, place: str, *, top: int = 8, sampled: in
         gated=checkpoint.config.gated,
         activation=checkpoint.config.activation,
         sampled=len(ids),
-        vocabulary=int(stream.used.sum()),
+        n_vocab=int(stream.used.sum()),
         through=alone_through(layer - 1),
         neuron=neuron,
     )

@@ -8,7 +8,7 @@ difference passes through that place.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -86,6 +86,14 @@ class Patching:
     frozen: bool
     maps: list[PatchMap]
     complete: bool
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each place, a position or a head, whose activation was copied."""
+        for scanned in self.maps:
+            place = "head" if scanned.part == "heads" else "position"
+            for layer, row in zip(scanned.layers, scanned.values, strict=True):
+                for number, value in enumerate(row, start=1):
+                    yield {"part": scanned.part, "layer": layer, place: number, "restored": value}
 
 
 def patch(

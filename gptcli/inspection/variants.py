@@ -54,10 +54,10 @@ class Outcome:
         return -float(logprobs.gather(1, following[:, None]).mean())
 
     def _logits(self, model: GPT, stream: Tensor) -> Tensor:
-        logits = model.unembed(stream)[:, : self.n_vocab].cpu()
-        if not logits.isfinite().all():
+        logits = model.unembed(stream)[:, : self.n_vocab]
+        if not logits.amax(-1).isfinite().all():  # NaN, +infinity, or nothing but -infinity
             raise OverflowedError
-        return logits.double()
+        return logits.cpu().double()
 
 
 class Trunk:

@@ -51,6 +51,7 @@ class QuantizedLogits:
     """
 
     schema: ClassVar[str] = "gptcli.models.show.quantized/1"
+    table: ClassVar[str] = "effects"
 
     model: str
     effects: list[Quantized]
@@ -65,6 +66,7 @@ class Removed:
     """
 
     schema: ClassVar[str] = "gptcli.models.quantize.remove/1"
+    table: ClassVar[str] = "removed"
 
     removed: tuple[KeptFile, ...]
 
@@ -83,6 +85,7 @@ class Keeping:
     """
 
     schema: ClassVar[str] = "gptcli.models.quantize/1"
+    table: ClassVar[str] = ""
 
     model: str
     quantize: str

@@ -7,7 +7,7 @@ at least those bytes divided by the memory's read bandwidth, which is measured a
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.model.engine import Engine, EngineFacts
 from gptcli.model.native import library
+from gptcli.system.answer import row_of
 from gptcli.system.peak_memory import peak_memory
 from gptcli.system.threads import usable_processors
 
@@ -116,6 +117,18 @@ class Benchmark:
     peak_memory: int | None
     busy: float | None
     why_not_c: str | None = None
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each measurement: writing after a context, and reading so many tokens."""
+        for each in self.decoding:
+            yield {"what": "writing", "tokens": each.context, **_without(row_of(each), "context")}
+        spare = dict.fromkeys(("bytes_per_step", "limit", "fraction"))
+        for read in self.reading:
+            yield {"what": "reading", "tokens": read.tokens, **_without(row_of(read), "tokens"), **spare}
+
+
+def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != name}
 
 
 def use_threads(count: int | None) -> None:

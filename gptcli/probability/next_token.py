@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.probability.distribution import Distribution, Guess, distribution, watched_ids
 from gptcli.probability.reading import Reading, check_fits, last_logits, read
 from gptcli.sampling.settings import Sampling
-from gptcli.system.answer import left_out
+from gptcli.system.answer import left_out, row_of
 from gptcli.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -44,6 +44,12 @@ class NextToken:
     distributions: list[Distribution]
     file: str | None = left_out()
     line: int | None = left_out()
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each candidate at each temperature, and for each watched token that is none."""
+        for shown in self.distributions:
+            for each in [*shown.candidates, *(one for one in shown.watched if one not in shown.candidates)]:
+                yield {"temperature": shown.temperature, **row_of(each)}
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ class Positions:
     """
 
     schema: ClassVar[str] = "gptcli.logits.all-positions/1"
+    table: ClassVar[str] = "positions"
 
     model: str
     prompt: str

@@ -1,12 +1,12 @@
 """``gptcli softmax``: what softmax and a temperature make of anybody's numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gptcli.errors import InputError
-from gptcli.system.answer import MaybeInfinite
+from gptcli.system.answer import MaybeInfinite, row_of
 from gptcli.text import quoted
 
 
@@ -51,6 +51,12 @@ class Softmax:
 
     numbers: list[Number]
     distributions: list[Shares]
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each number at each temperature."""
+        for shown in self.distributions:
+            for number, probability in zip(self.numbers, shown.probabilities, strict=True):
+                yield {"temperature": shown.temperature, **row_of(number), "probability": probability}
 
 
 def parse(words: Sequence[str]) -> list[Number]:

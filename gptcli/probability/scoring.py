@@ -57,6 +57,7 @@ class Score:
     """
 
     schema: ClassVar[str] = "gptcli.score/1"
+    table: ClassVar[str] = "tokens"
 
     model: str
     tokens: list[TokenScore]
@@ -91,6 +92,7 @@ class Summary:
     """
 
     schema: ClassVar[str] = "gptcli.score.summary/1"
+    table: ClassVar[str] = ""
 
     model: str
     text: str

@@ -55,10 +55,15 @@ class _Layout(NamedTuple):
         """Columns of a map with its title."""
         return max(self.margin + self.cell * len(self.positions), self.title)
 
+    def filled(self, longest: int) -> "_Layout":
+        """The same with longer words at the rows, if the title is wider than the map anyway."""
+        spare = self.title - self.cell * len(self.positions)
+        return self._replace(margin=max(self.margin, min(spare, longest)))
+
     def lines(self, *, coloured: bool) -> int:
         """Lines of a map with its title."""
         rows = len(self.positions)
-        return 3 + self.head + ((rows + 1) // 2 if self.halved and coloured else rows)
+        return 4 + self.head + ((rows + 1) // 2 if self.halved and coloured else rows)
 
 
 @dataclass(frozen=True)
@@ -111,10 +116,10 @@ class HeadGrid:
                 initials = head if cell > 1 else 1  # words side by side from top to bottom need a space between
                 layout = _Layout(positions, max(min(margin, longest), _MARGINS[-1]), cell, title, initials)
                 if beside * (layout.width + _GAP) - _GAP <= width:
-                    return layout
+                    return layout.filled(longest)
         if layout.width > width:  # wide characters, or a terminal of a few columns
             layout = layout._replace(positions=kept(len(tokens), max((width - layout.margin) // layout.cell, 1)))
-        return layout
+        return layout.filled(longest)
 
     def _layers(self, heads: "Sequence[HeadAttention]", layout: _Layout, width: int) -> "Iterator[RenderableType]":
         """Layers below each other, or side by side if several fit."""
@@ -174,11 +179,11 @@ def _title(head: "HeadAttention") -> "Text":
     title = Text().append(f"head {head.head}", style="bold")
     if head.key_head is not None:
         title.append(f", key head {head.key_head}", style="dim")
-    if head.label is not None and head.label.kind is not None:
-        title.append(f" ({head.label.kind.removesuffix(' token')})", style="dim")
     if head.in_text is not None:
         part, share = head.in_text.largest
         title.append(f"\n{PARTS[part]} {share:.2f}".replace(" 0.", " ."))
+    if head.label is not None and head.label.kind is not None:
+        title.append(f"\n({head.label.kind})", style="dim")
     return title
 
 

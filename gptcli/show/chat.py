@@ -4,13 +4,16 @@ import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from textwrap import wrap
 
 from gptcli.checkpoint.chat_templates import DEFAULT
 from gptcli.errors import GptcliError, InputError
 from gptcli.generation.chat.conversation import Chat
+from gptcli.generation.chat.scenes import Scene
 from gptcli.generation.chat.template import TemplateLayout
 from gptcli.generation.chat.thinking import AnswerOnly, split_thinking
 from gptcli.generation.records import AnswerRecord, ChatRecord
+from gptcli.show.blocks.palette import series
 from gptcli.show.terminal.console import (
     SAVE_SUFFIXES,
     check_save,
@@ -19,8 +22,8 @@ from gptcli.show.terminal.console import (
     save_as,
     stdout_console,
     stdout_is_terminal,
-    write_flowing,
 )
+from gptcli.show.terminal.flow import Flow
 from gptcli.show.terminal.interrupt import Interrupt
 from gptcli.show.terminal.keyboard import typed_ahead
 from gptcli.show.transcript import draw_prompt, draw_turns
@@ -34,6 +37,7 @@ HELP = """\
 /thinking on    have the model think before it answers, or not (off)
 /temperature T  choose more boldly (a larger T) or more carefully (a smaller)
 /reset          forget what was said
+/scene          play a part in a story, as the model's own scene has it
 /save FILE      save the conversation as .json, .txt, .html or .svg
 /quit           leave (Ctrl-D does it too); Ctrl-C stops an answer
 //...           a turn that begins with a slash"""
@@ -48,16 +52,25 @@ class Conversation:
         lines: the lines of the input if stdin is not a terminal.
         as_json: print each answer as a JSON object instead of its text.
         hide_thinking: leave the thinking out of the answers.
+        scene: what to offer where nobody has said yet who is who.
     """
 
     def __init__(
-        self, chat: Chat, model: str, lines: Iterable[str], *, as_json: bool = False, hide_thinking: bool = False
+        self,
+        chat: Chat,
+        model: str,
+        lines: Iterable[str],
+        *,
+        as_json: bool = False,
+        hide_thinking: bool = False,
+        scene: Scene | None = None,
     ) -> None:
         self._chat, self._model, self._lines, self._as_json = chat, model, lines, as_json
-        self._hide_thinking = hide_thinking
+        self._hide_thinking, self._scene = hide_thinking, scene
         self._at_terminal = sys.stdin is not None and sys.stdin.isatty()
         self._shows_names = self._at_terminal and not as_json
         self._console = stdout_console() if stdout_is_terminal() else None
+        self._flow = Flow(self._console)
         self._told_fallen = False
         self._commands = {
             "help": lambda _: notice(self._help()),
@@ -66,15 +79,22 @@ class Conversation:
             "thinking": self._thinking,
             "temperature": self._temperature,
             "reset": lambda _: chat.reset(),
+            "scene": lambda _: self._begin_scene(),
             "save": self.save,
         }
 
     def _help(self) -> str:
-        """The help on commands, without ``/thinking`` if this model's template does not support it."""
+        """The help on commands, without those that this model has no use for."""
         layout = self._chat.layout
-        if isinstance(layout, TemplateLayout) and layout.can_switch_thinking:
-            return HELP
-        return "\n".join(line for line in HELP.splitlines() if not line.startswith("/thinking"))
+        useless = [] if isinstance(layout, TemplateLayout) and layout.can_switch_thinking else ["/thinking"]
+        useless += [] if self._scene else ["/scene"]
+        return "\n".join(line for line in HELP.splitlines() if line.split(" ")[0] not in useless)
+
+    def _begin_scene(self) -> None:
+        if self._scene is None:
+            raise InputError("/scene: this model has no scene of its own, or you have set one (/reset begins again)")
+        self._chat.begin_scene(self._scene)
+        notice("\n".join(wrap(self._scene.system, stdout_console().width)))
 
     def run(self, save: Path | None) -> None:
         """Run the conversation until the input ends or the user quits, then save it if ``save`` is given.
@@ -91,12 +111,16 @@ class Conversation:
     def _take_turns(self) -> None:
         if self._shows_names:
             notice(f"chatting with {self._model}, {self._manner()}\n/help lists the commands, Ctrl-D leaves")
+            if self._scene is not None:
+                notice(f"it tells stories, and knows no answers\nEnter begins a scene: {self._scene.about}")
         for line in self._typed() if self._at_terminal else self._lines:
             command, _, rest = line.strip().removeprefix("/").partition(" ")
             if line.strip() in ("/quit", "/exit"):
                 return
             try:
                 if not line.strip():
+                    if self._scene is not None and self._shows_names and not self._chat.turns:
+                        self._begin_scene()
                     continue
                 if line.startswith("/") and not line.startswith("//"):
                     self._command(command, rest.strip())
@@ -120,13 +144,13 @@ class Conversation:
         with suppress(ImportError):  # not on Windows
             import readline  # noqa: F401  # gives input() a history and line editing
 
-        prompt = f"{visible(self._chat.layout.user, keep='')}: " if self._shows_names else "> "
         on_stdout = self._console is not None
         while True:
             try:
+                prompt = f"{visible(self._chat.layout.user, keep='')}: " if self._shows_names else "> "
                 if not on_stdout:
                     print(prompt, end="", file=sys.stderr, flush=True)
-                yield input(prompt if on_stdout else "")
+                yield self._line(prompt) if on_stdout else input()
             except EOFError:
                 print(file=sys.stdout if on_stdout else sys.stderr)
                 return
@@ -136,13 +160,34 @@ class Conversation:
             except UnicodeDecodeError:
                 notice("error: that was not UTF-8")
 
+    def _line(self, prompt: str) -> str:
+        """A line that is typed, in the colour of the one who types."""
+        begin, end = self._colour()
+        try:
+            # readline must know which characters of its prompt have no width.
+            return input(f"\x01{begin}\x02{prompt}" if begin and "readline" in sys.modules else begin + prompt)
+        finally:
+            sys.stdout.write(end)
+            sys.stdout.flush()
+            self._flow.begin_line()
+
+    def _colour(self) -> tuple[str, str]:
+        """What begins and ends the colour of typed lines; nothing without colours."""
+        console = self._console
+        if console is None or console.no_color or not console.color_system:
+            return "", ""
+        with console.capture() as captured:
+            console.print("|", style=series(0), end="")
+        begin, _, end = captured.get().partition("|")
+        return begin, end
+
     def _answer(self, text: str) -> None:
         begun = False
         try:
             with Interrupt() as interrupt, typed_ahead(), closing(self._shown(text)) as pieces:
                 for piece, thinking in pieces:
                     if not begun and self._shows_names:
-                        self._write(f"{self._chat.layout.assistant}: ", style="bold")
+                        self._write(f"{self._chat.layout.assistant}: ", style=f"bold {series(1)}")
                     begun = True
                     self._write(piece, style="dim" if thinking else None)
                     interrupt.check()
@@ -168,7 +213,7 @@ class Conversation:
     def _write(self, text: str, style: str | None = None) -> None:
         if self._as_json:
             return
-        write_flowing(self._console, text, style)
+        self._flow.write(text, style)
         sys.stdout.flush()
 
     def _tell_fallen(self) -> None:

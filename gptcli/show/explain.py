@@ -8,7 +8,7 @@ from gptcli.show.blocks.frame import Frame
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
 from gptcli.show.blocks.passage import Passage, legend, short_percent
 from gptcli.show.blocks.pictures import Bar, table
-from gptcli.show.logits import Candidates, summary
+from gptcli.show.logits import RAW, Candidates, summary
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
@@ -44,12 +44,28 @@ def moment(step: "Explanation", most: int | None = None) -> "RenderableType":
     return Group(head, Candidates(step.distribution, most=most, mark=chosen.id), facts)
 
 
-def frame(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
-    """A text while it grows, and the candidates for its newest token."""
+def frame(prompt: str, steps: "Sequence[Explanation]", below: str = "") -> "RenderableType":
+    """A text while it grows, and the candidates for its newest token.
+
+    Args:
+        prompt: text before it.
+        steps: the tokens so far.
+        below: a line under the candidates.
+    """
     from rich.console import Group
+    from rich.text import Text
 
     newest = steps[-1]
-    return Frame(prompt, steps, lambda most: Group(legend(), moment(newest, most)), len(newest.distribution.candidates))
+    chosen = newest.chosen
+    last = [Text(below, style="dim", no_wrap=True, overflow="ellipsis")] if below else []
+
+    def now(most: int) -> "RenderableType":
+        return Group(legend(), moment(newest, most), *last)
+
+    def low(most: int) -> "RenderableType":
+        return Group(Candidates(newest.distribution, most=most, mark=chosen.id, compact=True), *last)
+
+    return Frame(prompt, steps, now, len(newest.distribution.candidates), low)
 
 
 def draw(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType":
@@ -68,7 +84,7 @@ def draw_listed(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType"
 
 
 def _listed(steps: "Sequence[Explanation]") -> Narrowing:
-    made = table(">position", "token", ">probability", ">model", ">rank", BARS)
+    made = table(">position", "token", ">probability", f">{RAW}", ">rank", BARS)
     for step in steps:
         chosen = step.chosen
         made.add_row(
@@ -79,12 +95,12 @@ def _listed(steps: "Sequence[Explanation]") -> Narrowing:
             f"{chosen.rank:,}",
             Bar(chosen.model_probability),
         )
-    return narrowing(made, "position", "rank", "model", BARS)
+    return narrowing(made, "position", "rank", RAW, BARS)
 
 
 def row_heading() -> str:
     """The heading of ``row``."""
-    return _fields("position", "token", "logit", "probability", "model", "rank") + "  candidates"
+    return _fields("position", "token", "logit", "probability", RAW, "rank") + "  candidates"
 
 
 def row(step: "Explanation", width: int) -> str:

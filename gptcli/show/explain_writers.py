@@ -16,6 +16,7 @@ from gptcli.probability.choice import Explanation
 from gptcli.show import explain, story
 from gptcli.show.explain_page import draw_page
 from gptcli.show.logits import ending
+from gptcli.show.look_back import can_look_back, look_back
 from gptcli.show.terminal.console import save_as, stdout_console, stdout_is_terminal
 from gptcli.show.terminal.keyboard import typed_ahead
 from gptcli.show.terminal.watching import keep_picture, pictures_wanted
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 
 # Updates a second of the live display.
 _PER_SECOND = 15
-# The most texts of one saved picture.
-_MOST_SAVED = 1000
+# The most texts of one saved picture, and to look back through.
+_MOST_SAVED, _MOST_LOOKED_AT = 1000, 100
 
 
-def write_explained(writing: Writing, output: str | None, *, top: int, echo: bool, save: Path | None) -> None:
+def write_explained(
+    writing: Writing, output: str | None, *, top: int, echo: bool, save: Path | None, pace: float = 0.0
+) -> None:
     """Generate the texts, and show the candidates for each token.
 
     Args:
@@ -38,6 +41,7 @@ def write_explained(writing: Writing, output: str | None, *, top: int, echo: boo
         top: how many candidates to list for each token.
         echo: show the prompts too.
         save: also write a picture of all texts to this file.
+        pace: seconds to wait after each token.
 
     Raises:
         InputError: there are too many texts for one picture.
@@ -45,7 +49,8 @@ def write_explained(writing: Writing, output: str | None, *, top: int, echo: boo
     count = len(writing.request.prompts) * writing.request.num_samples
     if save is not None and count > _MOST_SAVED:
         raise InputError(f"--save makes one picture of {count:,} texts: {_MOST_SAVED:,} are the most")
-    explainer = Explainer(writing, top, keep=save is not None or pictures_wanted())
+    looks_back = output is None and count <= _MOST_LOOKED_AT and can_look_back()
+    explainer = Explainer(writing, top, keep=save is not None or pictures_wanted() or looks_back)
     writer: story.Writer
     if output == "json":
         writer = ExplainedJson(writing, explainer)
@@ -56,13 +61,15 @@ def write_explained(writing: Writing, output: str | None, *, top: int, echo: boo
     else:
         writer = RowsWriter(writing, explainer, echo=echo)
     try:
-        story.write(writing, writer)
+        story.write(writing, writer, pace)
     finally:
         if isinstance(writer, LiveWriter):
             writer.stop()
     keep_picture(lambda: _whole(explainer.texts), lambda: draw_page(explainer.texts))
     if save is not None:
         save_explained(explainer.texts, save)
+    if looks_back:
+        look_back([(prompt if echo else "", steps) for prompt, steps in explainer.texts])
 
 
 def save_explained(texts: "Sequence[tuple[str, list[Explanation]]]", save: Path) -> None:

@@ -47,6 +47,7 @@ class Glossary:
     """
 
     schema: ClassVar[str] = "gptcli.glossary/1"
+    table: ClassVar[str] = "terms"
 
     terms: list[Term]
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptcli.show.blocks import palette
 from gptcli.show.blocks.figures import choices, percent, percents
 from gptcli.show.blocks.multiples import Column, Multiple, Multiples
 from gptcli.show.blocks.narrow import BARS, narrowing
 from gptcli.show.blocks.pictures import Bar, table
+from gptcli.show.blocks.rows import BARE
 from gptcli.show.text_rows import TextRows
 from gptcli.text import clipped, token_text, visible
 
@@ -31,12 +32,19 @@ def draw_next(answer: "NextToken") -> "RenderableType":
         body: RenderableType = Candidates(answer.distributions[0])
     else:
         body = Group(*_compared(answer.distributions))
-    return Group(head, body, *(Text(summary(each), style="dim") for each in answer.distributions))
+    said = [summary(each) for each in answer.distributions]
+    if len(said) == 1 and answer.distributions[0].filters:
+        said.append(f"{RAW}: the model's own probability, before temperature and filters")
+    return Group(head, body, *(Text(line, style="dim") for line in said))
+
+
+RAW = "raw"
+"""How the column of the model's own probabilities is headed: before temperature and filters."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Rank, token, id, logit, probability and bar; with filters also the model's probability.
+    """Rank, token, id, logit, probability and bar; with filters also the model's own probability.
 
     A narrow terminal gets fewer columns, and a line that names the others.
 
@@ -46,6 +54,7 @@ class Candidates:
         most: list at most this many; the others are counted with the rest.
         mark: the id of the token with an arrow.
         selected: the id of the token whose row is highlighted.
+        compact: only rank, token, probability and bar, without a heading: for a low terminal.
     """
 
     distribution: "Distribution"
@@ -53,15 +62,21 @@ class Candidates:
     most: int | None = None
     mark: int | None = None
     selected: int | None = None
+    compact: bool = False
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw as many columns as fit."""
-        yield narrowing(self._table(), "id", "logit", "model", BARS, easily=2)
+        if self.compact:
+            yield self._table()
+        else:
+            yield narrowing(self._table(), "id", "logit", RAW, BARS, easily=2)
 
     def _table(self) -> "Rows":
         shown = self.distribution
-        columns = ("id", "logit", "probability", *(("model",) if shown.filters else ()))
-        made = table(">rank", "token", *(f">{name}" for name in columns), BARS)
+        columns: tuple[str, ...] = ("id", "logit", "probability", *((RAW,) if shown.filters else ()))
+        columns = ("probability",) if self.compact else columns
+        style: dict[str, Any] = {**BARE, "show_header": False} if self.compact else {}
+        made = table(">rank", "token", *(f">{name}" for name in columns), BARS, **style)
         end = len(shown.candidates) if self.most is None else self.start + self.most
         listed, hidden = shown.candidates[self.start : end], shown.candidates[: self.start] + shown.candidates[end:]
         largest = max(candidate.probability for candidate in shown.candidates + shown.watched) or 1.0
@@ -73,17 +88,23 @@ class Candidates:
                 "id": number,
                 "logit": f"{candidate.logit:.3f}",
                 "probability": figures[candidate.id],
-                "model": percent(candidate.model_probability),
+                RAW: percent(candidate.model_probability),
             }
-            style = "reverse" if candidate.id == self.selected else "dim" if candidate.cut_by else None
+            look = _selected() if candidate.id == self.selected else "dim" if candidate.cut_by else None
             cells = [pointed + rank, token, *(figure[name] for name in columns)]
-            made.add_row(*cells, Bar(candidate.probability / largest), style=style)
-            if candidate is listed[-1]:
+            made.add_row(*cells, Bar(candidate.probability / largest), style=look)
+            if candidate is listed[-1] and not self.compact:
                 probability = shown.rest.probability + sum(each.probability for each in hidden)
                 rest = {"probability": percent(probability)}
                 cells = ["", f"{shown.rest.count + len(hidden):,} more", *(rest.get(name, "") for name in columns)]
                 made.add_row(*cells, end_section=bool(shown.watched), style="dim")
         return made
+
+
+def _selected() -> str:
+    """The look of the selected row: on a ground of its own, on which its bar is seen; the arrow needs no colour."""
+    theme = palette.current()
+    return f"bold {theme.ink} on {theme.line}"
 
 
 def _compared(several: "Sequence[Distribution]") -> "list[RenderableType]":
@@ -138,7 +159,7 @@ def _figures(distribution: "Distribution") -> list[str]:
 
 def _cut(candidate: "Candidate") -> str | None:
     """The filter that cut a token; at a temperature of 0, which leaves one, the figure says it."""
-    return None if candidate.cut_by == "greedy" else candidate.cut_by
+    return None if candidate.cut_by in (None, "greedy") else f"cut: {candidate.cut_by}"
 
 
 def draw_positions(answer: "Positions") -> "RenderableType":

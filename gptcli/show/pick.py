@@ -4,6 +4,7 @@ It is drawn on stderr, so that stdout holds the text or its record and nothing e
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from gptcli.show.explain import what_was_cut
 from gptcli.show.explain_writers import save_explained
 from gptcli.show.logits import Candidates
 from gptcli.show.terminal.console import print_json, stderr_console, stdout_console, stdout_is_terminal
+from gptcli.show.terminal.encoding import escaped
 from gptcli.show.terminal.interrupt import Interrupt
 from gptcli.show.terminal.keyboard import keyboard
 from gptcli.text import visible
@@ -32,6 +34,8 @@ _KEYS = {
     "type": "Enter puts it in, Escape leaves it",
     "count": "Enter draws them, Ctrl-C stops, Escape leaves it",
 }
+# The same for a low or narrow terminal: a line of less than 60 columns.
+_SHORT_KEYS = {**_KEYS, "choose": "↑↓ Enter take · Space draw · t type · r run · u undo · q"}
 
 
 def write_picked(draft: Draft, model: str, *, as_json: bool, echo: bool, save: Path | None) -> None:
@@ -55,7 +59,7 @@ def show_draft(draft: Draft, model: str, left: str, *, as_json: bool, echo: bool
         if draft.steps:
             console.print(legend())
     else:
-        sys.stdout.write(f"{prompt}{draft.text}\n")
+        sys.stdout.write(escaped(f"{prompt}{draft.text}\n"))
     if save is not None:
         save_explained([(draft.prompt, draft.steps)], save)
 
@@ -98,33 +102,45 @@ def _run(picker: Picker, live: "Live") -> None:
 
 def picture(picker: Picker) -> "RenderableType":
     """The text, the candidates, and what the keys do."""
+    from rich.console import Group
+
     distribution = picker.offer.distribution
+    selected = None if picker.draft.finished else distribution.candidates[picker.selected].id
+
+    def listed(most: int, *, compact: bool) -> Candidates:
+        start = max(picker.selected - most + 1, 0)
+        return Candidates(distribution, start=start, most=most, selected=selected, compact=compact)
 
     def now(most: int) -> "RenderableType":
-        from rich.console import Group
-        from rich.text import Text
+        return Group(listed(most, compact=False), _facts(picker), *_asked(picker, _KEYS))
 
-        start = max(picker.selected - most + 1, 0)
-        selected = None if picker.draft.finished else distribution.candidates[picker.selected].id
-        kept = f"{distribution.kept:,} kept · {choices(distribution.entropy_bits)}"
-        facts = Text(f"{what_was_cut(picker.offer.cuts)} · {kept}", "dim")
-        return Group(Candidates(distribution, start=start, most=most, selected=selected), facts, *_asked(picker))
+    def low(most: int) -> "RenderableType":
+        return Group(listed(most, compact=True), *_asked(picker, _SHORT_KEYS))
 
-    return Frame(picker.draft.prompt, picker.draft.steps, now, len(distribution.candidates))
+    return Frame(picker.draft.prompt, picker.draft.steps, now, len(distribution.candidates), low)
 
 
-def _asked(picker: Picker) -> "list[Text]":
+def _facts(picker: Picker) -> "Text":
+    from rich.text import Text
+
+    distribution = picker.offer.distribution
+    kept = f"{distribution.kept:,} kept · {choices(distribution.entropy_bits)}"
+    return Text(f"{what_was_cut(picker.offer.cuts)} · {kept}", "dim")
+
+
+def _asked(picker: Picker, keys: "Mapping[str, str]") -> "list[Text]":
     """The entry or the message, and the keys."""
     from rich.text import Text
 
-    keys = Text(f"drawing, {picker.pending:,} to go · Ctrl-C stops" if picker.pending else _KEYS[picker.mode], "dim")
+    told = f"drawing, {picker.pending:,} to go · Ctrl-C stops" if picker.pending else keys[picker.mode]
+    last = Text(told, "dim", no_wrap=keys is _SHORT_KEYS, overflow="ellipsis" if keys is _SHORT_KEYS else "fold")
     if picker.message:
-        return [_line(picker.message, "bold"), keys]
+        return [_line(picker.message, "bold"), last]
     if picker.mode == "type":
-        return [_line("text (a space in front begins a word): ", "bold", picker.entry), keys]
+        return [_line("text (a space in front begins a word): ", "bold", picker.entry), last]
     if picker.mode == "count":
-        return [_line(f"how many tokens ({DEFAULT_RUN}): ", "bold", picker.entry), keys]
-    return [_line("", "bold"), keys]
+        return [_line(f"how many tokens ({DEFAULT_RUN}): ", "bold", picker.entry), last]
+    return [last] if keys is _SHORT_KEYS else [_line("", "bold"), last]
 
 
 def _line(text: str, style: str, entry: str | None = None) -> "Text":

@@ -13,7 +13,7 @@ from gptcli.show.blocks.palette import on_scale
 from gptcli.show.blocks.pictures import Bar, table, token_rows
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import MOST_CELLS, Cell, Legend, Listing, Strip
-from gptcli.show.terminal.console import print_json
+from gptcli.show.terminal.console import print_json, print_table
 from gptcli.show.text_rows import TextRows
 from gptcli.text import token_text
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
     from gptcli.probability.scoring import Score, Summary, TokenScore
+    from gptcli.show.terminal.tables import Form
 
 # The surprisal at the end of the colour map: one in 65,536.
 _MOST_BITS = 16.0
@@ -188,10 +189,12 @@ class SummaryRows:
         self._rows.row(_figures(self._tokens, self._bits, per_byte, perplexity), f"total of {self._count:,} texts")
 
 
-def print_summary(summary: "Summary", name: str, *, as_json: bool) -> None:
-    """Print the totals of one text: an object, or a row under its headings that ends with its name."""
-    if as_json:
+def print_summary(summary: "Summary", name: str, form: "Form | None") -> None:
+    """Print the totals of one text: as data, or a row under its headings that ends with its name."""
+    if form == "json":
         print_json(summary)
+    elif form is not None:
+        print_table(summary, form)
     else:
         SummaryRows().add(summary, name)
 

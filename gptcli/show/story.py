@@ -1,18 +1,22 @@
 """A text while it is being written: streamed to a person or a pipe, or recorded as JSON."""
 
 import sys
+import time
 from collections.abc import Iterator
 from itertools import chain
 from typing import Protocol
 
 from gptcli.generation.records import CompletionRecord, TokenRecord
 from gptcli.generation.writing import Completion, Piece, Writing
-from gptcli.show.terminal.console import print_json, stdout_console, stdout_is_terminal, write_flowing
+from gptcli.show.terminal.console import print_json, stdout_console, stdout_is_terminal
+from gptcli.show.terminal.flow import Flow
 from gptcli.show.terminal.interrupt import Interrupt
 from gptcli.system.notices import notice
 from gptcli.system.peak_memory import peak_memory
 
 SEPARATOR = "---"
+# Seconds between looks for Ctrl-C while waiting.
+_NAP_S = 0.05
 
 
 class Writer(Protocol):
@@ -35,11 +39,17 @@ def writer_for(writing: Writing, output: str | None, *, echo: bool) -> Writer:
     return JsonLinesWriter(writing) if output == "jsonl" else TextWriter(writing, echo=echo)
 
 
-def write(writing: Writing, writer: Writer) -> None:
-    """Generate and show the texts; an interrupt keeps the text so far."""
+def write(writing: Writing, writer: Writer, pace: float = 0.0) -> None:
+    """Generate and show the texts; an interrupt keeps the text so far.
+
+    Args:
+        writing: the texts.
+        writer: shows them.
+        pace: seconds to wait after each token.
+    """
     try:
         for pieces in writing.batches():
-            _write_some(pieces, writer)
+            _write_some(pieces, writer, pace)
             writer.close()
     except KeyboardInterrupt:
         writing.interrupt()
@@ -49,7 +59,7 @@ def write(writing: Writing, writer: Writer) -> None:
     _tell_slid(writing)
 
 
-def _write_some(pieces: Iterator[Piece], writer: Writer) -> None:
+def _write_some(pieces: Iterator[Piece], writer: Writer, pace: float) -> None:
     """Generate and show one batch of texts."""
     with Interrupt() as interrupt:
         writer.begin()
@@ -59,6 +69,15 @@ def _write_some(pieces: Iterator[Piece], writer: Writer) -> None:
         for piece in chain([] if first is None else [first], pieces):
             writer.piece(piece)
             interrupt.check()
+            _pause(pace, interrupt)
+
+
+def _pause(seconds: float, interrupt: Interrupt) -> None:
+    """Wait so long, or until Ctrl-C."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, _NAP_S))
+        interrupt.check()
 
 
 def _tell_slid(writing: Writing) -> None:
@@ -83,7 +102,7 @@ class TextWriter:
     def __init__(self, writing: Writing, *, echo: bool) -> None:
         self._writing, self._completions = writing, writing.completions
         self._echo = echo
-        self._console = stdout_console() if stdout_is_terminal() else None
+        self._flow = Flow(stdout_console() if stdout_is_terminal() else None)
         self._current = self._begun = 0
         self._shown: int | None = None  # characters of the current completion written so far; None: not begun
         self._last = "\n"
@@ -139,7 +158,7 @@ class TextWriter:
         if not text:
             return
         self._last = text[-1]
-        write_flowing(self._console, text, style)
+        self._flow.write(text, style)
 
 
 class JsonWriter:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gptcli.show.blocks.palette import on_token
 from gptcli.show.blocks.pictures import token_strip
 from gptcli.show.text_rows import TextRows
-from gptcli.text import clipped, token_text
+from gptcli.text import clipped, token_text, visible
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from gptcli.tokenizer import Tokenizer
     from gptcli.tokenizer.listing import Tokenized
     from gptcli.tokenizer.merges import Merge, PieceMerges
+
+# The most tokens of one character, which has four bytes at most and may share its first token with a space; and how
+# many such characters are named.
+_MOST_PARTS, _MOST_SPLIT = 5, 8
 
 
 def strip_with_counts(answer: "Tokenized", note: str, width: int, limit: int, *, offsets: bool = False) -> "Group":
@@ -44,9 +48,32 @@ def strip_with_counts(answer: "Tokenized", note: str, width: int, limit: int, *,
         _count(counts.n_bytes, "byte"),
     ]
     parts.append(Text(" · ".join(figures), style="bold").append(f"  {clipped(answer.tokenizer)}", style="not bold dim"))
-    if note:
-        parts.append(Text(note, style="dim"))
+    for line in (split_characters([token.token for token in drawn]), note):
+        if line:
+            parts.append(Text(line, style="dim"))
     return Group(*parts)
+
+
+def split_characters(tokens: Sequence[bytes]) -> str:
+    """Which characters take several tokens, which are then shown as bytes: "😀 takes 2 tokens, 日 3"; "" if none."""
+    found: dict[str, int] = {}
+    held, count = b"", 0
+    for token in tokens:
+        held, count = held + token, count + 1
+        try:
+            text = held.decode()
+        except UnicodeDecodeError:
+            if count < _MOST_PARTS:
+                continue
+        else:
+            if count > 1:
+                found.setdefault(visible(text, keep="").strip(), count)
+        held, count = b"", 0
+    parts = [f"{text} {'takes ' * (not index)}{count}" for index, (text, count) in enumerate(found.items())]
+    if not parts:
+        return ""
+    more = f", and {len(parts) - _MOST_SPLIT:,} more" if len(parts) > _MOST_SPLIT else ""
+    return f"{parts[0]} tokens{''.join(f', {part}' for part in parts[1:_MOST_SPLIT])}{more}: shown as bytes"
 
 
 def _count(number: int, noun: str) -> str:

@@ -61,6 +61,7 @@ class Tour:
     """
 
     schema: ClassVar[str] = "gptcli.tour/1"
+    table: ClassVar[str] = "stops"
 
     stops: Sequence[Stop]
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass, field, replace
 from time import sleep
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from gptcli.errors import GptcliError
 from gptcli.show.blocks import palette
 from gptcli.show.terminal.console import stdout_console
 from gptcli.show.terminal.keyboard import keyboard, typed_ahead
-from gptcli.show.terminal.watching import answers_kept, recorded
+from gptcli.show.terminal.watching import Messages, answers_kept, recorded
 from gptcli.show.tour import LIVE, Stop, announce, conclude, farewell
 from gptcli.system.notices import notice
 
@@ -103,9 +103,13 @@ class Walk:
             with recorded() as (recorder, _):
                 announce(stop, self.total)
             head = recorder.getvalue().splitlines()
-            with recorded(max(height - len(head) - _FOOT, _LEAST_ROOM)) as (recorder, answers):
+            messages = Messages()
+            with (
+                recorded(max(height - len(head) - _FOOT, _LEAST_ROOM)) as (recorder, answers),
+                redirect_stderr(messages),
+            ):
                 self._run(stop.command)
-            body = recorder.getvalue().rstrip("\n").split("\n")
+            body = [*messages.lines(), *recorder.getvalue().rstrip("\n").split("\n")]
             with recorded() as (recorder, _):
                 conclude(ending, answers)
         pages = list(paged(head, body, recorder.getvalue().splitlines(), height - 1))

@@ -55,6 +55,7 @@ class Counts:
     """
 
     schema: ClassVar[str] = "gptcli.tokenize.count/1"
+    table: ClassVar[str] = ""
 
     n_tokens: int
     n_characters: int
@@ -77,6 +78,7 @@ class Tokenized:
     """
 
     schema: ClassVar[str] = "gptcli.tokenize/1"
+    table: ClassVar[str] = "tokens"
 
     tokenizer: str
     counts: Counts

@@ -1,10 +1,10 @@
 """Byte-pair encoding one merge at a time: for display, and for merges that tiktoken's rule cannot express."""
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gptcli.tokenizer.token import Token
 
@@ -62,6 +62,12 @@ class Merged:
 
     tokenizer: str
     pieces: Iterable[PieceMerges]
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each merge."""
+        for number, piece in enumerate(self.pieces, start=1):
+            for step in piece.merges:
+                yield {"piece": number, "rank": step.rank, "left": step.left, "right": step.right}
 
 
 def merge_steps(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[Merge, ...]:

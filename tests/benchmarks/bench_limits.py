@@ -60,6 +60,16 @@ def test_whole_processes(ours: list[str], theirs: str, times: float, child_envir
     assert min(own for own, _ in pairs) < times * min(other for _, other in pairs)
 
 
+def test_all_ablations_of_a_text_take_little_beside_torch_itself(child_environment: dict[str, str]) -> None:
+    text = "One day, Sara met Ben and Tom. Ben said hello to Sara. Sara said hello to"
+    torch = [sys.executable, "-c", "import torch"]
+    pairs = [
+        (seconds_of(command(["ablate", text]), child_environment), seconds_of(torch, child_environment))
+        for _ in range(5)
+    ]
+    assert min(own for own, _ in pairs) < 2.5 * min(other for _, other in pairs)
+
+
 def test_streaming_takes_no_longer_than_the_engine_alone() -> None:
     text, tokenizer = stories(2_000_000), gpt2_tokenizer()
     parts = [text[start : start + 131_072] for start in range(0, len(text), 131_072)]

@@ -428,6 +428,8 @@ def on_a_terminal(*arguments: str, environment: dict[str, str]) -> tuple[int, st
         if not data:
             break
         shown += data
+        if b"any other key ends" in data:  # after --explain
+            os.write(ours, b"q")
     os.close(ours)
     return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
 

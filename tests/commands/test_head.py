@@ -31,7 +31,7 @@ def test_the_picture_fits_and_says_what_it_is_of(width: int) -> None:
 def test_json_has_its_schema_and_every_figure() -> None:
     got = json.loads(run("5.3", *FEW, "--token", "Tom", "--top", "3", "--no-kind", "--json").stdout)
     assert (got["schema"], got["model"], got["layer"], got["head"]) == ("gptcli.head/1", "tales", 5, 3)
-    assert (got["sampled"], got["vocabulary"], got["through"], got["label"]) == (61, 50257, 1, None)
+    assert (got["sampled"], got["n_vocab"], got["through"], got["label"]) == (61, 50257, 1, None)
     (seen,) = got["moves"]["seen"]
     assert (seen["token"], seen["rank"], len(seen["raises"]), len(seen["lowers"])) == (" Tom", 1, 3, 3)
     assert seen["raises"][0]["token"] == " Tom"
@@ -100,3 +100,14 @@ def test_the_weights_alone_need_no_torch(child_environment: dict[str, str]) -> N
     )
     done = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, timeout=60)
     assert done.stdout.strip() == b"False", done.stderr
+
+
+def test_the_table_as_csv() -> None:
+    import csv
+    import io
+
+    done = run("5.3", *FEW, "--no-kind", "--token", "Tom", "--top", "2", "--csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["what"] for row in rows] == ["raises"] * 2 + ["lowers"] * 2 + ["matches"] * 2
+    assert {row["for.token"] for row in rows} == {" Tom"}
+    assert rows[0]["token"] == " Tom"

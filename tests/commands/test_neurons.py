@@ -57,12 +57,12 @@ def test_json_of_a_text() -> None:
 
 def test_json_of_a_neuron_and_its_passages(tmp_path: Path) -> None:
     got = json.loads(run("--neuron", "5.1015", "--top", "3", "--json").stdout)
-    assert (got["schema"], got["neuron"]["layer"], got["neuron"]["neuron"]) == ("gptcli.neuron/1", 5, 1015)
+    assert (got["schema"], got["neuron"]["layer"], got["neuron"]["neuron"]) == ("gptcli.neurons.one/1", 5, 1015)
     assert [len(got["neuron"][name]) for name in ("raises", "lowers", "excited_by")] == [3, 3, 3]
     file = tmp_path / "story.txt"
     file.write_text(f"{TEXT} sad.\n" * 30)
     got = json.loads(run("--neuron", "5.1015", "-f", str(file), "--top", "2", "--window", "64", "--json").stdout)
-    assert (got["schema"], got["window"], got["complete"]) == ("gptcli.neuron.passages/1", 64, True)
+    assert (got["schema"], got["window"], got["complete"]) == ("gptcli.neurons.passages/1", 64, True)
     assert len(got["passages"]) == 2
     first = got["passages"][0]
     assert first["tokens"][first["peak"]]["token"] == " was"
@@ -104,3 +104,24 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     done = run("--neuron", "5.1015", "-f", str(file))
     assert done.exit_code == 2
     assert "not UTF-8: byte 0xff at offset 3" in done.stderr
+
+
+def test_tables_as_csv() -> None:
+    import csv
+    import io
+
+    def rows(*arguments: str) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(run(*arguments, "--csv").stdout)))
+
+    text = rows(TEXT, "--at", "-1", "--top", "2")
+    assert [(row["position"], row["token"]) for row in text] == [("7", " was")] * 2
+    assert float(text[0]["activation"]) > 1
+    assert "·" in text[1]["raises"]
+    one = rows("--neuron", "5.1015", "--top", "2")
+    assert [(row["what"], row["neuron"]) for row in one] == [
+        (name, "1015") for name in ("raises", "lowers", "excited_by") for _ in range(2)
+    ]
+    found = rows(TEXT, "--neuron", "5.1015", "--top", "1")
+    assert "".join(row["token"] for row in found) == TEXT
+    assert [row["token"] for row in found if row["peak"] == "true"] == [" was"]
+    assert [row["position"] for row in found] == [str(number) for number in range(1, 8)]

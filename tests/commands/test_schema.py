@@ -32,9 +32,16 @@ FORMS: dict[str, str] = {
     "score.summary": "score 日本 --summary --json",
     "attention": "attention 日本 --json",
     "attention.scores": "attention 日本 --scores --layer 1 --json",
+    "attention.from": "attention 日本 --from 日 --json",
+    "glossary": "glossary entropy --json",
     "lens": "lens 日本 --sublayers --token king --attribution --json",
     "ablate": "ablate 日本 --json",
     "patch": "patch king dog --json",
+    "head": "head 5.3 --tokens 20 --no-kind --token Tom --json",
+    "head.all": "head --all --tokens 2 --json",
+    "neurons": "neurons 日本 --json",
+    "neurons.one": "neurons --neuron 5.1015 --json",
+    "neurons.passages": "neurons 日本 --neuron 5.1015 --json",
     "trace": "trace 日本 --layer 1 --head 1 --json",
     "trace.config": "trace --config gpt3 --tokens 3 --json",
     "params": "params --json",
@@ -54,12 +61,23 @@ FORMS: dict[str, str] = {
     "analogy.evaluate": "analogy --evaluate {folder}/questions.txt --restrict 3000 --json",
     "direction": "direction cats-cat dog dogs --json",
     "map": "map king->queen man->woman --neighbors 1 --json",
+    "compare": "compare tales :int8 日本 --json",
     "bench": "bench --contexts 1 --json",
     "models.list": "models list --json",
     "models.show": "models show tales --keys --json",
     "models.show.words": "models show glove-50d --json",
 }
-SLOW = ("bench", "attention", "attention.scores", "lens", "trace", "similarity.in-context")
+SLOW = (
+    "bench",
+    "head.all",
+    "neurons",
+    "attention",
+    "attention.scores",
+    "attention.from",
+    "lens",
+    "trace",
+    "similarity.in-context",
+)
 
 
 @cache
@@ -149,8 +167,23 @@ def test_every_command_with_json_has_its_schema() -> None:
     for name in ANSWERS:
         assert all(f"{form.schema}/".startswith(f"gptcli.{name.replace(' ', '.')}") for form in ANSWERS[name]())  # type: ignore[attr-defined]
     made = {"generate.pick", "chat.conversation", "models.pull", "models.show.quantized"}
-    made |= {"models.quantize", "models.quantize.remove"}
+    made |= {"models.quantize", "models.quantize.remove", "head.all", "neurons.one", "neurons.passages"}
     assert {form.removeprefix("gptcli.").split("/")[0] for form in forms} <= set(FORMS) | made
+
+
+# Commands whose answer is a text that grows, or one thing.
+_NO_TABLE = {"generate", "chat", "tour"}
+
+
+def test_every_command_with_json_prints_its_table() -> None:
+    """And each result but a few has rows, which Python's API can put into a data frame."""
+    for name, command in every_command():
+        options = {option for each in command.params for option in each.opts}
+        if "--json" in options and name not in _NO_TABLE:
+            assert {"--csv", "--md", "--save"} <= options, name
+            for form in ANSWERS[name]():
+                has = hasattr(form, "table") or hasattr(form, "table_rows")
+                assert has or form.__name__ in ("TokenIds", "Decoded", "Truncated"), form
 
 
 def test_every_key_is_described() -> None:

@@ -1,15 +1,19 @@
 """Answers as they are drawn: names bold, thinking dim, what a template wrote told from what was typed."""
 
 import io
+import re
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from gptcli.generation.chat.conversation import Chat
+from gptcli.generation.chat.scenes import Scene, scene_of
 from gptcli.generation.chat.turns import Format, Prompt, PromptPart
 from gptcli.sampling.settings import Sampling
 from gptcli.show import chat as module
+from gptcli.show.blocks.palette import DARK
 from gptcli.show.chat import Conversation
 from gptcli.show.transcript import draw_prompt
 from tests.generation.test_chatting import BYTES, Speaker
@@ -69,3 +73,62 @@ def test_a_prompt_that_a_template_wrote(width: int) -> None:
         assert " ".join(lines[5:]) == (
             "the model sees 6 tokens, of a context of 100; 3 have fallen out (✗); «…» are special tokens"
         )
+
+
+def at_terminal(
+    monkeypatch: pytest.MonkeyPatch, lines: list[str], scene: Scene | None, **console: Any
+) -> tuple[str, Chat]:
+    """What is shown to somebody who types these lines, and the chat."""
+    screen, typed = Screen(), iter(lines)
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setattr("sys.stdin", Screen())
+    monkeypatch.setattr(module, "typed_ahead", nullcontext)
+
+    def asked(prompt: str = "") -> str:
+        screen.write(prompt.replace("\x01", "").replace("\x02", ""))
+        line = next(typed, None)
+        if line is None:
+            raise EOFError
+        screen.write(line + "\n")
+        return line
+
+    monkeypatch.setattr("builtins.input", asked)
+    shown = Console(file=screen, force_terminal=True, color_system="truecolor", width=40, highlight=False, **console)
+    monkeypatch.setattr(module, "stdout_console", lambda: shown)
+    layout = Format("script", "User", "Assistant")
+    talk = Chat(Speaker("no$", 1000), BYTES, layout, Sampling(), seed=1, n_vocab=257, eos_ids=(256,))
+    Conversation(talk, "tales", [], scene=scene).run(None)
+    return screen.getvalue(), talk
+
+
+def test_enter_begins_the_scene_of_a_model_that_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_of("tales")
+    assert scene is not None
+    shown, talk = at_terminal(monkeypatch, ["", "Play?"], scene)
+    assert "Enter begins a scene: you are a girl" in shown
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert "User: \n" in plain  # before the scene
+    assert "Girl: Play?\nWolf: no\n" in plain
+    assert talk.system == scene.system
+    assert [turn.text for turn in talk.turns] == ["Play?", "no"]
+
+
+def test_without_enter_there_is_no_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, talk = at_terminal(monkeypatch, ["Hello", "", "/help"], scene_of("tales"))
+    assert "User: Hello" in re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert talk.layout.assistant == "Assistant"
+    assert "/scene " in shown
+    plain, _ = at_terminal(monkeypatch, ["", "/help", "/scene"], None)
+    assert "Enter begins" not in plain
+    assert "/scene  " not in plain
+    assert "error: /scene: this model has no scene" in plain
+
+
+def test_both_speakers_have_a_colour_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, _ = at_terminal(monkeypatch, ["Hello"], None)
+    yours, its = (f"38;2;{int(c[1:3], 16)};{int(c[3:5], 16)};{int(c[5:], 16)}m" for c in DARK.series[:2])
+    assert f"\x1b[{yours}User: Hello\n\x1b[0m" in shown
+    assert f"{its}Assistant: \x1b[0mno" in shown
+    plain, _ = at_terminal(monkeypatch, ["Hello"], None, no_color=True)
+    assert "38;2" not in plain

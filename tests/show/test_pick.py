@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,8 +23,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from gptcli.errors import InputError
+from gptcli.show.blocks.palette import DARK
 from gptcli.show.pick import picture
-from gptcli.show.terminal.keyboard import key_names
+from gptcli.show.terminal.keyboard import check_terminal, key_names
 from tests.conftest import Run, command
 from tests.generation.test_picking import picker, press
 
@@ -67,6 +70,45 @@ def test_the_picture_fits_the_terminal_and_shows_what_is_selected(width: int, he
     if height >= 20 and width >= 60:
         assert sum("▶" in line for line in lines) == 1
         assert re.search(rf"▶ +{made.offer.distribution.candidates[made.selected].rank}\b", "\n".join(lines))
+
+
+def shown(width: int, height: int, *keys: str) -> str:
+    """The picture on a terminal of this size, after some keys."""
+    out = io.StringIO()
+    made = press(picker(), *keys)
+    Console(file=out, width=width, height=height, force_terminal=True, color_system="truecolor").print(picture(made))
+    return out.getvalue()
+
+
+def test_a_low_terminal_shows_candidates_and_the_keys() -> None:
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown(60, 12)).splitlines()
+    assert len(lines) < 12
+    assert sum("%" in line for line in lines) >= 5
+    assert lines[-1].rstrip() == "↑↓ Enter take · Space draw · t type · r run · u undo · q"
+    assert not any("text (a space" in line for line in lines)
+    assert any("text (a space in front" in line for line in shown(60, 12, "t").splitlines())
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 12), (80, 24), (130, 30)])
+def test_the_selected_row_keeps_its_bar(width: int, height: int) -> None:
+    red, green, blue = (int(DARK.bar[i : i + 2], 16) for i in (1, 3, 5))
+    for down in range(3):
+        (row,) = (line for line in shown(width, height, *["down"] * down).splitlines() if "▶" in line)
+        assert re.search(rf"38;2;{red};{green};{blue};[0-9;]*m[█▏▎▍▌▋▊▉]", row)  # a bar's colour in front, not behind
+        assert "\x1b[7" not in row
+        assert ";7" not in row.partition("m")[0]
+
+
+@pytest.mark.parametrize("term", ["dumb", ""])
+def test_a_terminal_that_cannot_move_the_cursor_is_refused(term: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = SimpleNamespace(isatty=lambda: True)
+    for name in ("stdin", "stderr"):
+        monkeypatch.setattr(f"sys.{name}", terminal)
+    monkeypatch.setenv("TERM", term)
+    with pytest.raises(InputError, match=f"--pick needs a terminal that can move the cursor.*{term or 'not set'}"):
+        check_terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    check_terminal()
 
 
 class Terminal:

@@ -14,6 +14,7 @@ from gptcli.generation.loop import Limits
 from gptcli.generation.writing import Request, Writing
 from gptcli.sampling.settings import Sampling
 from gptcli.show import story
+from gptcli.show.terminal.interrupt import Interrupt
 from gptcli.system.peak_memory import peak_memory
 from gptcli.tokenizer import RankTokenizer
 from tests.toy_engine import ToyEngine, chain
@@ -192,3 +193,25 @@ def test_peak_memory_is_that_of_this_process() -> None:
         held = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         assert peak is not None
         assert abs(peak - int(held.split()[1]) * 1024) < 0.1 * peak
+
+
+def test_a_pace_waits_after_each_token_and_ctrl_c_ends_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with Interrupt() as interrupt:
+        story._pause(0.12, interrupt)
+        assert sum(slept) == pytest.approx(0.12)
+        slept.clear()
+        story._pause(0.0, interrupt)
+        assert slept == []
+        interrupt._note(2, None)
+        with pytest.raises(KeyboardInterrupt):
+            story._pause(60.0, interrupt)
+        assert sum(slept) <= 0.05

@@ -9,8 +9,7 @@ import typer
 from gptcli.cli import options
 from gptcli.cli.change_options import By
 from gptcli.cli.inputs import text_argument
-from gptcli.cli.option_groups import RunOptions, grouped
-from gptcli.show.terminal.console import present
+from gptcli.cli.option_groups import OutputOptions, RunOptions, grouped
 from gptcli.system.notices import notice, notices
 
 _PANEL = "Ablation"
@@ -67,8 +66,7 @@ def ablate(
     top: options.TopOption = 10,
     *,
     run: RunOptions,
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Take out each head and each MLP in turn: what does the prediction lose?
 
@@ -111,8 +109,8 @@ def ablate(
             progress=progress,
         )
     notices(words_cut(checkpoint.tokenizer, [word for word in (token, versus) if word], given))
-    listed = ablation.strongest(answer, top)
-    present(answer, lambda: draw(answer, listed), as_json=json, save=save, page=lambda: draw_page(answer, listed))
+    listed = answer.strongest(top)
+    output.present(answer, lambda: draw(answer, listed), page=lambda: draw_page(answer, listed))
     if not answer.complete:
         notice(f"interrupted: {len(answer.layers)} of {answer.n_layer} layers are done")
         raise typer.Exit(130)

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from gptcli.cli.inputs import text_argument
-from gptcli.cli.option_groups import grouped
-from gptcli.cli.options import JsonOption, SaveOption, TopOption
+from gptcli.cli.option_groups import OutputOptions, grouped
+from gptcli.cli.options import TopOption
 from gptcli.cli.vector_options import (
     CountUnknownOption,
     EmbeddingOptions,
@@ -17,7 +17,6 @@ from gptcli.cli.vector_options import (
     no_words_with_evaluate,
 )
 from gptcli.embedding.metric import Method, Metric
-from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
 from gptcli.system.text_file import MOST_WORDS
 
@@ -36,8 +35,7 @@ def analogy(
     evaluate: EvaluateOption = None,
     count_unknown: CountUnknownOption = False,
     top: TopOption = 10,
-    json: JsonOption = False,
-    save: SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Do arithmetic with words: what is king - man + woman?
 
@@ -71,7 +69,7 @@ def analogy(
             score = evaluate_analogies(
                 embedding, evaluate, restrict=restrict, count_unknown=count_unknown, progress=progress
             )
-        present(score, lambda: draw_analogy_score(score), as_json=json, save=save)
+        output.present(score, lambda: draw_analogy_score(score))
         return
 
     from gptcli.embedding import queries
@@ -84,4 +82,4 @@ def analogy(
         embedding, parsed, metric=metric, method=method, top=top, restrict=restrict, keep_query=keep_query
     )
     notices(answer.notes)
-    present(answer, lambda: draw_neighbors(answer), as_json=json, save=save)
+    output.present(answer, lambda: draw_neighbors(answer))

@@ -7,8 +7,7 @@ import typer
 from gptcli.cli import options
 from gptcli.cli.change_options import ChangeOptions
 from gptcli.cli.inputs import prompt_argument
-from gptcli.cli.option_groups import RunOptions, grouped
-from gptcli.show.terminal.console import present
+from gptcli.cli.option_groups import OutputOptions, RunOptions, grouped
 
 _ATTENTION = "Attention"
 
@@ -52,8 +51,7 @@ def attention(
     *,
     run: RunOptions,
     changes: ChangeOptions,
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Show where each head looks while the model reads a text.
 
@@ -88,7 +86,7 @@ def attention(
         options.at_most("--from and --to", [*(from_ or ()), *(to or ())], options.MOST_TRACKS)
         checkpoint = changes.open(run)
         answer = inspection.linked(checkpoint, text, from_ or [], to or [], layers=layer, heads=head, most=top)
-        return present(answer, lambda: draw(answer), as_json=json, save=save)
+        return output.present(answer, lambda: draw(answer))
     checkpoint = changes.open(run)
     answer = inspection.attention(checkpoint, text, layers=layer, heads=head, scores=scores, columns=columns)
-    present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: draw_page(answer))
+    output.present(answer, lambda: draw(answer), page=lambda: draw_page(answer))

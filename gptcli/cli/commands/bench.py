@@ -6,12 +6,13 @@ import typer
 
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.cli import options
+from gptcli.cli.option_groups import OutputOptions, grouped
 from gptcli.errors import InputError
-from gptcli.show.terminal.console import present
 from gptcli.system.notices import notice, notices
 from gptcli.text import quoted
 
 
+@grouped
 def bench(
     model: Annotated[
         str,
@@ -29,8 +30,8 @@ def bench(
     dtype: options.DtypeOption = options.Dtype.auto,
     quantize: options.QuantizeOption = options.Quantize.none,
     timeout: options.TimeoutOption = None,
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    *,
+    output: OutputOptions,
 ) -> None:
     """Measure a model: tokens a second, load time, memory, and the limit.
 
@@ -59,7 +60,7 @@ def bench(
         answer = benchmark.benchmark(checkpoint, lengths, busy=busy, progress=progress)
     if answer.busy is not None and answer.busy > benchmark.QUIET:
         notice(f"other processes use {answer.busy:.0%} of the processors: measure again when the machine is quiet")
-    present(answer, lambda: draw(answer), as_json=json, save=save)
+    output.present(answer, lambda: draw(answer))
 
 
 def _whole_numbers(contexts: str | None) -> list[int] | None:

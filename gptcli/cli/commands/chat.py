@@ -84,6 +84,7 @@ def chat(
 
     from gptcli.generation.chat.conversation import Chat
     from gptcli.generation.chat.layout import starting_sampling
+    from gptcli.generation.chat.scenes import scene_of
     from gptcli.generation.logit_bias import with_logit_bias
 
     made = turns.layout(run.model, layout.value, user=user, assistant=assistant)
@@ -102,4 +103,6 @@ def chat(
         max_new_tokens=max_new_tokens or made.usual_length,
     )
 
-    Conversation(talk, run.model, stdin_lines(), as_json=json, hide_thinking=turns.hide_thinking).run(save)
+    own = any(options.given_on_command_line(context, name) for name in ("system", "user", "assistant", "layout"))
+    scene = None if own else scene_of(run.model)
+    Conversation(talk, run.model, stdin_lines(), as_json=json, hide_thinking=turns.hide_thinking, scene=scene).run(save)

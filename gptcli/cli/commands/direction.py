@@ -5,10 +5,8 @@ from typing import Annotated
 import typer
 
 from gptcli.cli.inputs import words_argument
-from gptcli.cli.option_groups import grouped
-from gptcli.cli.options import JsonOption, SaveOption
+from gptcli.cli.option_groups import OutputOptions, grouped
 from gptcli.cli.vector_options import EmbeddingOptions
-from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
 
 
@@ -21,8 +19,7 @@ def direction(
     sort: Annotated[bool, typer.Option("--sort/--no-sort", help="Largest first, or in the order given.")] = True,
     *,
     vectors: EmbeddingOptions,
-    json: JsonOption = False,
-    save: SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Measure words along a direction: is cats - cat a direction of the plural?
 
@@ -45,4 +42,4 @@ def direction(
     embedding = vectors.open()
     answer = queries.direction(embedding, parsed, texts, sort=sort)
     notices(answer.notes)
-    present(answer, lambda: draw_direction(answer), as_json=json, save=save)
+    output.present(answer, lambda: draw_direction(answer))

@@ -9,8 +9,10 @@ import typer
 from gptcli.cli import options
 from gptcli.cli.change_options import ChangeOptions, forbid_changes
 from gptcli.cli.chat_options import ChatOptions
-from gptcli.cli.inputs import prompts_argument, unescaped
+from gptcli.cli.inputs import unescaped
 from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped, with_epilog
+from gptcli.cli.texts import PANEL as INPUT
+from gptcli.cli.texts import TextOptions, prompts_of
 from gptcli.errors import InputError
 from gptcli.system.text_file import read_text_file
 
@@ -22,6 +24,7 @@ class Overflow(str, Enum):
     stop = "stop"
 
 
+_LONGEST_PACE_S = 60.0
 _LENGTH = "Length"
 _OUTPUT = "Output"
 _INSIDE = "Looking inside"
@@ -36,6 +39,7 @@ Examples:
   echo "The old wolf" | gptcli generate --stop "." -n 60
   gptcli generate "A bird" --json | jq .completion
   gptcli generate --chat "What is the capital of France?" -m HuggingFaceTB/SmolLM2-135M-Instruct
+  gptcli generate --lines -f prompts.txt --json > written.jsonl
   gptcli generate --explain "Once upon a time"
   gptcli generate --pick "Once upon a time" --json > mine.json
   gptcli generate --replay mine.json
@@ -53,13 +57,18 @@ A model too large for one device: torchrun gives each of N processes (GPUs, wher
 @with_epilog(_EPILOG)
 @grouped
 def generate(
-    prompt: Annotated[list[str] | None, typer.Argument(help="Text to continue; - reads stdin. Repeatable.")] = None,
-    prompts_file: Annotated[Path | None, typer.Option(metavar="FILE", help="One prompt a line.")] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Argument(metavar="PROMPT", help="Text to continue; - reads stdin. Repeatable.")
+    ] = None,
+    *,
+    texts: TextOptions,
+    prompts_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same as -f FILE --lines.", rich_help_panel=INPUT)
+    ] = None,
     chat: Annotated[
         bool, typer.Option("--chat", help="Answer the prompt, as in 'gptcli chat', instead of continuing it.")
     ] = False,
     bos: Annotated[bool, typer.Option("--bos", help="Put <|endoftext|> before the prompt.")] = False,
-    raw: options.RawOption = False,
     max_new_tokens: Annotated[
         int,
         typer.Option(
@@ -85,7 +94,6 @@ def generate(
             "--num-samples", "-N", metavar="N", min=1, help="Continuations of each prompt.", rich_help_panel=_LENGTH
         ),
     ] = 1,
-    *,
     turns: ChatOptions,
     choosing: SamplingOptions,
     run: EngineOptions,
@@ -110,6 +118,17 @@ def generate(
         Path | None,
         typer.Option(metavar="FILE", help="Repeat what --pick --json left, settings and all.", rich_help_panel=_INSIDE),
     ] = None,
+    pace: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            max=_LONGEST_PACE_S,
+            show_default=False,
+            help="Wait after each token, to be followed by a class.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = 0.0,
     no_echo: Annotated[bool, typer.Option("--no-echo", help="Leave the prompt out.", rich_help_panel=_OUTPUT)] = False,
     stats: Annotated[
         bool, typer.Option("--stats", help="Speed and memory, on stderr.", rich_help_panel=_OUTPUT)
@@ -134,10 +153,18 @@ def generate(
     # Before the model is loaded, so that a mistake in an option is reported at once.
     output = options.exclusive(json=as_json, jsonl=jsonl)
     others = {"explain": explain, "jsonl": jsonl, "stop": stop, "stats": stats, "num_samples": num_samples > 1}
+    others |= {"pace": pace > 0}
     options.forbid_together("--pick", given=pick, **others)
     chosen = {name: value != getattr(SamplingOptions, name) for name, value in vars(choosing).items()}
     options.forbid_together(
-        "--replay", given=replay is not None, **others, pick=pick, prompts_file=prompts_file, **chosen
+        "--replay",
+        given=replay is not None,
+        **others,
+        pick=pick,
+        prompts_file=prompts_file,
+        file=texts.file,
+        lines=texts.lines,
+        **chosen,
     )
     asked = {name: value != getattr(ChatOptions, name) or None for name, value in vars(turns).items()}
     options.require_owner("--chat", given=chat, **asked)
@@ -151,12 +178,12 @@ def generate(
     options.require_owner("--explain", given=explain, explain_top=explain_top)
     options.at_most("--stop", stop, options.MOST_TEXTS)
     options.require_owner("--explain or --pick", given=explain or pick or replay is not None, save=save)
-    stops = [each if raw else unescaped(each) for each in stop or []]
+    stops = [each if texts.raw else unescaped(each) for each in stop or []]
     sampling = choosing.sampling()
     seed = seed_or_drawn(choosing.seed)
     if pick:
         check_terminal()
-    prompts = [] if replay is not None else prompts_argument(prompt or [], prompts_file, raw=raw)
+    prompts = [] if replay is not None else prompts_of(prompt or [], texts, prompts_file)
 
     from gptcli.generation.logit_bias import with_logit_bias
     from gptcli.generation.loop import Limits
@@ -211,8 +238,16 @@ def generate(
     if explain:
         from gptcli.show.explain_writers import write_explained
 
-        write_explained(writing, output, top=explain_top or 10, echo=not no_echo, save=save)
+        write_explained(writing, output, top=explain_top or 10, echo=not no_echo, save=save, pace=pace)
     else:
-        story.write(writing, story.writer_for(writing, output, echo=not no_echo))
+        from gptcli.show.terminal.progress import progress_beside_rows
+        from gptcli.show.writing_progress import CountingWriter
+
+        writer = story.writer_for(writing, output, echo=not no_echo)
+        if len(prompts) > 1:
+            with progress_beside_rows("writing") as progress:
+                story.write(writing, CountingWriter(writer, progress, len(prompts) * num_samples), pace)
+        else:
+            story.write(writing, writer, pace)
     if stats:
         story.show_stats(writing)

@@ -4,16 +4,16 @@ from typing import Annotated
 
 import typer
 
-from gptcli.cli.options import JsonOption, SaveOption
-from gptcli.show.terminal.console import present
+from gptcli.cli.option_groups import OutputOptions, grouped
 
 
+@grouped
 def glossary(
     term: Annotated[
         list[str] | None, typer.Argument(metavar="TERM", show_default=False, help="A term, such as entropy.")
     ] = None,
-    json: JsonOption = False,
-    save: SaveOption = None,
+    *,
+    output: OutputOptions,
 ) -> None:
     """Say what a word of the outputs means: entropy, logit, residual stream.
 
@@ -30,4 +30,4 @@ def glossary(
     from gptcli.show.glossary import glossary as explained
 
     answer = explained(" ".join(term) if term else None)
-    present(answer, lambda: draw_glossary(answer), as_json=json, save=save)
+    output.present(answer, lambda: draw_glossary(answer))

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.option_groups import RunOptions, grouped
+from gptcli.cli.option_groups import OutputOptions, RunOptions, grouped
 from gptcli.errors import InputError
-from gptcli.show.terminal.console import present
 
 if TYPE_CHECKING:
     from gptcli.checkpoint.read import Checkpoint
@@ -47,7 +46,7 @@ def head(
         typer.Option(
             metavar="N",
             min=0,
-            show_default="1000, and 300 with --all",
+            show_default="1000, and 200 with --all",
             help="Frequent tokens on which shares are measured; 0 is all.",
             rich_help_panel=_HEAD,
         ),
@@ -59,8 +58,7 @@ def head(
     top: options.TopOption = 8,
     *,
     run: RunOptions,
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Show what a head moves and what it looks for, by its weights.
 
@@ -102,17 +100,17 @@ def head(
             through=through,
             labels=labels,
         )
-        return present(answer, lambda: draw_head(answer), as_json=json, save=save, page=lambda: draw_head_page(answer))
+        return output.present(answer, lambda: draw_head(answer), page=lambda: draw_head_page(answer))
     with progress_bar("heads") as progress:
         scan = scan_heads(
             checkpoint,
-            sampled=300 if tokens is None else tokens,
+            sampled=200 if tokens is None else tokens,
             distance=distance,
             through=through,
             labels=labels,
             progress=progress,
         )
-    present(scan, lambda: draw_scan(scan), as_json=json, save=save, page=lambda: draw_scan_page(scan))
+    output.present(scan, lambda: draw_scan(scan), page=lambda: draw_scan_page(scan))
 
 
 def _labels(run: RunOptions, checkpoint: "Checkpoint") -> "Labels":

@@ -8,8 +8,7 @@ import typer
 from gptcli.cli import options
 from gptcli.cli.change_options import ChangeOptions, forbid_changes
 from gptcli.cli.inputs import prompt_argument
-from gptcli.cli.option_groups import RunOptions, grouped
-from gptcli.show.terminal.console import present
+from gptcli.cli.option_groups import OutputOptions, RunOptions, grouped
 from gptcli.system.notices import notices
 
 _LENS = "Lens"
@@ -34,8 +33,7 @@ def lens(
     *,
     run: RunOptions,
     changes: ChangeOptions,
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Watch a model make up its mind: the best guess after every layer.
 
@@ -67,10 +65,8 @@ def lens(
     notices(words_cut(checkpoint.tokenizer, token or [], text))
     parts = [attribute(checkpoint.model, record, each.id, each.token) for each in seen.tracks] if attribution else []
     answer = replace(seen, attribution=parts)
-    present(
+    output.present(
         answer,
         lambda: draw(seen, [draw_attribution(part, top) for part in parts]),
-        as_json=json,
-        save=save,
         page=lambda: draw_page(seen, parts, top),
     )

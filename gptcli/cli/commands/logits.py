@@ -8,10 +8,11 @@ import typer
 
 from gptcli.cli import options
 from gptcli.cli.change_options import ChangeOptions
-from gptcli.cli.option_groups import EngineOptions, filter_option, grouped
+from gptcli.cli.option_groups import EngineOptions, OutputOptions, filter_option, grouped
 from gptcli.cli.texts import Sources, TextOptions, answered
 from gptcli.errors import InputError
-from gptcli.show.terminal.console import present, print_json
+from gptcli.show.terminal.console import print_json
+from gptcli.system.answer import rows_of
 from gptcli.system.notices import notices
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ def logits(
     ] = None,
     run: EngineOptions,
     changes: ChangeOptions,
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Show what may come next: the most probable tokens, with their logits.
 
@@ -70,8 +70,8 @@ def logits(
     options.forbid_together("--all-positions", given=all_positions, **chosen, watch=watch, top=top != _TOP)
     if texts.several:
         options.forbid_together("--all-positions", given=all_positions, lines=texts.lines, file=texts.file)
-        if save is not None or (len(temperatures) > 1 and not json):
-            raise InputError("several texts have a row each: give one temperature and no --save, or --json")
+        if output.save is not None or (len(temperatures) > 1 and not output.form):
+            raise InputError("several texts have a row each: give one temperature and no --save, or --json or --csv")
     given = texts.each(prompt, "PROMPT") if texts.several else texts.one(prompt, "PROMPT")
 
     from gptcli.sampling.settings import Sampling
@@ -84,11 +84,11 @@ def logits(
 
     checkpoint = changes.open(run)
     if isinstance(given, Sources):
-        return _each(checkpoint, given, sampling, temperatures, top, watch or [], as_json=json)
+        return _each(checkpoint, given, sampling, temperatures, top, watch or [], output)
     text = given.text
     if all_positions:
         positions = next_token.all_positions(checkpoint, text)
-        present(positions, lambda: pictures.draw_positions(positions), as_json=json, save=save)
+        output.present(positions, lambda: pictures.draw_positions(positions))
     else:
         answer = next_token.next_token(
             checkpoint, text, sampling, temperatures=temperatures, top=top, watch=watch or []
@@ -100,7 +100,7 @@ def logits(
 
             return draw_page(answer, next_token.logits_after(checkpoint, answer.prompt_ids))
 
-        present(answer, lambda: pictures.draw_next(answer), as_json=json, save=save, page=page)
+        output.present(answer, lambda: pictures.draw_next(answer), page=page)
 
 
 def _each(
@@ -110,8 +110,7 @@ def _each(
     temperatures: list[float],
     top: int,
     watch: list[str],
-    *,
-    as_json: bool,
+    output: OutputOptions,
 ) -> None:
     """The next token of several texts: an object or a row each."""
     from gptcli.probability.distribution import words_cut
@@ -123,11 +122,13 @@ def _each(
         return next_token_each(checkpoint, each, sampling, temperatures=temperatures, top=top, watch=watch)
 
     notices(words_cut(checkpoint.tokenizer, watch, "a"))
-    rows = None if as_json else NextRows(watch)
+    rows, table = None if output.form else NextRows(watch), output.table()
     with progress_beside_rows("reading") as progress:
         for source, answer in answered(sources, distributions):
             progress(sources.done, sources.total)
-            if rows is None:
+            if table is not None:
+                table.add({"file": source.file, "line": source.line} | row for row in rows_of(answer))
+            elif rows is None:
                 print_json(replace(answer, file=source.file, line=source.line), indent=None)
             else:
                 rows.add(answer, source.text if source.file is None or source.line else source.name)

@@ -5,10 +5,8 @@ from typing import Annotated
 import typer
 
 from gptcli.cli.inputs import words_argument
-from gptcli.cli.option_groups import grouped
-from gptcli.cli.options import JsonOption, SaveOption
+from gptcli.cli.option_groups import OutputOptions, grouped
 from gptcli.cli.vector_options import EmbeddingOptions, RestrictOption
-from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
 
 
@@ -25,8 +23,7 @@ def map(
     *,
     vectors: EmbeddingOptions,
     restrict: RestrictOption = None,
-    json: JsonOption = False,
-    save: SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Lay words out on a plane: the slice through the embedding that shows most of them.
 
@@ -51,4 +48,4 @@ def map(
     embedding = vectors.open()
     answer = word_map(embedding, texts, axes=axis or (), neighbors=neighbors, restrict=restrict)
     notices(answer.notes)
-    present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: globe(answer))
+    output.present(answer, lambda: draw(answer), page=lambda: globe(answer))

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from gptcli.cli.commands import SETTINGS
-from gptcli.cli.options import JsonOption, NHeadOption, SaveOption, TimeoutOption
-from gptcli.show.terminal.console import present
+from gptcli.cli.option_groups import OutputOptions, grouped
+from gptcli.cli.options import NHeadOption, TimeoutOption
 
 models = typer.Typer(no_args_is_help=True, **SETTINGS)
 
@@ -46,7 +46,8 @@ def about() -> None:
 
 
 @models.command("list")
-def list_(json: JsonOption = False, save: SaveOption = None) -> None:
+@grouped
+def list_(*, output: OutputOptions) -> None:
     """List the models that have a name: bundled, downloaded, downloadable.
 
     Give a NAME to any command that takes -m. All models in the Hugging Face
@@ -61,11 +62,12 @@ def list_(json: JsonOption = False, save: SaveOption = None) -> None:
     from gptcli.show.models import draw_catalogue
 
     catalogue = list_models()
-    present(catalogue, lambda: draw_catalogue(catalogue), as_json=json, save=save)
+    output.present(catalogue, lambda: draw_catalogue(catalogue))
 
 
 @models.command()
-def pull(name: NameArgument, timeout: TimeoutOption = None, json: JsonOption = False, save: SaveOption = None) -> None:
+@grouped
+def pull(name: NameArgument, timeout: TimeoutOption = None, *, output: OutputOptions) -> None:
     """Download a model from the Hugging Face hub, or the newer version of one.
 
     Only its configuration, its tokenizer and its safetensors are fetched.
@@ -82,10 +84,11 @@ def pull(name: NameArgument, timeout: TimeoutOption = None, json: JsonOption = F
     from gptcli.show.models import draw_pulled
 
     model = pull_model(name)
-    present(model, lambda: draw_pulled(model), as_json=json, save=save)
+    output.present(model, lambda: draw_pulled(model))
 
 
 @models.command()
+@grouped
 def show(
     name: AnyNameArgument,
     keys: Annotated[bool, typer.Option("--keys", help="List every tensor and what becomes of it.")] = False,
@@ -94,8 +97,8 @@ def show(
     ] = False,
     n_head: NHeadOption = None,
     timeout: TimeoutOption = None,
-    json: JsonOption = False,
-    save: SaveOption = None,
+    *,
+    output: OutputOptions,
 ) -> None:
     """Say what a checkpoint is: family, configuration, tokenizer, files.
 
@@ -116,16 +119,17 @@ def show(
         from gptcli.show.quantization import draw_quantized
 
         effects = quantized_logits(name, n_head)
-        return present(effects, lambda: draw_quantized(effects.effects), as_json=json, save=save)
+        return output.present(effects, lambda: draw_quantized(effects.effects))
 
     from gptcli.counting.description import describe
     from gptcli.show.models import draw_description
 
     answer = describe(name, keys=keys, n_head=n_head)
-    present(answer, lambda: draw_description(answer), as_json=json, save=save)
+    output.present(answer, lambda: draw_description(answer))
 
 
 @models.command()
+@grouped
 def quantize(
     name: AnyNameArgument,
     bits: Annotated[
@@ -135,8 +139,8 @@ def quantize(
     remove: Annotated[bool, typer.Option("--remove", help="Remove what is kept of it (without BITS: both).")] = False,
     n_head: NHeadOption = None,
     timeout: TimeoutOption = None,
-    json: JsonOption = False,
-    save: SaveOption = None,
+    *,
+    output: OutputOptions,
 ) -> None:
     """Keep a model's matrices in 8 or 4 bits, in your cache.
 
@@ -156,6 +160,6 @@ def quantize(
 
     if remove:
         removed = remove_quantized(name, bits.value if bits else None, n_head)
-        return present(removed, lambda: draw_removed(removed.removed), as_json=json, save=save)
+        return output.present(removed, lambda: draw_removed(removed.removed))
     kept = keep_quantized(name, bits.value if bits else "int8", n_head)
-    present(kept, lambda: draw_keeping(kept), as_json=json, save=save)
+    output.present(kept, lambda: draw_keeping(kept))

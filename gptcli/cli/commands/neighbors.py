@@ -5,11 +5,10 @@ from typing import Annotated
 import typer
 
 from gptcli.cli.inputs import text_argument
-from gptcli.cli.option_groups import grouped
-from gptcli.cli.options import JsonOption, SaveOption, TopOption
+from gptcli.cli.option_groups import OutputOptions, grouped
+from gptcli.cli.options import TopOption
 from gptcli.cli.vector_options import EmbeddingOptions, KeepQueryOption, MetricOption, RestrictOption
 from gptcli.embedding.metric import Metric
-from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
 from gptcli.system.text_file import MOST_WORDS
 
@@ -23,8 +22,7 @@ def neighbors(
     vectors: EmbeddingOptions,
     restrict: RestrictOption = None,
     top: TopOption = 10,
-    json: JsonOption = False,
-    save: SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """List the words whose vectors are nearest to a word's.
 
@@ -47,4 +45,4 @@ def neighbors(
     embedding = vectors.open()
     answer = queries.neighbors(embedding, text, metric=metric, top=top, restrict=restrict, keep_query=keep_query)
     notices(answer.notes)
-    present(answer, lambda: draw_neighbors(answer), as_json=json, save=save)
+    output.present(answer, lambda: draw_neighbors(answer))

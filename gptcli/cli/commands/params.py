@@ -4,21 +4,20 @@ from typing import Annotated
 
 import typer
 
+from gptcli.cli.option_groups import OutputOptions, grouped
 from gptcli.cli.options import (
     DEFAULT_MODEL,
-    JsonOption,
     ModelOption,
     NHeadOption,
-    SaveOption,
     TimeoutOption,
     given_on_command_line,
 )
 from gptcli.errors import InputError
-from gptcli.show.terminal.console import present
 from gptcli.system.notices import notice
 from gptcli.text import clipped
 
 
+@grouped
 def params(
     context: typer.Context,
     name: Annotated[
@@ -28,8 +27,8 @@ def params(
     model: ModelOption = DEFAULT_MODEL,
     n_head: NHeadOption = None,
     timeout: TimeoutOption = None,
-    json: JsonOption = False,
-    save: SaveOption = None,
+    *,
+    output: OutputOptions,
 ) -> None:
     """Count a GPT's parameters by what they do, down to the exact number.
 
@@ -64,4 +63,4 @@ def params(
     answer = count_parameters(name or model, n_head)
     for note in answer.notes:
         notice(f"note: {note}")
-    present(answer, lambda: draw(answer), as_json=json, save=save)
+    output.present(answer, lambda: draw(answer))

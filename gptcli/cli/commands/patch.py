@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-from gptcli.cli import options
 from gptcli.cli.inputs import text_argument
-from gptcli.cli.option_groups import RunOptions, grouped
-from gptcli.show.terminal.console import present
+from gptcli.cli.option_groups import OutputOptions, RunOptions, grouped
 from gptcli.system.notices import notice, notices
 
 _PANEL = "Patching"
@@ -48,8 +46,7 @@ def patch(
     ] = False,
     *,
     run: RunOptions,
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Trace a prediction to its causes: copy parts of one run into another.
 
@@ -83,7 +80,7 @@ def patch(
             progress=progress,
         )
     notices(words_cut(checkpoint.tokenizer, [word for word in (token, versus) if word], texts[0]))
-    present(answer, lambda: draw(answer), as_json=json, save=save, page=lambda: draw_page(answer))
+    output.present(answer, lambda: draw(answer), page=lambda: draw_page(answer))
     if not answer.complete:
         notice("interrupted: the maps have what is done")
         raise typer.Exit(130)

@@ -8,10 +8,11 @@ import typer
 
 from gptcli.cli import options
 from gptcli.cli.change_options import ChangeOptions
-from gptcli.cli.option_groups import EngineOptions, grouped
+from gptcli.cli.option_groups import EngineOptions, OutputOptions, grouped
 from gptcli.cli.texts import Sources, TextOptions, answered
 from gptcli.errors import InputError
-from gptcli.show.terminal.console import present, print_json
+from gptcli.show.terminal.console import print_json
+from gptcli.system.answer import row_of
 from gptcli.system.notices import notice
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ def score(
         bool, typer.Option("--summary", help="Only the totals, one line a text.", rich_help_panel="Output")
     ] = False,
     top: options.TopOption = 20,
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Score a text: how surprising each token is to the model.
 
@@ -63,7 +63,7 @@ def score(
     gptcli score "Once upon a time" --without mlp:3 --by mean
     """
     options.forbid_together("--no-overlap", given=no_overlap, stride=stride)
-    if save is not None and (texts.several or summary):
+    if output.save is not None and (texts.several or summary):
         raise InputError("--save saves the picture of one text, and these are totals: redirect them instead (> FILE)")
     given = texts.each(text, "TEXT") if texts.several else texts.one(text, "TEXT")
 
@@ -74,18 +74,24 @@ def score(
     checkpoint = changes.open(run)
     stride = checkpoint.config.n_positions if no_overlap else stride
     if isinstance(given, Sources):
-        return _score_each(checkpoint, given, bos, stride, summary=summary, as_json=json)
+        return _score_each(checkpoint, given, bos, stride, output, summary=summary)
     with progress_bar("scoring") as progress:
         answer = scoring.score(checkpoint, given.text, bos=bos, stride=stride, progress=progress)
     _tell_reread(answer, told=stride is not None)
     if summary:
-        print_summary(scoring.summary(replace(answer, file=given.file), given.text), given.name, as_json=json)
+        print_summary(scoring.summary(replace(answer, file=given.file), given.text), given.name, output.form)
     else:
-        present(answer, lambda: draw(answer, top), as_json=json, save=save, page=lambda: draw_page(answer, top))
+        output.present(answer, lambda: draw(answer, top), page=lambda: draw_page(answer, top))
 
 
 def _score_each(
-    checkpoint: "OpenCheckpoint", sources: Sources, bos: bool, stride: int | None, *, summary: bool, as_json: bool
+    checkpoint: "OpenCheckpoint",
+    sources: Sources,
+    bos: bool,
+    stride: int | None,
+    output: OutputOptions,
+    *,
+    summary: bool,
 ) -> None:
     """Score several texts: an object or a row each."""
     from gptcli.probability import scoring
@@ -95,7 +101,8 @@ def _score_each(
     def scores(each: Iterator[str]) -> "Iterator[Score]":
         return scoring.score_each(checkpoint, each, bos=bos, stride=stride)
 
-    rows, unscored = None if as_json else SummaryRows(), 0
+    rows, unscored = None if output.form else SummaryRows(), 0
+    table = output.table()
     with progress_beside_rows("scoring") as progress:
         for source, answer in answered(sources, scores):
             answer = replace(answer, file=source.file, line=source.line)
@@ -103,6 +110,8 @@ def _score_each(
             progress(sources.done, sources.total)
             if rows is not None:
                 rows.add(scoring.summary(answer, source.text), source.name if source.line is None else source.text)
+            elif table is not None:
+                table.add([row_of(scoring.summary(answer, source.text))])
             else:
                 print_json(scoring.summary(answer, source.text) if summary else answer, indent=None)
     if rows is not None:

@@ -7,16 +7,14 @@ import typer
 
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.cli.inputs import tell_file, text_argument, words_argument
-from gptcli.cli.option_groups import grouped
+from gptcli.cli.option_groups import OutputOptions, grouped
 from gptcli.cli.options import (
     DEFAULT_MODEL,
     Device,
     DeviceOption,
     Dtype,
     DtypeOption,
-    JsonOption,
     NHeadOption,
-    SaveOption,
 )
 from gptcli.cli.vector_options import (
     CountUnknownOption,
@@ -28,7 +26,6 @@ from gptcli.cli.vector_options import (
 )
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
-from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
 
 _PANEL = "In context"
@@ -58,8 +55,7 @@ def similarity(
     n_head: NHeadOption = None,
     device: DeviceOption = Device.auto,
     dtype: DtypeOption = Dtype.auto,
-    json: JsonOption = False,
-    save: SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Compare words by their vectors: two in a line, more as a heat map.
 
@@ -100,7 +96,7 @@ def similarity(
         checkpoint = open_checkpoint(name, placement, n_head=n_head, tokenizer=vectors.tokenizer)
         found = compare_contexts(checkpoint, texts, metric=metric, neighbors=neighbors, unembedding=vectors.unembedding)
         notices((*checkpoint.notes, *found.notes))
-        present(found, lambda: draw(found), as_json=json, save=save)
+        output.present(found, lambda: draw(found))
         return
     _refuse(given & {"neighbors", "n_head", "device", "dtype"}, "goes with --in-context only")
 
@@ -111,7 +107,7 @@ def similarity(
         no_words_with_evaluate(words, evaluate)
         embedding = vectors.open()
         score = evaluate_pairs(embedding, evaluate, restrict=restrict, count_unknown=count_unknown)
-        present(score, lambda: draw_pair_score(score), as_json=json, save=save)
+        output.present(score, lambda: draw_pair_score(score))
         return
 
     from gptcli.embedding import queries
@@ -121,7 +117,7 @@ def similarity(
     embedding = vectors.open()
     answer = queries.similarity(embedding, texts, metric)
     notices(answer.notes)
-    present(answer, lambda: draw_similarities(answer), as_json=json, save=save)
+    output.present(answer, lambda: draw_similarities(answer))
 
 
 def _given(context: typer.Context) -> set[str]:

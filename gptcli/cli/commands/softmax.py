@@ -6,9 +6,10 @@ import typer
 
 from gptcli.cli import options
 from gptcli.cli.inputs import words_argument
-from gptcli.show.terminal.console import present
+from gptcli.cli.option_groups import OutputOptions, grouped
 
 
+@grouped
 def softmax(
     numbers: Annotated[
         list[str] | None,
@@ -17,8 +18,8 @@ def softmax(
     temperature: Annotated[
         str, typer.Option("--temperature", "-t", metavar="T[,T...]", help="One or several; 0 takes the largest.")
     ] = "1",
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    *,
+    output: OutputOptions,
 ) -> None:
     """Turn any numbers into probabilities: softmax, with a temperature.
 
@@ -38,7 +39,7 @@ def softmax(
     given = parse(words_argument(numbers, "NUMBER"))
     answer = softmax_of(given, options.number_list(temperature, "--temperature"))
 
-    present(answer, lambda: draw(answer), as_json=json, save=save)
+    output.present(answer, lambda: draw(answer))
 
 
 # -2 is a number, not an option.

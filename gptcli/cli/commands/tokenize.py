@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from gptcli.cli.inputs import WITH_FILE, tell_file, text_argument, unescaped
-from gptcli.cli.option_groups import grouped, with_epilog
-from gptcli.cli.options import DEFAULT_MODEL, JsonOption, ModelOption, SaveOption, TimeoutOption
+from gptcli.cli.option_groups import OutputOptions, grouped, with_epilog
+from gptcli.cli.options import DEFAULT_MODEL, ModelOption, TimeoutOption
 from gptcli.cli.texts import STDIN, Source, Sources, TextOptions
 from gptcli.errors import InputError
-from gptcli.show.terminal.console import present, print_json, stdout_console, stdout_is_terminal
+from gptcli.show.terminal.console import print_json, stdout_console, stdout_is_terminal
+from gptcli.system.answer import rows_of
 from gptcli.system.text_file import MOST_TEXT, file_name, opened
 from gptcli.text import visible
 
 if TYPE_CHECKING:
+    from gptcli.show.terminal.tables import TableWriter
     from gptcli.tokenizer import Tokenizer
 
 # Larger drawings are not readable.
@@ -64,8 +66,7 @@ def tokenize(
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
     timeout: TimeoutOption = None,
-    as_json: JsonOption = False,
-    save: SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Cut a text into tokens, the pieces that a GPT reads and writes.
 
@@ -77,12 +78,12 @@ def tokenize(
     --lines it is no part. --count of files is printed as wc does.
     """
     modes = {"ids": ids, "decode": decode, "count": count, "merges": merges, "offsets": offsets}
-    _check_modes(save is not None, **modes, truncate=truncate is not None)
-    if save is not None and texts.several:
+    _check_modes(output, **modes, truncate=truncate is not None)
+    if output.save is not None and texts.several:
         raise InputError("--save saves the picture of one text: leave out --lines, or give one -f")
     texts.check(" ".join(text) if text else None, "TEXT")
     tokenizer = _load(model, encoding)
-    view = _View(tokenizer, special, as_json, several=texts.several, **modes, truncate=truncate, save=save)
+    view = _View(tokenizer, special, output, output.table(), several=texts.several, **modes, truncate=truncate)
     if texts.lines:
         view.show_lines(texts.each(text[0] if text else None, "TEXT"))
     elif count and texts.file:
@@ -95,11 +96,15 @@ def tokenize(
         view.show(_chunks(text, raw=texts.raw))
 
 
-def _check_modes(saving: bool, **modes: bool) -> None:
+def _check_modes(output: OutputOptions, **modes: bool) -> None:
     chosen = [f"--{name}" for name, on in modes.items() if on]
     if len(chosen) > 1:
         raise InputError(f"{' and '.join(chosen)} are answers to different questions: give one of them")
-    if saving and chosen not in ([], ["--merges"], ["--offsets"]):
+    if output.csv or output.md:
+        asked = "--csv" if output.csv else "--md"
+        if chosen not in ([], ["--count"], ["--merges"], ["--offsets"]):
+            raise InputError(f"{asked} prints a table, and {chosen[0]} has none: leave one of them out")
+    if output.save is not None and chosen not in ([], ["--merges"], ["--offsets"]):
         raise InputError(f"--save saves a picture, and {chosen[0]} prints none: redirect its output instead (> FILE)")
 
 
@@ -152,14 +157,15 @@ class _View:
 
     Attributes:
         tokenizer, special: how to read it.
-        as_json, save: where the answer goes.
+        output, table: where the answer goes, and the table that is printed of several, if one is.
         several: there are more texts than one.
         ids, decode, count, merges, offsets, truncate: see the options; without any, the tokens.
     """
 
     tokenizer: "Tokenizer"
     special: bool
-    as_json: bool
+    output: OutputOptions
+    table: "TableWriter | None"
     several: bool
     ids: bool
     decode: bool
@@ -167,13 +173,19 @@ class _View:
     merges: bool
     offsets: bool
     truncate: int | None
-    save: Path | None
+
+    @property
+    def as_json(self) -> bool:
+        """Whether JSON is printed."""
+        return self.output.json
 
     def show(self, chunks: Iterable[str], source: Source = _ALONE) -> None:
         """Print the answer to one text."""
         tokenizer, special, as_json = self.tokenizer, self.special, self.as_json
         indent = None if self.several else 2
-        if self.several and not (as_json or self.ids or self.decode or self.count or self.truncate is not None):
+        if self.several and not (
+            self.output.form or self.ids or self.decode or self.count or self.truncate is not None
+        ):
             print(f"==> {source.name} <==")
         if self.decode:
             _print_decoded(tokenizer, chunks, as_json, indent)
@@ -182,17 +194,17 @@ class _View:
         elif self.ids:
             _print_ids(tokenizer, chunks, special, as_json)
         elif self.count:
-            _print_count(tokenizer, chunks, special, as_json, source, indent)
+            _print_count(tokenizer, chunks, special, as_json, source, indent, self.table)
         elif self.merges:
-            _show_merges(tokenizer, chunks, special, as_json, self.save, indent)
+            _show_merges(tokenizer, chunks, special, self.output, self.table, indent)
         else:
-            _show_tokens(tokenizer, chunks, special, as_json, self.save, source, indent, offsets=self.offsets)
+            _show_tokens(tokenizer, chunks, special, self.output, self.table, source, indent, offsets=self.offsets)
 
     def show_lines(self, sources: Sources) -> None:
         """Print the answer to each line: a line each, except for pictures."""
         from gptcli.show.terminal.progress import progress_beside_rows
 
-        rows = not (self.as_json or self.ids or self.decode or self.count or self.merges or self.offsets)
+        rows = not (self.output.form or self.ids or self.decode or self.count or self.merges or self.offsets)
         if rows and self.truncate is None:
             from gptcli.show.tokenize import TokenRows
 
@@ -204,7 +216,7 @@ class _View:
                     table.add(self.tokenizer, self.tokenizer.encode(source.text, special=self.special))
                     continue
                 self.show([source.text], source)
-                if not self.as_json and (self.decode or self.truncate is not None):
+                if not self.output.form and (self.decode or self.truncate is not None):
                     print()
 
     def show_counts(self, files: Sequence[Path]) -> None:
@@ -218,11 +230,13 @@ class _View:
                     self.tokenizer, _decoded(found, file_name(file)), special=self.special, keep=0
                 ).counts
             total += counts.n_tokens
-            if self.as_json:
+            if self.table is not None:
+                self.table.add(rows_of(replace(counts, file=str(file))))
+            elif self.as_json:
                 print_json(replace(counts, file=str(file)), indent=None if len(files) > 1 else 2)
             else:
                 print(f"{counts.n_tokens:>8} {visible(str(file), keep='')}")
-        if len(files) > 1 and not self.as_json:
+        if len(files) > 1 and not self.output.form:
             print(f"{total:>8} total")
 
 
@@ -230,8 +244,8 @@ def _show_tokens(
     tokenizer: "Tokenizer",
     chunks: Iterable[str],
     special: bool,
-    as_json: bool,
-    save: Path | None,
+    output: OutputOptions,
+    table: "TableWriter | None",
     source: Source,
     indent: int | None,
     *,
@@ -240,19 +254,19 @@ def _show_tokens(
     from gptcli.show.tokenize import strip_with_counts
     from gptcli.tokenizer.listing import tokenize_text
 
-    answer = tokenize_text(tokenizer, chunks, special=special, keep=None if as_json else _DRAWN_TOKENS)
+    answer = tokenize_text(tokenizer, chunks, special=special, keep=None if output.data else _DRAWN_TOKENS)
     first = " ".join(map(str, tokenizer.prefix_ids))
     note = (
         f"before a text the model expects {visible(tokenizer.decode(tokenizer.prefix_ids))} ({first})" if first else ""
     )
     answer = replace(answer, file=source.file, line=source.line)
-    if as_json and indent is None:
+    if output.json and indent is None:
         return print_json(answer, indent=None)
-    present(
+    if table is not None and indent is None:
+        return table.add({"file": source.file, "line": source.line} | row for row in rows_of(answer))
+    output.present(
         answer,
         lambda: strip_with_counts(answer, note, stdout_console().width, _DRAWN_TOKENS, offsets=offsets),
-        as_json=as_json,
-        save=save,
     )
 
 
@@ -260,23 +274,24 @@ def _show_merges(
     tokenizer: "Tokenizer",
     chunks: Iterable[str],
     special: bool,
-    as_json: bool,
-    save: Path | None,
+    output: OutputOptions,
+    table: "TableWriter | None",
     indent: int | None,
 ) -> None:
     from gptcli.show.tokenize import merge_steps_picture
     from gptcli.tokenizer.merges import Merged, first_different
 
     text = "".join(_at_most(chunks, _MOST_MERGED, "--merges looks into a text"))
-    if as_json and indent is None:
-        return print_json(Merged(tokenizer.name, tokenizer.merges(text, special=special)), indent=None)
-    present(
-        Merged(tokenizer.name, tokenizer.merges(text, special=special)),
+    answer = Merged(tokenizer.name, tokenizer.merges(text, special=special))
+    if output.json and indent is None:
+        return print_json(answer, indent=None)
+    if table is not None and indent is None:
+        return table.add(rows_of(answer))
+    output.present(
+        answer,
         lambda: merge_steps_picture(
             first_different(tokenizer.merges(text, special=special), _DRAWN_PIECES + 1), _DRAWN_PIECES
         ),
-        as_json=as_json,
-        save=save,
     )
 
 
@@ -306,13 +321,22 @@ def _print_ids(tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_
 
 
 def _print_count(
-    tokenizer: "Tokenizer", chunks: Iterable[str], special: bool, as_json: bool, source: Source, indent: int | None
+    tokenizer: "Tokenizer",
+    chunks: Iterable[str],
+    special: bool,
+    as_json: bool,
+    source: Source,
+    indent: int | None,
+    table: "TableWriter | None",
 ) -> None:
     from gptcli.tokenizer.listing import tokenize_text
 
     counts = tokenize_text(tokenizer, chunks, special=special, keep=0).counts
-    if as_json:
-        print_json(replace(counts, file=source.file, line=source.line), indent=indent)
+    counts = replace(counts, file=source.file, line=source.line)
+    if table is not None:
+        table.add(rows_of(counts))
+    elif as_json:
+        print_json(counts, indent=indent)
     else:
         print(counts.n_tokens)
 

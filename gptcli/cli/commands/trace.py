@@ -6,9 +6,8 @@ import typer
 
 from gptcli.cli import options
 from gptcli.cli.inputs import prompt_argument
-from gptcli.cli.option_groups import RunOptions, grouped
+from gptcli.cli.option_groups import OutputOptions, RunOptions, grouped
 from gptcli.errors import InputError
-from gptcli.show.terminal.console import present
 from gptcli.system.notices import notices
 
 _STEPS = "Steps"
@@ -46,8 +45,7 @@ def trace(
     ] = False,
     *,
     run: RunOptions,
-    json: options.JsonOption = False,
-    save: options.SaveOption = None,
+    output: OutputOptions,
 ) -> None:
     """Follow a text through a GPT, step by step.
 
@@ -84,4 +82,4 @@ def trace(
 
         checkpoint = run.open()
         answer = inspection.trace(checkpoint, text, layer=layer, head=head)
-    present(answer, lambda: draw(answer, full=full), as_json=json, save=save)
+    output.present(answer, lambda: draw(answer, full=full))

@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 
 from gptcli.errors import GptcliError
+from gptcli.generation.chat.scenes import Scene
 from gptcli.generation.chat.template import TemplateLayout
 from gptcli.generation.chat.thinking import Thinking
 from gptcli.generation.chat.turns import Format, Prompt, Turn
@@ -83,6 +84,16 @@ class Chat:
         except GptcliError:
             self.system = before
             raise
+
+    def begin_scene(self, scene: Scene) -> None:
+        """Forget all turns, and play a scene from here on.
+
+        Raises:
+            InputError: it does not fit into the context.
+        """
+        self.layout, self.turns = scene.layout, []
+        self._prompts = scene.layout.prompts(self._tokenizer, self._n_vocab)
+        self.set_system(scene.system)
 
     def ask(self, text: str) -> Generator[str, None, None]:
         """Add a question and stream the answer. If the caller stops early, the answer is what it has read so far.

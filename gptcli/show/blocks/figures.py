@@ -6,43 +6,50 @@ from itertools import pairwise
 
 # Below this a percentage has more zeros than anyone counts.
 _TINY = 1e-6
-_MOST_DECIMALS = 6
+# Below this, two decimals are too few.
+_SMALL = 0.001
+_MOST_DIGITS = 5
 _NAMES = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1.0, ""))
 _MOST_NAMED = 1e15
 
 
-def percent(probability: float, decimals: int = 2) -> str:
+def percent(probability: float, digits: int = 2) -> str:
     """A probability as a percentage; 0 and 100 only if exact.
 
     Small ones have two digits that count (``0.019%``), tiny ones are ``1 in 7 million``.
 
     Args:
         probability: from 0 to 1.
-        decimals: of larger ones.
+        digits: decimals, or of small ones the digits that count.
     """
     if 0 < probability < _TINY:
         return one_in(probability)
-    if probability < 1 and round(probability * 100, decimals) >= 100:
-        return f">{100 - 10**-decimals:.{decimals}f}%"
-    if 0 < probability < 0.001:
-        decimals = max(decimals, 1 - math.floor(math.log10(probability * 100)))
+    if probability < 1 and round(probability * 100, digits) >= 100:
+        return f">{100 - 10**-digits:.{digits}f}%"
+    decimals = digits
+    if 0 < probability < _SMALL:
+        decimals = digits - 1 - math.floor(math.log10(probability * 100))
     return f"{probability * 100:.{decimals}f}%"
 
 
 def percents(probabilities: Sequence[float]) -> list[str]:
-    """A column of percentages with as many decimals as it takes to tell neighbours apart."""
-    usual = [each for each in probabilities if each >= _TINY]
-    neighbours = [(one, other) for one, other in pairwise(usual) if one != other]
-    decimals = 2
-    while decimals < _MOST_DECIMALS and any(
-        _same(f"{one * 100:.{decimals}f}", f"{other * 100:.{decimals}f}") for one, other in neighbours
-    ):
-        decimals += 1
-    return [percent(each, decimals) for each in probabilities]
+    """A column of percentages, with as many digits as it takes to tell neighbours apart.
+
+    What is small and what is not have their own number of digits.
+    """
+    digits = [_digits([each for each in probabilities if _TINY <= each < _SMALL])]
+    digits.append(_digits([each for each in probabilities if each >= _SMALL]))
+    return [percent(each, digits[each >= _SMALL]) for each in probabilities]
 
 
-def _same(one: str, other: str) -> bool:
-    return one == other and float(one) < 100  # near 100 there is ">99.99%"
+def _digits(probabilities: Sequence[float]) -> int:
+    """The fewest digits, from two on, with which neighbours that differ look different."""
+    different = [pair for pair in pairwise(probabilities) if pair[0] != pair[1]]
+    for digits in range(2, _MOST_DIGITS):
+        shown = [tuple(percent(each, digits) for each in pair) for pair in different]
+        if all(one != other or one.startswith(">") for one, other in shown):
+            return digits
+    return _MOST_DIGITS
 
 
 def one_in(probability: float) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _BESIDE, _TABLE = 120, 84
 # Lines for the text on a low terminal.
 _LEAST_LINES = 3
+# With fewer candidates than this, everything else gives way.
+_FEW = 5
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,14 @@ class Frame:
         steps: the tokens so far.
         now: draws the candidates, no more than so many of them.
         listed: how many there are.
+        low: the same without all that is not needed, for a low terminal.
     """
 
     prompt: str
     steps: "Sequence[Explanation]"
     now: "Callable[[int], RenderableType]"
     listed: int
+    low: "Callable[[int], RenderableType] | None" = None
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw it as wide and at most as tall as the terminal, less the line of the cursor."""
@@ -69,7 +73,13 @@ class Frame:
         taken = len(console.render_lines(made, options))
         if taken <= lines:
             return made, taken
-        most = max(self.listed - (taken - lines), 1)
+        most = self.listed - (taken - lines)
+        if most < _FEW and self.low is not None:
+            # Its rows are all that can go.
+            taken = len(console.render_lines(self.low(self.listed), options))
+            most = min(max(self.listed - (taken - lines), 1), self.listed)
+            return self.low(most), taken - (self.listed - most)
+        most = max(most, 1)
         return self.now(most), taken - (self.listed - most)
 
 

@@ -6,7 +6,7 @@ show the values.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptcli.show.blocks import palette
 from gptcli.show.blocks.palette import colour as colour
@@ -75,15 +75,15 @@ def shade(fraction: float) -> str:
     return _SHADES[min(int(min(max(fraction, 0.0), 1.0) * len(_SHADES)), len(_SHADES) - 1)]
 
 
-def table(*columns: str, title: str | None = None) -> "Rows":
-    """An empty table in the house style.
+def table(*columns: str, title: str | None = None, **style: Any) -> "Rows":
+    """An empty table in the house style, or in another (see ``rows.BARE``).
 
     A column that starts with ``>`` is right-aligned. One without a name is for bars, and gives way where it is narrow.
     Cells that are strings are shown as they are: no markup.
     """
     from gptcli.show.blocks.rows import Rows
 
-    made = Rows(title=title)
+    made = Rows(title=title, **style)
     for column in columns:
         right = column.startswith(">")
         made.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=bool(column))

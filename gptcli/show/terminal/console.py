@@ -14,7 +14,7 @@ from gptcli.errors import InputError
 from gptcli.show.blocks import palette
 from gptcli.show.picture.png import check_png
 from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
-from gptcli.show.terminal.encoding import escaped, everything, holds_everything
+from gptcli.show.terminal.encoding import everything, holds_everything
 from gptcli.show.terminal.json_pieces import json_pieces, only_ascii
 from gptcli.show.terminal.watching import keep_picture, showed
 from gptcli.system.notices import notice
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
     from gptcli.show.html.page import Page
+    from gptcli.show.terminal.tables import Form
 
 # The most lines of a saved picture that browsers and editors still open.
 _MOST_LINES = {".svg": 2_000, ".png": 500, ".txt": 500_000}
 # Pieces of a picture written at a time.
 _SEGMENTS = 500
+# Files of data, and their form.
+DATA_SUFFIXES: "dict[str, Form]" = {".csv": "csv", ".md": "md", ".json": "json"}
 SAVE_SUFFIXES = (".svg", ".png", ".html", ".txt")
 
 
@@ -63,16 +66,6 @@ def stdout_is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def write_flowing(console: "Console | None", text: str, style: str | None = None) -> None:
-    """Write a piece of streamed text: on a console made visible, into a pipe (no console) unchanged."""
-    if console is None:
-        sys.stdout.write(escaped(text))
-    elif style is None:
-        sys.stdout.write(visible(text))  # Rich would replace a tab by eight spaces, whatever its column
-    else:
-        console.print(visible(text), style=style, end="", soft_wrap=True)
-
-
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     """Print an answer as JSON on stdout (see ``json_pieces``); ``indent=None`` puts it on one line.
 
@@ -93,32 +86,78 @@ def present(
     answer: Any,
     draw: Callable[[], "RenderableType"],
     *,
-    as_json: bool,
+    as_json: bool = False,
     save: Path | None,
     page: "Callable[[], Page] | None" = None,
+    form: "Form | None" = None,
 ) -> None:
     """Show an answer in the form that the user asked for.
 
     Args:
         answer: the dataclass that ``--json`` prints.
         draw: makes the picture for people; called only when one is needed.
-        as_json: print JSON instead of the picture.
-        save: also write the picture to this file (``SAVE_SUFFIXES``).
+        as_json: the same as the form ``json``.
+        save: also write the picture (``SAVE_SUFFIXES``) or the data (``DATA_SUFFIXES``) to this file.
         page: makes the interactive HTML; without it, ``.html`` is the picture, typeset.
+        form: print data instead of the picture.
 
     Raises:
-        InputError: ``save`` has another suffix.
+        InputError: ``save`` has another suffix, or a table is asked for where there is none.
         GptcliError: the file cannot be written.
     """
     showed(answer)
-    if save is not None:
+    if save is not None and save.suffix.lower() in DATA_SUFFIXES:
+        save_data(save, answer)
+    elif save is not None:
         save_as(save, draw, page)
     if keep_picture(draw, page):
         return
-    if as_json:
+    if as_json or form == "json":
         print_json(answer)
+    elif form is not None:
+        print_table(answer, form)
     else:
         print_picture(draw())
+
+
+def print_table(answer: Any, form: "Form") -> None:
+    """Print the table of an answer as CSV or Markdown: to a pipe in UTF-8 as it is, to a terminal made visible.
+
+    Raises:
+        InputError: there is no table in it.
+    """
+    from gptcli.show.terminal.tables import table_pieces
+
+    for piece in table_pieces(answer, form):
+        write_data(piece)
+
+
+def write_data(text: str) -> None:
+    """Write CSV or Markdown: to a pipe in UTF-8 whatever stdout's encoding is, to a terminal made visible."""
+    raw = None if stdout_is_terminal() else getattr(sys.stdout, "buffer", None)
+    if raw is None:
+        sys.stdout.write(visible(text, keep="\n\t\r") if stdout_is_terminal() else text)
+    else:
+        sys.stdout.flush()
+        raw.write(text.encode("utf-8", "backslashreplace"))
+        raw.flush()
+    sys.stdout.flush()
+
+
+def save_data(path: Path, answer: Any) -> None:
+    """Write an answer to a file as JSON, CSV or Markdown, by its suffix.
+
+    Raises:
+        InputError: there is no table in it.
+        GptcliError: the file cannot be written.
+    """
+    from gptcli.show.terminal.tables import table_text
+
+    with everything():
+        form = DATA_SUFFIXES[path.suffix.lower()]
+        text = json_text(answer) if form == "json" else table_text(answer, form)
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
+    notice(f"saved {path}")
 
 
 def print_picture(picture: "RenderableType") -> None:

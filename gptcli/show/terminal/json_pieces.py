@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from gptcli.system.answer import is_left_out
+from gptcli.system.answer import TEXT_KEYS, is_left_out, whole_text
 
 # Characters that JSON allows in strings, but that a terminal may obey or hide: C1 controls, line
 # separators, characters that reorder the line or have no width; and lone surrogates, which no encoding has.
@@ -17,8 +17,6 @@ _OBEYED = re.compile(
     "[\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 _OTHERS = re.compile("[^\0-\x7f]+")
-# Keys under which bytes are text, with their hexadecimal form under a key of its own.
-TEXT_KEYS = ("token", "label", "text")
 # Characters of a piece.
 _MANY = 1 << 16
 
@@ -114,8 +112,8 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _text(key: str, value: bytes) -> dict[str, str]:
     """Bytes as text, and in hexadecimal where the text is not all of them."""
-    text = value.decode("utf-8", errors="replace")
-    return {key: text} if text.encode() == value else {key: text, "bytes": value.hex()}
+    text = whole_text(value)
+    return {key: value.decode(errors="replace"), "bytes": value.hex()} if text is None else {key: text}
 
 
 def _scalar(value: Any) -> str:

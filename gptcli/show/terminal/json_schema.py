@@ -14,8 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from gptcli.show.terminal.json_pieces import TEXT_KEYS
-from gptcli.system.answer import MaybeInfinite, may_be_left_out
+from gptcli.system.answer import TEXT_KEYS, MaybeInfinite, may_be_left_out
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = re.compile(r"    (\w+(?:, \w+)*): (.+)", re.DOTALL)
@@ -140,7 +139,8 @@ def _of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 def _union(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """One of several schemas; plain types are joined into a list of types."""
     if all(set(part) == {"type"} for part in parts):
-        return {"type": [part["type"] for part in parts]}
+        each = [kind for part in parts for kind in (part["type"] if isinstance(part["type"], list) else [part["type"]])]
+        return {"type": list(dict.fromkeys(each))}
     return {"anyOf": parts}
 
 

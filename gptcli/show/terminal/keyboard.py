@@ -40,11 +40,19 @@ def check_terminal() -> None:
     """Check that there is a terminal for keys.
 
     Raises:
-        InputError: there is no terminal to read keys from, or none to draw on.
+        InputError: there is no terminal to read keys from, or none to draw on, or it cannot move the cursor.
     """
     for stream, what in ((sys.stdin, "read keys from: stdin is not one"), (sys.stderr, "draw on: stderr is not one")):
         if stream is None or not stream.isatty():
             raise InputError(f"--pick needs a terminal to {what} (--explain needs none)")
+    if not moves_cursor():
+        term = os.environ.get("TERM", "")
+        raise InputError(f"--pick needs a terminal that can move the cursor, and TERM is {term or 'not set'}")
+
+
+def moves_cursor() -> bool:
+    """Whether the terminal can draw over what it has shown, by ``TERM``."""
+    return sys.platform == "win32" or os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
 def key_names(pressed: str) -> list[str]:

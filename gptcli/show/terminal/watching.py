@@ -48,6 +48,35 @@ class Recorder(io.StringIO):
         return self._terminal
 
 
+class Messages(io.StringIO):
+    """A stderr that is the real one, and keeps what is written for a screen that is about to be cleared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._real = sys.stderr
+
+    def write(self, text: str) -> int:
+        """Write to both."""
+        self._real.write(text)
+        return super().write(text)
+
+    def flush(self) -> None:
+        """Flush the real one."""
+        self._real.flush()
+
+    def isatty(self) -> bool:
+        """Whether the real one is a terminal."""
+        return self._real.isatty()
+
+    def fileno(self) -> int:
+        """That of the real one."""
+        return self._real.fileno()
+
+    def lines(self) -> list[str]:
+        """The messages, without what moves on a line, such as a progress bar."""
+        return [line for line in self.getvalue().split("\n") if line and not {"\r", "\x1b"} & set(line)]
+
+
 @contextmanager
 def recorded(lines: int | None = None) -> Iterator[tuple[Recorder, list[Any]]]:
     """Record what is printed to stdout, as a terminal would get it, and the answers behind it.
