@@ -133,6 +133,12 @@ def _map() -> tuple[type, ...]:
     return (WordMap,)
 
 
+def _compare() -> tuple[type, ...]:
+    from gptcli.measuring.compare import Comparison
+
+    return (Comparison,)
+
+
 def _bench() -> tuple[type, ...]:
     from gptcli.measuring.speed import Benchmark
 
@@ -198,6 +204,7 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "analogy": _analogy,
     "direction": _direction,
     "map": _map,
+    "compare": _compare,
     "bench": _bench,
     "models list": _models_list,
     "models pull": _models_pull,

@@ -142,6 +142,12 @@ def _map() -> Any:
     return map
 
 
+def _compare() -> Any:
+    from gptcli.cli.commands.compare import compare
+
+    return compare
+
+
 def _bench() -> Any:
     from gptcli.cli.commands.bench import bench
 
@@ -200,6 +206,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "analogy": _analogy,
     "direction": _direction,
     "map": _map,
+    "compare": _compare,
     "bench": _bench,
     "models": _models,
     "glossary": _glossary,
