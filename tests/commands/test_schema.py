@@ -65,7 +65,7 @@ FORMS: dict[str, str] = {
     "models.show.words": "models show glove-50d --json",
 }
 SLOW = (
-    *("head", "neurons", "bench", "attention", "attention.scores", "attention.from", "lens", "trace"),
+    *("head", "neurons", "bench", "compare", "attention", "attention.scores", "attention.from", "lens", "trace"),
     "similarity.in-context",
 )
 
