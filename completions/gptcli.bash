@@ -205,7 +205,7 @@ _gptcli() {
             esac
             ;;
         neurons)
-            options="--layer --at --by --neuron -f --file --window --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
+            options="--layer --at --by --neuron -f --file --window --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --layer|--at|--neuron|--window|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 --by) _gptcli_words unusual activation written; return ;;

@@ -348,6 +348,7 @@ complete -c gptcli -n '__gptcli_at \'neurons\'' -l neuron -x -d 'One neuron: 3.1
 complete -c gptcli -n '__gptcli_at \'neurons\'' -s f -l file -r -F -d 'With --neuron: the passages that excite it most.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l window -x -d 'Tokens of FILE that are read at once.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'

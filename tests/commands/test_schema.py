@@ -37,8 +37,11 @@ FORMS: dict[str, str] = {
     "lens": "lens 日本 --sublayers --token king --attribution --json",
     "ablate": "ablate 日本 --json",
     "patch": "patch king dog --json",
-    "head": "head 1.1 --no-kind --tokens 30 --json",
-    "neurons": "neurons 日 --layer 1 --top 2 --json",
+    "head": "head 5.3 --tokens 20 --no-kind --token Tom --json",
+    "head.all": "head --all --tokens 2 --json",
+    "neurons": "neurons 日本 --json",
+    "neurons.one": "neurons --neuron 5.1015 --json",
+    "neurons.passages": "neurons 日本 --neuron 5.1015 --json",
     "trace": "trace 日本 --layer 1 --head 1 --json",
     "trace.config": "trace --config gpt3 --tokens 3 --json",
     "params": "params --json",
@@ -65,7 +68,15 @@ FORMS: dict[str, str] = {
     "models.show.words": "models show glove-50d --json",
 }
 SLOW = (
-    *("head", "neurons", "bench", "compare", "attention", "attention.scores", "attention.from", "lens", "trace"),
+    "bench",
+    "compare",
+    "head.all",
+    "neurons",
+    "attention",
+    "attention.scores",
+    "attention.from",
+    "lens",
+    "trace",
     "similarity.in-context",
 )
 
