@@ -70,6 +70,7 @@ FORMS: dict[str, str] = {
 }
 SLOW = (
     "bench",
+    "compare",
     "head.all",
     "neurons",
     "attention",
