@@ -10,6 +10,7 @@ numpy arrays. Nothing here prints. Every error is a ``GptcliError``::
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 if TYPE_CHECKING:
@@ -159,6 +160,23 @@ class Interventions(TypedDict, total=False):
     freeze_attention: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What ``run`` saw.
+
+    Attributes:
+        tokens: the bytes of each token of the text.
+        logits: for the token after each position, [T, V].
+        residual: the residual stream before the first layer and after each, [L + 1, T, C].
+        attention: the attention weights, [L, H, T, T].
+    """
+
+    tokens: list[bytes]
+    logits: "Floats"
+    residual: "Floats"
+    attention: "Floats"
+
+
 class LoadedGPT:
     """A GPT that is ready to run, with its tokenizer. Comes from ``load``.
 
@@ -267,6 +285,28 @@ class LoadedGPT:
 
         checkpoint = self.checkpoint.changed(None)
         return LoadedGPT(checkpoint.changed(made(checkpoint, requested(**changes))))
+
+    def run(self, text: str, **changes: "Unpack[Interventions]") -> Run:
+        """Read a text once, with interventions: the logits, the residual stream and the attention weights.
+
+        Raises:
+            ExpressionError, InputError: see ``changed``; or the text does not fit into the context.
+        """
+        import numpy as np
+        import torch
+
+        from gptcli.inspection.record import record
+
+        checkpoint = self.changed(**changes).checkpoint if changes else self.checkpoint
+        seen, tokens = record(checkpoint.model, self._ids(text), checkpoint.changes), self.checkpoint.tokenizer
+        with torch.inference_mode():
+            logits = checkpoint.model.unembed(seen.stream[-1])[:, : checkpoint.n_vocab].float().cpu().numpy()
+        return Run(
+            [tokens.token_bytes(token) for token in seen.ids],
+            np.asarray(logits),
+            np.asarray(seen.stream.float().cpu().numpy()),
+            np.stack([layer.pattern.cpu().numpy() for layer in seen.layers]),
+        )
 
     def ablate(
         self,
