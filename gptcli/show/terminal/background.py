@@ -65,7 +65,7 @@ def _asked(environment: Mapping[str, str]) -> str | None:
     if environment.get("TERM", "") in _MUTE or environment.get("CI") or not _own_terminal():
         return None
     try:
-        descriptor = os.open(os.ttyname(sys.stdout.fileno()), os.O_RDWR | os.O_NOCTTY)
+        descriptor = os.open(os.ttyname(_screen()), os.O_RDWR | os.O_NOCTTY)
     except OSError:
         return None
     try:
@@ -94,6 +94,16 @@ def ask(descriptor: int, patience_s: float = PATIENCE_S) -> str | None:
     """
     with _quiet(descriptor):
         return None if _waits(descriptor, 0) else _answer(descriptor, patience_s)
+
+
+def _screen() -> int:
+    """The descriptor of the terminal: stdout's, or the process's own where stdout is recorded for it."""
+    try:
+        return sys.stdout.fileno()
+    except OSError:
+        if sys.__stdout__ is None:
+            raise
+        return sys.__stdout__.fileno()
 
 
 def _own_terminal() -> bool:
