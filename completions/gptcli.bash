@@ -63,6 +63,7 @@ _gptcli() {
             ' analogy') command=analogy ;;
             ' direction') command=direction ;;
             ' map') command=map ;;
+            ' compare') command=compare ;;
             ' bench') command=bench ;;
             ' models') command=models ;;
             'models list') command='models list' ;;
@@ -71,6 +72,8 @@ _gptcli() {
             'models quantize') command='models quantize' ;;
             ' glossary') command=glossary ;;
             ' schema') command=schema ;;
+            ' config') command=config ;;
+            ' help') command=help ;;
             *) break ;;
         esac
     done
@@ -82,7 +85,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map bench models glossary schema
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema config help
             ;;
         tour)
             options="--list --stop --pace --worksheet --json --save --title -h --help"
@@ -204,7 +207,7 @@ _gptcli() {
             esac
             ;;
         neurons)
-            options="--layer --at --by --neuron -f --file --window --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
+            options="--layer --at --by --neuron -f --file --window --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --layer|--at|--neuron|--window|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 --by) _gptcli_words unusual activation written; return ;;
@@ -288,6 +291,14 @@ _gptcli() {
                 --save) _gptcli_files; return ;;
             esac
             ;;
+        compare)
+            options="-f --file --raw --weights --no-weights --bos --stride --top --n-head --device --timeout --json --csv --md --save --title -h --help"
+            case "$prev" in
+                -f|--file|--save) _gptcli_files; return ;;
+                --stride|--top|--n-head|--timeout|--title) return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+            esac
+            ;;
         bench)
             options="--contexts --threads --n-head --device --dtype --quantize --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
@@ -342,6 +353,16 @@ _gptcli() {
             esac
             ;;
         schema)
+            options="-h --help"
+            ;;
+        config)
+            options="--json --csv --md --save --title -h --help"
+            case "$prev" in
+                --save) _gptcli_files; return ;;
+                --title) return ;;
+            esac
+            ;;
+        help)
             options="-h --help"
             ;;
     esac

@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'neurons' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
+        contains -- $next 'tour' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'neurons' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'compare' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema' 'config' 'help'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -50,10 +50,13 @@ complete -c gptcli -n '__gptcli_at \'\'' -a neighbors -d 'List the words whose v
 complete -c gptcli -n '__gptcli_at \'\'' -a analogy -d 'Do arithmetic with words: what is king - man + woman?'
 complete -c gptcli -n '__gptcli_at \'\'' -a direction -d 'Measure words along a direction: is cats - cat a direction of the plural?'
 complete -c gptcli -n '__gptcli_at \'\'' -a map -d 'Lay words out on a plane: the slice through the embedding that shows most of them.'
+complete -c gptcli -n '__gptcli_at \'\'' -a compare -d 'Compare two models, or one in two precisions.'
 complete -c gptcli -n '__gptcli_at \'\'' -a bench -d 'Measure a model: tokens a second, load time, memory, and the limit.'
 complete -c gptcli -n '__gptcli_at \'\'' -a models -d 'List, download and examine models. No weights are loaded.'
 complete -c gptcli -n '__gptcli_at \'\'' -a glossary -d 'Say what a word of the outputs means: entropy, logit, residual stream.'
 complete -c gptcli -n '__gptcli_at \'\'' -a schema -d 'Print the JSON Schema of what a command\'s --json prints.'
+complete -c gptcli -n '__gptcli_at \'\'' -a config -d 'Show the defaults that you set, and where each comes from.'
+complete -c gptcli -n '__gptcli_at \'\'' -a help -d 'Show the help of a command: what COMMAND --help shows.'
 complete -c gptcli -n '__gptcli_at \'\'' -l color -x -a 'auto always never' -d 'Colours: auto goes by the terminal, NO_COLOR and FORCE_COLOR.'
 complete -c gptcli -n '__gptcli_at \'\'' -l theme -x -a 'auto dark light' -d 'Colours for a dark or a light background; auto asks the terminal.'
 complete -c gptcli -n '__gptcli_at \'\'' -l version -d 'Print the version and exit.'
@@ -347,6 +350,7 @@ complete -c gptcli -n '__gptcli_at \'neurons\'' -l neuron -x -d 'One neuron: 3.1
 complete -c gptcli -n '__gptcli_at \'neurons\'' -s f -l file -r -F -d 'With --neuron: the passages that excite it most.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l window -x -d 'Tokens of FILE that are read at once.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'neurons\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
 complete -c gptcli -n '__gptcli_at \'neurons\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
@@ -494,6 +498,22 @@ complete -c gptcli -n '__gptcli_at \'map\'' -l save -r -F -d 'Also save as .svg,
 complete -c gptcli -n '__gptcli_at \'map\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'map\'' -s h -l help -d 'Show this message and exit.'
 
+complete -c gptcli -n '__gptcli_at \'compare\'' -s f -l file -r -F -d 'Read the text from a file.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l weights -l no-weights -d 'Compare the weights.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l bos -d 'Read <|endoftext|> before the text.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l stride -x -d 'Tokens by which the window moves in a long text.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l top -x -d 'How many to list.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'compare\'' -s h -l help -d 'Show this message and exit.'
+
 complete -c gptcli -n '__gptcli_at \'bench\'' -a '(__gptcli_models)'
 complete -c gptcli -n '__gptcli_at \'bench\'' -l contexts -x -d 'Tokens of context to write after.'
 complete -c gptcli -n '__gptcli_at \'bench\'' -l threads -x -d 'Threads on the CPU.'
@@ -563,3 +583,12 @@ complete -c gptcli -n '__gptcli_at \'glossary\'' -l title -x -d 'Above a saved p
 complete -c gptcli -n '__gptcli_at \'glossary\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'schema\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'config\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'config\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'help\'' -s h -l help -d 'Show this message and exit.'

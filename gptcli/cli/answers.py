@@ -133,6 +133,12 @@ def _map() -> tuple[type, ...]:
     return (WordMap,)
 
 
+def _compare() -> tuple[type, ...]:
+    from gptcli.measuring.compare import Comparison
+
+    return (Comparison,)
+
+
 def _bench() -> tuple[type, ...]:
     from gptcli.measuring.speed import Benchmark
 
@@ -170,6 +176,12 @@ def _models_quantize() -> tuple[type, ...]:
     return Keeping, Removed
 
 
+def _config() -> tuple[type, ...]:
+    from gptcli.show.config import Configuration
+
+    return (Configuration,)
+
+
 # A command's words to its results, one for each form of its output.
 ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "tour": _tour,
@@ -192,11 +204,13 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "analogy": _analogy,
     "direction": _direction,
     "map": _map,
+    "compare": _compare,
     "bench": _bench,
     "models list": _models_list,
     "models pull": _models_pull,
     "models show": _models_show,
     "models quantize": _models_quantize,
+    "config": _config,
     "glossary": _glossary,
 }
 

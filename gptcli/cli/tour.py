@@ -114,6 +114,31 @@ _STOPS = (
         "The first rows are near the token itself; the layers after them turn it into a guess of the next one.",
     ),
     (
+        "Take it out",
+        "Looking shows what goes together, and only taking a part out shows what the prediction needs. "
+        "Each cell is a head or an MLP without its output, and how far Ben then falls back towards Sara.",
+        'gptcli ablate "Sara met Ben. Sara said hello to" --token Ben --versus Sara --top 6',
+        "Which part does the prediction need most, and which head? What would a negative number mean?",
+        "All layers build on the first MLP; of the heads, late ones bring the name. Without a part below zero the "
+        "prediction would be surer.",
+    ),
+    (
+        "Put it in",
+        "A thought is a direction in the residual stream, and one can be added while the model runs. "
+        "Here it is happy minus sad, twelve times after layer 4, in a text that would go on with sad.",
+        'gptcli logits "Tom lost his ball. He felt" --steer "layer:4: happy - sad * 12" --top 6',
+        "What comes next without --steer? What happens with 6 or -12 instead of 12?",
+        "Without it sad is far ahead. A smaller number only brings happy closer, and a negative one makes sad surer.",
+    ),
+    (
+        "Ask the neurons",
+        "An MLP is a list of questions to the stream, and a neuron is one of them: its activation is the answer, and "
+        "what it writes is added to the stream that much. Here are the most active ones at the last token.",
+        'gptcli neurons "The king and the" --at -1 --top 4',
+        "Which neuron is the most active? What have the tokens that it raises in common?",
+        "Many neurons raise words of one kind; others show no pattern, for most stand for several things at once.",
+    ),
+    (
         "Surprise",
         "Give the model a text, and it says how little it expected each token: bits, where one more is half as "
         "probable. Their average is what training makes small, and perplexity is the same number in another unit.",

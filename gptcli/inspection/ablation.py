@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from gptcli.inspection.request import By
 from gptcli.inspection.variants import Measure, Outcome, Progress, Trunk, chunks
 from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import watched_ids
+from gptcli.system.result import Result
 from gptcli.tokenizer.token import Token, tokens_of
 
 
@@ -34,7 +35,22 @@ class LayerEffects:
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Effect:
+    """The effect of one part.
+
+    Attributes:
+        layer: from 1.
+        head: from 1; None for the layer's MLP.
+        effect: as in ``Ablation``.
+    """
+
+    layer: int
+    head: int | None
+    effect: float
+
+
+@dataclass(frozen=True)
+class Ablation(Result):
     """What each head and MLP does for a prediction.
 
     An effect is how much the measure falls when the part is taken out (for the loss: how much it rises); positive:
@@ -69,6 +85,16 @@ class Ablation:
     n_layer: int
     layers: list[LayerEffects]
     complete: bool
+
+    def strongest(self, count: int) -> list[Effect]:
+        """The parts with the largest effects, of either sign, largest first."""
+        found = [
+            Effect(layer.layer, head, effect)
+            for layer in self.layers
+            for head, effect in enumerate(layer.heads, start=1)
+        ]
+        found += [Effect(layer.layer, None, layer.mlp) for layer in self.layers]
+        return sorted(found, key=lambda each: -abs(each.effect))[:count]
 
     def table_rows(self) -> Iterator[dict[str, Any]]:
         """A row for each part that was taken out."""
@@ -227,27 +253,3 @@ def _mlp_out(row: int, value: Tensor | None) -> See:
         return new
 
     return see
-
-
-Part = Literal["head", "mlp"]
-
-
-@dataclass(frozen=True)
-class Effect:
-    """The effect of one part, for a list of them."""
-
-    part: Part
-    layer: int
-    head: int | None
-    effect: float
-
-
-def strongest(answer: Ablation, count: int) -> list[Effect]:
-    """The parts with the largest effects, of either sign, largest first."""
-    found = [
-        Effect("head", layer.layer, head, effect)
-        for layer in answer.layers
-        for head, effect in enumerate(layer.heads, start=1)
-    ]
-    found += [Effect("mlp", layer.layer, None, layer.mlp) for layer in answer.layers]
-    return sorted(found, key=lambda each: -abs(each.effect))[:count]

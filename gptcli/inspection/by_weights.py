@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from gptcli.checkpoint.read import Checkpoint
 from gptcli.errors import InputError
-from gptcli.inspection.circuits import Circuits, Distances, HeadWeights, by_distance, own_ranks
+from gptcli.inspection.circuits import Circuits, Distances, HeadWeights, by_distance, equal_tokens, own_ranks
 from gptcli.inspection.head_label import HeadLabel
 from gptcli.inspection.places import parse
 from gptcli.inspection.stream import Floats, StreamWeights, TokenScore
 from gptcli.model.config import GPTConfig
 from gptcli.system.answer import row_of
+from gptcli.system.result import Result
 from gptcli.text import clipped, quoted
+from gptcli.tokenizer.token import Token
 
 Labels = Callable[[], list[list[HeadLabel]] | None]
 # Tokens of a head that are listed where none are asked for.
@@ -104,7 +106,7 @@ class Looks:
 
 
 @dataclass(frozen=True)
-class HeadView:
+class HeadView(Result):
     """A head by its weights.
 
     Attributes:
@@ -143,13 +145,13 @@ class HeadView:
 
     def table_rows(self) -> Iterator[dict[str, Any]]:
         """A row for each token that the head raises or lowers for a token, and that a token matches."""
+        listed: list[tuple[str, Seen | Looking, list[TokenScore]]] = []
         for seen in self.moves.seen:
-            for what in ("raises", "lowers"):
-                for each in getattr(seen, what):
-                    yield {"what": what, "for.id": seen.id, "for.token": seen.token, **row_of(each)}
-        for looking in self.looks.looking:
-            for each in looking.matches:
-                yield {"what": "matches", "for.id": looking.id, "for.token": looking.token, **row_of(each)}
+            listed += [("raises", seen, seen.raises), ("lowers", seen, seen.lowers)]
+        listed += [("matches", looking, looking.matches) for looking in self.looks.looking]
+        for what, of, tokens in listed:
+            for each in tokens:
+                yield {"what": what, **row_of(Token(of.id, of.token), "for."), **row_of(each)}
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class HeadFigures:
 
 
 @dataclass(frozen=True)
-class HeadScan:
+class HeadScan(Result):
     """All heads of a model by their weights.
 
     Attributes:
@@ -262,7 +264,7 @@ def view_head(
         through=through,
         moves=_moves(circuits, ranks, chosen, top),
         looks=_looks(circuits, chosen, top),
-        distances=by_distance(stream, weights, entered.mean(0), through),
+        distances=by_distance(stream, weights, equal_tokens(stream, layer - 1, entered.mean(0), through)),
         label=None if named is None else named[layer - 1][head - 1],
         named_from=_named_from(named is not None),
     )
@@ -271,7 +273,7 @@ def view_head(
 def scan_heads(
     checkpoint: Checkpoint,
     *,
-    sampled: int = 300,
+    sampled: int = 200,
     distance: int = 1,
     through: int | None = None,
     labels: Labels | None = None,
@@ -334,8 +336,9 @@ def _each(
         read = stream.read_by(layer, "attention", stream.alone(through, entered), through)
         heads = [HeadWeights(stream, layer, head) for head in range(stream.config.n_head)]
         circuits = [Circuits(stream, head, ids, read, distance) for head in heads]
+        equal = equal_tokens(stream, layer, mean, through)
         for each, (ranks, _) in zip(circuits, own_ranks(circuits), strict=True):
-            yield each, ranks, by_distance(stream, each.head, mean, through)
+            yield each, ranks, by_distance(stream, each.head, equal)
 
 
 def one_place(text: str, config: GPTConfig, bare: Literal["head", "neuron"]) -> tuple[int, int]:

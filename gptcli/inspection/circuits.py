@@ -236,19 +236,29 @@ class Distances:
     shares: list[float]
 
 
-def by_distance(stream: StreamWeights, head: HeadWeights, mean: Floats, through: int) -> Distances:
+def equal_tokens(stream: StreamWeights, layer: int, mean: Floats, through: int) -> Floats:
+    """What attention of a layer (from 0) reads at each position of a text whose tokens are all the same: [T, C].
+
+    Args:
+        stream: the model's weights.
+        layer: which.
+        mean: the token as it enters the stream, [C].
+        through: layers that each position goes through alone first.
+    """
+    length = min(stream.config.n_positions, MOST_DISTANCES)
+    x = stream.alone(through, np.broadcast_to(mean, (length, len(mean))) + stream.positions(length))
+    return stream.read_by(layer, "attention", x, through)
+
+
+def by_distance(stream: StreamWeights, head: HeadWeights, x: Floats) -> Distances:
     """How a head's attention depends on the distance, by its weights.
 
     Args:
         stream: the model's weights.
         head: of the head.
-        mean: the mean of the sampled tokens as they enter the stream, [C].
-        through: layers that each position goes through alone before the head's layer reads it.
+        x: the result of ``equal_tokens``.
     """
-    config, layer = stream.config, head.layer
-    length = min(config.n_positions, MOST_DISTANCES)
-    x = stream.alone(through, np.broadcast_to(mean, (length, len(mean))) + stream.positions(length))
-    x = stream.read_by(layer, "attention", x, through)
+    config, layer, length = stream.config, head.layer, len(x)
     q, k = (rotated(stream, layer, each, range(length)) for each in (head.queries(x), head.keys(x)))
     if config.query_growth:
         q = q * query_growth(config, length)[:, None]

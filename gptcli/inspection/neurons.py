@@ -25,6 +25,8 @@ from gptcli.inspection.record import token_batch
 from gptcli.inspection.stream import StreamWeights, TokenScore
 from gptcli.model.gpt import GPT, MLP, Block
 from gptcli.system.answer import row_of
+from gptcli.system.result import Result
+from gptcli.text import token_text
 
 # The most neurons of one answer: each has some tokens that it raises, lowers, and that excite it.
 MOST_LISTED = 3000
@@ -41,8 +43,8 @@ class ActiveNeuron:
         layer: from 1.
         neuron: from 1.
         activation: what the MLP's last matrix reads.
-        usual: its mean activation on random tokens (those by which ``heads`` names heads); None where the vocabulary or
-            the context is too small for them.
+        usual: its mean activation elsewhere: on random tokens (those by which ``heads`` names heads), or at the other
+            tokens of the text, the larger one in size; 0 where there are neither.
         written: the length of what it adds to the residual stream (of what the last matrix gives, before a norm on
             it): the activation times the length of its column.
         raises: the tokens whose logits it raises most here, and by how much: with the norms behind it held at their
@@ -54,7 +56,7 @@ class ActiveNeuron:
     layer: int
     neuron: int
     activation: float
-    usual: float | None
+    usual: float
     written: float
     raises: list[TokenScore]
     lowers: list[TokenScore]
@@ -79,7 +81,7 @@ class TokenNeurons:
 
 
 @dataclass(frozen=True)
-class Neurons:
+class Neurons(Result):
     """The most active neurons at the tokens of a text.
 
     Attributes:
@@ -104,11 +106,13 @@ class Neurons:
     tokens: list[TokenNeurons]
 
     def table_rows(self) -> Iterator[dict[str, Any]]:
-        """A row for each neuron at each token."""
-        for each in self.tokens:
-            at = {name: value for name, value in row_of(each).items() if name != "neurons"}
-            for neuron in each.neurons:
-                yield at | row_of(neuron)
+        """A row for each neuron at each token; its lists are the texts of their tokens, the first one first."""
+        for token in self.tokens:
+            at = {name: value for name, value in row_of(token).items() if name != "neurons"}
+            for each in token.neurons:
+                lists = {"raises": each.raises, "lowers": each.lowers, "excited_by": each.excited_by}
+                texts = {name: " ".join(token_text(one.token) for one in tokens) for name, tokens in lists.items()}
+                yield at | row_of(each) | texts
 
 
 def neurons(
@@ -175,7 +179,7 @@ class _Run:
 
     places: list[list[tuple[int, int]]]
     activations: list[list[float]]
-    usual: list[list[float]] | None
+    usual: list[list[float]]
     lengths: list[list[float]]
     scales: dict[str, list[float]]
 
@@ -234,11 +238,11 @@ def _run(
         def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             activations = inputs[0][0].float()  # [T, neurons]
             columns = module.get_parameter("weight").float().norm(dim=0)
-            normal = torch.zeros_like(columns) if usual is None else usual[layer]
+            normal = _elsewhere(activations, None if usual is None else usual[layer])
             lengths = activations.abs() * columns
             by = {"activation": activations.abs(), "written": lengths, "unusual": lengths - normal.abs() * columns}
             best = by[measure].topk(min(top, len(columns)), dim=-1)
-            figures = {"activations": activations, "usual": normal.expand_as(activations), "lengths": lengths}
+            figures = {"activations": activations, "usual": normal, "lengths": lengths}
             kept = {name: each.gather(-1, best.indices) for name, each in figures.items()}
             layers = torch.full_like(best.indices, layer)
             found.append({"by": best.values, "layers": layers, "neurons": best.indices, **kept})
@@ -255,7 +259,19 @@ def _run(
     order = merged.pop("by").argsort(dim=-1, descending=True, stable=True)[:, :top]
     best = {name: each.gather(-1, order).tolist() for name, each in merged.items()}
     places = [list(zip(*rows, strict=True)) for rows in zip(best["layers"], best["neurons"], strict=True)]
-    return _Run(places, best["activations"], None if usual is None else best["usual"], best["lengths"], scales)
+    return _Run(places, best["activations"], best["usual"], best["lengths"], scales)
+
+
+def _elsewhere(activations: Tensor, usual: Tensor | None) -> Tensor:
+    """For each position the mean activation at the others, or on random tokens where that is larger in size.
+
+    Args:
+        activations: of a layer, [T, neurons].
+        usual: on random tokens, [neurons]; None: there are none.
+    """
+    length = len(activations)
+    others = (activations.sum(0) - activations) / (length - 1) if length > 1 else torch.zeros_like(activations)
+    return others if usual is None else torch.where(others.abs() > usual.abs(), others, usual)
 
 
 @contextmanager
@@ -309,7 +325,7 @@ def _at(
         neuron.layer,
         neuron.neuron,
         activation,
-        None if run.usual is None else run.usual[position][rank],
+        run.usual[position][rank],
         run.lengths[position][rank],
         times(raises),
         times(lowers),

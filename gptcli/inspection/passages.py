@@ -6,7 +6,7 @@ it. Only the best tokens and what stands around them are kept, so that memory do
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from gptcli.errors import InputError
 from gptcli.inspection.neuron_weights import Neuron
 from gptcli.inspection.stream import Floats
 from gptcli.model.gpt import GPT, Block
+from gptcli.system.answer import row_of
+from gptcli.system.result import Result
 
 # Tokens shown before and after the one with the largest activation.
 BEFORE, AFTER = 20, 8
@@ -59,7 +61,7 @@ class NeuronPassage:
 
 
 @dataclass(frozen=True)
-class NeuronPassages:
+class NeuronPassages(Result):
     """What excites a neuron in a text.
 
     Attributes:
@@ -77,7 +79,6 @@ class NeuronPassages:
     """
 
     schema: ClassVar[str] = "gptcli.neurons.passages/1"
-    table: ClassVar[str] = "passages"
 
     model: str
     source: str
@@ -90,6 +91,13 @@ class NeuronPassages:
     mean: float
     positive: float
     passages: list[NeuronPassage]
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """A row for each token of each passage."""
+        for number, passage in enumerate(self.passages, start=1):
+            first = passage.position - passage.peak
+            for place, token in enumerate(passage.tokens):
+                yield {"passage": number, "position": first + place, "peak": place == passage.peak, **row_of(token)}
 
 
 def find_passages(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from gptcli.show.attribution import SignedBar
 from gptcli.show.blocks.heat import TextLegend
 from gptcli.show.blocks.pictures import table
-from gptcli.show.blocks.signed_map import SignedMap
+from gptcli.show.blocks.signed_map import SignedMap, signed
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing
 from gptcli.text import token_text
@@ -35,7 +35,8 @@ def draw(answer: "Ablation", strongest: "list[Effect]") -> "RenderableType":
         Text(),
         Text("rows: layers; columns: the MLP, then the heads", style="dim"),
         map_,
-        TextLegend(_legend(answer), falls(answer)),
+        Text(),
+        TextLegend(_legend(answer), f"each figure: how far {falls(answer).removesuffix(' by')}"),
         Text(),
         _list(strongest),
     )
@@ -51,7 +52,7 @@ def draw_page(answer: "Ablation", strongest: "list[Effect]") -> Page:
         rows=[f"layer {layer.layer}" for layer in answer.layers],
         columns=names,
         cells=[
-            [Cell(f"{each:+.2f}", (each / limit + 1) / 2, (f"{each:+.4f}",)) for each in (layer.mlp, *layer.heads)]
+            [Cell(signed(each), (each / limit + 1) / 2, (f"{each:+.4f}",)) for each in (layer.mlp, *layer.heads)]
             for layer in answer.layers
         ],
         large=True,
@@ -94,7 +95,7 @@ def part_name(effect: "Effect") -> str:
 
 def _legend(answer: "Ablation") -> Legend:
     limit = _limit(answer)
-    return Legend(falls(answer), [(f"{limit * step:+.2f}", (step + 1) / 2) for step in (-1, -0.5, 0, 0.5, 1)])
+    return Legend(falls(answer), [(signed(limit * step), (step + 1) / 2) for step in (-1, -0.5, 0, 0.5, 1)])
 
 
 def _list(strongest: "list[Effect]") -> "Rows":

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptcli.show.attribution import SignedBar
 from gptcli.show.blocks.narrow import BARS, narrowing
 from gptcli.show.blocks.pictures import table
 from gptcli.show.html.page import Page
-from gptcli.show.html.parts import Cell, Grid, Legend, Listing
+from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _ANY = "(any)"
 _MOST_DISTANCES = 5
-TOKENS_GAP = 3  # columns between those of a table
+_PAGE_TOKENS, _PAGE_DISTANCES = 6, 16
+TOKENS_GAP, TOKENS_EDGES = 3, 2  # columns between those of a table, and at its edges
 # Below this share no distance stands out.
 _EVEN = 0.05
 
@@ -55,28 +56,43 @@ def draw_head(view: "HeadView") -> "RenderableType":
 
 
 def draw_head_page(view: "HeadView") -> Page:
-    """The page: the tokens that it raises and lowers, those that it matches, and the distances, as lists."""
-    raised = [
-        Listing(
-            f"It sees {token_text(each.token)} and raises (own rank {each.rank:,})",
-            ("token", ">logits"),
-            token_bars(each.raises),
-        )
+    """The page: what it raises and lowers, what it matches, and the distances, a list each."""
+    moved = [
+        (token_text(each.token), f"{each.rank:,}", _few(each.raises), _few(each.lowers), each.raises)
         for each in view.moves.seen
     ]
-    matched = [
-        Listing(
-            f"{token_text(each.token)} looks for (own rank {each.rank:,})",
-            ("token", ">score"),
-            token_bars(each.matches),
-        )
-        for each in view.looks.looking
+    looked = [
+        (token_text(each.token), f"{each.rank:,}", _few(each.matches), each.matches) for each in view.looks.looking
     ]
-    most = max(view.distances.shares) or 1.0
-    far = [((f"{each:,}", f"{share:.1%}"), share / most) for each, share in enumerate(view.distances.shares[:20])]
+    parts: list[PagePart] = [
+        Listing(
+            "What it moves (OV)",
+            ("it sees", ">own rank", "and raises", "and lowers"),
+            _with_bars([(_ANY, "", _few(view.moves.always), "", view.moves.always), *moved]),
+        ),
+        Listing(
+            "What it looks for (QK)",
+            ("looking", ">own rank", "it matches"),
+            _with_bars([(_ANY, "", _few(view.looks.always), view.looks.always), *looked]),
+        ),
+    ]
+    shares = view.distances.shares[:_PAGE_DISTANCES]
+    most = max(shares, default=0.0) or 1.0
+    far = [((f"{each:,}", f"{share:.1%}"), share / most) for each, share in enumerate(shares)]
+    parts.append(Listing("Attention by distance, by positions alone", (">distance", ">share"), far))
     facts = [*_basis(view), moved_said(view), looked_said(view), distances_said(view.distances), *_kind_said(view)]
-    listing = Listing("Attention by distance, by positions alone", (">distance", ">share"), far)
-    return Page(f"Layer {view.layer}, head {view.head} of {view.model}", facts, [*raised, *matched, listing])
+    return Page(f"Layer {view.layer}, head {view.head} of {view.model}", facts, parts)
+
+
+def _few(scores: "Sequence[TokenScore]") -> str:
+    return "  ".join(token_text(each.token) for each in scores[:_PAGE_TOKENS])
+
+
+def _with_bars(rows: "Sequence[Sequence[Any]]") -> list[tuple[Sequence[str], float]]:
+    """Rows of a list; the last of each are scores, the largest of which is the length of its bar."""
+    best = [max((each.score for each in row[-1]), default=0.0) for row in rows]
+    most = max(best, default=0.0) or 1.0
+    return [(row[:-1], max(score, 0.0) / most) for row, score in zip(rows, best, strict=True)]
 
 
 def token_bars(scores: "Sequence[TokenScore]") -> list[tuple[Sequence[str], float]]:
@@ -100,7 +116,7 @@ class TokenLists:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw it as wide as the terminal."""
         made = table(self.columns[0], f">{self.columns[1]}", self.columns[2])
-        taken = sum(max(map(_cells, column)) + TOKENS_GAP for column in zip(*self._short(), strict=True))
+        taken = TOKENS_EDGES + sum(max(map(_cells, column)) + TOKENS_GAP for column in zip(*self._short(), strict=True))
         for first, figure, listed in self.rows:
             made.add_row(first, figure, fitting([token_text(each.token) for each in listed], options.max_width - taken))
         yield made
@@ -185,13 +201,13 @@ def distances_said(distances: "Distances") -> str:
     if distances.positions == "none":
         return "This layer has no positions."
     order = sorted(range(len(distances.shares)), key=lambda each: -distances.shares[each])[:_MOST_DISTANCES]
-    far = ", ".join(f"{each} ({distances.shares[each]:.0%})" for each in order)
+    far = "at distance " + ", ".join(f"{each} ({distances.shares[each]:.0%})" for each in order)
     if distances.shares[order[0]] < _EVEN:
-        far = f"none in particular (at most {distances.shares[order[0]]:.0%})"
+        far = f"at no distance in particular (at most {distances.shares[order[0]]:.0%})"
     slope = f" ALiBi lowers its scores by {distances.slope:.3g} a position." if distances.slope is not None else ""
     return (
         f"{distances.positions.capitalize() if distances.positions != 'alibi' else 'ALiBi'} positions: in a text of "
-        f"{distances.length:,} equal (mean) tokens it looks most at distance {far}; {distances.first:.0%} goes to the "
+        f"{distances.length:,} equal (mean) tokens it looks most {far}; {distances.first:.0%} goes to the "
         f"first position.{slope}"
     )
 
@@ -222,7 +238,8 @@ def draw_scan(scan: "HeadScan") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    made = table("head", ">copying", BARS, ">copied", ">matching", ">distance", "kind", ">share")
+    kinds = ("kind", ">share") if scan.named_from is not None else ()
+    made = table("head", ">copying", BARS, ">copied", ">matching", ">distance", *kinds)
     for number, each in enumerate(scan.heads):
         made.add_row(
             f"{each.layer}.{each.head}",
@@ -230,8 +247,8 @@ def draw_scan(scan: "HeadScan") -> "RenderableType":
             SignedBar(each.copying_score),
             f"{each.copied:.0%}",
             f"{each.matching_score:+.2f}",
-            f"{each.preferred} ({each.preferred_share:.0%})",
-            *_strongest(each.label, scan.named_from),
+            _preferred(each),
+            *(_strongest(each.label, scan.named_from) if kinds else ()),
             end_section=number + 1 < len(scan.heads) and scan.heads[number + 1].layer != each.layer,
         )
     head = Text(f"The {len(scan.heads):,} heads of {scan.model} by their weights", style="bold")
@@ -240,6 +257,10 @@ def draw_scan(scan: "HeadScan") -> "RenderableType":
         narrowing(made, "share", "matching", "copied", BARS),
         *(Text(line, style="dim") for line in _scan_said(scan)),
     )
+
+
+def _preferred(head: "HeadFigures") -> str:
+    return "even" if head.preferred_share < _EVEN else f"{head.preferred} ({head.preferred_share:.0%})"
 
 
 def _strongest(label: "HeadLabel | None", named_from: float | None) -> tuple[str, str]:
@@ -252,7 +273,8 @@ def _scan_said(scan: "HeadScan") -> list[str]:
     lines = [
         "copying: 1 raises the token that it sees, -1 lowers it · matching: 1 looks for the same token",
         f"copied: the share of {scan.sampled:,} tokens that raise themselves most of all {scan.n_vocab:,}",
-        "distance: where positions alone make it look most, and how much of its attention goes there",
+        "distance: where positions alone make it look most, and how much of its attention goes there; even: under "
+        f"{_EVEN:.0%}",
     ]
     if scan.named_from is not None:
         lines.append(
@@ -274,7 +296,7 @@ def draw_scan_page(scan: "HeadScan") -> Page:
             f"{each.copying_score:+.3f}",
             f"{each.copied:.1%}",
             f"{each.matching_score:+.3f}",
-            f"{each.preferred} ({each.preferred_share:.0%})",
+            _preferred(each),
             " ".join(_strongest(each.label, scan.named_from)) or "not measured",
         )
         return Cell(f"{each.copying_score:+.2f}", (each.copying_score + 1) / 2, numbers)

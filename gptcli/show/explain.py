@@ -8,7 +8,7 @@ from gptcli.show.blocks.frame import Frame
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
 from gptcli.show.blocks.passage import Passage, legend, short_percent
 from gptcli.show.blocks.pictures import Bar, table
-from gptcli.show.logits import Candidates, summary
+from gptcli.show.logits import RAW, Candidates, summary
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def draw_listed(prompt: str, steps: "Sequence[Explanation]") -> "RenderableType"
 
 
 def _listed(steps: "Sequence[Explanation]") -> Narrowing:
-    made = table(">position", "token", ">probability", ">model", ">rank", BARS)
+    made = table(">position", "token", ">probability", f">{RAW}", ">rank", BARS)
     for step in steps:
         chosen = step.chosen
         made.add_row(
@@ -95,12 +95,12 @@ def _listed(steps: "Sequence[Explanation]") -> Narrowing:
             f"{chosen.rank:,}",
             Bar(chosen.model_probability),
         )
-    return narrowing(made, "position", "rank", "model", BARS)
+    return narrowing(made, "position", "rank", RAW, BARS)
 
 
 def row_heading() -> str:
     """The heading of ``row``."""
-    return _fields("position", "token", "logit", "probability", "model", "rank") + "  candidates"
+    return _fields("position", "token", "logit", "probability", RAW, "rank") + "  candidates"
 
 
 def row(step: "Explanation", width: int) -> str:

@@ -218,8 +218,9 @@ TERMS: dict[str, dict[str, tuple[tuple[str, ...], str, str, tuple[str, ...]]]] =
             ("logit", "temperature"),
         ),
         "probability": (
-            ("chance", "odds"),
-            "How often a token would be drawn, between 0 and 1, or 0 and 100 %. 1.4e-05 % is once in seven million.",
+            ("chance", "odds", "raw"),
+            "How often a token would be drawn, between 0 and 1, or 0 and 100 %. 1.4e-05 % is once in seven million. "
+            "Where temperature or filters change it, the column raw has the model's own.",
             'gptcli logits "The king and the"',
             ("softmax", "surprisal", "log-probability"),
         ),

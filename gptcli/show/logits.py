@@ -32,12 +32,19 @@ def draw_next(answer: "NextToken") -> "RenderableType":
         body: RenderableType = Candidates(answer.distributions[0])
     else:
         body = Group(*_compared(answer.distributions))
-    return Group(head, body, *(Text(summary(each), style="dim") for each in answer.distributions))
+    said = [summary(each) for each in answer.distributions]
+    if len(said) == 1 and answer.distributions[0].filters:
+        said.append(f"{RAW}: the model's own probability, before temperature and filters")
+    return Group(head, body, *(Text(line, style="dim") for line in said))
+
+
+RAW = "raw"
+"""How the column of the model's own probabilities is headed: before temperature and filters."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Rank, token, id, logit, probability and bar; with filters also the model's probability.
+    """Rank, token, id, logit, probability and bar; with filters also the model's own probability.
 
     A narrow terminal gets fewer columns, and a line that names the others.
 
@@ -62,11 +69,11 @@ class Candidates:
         if self.compact:
             yield self._table()
         else:
-            yield narrowing(self._table(), "id", "logit", "model", BARS, easily=2)
+            yield narrowing(self._table(), "id", "logit", RAW, BARS, easily=2)
 
     def _table(self) -> "Rows":
         shown = self.distribution
-        columns: tuple[str, ...] = ("id", "logit", "probability", *(("model",) if shown.filters else ()))
+        columns: tuple[str, ...] = ("id", "logit", "probability", *((RAW,) if shown.filters else ()))
         columns = ("probability",) if self.compact else columns
         style: dict[str, Any] = {**BARE, "show_header": False} if self.compact else {}
         made = table(">rank", "token", *(f">{name}" for name in columns), BARS, **style)
@@ -81,14 +88,14 @@ class Candidates:
                 "id": number,
                 "logit": f"{candidate.logit:.3f}",
                 "probability": figures[candidate.id],
-                "model": percent(candidate.model_probability),
+                RAW: percent(candidate.model_probability),
             }
             look = _selected() if candidate.id == self.selected else "dim" if candidate.cut_by else None
             cells = [pointed + rank, token, *(figure[name] for name in columns)]
             made.add_row(*cells, Bar(candidate.probability / largest), style=look)
             if candidate is listed[-1] and not self.compact:
                 probability = shown.rest.probability + sum(each.probability for each in hidden)
-                rest = {"probability": percent(probability)}
+                rest = {"probability": percents([*(each.probability for each in shown.candidates), probability])[-1]}
                 cells = ["", f"{shown.rest.count + len(hidden):,} more", *(rest.get(name, "") for name in columns)]
                 made.add_row(*cells, end_section=bool(shown.watched), style="dim")
         return made
@@ -131,7 +138,7 @@ def _multiple(distribution: "Distribution", largest: float) -> Multiple:
     lengths = [each.probability / largest for each in distribution.candidates + distribution.watched]
     return Multiple(
         f"T = {distribution.temperature:g}",
-        [*figures[:listed], percent(distribution.rest.probability), *figures[listed:]],
+        [*figures[:listed], _rest(distribution), *figures[listed:]],
         [*lengths[:listed], None, *lengths[listed:]],
         warmth(distribution.temperature),
     )
@@ -150,9 +157,14 @@ def _figures(distribution: "Distribution") -> list[str]:
     return [_cut(each) or figure for each, figure in zip(listed, shown, strict=True)]
 
 
+def _rest(distribution: "Distribution") -> str:
+    """The probability of all others, with as many digits as the listed ones have."""
+    return percents([*(each.probability for each in distribution.candidates), distribution.rest.probability])[-1]
+
+
 def _cut(candidate: "Candidate") -> str | None:
     """The filter that cut a token; at a temperature of 0, which leaves one, the figure says it."""
-    return None if candidate.cut_by == "greedy" else candidate.cut_by
+    return None if candidate.cut_by in (None, "greedy") else f"cut: {candidate.cut_by}"
 
 
 def draw_positions(answer: "Positions") -> "RenderableType":

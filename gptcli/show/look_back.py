@@ -1,12 +1,13 @@
 """After ``generate --explain`` on a terminal: back through the tokens, each with what it was chosen from."""
 
+import os
 import select
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gptcli.show import explain
-from gptcli.show.terminal.console import stdout_console, stdout_is_terminal
+from gptcli.show.terminal.console import stdout_console
 from gptcli.show.terminal.keyboard import keyboard, moves_cursor
 
 if TYPE_CHECKING:
@@ -25,9 +26,16 @@ _KEYS = "← → token by token · Home, End · q ends"
 
 
 def can_look_back() -> bool:
-    """Whether there is somebody to press keys, and a terminal that can draw over what it has shown."""
-    at_keyboard = sys.stdin is not None and sys.stdin.isatty()
-    return at_keyboard and stdout_is_terminal() and moves_cursor()
+    """Whether there is somebody to press keys, and a terminal that can draw over what it has shown.
+
+    A stdout that is recorded for a terminal is none: what is drawn there is not seen at once.
+    """
+    if sys.stdin is None or not sys.stdin.isatty() or not moves_cursor():
+        return False
+    try:
+        return os.isatty(sys.stdout.fileno())
+    except OSError:
+        return False
 
 
 def look_back(texts: "Sequence[tuple[str, Sequence[Explanation]]]") -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from gptcli.show.blocks.rows import Rows
 
 
+# Lines of the summary, and of the prompt that comes after it.
+_SUMMARY = 3
+
+
 def draw(answer: "WordMap") -> "RenderableType":
     """The map, the arrows in figures, and the shares of the axes."""
     from rich.console import Group
@@ -22,9 +26,11 @@ def draw(answer: "WordMap") -> "RenderableType":
 
     positions = [point.coordinates[:2] for point in answer.points]
     dots = [Dot(x, y, *mark) for (x, y), mark in zip(positions, _marks(answer), strict=True)]
-    arrows = [(arrow.start - 1, arrow.end - 1, series(index)) for index, arrow in enumerate(answer.arrows)]
+    belongs = groups(answer)
+    arrows = [(arrow.start - 1, arrow.end - 1, series(belongs[arrow.start - 1])) for arrow in answer.arrows]
     across, up = (axis_name(axis) for axis in answer.axes[:2])
-    plot = Scatter(dots, arrows, across, up, hint="; --save map.html has them all")
+    below = len(answer.arrows) + 4 if answer.arrows else 0
+    plot = Scatter(dots, arrows, across, up, hint="; --save map.html has them all", below=below + _SUMMARY)
     parts: list[RenderableType] = [plot]
     if answer.arrows:
         parts.append(_arrows(answer))
@@ -46,11 +52,25 @@ def summary(answer: "WordMap") -> str:
 
 
 def groups(answer: "WordMap") -> list[int]:
-    """For each point the word that it belongs to, counted from 0; all 0 where there are no neighbours."""
+    """For each point the group that it belongs to, counted from 0.
+
+    A word and its neighbours are one, else the words that arrows connect, else all.
+    """
     if all(point.neighbor_of is None for point in answer.points):
-        return [0] * len(answer.points)
+        return _connected(answer)
     words = {point.label: index for index, point in enumerate(answer.points) if point.neighbor_of is None}
     return [words[point.neighbor_of or point.label] for point in answer.points]
+
+
+def _connected(answer: "WordMap") -> list[int]:
+    """For each point the first one that arrows lead to or from, as a number; those without an arrow are one group."""
+    first = list(range(len(answer.points)))
+    for arrow in answer.arrows * len(answer.arrows):  # so often that what is joined last reaches all
+        first[arrow.start - 1] = first[arrow.end - 1] = min(first[arrow.start - 1], first[arrow.end - 1])
+    joined = {end - 1 for arrow in answer.arrows for end in (arrow.start, arrow.end)}
+    names = [first[index] if index in joined else -1 for index in range(len(first))]
+    order = list(dict.fromkeys(names))
+    return [order.index(name) for name in names]
 
 
 def _marks(answer: "WordMap") -> list[tuple[str, str, str]]:

@@ -84,10 +84,10 @@ def draw_passages(found: "NeuronPassages") -> "RenderableType":
     for passage in found.passages:
         head = Text(f"\n{passage.activation:.2f}", style="bold")
         parts += [head.append(f"  at token {passage.position:,}", style="not bold dim"), Coloured(passage, most)]
-    legend = Legend("activation", _ticks(most))
+    legend = Legend("activation", _ticks(most), "no colour: under a twentieth of the largest")
     parts += [
         Text(),
-        TextLegend(legend, "below each token: the activation, where it is at least a twentieth of the largest"),
+        TextLegend(legend, "below each token: the activation, from a twentieth of the largest on"),
         *map(Text, facts(found)),
         _Written(neuron),
     ]
@@ -143,7 +143,7 @@ class Coloured:
 
         tokens = [(token_text(each.token), each.activation) for each in self.passage.tokens]
         if not has_colours(console):
-            below = ((shown, "" if abs(value) < self.most / 20 else f"{value:.1f}") for shown, value in tokens)
+            below = ((shown, f"{value:.1f}" if self._counts(value) else "") for shown, value in tokens)
             for number, row in enumerate(token_rows(below, options.max_width)):
                 if number:
                     yield Text()
@@ -155,10 +155,14 @@ class Coloured:
             if used and used + width > options.max_width:
                 yield line
                 line, used = Text(), 0
-            style = on_scale(value / self.most)
+            style = on_scale(value / self.most) if self._counts(value) else ""
             line.append(shown, style=f"{style} bold underline" if place == self.passage.peak else style)
             used += width
         yield line
+
+    def _counts(self, value: float) -> bool:
+        """Whether an activation is shown: at least a twentieth of the largest."""
+        return abs(value) >= self.most / 20
 
 
 def draw_passages_page(found: "NeuronPassages") -> Page:
@@ -169,7 +173,11 @@ def draw_passages_page(found: "NeuronPassages") -> Page:
             f"{passage.activation:.2f} at token {passage.position:,}",
             ("activation",),
             [
-                Cell(token_text(each.token), max(each.activation / most, 0.0), (f"{each.activation:.3f}",))
+                Cell(
+                    token_text(each.token),
+                    each.activation / most if abs(each.activation) >= most / 20 else None,
+                    (f"{each.activation:.3f}",),
+                )
                 for each in passage.tokens
             ],
             Legend("activation", _ticks(most)) if passage is found.passages[-1] else None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.pictures import table
-from gptcli.show.circuits import TOKENS_GAP, fitting
+from gptcli.show.circuits import TOKENS_EDGES, TOKENS_GAP, fitting
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Choice, Legend, Listing, Strip
 from gptcli.text import token_text
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LONGEST_TOKEN = 16
 _ROOMY = 60  # columns of a terminal that shows usual activations too
-_MOST_ROWS = 1000  # of a page
+_MOST_ROWS, _FEW = 1000, 4  # of a page, and tokens of a list there
 # The columns of lists that are shown, by the terminal's width: with what is left out first.
 _LISTS = (("raises", 0), ("lowers", 90), ("excited by", 130))
 
@@ -39,7 +39,7 @@ def _title(answer: "Neurons") -> str:
 
 
 _ORDER = {
-    "unusual": "first those that write most beyond what their usual activation writes, the mean on random tokens",
+    "unusual": "first those that write most beyond what they usually write (at the other tokens, or on random ones)",
     "activation": "first the largest activations",
     "written": "first those that write the longest vectors",
 }
@@ -73,7 +73,7 @@ class NeuronTable:
         usual = width >= _ROOMY
         if usual:
             fixed.append(("usual", *(_usual(one) for _, one in rows)))
-        taken = sum(max(map(_cells, column)) + TOKENS_GAP for column in fixed)
+        taken = TOKENS_EDGES + sum(max(map(_cells, column)) + TOKENS_GAP for column in fixed)
         each = max((width - taken - TOKENS_GAP * (len(lists) - 1)) // len(lists), 1)
         made = table("token", ">neuron", ">activation", *([">usual"] if usual else []), *lists)
         for place, (token, one) in enumerate(rows):
@@ -96,7 +96,7 @@ def _place(neuron: "ActiveNeuron") -> str:
 
 
 def _usual(neuron: "ActiveNeuron") -> str:
-    return "" if neuron.usual is None else f"{neuron.usual:.2f}"
+    return f"{neuron.usual:.2f}"
 
 
 def _cells(text: str) -> int:
@@ -113,7 +113,10 @@ def draw_page(answer: "Neurons") -> Page:
             token_text(each.token),
             max((one.written for one in each.neurons), default=0.0) / most,
             (f"{each.position:,}",),
-            [Choice(f"{_place(one)} {_few(one)}", f"{one.activation:.2f}", one.written / most) for one in each.neurons],
+            [
+                Choice(f"{_place(one)} {_few(one.raises)}", f"{one.activation:.2f}", one.written / most)
+                for one in each.neurons
+            ],
         )
         for each in answer.tokens
     ]
@@ -127,7 +130,7 @@ def draw_page(answer: "Neurons") -> Page:
                 _place(one),
                 f"{one.activation:.2f}",
                 _usual(one),
-                *("  ".join(token_text(token.token) for token in _LISTED[name](one)) for name, _ in _LISTS),
+                *(_few(_LISTED[name](one)) for name, _ in _LISTS),
             ),
             one.written / most,
         )
@@ -137,5 +140,5 @@ def draw_page(answer: "Neurons") -> Page:
     return Page(_title(answer), _said(answer), [strip, Listing("", columns, rows[:_MOST_ROWS])])
 
 
-def _few(neuron: "ActiveNeuron") -> str:
-    return "  ".join(token_text(token.token) for token in neuron.raises[:4])
+def _few(scores: "Sequence[TokenScore]") -> str:
+    return "  ".join(token_text(each.token) for each in scores[:_FEW])

@@ -37,7 +37,7 @@ def draw(answer: "Patching") -> "RenderableType":
         names = _columns(answer, each)[start:]
         parts += [Text(f"\n{_TITLES[each.part]}", style="bold")]
         parts += [SignedMap(_rows(each), names, [row[start:] for row in each.values], limits, plus=False)]
-    return Group(*parts, Text(), TextLegend(_legend(limits), _SHARE))
+    return Group(*parts, Text(), TextLegend(_legend(limits), f"each figure: {_SHARE}"))
 
 
 def draw_page(answer: "Patching") -> Page:
@@ -45,7 +45,11 @@ def draw_page(answer: "Patching") -> Page:
     low, high = _bounds(answer)
 
     def cell(value: float | None) -> Cell | None:
-        return None if value is None else Cell(f"{value:.2f}", (value - low) / (high - low), (f"{value:.4f}",))
+        return (
+            None
+            if value is None
+            else Cell(f"{round(value, 2) + 0.0:.2f}", (value - low) / (high - low), (f"{value:.4f}",))
+        )
 
     grids = [
         Grid(
@@ -64,7 +68,9 @@ def draw_page(answer: "Patching") -> Page:
 
 def _legend(limits: tuple[float, float]) -> Legend:
     low, high = limits
-    return Legend(_SHARE, [(f"{low + (high - low) * step:.2f}", step) for step in (0.0, 0.25, 0.5, 0.75, 1.0)])
+    return Legend(
+        _SHARE, [(f"{round(low + (high - low) * step, 2) + 0.0:.2f}", step) for step in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    )
 
 
 def title(answer: "Patching") -> str:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from gptcli.counting.tracing import Trace
     from gptcli.embedding.queries import Direction, Neighbors, Similarities
     from gptcli.embedding.word_map import WordMap
+    from gptcli.inspection.ablation import Ablation
     from gptcli.inspection.attention import Attention
     from gptcli.inspection.contexts import ContextSimilarities
+    from gptcli.inspection.neurons import Neurons
     from gptcli.probability.next_token import NextToken
     from gptcli.probability.scoring import Score
     from gptcli.tokenizer.listing import Tokenized
@@ -133,6 +135,28 @@ def _lens(answer: Any) -> str:
     return f"See the last column: {verdict(answer)}."
 
 
+def _ablation(answer: "Ablation") -> str:
+    from gptcli.show.ablation import part_name
+
+    parts = answer.strongest(sum(len(layer.heads) + 1 for layer in answer.layers))
+    head = next((each for each in parts if each.head is not None), None)
+    if not parts or head is None:
+        return ""
+    most = f"{part_name(parts[0])} most, with {parts[0].effect:+.2f}"
+    if parts[0] is head:
+        return f"See the map: the prediction needs head {most}."
+    return f"See the map: the prediction needs {most}, and of the heads {part_name(head)}, with {head.effect:+.2f}."
+
+
+def _neurons(answer: "Neurons") -> str:
+    active = [(neuron, each) for each in answer.tokens for neuron in each.neurons[:1]]
+    if not active:
+        return ""
+    neuron, at = active[-1]
+    raised = " and ".join(token_text(each.token) for each in neuron.raises[:2])
+    return f"See neuron {neuron.layer}.{neuron.neuron} at {token_text(at.token)}: it raises {raised}."
+
+
 def _score(answer: "Score") -> str:
     scored = [token for token in answer.tokens if token.surprisal_bits is not None]
     if not scored:
@@ -160,6 +184,8 @@ _OF_ANSWERS: dict[str, Callable[[Any], str]] = {
     "attention": _attention,
     "trace": _trace,
     "lens": _lens,
+    "ablate": _ablation,
+    "neurons": _neurons,
     "score": _score,
     "params": _parameters,
 }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks import palette
 from gptcli.show.blocks.heat import finite_bounds, heat_map
-from gptcli.show.blocks.pictures import bar, table
+from gptcli.show.blocks.pictures import Bar, bar, table
+from gptcli.show.blocks.plot import nice_ticks
 from gptcli.text import token_text, visible
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ def draw_neighbors(answer: "Neighbors") -> "RenderableType":
 
     measure = "3CosMul" if answer.method == "mul" else MEASURES[answer.metric]
     tokens = any(isinstance(item.token, bytes) for item in answer.neighbors)
-    scores = [item.similarity for item in answer.neighbors]
-    low, high = min([0.0, *scores]), 1.0 if measure == MEASURES["cosine"] else max([0.0, *scores])
+    low, high = _axis([item.similarity for item in answer.neighbors], cosine=measure == MEASURES["cosine"])
     listed = table(">", "token" if tokens else "word", *([">id"] if tokens else []), f">{measure.split()[-1]}", "")
     for item in answer.neighbors:
         name = _cropped(label(item.token))
@@ -86,14 +86,29 @@ def draw_neighbors(answer: "Neighbors") -> "RenderableType":
             *([str(item.id)] if tokens else []),
             _figure(item.similarity),
         ]
-        listed.add_row(*cells, SpanBar(item.similarity, low, high))
+        share = (item.similarity - low) / ((high - low) or 1.0)
+        listed.add_row(*cells, Bar(share) if low > 0 else SpanBar(item.similarity, low, high))
     parts: list[RenderableType] = []
     parts += [_headline(answer.query, answer.model, answer.tensor, f"{measure}, {answer.searched:,} searched"), listed]
+    if low > 0:
+        parts.append(Text(f"bars begin at {low:g} and end at {high:g}", style="dim"))
     left_out = getattr(answer, "left_out", ())
     if left_out:
         words = ", ".join(f"{_cropped(label(item.token))} ({_figure(item.similarity)})" for item in left_out)
         parts.append(Text(f"{words}: left out, as in the query", style="dim"))
     return Group(*parts)
+
+
+def _axis(scores: Sequence[float], *, cosine: bool) -> tuple[float, float]:
+    """The values at both ends of bars: from 0, or where all are far from it from where they begin to differ."""
+    low, high = min(scores, default=0.0), max(scores, default=0.0)
+    if low < high / 3 or high - low < 1e-6 or not math.isfinite(high):
+        return min(0.0, low), 1.0 if cosine else max(0.0, high)
+    ticks = list(nice_ticks(low, high))
+    # The last bar is to be seen too.
+    step = ticks[1] - ticks[0]
+    start = ticks[0] if low - ticks[0] > step / 4 else ticks[0] - step
+    return (round(start, 9), round(ticks[-1], 9)) if start > 0 else (0.0, 1.0 if cosine else high)
 
 
 def draw_similarities(answer: "Similarities") -> "RenderableType":

@@ -9,6 +9,7 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -21,19 +22,24 @@ if sys.platform != "win32":
 _UNFINISHED = ".gptcli-unfinished-"
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes | Iterable[bytes | memoryview]) -> None:
     """Write a file so that it appears whole or not at all; what stood there before stays until then.
+
+    Args:
+        path: the file.
+        content: a text, which is written as UTF-8; bytes; or parts of the file, one after the other.
 
     Raises:
         GptcliError: the folder is missing, not writable, or full.
     """
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    parts = [data] if isinstance(data, bytes) else data
     try:
         remove_unfinished(path.parent)
         file, temporary = _started(path.parent)
         try:
             with file:
-                file.write(data)
+                file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
                 os.chmod(temporary, 0o666 & ~_umask())

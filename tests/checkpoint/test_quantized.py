@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-import zlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from gptcli.checkpoint import open as checkpoints
+from gptcli.checkpoint.files.mapped import map_file
 from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.checkpoint.read import understand
@@ -23,6 +24,7 @@ from gptcli.cli.app import app
 from gptcli.errors import GptcliError, InputError
 from gptcli.measuring.quantization import keep_quantized, remove_quantized
 from gptcli.model.native import library
+from gptcli.model.native.weights import checksum
 from gptcli.model.quantize import fake_quantize
 from gptcli.system.bundled import bundled_folder
 from tests.made import made
@@ -83,8 +85,7 @@ def change_kept(file: Path, change: Any, seal: bool = True) -> None:
     tensors, metadata = load_file(file), read_header(file).metadata
     change(tensors)
     if seal:
-        sums = [zlib.crc32(piece.memory) for piece in quantized._pieces(tensors)]
-        metadata["seal"] = quantized._seal(metadata, tensors, sums)
+        metadata["seal"] = quantized._seal(metadata, tensors, quantized._sums(tensors, 1))
     save_file(tensors, file, metadata)
 
 
@@ -116,7 +117,7 @@ def test_the_same_logits_with_the_file_and_without(tales: Path, cache: Path, qua
 def test_what_is_kept_is_the_rounded_matrix(tales: Path) -> None:
     kept = load_file(keep_quantized(str(tales), "int8").file)
     model = load_file(tales / "model.safetensors")
-    matrices = {name for name in kept if not name.endswith(".scale")}
+    matrices = {name for name in kept if not name.endswith(".scale")} - {quantized._SPARE}
     assert len(matrices) == 1 + 4 * 6
     for name in ("wte.weight", "h.5.mlp.c_fc.weight"):
         weight = model[name].astype(np.float32)
@@ -382,17 +383,41 @@ def test_weights_that_change_while_they_are_read(tales: Path, monkeypatch: pytes
 @pytest.mark.slow
 def test_a_kept_file_that_is_replaced_while_it_is_read(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = keep_quantized(str(tales), "int8").file
-    before, plain = logits(tales, "int8"), quantized._pieces
+    before, plain = logits(tales, "int8"), map_file
 
-    def replaced(tensors: Any) -> Any:
+    def replaced(*arguments: Any) -> Any:
         shutil.copyfile(file, tales / "new")
         os.replace(tales / "new", file)
-        return plain(tensors)
+        return plain(*arguments)
 
-    monkeypatch.setattr(quantized, "_pieces", replaced)
+    monkeypatch.setattr(quantized, "map_file", replaced)
     checkpoint = opened(tales, "int8")
-    assert ["changed while it was read" in note for note in checkpoint.notes] == [True]
+    assert ["changed after it was opened" in note for note in checkpoint.notes] == [True]
     assert np.array_equal(logits(tales, "int8"), before)
+
+
+@BOTH
+def test_its_matrices_are_used_where_they_lie(small: Path, quantize: Any) -> None:
+    """Nothing is copied: the engine's memory of a matrix is the file's, which processes share, and aligned."""
+    file = keep_quantized(str(small), quantize).file
+    engine = opened(small, quantize).engine
+    maps = Path("/proc/self/maps").read_text().splitlines() if sys.platform == "linux" else []
+    ranges = [[int(end, 16) for end in line.split()[0].split("-")] for line in maps if line.endswith(str(file))]
+    for name in engine.matrices if maps else ():
+        address = engine.kept(name).numbers.ctypes.data
+        assert any(start <= address < end for start, end in ranges)
+    assert all(info.start % 64 == 0 for info in read_header(file).tensors.values() if "mlp" in info.name)
+
+
+def test_a_checksum_finds_every_changed_byte() -> None:
+    numbers = np.random.default_rng(5).integers(0, 256, 203, np.uint8)
+    found = {checksum(numbers[:length].data) for length in range(1, 204)}
+    for index in range(203):
+        for bit in (1, 128):
+            numbers[index] ^= bit
+            found.add(checksum(numbers.data))
+            numbers[index] ^= bit
+    assert len(found) == 203 + 2 * 203
 
 
 @pytest.mark.slow
@@ -478,9 +503,8 @@ def test_the_commands(tales: Path, cache: Path) -> None:
 
     assert str(file) in run("models", "quantize", str(tales), "int4", "--remove")
     assert not file.exists()
-    assert [kept["quantize"] for kept in json.loads(run("models", "quantize", str(tales), "--remove", "--json"))] == [
-        "int8"
-    ]
+    removed = json.loads(run("models", "quantize", str(tales), "--remove", "--json"))["removed"]
+    assert [kept["quantize"] for kept in removed] == ["int8"]
     assert list((cache / "quantized").iterdir()) == []
     assert "nothing is kept of" in run("models", "quantize", str(tales), "--remove", code=2)
     assert "Kept in" not in run("models", "list")

@@ -12,7 +12,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from gptcli.inspection.ablation import ablate, strongest
+from gptcli.inspection.ablation import ablate
 from gptcli.inspection.patching import patch
 from gptcli.show.ablation import draw as draw_ablation
 from gptcli.show.patching import draw as draw_patching
@@ -62,7 +62,7 @@ def drawn(tales: Any) -> list[Any]:
     """Pictures of both commands."""
     found = ablate(tales, NAMES, token="Ben", versus="Sara")
     traced = patch(tales, NAMES, CORRUPTED, token="Ben", versus="Sara")
-    return [draw_ablation(found, strongest(found, 5)), draw_patching(traced)]
+    return [draw_ablation(found, found.strongest(5)), draw_patching(traced)]
 
 
 @pytest.mark.parametrize("columns", [30, 60, 80, 200])

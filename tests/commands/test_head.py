@@ -100,3 +100,14 @@ def test_the_weights_alone_need_no_torch(child_environment: dict[str, str]) -> N
     )
     done = subprocess.run([sys.executable, "-c", script], env=child_environment, capture_output=True, timeout=60)
     assert done.stdout.strip() == b"False", done.stderr
+
+
+def test_the_table_as_csv() -> None:
+    import csv
+    import io
+
+    done = run("5.3", *FEW, "--no-kind", "--token", "Tom", "--top", "2", "--csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["what"] for row in rows] == ["raises"] * 2 + ["lowers"] * 2 + ["matches"] * 2
+    assert {row["for.token"] for row in rows} == {" Tom"}
+    assert rows[0]["token"] == " Tom"

@@ -146,7 +146,7 @@ def test_words_may_be_piped() -> None:
         (["king", "queen", "--axis", "woman-"], "expected a word"),
         (["king", "king-king", "--neighbors", "2"], "zero vector"),
         (["king", "queen", "--neighbors", "-1"], "--neighbors"),
-        (["king", "queen", "--save", "map.png"], "must end in"),
+        (["king", "queen", "--save", "map.pdf"], "must end in"),
     ],
 )
 def test_mistakes_end_with_code_2(arguments: list[str], said: str) -> None:

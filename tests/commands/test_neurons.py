@@ -104,3 +104,24 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     done = run("--neuron", "5.1015", "-f", str(file))
     assert done.exit_code == 2
     assert "not UTF-8: byte 0xff at offset 3" in done.stderr
+
+
+def test_tables_as_csv() -> None:
+    import csv
+    import io
+
+    def rows(*arguments: str) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(run(*arguments, "--csv").stdout)))
+
+    text = rows(TEXT, "--at", "-1", "--top", "2")
+    assert [(row["position"], row["token"]) for row in text] == [("7", " was")] * 2
+    assert float(text[0]["activation"]) > 1
+    assert "·" in text[1]["raises"]
+    one = rows("--neuron", "5.1015", "--top", "2")
+    assert [(row["what"], row["neuron"]) for row in one] == [
+        (name, "1015") for name in ("raises", "lowers", "excited_by") for _ in range(2)
+    ]
+    found = rows(TEXT, "--neuron", "5.1015", "--top", "1")
+    assert "".join(row["token"] for row in found) == TEXT
+    assert [row["token"] for row in found if row["peak"] == "true"] == [" was"]
+    assert [row["position"] for row in found] == [str(number) for number in range(1, 8)]

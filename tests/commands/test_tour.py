@@ -41,7 +41,7 @@ def test_each_stop_runs(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> None:
     said = shown.removeprefix(alone.stdout)
     assert said.startswith("▸ See ")
     assert "  " not in said
-    assert max(map(len, done.stdout.replace(stop.command, "").splitlines())) <= 80 or stop.number == 16  # free text
+    assert max(map(len, done.stdout.replace(stop.command, "").splitlines())) <= 80 or stop.number == 19  # free text
 
 
 def test_the_stops_are_the_chapters() -> None:
@@ -163,23 +163,23 @@ def test_keys_lead_on_back_elsewhere_and_out(child_environment: dict[str, str]) 
         assert "b back" not in terminal.shown
         assert "▸ See the numbers below" in terminal.shown
         terminal.type("x\r")  # x says nothing
-        terminal.wait_for("2/17  Enter next  b back  e edit  ? help  q leave")
+        terminal.wait_for("2/20  Enter next  b back  e edit  ? help  q leave")
         assert STOPS[1].title in terminal.shown
         terminal.type("b")
-        terminal.wait_for("1/17  Enter next")
+        terminal.wait_for("1/20  Enter next")
         assert STOPS[0].title in terminal.shown
         terminal.type("3")  # no longer number begins with 3
-        terminal.wait_for("3/17  Enter next")
+        terminal.wait_for("3/20  Enter next")
         assert STOPS[2].title in terminal.shown
         terminal.type("?")
         terminal.wait_for("q leave")
         assert "▸  3  Similarity" in terminal.shown
         assert all(stop.title[:20] in terminal.shown for stop in STOPS)
         terminal.type("1\r")
-        terminal.wait_for("1/17  Enter next")
-        terminal.type("15")
-        terminal.wait_for("15/17")
-        assert STOPS[14].title in terminal.shown
+        terminal.wait_for("1/20  Enter next")
+        terminal.type("18")
+        terminal.wait_for("18/20")
+        assert STOPS[17].title in terminal.shown
         terminal.type("q")
         assert terminal.process.wait(timeout=20) == 0
 
@@ -191,17 +191,17 @@ def test_an_edited_command_runs_in_place(child_environment: dict[str, str]) -> N
         terminal.type("e")
         terminal.wait_for('hum at midnight"')  # the command is there to be edited
         terminal.type("\x15gptcli tokenize 'one two three'\r")
-        terminal.wait_for("1/17")
+        terminal.wait_for("1/20")
         assert "3 words are 3 tokens; each is a word." in terminal.shown
         terminal.type("e")
         terminal.wait_for("three'")  # and the edited one is kept
         terminal.type("\x15gptcli tokenize hi | rm -r x\r")
-        terminal.wait_for("1/17")
+        terminal.wait_for("1/20")
         assert "| is for a shell" in terminal.shown
         terminal.type("e")
         terminal.wait_for("rm -r x")
         terminal.type("\x15gptcli logits x -m nowhere\r")
-        terminal.wait_for("1/17")
+        terminal.wait_for("1/20")
         assert "error: " in terminal.shown
         terminal.type("q")
         assert terminal.process.wait(timeout=20) == 0
@@ -254,12 +254,35 @@ def test_pages_of_every_stop_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -
         done = CliRunner().invoke(app, our_words(line))
         sys.stdout.write(done.stdout)
 
-    for stop in STOPS[:15]:
+    for stop in STOPS[:18]:
         shown.clear()
-        Walk([stop], run, total=17)._at(0)
+        Walk([stop], run, total=20)._at(0)
         pages[stop.number] = len(shown)
         assert all(len(page) + (number > 0) < height for number, page in enumerate(shown)), stop.title
     assert max(pages.values()) <= 4
+
+
+def test_the_pace_is_kept_line_by_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("gptcli.show.walk.sleep", waited.append)
+    monkeypatch.setattr(Walk, "_asked", lambda self, index, page="": "leave")
+    Walk(STOPS[:1], lambda line: print("one\ntwo"), total=20, pace=0.25)._at(0)
+    shown = capsys.readouterr().out
+    assert "one\ntwo" in shown
+    assert set(waited) == {0.25}
+    assert len(waited) == len(shown.strip().splitlines())
+
+
+def test_a_long_command_leaves_its_heading_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LINES", "20")
+    shown: list[list[str]] = []
+    monkeypatch.setattr(Walk, "_written", lambda self, lines: shown.append(list(lines)))
+    monkeypatch.setattr(Walk, "_asked", lambda self, index, page="": "next")
+    stop = Stop(1, "A title", "Text.", "gptcli tokenize " + "x" * 100)
+    Walk([stop], lambda line: print("y\n" * 30), total=1)._at(0)
+    for page in shown:
+        assert sum(-(-max(len(line), 1) // 40) for line in page) < 20
 
 
 def test_a_worksheet_has_questions_and_computed_answers() -> None:

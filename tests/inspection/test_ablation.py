@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gptcli.errors import InputError
-from gptcli.inspection.ablation import Ablation, ablate, strongest
+from gptcli.inspection.ablation import Ablation, ablate
 from gptcli.inspection.attribution import attribute
 from gptcli.inspection.interventions import Interventions, located_changes
 from gptcli.inspection.patching import Patching, patch
@@ -237,7 +237,7 @@ def test_the_heads_that_repeat_names(tales: Any, tales_reference: Any) -> None:
         for head in range(4)
     }
     answer: Ablation = ablate(tales, NAMES, token="Ben", versus="Sara")
-    found = [(each.layer, each.head) for each in strongest(answer, 30) if each.part == "head"][:3]
+    found = [(each.layer, each.head) for each in answer.strongest(30) if each.head is not None][:3]
     assert found == [(3, 3), (5, 2), (6, 1)]
     assert {max(looking, key=lambda head: looking[head])} <= set(found)
     again: Patching = patch(tales, NAMES, CORRUPTED, token="Ben", versus="Sara", heads=True)

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from gptcli.errors import ExpressionError, InputError
 from gptcli.inspection.by_weights import scan_heads, view_head
-from gptcli.inspection.circuits import Circuits, HeadWeights, by_distance, eigenvalue_score, rotated
+from gptcli.inspection.circuits import Circuits, HeadWeights, by_distance, eigenvalue_score, equal_tokens, rotated
 from gptcli.inspection.heads import label_heads
 from gptcli.inspection.record import record
 from gptcli.inspection.stream import StreamWeights, Top
@@ -251,7 +251,7 @@ def test_attention_by_distance_is_that_of_equal_tokens(family: str) -> None:
     length = min(model.config.n_positions, 128)
     pattern = record(model, [7] * length).layers[0].pattern.numpy()
     for head in range(model.config.n_head):
-        found = by_distance(stream, HeadWeights(stream, 0, head), stream.embedded([7])[0], 0)
+        found = by_distance(stream, HeadWeights(stream, 0, head), equal_tokens(stream, 0, stream.embedded([7])[0], 0))
         assert found.length == length
         rows = range(length // 2, length)
         for distance in (0, 1, 5, length // 2 - 1):
@@ -263,7 +263,7 @@ def test_attention_by_distance_is_that_of_equal_tokens(family: str) -> None:
 
 def test_the_window_and_the_slope_limit_the_distance() -> None:
     stream = stream_of("bloom")
-    found = by_distance(stream, HeadWeights(stream, 0, 1), stream.embedded([7])[0], 0)
+    found = by_distance(stream, HeadWeights(stream, 0, 1), equal_tokens(stream, 0, stream.embedded([7])[0], 0))
     from gptcli.model.positions import alibi_slopes
 
     assert found.slope is not None
@@ -272,7 +272,7 @@ def test_the_window_and_the_slope_limit_the_distance() -> None:
     np.testing.assert_allclose(ratios, np.exp(-found.slope), rtol=2e-2)
     neo = stream_of("gpt_neo")
     assert neo.config.window(1) == 9
-    shares = by_distance(neo, HeadWeights(neo, 1, 0), neo.embedded([7])[0], 0).shares
+    shares = by_distance(neo, HeadWeights(neo, 1, 0), equal_tokens(neo, 1, neo.embedded([7])[0], 0)).shares
     assert sum(shares[:9]) == pytest.approx(1, abs=1e-5)
     assert sum(shares[9:]) == 0
 

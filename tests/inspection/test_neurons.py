@@ -65,7 +65,7 @@ def test_the_most_active_neurons_are_those_of_transformers(family: str, measure:
     theirs, final = theirs_inputs(family, IDS)
     what, _, model, _ = opened(family)
     random = repeated_tokens(what.n_vocab, what.config.n_positions)
-    usual = [each.mean(0) for each in theirs_inputs(family, random)[0]]
+    on_random = np.stack([each.mean(0) for each in theirs_inputs(family, random)[0]])
     columns = [_columns(family, model, layer) for layer in range(len(theirs))]  # [neurons, C] each
     lengths = [np.linalg.norm(each, axis=1) for each in columns]
     answer = neurons(open_checkpoint(family), TEXT, top=4, measure=measure, words=5)
@@ -73,6 +73,8 @@ def test_the_most_active_neurons_are_those_of_transformers(family: str, measure:
     assert [token.position for token in answer.tokens] == list(range(1, len(IDS) + 1))
     for position, token in enumerate(answer.tokens):
         activations = np.stack([each[position] for each in theirs])  # [L, neurons]
+        others = np.stack([np.delete(each, position, axis=0).mean(0) for each in theirs])
+        usual = np.where(np.abs(others) > np.abs(on_random), others, on_random)
         by = {
             "activation": np.abs(activations),
             "written": np.abs(activations) * lengths,
@@ -222,3 +224,18 @@ def test_a_neuron_of_tales_writes_feelings(tales: Any) -> None:
 def test_mistakes_are_named(tales: Any, more: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         neurons(tales, "The king and the", **more)
+
+
+def test_python_has_the_same_answers(tales: Any) -> None:
+    from gptcli.api import LoadedGPT
+
+    gpt = LoadedGPT(tales)
+    text = "Tom lost his ball and he was"
+    answer = gpt.neurons(text, at="-1", top=2)
+    assert answer == neurons(tales, text, at=parse("embedding@-1").positions, top=2)
+    assert gpt.neuron("5.1015", top=2) == view_neuron(tales.what, "5.1015", top=2)
+    passages = gpt.passages("5.1015", text, top=1)
+    assert passages.passages[0].position == 7
+    view = gpt.head("5.3", words=["Tom"], sampled=20)
+    assert view.label is not None
+    assert view.moves.seen[0].raises[0].token == b" Tom"

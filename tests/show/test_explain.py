@@ -117,7 +117,7 @@ def test_a_frame_ends_its_lines_where_their_text_ends(width: int) -> None:
     assert last.endswith("kept by top-k")
 
 
-@pytest.mark.parametrize(("width", "missing"), [(80, ""), (58, "id, logit"), (45, "id, logit, model")])
+@pytest.mark.parametrize(("width", "missing"), [(80, ""), (58, "id, logit"), (45, "id, logit, raw")])
 def test_a_narrow_terminal_gets_fewer_columns_and_is_told_which(width: int, missing: str) -> None:
     text = bare(shown(pictures.moment(steps([1310], top=3)[0]), width))
     assert ("not shown:" in text) == bool(missing)

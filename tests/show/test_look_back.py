@@ -88,6 +88,9 @@ def test_it_needs_a_keyboard_and_a_screen(
     keyboard: bool, screen: bool, term: str, possible: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: keyboard))
-    monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: screen))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(fileno=lambda: 77))
+    monkeypatch.setattr("os.isatty", lambda descriptor: screen and descriptor == 77)
     monkeypatch.setenv("TERM", term)
     assert can_look_back() == possible
+    monkeypatch.setattr(sys, "stdout", io.StringIO())  # recorded
+    assert not can_look_back()

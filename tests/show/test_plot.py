@@ -2,6 +2,7 @@
 
 import io
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -129,7 +130,7 @@ def test_only_the_frame_is_dim(picture: RenderableType) -> None:
     coloured = [codes for codes, _ in styled if "38;2" in codes]
     assert len(coloured) > 3
     assert not any(re.match(r"(1;)?2;", codes) for codes in coloured)
-    assert ("2", "│") in [(codes, text.strip()) for codes, text in styled]
+    assert any(codes == "2" and text.strip()[-1:] in "│┤" for codes, text in styled if text.strip())
 
 
 def test_a_crowd_keeps_its_first_labels() -> None:
@@ -188,3 +189,31 @@ def test_line_plots_never_outgrow_the_width(values: list[list[float]], width: in
         [Line(str(place), line) for place, line in enumerate(values)], list(map(str, range(len(values[0])))), "x", "y"
     )
     assert max(map(cell_len, drawn(plot, width))) <= width
+
+
+@given(st.lists(st.integers(-999, 999).map(lambda n: n / 1000), min_size=2, max_size=9), st.integers(40, 120))
+def test_ticks_are_equally_far_apart(values: list[float], width: int) -> None:
+    steps = [str(step) for step in range(len(values))]
+    lines = drawn(LinePlot([Line("a", values)], steps, "x", "y"), width)
+    ticks = [row for row, line in enumerate(lines) if "┤" in line]
+    assert len({after - before for before, after in pairwise(ticks)}) <= 1
+    assert len(ticks) == len(nice_ticks(min(values), max(values)))
+
+
+class Screen(io.StringIO):
+    """A terminal that keeps what it was sent."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("height", "below"), [(24, 3), (30, 10), (60, 3), (12, 3)])
+def test_a_map_is_no_taller_than_the_screen(height: int, below: int) -> None:
+    dots = [Dot(0, 0, "a"), Dot(1, 9, "b")]
+    console = Console(file=Screen(), width=150, height=height, color_system=None)
+    console.print(Scatter(dots, [], "x", "y", below=below))
+    assert isinstance(console.file, Screen)
+    lines = console.file.getvalue().count("\n")
+    assert lines + below < height or lines == 8 + 3  # no less than eight rows
+    assert lines <= 32 + 3
+    assert len(drawn(Scatter(dots, [], "x", "y", below=below), 150)) == 32 + 3  # in a file there is no screen

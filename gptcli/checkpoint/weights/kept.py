@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # numpy, which a list of files does not need
     from gptcli.model.engine import Quantize
 
 # The version of the files: raised when the layout of the matrices or of the file changes.
-FORMAT = "2"
+FORMAT = "3"
 KINDS: "tuple[Quantize, ...]" = ("int8", "int4")
 
 

@@ -109,7 +109,7 @@ def ablate(
             progress=progress,
         )
     notices(words_cut(checkpoint.tokenizer, [word for word in (token, versus) if word], given))
-    listed = ablation.strongest(answer, top)
+    listed = answer.strongest(top)
     output.present(answer, lambda: draw(answer, listed), page=lambda: draw_page(answer, listed))
     if not answer.complete:
         notice(f"interrupted: {len(answer.layers)} of {answer.n_layer} layers are done")

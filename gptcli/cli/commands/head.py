@@ -46,7 +46,7 @@ def head(
         typer.Option(
             metavar="N",
             min=0,
-            show_default="1000, and 300 with --all",
+            show_default="1000, and 200 with --all",
             help="Frequent tokens on which shares are measured; 0 is all.",
             rich_help_panel=_HEAD,
         ),
@@ -104,7 +104,7 @@ def head(
     with progress_bar("heads") as progress:
         scan = scan_heads(
             checkpoint,
-            sampled=300 if tokens is None else tokens,
+            sampled=200 if tokens is None else tokens,
             distance=distance,
             through=through,
             labels=labels,

@@ -3,15 +3,14 @@
 import os
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.inputs import text_argument
+from gptcli.cli.inputs import prompt_argument
 from gptcli.cli.option_groups import OutputOptions, RunOptions, grouped
 from gptcli.errors import InputError
-from gptcli.text import clipped
 
 if TYPE_CHECKING:
     from gptcli.inspection.passages import NeuronPassages
@@ -86,6 +85,7 @@ def neurons(
             rich_help_panel="Output",
         ),
     ] = None,
+    raw: options.RawOption = False,
     *,
     run: RunOptions,
     output: OutputOptions,
@@ -94,9 +94,10 @@ def neurons(
 
     A neuron's activation says how much of its vector is added at a token.
     Some are active at every token, so those come first that write most beyond
-    what they write on random tokens. Listed are the tokens whose logits that raises and lowers (through the norms
-    behind it, held at their scale in this run, and the unembedding; later
-    layers are left out), and the tokens that excite it, each alone.
+    what they write elsewhere. Listed are the tokens whose logits that raises
+    and lowers (through the norms behind it, held at their scale in this run,
+    and the unembedding; later layers are left out), and the tokens that excite
+    it, each alone.
 
     --neuron shows one neuron by its weights; with a text, or with a file of
     any length, the passages that excite it most, coloured by its activation.
@@ -113,10 +114,13 @@ def neurons(
     if neuron is not None:
         options.forbid_together("--neuron", given=True, layer=layer != "all", at=at, by=by is not Measure.unusual)
         if text is None and file is None:
-            return _one(run, neuron, top, output)
-        return _passages(run, neuron, text, file, window, top, output)
+            return _one(run, output, neuron, top)
+        if text is not None and file is not None:
+            raise InputError("give TEXT or --file, not both")
+        words = None if text is None else prompt_argument(text, raw=raw)
+        return _passages(run, output, neuron, words, file, window, top)
     options.require_owner("--neuron", given=False, file=file, window=window)
-    given = text_argument(text, "TEXT")
+    given = prompt_argument(text, raw=raw)
 
     from gptcli.inspection.neurons import neurons as inspect
     from gptcli.inspection.places import parse
@@ -128,7 +132,7 @@ def neurons(
     output.present(answer, lambda: draw(answer), page=lambda: draw_page(answer))
 
 
-def _one(run: RunOptions, neuron: str, top: int | None, output: OutputOptions) -> None:
+def _one(run: RunOptions, output: OutputOptions, neuron: str, top: int | None) -> None:
     """A neuron by its weights."""
     from gptcli.inspection.neuron_weights import view_neuron
     from gptcli.show.neuron import draw_neuron, draw_neuron_page
@@ -139,21 +143,17 @@ def _one(run: RunOptions, neuron: str, top: int | None, output: OutputOptions) -
 
 def _passages(
     run: RunOptions,
+    output: OutputOptions,
     neuron: str,
     text: str | None,
     file: Path | None,
     window: int | None,
     top: int | None,
-    output: OutputOptions,
 ) -> None:
     """The passages of a text or a file that excite a neuron."""
-    if text is not None and file is not None:
-        raise InputError("give TEXT or --file, not both")
-    given = None if text is None else text_argument(text, "TEXT")
-
     from gptcli.show.neuron import draw_passages, draw_passages_page
 
-    found = _searched(run, neuron, given, file, window, top or 10)
+    found = _searched(run, neuron, text, file, window, top or 10)
     output.present(found, lambda: draw_passages(found), page=lambda: draw_passages_page(found))
 
 
@@ -163,6 +163,7 @@ def _searched(
     from gptcli.inspection.neuron_weights import view_neuron
     from gptcli.inspection.passages import find_passages
     from gptcli.show.terminal.progress import progress_bar
+    from gptcli.system.text_file import file_name, opened
     from gptcli.tokenizer import decode_chunks, encode_chunks
 
     checkpoint = run.open()
@@ -170,22 +171,15 @@ def _searched(
     if file is None:
         ids = checkpoint.tokenizer.encode(text or "")
         return find_passages(checkpoint, neuron, [ids], "the text", top=top, window=window)
-    with progress_bar("reading") as progress, _opened(file) as opened:
-        chunks = decode_chunks(iter(lambda: opened.read(_READ_SIZE), b""), clipped(str(file)))
-        total = os.fstat(opened.fileno()).st_size
+    with progress_bar("reading") as progress, opened(file) as stream:
+        name, total = file_name(file), os.fstat(stream.fileno()).st_size
+        chunks = decode_chunks(iter(lambda: stream.read(_READ_SIZE), b""), name)
         return find_passages(
             checkpoint,
             neuron,
             encode_chunks(checkpoint.tokenizer, chunks),
-            clipped(str(file)),
+            name,
             top=top,
             window=window,
             read=lambda done: progress(done, max(total, done)),
         )
-
-
-def _opened(file: Path) -> BinaryIO:
-    try:
-        return file.open("rb")
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {clipped(str(file))}: {getattr(error, 'strerror', None) or error}") from error

@@ -95,7 +95,8 @@ class NativeEngine:
         self._texts: list[list[int]] = []  # the ids of each row, for angles that depend on its length
         self._tables = Tables(config)
         self._kinds: set[Kind] = set()  # storage types of the matrices
-        self.matrices: list[str] = []  # names of the matrices that were allocated
+        self.matrices: list[str] = []  # names of the matrices that it has
+        self._borrowed: list[StoredMatrix] = []
         if config.positions == "sinusoidal":
             self._fill_vector("wpe.weight", sine_positions(config))
 
@@ -182,6 +183,24 @@ class NativeEngine:
         self._checked(self._library.gptcli_alloc_matrix(self._handle, *where))
         self.matrices.append(name)
         return self.kept(name)
+
+    def borrow(self, name: str, kind: Kind, rows: int, columns: int, stored: StoredMatrix) -> None:
+        """Use a matrix [rows, columns] where it lies, without a copy; the engine keeps its memory alive.
+
+        Args:
+            name: of the parameter.
+            kind: ``int8`` or ``int4`` (see ``layout``).
+            rows: of the matrix.
+            columns: of the matrix.
+            stored: contiguous numbers as ``layout`` says, followed by at least 256 readable bytes; and its scales.
+        """
+        self._kinds.add(kind)
+        self._borrowed.append(stored)
+        layer, slot = slot_of(name)
+        where = (MATRICES.index(slot), layer, KINDS.index(kind), rows, columns)
+        scales = None if stored.scales is None else stored.scales.ctypes.data
+        self._library.gptcli_borrow_matrix(self._handle, *where, stored.numbers.ctypes.data, scales)
+        self.matrices.append(name)
 
     def kept(self, name: str) -> StoredMatrix:
         """A matrix of the engine, which was allocated before."""

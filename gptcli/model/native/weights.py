@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.model.config import GPTConfig
-from gptcli.model.native.library import unavailable
+from gptcli.model.native.library import library, unavailable
+from gptcli.model.quantize import GROUP
 
 Kind = Literal["F32", "F16", "BF16", "int8", "int4"]
 """Storage type of weights; arithmetic is float32 with all. int8: symmetric, one scale a row. int4: sixteen levels, one
@@ -54,6 +55,8 @@ VECTORS: tuple[str, ...] = (
     "mlp.c_fc.bias",
     "mlp.c_proj.bias",
 )
+# Bytes of a group of 4 bits: two indices a byte, and a float16. The same as in native.h.
+_GROUP_BYTES = GROUP // 2 + 2
 NORM_WEIGHTS = tuple(name for name in VECTORS if re.search(r"(ln_\w+|_norm)\.weight$", name))
 
 
@@ -85,6 +88,18 @@ class StoredMatrix(NamedTuple):
 def is_matrix(name: str) -> bool:
     """Whether a weight is one of the matrices, which may be quantized."""
     return slot_of(name)[1] in MATRICES
+
+
+def row_bytes(kind: Kind, columns: int) -> int:
+    """Bytes of a row of a matrix that is stored in 8 or 4 bits, as the library lays it out (see ``Kind``)."""
+    return columns // GROUP * _GROUP_BYTES if kind == "int4" and columns % GROUP == 0 else columns
+
+
+def checksum(memory: memoryview) -> int:
+    """A checksum of 64 bits that finds damage, not intent; as fast as the memory. Releases Python's lock."""
+    found = library()
+    assert found is not None, "ask available() first"
+    return int(found.gptcli_checksum(np.frombuffer(memory, np.uint8).ctypes.data, len(memory)))
 
 
 def slot_of(name: str) -> tuple[int, str]:

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 MARKERS = "●▲■◆"
 HOLLOW = "○△□◇"
-_HEADS = "→↗↑↖←↙↓↘"  # by octant, counter-clockwise
+# By the side of the head on which the end is: across, up.
+_HEADS = dict(zip([(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)], "→↗↑↖←↙↓↘", strict=True))
 _MOST_ROWS, _FEWEST_ROWS = 32, 8
+# Lines of a plot besides its rows: the axes, and what was left out.
+_AROUND, _AROUND_IN_TOUR = 4, 8
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Scatter:
         arrows: indices of start and end, and the style.
         x_name, y_name: of the axes.
         hint: text after the number of labels left out.
+        below: lines that follow it, which a terminal is to show with it.
     """
 
     dots: Sequence[Dot]
@@ -59,12 +63,13 @@ class Scatter:
     x_name: str
     y_name: str
     hint: str = ""
+    below: int = 0
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         """Draw it as wide as the terminal, and as high as it needs."""
         from rich.text import Text
 
-        canvas, cells = self._laid_out(max(options.max_width - 2, 1))
+        canvas, cells = self._laid_out(max(options.max_width - 2, 1), self._lines(console))
         for start, end, style in self.arrows:
             _draw_arrow(canvas, cells[start], cells[end], style)
         for dot, (x, y) in zip(self.dots, cells, strict=True):
@@ -81,11 +86,19 @@ class Scatter:
         if left_out:
             yield Text(f"{left_out} of {len(self.dots)} labels left out for lack of space{self.hint}")
 
-    def _laid_out(self, columns: int) -> tuple[Canvas, list[tuple[int, int]]]:
+    def _lines(self, console: "Console") -> int:
+        """How many rows there may be: on a screen all is to be seen at once, with its axes and what follows."""
+        allowed = lines_allowed()
+        if allowed is not None:
+            return allowed - _AROUND_IN_TOUR
+        on_screen = getattr(console.file, "isatty", lambda: False)()
+        return console.height - _AROUND - self.below if on_screen else _MOST_ROWS
+
+    def _laid_out(self, columns: int, lines: int) -> tuple[Canvas, list[tuple[int, int]]]:
         """An empty canvas, and the cell of each point."""
         xs, ys = [dot.x for dot in self.dots], [dot.y for dot in self.dots]
         wide, high = max(xs) - min(xs), max(ys) - min(ys)
-        most = min(max(columns // 3, _FEWEST_ROWS), _MOST_ROWS, max((lines_allowed() or _MOST_ROWS) - 8, _FEWEST_ROWS))
+        most = min(max(columns // 3, _FEWEST_ROWS), _MOST_ROWS, max(lines, _FEWEST_ROWS))
         needed = math.ceil(columns / 2 * high / wide) + 1 if columns * high < 2 * most * wide else most
         canvas = Canvas(columns, min(max(needed, _FEWEST_ROWS), most))
         # Half a cell stays free on each side.
@@ -103,13 +116,20 @@ class Scatter:
 
 
 def _draw_arrow(canvas: Canvas, start: tuple[int, int], end: tuple[int, int], style: str) -> None:
-    """A line with its head in the last cell before the end, or in the end's cell if there is none."""
+    """A line whose head is the last cell before the end's row (or column, where it is flat), and points at the end."""
     canvas.line(start, end, style, arrow=True)
-    octant = round(math.atan2(start[1] - end[1], end[0] - start[0]) / (math.pi / 4)) % 8
     cells = [(x // ACROSS, y // DOWN) for x, y in dots_between(start, end)]
-    before = [cell for cell in cells if cell not in (cells[0], cells[-1])]
-    if cells[0] != cells[-1]:
-        canvas.head(*(before or cells)[-1], _HEADS[octant], style)
+    first, last = cells[0], cells[-1]
+    if first == last:
+        return
+    axis = 1 if abs(end[1] - start[1]) >= abs(end[0] - start[0]) else 0
+    between = [cell for cell in cells if cell not in (first, last)]
+    before = [cell for cell in between if cell[axis] != last[axis]] or between
+    head = before[-1] if before else last
+    toward = head if before else first
+    across, up = last[0] - toward[0], toward[1] - last[1]
+    sign = ((across > 0) - (across < 0), (up > 0) - (up < 0))
+    canvas.head(*head, _HEADS[sign], style)
 
 
 def _label(canvas: Canvas, column: int, row: int, dot: Dot) -> bool:
@@ -167,9 +187,10 @@ class LinePlot:
         gutter = max(map(len, ticks.values()))
         labels = max(cell_len(line.label) for line in self.lines) + 3
         rows = min(max(options.max_width // 6, 8), 16, max((lines_allowed() or 99) - 7, 8))
+        rows = _even_rows(rows, len(ticks) - 1)
         canvas = Canvas(max(options.max_width - gutter - labels - 3, 1), rows)
         ends = self._drawn(canvas, min(ticks), max(ticks))
-        marked = {_row(canvas, tick, min(ticks), max(ticks)): shown for tick, shown in ticks.items()}
+        marked = {_y(canvas, tick, min(ticks), max(ticks)) // DOWN: shown for tick, shown in ticks.items()}
         yield Text(self.y_name, style="dim")
         for row, line in enumerate(canvas.lines()):
             edge = f"{marked.get(row, ''):>{gutter}} {'┤' if row in marked else '│'}"
@@ -185,11 +206,7 @@ class LinePlot:
         ends: dict[int, Text] = {}
         for index, line in enumerate(self.lines):
             style, marker = series(index), (MARKERS + HOLLOW)[index % len(MARKERS + HOLLOW)]
-            down = canvas.rows * DOWN - 1
-            at = [
-                (self._x(canvas, step), round((high - value) / (high - low) * down))
-                for step, value in enumerate(line.values)
-            ]
+            at = [(self._x(canvas, step), _y(canvas, value, low, high)) for step, value in enumerate(line.values)]
             for start, end in pairwise(at):
                 canvas.line(start, end, style)
             for x, y in at:
@@ -232,5 +249,11 @@ def nice_ticks(low: float, high: float, most: int = 6) -> dict[float, str]:
     return {low: f"{low:g}", high: f"{high:g}"}
 
 
-def _row(canvas: Canvas, value: float, low: float, high: float) -> int:
-    return round((high - value) / (high - low) * (canvas.rows * DOWN - 1)) // DOWN
+def _even_rows(wanted: int, steps: int) -> int:
+    """A number of rows near this one in which ticks are equally far apart: one row, and as many more for each step."""
+    return max(round((wanted - 1) / steps), 1) * steps + 1
+
+
+def _y(canvas: Canvas, value: float, low: float, high: float) -> int:
+    """A value's height in dots from the top; the ends of the axis are in the middle of their rows."""
+    return round((high - value) / (high - low) * (canvas.rows - 1) * DOWN + (DOWN - 1) / 2)

@@ -58,8 +58,13 @@ class SignedMap:
     def _figure(self, value: float) -> str:
         if math.isnan(value):
             return ""
-        rounded = round(value, 2) + 0.0  # no -0
-        return f"{rounded:+.2f}" if self.plus and rounded else f"{rounded:.2f}"
+        return signed(value) if self.plus else f"{round(value, 2) + 0.0:.2f}"  # no -0
+
+
+def signed(value: float) -> str:
+    """A figure with its sign; zero has none."""
+    rounded = round(value, 2) + 0.0
+    return f"{rounded:+.2f}" if rounded else "0.00"
 
 
 def _around_zero(values: Sequence[Sequence[float]]) -> tuple[float, float]:

@@ -7,8 +7,10 @@ that every terminal answers (DA1, "what are you?"): when that answer is there, n
 import os
 import re
 import select
+import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -65,7 +67,7 @@ def _asked(environment: Mapping[str, str]) -> str | None:
     if environment.get("TERM", "") in _MUTE or environment.get("CI") or not _own_terminal():
         return None
     try:
-        descriptor = os.open(os.ttyname(sys.stdout.fileno()), os.O_RDWR | os.O_NOCTTY)
+        descriptor = os.open(os.ttyname(_screen()), os.O_RDWR | os.O_NOCTTY)
     except OSError:
         return None
     try:
@@ -92,8 +94,18 @@ def ask(descriptor: int, patience_s: float = PATIENCE_S) -> str | None:
     Raises:
         OSError: it is no terminal.
     """
-    with _quiet(descriptor):
+    with _signals_later(), _quiet(descriptor):
         return None if _waits(descriptor, 0) else _answer(descriptor, patience_s)
+
+
+def _screen() -> int:
+    """The descriptor of the terminal: stdout's, or the process's own where stdout is recorded for it."""
+    try:
+        return sys.stdout.fileno()
+    except OSError:
+        if sys.__stdout__ is None:
+            raise
+        return sys.__stdout__.fileno()
 
 
 def _own_terminal() -> bool:
@@ -117,8 +129,26 @@ def _own_terminal() -> bool:
 
 
 @contextmanager
+def _signals_later() -> Iterator[None]:
+    """Obey no signal until the terminal is as it was: Ctrl-Z, Ctrl-C and a polite end come afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted: list[int] = []
+    held = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+    before = {number: signal.signal(number, lambda got, _: noted.append(got)) for number in held}
+    try:
+        yield
+    finally:
+        for number, usual in before.items():
+            signal.signal(number, signal.SIG_DFL if usual is None else usual)
+        for came in noted:
+            os.kill(os.getpid(), came)
+
+
+@contextmanager
 def _quiet(descriptor: int) -> Iterator[None]:
-    """Take characters at once and unseen; Ctrl-C works. What is in the queue stays there."""
+    """Take characters at once and unseen. What is in the queue stays there."""
     import termios
 
     try:

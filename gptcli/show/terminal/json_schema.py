@@ -139,7 +139,8 @@ def _of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 def _union(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """One of several schemas; plain types are joined into a list of types."""
     if all(set(part) == {"type"} for part in parts):
-        return {"type": [part["type"] for part in parts]}
+        each = [kind for part in parts for kind in (part["type"] if isinstance(part["type"], list) else [part["type"]])]
+        return {"type": list(dict.fromkeys(each))}
     return {"anyOf": parts}
 
 

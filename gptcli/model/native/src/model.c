@@ -56,6 +56,16 @@ int gptcli_alloc_matrix(void *engine, int which, int layer, int kind, int rows, 
     return matrix_alloc(w, kind, rows, columns);
 }
 
+/* Use a matrix where it lies, for as long as the engine exists: see matrix_borrow. */
+void gptcli_borrow_matrix(void *engine, int which, int layer, int kind, int rows, int columns, const void *numbers,
+                          const float *scales) {
+    matrix *w = matrix_at(engine, which, layer);
+    matrix_free(w);
+    matrix_borrow(w, kind, rows, columns, numbers, scales);
+}
+
+uint64_t gptcli_checksum(const void *data, size_t bytes) { return checksum(data, bytes); }
+
 /* Fill `count` rows of a matrix, from index `first` on, with a checkpoint's numbers. Returns 0, or -1 when there is no memory. */
 int gptcli_fill_matrix(void *engine, int which, int layer, int first, int count, const void *source, int source_kind,
                        int transposed) {

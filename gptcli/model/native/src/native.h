@@ -12,7 +12,7 @@
 /* A model's shape as Python passes it: fields of GPTConfig. library.py has the same structure, and compares ABI_VERSION and the
  * size when it loads the library. Increase ABI_VERSION with every change of this structure, of an enum whose numbers Python uses,
  * or of a function's arguments. */
-enum { ABI_VERSION = 3 };
+enum { ABI_VERSION = 4 };
 typedef struct {
     int n_layer, n_embd, n_head, kv_heads, head_size, mlp_width, vocab_size, embedding_width, activation;
     int norm_kind, norm, qk_norm, final_norm, embedding_norm, parallel_residual, shared_norm, gated, rotary_dim,
@@ -95,6 +95,7 @@ typedef struct {
     float *scale; /* INT8: [rows] */
     int rows, columns, kind;
     size_t row_bytes;
+    int borrowed; /* `data` and `scale` are the caller's, for example a mapped file */
 } matrix;
 
 /* The activations from index m on. */
@@ -332,7 +333,9 @@ void *huge_alloc(size_t bytes);
 void huge_free(void *data);
 double memory_bandwidth(const kernels *k, int megabytes, int times);
 int all_finite(const void *source, size_t n, int kind);
+uint64_t checksum(const void *data, size_t bytes);
 int matrix_alloc(matrix *w, int kind, int rows, int columns);
+void matrix_borrow(matrix *w, int kind, int rows, int columns, const void *data, const float *scale);
 int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind, int transposed);
 void matrix_free(matrix *w);
 

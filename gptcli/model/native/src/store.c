@@ -146,14 +146,48 @@ static void fill(worker *me, const phase *p, range now, range next) {
     else convert_rows(f, now.first, now.last - now.first, me->scratch, (char *)(me->scratch + f->w->columns));
 }
 
+/* One more word in a chain of a checksum. A product carries upwards only, so the high bits are turned down first. */
+static inline uint64_t chained(uint64_t sum, uint64_t word) {
+    const uint64_t x = sum ^ word;
+    return (x << 29 | x >> 35) * 0x9e3779b97f4a7c15;
+}
+
+/* A checksum that finds damage, not intent: eight interleaved chains over words of 64 bits, which is as fast as memory. The same
+ * on every processor of the same byte order. */
+uint64_t checksum(const void *data, size_t bytes) {
+    enum { CHAINS = 8 };
+    const unsigned char *at = data, *end = at + bytes;
+    uint64_t sums[CHAINS], words[CHAINS];
+    for (int i = 0; i < CHAINS; i++) sums[i] = (uint64_t)i + 1;
+    for (; (size_t)(end - at) >= sizeof words; at += sizeof words) {
+        memcpy(words, at, sizeof words);
+        for (int i = 0; i < CHAINS; i++) sums[i] = chained(sums[i], words[i]);
+    }
+    uint64_t sum = bytes;
+    for (; at < end; at++) sum = chained(sum, *at);
+    for (int i = 0; i < CHAINS; i++) sum = chained(sum, sums[i]);
+    return sum;
+}
+
+static matrix empty_matrix(int kind, int rows, int columns) {
+    if (kind == INT4 && columns % GROUP) kind = INT8;
+    matrix made = {.rows = rows, .columns = columns, .kind = kind};
+    made.row_bytes = kind == INT4 ? (size_t)columns / GROUP * GROUP_BYTES : (size_t)columns * NUMBER_BYTES[kind];
+    return made;
+}
+
+/* A matrix whose numbers the caller keeps, followed by OVERREAD floats that may be read, until it is freed; `scale`: INT8's. */
+void matrix_borrow(matrix *w, int kind, int rows, int columns, const void *data, const float *scale) {
+    *w = empty_matrix(kind, rows, columns);
+    w->data = (void *)data, w->scale = (float *)scale, w->borrowed = 1;
+}
+
 /* Allocate a matrix of some kind, uninitialized. Returns 0, or -1 when there is no memory. */
 int matrix_alloc(matrix *w, int kind, int rows, int columns) {
-    if (kind == INT4 && columns % GROUP) kind = INT8;
-    *w = (matrix){.rows = rows, .columns = columns, .kind = kind};
-    w->row_bytes = kind == INT4 ? (size_t)columns / GROUP * GROUP_BYTES : (size_t)columns * NUMBER_BYTES[kind];
+    *w = empty_matrix(kind, rows, columns);
     w->data = huge_alloc(w->row_bytes * (size_t)rows); /* followed by OVERREAD floats: vector loads may pass the end */
-    if (kind == INT8) w->scale = malloc((size_t)rows * sizeof(float));
-    return !w->data || (kind == INT8 && !w->scale) ? -1 : 0;
+    if (w->kind == INT8) w->scale = malloc((size_t)rows * sizeof(float));
+    return !w->data || (w->kind == INT8 && !w->scale) ? -1 : 0;
 }
 
 /* Fill a matrix with the numbers of a source. Returns 0, or -1 when there is no memory. */
@@ -177,8 +211,10 @@ int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind
 }
 
 void matrix_free(matrix *w) {
-    huge_free(w->data);
-    free(w->scale);
+    if (!w->borrowed) {
+        huge_free(w->data);
+        free(w->scale);
+    }
     w->data = NULL;
     w->scale = NULL;
 }
