@@ -7,6 +7,7 @@ stdout carries the answer and nothing else. Notices go to stderr. Rich chooses c
 import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,11 +179,11 @@ def save_as(path: Path, draw: Callable[[], "RenderableType"], page: "Callable[[]
     """Write an answer to a file, as a picture or (``.html``) as a page; see ``present``."""
     if path.suffix.lower() == ".html":
         from gptcli.show.html.page import drawn_page
-        from gptcli.show.picture.title import picture_title
+        from gptcli.show.picture.title import picture_title, saving
 
         with everything():
             made = drawn_page(picture_title(), draw) if page is None else page()
-            write_whole(path, made.html())
+            write_whole(path, (replace(made, title=saving.title) if saving.title else made).html())
         notice(f"saved {path}")
         return
     with everything(), palette.using(saved_theme()):
