@@ -113,7 +113,7 @@ complete -c gptcli -n '__gptcli_at \'generate\'' -l steer -x -d 'Add a direction
 complete -c gptcli -n '__gptcli_at \'generate\'' -l freeze-attention -d 'Look where it would without the change.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l save-direction -r -F -d 'Keep the direction of --steer, for --steer \'layer:4: "FILE.safetensors"\'.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l lookup -x -d 'Guess up to N tokens (7 at once) from what was said before; the text stays the same.'
-complete -c gptcli -n '__gptcli_at \'generate\'' -l explain -d 'Show what each token was chosen from.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l explain -d 'Show what each token was chosen from; afterwards, ← goes back.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l explain-top -x -d 'Candidates to list.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l pick -d 'Choose each token yourself.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l replay -r -F -d 'Repeat what --pick --json left, settings and all.'

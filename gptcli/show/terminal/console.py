@@ -166,6 +166,8 @@ def print_picture(picture: "RenderableType") -> None:
     from rich.segment import Segment, Segments
 
     console = stdout_console()
+    if not console.is_terminal:
+        return _print_trimmed(console.render(picture, console.options))
     held: list[Segment] = []
     for segment in console.render(picture, console.options):
         held.append(segment)
@@ -173,6 +175,19 @@ def print_picture(picture: "RenderableType") -> None:
             console.print(Segments(held), end="")
             held = []
     console.print(Segments(held), end="")
+
+
+def _print_trimmed(segments: "Iterable[Segment]") -> None:
+    """Print a picture without colours, for a pipe: no line ends with blanks."""
+    held: list[str] = []
+    rest = ""
+    for segment in segments:
+        *lines, rest = (rest + segment.text).split("\n") if not segment.control else (rest,)
+        held += (line.rstrip(" ") for line in lines)
+        if len(held) >= _SEGMENTS:
+            sys.stdout.write("\n".join([*held, ""]))
+            held = []
+    sys.stdout.write("\n".join([*held, rest.rstrip(" ")]))
 
 
 def save_as(path: Path, draw: Callable[[], "RenderableType"], page: "Callable[[], Page] | None" = None) -> None:
