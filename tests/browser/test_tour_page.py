@@ -67,6 +67,20 @@ def test_the_slider_shows_what_the_command_says(chromium: Chromium, pages: dict[
     quiet(chromium)
 
 
+def test_own_numbers_have_a_slider_too(chromium: Chromium, tmp_path: Path) -> None:
+    file = tmp_path / "softmax.html"
+    command = ["softmax", "cat=3", "dog=1", "fish=0.2", "owl=-inf"]
+    assert CliRunner().invoke(app, [*command, "--save", str(file)]).exit_code == 0
+    chromium.open(file)
+    for temperature in (1.0, 0.25, 4.0):
+        slide(chromium, temperature)
+        by_hand = np.exp(np.array([3, 1, 0.2, -np.inf]) / temperature)
+        assert chromium.ask(WIDTHS) == pytest.approx(by_hand / by_hand.sum(), rel=1e-12)
+    assert [row[0] for row in chromium.ask(ROWS)[:4]] == ["cat = 3", "dog = 1", "fish = 0.2", "owl = -inf"]
+    assert chromium.ask("document.querySelector('.softmax tr.dim').hidden")
+    quiet(chromium)
+
+
 @pytest.mark.parametrize("width", [375, 768, 1600])
 def test_each_stop_fits_any_screen_and_has_its_parts(chromium: Chromium, pages: dict[int, Path], width: int) -> None:
     for number, file in pages.items():

@@ -224,7 +224,8 @@ def _softmax(number: int, part: Softmax) -> str:
         "labels": [visible(label) for label in part.labels],
         "ids": list(part.ids),
         "logits": base64.b64encode(part.logits).decode(),
-        "temperature": part.temperature,
+        "width": part.width,
+        "things": visible(part.things),
     }
     return (
         f'<figure class="softmax" data-softmax="{number}">{_head(part.title)}<noscript><p>The slider needs JavaScript.'
