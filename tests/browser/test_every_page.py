@@ -19,6 +19,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "attention": ("attention", PROMPT),
     "head": ("attention", PROMPT, "--layer", "4", "--head", "1"),
     "lens": ("lens", PROMPT, "--token", "queen", "--attribution"),
+    "heads": ("head", "--all", "--tokens", "9", "--no-kind"),
+    "neurons": ("neurons", PROMPT),
+    "passages": ("neurons", PROMPT, "--neuron", "5.1015"),
     "score": ("score", PROMPT * 3),
     "explain": ("generate", "Once upon a time", "--explain", "-n", "30", "--seed", "3"),
 }
