@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "head": ("attention", PROMPT, "--layer", "4", "--head", "1"),
     "lens": ("lens", PROMPT, "--token", "queen", "--attribution"),
     "score": ("score", PROMPT * 3),
+    "ablate": ("ablate", PROMPT),
+    "patch": ("patch", PROMPT, "The queen took his crown and the queen took her"),
     "explain": ("generate", "Once upon a time", "--explain", "-n", "30", "--seed", "3"),
 }
 # Elements that hold text of their own and are seen.
