@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "neurons": ("neurons", PROMPT),
     "passages": ("neurons", PROMPT, "--neuron", "5.1015"),
     "score": ("score", PROMPT * 3),
+    "ablate": ("ablate", PROMPT),
+    "patch": ("patch", PROMPT, "The queen took his crown and the queen took her"),
     "explain": ("generate", "Once upon a time", "--explain", "-n", "30", "--seed", "3"),
 }
 # Elements that hold text of their own and are seen.
