@@ -4,6 +4,7 @@ The reference for every case is transformers' model with the same weights.
 """
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from transformers import GPT2Config, LlamaConfig, Qwen3Config
 from gptcli.checkpoint.families import read_blueprint
 from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError
-from tests.checkpoint.zoo import open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, open_folder, reference, understand
 
 Tensors = dict[str, Tensor]
 GPT2 = GPT2Config(vocab_size=31, n_positions=12, n_embd=8, n_layer=2, n_head=2)
@@ -102,6 +103,30 @@ def test_wrapped_decoder_with_a_head_of_its_own(family: Any, tmp_path: Path) -> 
     assert (ours(IDS) - saved.logits).abs().max() < 1e-4
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({config.model_type: name for name, config in FAMILIES.items()}.values()))
+def test_wrapped_keys_of_every_family(name: str, tmp_path: Path) -> None:
+    """The same tensors are found under other keys, also next to a value head."""
+    reference(FAMILIES[name]).save_pretrained(tmp_path)
+    plain = understand(tmp_path)[0]
+    tensors = load_file(tmp_path / "model.safetensors")
+    for rename in (
+        lambda key: f"model._orig_mod.{key}",
+        lambda key: f"pretrained_model.{key}",
+        lambda key: f"policy.net.{key}",
+        lambda key: (
+            "module." + re.sub(r"\.(\d+)\.", r".\1._fsdp_wrapped_module._checkpoint_wrapped_module.", key, count=1)
+        ),
+    ):
+        renamed = {rename(key): tensor.contiguous().clone() for key, tensor in tensors.items()}
+        save_file(renamed | {"v_head.summary.weight": torch.ones(1, 5)}, tmp_path / "model.safetensors")
+        blueprint = understand(tmp_path)[0]
+        expected = {ours: (tuple(map(rename, part.keys)), part.how) for ours, part in plain.tensors.items()}
+        assert {ours: (part.keys, part.how) for ours, part in blueprint.tensors.items()} == expected
+        assert blueprint.config == plain.config
+        assert sum("v_head" in note for note in blueprint.notes) == 1
+
+
 NEXT_TO_IT: dict[str, tuple[Tensors, str]] = {
     "TRL's value head": (
         {"v_head.summary.weight": torch.ones(1, 8), "v_head.summary.bias": torch.ones(1)},
@@ -168,7 +193,7 @@ def test_two_models_in_one_file(saved: Saved, tmp_path: Path) -> None:
         ("_fsdp_wrapped_module._flat_param", "FSDP"),
         ("blk.0.attn_q.weight", "GGUF"),
         ("layers.0.attention.wq.weight", "Meta"),
-        ("net.core.h.0.attn.attention.q_proj.weight", r"looks like gpt_neo under the prefix net.core."),
+        ("net.core.h.0.attn.attention.q_proj.weight", "looks like gpt_neo"),
         ("stem.0.strange", "of no kind that gptcli knows"),
     ],
 )
@@ -179,8 +204,29 @@ def test_error_shows_a_key_and_what_it_looks_like(
     saved.write(tmp_path, {key: torch.ones(8, 8)}, saved.config if configured else None)
     with pytest.raises(CheckpointError) as caught:
         read_blueprint(source := find(str(tmp_path)), source.header)
-    assert f"'{key}'" in str(caught.value)
     assert look in str(caught.value)
+    # Where the family is plain and only config.json is missing, the error says that.
+    assert f"'{key}'" in str(caught.value) or "put the model's config.json next to it" in str(caught.value)
+
+
+def test_error_is_that_of_the_nearest_reading(saved: Saved, tmp_path: Path) -> None:
+    """Of a wrapped model that lacks something, only that is missing."""
+    renamed = {f"model.{key}": tensor for key, tensor in saved.tensors.items() if not key.endswith("ln_f.bias")}
+    saved.write(tmp_path, renamed, saved.config)
+    with pytest.raises(CheckpointError, match=r"gpt2 configuration: missing ln_f\.bias$"):
+        open_folder(tmp_path)
+    (tmp_path / "config.json").unlink()
+    saved.write(tmp_path, {f"net.{key}": tensor for key, tensor in saved.tensors.items()})
+    with pytest.raises(CheckpointError, match="say how many heads with --n-head"):
+        open_folder(tmp_path)
+
+
+def test_classifier_of_llms_from_scratch_has_no_logits(tmp_path: Path) -> None:
+    tensors = {"tok_emb.weight": torch.ones(31, 8), "out_head.weight": torch.ones(2, 8), "out_head.bias": torch.ones(2)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(BOOK))
+    with pytest.raises(CheckpointError, match="it is a classifier's"):
+        open_folder(tmp_path)
 
 
 BOOK = {"vocab_size": 31, "context_length": 12, "emb_dim": 8, "n_heads": 2, "n_layers": 2}

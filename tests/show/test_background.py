@@ -4,11 +4,13 @@ import os
 import pty
 import re
 import select
+import signal
 import sys
 import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +111,23 @@ def test_what_is_typed_while_the_terminal_answers_is_kept(
     assert read_all(terminal[1]) == b"after\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGTSTP, signal.SIGINT])
+def test_signals_come_when_the_terminal_is_as_it_was(terminal: tuple[int, int], number: signal.Signals) -> None:
+    outer, inner = terminal
+    before, seen = termios.tcgetattr(inner), []
+    usual = signal.signal(number, lambda *_: seen.append(termios.tcgetattr(inner)))
+    try:
+        thread = answering(outer, b"", DA1, between=0.05)
+        timer = threading.Timer(0.02, os.kill, (os.getpid(), number))
+        timer.start()
+        assert background.ask(inner, 5) is None
+        thread.join()
+        timer.join()
+        assert seen == [before]
+    finally:
+        signal.signal(number, usual)
+
+
 def read_all(descriptor: int) -> bytes:
     """What lies in the queue, as one who reads it next gets it."""
     found = b""
@@ -180,7 +199,7 @@ class Screen:
 CHILD = """
 import sys
 from gptcli.show.terminal.background import theme_of_terminal
-print("theme", theme_of_terminal({"TERM": "xterm-256color"}).name)
+print("theme", theme_of_terminal({"TERM": "xterm-256color"}).name, file=sys.stderr)
 """
 
 
@@ -192,11 +211,13 @@ print("theme", theme_of_terminal({"TERM": "xterm-256color"}).name)
         (": | {{ sleep 0.2; {python} -c '{code}'; }}", True),  # the writer is gone
         ("sleep 5 | {python} -c '{code}'", False),  # the writer might read what is typed
         ("{python} -c '{code}' | cat", False),
+        ("{python} -c '{code}' > {file}", True),  # what is drawn is drawn on stderr
+        ("{python} -c '{code}' 2>&1 | cat", False),
     ],
 )
 @pytest.mark.slow
-def test_a_real_terminal_is_asked_and_no_pipe_is(shell: str, asked: bool) -> None:
-    line = shell.format(python=sys.executable, code=CHILD.replace("'", '"'))
+def test_a_real_terminal_is_asked_and_no_pipe_is(shell: str, asked: bool, tmp_path: Path) -> None:
+    line = shell.format(python=sys.executable, code=CHILD.replace("'", '"'), file=tmp_path / "out")
     output = played(["/bin/sh", "-c", line], lambda seen: WHITE + DA1 if BEFORE_DA1 in seen else b"")
     assert (BEFORE_DA1 in output) == asked
     assert (b"theme light" if asked else b"theme dark") in output

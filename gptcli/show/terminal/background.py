@@ -7,8 +7,10 @@ that every terminal answers (DA1, "what are you?"): when that answer is there, n
 import os
 import re
 import select
+import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -65,7 +67,10 @@ def _asked(environment: Mapping[str, str]) -> str | None:
     if environment.get("TERM", "") in _MUTE or environment.get("CI") or not _own_terminal():
         return None
     try:
-        descriptor = os.open(os.ttyname(_screen()), os.O_RDWR | os.O_NOCTTY)
+        screen = _screen()
+        if screen is None:
+            return None
+        descriptor = os.open(os.ttyname(screen), os.O_RDWR | os.O_NOCTTY)
     except OSError:
         return None
     try:
@@ -92,27 +97,38 @@ def ask(descriptor: int, patience_s: float = PATIENCE_S) -> str | None:
     Raises:
         OSError: it is no terminal.
     """
-    with _quiet(descriptor):
+    with _signals_later(), _quiet(descriptor):
         return None if _waits(descriptor, 0) else _answer(descriptor, patience_s)
 
 
-def _screen() -> int:
-    """The descriptor of the terminal: stdout's, or the process's own where stdout is recorded for it."""
+def _screen() -> int | None:
+    """The descriptor of the terminal that is drawn on, if there is one.
+
+    That is stdout; where it is recorded for a terminal, the process's own; and stderr, where stdout is a file. Behind a
+    pipe somebody else may read the keyboard: a pager.
+    """
+    if sys.stdout is None:
+        return None
     try:
-        return sys.stdout.fileno()
-    except OSError:
-        if sys.__stdout__ is None:
-            raise
-        return sys.__stdout__.fileno()
+        descriptor = sys.stdout.fileno()
+    except OSError:  # it is recorded
+        if not sys.stdout.isatty() or sys.__stdout__ is None:
+            return None
+        descriptor = sys.__stdout__.fileno()
+    if os.isatty(descriptor):
+        return descriptor
+    if stat.S_ISREG(os.fstat(descriptor).st_mode) and sys.stderr is not None and sys.stderr.isatty():
+        return sys.stderr.fileno()
+    return None
 
 
 def _own_terminal() -> bool:
-    """Whether stdout is a terminal whose keyboard no other process of the pipeline reads."""
-    if sys.platform == "win32" or sys.stdout is None or not sys.stdout.isatty():
-        return False
-    if sys.stdin is None:
+    """Whether there is a terminal to draw on whose keyboard no other process of the pipeline reads."""
+    if sys.platform == "win32" or sys.stdin is None:
         return False
     try:
+        if _screen() is None:
+            return False
         if sys.stdin.isatty():
             return True
         descriptor = sys.stdin.fileno()
@@ -127,8 +143,26 @@ def _own_terminal() -> bool:
 
 
 @contextmanager
+def _signals_later() -> Iterator[None]:
+    """Obey no signal until the terminal is as it was: Ctrl-Z, Ctrl-C and a polite end come afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted: list[int] = []
+    held = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+    before = {number: signal.signal(number, lambda got, _: noted.append(got)) for number in held}
+    try:
+        yield
+    finally:
+        for number, usual in before.items():
+            signal.signal(number, signal.SIG_DFL if usual is None else usual)
+        for came in noted:
+            os.kill(os.getpid(), came)
+
+
+@contextmanager
 def _quiet(descriptor: int) -> Iterator[None]:
-    """Take characters at once and unseen; Ctrl-C works. What is in the queue stays there."""
+    """Take characters at once and unseen. What is in the queue stays there."""
     import termios
 
     try:
