@@ -87,6 +87,8 @@ def test_each_stop_fits_any_screen_and_has_its_parts(chromium: Chromium, pages: 
         chromium.open(file, width=width, height=800, dark=number == MAP, touch=width < 400)
         stop = STOPS[number - 1]
         assert chromium.ask("document.querySelector('.contents a').textContent") == stop.title
+        assert chromium.ask("document.querySelector('.contents a').getAttribute('href')") == f"#stop-{number}"
+        assert chromium.ask("document.querySelector('section').id") == f"stop-{number}"
         assert chromium.ask("document.querySelector('.command').textContent") == stop.command
         assert chromium.ask("document.querySelector('.said').textContent")
         assert chromium.ask("document.querySelector('details.ask summary').textContent") == stop.question
@@ -107,7 +109,7 @@ def test_the_pieces_answer_to_the_pointer(chromium: Chromium, pages: dict[int, P
 def test_nothing_in_a_stop_or_a_token_is_obeyed() -> None:
     def page(text: str) -> str:
         slider = Softmax(text, [text], [0], np.ones(3, np.float32).tobytes())
-        section = Section(text, text, text, [text], [slider], text, text, text, text)
+        section = Section(1, text, text, text, [text], [slider], text, text, text, text)
         return Page(text, [text], sections=[section, section], how=text).html()
 
     assert shape(page(EVIL)) == shape(page("x"))

@@ -187,7 +187,7 @@ class Section:
     """A stop of a tour: what is said, the command, and what it shows.
 
     Attributes:
-        title, text, command: as the stop has them.
+        number, title, text, command: as the stop has them.
         facts: lines before the parts.
         parts: from top to bottom.
         said: a sentence that points at what is shown.
@@ -195,6 +195,7 @@ class Section:
         question, answer: the answer is shown when it is asked for; "" for none.
     """
 
+    number: int
     title: str
     text: str
     command: str
