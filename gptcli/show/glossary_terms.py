@@ -318,8 +318,8 @@ TERMS: dict[str, dict[str, tuple[tuple[str, ...], str, str, tuple[str, ...]]]] =
         ),
         "ablation": (
             ("ablate", "knock out"),
-            "Taking a part out of a model and looking at what changes: its output becomes zero, its mean, or what it is "
-            "in another text. Looking shows what goes together; only such a change shows what causes what.",
+            "Taking a part out of a model and looking at what changes: its output becomes zero, its mean, or what it "
+            "is in another text. Looking shows what goes together; only such a change shows what causes what.",
             'gptcli ablate "Sara met Ben. Sara said hello to" --token Ben --versus Sara',
             ("activation patching", "attribution", "head"),
         ),
