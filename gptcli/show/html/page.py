@@ -339,7 +339,10 @@ def _variables() -> str:
     """The colours of a page, which follow its theme."""
     light, dark = palette.LIGHT, palette.DARK
     own = ";".join(f"--{name}:{both(getattr(light, name), getattr(dark, name))}" for name in _COLOURS)
-    return f"color-scheme:light dark;{own};"
+    groups = ";".join(
+        f"--g{number}:{both(*pair)}" for number, pair in enumerate(zip(light.series, dark.series, strict=True))
+    )
+    return f"color-scheme:light dark;{own};{groups};"
 
 
 def _colours() -> str:
@@ -347,6 +350,7 @@ def _colours() -> str:
     light, dark = palette.LIGHT, palette.DARK
     places = [step / (_STEPS - 1) for step in range(_STEPS)]
     old = ";".join(f"--{name}:{getattr(light, name)}" for name in _COLOURS)
+    old += "".join(f";--g{number}:{each}" for number, each in enumerate(light.series))
     steps = "".join(
         f".c{step}{{background:{both(palette.colour(place, light), palette.colour(place, dark))};"
         f"color:{both(palette.text_colour(place, light), palette.text_colour(place, dark))}}}\n"
