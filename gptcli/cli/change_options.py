@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.inputs import plain_text
 from gptcli.cli.option_groups import RunOptions
 from gptcli.errors import InputError
 
@@ -106,7 +107,7 @@ class ChangeOptions:
         return requested(
             self.without or [],
             by=self.by.value,
-            over=None if self.over is None else read_text_file(self.over),
+            over=None if self.over is None else plain_text(read_text_file(self.over)),
             from_text=self.from_text,
             steer=self.steer or [],
             freeze_attention=self.freeze_attention,

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -78,6 +78,16 @@ def unescaped(text: str) -> str:
 def plain_text(text: str) -> str:
     r"""The text of a pipe or a file: ``\r\n`` is ``\n``, and one newline at the end falls away."""
     return text.replace("\r\n", "\n").removesuffix("\n")
+
+
+def plain_chunks(chunks: Iterable[str]) -> Iterator[str]:
+    """What ``plain_text`` makes of a text that comes in pieces, in pieces."""
+    held = ""
+    for chunk in chunks:
+        text = held + chunk
+        held = next((end for end in ("\r\n", "\n", "\r") if text.endswith(end)), "")
+        yield text.removesuffix(held).replace("\r\n", "\n")
+    yield plain_text(held)
 
 
 def tell_file(text: str, hint: str = PIPED) -> None:

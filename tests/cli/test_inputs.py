@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from gptcli.cli.inputs import unescaped
+from gptcli.cli.inputs import plain_chunks, plain_text, unescaped
 from gptcli.errors import InputError
 from gptcli.system.text_file import mark_length, read_text_file
 
@@ -40,6 +40,14 @@ def test_a_pipe_of_any_system_is_the_same_text(data: bytes) -> None:
     assert object_of("score", data=data)["tokens"] == object_of("score", TEXT)["tokens"]
     assert object_of("logits", data=data)["prompt"] == TEXT
     assert object_of("generate", "-n", "1", data=data)["prompt"] == TEXT
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\r", "\r\n", "a\r\nb\r\n", "\r\r\n\n", "a\rb\n\r", "a\n\n\r\n\r\n"])
+def test_pieces_of_a_text_lose_what_the_text_loses(text: str) -> None:
+    for size in (1, 2, 3, 99):
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        assert "".join(plain_chunks(pieces)) == plain_text(text)
+        assert "".join(plain_chunks(["", *pieces, ""])) == plain_text(text)
 
 
 def test_only_one_newline_falls_away() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.inputs import prompt_argument
+from gptcli.cli.inputs import plain_chunks, prompt_argument
 from gptcli.cli.option_groups import OutputOptions, RunOptions, grouped
 from gptcli.errors import InputError
 
@@ -173,7 +173,7 @@ def _searched(
         return find_passages(checkpoint, neuron, [ids], "the text", top=top, window=window)
     with progress_bar("reading") as progress, opened(file) as stream:
         name, total = file_name(file), os.fstat(stream.fileno()).st_size
-        chunks = decode_chunks(iter(lambda: stream.read(_READ_SIZE), b""), name)
+        chunks = plain_chunks(decode_chunks(iter(lambda: stream.read(_READ_SIZE), b""), name))
         return find_passages(
             checkpoint,
             neuron,
