@@ -72,6 +72,8 @@ _gptcli() {
             'models quantize') command='models quantize' ;;
             ' glossary') command=glossary ;;
             ' schema') command=schema ;;
+            ' config') command=config ;;
+            ' help') command=help ;;
             *) break ;;
         esac
     done
@@ -83,7 +85,7 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema
+            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema config help
             ;;
         tour)
             options="--list --stop --pace --worksheet --json --save --title -h --help"
@@ -351,6 +353,16 @@ _gptcli() {
             esac
             ;;
         schema)
+            options="-h --help"
+            ;;
+        config)
+            options="--json --csv --md --save --title -h --help"
+            case "$prev" in
+                --save) _gptcli_files; return ;;
+                --title) return ;;
+            esac
+            ;;
+        help)
             options="-h --help"
             ;;
     esac

@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'neurons' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'compare' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema'; or break
+        contains -- $next 'tour' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'neurons' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'compare' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema' 'config' 'help'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -55,6 +55,8 @@ complete -c gptcli -n '__gptcli_at \'\'' -a bench -d 'Measure a model: tokens a 
 complete -c gptcli -n '__gptcli_at \'\'' -a models -d 'List, download and examine models. No weights are loaded.'
 complete -c gptcli -n '__gptcli_at \'\'' -a glossary -d 'Say what a word of the outputs means: entropy, logit, residual stream.'
 complete -c gptcli -n '__gptcli_at \'\'' -a schema -d 'Print the JSON Schema of what a command\'s --json prints.'
+complete -c gptcli -n '__gptcli_at \'\'' -a config -d 'Show the defaults that you set, and where each comes from.'
+complete -c gptcli -n '__gptcli_at \'\'' -a help -d 'Show the help of a command: what COMMAND --help shows.'
 complete -c gptcli -n '__gptcli_at \'\'' -l color -x -a 'auto always never' -d 'Colours: auto goes by the terminal, NO_COLOR and FORCE_COLOR.'
 complete -c gptcli -n '__gptcli_at \'\'' -l theme -x -a 'auto dark light' -d 'Colours for a dark or a light background; auto asks the terminal.'
 complete -c gptcli -n '__gptcli_at \'\'' -l version -d 'Print the version and exit.'
@@ -581,3 +583,12 @@ complete -c gptcli -n '__gptcli_at \'glossary\'' -l title -x -d 'Above a saved p
 complete -c gptcli -n '__gptcli_at \'glossary\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'schema\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'config\'' -l json -d 'Print JSON.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
+complete -c gptcli -n '__gptcli_at \'config\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'config\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'help\'' -s h -l help -d 'Show this message and exit.'

@@ -7,19 +7,19 @@ The same core from Python::
     gpt = gptcli.load("tales")
     print(gpt.generate("Once upon a time there was a", seed=1))
 
-``load``, ``load_words`` and ``compare`` (see ``gptcli.api``) and the errors (see ``gptcli.errors``) are imported on
-first use: ``import gptcli`` alone costs nothing, and torch comes only when a model is loaded.
+``load``, ``load_words``, ``params`` and ``compare`` (see ``gptcli.api``) and the errors (see ``gptcli.errors``) are
+imported on first use: ``import gptcli`` alone costs nothing, and torch comes only when a model is loaded.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gptcli.api import LoadedGPT, LoadedWords, compare, load, load_words
+    from gptcli.api import LoadedGPT, LoadedWords, compare, load, load_words, params
     from gptcli.errors import GptcliError
 
 __version__ = "0.1.0"
 
-__all__ = ["GptcliError", "LoadedGPT", "LoadedWords", "__version__", "compare", "load", "load_words"]
+__all__ = ["GptcliError", "LoadedGPT", "LoadedWords", "__version__", "compare", "load", "load_words", "params"]
 
 
 def __getattr__(name: str) -> Any:

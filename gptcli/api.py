@@ -1,29 +1,39 @@
 """The small Python API: a model or word vectors by name, with one method for each command.
 
 Each method makes the same call into the core as the command of that name, and returns the same frozen dataclass, or
-numpy arrays. Nothing here prints. Every error is a ``GptcliError``::
+numpy arrays. Nothing here prints. ``print`` shows a result as the terminal does, and a notebook shows it as a page;
+``to_dict``, ``to_json`` and ``to_pandas`` hand it on. Every error is a ``GptcliError``::
 
     gpt = gptcli.load("gpt2")              # a name, a folder, a .safetensors file: what -m takes
     gpt.generate("The king", temperature=1.2, seed=1)
     gpt.next_token("The king and the").distributions[0].candidates
-    gpt.attention("The king and the")[5, 0]  # layer 5, head 0: [T, T]
+    gpt.attention("The king and the")[5, 0]  # the sixth layer, the first head: [T, T]
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from gptcli.system.named_options import tells_options
+from gptcli.system.result import show_with
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from typing_extensions import Unpack
 
     from gptcli.checkpoint.open import OpenCheckpoint
+    from gptcli.counting.parameters import ParameterCount
+    from gptcli.counting.tracing import Trace
     from gptcli.embedding.load import Embedding
-    from gptcli.embedding.queries import Neighbors, Similarities
+    from gptcli.embedding.queries import Direction, Neighbors, Similarities
+    from gptcli.embedding.word_map import WordMap
     from gptcli.generation.writing import Writing
     from gptcli.inspection.ablation import Ablation
+    from gptcli.inspection.attention import Attention
+    from gptcli.inspection.attribution import Attribution
     from gptcli.inspection.by_weights import HeadScan, HeadView
+    from gptcli.inspection.contexts import ContextSimilarities
     from gptcli.inspection.head_label import HeadLabel
+    from gptcli.inspection.lens import Lens
     from gptcli.inspection.neuron_weights import NeuronView
     from gptcli.inspection.neurons import Neurons
     from gptcli.inspection.passages import NeuronPassages
@@ -39,34 +49,35 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-class Settings(TypedDict, total=False):
-    """How ``generate`` and ``stream`` write: the options of ``gptcli generate``, with its defaults.
+Overflow = Literal["slide", "stop"]
+Metric = Literal["cosine", "dot", "euclidean"]
 
-    Attributes:
-        max_new_tokens: at most so many tokens (100).
-        stop: texts that end the continuation, and are left out of it.
-        bos: put ``<|endoftext|>`` before the prompt.
-        ignore_eos: write on after ``<|endoftext|>``.
-        overflow: when the context is full, ``slide`` drops its older half, and ``stop`` ends the text.
-        seed: repeats a result; None draws one.
-        temperature: divides the logits; 0 is greedy (0.8).
-        top_k: keep the k largest; 0 keeps all (40).
-        top_p, min_p, typical_p, repetition_penalty, no_repeat_ngram: see ``gptcli.sampling.settings.Sampling``.
-    """
 
-    max_new_tokens: int
-    stop: Sequence[str]
-    bos: bool
-    ignore_eos: bool
-    overflow: Literal["slide", "stop"]
-    seed: int | None
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-    typical_p: float
-    repetition_penalty: float
-    no_repeat_ngram: int
+class _Viewer:
+    """Shows results; what draws them is imported when one is shown."""
+
+    def json(self, result: Any, indent: int | None) -> str:
+        from gptcli.show import notebook
+
+        return notebook.json(result, indent)
+
+    def html(self, result: Any) -> str | None:
+        from gptcli.show import notebook
+
+        return notebook.html(result)
+
+    def text(self, result: Any) -> str | None:
+        from gptcli.show import notebook
+
+        return notebook.text(result)
+
+    def rows(self, result: Any) -> list[dict[str, Any]]:
+        from gptcli.show import notebook
+
+        return notebook.rows(result)
+
+
+show_with(_Viewer())
 
 
 def load(
@@ -144,26 +155,7 @@ def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_sp
     return LoadedWords(open_embedding(name, unembedding=unembedding, leading_space=leading_space))
 
 
-class Interventions(TypedDict, total=False):
-    """What ``changed`` changes while the model runs: the options of ``gptcli generate``.
-
-    Attributes:
-        without: places that are taken out: ``4.1`` (a head), ``mlp:3``, ``layer:5@-1``, ``neuron:3.117``.
-        by: what stands in their place: ``zero``, ``mean`` or ``resample``.
-        over: the text whose mean is meant; the text itself where it is not given.
-        from_text: the text to resample from.
-        steer: directions that are added: ``layer:4: happy - sad * 6``.
-        freeze_attention: look where the model looks without the changes.
-    """
-
-    without: Sequence[str]
-    by: Literal["zero", "mean", "resample"]
-    over: str | None
-    from_text: str | None
-    steer: Sequence[str]
-    freeze_attention: bool
-
-
+@tells_options
 class LoadedGPT:
     """A GPT that is ready to run, with its tokenizer. Comes from ``load``.
 
@@ -200,20 +192,72 @@ class LoadedGPT:
         """The tokens of a text, each as the bytes that it stands for."""
         return [self.checkpoint.tokenizer.token_bytes(token) for token in self.encode(text)]
 
-    def generate(self, prompt: str = "", **settings: "Unpack[Settings]") -> str:
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        max_new_tokens: int = 100,
+        stop: str | Sequence[str] = (),
+        bos: bool = False,
+        ignore_eos: bool = False,
+        overflow: Overflow = "slide",
+        seed: int | None = None,
+        temperature: float = 0.8,
+        top_k: int = 40,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        typical_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        no_repeat_ngram: int = 0,
+    ) -> str:
         """Continue a text; returns the continuation without the prompt.
+
+        Args:
+            prompt: the text.
+            max_new_tokens: at most so many tokens.
+            stop: texts that end the continuation, and are left out of it.
+            bos: put ``<|endoftext|>`` before the prompt.
+            ignore_eos: write on after ``<|endoftext|>``.
+            overflow: when the context is full, ``slide`` drops its older half, and ``stop`` ends the text.
+            seed: repeats a result; None draws one.
+            temperature: divides the logits; 0 is greedy.
+            top_k: keep the k largest; 0 keeps all.
+            top_p: keep the most probable tokens that reach this probability together.
+            min_p: keep what has this share of the largest probability.
+            typical_p: keep the tokens nearest to the expected surprisal that reach this probability together.
+            repetition_penalty: divides positive logits of tokens that were in the text, and multiplies negative ones.
+            no_repeat_ngram: no run of so many tokens comes twice; 0 allows it.
 
         Raises:
             InputError: a setting is out of range, or the prompt does not fit.
         """
+        settings = {name: value for name, value in locals().items() if name not in ("self", "prompt")}
         return "".join(self.stream(prompt, **settings))
 
-    def stream(self, prompt: str = "", **settings: "Unpack[Settings]") -> Iterator[str]:
-        """Continue a text; yields the continuation piece by piece as it is written.
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        max_new_tokens: int = 100,
+        stop: str | Sequence[str] = (),
+        bos: bool = False,
+        ignore_eos: bool = False,
+        overflow: Overflow = "slide",
+        seed: int | None = None,
+        temperature: float = 0.8,
+        top_k: int = 40,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        typical_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        no_repeat_ngram: int = 0,
+    ) -> Iterator[str]:
+        """Continue a text; yields the continuation piece by piece as it is written. Options: see ``generate``.
 
         Raises:
             InputError: a setting is out of range, or the prompt does not fit; before the first piece is asked for.
         """
+        settings = {name: value for name, value in locals().items() if name not in ("self", "prompt")}
         writing = _writing(self.checkpoint, prompt, **settings)
         return (piece.text for piece in writing if piece.text)
 
@@ -259,10 +303,27 @@ class LoadedGPT:
         checkpoint, ids = self.checkpoint, self._ids(text)
         return np.concatenate(list(each_logits(checkpoint.engine_for(ids), ids, checkpoint.n_vocab)))
 
-    def changed(self, **changes: "Unpack[Interventions]") -> "LoadedGPT":
+    def changed(
+        self,
+        *,
+        without: Sequence[str] = (),
+        by: Literal["zero", "mean", "resample"] = "zero",
+        over: str | None = None,
+        from_text: str | None = None,
+        steer: Sequence[str] = (),
+        freeze_attention: bool = False,
+    ) -> "LoadedGPT":
         """The same model, with parts taken out or directions added in all that it does; weights are shared.
 
         ``gpt.changed(without=["3.3"]).generate("The")``
+
+        Args:
+            without: places that are taken out: ``4.1`` (a head), ``mlp:3``, ``layer:5@-1``, ``neuron:3.117``.
+            by: what stands in their place.
+            over: the text whose mean is meant; the text itself where it is not given.
+            from_text: the text to resample from.
+            steer: directions that are added: ``layer:4: happy - sad * 6``.
+            freeze_attention: look where the model looks without the changes.
 
         Raises:
             ExpressionError: a place or a direction does not parse, or the model has no such place.
@@ -270,8 +331,16 @@ class LoadedGPT:
         """
         from gptcli.inspection.request import made, requested
 
+        changes = requested(
+            without=without,
+            by=by,
+            over=over,
+            from_text=from_text,
+            steer=steer,
+            freeze_attention=freeze_attention,
+        )
         checkpoint = self.checkpoint.changed(None)
-        return LoadedGPT(checkpoint.changed(made(checkpoint, requested(**changes))))
+        return LoadedGPT(checkpoint.changed(made(checkpoint, changes)))
 
     def ablate(
         self,
@@ -423,27 +492,139 @@ class LoadedGPT:
             record(self.checkpoint.model, self._ids(text), self.checkpoint.changes).stream.float().cpu().numpy()
         )
 
-    def attention(self, text: str) -> "Floats":
-        """Where each position of a text looks, in every layer and head: [L, H, T, T]; each row sums to 1.
+    def attention(
+        self,
+        text: str,
+        *,
+        layers: str = "all",
+        heads: str = "all",
+        scores: bool = False,
+        columns: bool = False,
+    ) -> "Attention":
+        """Where each position of a text looks. ``np.asarray`` of it, or an index, is an array: [L, H, T, T].
+
+        Args:
+            text: what the model reads.
+            layers, heads: numbers from 1, as in ``3``, ``1,4`` or ``2-5``, or ``all``.
+            scores: the scores before the softmax instead of the weights, which sum to 1.
+            columns: queries as columns.
 
         Raises:
-            InputError: the text is longer than the context (an empty one is read as ``<|endoftext|>``).
+            InputError: there is no such layer or head, or the text is longer than the context (an empty one is read as
+                ``<|endoftext|>``), or the result would be too large.
         """
-        import numpy as np
+        from gptcli.inspection.attention import attention
 
-        from gptcli.inspection.record import record
+        return attention(self.checkpoint, text, layers=layers, heads=heads, scores=scores, columns=columns)
 
-        layers = record(self.checkpoint.model, self._ids(text), self.checkpoint.changes).layers
-        return np.stack([layer.pattern.cpu().numpy() for layer in layers])
+    def lens(self, text: str, *, sublayers: bool = False, words: Sequence[str] = ()) -> "Lens":
+        """What each layer would say if it were the last one.
+
+        Args:
+            text: what the model reads.
+            sublayers: also between attention and MLP.
+            words: follow the first tokens of these through the layers instead of the prediction.
+
+        Raises:
+            InputError: the text is too long, or a word is empty.
+        """
+        from gptcli.inspection.lens import lens
+
+        return lens(self.checkpoint, text, sublayers=sublayers, words=words)[0]
+
+    def attribution(self, text: str, *, word: str | None = None) -> "Attribution":
+        """What each head, MLP and bias adds to the logit of the next token.
+
+        Args:
+            text: what the model reads.
+            word: the token, by the first one of this word; the most probable one if None.
+
+        Raises:
+            InputError: the text is too long, or the word is empty.
+        """
+        from gptcli.inspection.attribution import attribute
+        from gptcli.inspection.lens import lens
+
+        seen, record = lens(self.checkpoint, text, words=() if word is None else [word])
+        track = seen.tracks[0]
+        return attribute(self.checkpoint.model, record, track.id, track.token)
+
+    def trace(self, text: str, *, layer: int | None = None, head: int | None = None) -> "Trace":
+        """The run of a text through the model, step by step.
+
+        Args:
+            text: what the model reads.
+            layer: open this layer, from 1.
+            head: open this head of it, from 1.
+
+        Raises:
+            InputError: there is no such layer or head, or the text is too long.
+        """
+        from gptcli.inspection.trace import trace
+
+        return trace(self.checkpoint, text, layer=layer, head=head)
+
+    def params(self) -> "ParameterCount":
+        """Where its parameters are, as ``gptcli params`` counts them.
+
+        Raises:
+            GptcliError: its folder or file is not there any more.
+        """
+        return params(self.name)
+
+    def similarity(self, *texts: str, metric: Metric = "cosine", neighbors: int = 0) -> "ContextSimilarities":
+        """How alike a word is in several texts, layer by layer; it is marked with brackets in each.
+
+        Args:
+            texts: such as ``"the month of [May]"``.
+            metric: how vectors are compared.
+            neighbors: list so many tokens nearest to each vector.
+
+        Raises:
+            InputError: fewer than two texts, or one without a marked word.
+        """
+        from gptcli.embedding.metric import Metric as Metrics
+        from gptcli.inspection.contexts import compare_contexts
+
+        chosen = Metrics(_one_of(metric, Metric, "metric"))
+        return compare_contexts(self.checkpoint, texts, metric=chosen, neighbors=neighbors)
 
     def _ids(self, text: str) -> list[int]:
         return self.checkpoint.encode_prompt(text)
 
 
+def params(name: str = "tales", *, n_head: int | None = None) -> "ParameterCount":
+    """Where the parameters of a model are, or of a published size such as ``gpt3``, without loading it.
+
+    Args:
+        name: as for ``load``, or a published size.
+        n_head: attention heads, for a lone file whose shapes do not tell.
+
+    Raises:
+        GptcliError: there is no such model.
+    """
+    from gptcli.counting.parameters import count_parameters
+
+    return count_parameters(name, n_head)
+
+
+def _one_of(value: str, choices: Any, name: str) -> Any:
+    """A value that is one of a few.
+
+    Raises:
+        InputError: it is not.
+    """
+    from gptcli.errors import InputError
+
+    if value not in get_args(choices):
+        raise InputError(f"{name}={value!r:.80}: it must be one of {', '.join(get_args(choices))}")
+    return value
+
+
 def _writing(checkpoint: "OpenCheckpoint", prompt: str, **settings: Any) -> "Writing":
     """One continuation of one prompt, not started yet."""
     from gptcli.errors import InputError
-    from gptcli.generation.loop import Limits, Overflow
+    from gptcli.generation.loop import Limits
     from gptcli.generation.writing import Request, Writing
     from gptcli.sampling.draw import seed_or_drawn
     from gptcli.sampling.filters import DEFAULTS
@@ -453,8 +634,7 @@ def _writing(checkpoint: "OpenCheckpoint", prompt: str, **settings: Any) -> "Wri
     count, overflow = settings.pop("max_new_tokens", 100), settings.pop("overflow", "slide")
     if count < 0:
         raise InputError(f"max_new_tokens={count}: it must be 0 or more")
-    if overflow not in get_args(Overflow):
-        raise InputError(f"overflow={overflow!r:.80}: it must be one of {', '.join(get_args(Overflow))}")
+    _one_of(overflow, Overflow, "overflow")
     limits = Limits(count, eos_ids, overflow)
     seed = seed_or_drawn(settings.pop("seed", None))
     stops, bos = settings.pop("stop", ()), settings.pop("bos", False)
@@ -465,6 +645,7 @@ def _writing(checkpoint: "OpenCheckpoint", prompt: str, **settings: Any) -> "Wri
     return Writing(checkpoint.another_engine(), checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab)
 
 
+@tells_options
 class LoadedWords:
     """Words and their vectors. Comes from ``load_words``.
 
@@ -512,12 +693,45 @@ class LoadedWords:
 
         return analogy(self.embedding, parse(expression), top=top)
 
-    def similarity(self, *words: str) -> "Similarities":
-        """How alike two or more words are, each to each, by cosine similarity.
+    def similarity(self, *words: str, metric: Metric = "cosine") -> "Similarities":
+        """How alike two or more words are, each to each.
 
         Raises:
             InputError: fewer than two, or an unknown word.
         """
+        from gptcli.embedding.metric import Metric as Metrics
         from gptcli.embedding.queries import similarity
 
-        return similarity(self.embedding, words)
+        return similarity(self.embedding, words, Metrics(_one_of(metric, Metric, "metric")))
+
+    def direction(self, expression: str, *words: str, sort: bool = True) -> "Direction":
+        """The dot product of words with a direction such as ``cats-cat``.
+
+        Args:
+            expression: the direction.
+            words: to measure.
+            sort: largest first, instead of the order given.
+
+        Raises:
+            ExpressionError: it does not parse.
+            InputError: no words, or an unknown one.
+        """
+        from gptcli.embedding.expression import parse
+        from gptcli.embedding.queries import direction
+
+        return direction(self.embedding, parse(expression), words, sort=sort)
+
+    def map(self, *words: str, axes: Sequence[str] = (), neighbors: int = 0) -> "WordMap":
+        """Words on a plane and in space, along the axes of their greatest variance.
+
+        Args:
+            words: words, expressions, or arrows such as ``"man->woman"``.
+            axes: at most two expressions, whose directions are the first axes.
+            neighbors: add so many of the nearest words of each.
+
+        Raises:
+            InputError: fewer than two words, more than two axes, or an unknown word.
+        """
+        from gptcli.embedding.word_map import word_map
+
+        return word_map(self.embedding, words, axes=axes, neighbors=neighbors)

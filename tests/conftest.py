@@ -87,7 +87,8 @@ def _plain_environment() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What gptcli keeps in its user's cache, it keeps in a folder of this run."""
+    """What gptcli keeps in its user's cache, it keeps in a folder of this run; and it finds no settings."""
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
     os.environ["GPTCLI_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 

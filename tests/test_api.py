@@ -64,27 +64,24 @@ def test_what_is_written_does_not_depend_on_having_looked_inside() -> None:
 
 def test_defaults_are_those_of_the_command() -> None:
     from gptcli.cli.commands.generate import generate
-    from gptcli.sampling.settings import Sampling
+    from gptcli.sampling.filters import FILTERS
 
     options = {name: parameter.default for name, parameter in inspect.signature(generate).parameters.items()}
-    seen: dict[str, Any] = {}
-
-    def watch(*arguments: Any, **settings: Any) -> Any:
-        seen.update(settings)
-        raise InterruptedError
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gptcli.sampling.settings.Sampling", watch)
-        with pytest.raises(InterruptedError):
-            api._writing(_NoCheckpoint(), "")  # type: ignore[arg-type]
-    ours = Sampling(**seen)
-    fields = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "no_repeat_ngram")
-    assert {name: getattr(ours, name) for name in fields} == {name: options[name] for name in fields}
-    assert set(fields) < set(api.Settings.__annotations__)
+    fields = [each.field for each in FILTERS if each.help]
+    for method in (gptcli.LoadedGPT.generate, gptcli.LoadedGPT.stream):
+        ours = {name: parameter.default for name, parameter in inspect.signature(method).parameters.items()}
+        shared = [*fields, "max_new_tokens", "ignore_eos", "bos", "seed"]
+        assert {name: ours[name] for name in shared} == {name: options[name] for name in shared}
+        assert ours["overflow"] == options["overflow"]
+        documented = inspect.getdoc(gptcli.LoadedGPT.generate) or ""
+        assert all(f"{name}:" in documented for name in ours if name != "self")
 
 
-class _NoCheckpoint:
-    eos_ids = ()
+@pytest.mark.parametrize(("given", "said"), [("temperatur", "did you mean 'temperature'"), ("zzz", "it has prompt, ")])
+def test_a_misspelt_option_is_told(gpt: gptcli.LoadedGPT, given: str, said: str) -> None:
+    call: Any = gpt.generate
+    with pytest.raises(TypeError, match=rf"generate\(\) has no option '{given}': {said}"):
+        call("The king", **{given: 1})
 
 
 def test_stream_is_generate_in_pieces(gpt: gptcli.LoadedGPT) -> None:
@@ -153,7 +150,7 @@ def test_logits_residual_and_attention_are_transformers(gpt: gptcli.LoadedGPT, t
     ids = torch.tensor([gpt.encode(TEXT)])
     with torch.inference_mode():
         expected = tales_reference(ids, output_attentions=True, output_hidden_states=True)
-    logits, residual, attention = gpt.logits(TEXT), gpt.residual(TEXT), gpt.attention(TEXT)
+    logits, residual, attention = gpt.logits(TEXT), gpt.residual(TEXT), np.asarray(gpt.attention(TEXT))
     assert logits.dtype == residual.dtype == attention.dtype == np.float32
     np.testing.assert_allclose(logits, expected.logits[0], atol=1e-3)
     # transformers' last hidden state is behind the final norm; all before are the stream itself.
@@ -229,7 +226,7 @@ def test_a_changed_model_is_changed_in_all_that_it_does(gpt: gptcli.LoadedGPT) -
     best = changed.next_token(text, top=1).distributions[0].candidates[0]
     assert best.id == int(logits[-1].argmax())
     assert changed.generate(text, max_new_tokens=1, temperature=0) == changed.decode([best.id])
-    assert np.abs(changed.attention(text) - gpt.attention(text)).max() > 0.1
+    assert np.abs(np.asarray(changed.attention(text)) - np.asarray(gpt.attention(text))).max() > 0.1
     assert changed.checkpoint.model is gpt.checkpoint.model
     np.testing.assert_array_equal(changed.changed().logits(text), gpt.changed().logits(text))
     with pytest.raises(gptcli.GptcliError, match="layers 1 to 6"):

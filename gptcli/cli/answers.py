@@ -176,6 +176,12 @@ def _models_quantize() -> tuple[type, ...]:
     return Keeping, Removed
 
 
+def _config() -> tuple[type, ...]:
+    from gptcli.show.config import Configuration
+
+    return (Configuration,)
+
+
 # A command's words to its results, one for each form of its output.
 ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "tour": _tour,
@@ -204,6 +210,7 @@ ANSWERS: dict[str, Callable[[], tuple[type, ...]]] = {
     "models pull": _models_pull,
     "models show": _models_show,
     "models quantize": _models_quantize,
+    "config": _config,
     "glossary": _glossary,
 }
 

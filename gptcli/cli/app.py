@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from gptcli.checkpoint.files.bus_errors import announce
+from gptcli.cli.command import ORIGINS, apply_settings
 from gptcli.cli.commands import SETTINGS, Commands
 from gptcli.cli.options import given_on_command_line
 from gptcli.errors import GptcliError
@@ -27,6 +28,8 @@ from gptcli.text import QUOTED, clipped, quoted, shortened
 # The base of Typer's errors about usage (BadParameter < UsageError < ClickException), which not all of its supported
 # releases export by name.
 _UsageError: Any = typer.BadParameter.__mro__[2]
+# How Typer's error about words that no argument takes begins.
+_TOO_MANY = "Got unexpected extra argument"
 # Errors of a stdout on a full or broken disk.
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -42,6 +45,13 @@ class ErrorBoundary(TyperGroup):
         """Parse the arguments; ``--help`` and ``--version`` print here."""
         with _output():
             return super().make_context(*args, **extra)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the program's own options; settings are their defaults."""
+        with suppress(GptcliError):  # the command tells what is wrong with a setting; --help needs none
+            apply_settings(ctx, self)
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run a subcommand."""
@@ -164,9 +174,18 @@ def _one_line(error: Any, given: Sequence[str], asked: str) -> str:
             message = message.replace(repr(part), quoted(part)).replace(part, clipped(part))
     message = " ".join(message.split()).replace("Value error, ", "")
     message = re.sub(r"\(Possible options: (.*)\)", r"(did you mean \1?)", message)
-    context = getattr(error, "ctx", None)
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    if message.startswith(_TOO_MANY) and _takes_a_text(context):
+        message += ": put a text of several words in quotes"
+    if context is not None and parameter is not None and parameter.name in context.meta.get(ORIGINS, {}):
+        message = f"{message.rstrip('.')}, from {context.meta[ORIGINS][parameter.name]}"
     command = context.command_path if context is not None else asked
     return f"{message} (try '{command} --help')"
+
+
+def _takes_a_text(context: Any) -> bool:
+    """Whether the command's argument is one text."""
+    return context is not None and any(each.metavar in ("PROMPT", "TEXT") for each in context.command.params)
 
 
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 a mistake in the command or its input, 130 interrupted."

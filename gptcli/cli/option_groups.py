@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
 import typer
 
 from gptcli.cli import options
+from gptcli.cli.settings import is_setting
 from gptcli.sampling.filters import FILTERS, Filter
 
 if TYPE_CHECKING:
@@ -132,7 +133,10 @@ class OutputOptions:
     @property
     def form(self) -> "Form | None":
         """The data to print; None for the picture."""
-        return "json" if self.json else "csv" if self.csv else "md" if self.md else None
+        forms: list[Form] = ["json", "csv", "md"]
+        wanted = [form for form in forms if getattr(self, form)]
+        typed = [form for form in wanted if not is_setting(form)]
+        return next(iter(typed or wanted), None)
 
     @property
     def data(self) -> bool:
@@ -146,7 +150,7 @@ class OutputOptions:
         from gptcli.show.terminal.console import write_data
         from gptcli.show.terminal.tables import TableWriter
 
-        return TableWriter("csv" if self.csv else "md", write_data) if self.csv or self.md else None
+        return TableWriter(self.form, write_data) if self.form in ("csv", "md") else None
 
     def present(
         self, answer: Any, draw: "Callable[[], RenderableType]", *, page: "Callable[[], Page] | None" = None

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gptcli.cli.settings import is_setting
 from gptcli.errors import InputError
 from gptcli.text import clipped, quoted
 
@@ -184,6 +185,8 @@ def exclusive(**flags: bool) -> str | None:
         InputError: more than one is set.
     """
     chosen = [name for name, on in flags.items() if on]
+    if len(chosen) > 1:  # what is typed goes before what is set
+        chosen = [name for name in chosen if not is_setting(name)]
     if len(chosen) > 1:
         raise InputError(f"--{chosen[0]} and --{chosen[1]} contradict each other: use one of them")
     return chosen[0] if chosen else None
@@ -200,7 +203,7 @@ def require_owner(owner: str, *, given: bool, **parts: object) -> None:
     Raises:
         InputError: one is given without its owner.
     """
-    lost = next((name for name, value in parts.items() if value is not None), None)
+    lost = next((name for name, value in parts.items() if value is not None and not is_setting(name)), None)
     if lost is not None and not given:
         raise InputError(f"--{lost.replace('_', '-')} goes with {owner}, which is not there")
 
@@ -216,7 +219,7 @@ def forbid_together(owner: str, *, given: bool, **others: object) -> None:
     Raises:
         InputError: one of them is given too.
     """
-    clashing = next((name for name, value in others.items() if value), None)
+    clashing = next((name for name, value in others.items() if value and not is_setting(name)), None)
     if given and clashing is not None:
         raise InputError(f"{owner} and --{clashing.replace('_', '-')} contradict each other: use one of them")
 
@@ -229,6 +232,12 @@ def at_most(option: str, given: Sequence[object] | None, most: int) -> None:
     """
     if given is not None and len(given) > most:
         raise InputError(f"{option} is given {len(given):,} times: {most:,} are the most")
+
+
+def chosen_by_user(context: typer.Context, name: str) -> bool:
+    """Whether an option has a value of the user's, on the command line or as a setting."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def given_on_command_line(context: typer.Context, name: str) -> bool:

@@ -18,12 +18,13 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.presets import PRESETS
 from gptcli.system.answer import row_of
 from gptcli.system.bundled import bundled_names
+from gptcli.system.result import Result
 
 WORD_VECTORS = "word-vectors"
 
 
 @dataclass(frozen=True)
-class ParameterCount:
+class ParameterCount(Result):
     """The result of ``gptcli params``.
 
     Attributes:

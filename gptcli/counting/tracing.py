@@ -9,11 +9,12 @@ from gptcli.counting.steps import TraceStep, walk
 from gptcli.errors import InputError
 from gptcli.model.config import GPTConfig
 from gptcli.probability.distribution import Guess
+from gptcli.system.result import Result
 from gptcli.tokenizer.token import Token
 
 
 @dataclass(frozen=True)
-class Trace:
+class Trace(Result):
     """A run, step by step.
 
     Attributes:

@@ -12,6 +12,7 @@ from gptcli.embedding.matrix import Doubles, Floats
 from gptcli.embedding.metric import Method, Metric
 from gptcli.embedding.vectors import nearest, pairwise, product_scores, rank, weighted_sum
 from gptcli.errors import InputError
+from gptcli.system.result import Result
 from gptcli.text import clipped, quoted_few
 
 # The most words compared with each other: four million figures take some 130 MB as Python's numbers.
@@ -72,7 +73,7 @@ class Neighbor:
 
 
 @dataclass(frozen=True)
-class Neighbors:
+class Neighbors(Result):
     """The words nearest to a point.
 
     Attributes:
@@ -115,7 +116,7 @@ class Analogy(Neighbors):
 
 
 @dataclass(frozen=True)
-class Similarities:
+class Similarities(Result):
     """The similarity of each word with each.
 
     Attributes:
@@ -158,7 +159,7 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Direction:
+class Direction(Result):
     """Words measured along a direction.
 
     Attributes:

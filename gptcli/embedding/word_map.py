@@ -13,6 +13,7 @@ from gptcli.embedding.metric import Metric
 from gptcli.embedding.queries import QueryWord, notes_on, points_of, read_word
 from gptcli.errors import CheckpointError, InputError
 from gptcli.system.answer import row_of
+from gptcli.system.result import Result
 from gptcli.text import clipped
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class MapArrow:
 
 
 @dataclass(frozen=True)
-class WordMap:
+class WordMap(Result):
     """Words along three axes.
 
     Attributes:

@@ -15,6 +15,7 @@ from gptcli.inspection.request import By
 from gptcli.inspection.variants import Measure, Outcome, Progress, Trunk, chunks
 from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import watched_ids
+from gptcli.system.result import Result
 from gptcli.tokenizer.token import Token, tokens_of
 
 
@@ -49,7 +50,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Ablation(Result):
     """What each head and MLP does for a prediction.
 
     An effect is how much the measure falls when the part is taken out (for the loss: how much it rises); positive:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gptcli.checkpoint.open import OpenCheckpoint
@@ -12,6 +14,7 @@ from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
 from gptcli.inspection.links import Link, TextShares, WordLinks, occurrence, shares, striking, word_links
 from gptcli.inspection.record import Record, record
 from gptcli.system.answer import MaybeInfinite, row_of
+from gptcli.system.result import Result
 from gptcli.text import clipped, quoted
 from gptcli.tokenizer.token import Token, tokens_of
 
@@ -51,7 +54,7 @@ class HeadAttention:
 
 
 @dataclass(frozen=True)
-class Attention:
+class Attention(Result):
     """Where the heads of a model look while it reads a text.
 
     Attributes:
@@ -89,6 +92,17 @@ class Attention:
     def texts(self) -> list[bytes]:
         """The bytes of each token."""
         return [each.token for each in self.tokens]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.float32]:
+        """The figures: [layers, heads, T, T]."""
+        size = len(self.tokens)
+        layers = len({head.layer for head in self.heads})
+        whole = np.array([head.values for head in self.heads], dtype=dtype or np.float32)
+        return whole.reshape(layers, len(self.heads) // max(layers, 1), size, size)
+
+    def __getitem__(self, index: Any) -> Any:
+        """A part of the array: ``[layer, head]``, both from 0, is a head's figures."""
+        return np.asarray(self)[index]
 
     def table_rows(self) -> Iterator[dict[str, Any]]:
         """A row for each token that looks and each that it may look at, in each head; or for each link of a word."""

@@ -18,6 +18,7 @@ from gptcli.inspection.record import LayerRecord, Record
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT, Block
 from gptcli.model.norm import norm_scale
+from gptcli.system.result import Result
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Contribution:
 
 
 @dataclass(frozen=True)
-class Attribution:
+class Attribution(Result):
     """One token's logit after the last position as a sum over the parts.
 
     Attributes:

@@ -17,6 +17,7 @@ from gptcli.embedding.vectors import pairwise
 from gptcli.errors import InputError
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
+from gptcli.system.result import Result
 from gptcli.text import clipped, quoted
 from gptcli.tokenizer.token import Token, tokens_of
 
@@ -93,7 +94,7 @@ class NearToken:
 
 
 @dataclass(frozen=True)
-class ContextSimilarities:
+class ContextSimilarities(Result):
     """A word's vectors in several contexts, compared after every layer.
 
     Attributes:

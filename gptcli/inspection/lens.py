@@ -20,6 +20,7 @@ from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import Guess, watched_ids
 from gptcli.probability.reading import rank_of
 from gptcli.system.answer import row_of
+from gptcli.system.result import Result
 from gptcli.tokenizer.token import Token, tokens_of
 
 # Positions unembedded at a time: 64 x 50,257 numbers of eight bytes are 26 MB, and there are several of them.
@@ -59,7 +60,7 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Lens:
+class Lens(Result):
     """The predictions for a prompt after every layer.
 
     Attributes:

@@ -18,6 +18,7 @@ from gptcli.inspection.ablation import chosen_outcome
 from gptcli.inspection.points import Point, See
 from gptcli.inspection.variants import Measure, Outcome, Progress, Trunk, chunks
 from gptcli.model.gpt import GPT
+from gptcli.system.result import Result
 from gptcli.text import token_text
 from gptcli.tokenizer.token import Token, tokens_of
 
@@ -61,7 +62,7 @@ class PatchText:
 
 
 @dataclass(frozen=True)
-class Patching:
+class Patching(Result):
     """What of a clean run brings the clean prediction back into a corrupted run.
 
     Attributes:

@@ -9,6 +9,7 @@ from gptcli.probability.distribution import Distribution, Guess, distribution, w
 from gptcli.probability.reading import Reading, check_fits, last_logits, read
 from gptcli.sampling.settings import Sampling
 from gptcli.system.answer import left_out, row_of
+from gptcli.system.result import Result
 from gptcli.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _TOKENS_AT_ONCE, _PROMPTS_AT_ONCE = 1024, 64
 
 
 @dataclass(frozen=True)
-class NextToken:
+class NextToken(Result):
     """The distributions of the token after a prompt.
 
     Attributes:
@@ -91,7 +92,7 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Positions:
+class Positions(Result):
     """What the model expected at each position of a prompt.
 
     Attributes:

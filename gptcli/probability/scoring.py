@@ -9,6 +9,7 @@ from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.probability.reading import Reading, read, read_texts
 from gptcli.system.answer import MaybeInfinite, left_out
+from gptcli.system.result import Result
 
 # exp of more overflows a float.
 _MOST_NATS = 709.0
@@ -38,7 +39,7 @@ class TokenScore:
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Result):
     """A text, scored.
 
     Attributes:

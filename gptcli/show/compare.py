@@ -2,20 +2,19 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.coloured import ColouredText, ColouredToken
 from gptcli.show.blocks.figures import percent
-from gptcli.show.blocks.heat import TextLegend, has_colours
+from gptcli.show.blocks.heat import TextLegend
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
-from gptcli.show.blocks.palette import on_scale
-from gptcli.show.blocks.pictures import Bar, table, token_rows
+from gptcli.show.blocks.pictures import Bar, table
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import MOST_CELLS, Cell, Legend, Listing, PagePart, Strip
 from gptcli.text import size, token_text, visible
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.console import RenderableType
 
     from gptcli.measuring.compare import Comparison, Side
     from gptcli.measuring.compare_text import Divergence, TextComparison, TokenComparison
@@ -52,7 +51,7 @@ def draw(comparison: "Comparison", top: int) -> "RenderableType":
     if (text := comparison.text) is not None:
         parts.append(Text())
         if text.tokens:
-            parts += [_Coloured(text), TextLegend(_LEGEND, "below each token: the KL divergence in nats")]
+            parts += [_coloured(text), TextLegend(_LEGEND, "below each token: the KL divergence in nats")]
             parts += [Text(), _tokens(text, top)]
         parts.append(_totals(text))
         parts += [Text(line) for line in (_divergence(text.divergence) if text.divergence else ())]
@@ -175,33 +174,11 @@ def _ratio(value: float) -> str:
     return "∞" if math.isinf(value) else percent(value)
 
 
-@dataclass(frozen=True)
-class _Coloured:
+def _coloured(text: "TextComparison") -> ColouredText:
     """Each token on the colour of its divergence; without colour, with its figure below."""
-
-    text: "TextComparison"
-
-    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Draw it as wide as the terminal."""
-        from rich.cells import cell_len
-        from rich.text import Text
-
-        if not has_colours(console):
-            below = ((token_text(token.token), _kl(token.kl)) for token in self.text.tokens)
-            for number, row in enumerate(token_rows(below, options.max_width)):
-                if number:
-                    yield Text()
-                yield row
-            return
-        line, used = Text(), 0
-        for token in self.text.tokens:
-            shown = token_text(token.token)
-            if used and used + cell_len(shown) > options.max_width:
-                yield line
-                line, used = Text(), 0
-            line.append(shown, style=on_scale(_fraction(token.kl)))
-            used += cell_len(shown)
-        yield line
+    return ColouredText(
+        [ColouredToken(token_text(token.token), _fraction(token.kl), _kl(token.kl)) for token in text.tokens]
+    )
 
 
 def _fraction(kl: float) -> float:

@@ -1,16 +1,14 @@
 """The picture of ``gptcli score``: the coloured text, its most surprising tokens, and the totals."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gptcli.show.blocks.coloured import ColouredText, ColouredToken
 from gptcli.show.blocks.figures import percent
-from gptcli.show.blocks.heat import TextLegend, has_colours
+from gptcli.show.blocks.heat import TextLegend
 from gptcli.show.blocks.narrow import BARS, Narrowing, narrowing
-from gptcli.show.blocks.palette import on_scale
-from gptcli.show.blocks.pictures import Bar, table, token_rows
+from gptcli.show.blocks.pictures import Bar, table
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import MOST_CELLS, Cell, Legend, Listing, Strip
 from gptcli.show.terminal.console import print_json, print_table
@@ -18,7 +16,7 @@ from gptcli.show.text_rows import TextRows
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.console import RenderableType
 
     from gptcli.probability.scoring import Score, Summary, TokenScore
     from gptcli.show.terminal.tables import Form
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 # The surprisal at the end of the colour map: one in 65,536.
 _MOST_BITS = 16.0
 _LEGEND = Legend("surprisal", [(f"{bits}", bits / _MOST_BITS) for bits in range(0, int(_MOST_BITS) + 1, 4)], "bits")
-# Of a terminal's lines, the share that the text takes at most.
-_SHARE, _LEAST_LINES = 0.5, 8
 _COLUMNS = (">position", "token", ">probability", ">rank", ">bits")
 
 
@@ -38,7 +34,7 @@ def draw(score: "Score", top: int) -> "RenderableType":
 
     legend = TextLegend(_LEGEND, "below each token: its surprisal in bits")
     figures = [Text(_sums(score)), Text(_meaning(score), style="dim")]
-    return Group(_Coloured(score), Text(), legend, _listed(score, top), *figures)
+    return Group(_coloured(score), Text(), legend, _listed(score, top), *figures)
 
 
 def draw_page(score: "Score", top: int) -> Page:
@@ -66,57 +62,14 @@ def _cells(tokens: "Sequence[TokenScore]") -> list[Cell]:
     ]
 
 
-@dataclass(frozen=True)
-class _Coloured:
-    """Each token coloured by its surprisal; without colour, with its bits below. Lines break between tokens.
-
-    On a terminal a long text is cut, so that the rest of the picture stays in sight.
-    """
-
-    score: "Score"
-
-    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Draw it as wide as the terminal."""
-        from rich.text import Text
-
-        rows = self._rows(console, options)
-        if not console.file.isatty():  # also of --save
-            yield from rows
-            return
-        most = max(int(console.height * _SHARE), _LEAST_LINES)
-        yield from islice(rows, most)
-        if next(rows, None) is not None:
-            yield Text("... and more of the text (| less -R shows it, --save FILE keeps it)", style="dim")
-
-    def _rows(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        from rich.cells import cell_len
-        from rich.text import Text
-
-        tokens = ((token_text(token.token), token.surprisal_bits) for token in self.score.tokens)
-        if not has_colours(console):
-            below = ((shown, "–" if bits is None else f"{bits:.1f}") for shown, bits in tokens)
-            for number, row in enumerate(token_rows(below, options.max_width)):
-                if number:
-                    yield Text()
-                yield row
-            return
-        line, used = Text(), 0
-        for shown, bits in tokens:
-            width = cell_len(shown)
-            if used and used + width > options.max_width:
-                yield line
-                line, used = Text(), 0
-            line.append(shown, style="dim" if bits is None else _style(bits))
-            used += width
-            if shown.endswith("⏎"):
-                yield line
-                line, used = Text(), 0
-        yield line
+def _coloured(score: "Score") -> ColouredText:
+    """Each token coloured by its surprisal; without colour, with its bits below."""
+    return ColouredText([_coloured_token(token) for token in score.tokens])
 
 
-def _style(bits: float) -> str:
-    fraction = bits / _MOST_BITS
-    return on_scale(fraction)
+def _coloured_token(token: "TokenScore") -> ColouredToken:
+    bits, shown = token.surprisal_bits, token_text(token.token)
+    return ColouredToken(shown, None, "–") if bits is None else ColouredToken(shown, bits / _MOST_BITS, f"{bits:.1f}")
 
 
 def _listed(score: "Score", top: int) -> Narrowing:

@@ -33,6 +33,7 @@ FORMS: dict[str, str] = {
     "attention": "attention 日本 --json",
     "attention.scores": "attention 日本 --scores --layer 1 --json",
     "attention.from": "attention 日本 --from 日 --json",
+    "config": "config score --json",
     "glossary": "glossary entropy --json",
     "lens": "lens 日本 --sublayers --token king --attribution --json",
     "ablate": "ablate 日本 --json",
@@ -69,6 +70,7 @@ FORMS: dict[str, str] = {
 }
 SLOW = (
     "bench",
+    "compare",
     "head.all",
     "neurons",
     "attention",

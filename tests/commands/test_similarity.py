@@ -141,7 +141,7 @@ def test_contexts_may_be_piped_a_line_each() -> None:
         (["--in-context", *CONTEXTS, "--evaluate", "x"], "--evaluate does not go with --in-context"),
         (["king", "queen", "--neighbors", "3"], "--neighbors goes with --in-context only"),
         (["king", "queen", "--device", "cpu"], "--device goes with --in-context only"),
-        (["--in-context", *CONTEXTS, "-m", "glove-50d"], "word-vectors"),
+        (["--in-context", *CONTEXTS, "-m", "glove-50d"], "holds word vectors"),
     ],
 )
 def test_mistakes_in_context(arguments: list[str], message: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from gptcli.measuring.compare_text import kl_divergence
 from gptcli.measuring.compare_weights import to_bfloat16
 from gptcli.probability.scoring import score
 from tests.checkpoint.zoo import open_folder, reference
+from tests.made import made
 
 TEXT = "the king and the queen sat in the tall tower, once upon a time"
 SHAPE = {"vocab_size": 280, "n_positions": 8, "n_embd": 8, "n_layer": 2, "n_head": 2}
@@ -212,6 +214,21 @@ def test_weights_that_were_changed(
     assert one.relative == pytest.approx(math.sqrt(4.25) / float(weight.double().norm()), rel=1e-6)
     assert (found.equal, found.differing) == (len(found.tensors) - 1, 2)
     assert found.numbers == sum(tensor.numel() for tensor in load_file(Path(pair.a) / "model.safetensors").values())
+
+
+def test_weights_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files of 8 MB, in blocks of 40 kB: what is in memory at a time is some blocks, not a file."""
+    monkeypatch.setattr(compare_weights, "_BLOCK", 10_000)
+    shape = {"vocab_size": 4_000, "n_embd": 256, "n_inner": 1_024}
+    one, two = (str(made(tmp_path / name, **shape, larger={"wte.weight": size})) for name, size in (("a", 1), ("b", 2)))
+    compare(one, two)  # imports
+    tracemalloc.start()
+    found = compare(one, two).weights
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found is not None
+    assert (found.differing, found.numbers > 1_800_000) == (4_000 * 256, True)
+    assert peak < 1_500_000
 
 
 def test_progress_counts_every_number(pair: Pair) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
+from gptcli.cli.command import App
 from gptcli.cli.saving import titled
 
 # What every app of ours, large or small, tells Typer.
@@ -171,6 +172,18 @@ def _schema() -> Any:
     return schema
 
 
+def _config() -> Any:
+    from gptcli.cli.commands.config import config
+
+    return config
+
+
+def _help() -> Any:
+    from gptcli.cli.commands.help import help
+
+    return help
+
+
 # In the order of the help: what gives a command's function, or its app where it has commands of its own.
 COMMANDS: dict[str, Callable[[], Any]] = {
     "tour": _tour,
@@ -198,6 +211,8 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "models": _models,
     "glossary": _glossary,
     "schema": _schema,
+    "config": _config,
+    "help": _help,
 }
 # Longer names for the same, which the help does not list.
 ALIASES: dict[str, Callable[[], Any]] = {"count-params": _params, "embed-similarity": _similarity}
@@ -214,7 +229,7 @@ def app_of(name: str) -> typer.Typer:
         for each in command.registered_commands:
             each.callback = each.callback and titled(each.callback)
         return command
-    app = typer.Typer(**SETTINGS)
+    app = App(**SETTINGS)
     own: dict[str, Any] = {setting: getattr(command, setting, None) for setting in ("epilog", "context_settings")}
     app.command(name, hidden=name in ALIASES, **own)(titled(command))
     return app

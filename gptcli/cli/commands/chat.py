@@ -89,7 +89,7 @@ def chat(
 
     made = turns.layout(run.model, layout.value, user=user, assistant=assistant)
     opened = changes.open(run)
-    given = {name for name in vars(choosing) if options.given_on_command_line(context, name)}
+    given = {name for name in vars(choosing) if options.chosen_by_user(context, name)}
     sampling = starting_sampling(sampling, given, opened.what.generation)
     talk = Chat(
         opened.engine,

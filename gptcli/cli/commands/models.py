@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from gptcli.cli.command import App
 from gptcli.cli.commands import SETTINGS
 from gptcli.cli.option_groups import OutputOptions, grouped
 from gptcli.cli.options import NHeadOption, TimeoutOption
 
-models = typer.Typer(no_args_is_help=True, **SETTINGS)
+models = App(no_args_is_help=True, **SETTINGS)
 
 NameArgument = Annotated[
     str,

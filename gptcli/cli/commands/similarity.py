@@ -123,7 +123,9 @@ def similarity(
 def _given(context: typer.Context) -> set[str]:
     """The parameters that the user gave a value for."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
-    return {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
+    return {
+        name for name, source in sources.items() if source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
+    }
 
 
 def _refuse(options: set[str], why: str) -> None:

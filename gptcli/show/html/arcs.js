@@ -11,6 +11,7 @@ const [firstGrid, firstQuery] = sentence.dataset.first.split(" ").map(Number);
 const told = document.getElementById("numbers");
 let grid = grids[firstGrid];
 let kept = false;
+let drawn = null;
 
 // The fields of one query in a map: [place of the key, its field].
 function looked(query) {
@@ -42,8 +43,9 @@ function draw(query) {
   const numbers = weights();
   const found = looked(query).map(([key, field]) => [key, field, numbers[field.dataset.i]]);
   const largest = Math.max(...found.map(([, , value]) => Math.abs(value))) || 1;
+  drawn = query;
   const shares = found.every(([, , value]) => value >= 0 && value <= 1);
-  clear();
+  wipe();
   words[query].classList.add("looks");
   for (const [key, field, value] of found) {
     words[key].classList.add(...[...field.classList].filter((name) => /^c\d+$/.test(name)));
@@ -54,9 +56,14 @@ function draw(query) {
   return found;
 }
 
-function clear() {
+function wipe() {
   arcs.replaceChildren();
   for (const word of words) word.className = "";
+}
+
+function clear() {
+  drawn = null;
+  wipe();
 }
 
 function say(query, found) {
@@ -104,6 +111,8 @@ function at(node) {
 if (grid) {
   choose(grid);
   if (words[firstQuery]) draw(firstQuery);
+  // A page may be laid out only when it is scrolled to, in the frame of a notebook.
+  new ResizeObserver(() => drawn === null || draw(drawn)).observe(sentence);
   document.addEventListener("pointerover", (event) => kept || at(event.target));
   document.addEventListener("focusin", (event) => {
     if (!event.target.matches("[data-token], [data-i]")) return;

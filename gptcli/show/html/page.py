@@ -5,6 +5,7 @@ dark mode, and a button changes it. Text, colours and lists also work without Ja
 """
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 # Steps of the colour map: each is a CSS class, which is shorter than a colour on each cell.
 _STEPS = 48
 _HOW = "Point at a {thing}, tap it, or move with Tab and the arrow keys. Enter keeps it, Escape lets go."
+_COLOURS = ("ground", "raised", "ink", "quiet", "line", "bar", "accent")
 _ROOMY = 48  # columns of a row of maps that have room for large fields
 _POINTED = (Strip, Grid, Row, Sentence, Globe)
 
@@ -74,6 +76,20 @@ def drawn_page(title: str, draw: "Callable[[], RenderableType]") -> Page:
     return Page(title, parts=[Drawn(draw)])
 
 
+def drawn_fragment(draw: "Callable[[], RenderableType]") -> str:
+    """A picture typeset for another page, such as a notebook: its rules hold inside it alone."""
+    sheet = Sheet()
+    markup = typeset(draw, sheet)
+    name = "gptcli-" + hashlib.sha256(markup.encode()).hexdigest()[:12]
+    scope = f".{name}" * 3  # which outweighs the rules of notebooks for what is in their outputs
+    own = "background:var(--ground);color:var(--ink);padding:0.75em 1em;font:14px/1.5 system-ui,sans-serif;"
+    table = "table{margin:0;font-size:1em}tr,tr:hover{background:none}"
+    dark = f'body[data-jp-theme-light="false"] {scope},.vscode-dark {scope}{{color-scheme:dark}}'
+    light = f'body[data-jp-theme-light="true"] {scope},.vscode-light {scope}{{color-scheme:light}}'
+    rules = f"{scope}{{{_variables()}{own}{table}\n{own_file('picture.css')}{sheet.css()}}}\n{dark}\n{light}"
+    return f'<div class="{name}"><style>{rules}</style><div class="typeset">{markup}</div></div>'
+
+
 @dataclass
 class _Writer:
     """Writes one page: numbers its parts, and collects its classes and scripts."""
@@ -101,7 +117,7 @@ class _Writer:
                 f'aria-atomic="true"><p class="how" id="how">{text(how)}</p></div></aside>\n'
             )
         kind = "foot" if sentence else "beside" if pointed else "plain"
-        styles = [self.sheet.css(), _colours(), own_file("page.css")]
+        styles = [self.sheet.css(), _colours(), own_file("picture.css"), own_file("page.css")]
         styles += [own_file("globe.css")] if "globe.js" in self.scripts else []
         script = "\n".join(f"(() => {{\n{own_file(name)}}})();" for name in self.scripts)
         return document(made.title, body, style="".join(styles), script=script, kind=kind)
@@ -317,17 +333,22 @@ def _step(fraction: float) -> int:
     return round(_clipped(fraction) * (_STEPS - 1))
 
 
+def _variables() -> str:
+    """The colours of a page, which follow its theme."""
+    light, dark = palette.LIGHT, palette.DARK
+    own = ";".join(f"--{name}:{both(getattr(light, name), getattr(dark, name))}" for name in _COLOURS)
+    return f"color-scheme:light dark;{own};"
+
+
 def _colours() -> str:
     """The colours of the page, and one class for each step of the colour map, in both themes."""
     light, dark = palette.LIGHT, palette.DARK
-    names = ("ground", "raised", "ink", "quiet", "line", "bar", "accent")
     places = [step / (_STEPS - 1) for step in range(_STEPS)]
-    own = ";".join(f"--{name}:{both(getattr(light, name), getattr(dark, name))}" for name in names)
-    old = ";".join(f"--{name}:{getattr(light, name)}" for name in names)
+    old = ";".join(f"--{name}:{getattr(light, name)}" for name in _COLOURS)
     steps = "".join(
         f".c{step}{{background:{both(palette.colour(place, light), palette.colour(place, dark))};"
         f"color:{both(palette.text_colour(place, light), palette.text_colour(place, dark))}}}\n"
         for step, place in enumerate(places)
     )
     plain = "@supports not (color:light-dark(#000,#fff)){:root{" + old + "}}\n"  # browsers from before 2024
-    return f":root{{color-scheme:light dark;{own}}}\n{plain}{steps}"
+    return f":root{{{_variables()}}}\n{plain}{steps}"
