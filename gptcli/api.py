@@ -10,7 +10,8 @@ numpy arrays. Nothing here prints. ``print`` shows a result as the terminal does
     gpt.attention("The king and the")[5, 0]  # the sixth layer, the first head: [T, T]
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from gptcli.system.named_options import tells_options
@@ -153,6 +154,23 @@ def load_words(name: str = "glove-50d", *, unembedding: bool = False, leading_sp
     from gptcli.embedding.load import open_embedding
 
     return LoadedWords(open_embedding(name, unembedding=unembedding, leading_space=leading_space))
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What ``run`` saw.
+
+    Attributes:
+        tokens: the bytes of each token of the text.
+        logits: for the token after each position, [T, V].
+        residual: the residual stream before the first layer and after each, [L + 1, T, C].
+        attention: the attention weights, [L, H, T, T].
+    """
+
+    tokens: list[bytes]
+    logits: "Floats"
+    residual: "Floats"
+    attention: "Floats"
 
 
 @tells_options
@@ -341,6 +359,32 @@ class LoadedGPT:
         )
         checkpoint = self.checkpoint.changed(None)
         return LoadedGPT(checkpoint.changed(made(checkpoint, changes)))
+
+    def run(self, text: str, interventions: Mapping[str, Any] | None = None) -> Run:
+        """Read a text once, with interventions: the logits, the residual stream and the attention weights.
+
+        Args:
+            text: what it reads.
+            interventions: the arguments of ``changed``: ``{"without": ["3.3"]}``.
+
+        Raises:
+            ExpressionError, InputError: see ``changed``; or the text does not fit into the context.
+        """
+        import numpy as np
+        import torch
+
+        from gptcli.inspection.record import record
+
+        checkpoint = self.changed(**interventions).checkpoint if interventions else self.checkpoint
+        seen, tokens = record(checkpoint.model, self._ids(text), checkpoint.changes), self.checkpoint.tokenizer
+        with torch.inference_mode():
+            logits = checkpoint.model.unembed(seen.stream[-1])[:, : checkpoint.n_vocab].float().cpu().numpy()
+        return Run(
+            [tokens.token_bytes(token) for token in seen.ids],
+            np.asarray(logits),
+            np.asarray(seen.stream.float().cpu().numpy()),
+            np.stack([layer.pattern.cpu().numpy() for layer in seen.layers]),
+        )
 
     def ablate(
         self,

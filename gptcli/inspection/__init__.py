@@ -2,6 +2,11 @@
 
 Open ``record`` first: one run with the activations at named points. ``attention``, ``lens``, ``attribution``, ``trace``
 and ``contexts`` read it. ``places`` reads the names of places in a model.
+
+``interventions`` changes a run by hooks on the named ``points``, and ``changed_engine`` generates with them;
+``request`` and ``steering`` read what is asked for. ``ablation`` and ``patching`` compare many changed runs, which
+``variants`` computes together.
+
 ``stream`` has the weights at both ends of the residual stream, in numpy; ``circuits`` and ``by_weights`` read heads
 with it, without a run. ``neurons`` and ``passages`` say when neurons are active, ``neuron_weights`` what they write.
 """

@@ -28,7 +28,8 @@ class Contribution:
     Attributes:
         kind: ``embedding``, ``position``, ``head``, ``attention bias``, ``mlp``, ``mlp bias``, ``final norm bias``,
             ``unembedding bias``; where norms with biases stand behind the sub-layers or the embedding also
-            ``attention norm bias``, ``mlp norm bias``, ``embedding norm bias``.
+            ``attention norm bias``, ``mlp norm bias``, ``embedding norm bias``. In a run with interventions also
+            ``intervention``: what they made of a layer (or of the embedding) beyond the parts of it.
         layer: which block, from 1; None outside the blocks.
         head: which head, from 1; None for other parts.
         logit: its summand.
@@ -107,7 +108,23 @@ def _walk_back(model: GPT, run: Record, token: int) -> Iterator[Contribution]:
         block = model.h[number - 1]
         assert isinstance(block, Block)
         walk = _post_block if model.config.post_norm else _pre_block
-        direction = yield from walk(block, run.layers[number - 1], direction, number)
+        layer = run.layers[number - 1]
+        parts, behind = _collected(walk(block, layer, direction, number))
+        if run.changed:
+            found = sum(part.logit for part in parts) + _dot(layer.before[-1], behind)
+            yield Contribution("intervention", number, None, _dot(layer.after[-1], direction) - found)
+        yield from parts
+        direction = behind
+    parts = list(_embedding(model, run, direction))
+    if run.changed:
+        rest = _dot(run.embedded[-1], direction) - sum(part.logit for part in parts)
+        yield Contribution("intervention", None, None, rest)
+    yield from parts
+
+
+def _embedding(model: GPT, run: Record, direction: Tensor) -> Iterator[Contribution]:
+    """What the stream begins with."""
+    config = model.config
     token_at = torch.tensor(run.ids[-1:], device=run.embedded.device)
     word = model.embed_tokens(token_at)
     placed = model.add_positions(word, torch.tensor([len(run.ids) - 1], device=run.embedded.device))
@@ -144,6 +161,16 @@ def _logit_factor(model: GPT, run: Record, token: int) -> float:
     scaled = plain * config.logit_scale
     capped = config.logit_cap * math.tanh(scaled / config.logit_cap)
     return config.logit_scale if scaled == 0 else config.logit_scale * capped / scaled
+
+
+def _collected(walk: "Walk") -> tuple[list[Contribution], Tensor]:
+    """The terms of a walk, and the direction before it."""
+    parts = []
+    while True:
+        try:
+            parts.append(next(walk))
+        except StopIteration as done:
+            return parts, done.value
 
 
 # Yields terms, and returns the direction before the parts it walked through.

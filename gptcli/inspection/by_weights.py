@@ -16,6 +16,7 @@ from gptcli.inspection.places import parse
 from gptcli.inspection.stream import Floats, StreamWeights, TokenScore
 from gptcli.model.config import GPTConfig
 from gptcli.system.answer import row_of
+from gptcli.system.result import Result
 from gptcli.text import clipped, quoted
 from gptcli.tokenizer.token import Token
 
@@ -105,7 +106,7 @@ class Looks:
 
 
 @dataclass(frozen=True)
-class HeadView:
+class HeadView(Result):
     """A head by its weights.
 
     Attributes:
@@ -179,7 +180,7 @@ class HeadFigures:
 
 
 @dataclass(frozen=True)
-class HeadScan:
+class HeadScan(Result):
     """All heads of a model by their weights.
 
     Attributes:

@@ -30,6 +30,7 @@ class ChangedEngine(TorchEngine):
         super().__init__(model)
         self._interventions = interventions
         self._rows: list[Row] = []
+        self._only: Row | None = None  # of the one text that everything refers to
         # Reads the same without the changes, so that its attention weights can be taken.
         self._plain = TorchEngine(model) if interventions.frozen else None
 
@@ -63,7 +64,7 @@ class ChangedEngine(TorchEngine):
 
     def _bind(self, rows: Sequence[Sequence[int]], capacity: int) -> None:
         check_prefill(rows, capacity, self.n_positions, self.model.config.vocab_size)
-        self._rows = [bound(self.model, self._interventions, ids) for ids in rows]
+        self._rows = [self._bound(ids) for ids in rows]
 
     @torch.inference_mode()
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -99,13 +100,20 @@ class ChangedEngine(TorchEngine):
         self._with_changes(lambda engine: TorchEngine.select(engine, rows))
         self._rows = [self._rows[row].copy() for row in rows]
 
+    def _bound(self, ids: Sequence[int]) -> Row:
+        """What the changes mean in a row; looked up once where they refer to one text."""
+        if self._interventions.ids is None:
+            return bound(self.model, self._interventions, ids)
+        self._only = self._only or bound(self.model, self._interventions, ids)
+        return Row(self._only.indices, self._only.means, list(ids))
+
     def _moved(self, row: Row, ids: Sequence[int]) -> Row:
         """The row once it holds a part of its text only."""
         wanted = list(ids)
         for start in range(len(row.ids) - len(wanted), -1, -1):
             if row.ids[start : start + len(wanted)] == wanted:
                 return Row(row.indices, row.means, row.ids[: start + len(wanted)], start)
-        return bound(self.model, self._interventions, wanted) if wanted else row  # another text
+        return self._bound(wanted) if wanted else row  # another text
 
     def _with_changes(self, call: Callable[[TorchEngine], Result]) -> Result:
         """Do the same in the plain engine, where there is one, and then here."""

@@ -15,6 +15,7 @@ from gptcli.checkpoint.read import Checkpoint
 from gptcli.inspection.by_weights import one_place
 from gptcli.inspection.stream import Floats, StreamWeights, TokenScore
 from gptcli.system.answer import row_of
+from gptcli.system.result import Result
 
 # Tokens whose activation is worked out, to find those that excite a neuron.
 SAMPLED = 2000
@@ -41,7 +42,7 @@ class Neuron:
 
 
 @dataclass(frozen=True)
-class NeuronView:
+class NeuronView(Result):
     """A neuron by its weights, and what the figures are of.
 
     Attributes:

@@ -25,6 +25,7 @@ from gptcli.inspection.record import token_batch
 from gptcli.inspection.stream import StreamWeights, TokenScore
 from gptcli.model.gpt import GPT, MLP, Block
 from gptcli.system.answer import row_of
+from gptcli.system.result import Result
 from gptcli.text import token_text
 
 # The most neurons of one answer: each has some tokens that it raises, lowers, and that excite it.
@@ -80,7 +81,7 @@ class TokenNeurons:
 
 
 @dataclass(frozen=True)
-class Neurons:
+class Neurons(Result):
     """The most active neurons at the tokens of a text.
 
     Attributes:

@@ -18,6 +18,7 @@ from gptcli.inspection.neuron_weights import Neuron
 from gptcli.inspection.stream import Floats
 from gptcli.model.gpt import GPT, Block
 from gptcli.system.answer import row_of
+from gptcli.system.result import Result
 
 # Tokens shown before and after the one with the largest activation.
 BEFORE, AFTER = 20, 8
@@ -60,7 +61,7 @@ class NeuronPassage:
 
 
 @dataclass(frozen=True)
-class NeuronPassages:
+class NeuronPassages(Result):
     """What excites a neuron in a text.
 
     Attributes:

@@ -93,11 +93,13 @@ class Record:
         ids: the text's tokens.
         embedded: the residual stream before the first layer, [T, C].
         layers: one entry for each.
+        changed: whether there were interventions.
     """
 
     ids: list[int]
     embedded: Tensor
     layers: list[LayerRecord]
+    changed: bool = False
 
     @property
     def stream(self) -> Tensor:
@@ -128,7 +130,7 @@ def record(model: GPT, ids: Sequence[int], changes: Changes | None = None) -> Re
             assert isinstance(block, Block)
             hooks.enter_context(_watching(block, layer))
         last = model.transform(token_batch(model, ids))[0]
-    return Record(list(ids), layers[0].before if layers else last, layers)
+    return Record(list(ids), layers[0].before if layers else last, layers, changes is not None)
 
 
 def token_batch(model: GPT, ids: Sequence[int]) -> Tensor:

@@ -15,6 +15,7 @@ from gptcli.measuring.compare_text import TextComparison, compare_text
 from gptcli.measuring.compare_weights import WeightComparison, Weights, compare_weights
 from gptcli.model.config import GPTConfig
 from gptcli.system.answer import row_of
+from gptcli.system.result import Result
 from gptcli.text import clipped
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class FieldDifference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Result):
     """Two checkpoints side by side.
 
     Attributes:

@@ -28,6 +28,7 @@ _NAMES = {
     "mlp bias": "MLP bias",
     "attention norm bias": "norm bias behind attention",
     "mlp norm bias": "norm bias behind MLP",
+    "intervention": "intervention",
 }
 
 

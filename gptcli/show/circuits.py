@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _ANY = "(any)"
 _MOST_DISTANCES = 5
 _PAGE_TOKENS, _PAGE_DISTANCES = 6, 16
-TOKENS_GAP = 3  # columns between those of a table
+TOKENS_GAP, TOKENS_EDGES = 3, 2  # columns between those of a table, and at its edges
 # Below this share no distance stands out.
 _EVEN = 0.05
 
@@ -116,7 +116,7 @@ class TokenLists:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw it as wide as the terminal."""
         made = table(self.columns[0], f">{self.columns[1]}", self.columns[2])
-        taken = sum(max(map(_cells, column)) + TOKENS_GAP for column in zip(*self._short(), strict=True))
+        taken = TOKENS_EDGES + sum(max(map(_cells, column)) + TOKENS_GAP for column in zip(*self._short(), strict=True))
         for first, figure, listed in self.rows:
             made.add_row(first, figure, fitting([token_text(each.token) for each in listed], options.max_width - taken))
         yield made
@@ -238,7 +238,8 @@ def draw_scan(scan: "HeadScan") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    made = table("head", ">copying", BARS, ">copied", ">matching", ">distance", "kind", ">share")
+    kinds = ("kind", ">share") if scan.named_from is not None else ()
+    made = table("head", ">copying", BARS, ">copied", ">matching", ">distance", *kinds)
     for number, each in enumerate(scan.heads):
         made.add_row(
             f"{each.layer}.{each.head}",
@@ -247,7 +248,7 @@ def draw_scan(scan: "HeadScan") -> "RenderableType":
             f"{each.copied:.0%}",
             f"{each.matching_score:+.2f}",
             _preferred(each),
-            *_strongest(each.label, scan.named_from),
+            *(_strongest(each.label, scan.named_from) if kinds else ()),
             end_section=number + 1 < len(scan.heads) and scan.heads[number + 1].layer != each.layer,
         )
     head = Text(f"The {len(scan.heads):,} heads of {scan.model} by their weights", style="bold")

@@ -26,6 +26,7 @@ _DECADES = (-4, 1)
 _LEGEND = Legend(
     "KL divergence", [(f"{10.0**power:g}", (power + 4) / 5) for power in range(_DECADES[0], _DECADES[1] + 1)], "nats"
 )
+_ENDLESS = 1e9  # stands for an infinite divergence in a bar
 # Fields of the configuration that are shown whether they differ or not: gptcli's name, and how it is called here.
 _SIZES = {
     "n_layer": "layers",
@@ -64,7 +65,9 @@ def draw_page(comparison: "Comparison", top: int) -> Page:
     if text is not None and text.tokens:
         names = ("bits in A", "bits in B", "KL divergence", "best in A", "best in B")
         parts.append(Strip("", names, [_cell(token) for token in text.tokens[:MOST_CELLS]], _LEGEND))
-        rows = [(_token_row(token), _fraction(token.kl)) for token in _furthest(text, top)]
+        furthest = _furthest(text, top)
+        largest = max(min(token.kl, _ENDLESS) for token in furthest) or 1.0
+        rows = [(_token_row(token), min(token.kl / largest, 1.0)) for token in furthest]
         parts.append(Listing("Furthest apart" if len(rows) < len(text.tokens) else "In order", _TOKEN_COLUMNS, rows))
     if comparison.weights is not None and (changed := _changed(comparison.weights, top)):
         most = max(map(_relative, changed)) or 1.0
@@ -209,7 +212,7 @@ def _furthest(text: "TextComparison", top: int) -> "Sequence[TokenComparison]":
 def _tokens(text: "TextComparison", top: int) -> Narrowing:
     made = table(*_TOKEN_COLUMNS, BARS)
     shown = _furthest(text, top)
-    most = max(min(token.kl, 1e9) for token in shown) or 1.0
+    most = max(min(token.kl, _ENDLESS) for token in shown) or 1.0
     for token in shown:
         made.add_row(*_token_row(token), Bar(min(token.kl / most, 1.0)))
     return narrowing(made, BARS, "position", "best A", "best B")
@@ -234,10 +237,10 @@ def _totals(text: "TextComparison") -> "Rows":
 
 def _divergence(found: "Divergence") -> Iterator[str]:
     """The totals in words."""
-    percentiles = " · ".join(f"{name}% {_kl(value)}" for name, value in found.kl_percentiles.items())
+    percentiles = " · ".join(f"{name}%: {_kl(value)}" for name, value in found.kl_percentiles.items())
     mean = f"mean {_kl(found.mean_kl)}{_error(found.mean_kl_error)}"
     yield f"KL divergence of B from A in nats: {mean} · largest {_kl(found.largest_kl)}"
-    yield f"  at most, for a share of the tokens: {percentiles}"
+    yield f"Percentiles: {percentiles}"
     yield f"Same best token: {percent(found.same_best)}"
     yield (
         f"ln p(B) - ln p(A) of the tokens: mean {found.mean_logprob_difference:+.4f}"

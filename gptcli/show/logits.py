@@ -95,7 +95,7 @@ class Candidates:
             made.add_row(*cells, Bar(candidate.probability / largest), style=look)
             if candidate is listed[-1] and not self.compact:
                 probability = shown.rest.probability + sum(each.probability for each in hidden)
-                rest = {"probability": percent(probability)}
+                rest = {"probability": percents([*(each.probability for each in shown.candidates), probability])[-1]}
                 cells = ["", f"{shown.rest.count + len(hidden):,} more", *(rest.get(name, "") for name in columns)]
                 made.add_row(*cells, end_section=bool(shown.watched), style="dim")
         return made
@@ -138,7 +138,7 @@ def _multiple(distribution: "Distribution", largest: float) -> Multiple:
     lengths = [each.probability / largest for each in distribution.candidates + distribution.watched]
     return Multiple(
         f"T = {distribution.temperature:g}",
-        [*figures[:listed], percent(distribution.rest.probability), *figures[listed:]],
+        [*figures[:listed], _rest(distribution), *figures[listed:]],
         [*lengths[:listed], None, *lengths[listed:]],
         warmth(distribution.temperature),
     )
@@ -155,6 +155,11 @@ def _figures(distribution: "Distribution") -> list[str]:
     listed = distribution.candidates + distribution.watched
     shown = percents([each.probability for each in listed])
     return [_cut(each) or figure for each, figure in zip(listed, shown, strict=True)]
+
+
+def _rest(distribution: "Distribution") -> str:
+    """The probability of all others, with as many digits as the listed ones have."""
+    return percents([*(each.probability for each in distribution.candidates), distribution.rest.probability])[-1]
 
 
 def _cut(candidate: "Candidate") -> str | None:

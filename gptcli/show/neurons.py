@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.pictures import table
-from gptcli.show.circuits import TOKENS_GAP, fitting
+from gptcli.show.circuits import TOKENS_EDGES, TOKENS_GAP, fitting
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Choice, Legend, Listing, Strip
 from gptcli.text import token_text
@@ -73,7 +73,7 @@ class NeuronTable:
         usual = width >= _ROOMY
         if usual:
             fixed.append(("usual", *(_usual(one) for _, one in rows)))
-        taken = sum(max(map(_cells, column)) + TOKENS_GAP for column in fixed)
+        taken = TOKENS_EDGES + sum(max(map(_cells, column)) + TOKENS_GAP for column in fixed)
         each = max((width - taken - TOKENS_GAP * (len(lists) - 1)) // len(lists), 1)
         made = table("token", ">neuron", ">activation", *([">usual"] if usual else []), *lists)
         for place, (token, one) in enumerate(rows):

@@ -7,6 +7,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from gptcli.show.html.page import Page, drawn_fragment
+from gptcli.show.terminal.encoding import everything
 from gptcli.show.terminal.json_pieces import json_pieces
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ def json(result: Any, indent: int | None) -> str:
 
 def html(result: Any) -> str | None:
     """A page in a frame, or a typeset picture; None where there is no picture."""
-    if (page := page_of(result)) is not None:
-        return framed(page)
-    draw = picture_of(result)
-    return None if draw is None else drawn_fragment(lambda: draw(result))
+    with everything():
+        if (page := page_of(result)) is not None:
+            return framed(page)
+        draw = picture_of(result)
+        return None if draw is None else drawn_fragment(lambda: draw(result))
 
 
 def text(result: Any) -> str | None:
@@ -164,6 +166,42 @@ def _direction() -> "Callable[[Any], RenderableType]":
     return draw_direction
 
 
+def _head() -> "Callable[[Any], RenderableType]":
+    from gptcli.show.circuits import draw_head
+
+    return draw_head
+
+
+def _scan() -> "Callable[[Any], RenderableType]":
+    from gptcli.show.circuits import draw_scan
+
+    return draw_scan
+
+
+def _neuron() -> "Callable[[Any], RenderableType]":
+    from gptcli.show.neuron import draw_neuron
+
+    return draw_neuron
+
+
+def _neurons() -> "Callable[[Any], RenderableType]":
+    from gptcli.show.neurons import draw
+
+    return draw
+
+
+def _passages() -> "Callable[[Any], RenderableType]":
+    from gptcli.show.neuron import draw_passages
+
+    return draw_passages
+
+
+def _comparison() -> "Callable[[Any], RenderableType]":
+    from gptcli.show.compare import draw
+
+    return lambda result: draw(result, _LISTED)
+
+
 def _ablation() -> "Callable[[Any], RenderableType]":
     from gptcli.show.ablation import draw
 
@@ -186,6 +224,42 @@ def _patching_page() -> Callable[[Any], Page]:
     from gptcli.show.patching import draw_page
 
     return draw_page
+
+
+def _head_page() -> Callable[[Any], Page]:
+    from gptcli.show.circuits import draw_head_page
+
+    return draw_head_page
+
+
+def _scan_page() -> Callable[[Any], Page]:
+    from gptcli.show.circuits import draw_scan_page
+
+    return draw_scan_page
+
+
+def _neuron_page() -> Callable[[Any], Page]:
+    from gptcli.show.neuron import draw_neuron_page
+
+    return draw_neuron_page
+
+
+def _neurons_page() -> Callable[[Any], Page]:
+    from gptcli.show.neurons import draw_page
+
+    return draw_page
+
+
+def _passages_page() -> Callable[[Any], Page]:
+    from gptcli.show.neuron import draw_passages_page
+
+    return draw_passages_page
+
+
+def _comparison_page() -> Callable[[Any], Page]:
+    from gptcli.show.compare import draw_page
+
+    return lambda result: draw_page(result, _LISTED)
 
 
 def _attention_page() -> Callable[[Any], Page]:
@@ -230,6 +304,12 @@ _PICTURES: "dict[str, Callable[[], Callable[[Any], RenderableType]]]" = {
     "Direction": _direction,
     "Ablation": _ablation,
     "Patching": _patching,
+    "HeadView": _head,
+    "HeadScan": _scan,
+    "NeuronView": _neuron,
+    "Neurons": _neurons,
+    "NeuronPassages": _passages,
+    "Comparison": _comparison,
 }
 _PAGES: dict[str, Callable[[], Callable[[Any], Page]]] = {
     "Attention": _attention_page,
@@ -238,4 +318,10 @@ _PAGES: dict[str, Callable[[], Callable[[Any], Page]]] = {
     "WordMap": _map_page,
     "Ablation": _ablation_page,
     "Patching": _patching_page,
+    "HeadView": _head_page,
+    "HeadScan": _scan_page,
+    "NeuronView": _neuron_page,
+    "Neurons": _neurons_page,
+    "NeuronPassages": _passages_page,
+    "Comparison": _comparison_page,
 }

@@ -21,6 +21,8 @@ _LEFT = 45
 _GAP = 2
 _COUNT = 15
 _SHARE = 6
+# The least columns of rows, columns, heads and layers: those of most models, so that two can be compared line by line.
+_FACTORS = (6, 6, 2, 2)
 
 
 def draw(answer: "ParameterCount") -> "RenderableType":
@@ -118,7 +120,7 @@ def _factors(lines: Sequence["Matrices"]) -> list[str]:
         ]
         for line in lines
     ]
-    widths = [max(len(factor) for factor in column) for column in zip(*factors, strict=True)]
+    widths = [max(least, *map(len, column)) for least, column in zip(_FACTORS, zip(*factors, strict=True), strict=True)]
     return [
         "".join(
             (" × " if index and factor else "   " if index else "") + factor.rjust(width)

@@ -89,6 +89,9 @@ class Walk:
 
     def _shown(self, stop: Stop, index: int) -> "Action | None":
         """Show a stop, page by page; returns what the user asks for instead of the next page, if anything."""
+        from rich.cells import cell_len
+        from rich.text import Text
+
         edited = stop.number in self.typed
         ending = replace(stop, note="") if edited else stop
         if stop.command.split()[1:2] and stop.command.split()[1] in LIVE:
@@ -112,14 +115,16 @@ class Walk:
             body = [*messages.lines(), *recorder.getvalue().rstrip("\n").split("\n")]
             with recorded() as (recorder, _):
                 conclude(ending, answers)
-        pages = list(paged(head, body, recorder.getvalue().splitlines(), height - 1))
+        # A command that is wider than the terminal takes more lines, and stays one to be copied.
+        wrapped = sum((cell_len(Text.from_ansi(line).plain) - 1) // stdout_console().width for line in head if line)
+        pages = list(paged(head, body, recorder.getvalue().splitlines(), max(height - 1 - wrapped, 1)))
         for number, page in enumerate(pages, start=1):
             _fresh_screen()
             if number > 1:
                 announce(stop, self.total, where=f" ({number} of {len(pages)})")
             self._written(page)
             if number < len(pages):
-                action = self._asked(index, f"page {number} of {len(pages)}")
+                action = self._asked(index, f"page {number}/{len(pages)}")
                 if action != "next":
                     return action
         return None

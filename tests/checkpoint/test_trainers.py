@@ -4,6 +4,7 @@ The reference for every case is transformers' model with the same weights.
 """
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from transformers import GPT2Config, LlamaConfig, Qwen3Config
 from gptcli.checkpoint.families import read_blueprint
 from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError
-from tests.checkpoint.zoo import open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, open_folder, reference, understand
 
 Tensors = dict[str, Tensor]
 GPT2 = GPT2Config(vocab_size=31, n_positions=12, n_embd=8, n_layer=2, n_head=2)
@@ -100,6 +101,30 @@ def test_wrapped_decoder_with_a_head_of_its_own(family: Any, tmp_path: Path) -> 
     saved.write(tmp_path, {f"model._orig_mod.{key}": tensor for key, tensor in saved.tensors.items()}, saved.config)
     _, ours = open_folder(tmp_path)
     assert (ours(IDS) - saved.logits).abs().max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({config.model_type: name for name, config in FAMILIES.items()}.values()))
+def test_wrapped_keys_of_every_family(name: str, tmp_path: Path) -> None:
+    """The same tensors are found under other keys, also next to a value head."""
+    reference(FAMILIES[name]).save_pretrained(tmp_path)
+    plain = understand(tmp_path)[0]
+    tensors = load_file(tmp_path / "model.safetensors")
+    for rename in (
+        lambda key: f"model._orig_mod.{key}",
+        lambda key: f"pretrained_model.{key}",
+        lambda key: f"policy.net.{key}",
+        lambda key: (
+            "module." + re.sub(r"\.(\d+)\.", r".\1._fsdp_wrapped_module._checkpoint_wrapped_module.", key, count=1)
+        ),
+    ):
+        renamed = {rename(key): tensor.contiguous().clone() for key, tensor in tensors.items()}
+        save_file(renamed | {"v_head.summary.weight": torch.ones(1, 5)}, tmp_path / "model.safetensors")
+        blueprint = understand(tmp_path)[0]
+        expected = {ours: (tuple(map(rename, part.keys)), part.how) for ours, part in plain.tensors.items()}
+        assert {ours: (part.keys, part.how) for ours, part in blueprint.tensors.items()} == expected
+        assert blueprint.config == plain.config
+        assert sum("v_head" in note for note in blueprint.notes) == 1
 
 
 NEXT_TO_IT: dict[str, tuple[Tensors, str]] = {

@@ -73,6 +73,14 @@ def test_lens(changed: Tensor) -> None:
     assert [guess["id"] for guess in last["guesses"]] == changed.argmax(-1).tolist()
 
 
+def test_attribution_adds_up_to_the_changed_logit(changed: Tensor) -> None:
+    (made,) = answer("lens", TEXT, *OUT, "--attribution")["attribution"]
+    assert made["id"] == int(changed[-1].argmax())
+    assert made["total"] == pytest.approx(float(changed[-1].max()), abs=1e-3)
+    heads = [part for part in made["contributions"] if part["kind"] == "head" and part["layer"] == 4]
+    assert [part["logit"] for part in heads] == [0] * 4
+
+
 def test_attention_with_the_names_of_the_plain_model() -> None:
     plain = answer("attention", TEXT, "--layer", "5", "--head", "1")["heads"][0]
     got = answer("attention", TEXT, "--layer", "5", "--head", "1", *OUT)["heads"][0]
@@ -122,7 +130,6 @@ def test_chat_without_it() -> None:
         (("logits", "A", "--without", "1.1", "--by", "mean", "--over", "/no/file"), "cannot read /no/file"),
         (("logits", "A", "--save-direction", "x.safetensors"), "one --steer, and there are 0"),
         (("logits", "A", "--steer", "layer:1: happy", "--save-direction", "x.npy"), "is saved as .safetensors"),
-        (("lens", "A", "--without", "1.1", "--attribution"), "contradict"),
         (("generate", "A", "--without", "1.1", "--pick"), "contradict"),
     ],
 )

@@ -262,6 +262,29 @@ def test_pages_of_every_stop_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -
     assert max(pages.values()) <= 4
 
 
+def test_the_pace_is_kept_line_by_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("gptcli.show.walk.sleep", waited.append)
+    monkeypatch.setattr(Walk, "_asked", lambda self, index, page="": "leave")
+    Walk(STOPS[:1], lambda line: print("one\ntwo"), total=20, pace=0.25)._at(0)
+    shown = capsys.readouterr().out
+    assert "one\ntwo" in shown
+    assert set(waited) == {0.25}
+    assert len(waited) == len(shown.strip().splitlines())
+
+
+def test_a_long_command_leaves_its_heading_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LINES", "20")
+    shown: list[list[str]] = []
+    monkeypatch.setattr(Walk, "_written", lambda self, lines: shown.append(list(lines)))
+    monkeypatch.setattr(Walk, "_asked", lambda self, index, page="": "next")
+    stop = Stop(1, "A title", "Text.", "gptcli tokenize " + "x" * 100)
+    Walk([stop], lambda line: print("y\n" * 30), total=1)._at(0)
+    for page in shown:
+        assert sum(-(-max(len(line), 1) // 40) for line in page) < 20
+
+
 def test_a_worksheet_has_questions_and_computed_answers() -> None:
     done = CliRunner().invoke(app, ["tour", "--worksheet", "--stop", "4"])
     assert done.exit_code == 0

@@ -1,6 +1,7 @@
 """Interventions, against transformers' models with hooks of their own, and what has to hold for any of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gptcli.errors import InputError
+from gptcli.inspection.attribution import attribute
 from gptcli.inspection.changed_engine import ChangedEngine
 from gptcli.inspection.interventions import Interventions, located_changes, means
 from gptcli.inspection.places import parse
@@ -99,12 +101,12 @@ def test_a_part_that_is_replaced_by_its_mean_or_by_another_text_at_some_position
         value[:, where, part] = value[:, :, part].mean(1, keepdim=True)
         return value
 
-    def replace(value: Tensor) -> Tensor:
+    def taken(value: Tensor) -> Tensor:
         value = value.clone()
         value[:, where, part] = elsewhere[where, part]
         return value
 
-    for edit, how in ((mean, "mean"), (replace, "replace")):
+    for edit, how in ((mean, "mean"), (taken, "replace")):
         wanted = logits(theirs, IDS, (kind, layer, edit))
         point: Point = (kind, layer)  # type: ignore[assignment]
         values = capture(model, OTHER, [point]) if how == "replace" else {}
@@ -247,6 +249,19 @@ def test_frozen_attention_is_transformers_patterns_on_new_values(name: str, tmp_
     assert (wanted - logits(theirs, IDS, ("mlp", 0, torch.zeros_like))).abs().max() > 1e-3
 
 
+def test_direct_effects_add_up_with_what_is_changed(both: Both) -> None:
+    _, model = both
+    vector = {("layer", 0): torch.ones(model.config.n_embd), ("mlp", 1): torch.ones(model.config.n_embd)}
+    added = interventions(model, "add", "layer:1", "mlp:2", values=vector)  # type: ignore[arg-type]
+    for changes in (interventions(model, "zero", "attention:1", "neuron:2.1-9", "2.1", "embedding@5"), added):
+        run = record(model, IDS, changes)
+        made = attribute(model, run, 7, b"")
+        assert made.total == pytest.approx(made.logit, abs=1e-3)
+        assert made.logit == pytest.approx(float(ours(model, IDS, changes)[-1, 7]), abs=1e-4)
+        kinds = [part.kind for part in made.contributions]
+        assert kinds.count("intervention") == model.config.n_layer + 1
+
+
 def test_positions_move_with_the_text_where_the_context_slides(both: Both) -> None:
     _, model = both
     changes = interventions(model, "zero", "layer:1@·41")
@@ -297,3 +312,28 @@ def test_a_bad_call_changes_nothing(both: Both) -> None:
             wrong()
     wanted = ours(model, [*IDS, 1], interventions(model, "zero", "1.1@2"))[-1]
     np.testing.assert_allclose(engine.step([1])[0], wanted.numpy(), atol=1e-4)
+
+
+def first_of_each_family() -> list[str]:
+    names = {config.model_type: name for name, config in reversed(FAMILIES.items())}
+    return sorted(names.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", first_of_each_family())
+def test_every_family(name: str, tmp_path: Any) -> None:
+    """An engine says at each step what one run over the whole text says, and its parts add up."""
+    theirs = reference(FAMILIES[name])
+    theirs.save_pretrained(tmp_path)
+    _, model = open_folder(tmp_path)
+    places = ("1.1", "neuron:1.2", "attention:1@2", "mlp:2@-1", "embedding@·60")
+    for frozen in (False, True):
+        changes = replace(interventions(model, "zero", *places, frozen=frozen), ids=tuple(IDS))
+        engine = ChangedEngine(model, changes)
+        engine.prefill([IDS[:4]], 20)
+        np.testing.assert_allclose(engine.extend(IDS[4:]), ours(model, IDS, changes)[4:].numpy(), atol=2e-4)
+        np.testing.assert_allclose(engine.step([3])[0], ours(model, [*IDS, 3], changes)[-1].numpy(), atol=2e-4)
+        run = record(model, IDS, changes)
+        assert attribute(model, run, 7, b"").total == pytest.approx(
+            float(model.unembed(run.stream[-1][-1])[7]), abs=1e-3
+        )

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import sys
 import termios
 import threading
@@ -107,6 +108,23 @@ def test_what_is_typed_while_the_terminal_answers_is_kept(
     thread.join()
     assert background.typed_before == ["xé\x1b[A"]
     assert read_all(terminal[1]) == b"after\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGTSTP, signal.SIGINT])
+def test_signals_come_when_the_terminal_is_as_it_was(terminal: tuple[int, int], number: signal.Signals) -> None:
+    outer, inner = terminal
+    before, seen = termios.tcgetattr(inner), []
+    usual = signal.signal(number, lambda *_: seen.append(termios.tcgetattr(inner)))
+    try:
+        thread = answering(outer, b"", DA1, between=0.05)
+        timer = threading.Timer(0.02, os.kill, (os.getpid(), number))
+        timer.start()
+        assert background.ask(inner, 5) is None
+        thread.join()
+        timer.join()
+        assert seen == [before]
+    finally:
+        signal.signal(number, usual)
 
 
 def read_all(descriptor: int) -> bytes:

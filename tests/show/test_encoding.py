@@ -108,3 +108,24 @@ def test_saved_files_have_everything(tmp_path: Any) -> None:
     saved = file.read_text(encoding="utf-8")
     assert "café" in saved
     assert "█" in saved
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "help"])
+def test_no_line_of_a_pipe_ends_with_blanks(name: str) -> None:
+    assert [line for line in said((PICTURES | SLOW)[name], "utf-8").splitlines() if line != line.rstrip()] == []
+
+
+def columns(command: str, heading: str) -> list[int]:
+    """Where each heading of a table ends."""
+    line = next(line for line in said(command, "utf-8").splitlines() if heading in line)
+    return [found.end() for found in re.finditer(r"\S+", line)]
+
+
+def test_the_columns_of_a_pipe_do_not_depend_on_their_cells() -> None:
+    assert columns("logits The_king --top 3", "probability") == columns("logits Once_upon_a --top 3", "probability")
+    assert columns("score The_king", "probability") == columns("score a_refrigerator_hummed", "probability")
+    first, second = (said(f"params {name}", "utf-8").splitlines() for name in ("tales", "gpt2"))
+    counts = [
+        [re.search(r"[\d,]{5,}(?= +\d+\.\d%)", line) for line in lines if "%" in line] for lines in (first, second)
+    ]
+    assert len({found.end() for lines in counts for found in lines if found}) == 1

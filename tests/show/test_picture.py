@@ -3,6 +3,7 @@
 import re
 import struct
 import sys
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -154,6 +155,9 @@ def test_the_title_is_the_command_or_what_is_asked_for(tmp_path: Path) -> None:
         root = ElementTree.parse(file).getroot()
         assert [each.text for each in found(root, "title")] == [title]
         assert next(each.text for each in found(root, "text")) == title
+        page = tmp_path / "p.html"
+        CliRunner().invoke(app, ["params", "gpt2", "--save", str(page), *asked])
+        assert f"<h1>{escape(title)}</h1>" in page.read_text(encoding="utf-8")
     CliRunner().invoke(app, ["params", "gpt2", "--save", str(file), "--title", ""])
     assert not found(ElementTree.parse(file).getroot(), "title")
 

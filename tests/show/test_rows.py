@@ -70,7 +70,15 @@ def tables(draw: st.DrawFn) -> tuple[Rows, Table]:
 
 def drawn(picture: RenderableType, width: int) -> list[list[tuple[str, Style]]]:
     """Each line as characters and their looks; how it is cut into segments does not matter."""
-    console = Console(width=width, file=io.StringIO(), highlight=False, markup=False, emoji=False)
+    console = Console(
+        width=width,
+        file=io.StringIO(),
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_terminal=True,
+        color_system=None,
+    )
     lines = Segment.split_lines(console.render(picture, console.options))
     return [[(each, segment.style or Style()) for segment in line for each in segment.text] for line in lines]
 

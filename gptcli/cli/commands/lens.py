@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.change_options import ChangeOptions, forbid_changes
+from gptcli.cli.change_options import ChangeOptions
 from gptcli.cli.inputs import prompt_argument
 from gptcli.cli.option_groups import OutputOptions, RunOptions, grouped
 from gptcli.system.notices import notices
@@ -52,7 +52,6 @@ def lens(
     """
     text = prompt_argument(prompt, raw=raw)
     options.at_most("--token", token, options.MOST_TRACKS)
-    forbid_changes("--attribution", given=attribution, changes=changes)
 
     from gptcli.inspection import lens as inspection
     from gptcli.inspection.attribution import attribute

@@ -69,28 +69,37 @@ class Multiples:
         from rich.text import Text
 
         across, without, cells = self._layout(options.max_width)
+        if not console.is_terminal:  # columns that do not depend on their cells, unless that takes something away
+            piped = self._layout(options.max_width, piped=True)
+            cells = piped[2] if piped[:2] == (across, without) and piped[2] >= min(cells, _ENOUGH) else cells
         for start in range(0, len(self.multiples), across):
             yield self._group(self.multiples[start : start + across], without, cells)
         missing = [*without, *(["bars"] if cells < _FEWEST else [])]
         if missing:
             yield Text(f"not shown: {', '.join(missing)}", style="dim")
 
-    def _layout(self, width: int) -> tuple[int, Sequence[str], int]:
+    def _layout(self, width: int, *, piped: bool = False) -> tuple[int, Sequence[str], int]:
         """How many side by side, the headings to leave out, and the length of the longest bar."""
         count = len(self.multiples)
         for across in sorted({ceil(count / groups) for groups in range(1, count + 1)}, reverse=True):
             for spared in range(len(self.spare) + 1):
-                cells = self._cells(width, across, self.spare[:spared])
+                cells = self._cells(width, across, self.spare[:spared], piped=piped)
                 if cells >= _AMPLE:
                     return across, self.spare[:spared], min(cells, LONGEST_BAR)
             if cells >= _ENOUGH:
                 return across, self.spare, cells
-        return 1, self.spare, max(self._cells(width, 1, self.spare), 0)
+        return 1, self.spare, max(self._cells(width, 1, self.spare, piped=piped), 0)
 
-    def _cells(self, width: int, across: int, without: Sequence[str]) -> int:
+    def _cells(self, width: int, across: int, without: Sequence[str], *, piped: bool) -> int:
         """The columns for a bar, where so many are side by side."""
-        front = [_width([column.heading, *column.cells]) for column in self._kept(without)]
+        from gptcli.show.blocks.rows import least_width
+
+        front = [
+            max(_width([each.heading, *each.cells]), piped * least_width(each.heading, right=each.heading[:1] == ">"))
+            for each in self._kept(without)
+        ]
         figures = max(_width([each.heading, *each.figures]) for each in self.multiples)
+        figures = max(figures, piped * least_width("figures", right=True))
         gaps = _GAP * (len(front) + 2 * across) - 1
         return (width - sum(front) - figures * across - gaps) // across
 

@@ -29,6 +29,8 @@ _STYLE: dict[str, Any] = {
 }
 # Style of a table without a rule below its heading.
 BARE: dict[str, Any] = {"box": None, "padding": (0, 2, 0, 0), "header_style": "dim"}
+# Columns of names, of figures, and of bars at least, in a pipe.
+_NAME, _FIGURE, _BAR = 16, 8, 8
 _OF_A_COLUMN = (
     "header",
     "header_style",
@@ -41,6 +43,11 @@ _OF_A_COLUMN = (
     "ratio",
     "no_wrap",
 )
+
+
+def least_width(heading: str, *, right: bool) -> int:
+    """The least width of a column in a pipe, where columns should not depend on their cells; 0 for bars."""
+    return 0 if not heading.strip() else _FIGURE if right else _NAME
 
 
 class Row(NamedTuple):
@@ -102,6 +109,7 @@ class Rows(Table):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The heading, the rows, and the caption."""
+        self._widen(console, options)
         frame = list(Segment.split_lines(console.render(self._framed(self.widest), options.update(height=None))))
         widths = [probe.width for probe in self.widest]
         marked = [index for index, line in enumerate(frame) if any(_MARK in segment.text for segment in line)]
@@ -126,6 +134,19 @@ class Rows(Table):
         if self._kept is None:
             return _filled(row.cells, len(self.columns))
         return [row.cells[index] if index < len(row.cells) else "" for index in self._kept]
+
+    def _widen(self, console: Console, options: ConsoleOptions) -> None:
+        """In a pipe, give columns a width that does not depend on their cells, if all fit: so ``diff`` shows cells."""
+        if console.is_terminal or not self.box:
+            return
+        for probe, column in zip(self.widest, self.columns, strict=True):
+            probe.least = least_width(str(column.header), right=column.justify == "right")
+        unlimited = options.update(width=1000)
+        bars = [probe.__rich_measure__(console, unlimited) for probe in self.widest if not probe.least]
+        spare = sum(most - max(least, min(most, _BAR)) for least, most in bars)
+        if Measurement.get(console, unlimited, self._framed(self.widest)).maximum - spare > options.max_width:
+            for probe in self.widest:
+                probe.least = 0
 
     def _whole(self) -> Table:
         """The table as Rich's own."""
@@ -160,7 +181,7 @@ class _Probe:
 
     def __init__(self, cells: Sequence[RenderableType]) -> None:
         self._cells = cells
-        self.width = 0
+        self.width = self.least = 0
 
     @classmethod
     def of(cls, cells: Sequence[RenderableType]) -> "_Probe":
@@ -170,7 +191,8 @@ class _Probe:
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         each = [Measurement.get(console, options, cell) for cell in self._cells]
-        return Measurement(max(least for least, _ in each), max(most for _, most in each))
+        least, most = max(least for least, _ in each), max(most for _, most in each)
+        return Measurement(max(least, self.least), max(most, self.least))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         self.width = options.max_width

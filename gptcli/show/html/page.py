@@ -83,7 +83,7 @@ def drawn_fragment(draw: "Callable[[], RenderableType]") -> str:
     name = "gptcli-" + hashlib.sha256(markup.encode()).hexdigest()[:12]
     scope = f".{name}" * 3  # which outweighs the rules of notebooks for what is in their outputs
     own = "background:var(--ground);color:var(--ink);padding:0.75em 1em;font:14px/1.5 system-ui,sans-serif;"
-    table = "table{margin:0;font-size:1em}tr,tr:hover{background:none}"
+    table = "table{margin:0;font-size:1em;table-layout:auto}tr,tr:hover{background:none}"
     dark = f'body[data-jp-theme-light="false"] {scope},.vscode-dark {scope}{{color-scheme:dark}}'
     light = f'body[data-jp-theme-light="true"] {scope},.vscode-light {scope}{{color-scheme:light}}'
     rules = f"{scope}{{{_variables()}{own}{table}\n{own_file('picture.css')}{sheet.css()}}}\n{dark}\n{light}"

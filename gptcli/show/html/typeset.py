@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gptcli.show.blocks import palette
 from gptcli.show.html.document import text
 from gptcli.show.html.sheet import Looks, Sheet, named
-from gptcli.show.picture.cells import shapes_of
+from gptcli.show.picture.cells import FRAMES, shapes_of
 from gptcli.show.picture.look import DARK, LIGHT, Look, Theme
 from gptcli.show.picture.svg import HIGH, WIDE, drawn_lines, inner
 
@@ -43,6 +43,13 @@ def typeset(draw: "Callable[[], RenderableType]", sheet: Sheet) -> str:
     return named(markup, light.looks.met, dark.looks.met, sheet)
 
 
+class _Lines(list["Text"]):
+    """Lines that are laid out in columns."""
+
+
+_Block = str | _Lines
+
+
 class _Typesetter:
     """Goes through a picture in one theme."""
 
@@ -68,21 +75,27 @@ class _Typesetter:
 
     def markup(self, picture: "RenderableType") -> str:
         """The blocks of a picture; lines in columns that follow each other are one block."""
-        blocks: list[tuple[str, str]] = []
-        for number, (kind, block) in enumerate(self._blocks(picture)):
+        blocks: list[_Block] = []
+        for number, block in enumerate(self._blocks(picture)):
             if number == _MOST:
-                blocks.append(("block", _cut("lines", _MOST)))
+                blocks.append(_cut("lines", _MOST))
                 break
-            if kind == "lines" and blocks and blocks[-1][0] == "lines":
-                blocks[-1] = ("lines", f"{blocks[-1][1]}\n{block}")
+            if isinstance(block, _Lines) and blocks and isinstance(last := blocks[-1], _Lines):
+                blocks[-1] = _Lines([*last, *block])
             else:
-                blocks.append((kind, block))
-        return "\n".join(
-            f'<div class="scroll"><pre class="laid">{block}</pre></div>' if kind == "lines" else block
-            for kind, block in blocks
-        )
+                blocks.append(block)
+        return "\n".join(self._lines(block) if isinstance(block, _Lines) else block for block in blocks)
 
-    def _blocks(self, picture: Any) -> Iterator[tuple[str, str]]:
+    def _lines(self, lines: "_Lines") -> str:
+        """Lines in columns: as vectors if frames are drawn in them, else as text."""
+        from rich.console import Group
+
+        if any(character in FRAMES for line in lines for character in line.plain):
+            return f'<div class="scroll">{self._picture(Group(*lines), _WIDEST)}</div>'
+        text = "\n".join(self._spans(line, breaks="\n").strip("\n") for line in lines)
+        return f'<div class="scroll"><pre class="laid">{text}</pre></div>'
+
+    def _blocks(self, picture: Any) -> "Iterator[_Block]":
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -97,26 +110,26 @@ class _Typesetter:
             case str():
                 yield from self._text(Text(picture))
             case TokenStrip():
-                yield "block", self._tokens(picture)
+                yield self._tokens(picture)
             case Text():
                 yield from self._text(picture)
             case Rows():
-                yield "block", self._table(picture)
+                yield self._table(picture)
             case Narrowing():
                 yield from self._blocks(picture.make(picture.parts))
             case Group():
                 for each in picture.renderables:
                     yield from self._blocks(each)
             case HeatGrid():
-                yield "block", self._map(picture)
+                yield self._map(picture)
             case Scatter() | LinePlot() | SmallMap():
-                yield "block", self._picture(picture)
+                yield self._picture(picture)
             case _ if isinstance(picture, Table) or not hasattr(picture, "__rich_console__"):
-                yield "block", self._picture(picture)
+                yield self._picture(picture)
             case _:
                 yield from self._inside(picture)
 
-    def _inside(self, picture: Any) -> Iterator[tuple[str, str]]:
+    def _inside(self, picture: Any) -> "Iterator[_Block]":
         """What a picture of ours is made of."""
         from rich.segment import Segment
 
@@ -126,27 +139,27 @@ class _Typesetter:
                 held.append(part)
                 continue
             if held:
-                yield "block", self._drawn(list(Segment.split_lines(held)), "")
+                yield self._drawn(list(Segment.split_lines(held)), "")
                 held = []
             yield from self._blocks(part)
         if held:
-            yield "block", self._drawn(list(Segment.split_lines(held)), "")
+            yield self._drawn(list(Segment.split_lines(held)), "")
 
-    def _text(self, whole: "Text") -> Iterator[tuple[str, str]]:
+    def _text(self, whole: "Text") -> "Iterator[_Block]":
         """A heading, a remark, a paragraph, or lines in columns."""
         plain = whole.plain.strip("\n")
         if not plain.strip():
             return
         lines = plain.split("\n")
         if whole.no_wrap or any(line.startswith("  ") for line in lines):
-            yield "lines", self._spans(whole, breaks="\n").strip("\n")
+            yield _Lines([whole])
             return
         base = self.console.get_style(whole.style) if whole.style else None
         if base is not None and base.bold and not whole.spans and len(lines) == 1:
-            yield "block", f"<h3>{text(plain)}</h3>"
+            yield f"<h3>{text(plain)}</h3>"
             return
         quiet = ' class="facts"' if base is not None and base.dim and not whole.spans else ""
-        yield "block", f"<p{quiet}>{text(plain).replace(chr(10), '<br>') if quiet else self._spans(whole)}</p>"
+        yield f"<p{quiet}>{text(plain).replace(chr(10), '<br>') if quiet else self._spans(whole)}</p>"
 
     def _spans(self, whole: "Text", breaks: str = "<br>") -> str:
         return "".join(self._span(each, breaks) for each in whole.render(self.console))
@@ -226,8 +239,9 @@ class _Typesetter:
         )
         return f'<div class="scroll">{table}</div>'
 
-    def _picture(self, picture: "RenderableType") -> str:
-        return self._drawn(drawn_lines(picture, self.console, self.options), ' class="drawn" role="img"')
+    def _picture(self, picture: "RenderableType", width: int = _COLUMNS) -> str:
+        lines = drawn_lines(picture, self.console, self.options.update(width=width))
+        return self._drawn(lines, ' class="drawn" role="img"')
 
     def _drawn(self, lines: "Iterable[Sequence[Segment]]", attributes: str, columns: int | None = None) -> str:
         """Lines as vectors."""

@@ -38,6 +38,7 @@ _ARMS = {
     "╭": "dr",
     "╮": "dl",
 }
+FRAMES = frozenset(_ARMS)
 _ENDS = {"l": (0.0, 0.5), "r": (1.0, 0.5), "u": (0.5, 0.0), "d": (0.5, 1.0)}
 # The marks of plots, by name, and whether they are filled.
 MARKS = {

@@ -7,8 +7,10 @@ that every terminal answers (DA1, "what are you?"): when that answer is there, n
 import os
 import re
 import select
+import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -92,7 +94,7 @@ def ask(descriptor: int, patience_s: float = PATIENCE_S) -> str | None:
     Raises:
         OSError: it is no terminal.
     """
-    with _quiet(descriptor):
+    with _signals_later(), _quiet(descriptor):
         return None if _waits(descriptor, 0) else _answer(descriptor, patience_s)
 
 
@@ -127,8 +129,26 @@ def _own_terminal() -> bool:
 
 
 @contextmanager
+def _signals_later() -> Iterator[None]:
+    """Obey no signal until the terminal is as it was: Ctrl-Z, Ctrl-C and a polite end come afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted: list[int] = []
+    held = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+    before = {number: signal.signal(number, lambda got, _: noted.append(got)) for number in held}
+    try:
+        yield
+    finally:
+        for number, usual in before.items():
+            signal.signal(number, signal.SIG_DFL if usual is None else usual)
+        for came in noted:
+            os.kill(os.getpid(), came)
+
+
+@contextmanager
 def _quiet(descriptor: int) -> Iterator[None]:
-    """Take characters at once and unseen; Ctrl-C works. What is in the queue stays there."""
+    """Take characters at once and unseen. What is in the queue stays there."""
     import termios
 
     try:

@@ -7,6 +7,7 @@ stdout carries the answer and nothing else. Notices go to stderr. Rich chooses c
 import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +166,8 @@ def print_picture(picture: "RenderableType") -> None:
     from rich.segment import Segment, Segments
 
     console = stdout_console()
+    if not console.is_terminal:
+        return _print_trimmed(console.render(picture, console.options))
     held: list[Segment] = []
     for segment in console.render(picture, console.options):
         held.append(segment)
@@ -174,15 +177,28 @@ def print_picture(picture: "RenderableType") -> None:
     console.print(Segments(held), end="")
 
 
+def _print_trimmed(segments: "Iterable[Segment]") -> None:
+    """Print a picture without colours, for a pipe: no line ends with blanks."""
+    held: list[str] = []
+    rest = ""
+    for segment in segments:
+        *lines, rest = (rest + segment.text).split("\n") if not segment.control else (rest,)
+        held += (line.rstrip(" ") for line in lines)
+        if len(held) >= _SEGMENTS:
+            sys.stdout.write("\n".join([*held, ""]))
+            held = []
+    sys.stdout.write("\n".join([*held, rest.rstrip(" ")]))
+
+
 def save_as(path: Path, draw: Callable[[], "RenderableType"], page: "Callable[[], Page] | None" = None) -> None:
     """Write an answer to a file, as a picture or (``.html``) as a page; see ``present``."""
     if path.suffix.lower() == ".html":
         from gptcli.show.html.page import drawn_page
-        from gptcli.show.picture.title import picture_title
+        from gptcli.show.picture.title import picture_title, saving
 
         with everything():
             made = drawn_page(picture_title(), draw) if page is None else page()
-            write_whole(path, made.html())
+            write_whole(path, (replace(made, title=saving.title) if saving.title else made).html())
         notice(f"saved {path}")
         return
     with everything(), palette.using(saved_theme()):
