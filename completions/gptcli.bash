@@ -174,7 +174,7 @@ _gptcli() {
             esac
             ;;
         ablate)
-            options="--token --versus --measure --by --over --from-text --freeze-attention --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
+            options="--token --versus --measure --by --over --from-text --freeze-attention --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--versus|--from-text|--top|--n-head|--tokenizer|--timeout|--title) return ;;
                 --measure) _gptcli_words logit probability loss; return ;;
@@ -186,7 +186,7 @@ _gptcli() {
             esac
             ;;
         patch)
-            options="--token --versus --measure --heads --freeze-attention -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
+            options="--token --versus --measure --heads --freeze-attention --raw -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
             case "$prev" in
                 --token|--versus|--n-head|--tokenizer|--timeout|--title) return ;;
                 --measure) _gptcli_words logit probability; return ;;

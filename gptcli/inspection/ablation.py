@@ -120,7 +120,7 @@ def ablate(
     """Take out every head and every MLP, one at a time.
 
     The runs of one layer are computed together, from that layer on. A ``KeyboardInterrupt`` ends the scan: the layers
-    that are done are returned (late layers are done first, for they are the quickest).
+    that are done are returned, if there are any (late layers are done first, for they are the quickest).
 
     Args:
         checkpoint: the model and its tokenizer.
@@ -153,7 +153,8 @@ def ablate(
             done.append(LayerEffects(layer + 1, effects[:-1], effects[-1]))
             progress(len(done), len(layers))
     except KeyboardInterrupt:
-        pass
+        if not done:
+            raise
     name = checkpoint.tokenizer.token_bytes
     complete = len(done) == len(layers)
     return Ablation(

@@ -111,7 +111,7 @@ def patch(
 ) -> Patching:
     """Copy activations of the clean run into the corrupted one, one place at a time.
 
-    A ``KeyboardInterrupt`` ends the scan: what is done is returned (late layers are done first).
+    A ``KeyboardInterrupt`` ends the scan: what is done is returned, if anything is (late layers are done first).
 
     Args:
         checkpoint: the model and its tokenizer.
@@ -178,6 +178,8 @@ def _filled(maps: list[PatchMap], found: Iterator[_Found]) -> bool:
             for column, value in zip(columns, values, strict=True):
                 rows[part, layer][column] = value  # type: ignore[index]
     except KeyboardInterrupt:
+        if all(value is None for row in rows.values() for value in row):
+            raise
         return False
     return True
 
@@ -212,12 +214,12 @@ class _Scan:
                 *((kind, layer + 1, (kind, layer)) for kind in kinds),
                 *([("stream", 0, ("embedding", 0))] if layer == 0 else []),
             ]:
-                yield part, row, range(same), [0.0] * same
                 for some in chunks(len(where), self.trunk.at_once):
                     columns = [where[index] for index in some]
                     edit = _at_positions(columns, self.source.seen[point])  # type: ignore[index]
                     stream = self.trunk.branch(layer, [(point, edit)], len(columns))  # type: ignore[list-item]
                     yield part, row, columns, self.shares(stream)
+                yield part, row, range(same), [0.0] * same
             self.progress(count - layer, count)
 
     def heads(self) -> Iterator[_Found]:

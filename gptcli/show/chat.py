@@ -14,6 +14,7 @@ from gptcli.generation.chat.template import TemplateLayout
 from gptcli.generation.chat.thinking import AnswerOnly, split_thinking
 from gptcli.generation.records import AnswerRecord, ChatRecord
 from gptcli.show.blocks.palette import series
+from gptcli.show.terminal.background import typed_before
 from gptcli.show.terminal.console import (
     SAVE_SUFFIXES,
     check_save,
@@ -163,6 +164,9 @@ class Conversation:
     def _line(self, prompt: str) -> str:
         """A line that is typed, in the colour of the one who types."""
         begin, end = self._colour()
+        if typed_before and "readline" in sys.modules:  # while the terminal was asked for its background
+            readline, typed = sys.modules["readline"], typed_before.pop(0)
+            readline.set_startup_hook(lambda: readline.set_startup_hook(None) or readline.insert_text(typed))
         try:
             # readline must know which characters of its prompt have no width.
             return input(f"\x01{begin}\x02{prompt}" if begin and "readline" in sys.modules else begin + prompt)

@@ -1,5 +1,6 @@
 """The picture of ``gptcli softmax``: the numbers, and a bar for each at each temperature."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.figures import choices, percent, percents
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from gptcli.probability.own_numbers import Shares, Softmax
+    from gptcli.show.html.page import Page
 
 
 def draw(answer: "Softmax") -> "RenderableType":
@@ -27,6 +29,28 @@ def draw(answer: "Softmax") -> "RenderableType":
     if len(answer.distributions) > 1:
         told.insert(0, f"all bars on one scale: the longest is {percent(largest)}")
     return Group(drawn, *(Text(line, style="dim") for line in told))
+
+
+def draw_page(answer: "Softmax") -> "Page":
+    """The same, and the probabilities at any temperature."""
+    from array import array
+
+    from gptcli.show.html.page import Page
+    from gptcli.show.html.parts import Drawn, Softmax
+
+    logits = array("d", [each.logit for each in answer.numbers])
+    if sys.byteorder == "big":
+        logits.byteswap()
+    named = [f"{each.label} = {each.logit:g}" if each.label else f"{each.logit:g}" for each in answer.numbers]
+    slider = Softmax(
+        title="At any temperature",
+        labels=named,
+        ids=range(len(named)),
+        logits=logits.tobytes(),
+        width=8,
+        things="numbers",
+    )
+    return Page(f"Softmax of {', '.join(named)}", parts=[Drawn(lambda: draw(answer)), slider])
 
 
 def _multiple(shares: "Shares", largest: float) -> Multiple:

@@ -50,7 +50,18 @@ def _section(stop: "Stop", run: "Callable[[Stop], None]") -> Section:
     if not parts:
         parts.append(Drawn(lambda: _written(printed.getvalue())))
     said = pointed_at(answers[-1]) if answers else pointed_at(None, stop.arguments[:1])
-    return Section(stop.title, stop.text, stop.command, facts, parts, said, stop.note, stop.question, stop.answer)
+    return Section(
+        number=stop.number,
+        title=stop.title,
+        text=stop.text,
+        command=stop.command,
+        facts=facts,
+        parts=parts,
+        said=said,
+        note=stop.note,
+        question=stop.question,
+        answer=stop.answer,
+    )
 
 
 def _written(text: str) -> "RenderableType":

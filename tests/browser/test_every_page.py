@@ -19,7 +19,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "attention": ("attention", PROMPT),
     "head": ("attention", PROMPT, "--layer", "4", "--head", "1"),
     "lens": ("lens", PROMPT, "--token", "queen", "--attribution"),
+    "heads": ("head", "--all", "--tokens", "9", "--no-kind"),
+    "neurons": ("neurons", PROMPT),
+    "passages": ("neurons", PROMPT, "--neuron", "5.1015"),
     "score": ("score", PROMPT * 3),
+    "ablate": ("ablate", PROMPT),
+    "patch": ("patch", PROMPT, "The queen took his crown and the queen took her"),
     "explain": ("generate", "Once upon a time", "--explain", "-n", "30", "--seed", "3"),
 }
 # Elements that hold text of their own and are seen.

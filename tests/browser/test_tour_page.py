@@ -67,12 +67,28 @@ def test_the_slider_shows_what_the_command_says(chromium: Chromium, pages: dict[
     quiet(chromium)
 
 
+def test_own_numbers_have_a_slider_too(chromium: Chromium, tmp_path: Path) -> None:
+    file = tmp_path / "softmax.html"
+    command = ["softmax", "cat=3", "dog=1", "fish=0.2", "owl=-inf"]
+    assert CliRunner().invoke(app, [*command, "--save", str(file)]).exit_code == 0
+    chromium.open(file)
+    for temperature in (1.0, 0.25, 4.0):
+        slide(chromium, temperature)
+        by_hand = np.exp(np.array([3, 1, 0.2, -np.inf]) / temperature)
+        assert chromium.ask(WIDTHS) == pytest.approx(by_hand / by_hand.sum(), rel=1e-12)
+    assert [row[0] for row in chromium.ask(ROWS)[:4]] == ["cat = 3", "dog = 1", "fish = 0.2", "owl = -inf"]
+    assert chromium.ask("document.querySelector('.softmax tr.dim').hidden")
+    quiet(chromium)
+
+
 @pytest.mark.parametrize("width", [375, 768, 1600])
 def test_each_stop_fits_any_screen_and_has_its_parts(chromium: Chromium, pages: dict[int, Path], width: int) -> None:
     for number, file in pages.items():
         chromium.open(file, width=width, height=800, dark=number == MAP, touch=width < 400)
         stop = STOPS[number - 1]
         assert chromium.ask("document.querySelector('.contents a').textContent") == stop.title
+        assert chromium.ask("document.querySelector('.contents a').getAttribute('href')") == f"#stop-{number}"
+        assert chromium.ask("document.querySelector('section').id") == f"stop-{number}"
         assert chromium.ask("document.querySelector('.command').textContent") == stop.command
         assert chromium.ask("document.querySelector('.said').textContent")
         assert chromium.ask("document.querySelector('details.ask summary').textContent") == stop.question
@@ -93,7 +109,7 @@ def test_the_pieces_answer_to_the_pointer(chromium: Chromium, pages: dict[int, P
 def test_nothing_in_a_stop_or_a_token_is_obeyed() -> None:
     def page(text: str) -> str:
         slider = Softmax(text, [text], [0], np.ones(3, np.float32).tobytes())
-        section = Section(text, text, text, [text], [slider], text, text, text, text)
+        section = Section(1, text, text, text, [text], [slider], text, text, text, text)
         return Page(text, [text], sections=[section, section], how=text).html()
 
     assert shape(page(EVIL)) == shape(page("x"))

@@ -193,7 +193,7 @@ def test_two_models_in_one_file(saved: Saved, tmp_path: Path) -> None:
         ("_fsdp_wrapped_module._flat_param", "FSDP"),
         ("blk.0.attn_q.weight", "GGUF"),
         ("layers.0.attention.wq.weight", "Meta"),
-        ("net.core.h.0.attn.attention.q_proj.weight", r"looks like gpt_neo under the prefix net.core."),
+        ("net.core.h.0.attn.attention.q_proj.weight", "looks like gpt_neo"),
         ("stem.0.strange", "of no kind that gptcli knows"),
     ],
 )
@@ -204,8 +204,29 @@ def test_error_shows_a_key_and_what_it_looks_like(
     saved.write(tmp_path, {key: torch.ones(8, 8)}, saved.config if configured else None)
     with pytest.raises(CheckpointError) as caught:
         read_blueprint(source := find(str(tmp_path)), source.header)
-    assert f"'{key}'" in str(caught.value)
     assert look in str(caught.value)
+    # Where the family is plain and only config.json is missing, the error says that.
+    assert f"'{key}'" in str(caught.value) or "put the model's config.json next to it" in str(caught.value)
+
+
+def test_error_is_that_of_the_nearest_reading(saved: Saved, tmp_path: Path) -> None:
+    """Of a wrapped model that lacks something, only that is missing."""
+    renamed = {f"model.{key}": tensor for key, tensor in saved.tensors.items() if not key.endswith("ln_f.bias")}
+    saved.write(tmp_path, renamed, saved.config)
+    with pytest.raises(CheckpointError, match=r"gpt2 configuration: missing ln_f\.bias$"):
+        open_folder(tmp_path)
+    (tmp_path / "config.json").unlink()
+    saved.write(tmp_path, {f"net.{key}": tensor for key, tensor in saved.tensors.items()})
+    with pytest.raises(CheckpointError, match="say how many heads with --n-head"):
+        open_folder(tmp_path)
+
+
+def test_classifier_of_llms_from_scratch_has_no_logits(tmp_path: Path) -> None:
+    tensors = {"tok_emb.weight": torch.ones(31, 8), "out_head.weight": torch.ones(2, 8), "out_head.bias": torch.ones(2)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(BOOK))
+    with pytest.raises(CheckpointError, match="it is a classifier's"):
+        open_folder(tmp_path)
 
 
 BOOK = {"vocab_size": 31, "context_length": 12, "emb_dim": 8, "n_heads": 2, "n_layers": 2}

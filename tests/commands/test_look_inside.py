@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "scores": ("attention", PROMPT, "--layer", "2", "--scores"),
     "lens": ("lens", PROMPT, "--sublayers", "--token", "queen", "--attribution"),
     "trace": ("trace", PROMPT, "--layer", "1", "--head", "1"),
+    "ablate": ("ablate", PROMPT),
+    "patch": ("patch", PROMPT, "The queen took his crown and the queen took her"),
     "config": ("trace", "--config", "gpt3"),
     "tour": ("tour", "--stop", "2"),
     "chat": ("chat", "--seed", "1", "-n", "5"),

@@ -53,7 +53,7 @@ def test_tokens_ids_below_and_counts() -> None:
     assert tokens.split() == ["Not", "·all", "·heroes", "·wear", "·cap", "es"]
     assert ids.split() == [str(token) for token in CAPES_IDS]
     assert [tokens.index("·heroes"), tokens.index("·wear")] == [ids.index("10281"), ids.index("5806")]
-    assert counts.split("  ") == ["6 tokens · 25 characters (4.17 a token) · 25 bytes", "gpt2"]
+    assert counts.split("  ") == ["6 of 512 tokens · 25 characters (4.17 a token) · 25 bytes", "gpt2"]
 
 
 def test_several_words_are_one_text() -> None:
@@ -216,7 +216,7 @@ def test_mistakes_are_named() -> None:
 def test_a_large_text_is_drawn_in_part() -> None:
     shown = output(stdin="word " * 30_000)
     assert "... and 29,001 more (--ids prints them all)" in shown
-    assert "30,001 tokens" in shown
+    assert "30,001 tokens, more than the context of 512 ·" in shown
     assert "different pieces" in output("--merges", stdin=" ".join(map(str, range(1000))))
 
 

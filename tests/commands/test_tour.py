@@ -191,17 +191,17 @@ def test_an_edited_command_runs_in_place(child_environment: dict[str, str]) -> N
         terminal.type("e")
         terminal.wait_for('hum at midnight"')  # the command is there to be edited
         terminal.type("\x15gptcli tokenize 'one two three'\r")
-        terminal.wait_for("1/20")
+        terminal.wait_for("q leave")
         assert "3 words are 3 tokens; each is a word." in terminal.shown
         terminal.type("e")
         terminal.wait_for("three'")  # and the edited one is kept
         terminal.type("\x15gptcli tokenize hi | rm -r x\r")
-        terminal.wait_for("1/20")
+        terminal.wait_for("q leave")
         assert "| is for a shell" in terminal.shown
         terminal.type("e")
         terminal.wait_for("rm -r x")
         terminal.type("\x15gptcli logits x -m nowhere\r")
-        terminal.wait_for("1/20")
+        terminal.wait_for("q leave")
         assert "error: " in terminal.shown
         terminal.type("q")
         assert terminal.process.wait(timeout=20) == 0

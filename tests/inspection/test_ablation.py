@@ -276,3 +276,25 @@ def test_an_outcome_of_several_runs() -> None:
     model: Any = type("M", (), {"unembed": staticmethod(lambda stream: stream)})
     stream = torch.tensor([[[0.0, 3.0, 1.0, 9.0]], [[0.0, 1.0, 1.5, 9.0]]])
     assert found.of(model, stream, [1]) == [2.0, -0.5]
+
+
+def test_ctrl_c_before_anything_is_done_shows_nothing(tales: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trunk, "branch", interrupted)
+    for scan in (lambda: ablate(tales, NAMES), lambda: patch(tales, NAMES, CORRUPTED)):
+        with pytest.raises(KeyboardInterrupt):
+            scan()
+
+
+def test_the_loss_of_a_text_of_several_pieces(tales: Any, tales_reference: Any) -> None:
+    prompt = "One day Tom and Lily went to the park. " * 9
+    ids = tales.encode_prompt(prompt)
+    assert len(ids) > 70
+    with torch.inference_mode():
+        logprobs = tales_reference(torch.tensor([ids])).logits[0].double().log_softmax(-1)[:-1]
+    wanted = -float(logprobs.gather(1, torch.tensor(ids[1:])[:, None]).mean())
+    outcome, run = Outcome("loss", 0, None, tales.n_vocab), Trunk(tales.model, ids)
+    with torch.inference_mode():
+        assert outcome.of(tales.model, run.stream[-1][None], ids) == pytest.approx([wanted], abs=1e-4)

@@ -10,6 +10,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -198,7 +199,7 @@ class Screen:
 CHILD = """
 import sys
 from gptcli.show.terminal.background import theme_of_terminal
-print("theme", theme_of_terminal({"TERM": "xterm-256color"}).name)
+print("theme", theme_of_terminal({"TERM": "xterm-256color"}).name, file=sys.stderr)
 """
 
 
@@ -210,11 +211,13 @@ print("theme", theme_of_terminal({"TERM": "xterm-256color"}).name)
         (": | {{ sleep 0.2; {python} -c '{code}'; }}", True),  # the writer is gone
         ("sleep 5 | {python} -c '{code}'", False),  # the writer might read what is typed
         ("{python} -c '{code}' | cat", False),
+        ("{python} -c '{code}' > {file}", True),  # what is drawn is drawn on stderr
+        ("{python} -c '{code}' 2>&1 | cat", False),
     ],
 )
 @pytest.mark.slow
-def test_a_real_terminal_is_asked_and_no_pipe_is(shell: str, asked: bool) -> None:
-    line = shell.format(python=sys.executable, code=CHILD.replace("'", '"'))
+def test_a_real_terminal_is_asked_and_no_pipe_is(shell: str, asked: bool, tmp_path: Path) -> None:
+    line = shell.format(python=sys.executable, code=CHILD.replace("'", '"'), file=tmp_path / "out")
     output = played(["/bin/sh", "-c", line], lambda seen: WHITE + DA1 if BEFORE_DA1 in seen else b"")
     assert (BEFORE_DA1 in output) == asked
     assert (b"theme light" if asked else b"theme dark") in output

@@ -17,8 +17,8 @@ from gptcli.generation.loop import ChosenToken, Sample
 from gptcli.probability.choice import Explanation
 from gptcli.sampling.settings import Kept, Sampling
 from gptcli.show import explain as pictures
+from gptcli.show.blocks.palette import colour
 from gptcli.show.blocks.passage import Passage, short_percent
-from gptcli.show.blocks.pictures import colour
 from gptcli.tokenizer import gpt2_tokenizer
 
 GPT2 = gpt2_tokenizer()

@@ -64,30 +64,51 @@ def fitted(header: Header, build: Build, recognise: Recognise, place: str) -> Bl
         first, unknown = None, error
     if first is not None and not first.misfits:
         return _accepted(first, place)
-    found: list[_Attempt] = []
-    for prefix, renamed in without_prefixes(plain):
-        try:
-            attempt = _attempt(prefix, renamed, header, build)
-        except (CheckpointError, ValueError):
-            continue
-        inside = not any(
-            name != "lm_head.weight" and renamed.outside.intersection(part.keys)
-            for name, part in attempt.blueprint.tensors.items()
-        )
-        if inside and not attempt.misfits and not any(prefix.startswith(other.prefix) for other in found):
-            found.append(attempt)
+    found, others, failures = _under_prefixes(plain, header, build)
     if len(found) == 1:
         return _accepted(found[0], place)
     if found:
         prefixes = listed(attempt.prefix for attempt in found)
         raise CheckpointError(f"{place} holds several models, under {prefixes}: save one of them alone")
-    if first is None:
+    if first is None and failures:
+        raise failures[0]
+    if first is None and not others:
         assert unknown is not None, "either a blueprint or an error"
         raise CheckpointError(f"{unknown}; {_look(header, plain, recognise)}") from unknown
+    nearest = min([*([first] if first else []), *others], key=lambda attempt: len(attempt.misfits))
     # Where most tensors are missing, the file's own names tell what it is.
-    wanted = parameter_shapes(first.blueprint.config)
-    foreign = 2 * len(wanted.keys() & first.blueprint.tensors.keys()) < len(wanted)
-    raise _does_not_fit(first, place, _look(header, plain, recognise) if foreign else "")
+    wanted = parameter_shapes(nearest.blueprint.config)
+    foreign = 2 * len(wanted.keys() & nearest.blueprint.tensors.keys()) < len(wanted)
+    tell = foreign or look_of(plain.header.tensors) is not None
+    raise _does_not_fit(nearest, place, _look(header, plain, recognise) if tell else "")
+
+
+def _under_prefixes(
+    plain: Unwrapped, header: Header, build: Build
+) -> tuple[list[_Attempt], list[_Attempt], list[CheckpointError | ValueError]]:
+    """The prefixes under which all parameters are there, those under which some are, and errors of a family."""
+    found: list[_Attempt] = []
+    others: list[_Attempt] = []
+    failures: list[CheckpointError | ValueError] = []
+    for prefix, renamed in without_prefixes(plain):
+        try:
+            attempt = _attempt(prefix, renamed, header, build)
+        except UnknownKeysError:
+            continue
+        except (CheckpointError, ValueError) as error:
+            failures.append(error)
+            continue
+        inside = not any(
+            name != "lm_head.weight" and renamed.outside.intersection(part.keys)
+            for name, part in attempt.blueprint.tensors.items()
+        )
+        if not inside:
+            continue
+        if attempt.misfits:
+            others.append(attempt)
+        elif not any(prefix.startswith(other.prefix) for other in found):
+            found.append(attempt)
+    return found, others, failures
 
 
 def _attempt(prefix: str, renamed: Unwrapped, header: Header, build: Build) -> _Attempt:

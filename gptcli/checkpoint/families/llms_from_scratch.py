@@ -57,6 +57,11 @@ def from_config(fields: Fields, header: Header | None) -> Blueprint:
             "Llama and Qwen 3 are"
         )
     located = None if header is None else locate(header, NAMING)
+    if header is not None and NAMING.has(header, "out_head.bias"):
+        raise CheckpointError(
+            f"{fields.place}: out_head has a bias, so it is a classifier's (chapter 6): the model that predicts tokens "
+            "had another, which is not in the file"
+        )
     config = _llama(fields, header) if fields.values.get("hidden_dim") is not None else _gpt(fields, header)
     if located is not None and not config.gated:
         biases = with_biases(config, located)

@@ -64,6 +64,7 @@ def ablate(
         ),
     ] = False,
     top: options.TopOption = 10,
+    raw: options.RawOption = False,
     *,
     run: RunOptions,
     output: OutputOptions,
@@ -81,7 +82,7 @@ def ablate(
     gptcli ablate "Once upon a time there was a little girl" --measure loss --by mean
     gptcli generate "Sara met Ben. Sara said hello to" --without 3.3
     """
-    given = text_argument(text, "TEXT")
+    given = text_argument(text, "TEXT", escapes=not raw)
 
     from gptcli.inspection.request import check_by
     from gptcli.system.text_file import read_text_file

@@ -100,7 +100,12 @@ def generate(
     changes: ChangeOptions,
     lookup: options.LookupOption = 0,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show what each token was chosen from.", rich_help_panel=_INSIDE)
+        bool,
+        typer.Option(
+            "--explain",
+            help="Show what each token was chosen from; afterwards, ← goes back.",
+            rich_help_panel=_INSIDE,
+        ),
     ] = False,
     explain_top: Annotated[
         int | None,

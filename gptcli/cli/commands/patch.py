@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gptcli.cli import options
 from gptcli.cli.inputs import text_argument
 from gptcli.cli.option_groups import OutputOptions, RunOptions, grouped
 from gptcli.system.notices import notice, notices
@@ -44,6 +45,7 @@ def patch(
         bool,
         typer.Option("--freeze-attention", help="Look where the corrupted run looks.", rich_help_panel=_PANEL),
     ] = False,
+    raw: options.RawOption = False,
     *,
     run: RunOptions,
     output: OutputOptions,
@@ -60,7 +62,7 @@ def patch(
     gptcli patch "Sara met Ben. Sara said hello to" "Sara met Ben. Ben said hello to" --token Ben --versus Sara
     gptcli patch "Sara met Ben. Sara said hello to" "Sara met Ben. Ben said hello to" --heads
     """
-    texts = text_argument(clean, "CLEAN"), text_argument(corrupted, "CORRUPTED")
+    texts = text_argument(clean, "CLEAN", escapes=not raw), text_argument(corrupted, "CORRUPTED", escapes=not raw)
 
     from gptcli.inspection import patching
     from gptcli.probability.distribution import words_cut

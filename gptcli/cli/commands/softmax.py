@@ -34,12 +34,12 @@ def softmax(
     printf '3\\n1\\n-1\\n' | gptcli softmax
     """
     from gptcli.probability.own_numbers import parse, softmax_of
-    from gptcli.show.softmax import draw
+    from gptcli.show.softmax import draw, draw_page
 
     given = parse(words_argument(numbers, "NUMBER"))
     answer = softmax_of(given, options.number_list(temperature, "--temperature"))
 
-    output.present(answer, lambda: draw(answer))
+    output.present(answer, lambda: draw(answer), page=lambda: draw_page(answer))
 
 
 # -2 is a number, not an option.

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptcli.show.blocks import palette
-from gptcli.show.blocks.palette import colour as colour
-from gptcli.show.blocks.palette import text_colour as text_colour
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

@@ -40,9 +40,9 @@ class SignedMap:
             set_cell_size(each, _WIDEST - 1) + "…" if cell_len(each) > _WIDEST else each for each in self.columns
         ]
         widest = max(map(cell_len, self.rows), default=0)
-        rows = [f"{name:>{widest}}" if self.rows[-1].isdigit() else name for name in self.rows]
+        rows = [f"{name:>{widest}}" if name.isdigit() else name for name in self.rows]
         bounds = self.bounds or _around_zero(figures)
-        widths = [max(cell_len(head), *(len(row[index]) for row in texts)) + 2 for index, head in enumerate(columns)]
+        widths = [max([cell_len(head), *(len(row[index]) for row in texts)]) + 2 for index, head in enumerate(columns)]
         start = 0
         while start < len(columns):
             end, used = start, widest + 1

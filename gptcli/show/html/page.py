@@ -123,12 +123,13 @@ class _Writer:
         return document(made.title, body, style="".join(styles), script=script, kind=kind)
 
     def _section(self, place: int, sections: Sequence[Section]) -> str:
-        section, number = sections[place], place + 1
-        ways = [(number - 1, "←", "prev")] * (place > 0) + [(number + 1, "→", "next")] * (number < len(sections))
-        links = "".join(_way(sections[other - 1].title, other, sign, name) for other, sign, name in ways)
+        section = sections[place]
+        ways = [(sections[place - 1], "←", "prev")] * (place > 0)
+        ways += [(other, "→", "next") for other in sections[place + 1 : place + 2]]
+        links = "".join(_way(other, sign, name) for other, sign, name in ways)
         facts = "".join(f'<p class="facts">{text(fact)}</p>\n' for fact in section.facts)
         return (
-            f'<section id="stop-{number}" class="stop"><h2><span class="number">{number}</span> '
+            f'<section id="stop-{section.number}" class="stop"><h2><span class="number">{section.number}</span> '
             f"{text(section.title)}</h2>\n<p>{text(section.text)}</p>\n"
             f'<pre class="command"><code>{text(section.command)}</code></pre>\n{facts}'
             f"{self._figures(section.parts, here=True)}{_said(section)}"
@@ -191,15 +192,15 @@ def _said(section: Section) -> str:
     return f'{said}{note}<details class="ask">{asked}</details>\n'
 
 
-def _way(title: str, number: int, sign: str, name: str) -> str:
-    shown = f"{sign} {text(title)}" if sign == "←" else f"{text(title)} {sign}"
-    return f'<a href="#stop-{number}" rel="{name}">{shown}</a>'
+def _way(to: Section, sign: str, name: str) -> str:
+    shown = f"{sign} {text(to.title)}" if sign == "←" else f"{text(to.title)} {sign}"
+    return f'<a href="#stop-{to.number}" rel="{name}">{shown}</a>'
 
 
 def _contents(sections: Sequence[Section]) -> str:
     listed = "".join(
-        f'<li><a href="#stop-{number}">{text(section.title)}</a></li>'
-        for number, section in enumerate(sections, start=1)
+        f'<li value="{section.number}"><a href="#stop-{section.number}">{text(section.title)}</a></li>'
+        for section in sections
     )
     return f'<nav class="contents" aria-label="Stops"><ol>{listed}</ol></nav>\n' if listed else ""
 
@@ -224,7 +225,8 @@ def _softmax(number: int, part: Softmax) -> str:
         "labels": [visible(label) for label in part.labels],
         "ids": list(part.ids),
         "logits": base64.b64encode(part.logits).decode(),
-        "temperature": part.temperature,
+        "width": part.width,
+        "things": visible(part.things),
     }
     return (
         f'<figure class="softmax" data-softmax="{number}">{_head(part.title)}<noscript><p>The slider needs JavaScript.'
@@ -337,7 +339,10 @@ def _variables() -> str:
     """The colours of a page, which follow its theme."""
     light, dark = palette.LIGHT, palette.DARK
     own = ";".join(f"--{name}:{both(getattr(light, name), getattr(dark, name))}" for name in _COLOURS)
-    return f"color-scheme:light dark;{own};"
+    groups = ";".join(
+        f"--g{number}:{both(*pair)}" for number, pair in enumerate(zip(light.series, dark.series, strict=True))
+    )
+    return f"color-scheme:light dark;{own};{groups};"
 
 
 def _colours() -> str:
@@ -345,6 +350,7 @@ def _colours() -> str:
     light, dark = palette.LIGHT, palette.DARK
     places = [step / (_STEPS - 1) for step in range(_STEPS)]
     old = ";".join(f"--{name}:{getattr(light, name)}" for name in _COLOURS)
+    old += "".join(f";--g{number}:{each}" for number, each in enumerate(light.series))
     steps = "".join(
         f".c{step}{{background:{both(palette.colour(place, light), palette.colour(place, dark))};"
         f"color:{both(palette.text_colour(place, light), palette.text_colour(place, dark))}}}\n"

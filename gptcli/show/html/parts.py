@@ -156,15 +156,19 @@ class Softmax:
     Attributes:
         labels: of the tokens that are shown, most probable first.
         ids: their places in ``logits``.
-        logits: float32 of the whole vocabulary, as bytes (little-endian).
+        logits: of the whole vocabulary, as little-endian bytes.
+        width: bytes of a logit: 4 (float32) or 8 (float64).
         temperature: at first.
+        things: what is chosen from, in the plural.
     """
 
     title: str
     labels: Sequence[str]
     ids: Sequence[int]
     logits: bytes
+    width: int = 4
     temperature: float = 1.0
+    things: str = "tokens"
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ class Section:
     """A stop of a tour: what is said, the command, and what it shows.
 
     Attributes:
-        title, text, command: as the stop has them.
+        number, title, text, command: as the stop has them.
         facts: lines before the parts.
         parts: from top to bottom.
         said: a sentence that points at what is shown.
@@ -191,6 +195,7 @@ class Section:
         question, answer: the answer is shown when it is asked for; "" for none.
     """
 
+    number: int
     title: str
     text: str
     command: str

@@ -56,7 +56,8 @@ for (const figure of document.querySelectorAll("[data-softmax]")) {
   const data = JSON.parse(document.getElementById("data-" + figure.dataset.softmax).textContent);
   const bytes = Uint8Array.from(atob(data.logits), (character) => character.charCodeAt(0));
   const view = new DataView(bytes.buffer);
-  const logits = Float64Array.from({ length: bytes.length / 4 }, (_, place) => view.getFloat32(4 * place, true));
+  const read = data.width === 8 ? (at) => view.getFloat64(at, true) : (at) => view.getFloat32(at, true);
+  const logits = Float64Array.from({ length: bytes.length / data.width }, (_, place) => read(data.width * place));
   const slider = figure.querySelector("input");
   const said = figure.querySelector("output");
   const body = figure.querySelector("tbody");
@@ -73,6 +74,7 @@ for (const figure of document.querySelectorAll("[data-softmax]")) {
     return [figureCell, rect];
   });
   const rest = body.insertRow();
+  rest.hidden = rows.length === logits.length;
   rest.className = "dim";
   rest.insertCell().textContent = `${(logits.length - rows.length).toLocaleString("en")} more`;
   rest.insertCell().className = "figure";
@@ -91,7 +93,7 @@ for (const figure of document.querySelectorAll("[data-softmax]")) {
     rest.cells[1].textContent = percent(Math.max(1 - shown, 0) < 1e-12 ? 0 : 1 - shown);
     said.textContent = temperature.toFixed(2);
     const entropy = bits(probabilities);
-    facts.textContent = `entropy ${entropy.toFixed(3)} bits: as undecided as between ${(2 ** entropy).toLocaleString("en", { maximumSignificantDigits: 3 })} equally likely tokens`;
+    facts.textContent = `entropy ${entropy.toFixed(3)} bits: as undecided as between ${(2 ** entropy).toLocaleString("en", { maximumSignificantDigits: 3 })} equally likely ${data.things}`;
   };
   slider.addEventListener("input", draw);
   draw();

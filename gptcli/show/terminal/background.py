@@ -67,7 +67,10 @@ def _asked(environment: Mapping[str, str]) -> str | None:
     if environment.get("TERM", "") in _MUTE or environment.get("CI") or not _own_terminal():
         return None
     try:
-        descriptor = os.open(os.ttyname(_screen()), os.O_RDWR | os.O_NOCTTY)
+        screen = _screen()
+        if screen is None:
+            return None
+        descriptor = os.open(os.ttyname(screen), os.O_RDWR | os.O_NOCTTY)
     except OSError:
         return None
     try:
@@ -98,23 +101,34 @@ def ask(descriptor: int, patience_s: float = PATIENCE_S) -> str | None:
         return None if _waits(descriptor, 0) else _answer(descriptor, patience_s)
 
 
-def _screen() -> int:
-    """The descriptor of the terminal: stdout's, or the process's own where stdout is recorded for it."""
+def _screen() -> int | None:
+    """The descriptor of the terminal that is drawn on, if there is one.
+
+    That is stdout; where it is recorded for a terminal, the process's own; and stderr, where stdout is a file. Behind a
+    pipe somebody else may read the keyboard: a pager.
+    """
+    if sys.stdout is None:
+        return None
     try:
-        return sys.stdout.fileno()
-    except OSError:
-        if sys.__stdout__ is None:
-            raise
-        return sys.__stdout__.fileno()
+        descriptor = sys.stdout.fileno()
+    except OSError:  # it is recorded
+        if not sys.stdout.isatty() or sys.__stdout__ is None:
+            return None
+        descriptor = sys.__stdout__.fileno()
+    if os.isatty(descriptor):
+        return descriptor
+    if stat.S_ISREG(os.fstat(descriptor).st_mode) and sys.stderr is not None and sys.stderr.isatty():
+        return sys.stderr.fileno()
+    return None
 
 
 def _own_terminal() -> bool:
-    """Whether stdout is a terminal whose keyboard no other process of the pipeline reads."""
-    if sys.platform == "win32" or sys.stdout is None or not sys.stdout.isatty():
-        return False
-    if sys.stdin is None:
+    """Whether there is a terminal to draw on whose keyboard no other process of the pipeline reads."""
+    if sys.platform == "win32" or sys.stdin is None:
         return False
     try:
+        if _screen() is None:
+            return False
         if sys.stdin.isatty():
             return True
         descriptor = sys.stdin.fileno()

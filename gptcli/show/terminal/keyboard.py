@@ -30,7 +30,10 @@ _NAMES = {
     "\x1b[4~": "end",
     **{f"\x1b{lead}{letter}": name for lead in "[O" for letter, name in (("A", "up"), ("B", "down"))},
 }
-_WINDOWS = {"\xe0H": "up", "\xe0P": "down", "\xe0G": "home", "\xe0O": "end"}
+_WINDOWS = {
+    **{"\xe0H": "up", "\xe0P": "down", "\xe0G": "home", "\xe0O": "end"},
+    **{"\xe0K": "\x1b[D", "\xe0M": "\x1b[C"},  # left and right, which have no name elsewhere
+}
 _KEY = re.compile("\x1b\\[[0-9;?]*[A-Za-z~]|\x1bO[A-Za-z]|.", re.DOTALL)
 # A lone Escape differs from the start of an arrow key in that no more characters follow at once.
 _ESCAPE_S = 0.05
