@@ -84,6 +84,7 @@ def test_what_stands_in_for_what() -> None:
 def test_a_foreign_character_is_an_escape_that_the_layout_knows_of() -> None:
     """A token in a table: the columns after it are where those of the other rows are."""
     rows = said("neighbors é -m tales --top 20 --no-space", "ascii").splitlines()[2:]
+    rows = [row for row in rows if not row.startswith("bars")]
     ends = {re.search(r"\d\.\d{3}", row).end() for row in rows if re.search(r"\d\.\d{3}", row)}  # type: ignore[union-attr]
     assert len(ends) == 1
     assert any("\\x" in row or "\\u" in row for row in rows)
