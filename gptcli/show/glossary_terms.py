@@ -316,6 +316,27 @@ TERMS: dict[str, dict[str, tuple[tuple[str, ...], str, str, tuple[str, ...]]]] =
             'gptcli lens "The king and the" --attribution',
             ("residual stream", "logit"),
         ),
+        "ablation": (
+            ("ablate", "knock out"),
+            "Taking a part out of a model and looking at what changes: its output becomes zero, its mean, or what it "
+            "is in another text. Looking shows what goes together; only such a change shows what causes what.",
+            'gptcli ablate "Sara met Ben. Sara said hello to" --token Ben --versus Sara',
+            ("activation patching", "attribution", "head"),
+        ),
+        "activation patching": (
+            ("patching", "causal tracing"),
+            "Copying a piece of one run into another: a text is read with a word changed, and one activation of the "
+            "unchanged run is put back. Where that brings the old prediction back, what was lost passes through.",
+            'gptcli patch "Sara met Ben. Sara said hello to" "Sara met Ben. Ben said hello to"',
+            ("ablation", "residual stream"),
+        ),
+        "steering": (
+            ("steering vector", "activation addition"),
+            "Adding a direction to the residual stream while a model runs, such as happy minus sad, so that what it "
+            "writes turns that way. The larger the factor, the stronger, until the text falls apart.",
+            'gptcli generate "The forest was" --steer "layer:4: happy - sad * 6"',
+            ("residual stream", "analogy"),
+        ),
         "cosine similarity": (
             ("cosine", "similarity", "angle"),
             "How far two vectors point in the same direction: 1 is the same, 0 a right angle, -1 the opposite. Their "

@@ -206,8 +206,8 @@ def ending(prompt: str, most: int = 60) -> str:
     return line if len(line) <= most else f"… {line[-most:]}"
 
 
-# Candidates in a row, the width of a token and its probability, and the widest heading.
-_IN_A_ROW, _CELL, _HEADING = 3, 20, 16
+# Candidates in a row, the widths of a token with its probability and of a probability, and the widest heading.
+_IN_A_ROW, _CELL, _FIGURE, _HEADING = 3, 20, 15, 16
 
 
 class NextRows:
@@ -219,7 +219,7 @@ class NextRows:
 
     def __init__(self, watch: Sequence[str]) -> None:
         self._watched = len(watch)
-        words = [(clipped(word, _HEADING), max(len(clipped(word, _HEADING)), 9)) for word in watch]
+        words = [(clipped(word, _HEADING), max(len(clipped(word, _HEADING)), _FIGURE)) for word in watch]
         candidates = [("first", _CELL), ("second", _CELL), ("third", _CELL)]
         columns = [*words, *candidates[: 1 if words else _IN_A_ROW]]
         self._rows = TextRows([("entropy", 7), *columns])

@@ -168,7 +168,11 @@ def _score(answer: "Score") -> str:
 
 
 def _parameters(answer: "ParameterCount") -> str:
-    return f"See the last line: {answer.parameters:,} numbers, and all of them were learnt."
+    most = max(answer.tally.scoreboard, key=lambda part: part.share) if answer.tally is not None else None
+    if most is None:
+        return f"See the first line: {answer.parameters:,} numbers, and all of them were learnt."
+    shape = f"{most.n_rows:,} × {most.n_columns:,}"
+    return f"See the longest bar: {most.name.lower()} matrices hold {most.share:.1%}, each {shape}."
 
 
 # By the name in the answer's schema.

@@ -43,7 +43,7 @@ def strip_with_counts(answer: "Tokenized", note: str, width: int, limit: int, *,
         parts.append(Text(f"... and {counts.n_tokens - len(drawn):,} more (--ids prints them all)\n", style="dim"))
     share = "" if counts.characters_per_token is None else f" ({counts.characters_per_token:.2f} a token)"
     figures = [
-        _count(counts.n_tokens, "token"),
+        _in_context(counts.n_tokens, answer.n_positions),
         _count(counts.n_characters, "character") + share,
         _count(counts.n_bytes, "byte"),
     ]
@@ -74,6 +74,15 @@ def split_characters(tokens: Sequence[bytes]) -> str:
         return ""
     more = f", and {len(parts) - _MOST_SPLIT:,} more" if len(parts) > _MOST_SPLIT else ""
     return f"{parts[0]} tokens{''.join(f', {part}' for part in parts[1:_MOST_SPLIT])}{more}: shown as bytes"
+
+
+def _in_context(tokens: int, context: int | None) -> str:
+    """How many tokens there are, of those that a model reads."""
+    if context is None:
+        return _count(tokens, "token")
+    if tokens > context:
+        return f"{_count(tokens, 'token')}, more than the context of {context:,}"
+    return f"{tokens:,} of {context:,} tokens"
 
 
 def _count(number: int, noun: str) -> str:

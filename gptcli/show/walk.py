@@ -52,6 +52,7 @@ class Walk:
         total: the number of stops of the whole tour.
         pace: seconds between lines; None to show a stop at once.
         typed: the edited commands, by the number of their stop.
+        pending: keys that were read together with the last one.
     """
 
     stops: Sequence[Stop]
@@ -59,6 +60,7 @@ class Walk:
     total: int
     pace: float | None = None
     typed: dict[int, str] = field(default_factory=dict)
+    pending: list[str] = field(default_factory=list)
 
     def go(self) -> None:
         """Walk until the last stop is left, or the user leaves."""
@@ -97,8 +99,9 @@ class Walk:
         if stop.command.split()[1:2] and stop.command.split()[1] in LIVE:
             _fresh_screen()
             announce(stop, self.total)
+            paced = self.pace and stop.command.split()[1] == "generate" and "--pace" not in stop.command
             with nullcontext() if edited else typed_ahead(), answers_kept([]) as answers:
-                self._run(stop.command)
+                self._run(f"{stop.command} --pace {self.pace:g}" if paced else stop.command)
             conclude(ending, answers)
             return None
         height = stdout_console().height
@@ -182,7 +185,9 @@ class Walk:
             with keyboard() as read:
                 typed = ""
                 while True:
-                    for key in read(_WAIT_S):
+                    self.pending = self.pending or list(read(_WAIT_S))
+                    while self.pending:
+                        key = self.pending.pop(0)
                         digit = key.isascii() and key.isdigit()
                         typed = typed + key if digit else typed if key == "enter" else ""
                         if typed:
@@ -247,4 +252,4 @@ def _fresh_screen() -> None:
     """Move what is on the screen up into the scrollback, and go to the top."""
     console = stdout_console()
     if not console.is_dumb_terminal:
-        sys.stdout.write("\n" * console.height + "\x1b[H\x1b[J")
+        sys.stdout.write("\n" * console.height + f"\x1b[{console.height}A\r")

@@ -73,6 +73,7 @@ class Tokenized:
         tokenizer: the name of the tokenizer.
         counts: the length of the whole text.
         tokens: its tokens, or only the first of them; each is created when it is accessed.
+        n_positions: how many tokens the model reads at most; None: it is unknown, or there is no model.
         file: that the text is from; None: an argument or a pipe.
         line: where the text stands there, from 1, with --lines.
     """
@@ -83,6 +84,7 @@ class Tokenized:
     tokenizer: str
     counts: Counts
     tokens: Sequence[ListedToken]
+    n_positions: int | None = left_out()
     file: str | None = left_out()
     line: int | None = left_out()
 

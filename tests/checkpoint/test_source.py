@@ -139,6 +139,13 @@ def test_pasted_addresses_and_names_of_other_programs(typed: str, name: str) -> 
     assert str(parse_hub_name(typed)) == name
 
 
+def test_pasted_addresses_of_a_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example.org/")
+    address = "https://hub.example.org/owner/name/tree/v2"
+    assert str(parse_hub_name(address)) == "owner/name@v2"
+    assert why_not_there(address) is None
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -68,18 +68,8 @@ FORMS: dict[str, str] = {
     "models.show": "models show tales --keys --json",
     "models.show.words": "models show glove-50d --json",
 }
-SLOW = (
-    "bench",
-    "compare",
-    "head.all",
-    "neurons",
-    "attention",
-    "attention.scores",
-    "attention.from",
-    "lens",
-    "trace",
-    "similarity.in-context",
-)
+# These and what needs no model are quick.
+_QUICK = ("generate", "generate.jsonl", "logits", "score", "similarity", "analogy", "direction", "tour", "trace.config")
 
 
 @cache
@@ -102,7 +92,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("form", [pytest.param(form, marks=[pytest.mark.slow] * (form in SLOW)) for form in FORMS])
+def _quick(form: str) -> bool:
+    return form in _QUICK or form.startswith(("tokenize", "models", "params"))
+
+
+@pytest.mark.parametrize("form", [pytest.param(form, marks=[pytest.mark.slow] * (not _quick(form))) for form in FORMS])
 def test_what_is_printed_is_valid(form: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "_ENOUGH_S", 0.0)
     monkeypatch.setattr(speed, "_BANDWIDTH_BYTES", 1 << 20)
@@ -117,6 +111,7 @@ def test_what_is_printed_is_valid(form: str, folder: Path, monkeypatch: pytest.M
         validator(command_of(arguments)).validate(printed)
 
 
+@pytest.mark.slow
 def test_forms_that_take_more_than_a_command_line(folder: Path) -> None:
     """A draft of --pick, a saved conversation, a downloaded model, and what quantization leaves."""
     from gptcli.checkpoint.catalogue import list_models

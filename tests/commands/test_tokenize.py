@@ -53,7 +53,7 @@ def test_tokens_ids_below_and_counts() -> None:
     assert tokens.split() == ["Not", "·all", "·heroes", "·wear", "·cap", "es"]
     assert ids.split() == [str(token) for token in CAPES_IDS]
     assert [tokens.index("·heroes"), tokens.index("·wear")] == [ids.index("10281"), ids.index("5806")]
-    assert counts.split("  ") == ["6 tokens · 25 characters (4.17 a token) · 25 bytes", "gpt2"]
+    assert counts.split("  ") == ["6 of 512 tokens · 25 characters (4.17 a token) · 25 bytes", "gpt2"]
 
 
 def test_several_words_are_one_text() -> None:
@@ -216,7 +216,7 @@ def test_mistakes_are_named() -> None:
 def test_a_large_text_is_drawn_in_part() -> None:
     shown = output(stdin="word " * 30_000)
     assert "... and 29,001 more (--ids prints them all)" in shown
-    assert "30,001 tokens" in shown
+    assert "30,001 tokens, more than the context of 512 ·" in shown
     assert "different pieces" in output("--merges", stdin=" ".join(map(str, range(1000))))
 
 
@@ -306,11 +306,11 @@ def test_the_tokens_of_a_long_text_are_made_one_by_one(run_gptcli: Run) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     answer = json.loads(done.stdout)
-    assert answer["counts"]["tokens"] == len(answer["tokens"])
+    assert answer["counts"]["n_tokens"] == len(answer["tokens"])
     assert answer["tokens"][1] == {
+        "position": 2,
         "id": 5822,
-        "text": " king",
-        "hex": "20 6b 69 6e 67",
+        "token": " king",
         "piece": "Ġking",
         "start": 3,
         "end": 8,
@@ -330,12 +330,13 @@ def by_marks(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_marks_and_bytes_are_drawn_as_what_they_are(by_marks: str) -> None:
-    tokens, ids, _, counts, note = output("-m", by_marks, "hero 🌍").splitlines()
+    tokens, ids, _, counts, split, note = output("-m", by_marks, "hero 🌍").splitlines()
     shown = tokens.split()
     assert shown[0].startswith("·")
     assert shown[-4:] == ["\\xF0", "\\x9F", "\\x8C", "\\x8D"]
     assert len(shown) == len(ids.split())
     assert counts.startswith(f"{len(shown)} tokens · 6 characters")
+    assert split == "🌍 takes 4 tokens: shown as bytes"
     assert note == "before a text the model expects <s> (1)"
     answer = json.loads(output("-m", by_marks, "--json", "hero 🌍"))
     assert answer["tokens"][-1] == {

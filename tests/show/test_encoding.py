@@ -1,14 +1,18 @@
 """Where stdout's encoding lacks characters, ASCII stands in for them, and every picture keeps its columns."""
 
+import ast
 import json
 import re
+import unicodedata
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
+import gptcli
 from gptcli.cli.app import app
 from gptcli.show.terminal.encoding import STAND_INS, stand_in
 
@@ -39,7 +43,11 @@ SLOW = {
     "trace": "trace The_king --layer 2 --head 1",
     "contexts": "similarity --in-context the_[king] a_[king]_said --neighbors 2",
 }
-ALL = [*PICTURES, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+QUICK = ("tokenize", "logits", "neighbors", "map", "params", "help")
+ALL = [
+    *QUICK,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in (*PICTURES, *SLOW) if name not in QUICK),
+]
 
 
 def run(command: str, charset: str, *more: str) -> Any:
@@ -84,9 +92,9 @@ def test_what_stands_in_for_what() -> None:
 def test_a_foreign_character_is_an_escape_that_the_layout_knows_of() -> None:
     """A token in a table: the columns after it are where those of the other rows are."""
     rows = said("neighbors é -m tales --top 20 --no-space", "ascii").splitlines()[2:]
-    rows = [row for row in rows if not row.startswith("bars")]
-    ends = {re.search(r"\d\.\d{3}", row).end() for row in rows if re.search(r"\d\.\d{3}", row)}  # type: ignore[union-attr]
-    assert len(ends) == 1
+    figures = [re.match(r" *\d+  .* \d\.\d{3}(?= |$)", row) for row in rows]
+    assert len({found.end() for found in figures if found}) == 1
+    assert sum(found is not None for found in figures) == 20
     assert any("\\x" in row or "\\u" in row for row in rows)
 
 
@@ -109,6 +117,25 @@ def test_saved_files_have_everything(tmp_path: Any) -> None:
     saved = file.read_text(encoding="utf-8")
     assert "café" in saved
     assert "█" in saved
+
+
+def drawn_with() -> set[str]:
+    """The signs beyond ASCII in the texts of what draws on a terminal."""
+    show = Path(gptcli.__file__).parent / "show"
+    found: set[str] = set()
+    for file in show.rglob("*.py"):
+        if {"html", "picture"} & set(file.parts) or file.stem.endswith("page") or file.stem == "encoding":
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+                found |= {each for each in node.value if not each.isascii() and unicodedata.category(each)[0] in "PS"}
+    return found
+
+
+def test_every_character_that_is_drawn_with_has_a_stand_in() -> None:
+    assert {each for each in drawn_with() if len(stand_in(each)) > 1} == set()
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != "help"])

@@ -160,7 +160,11 @@ SLOW = {
     "head": ("head 1.1 --no-kind --tokens 50", "what,for.id,for.token,id,token,bytes", ""),
     "contexts": ("similarity --in-context [king] a_[king]", "first,second,layer,similarity", ""),
 }
-ALL = [*TABLES, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+QUICK = ("logits", "tokenize", "neighbors", "similarity", "params", "list")
+ALL = [
+    *QUICK,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in (*TABLES, *SLOW) if name not in QUICK),
+]
 
 
 def run(command: str, *more: str) -> Any:

@@ -4,6 +4,7 @@ A family file maps a ``config.json`` and tensor names to ours. To add a family, 
 ``FAMILIES``. ``llama`` is the one to read first; ``decoder`` and ``rope`` hold the code that most families share.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +42,7 @@ from gptcli.checkpoint.families.fit import UnknownKeysError, fitted
 from gptcli.checkpoint.families.not_run import why_not_run
 from gptcli.checkpoint.families.scaled import take_scales
 from gptcli.checkpoint.files.header import Header
-from gptcli.errors import CheckpointError, InputError
+from gptcli.errors import CheckpointError, GptcliError, InputError
 from gptcli.text import clipped
 
 __all__ = ["FAMILIES", "Blueprint", "Family", "Fields", "Part", "read_blueprint", "supported", "vocabulary_size"]
@@ -152,6 +153,15 @@ def _with_scales(family: Family, fields: Fields, header: Header | None) -> Bluep
     note = "weights that are stored in 8 bits are multiplied out"
     buffers, notes = (*blueprint.buffers, *aside), (*blueprint.notes, note)
     return replace(blueprint, scales=scales, buffers=buffers, notes=notes)
+
+
+def context_length(source: Folder) -> int | None:
+    """How many tokens a checkpoint reads, by its config.json; None where that does not say."""
+    if source.config is None:
+        return None
+    with suppress(GptcliError):
+        return read_blueprint(source, None).config.n_positions
+    return None
 
 
 def vocabulary_size(source: Folder) -> int | None:

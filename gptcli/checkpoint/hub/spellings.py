@@ -1,5 +1,6 @@
 """Other ways to write a model's name: pasted addresses, names from other programs, and models that nobody can open."""
 
+import os
 import re
 from urllib.parse import unquote, urlsplit
 
@@ -13,7 +14,7 @@ _OTHER_KINDS = {"datasets": "a data set", "spaces": "a space", "collections": "a
 ALIASES: dict[str, str] = {
     "gpt2-small": "gpt2", "gpt2-base": "gpt2", "gpt2-124m": "gpt2", "gpt2-117m": "gpt2", "gpt2-355m": "gpt2-medium",
     "gpt2-345m": "gpt2-medium", "gpt2-774m": "gpt2-large", "gpt2-1.5b": "gpt2-xl", "gpt2-1558m": "gpt2-xl",
-    "gpt1": "openai-gpt", "gpt3-175b": "gpt3", "gpt": "openai-gpt",
+    "gpt1": "openai-gpt", "gpt3-175b": "gpt3",
     "gpt-j": "gpt-j-6b", "gptj": "gpt-j-6b", "gpt-neox": "gpt-neox-20b",
     "distil-gpt2": "distilgpt2", "distilgpt-2": "distilgpt2", "phi-3": "phi-3-mini", "tinyllama": "tinyllama-1.1b-chat",
 }  # fmt: skip
@@ -23,12 +24,16 @@ _CLOSED = re.compile(r"(openai/)?(gpt-?(3\.5|[3-9]|4o)|chat-?gpt|davinci|o[1-9]|
 def plain_name(text: str) -> str:
     """A name as ``owner/name``, ``owner/name@revision`` or a short name, without what surrounds it.
 
-    Pages of the hub (``https://huggingface.co/owner/name/tree/main``) and of its mirrors, ``hf.co/owner/name``, a slash
-    at the end and ``owner/name:revision`` are understood; any other text comes back as it is.
+    Pages of the hub (``https://huggingface.co/owner/name/tree/main``) and of its mirrors (``HF_ENDPOINT``),
+    ``hf.co/owner/name``, a slash at the end and ``owner/name:revision`` are understood; any other text comes back as it
+    is.
     """
     host = _HOSTS.match(text)
     if host is not None:
         return _of_page(text[host.end() :])
+    hub = os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    if hub and text.startswith(f"{hub}/"):
+        return _of_page(text.removeprefix(f"{hub}/"))
     name = text.rstrip("/") if text.strip("/") and not text.startswith("/") else text
     base, colon, revision = name.partition(":")
     if colon and "@" not in name and revision and not revision.startswith(("/", "\\")) and len(base) > 1:
@@ -52,11 +57,6 @@ def _of_page(path: str) -> str:
     return repo if revision == "main" else f"{repo}@{revision}"
 
 
-def is_address(text: str) -> bool:
-    """Whether a name is the address of a page on the web."""
-    return _ADDRESS.match(text) is not None or _HOSTS.match(text) is not None
-
-
 def known_as(name: str) -> str:
     """The short name that a name stands for: in lower case, and as other programs' names say; else the name itself."""
     low = re.sub(r"^gpt-([123])(?![0-9])", r"gpt\1", name.lower())
@@ -66,7 +66,7 @@ def known_as(name: str) -> str:
 def why_not_there(name: str) -> str | None:
     """Why a name can be no model that gptcli opens, as a sentence; None where there is no special reason."""
     low = name.lower()
-    if is_address(name) and _HOSTS.match(name) is None:
+    if _ADDRESS.match(name) and plain_name(name) == name:
         return "an address is understood if it is one of huggingface.co: give that, owner/name, or a path"
     for kind, what in _OTHER_KINDS.items():
         if (page := _HOSTS.sub("", name)) != name and page.startswith(f"{kind}/"):

@@ -82,8 +82,9 @@ def tokenize(
     if output.save is not None and texts.several:
         raise InputError("--save saves the picture of one text: leave out --lines, or give one -f")
     texts.check(" ".join(text) if text else None, "TEXT")
-    tokenizer = _load(model, encoding)
-    view = _View(tokenizer, special, output, output.table(), several=texts.several, **modes, truncate=truncate)
+    tokenizer, n_positions = _load(model, encoding)
+    table = output.table()
+    view = _View(tokenizer, n_positions, special, output, table, several=texts.several, **modes, truncate=truncate)
     if texts.lines:
         view.show_lines(texts.each(text[0] if text else None, "TEXT"))
     elif count and texts.file:
@@ -108,18 +109,21 @@ def _check_modes(output: OutputOptions, **modes: bool) -> None:
         raise InputError(f"--save saves a picture, and {chosen[0]} prints none: redirect its output instead (> FILE)")
 
 
-def _load(model: str, encoding: str | None) -> "Tokenizer":
+def _load(model: str, encoding: str | None) -> "tuple[Tokenizer, int | None]":
+    """The tokenizer, and how many tokens its model reads."""
+    from gptcli.checkpoint.families import context_length
     from gptcli.checkpoint.source import find
     from gptcli.checkpoint.tokenizers import own_tokenizer
     from gptcli.system.notices import notices
     from gptcli.tokenizer import tiktoken_encoding
 
     if encoding is not None:
-        return tiktoken_encoding(encoding)
-    tokenizer, notes = own_tokenizer(find(model))
+        return tiktoken_encoding(encoding), None
+    source = find(model)
+    tokenizer, notes = own_tokenizer(source)
     notices(notes)
     _keep_to_the_end(tokenizer)
-    return tokenizer
+    return tokenizer, context_length(source)
 
 
 def _keep_to_the_end(tokenizer: "Tokenizer") -> None:
@@ -157,12 +161,14 @@ class _View:
 
     Attributes:
         tokenizer, special: how to read it.
+        n_positions: how many tokens the model reads; None: unknown.
         output, table: where the answer goes, and the table that is printed of several, if one is.
         several: there are more texts than one.
         ids, decode, count, merges, offsets, truncate: see the options; without any, the tokens.
     """
 
     tokenizer: "Tokenizer"
+    n_positions: int | None
     special: bool
     output: OutputOptions
     table: "TableWriter | None"
@@ -198,7 +204,17 @@ class _View:
         elif self.merges:
             _show_merges(tokenizer, chunks, special, self.output, self.table, indent)
         else:
-            _show_tokens(tokenizer, chunks, special, self.output, self.table, source, indent, offsets=self.offsets)
+            _show_tokens(
+                tokenizer,
+                chunks,
+                special,
+                self.output,
+                self.table,
+                source,
+                indent,
+                offsets=self.offsets,
+                n_positions=self.n_positions,
+            )
 
     def show_lines(self, sources: Sources) -> None:
         """Print the answer to each line: a line each, except for pictures."""
@@ -250,6 +266,7 @@ def _show_tokens(
     indent: int | None,
     *,
     offsets: bool,
+    n_positions: int | None,
 ) -> None:
     from gptcli.show.tokenize import strip_with_counts
     from gptcli.tokenizer.listing import tokenize_text
@@ -259,7 +276,7 @@ def _show_tokens(
     note = (
         f"before a text the model expects {visible(tokenizer.decode(tokenizer.prefix_ids))} ({first})" if first else ""
     )
-    answer = replace(answer, file=source.file, line=source.line)
+    answer = replace(answer, n_positions=n_positions, file=source.file, line=source.line)
     if output.json and indent is None:
         return print_json(answer, indent=None)
     if table is not None and indent is None:

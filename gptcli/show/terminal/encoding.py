@@ -21,10 +21,10 @@ _LONE = re.compile(r" · ")
 # Of the same width as what they stand for.
 STAND_INS = (
     dict(zip("█▉▊▋▌▍▎▏▐▀▄▁▂▃▄▅▆▇", "#===----##_____===#", strict=False))
-    | dict(zip("░▒▓■□▲△◆◇●○▶✗", ".:%#nAa*x@o>x", strict=True))
+    | dict(zip("░▒▓■□▲△◆◇●○▶▸✗", ".:%#nAa*x@o>>x", strict=True))
     | dict(zip("─━│┃┌┐└┘├┤┬┴┼╭╮╰╯╴╶╵╷", "--||+++++++++++++--||", strict=True))
     | dict(zip("←↑→↓↖↗↘↙«»⟨⟩", "<^>v\\/\\/<><>", strict=True))
-    | dict(zip("·⏎…⋮–−×÷±√∞", "_$~:--x/~VI", strict=True))
+    | dict(zip("·⏎…⋮–−×÷±√∞≠≈≤≥", "_$~:--x/~VI!~<>", strict=True))
 )
 
 
