@@ -23,6 +23,8 @@ from gptcli.tokenizer.token import Token
 Labels = Callable[[], list[list[HeadLabel]] | None]
 # Tokens of a head that are listed where none are asked for.
 _EXAMPLES = 6
+# Numbers of the sampled tokens' vectors: 100 million float32 are 400 MB, and there are a few of them.
+_MOST_NUMBERS = 100_000_000
 _WORD = re.compile(rb" [A-Za-z]{4,}")
 
 
@@ -242,7 +244,7 @@ def view_head(
     through = _through(through, layer, config)
     _check_distance(distance, config)
     stream = StreamWeights(checkpoint)
-    ids = stream.sample(sampled)
+    ids = _sample(stream, sampled)
     given = [_word_id(stream, word) for word in words]
     ids = sorted({*ids, *given})
     entered = stream.embedded(ids)
@@ -290,7 +292,7 @@ def scan_heads(
         raise InputError("this model has no heads")
     _check_distance(distance, config)
     deepest = _through(through, config.n_layer, config)
-    ids = stream.sample(sampled)
+    ids = _sample(stream, sampled)
     entered, found, named, complete = stream.embedded(ids), [], None, True
     try:
         named = labels() if labels is not None else None
@@ -358,6 +360,15 @@ def one_place(text: str, config: GPTConfig, bare: Literal["head", "neuron"]) -> 
     return layer, member
 
 
+def _sample(stream: StreamWeights, count: int) -> list[int]:
+    """The sampled tokens; a sample whose vectors would take too much memory is refused."""
+    ids = stream.sample(count)
+    fitting = max(_MOST_NUMBERS // stream.config.n_embd, 1)
+    if len(ids) > fitting:
+        raise InputError(f"--tokens {count:,}: {len(ids):,} tokens take too much memory here: {fitting:,} are the most")
+    return ids
+
+
 def _through(given: int | None, layer: int, config: GPTConfig) -> int:
     """How many layers a token goes through alone, before a layer (from 1) reads it."""
     if given is None:
@@ -420,8 +431,7 @@ def _moves(circuits: Circuits, ranks: NDArray[np.int64], chosen: Sequence[int], 
 
 def _looks(circuits: Circuits, chosen: Sequence[int], top: int) -> Looks:
     """The QK circuit; ``chosen`` as for ``_moves``."""
-    stream, scores = circuits.stream, circuits.matches()
-    ranks = 1 + np.count_nonzero(scores > np.diagonal(scores)[:, None], axis=1)
+    stream, ranks, scores = circuits.stream, circuits.match_ranks(), circuits.matches(chosen)
 
     def best(row: Floats) -> list[TokenScore]:
         order = np.argsort(-row, kind="stable")[:top]
@@ -432,8 +442,11 @@ def _looks(circuits: Circuits, chosen: Sequence[int], top: int) -> Looks:
         matching_score=circuits.matching_score(),
         matched=float((ranks == 1).mean()),
         median_rank=float(np.median(ranks)),
-        always=best(scores.mean(0)),
-        looking=[Looking(*_named(circuits, place), int(ranks[place]), best(scores[place])) for place in chosen],
+        always=best(circuits.mean_matches()),
+        looking=[
+            Looking(*_named(circuits, place), int(ranks[place]), best(row))
+            for place, row in zip(chosen, scores, strict=True)
+        ],
     )
 
 

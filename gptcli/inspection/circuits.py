@@ -19,6 +19,8 @@ from gptcli.model.positions import alibi_slopes, query_growth, rotary_table
 
 # Positions of the text on which attention by distance is measured.
 MOST_DISTANCES = 128
+# Sampled tokens whose scores are in memory at a time, next to a block of the vocabulary; its square is how many scores.
+AT_ONCE = 2048
 
 
 class HeadWeights:
@@ -142,10 +144,34 @@ class Circuits:
         """See ``Looks``. Both sides are taken less their mean."""
         return eigenvalue_score(self.k - self.k.mean(0), self.q - self.q.mean(0))
 
-    def matches(self) -> Floats:
-        """Scaled scores of each sampled token as a query with each as a key, less their mean over the keys: [n, n]."""
-        scores: Floats = self.q @ (self.k - self.k.mean(0)).T
+    def matches(self, places: Sequence[int]) -> Floats:
+        """Scaled scores of some sampled tokens as queries with each as a key, less their mean over the keys.
+
+        Args:
+            places: of the queries in the sample.
+
+        Returns:
+            [queries, n].
+        """
+        scores: Floats = self.q[list(places)] @ (self.k - self.k.mean(0)).T
         return scores
+
+    def mean_matches(self) -> Floats:
+        """The same for the mean of the queries: [n]."""
+        scores: Floats = self.q.mean(0) @ (self.k - self.k.mean(0)).T
+        return scores
+
+    def match_ranks(self) -> NDArray[np.int64]:
+        """The rank of each sampled token among those that it matches: [n]."""
+        count = len(self.ids)
+        ranks = np.ones(count, np.int64)
+        step = max(AT_ONCE * AT_ONCE // count, 1)
+        for start in range(0, count, step):
+            places = range(start, min(start + step, count))
+            scores = self.matches(places)
+            own = scores[np.arange(len(places)), places]
+            ranks[start : places.stop] += np.count_nonzero(scores > own[:, None], axis=1)
+        return ranks
 
 
 def own_ranks(heads: Sequence[Circuits]) -> list[tuple[NDArray[np.int64], Floats]]:
@@ -193,13 +219,16 @@ class _Ranks:
             columns: where in the block these are.
         """
         written = rows @ self.head.out.T  # [block, D]
-        scores = self.head.values @ written.T  # [n, block]
-        if not used.all():
-            scores[:, ~used] = -np.inf
-        scores[inside, columns] = -np.inf  # itself does not count, whatever the rounding
-        self.ranks += np.count_nonzero(scores > self.own[:, None], axis=1)
-        np.maximum(self.best, scores.max(axis=1), out=self.best)
         self.sum += written[used].sum(0)
+        for start in range(0, len(self.own), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            scores = self.head.values[some] @ written.T  # [n, block]
+            if not used.all():
+                scores[:, ~used] = -np.inf
+            here = (inside >= start) & (inside < start + AT_ONCE)
+            scores[inside[here] - start, columns[here]] = -np.inf  # itself does not count, whatever the rounding
+            self.ranks[some] += np.count_nonzero(scores > self.own[some, None], axis=1)
+            np.maximum(self.best[some], scores.max(axis=1), out=self.best[some])
 
 
 def eigenvalue_score(left: Floats, right: Floats) -> float:

@@ -166,7 +166,10 @@ class StreamWeights:
         """The stream after the first layers where each row of ``x`` is a text of one token: [n, C] -> [n, C].
 
         A token alone looks at itself only, whatever its query: attention is its values and the output projection.
+        Some rows go through at a time.
         """
+        if len(x) > _ROWS and layers:
+            return np.concatenate([self.alone(layers, x[start : start + _ROWS]) for start in range(0, len(x), _ROWS)])
         config = self.config
         for layer in range(layers):
             name = f"h.{layer}."

@@ -254,15 +254,14 @@ def kl_divergence(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     Args:
         a, b: logits, [V]; -infinity stands for probability 0.
     """
-    log_a, log_b = (logits - _log_sum(logits) for logits in (a.astype(np.float64), b.astype(np.float64)))
-    there = log_a > -np.inf
-    shares = np.exp(log_a[there])
-    return max(0.0, float(shares @ (log_a[there] - log_b[there])))
-
-
-def _log_sum(logits: NDArray[np.float64]) -> float:
-    largest = float(logits.max())
-    return largest + math.log(float(np.exp(logits - largest).sum()))
+    shifted_a, shifted_b = (np.subtract(logits, logits.max(), dtype=np.float64) for logits in (a, b))
+    shares, log_b = np.exp(shifted_a), math.log(float(np.exp(shifted_b).sum()))
+    total = float(shares.sum())
+    if a.min() == -np.inf:
+        there = a > -np.inf
+        shares, shifted_a, shifted_b = shares[there], shifted_a[there], shifted_b[there]
+    shifted_a -= shifted_b  # ln p_A - ln p_B, but for the two constants
+    return max(0.0, float(shares @ shifted_a) / total - math.log(total) + log_b)
 
 
 def token_at(tokenizer: Tokenizer, position: int, said: _Sides, kl: float) -> TokenComparison:

@@ -99,8 +99,9 @@ class Walk:
         if stop.command.split()[1:2] and stop.command.split()[1] in LIVE:
             _fresh_screen()
             announce(stop, self.total)
+            paced = self.pace and stop.command.split()[1] == "generate" and "--pace" not in stop.command
             with nullcontext() if edited else typed_ahead(), answers_kept([]) as answers:
-                self._run(stop.command)
+                self._run(f"{stop.command} --pace {self.pace:g}" if paced else stop.command)
             conclude(ending, answers)
             return None
         height = stdout_console().height

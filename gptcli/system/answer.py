@@ -49,6 +49,15 @@ def whole_text(value: bytes) -> str | None:
         return None
 
 
+def token_columns(name: str, value: bytes) -> dict[str, Any]:
+    """The columns for bytes that JSON has as an object: ``name.token``, and ``name.bytes`` as in ``row_of``."""
+    whole = whole_text(value)
+    return {
+        f"{name}.token": value.decode(errors="replace"),
+        f"{name}.bytes": value.hex() if whole is None else None,
+    }
+
+
 def row_of(item: Any, before: str = "") -> dict[str, Any]:
     """The row of a table for a dataclass: what its fields hold, with dotted names for those of a dataclass inside.
 

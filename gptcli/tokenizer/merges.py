@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
+from gptcli.system.answer import token_columns
 from gptcli.tokenizer.token import Token
 
 # Longer pieces are not shown merge by merge: time and memory grow with the square of the length.
@@ -67,7 +68,8 @@ class Merged:
         """A row for each merge."""
         for number, piece in enumerate(self.pieces, start=1):
             for step in piece.merges:
-                yield {"piece": number, "rank": step.rank, "left": step.left, "right": step.right}
+                sides = token_columns("left", step.left) | token_columns("right", step.right)
+                yield {"piece": number, "rank": step.rank, **sides}
 
 
 def merge_steps(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[Merge, ...]:

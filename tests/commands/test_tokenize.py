@@ -306,11 +306,11 @@ def test_the_tokens_of_a_long_text_are_made_one_by_one(run_gptcli: Run) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     answer = json.loads(done.stdout)
-    assert answer["counts"]["tokens"] == len(answer["tokens"])
+    assert answer["counts"]["n_tokens"] == len(answer["tokens"])
     assert answer["tokens"][1] == {
+        "position": 2,
         "id": 5822,
-        "text": " king",
-        "hex": "20 6b 69 6e 67",
+        "token": " king",
         "piece": "Ġking",
         "start": 3,
         "end": 8,
@@ -330,12 +330,13 @@ def by_marks(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_marks_and_bytes_are_drawn_as_what_they_are(by_marks: str) -> None:
-    tokens, ids, _, counts, note = output("-m", by_marks, "hero 🌍").splitlines()
+    tokens, ids, _, counts, split, note = output("-m", by_marks, "hero 🌍").splitlines()
     shown = tokens.split()
     assert shown[0].startswith("·")
     assert shown[-4:] == ["\\xF0", "\\x9F", "\\x8C", "\\x8D"]
     assert len(shown) == len(ids.split())
     assert counts.startswith(f"{len(shown)} tokens · 6 characters")
+    assert split == "🌍 takes 4 tokens: shown as bytes"
     assert note == "before a text the model expects <s> (1)"
     answer = json.loads(output("-m", by_marks, "--json", "hero 🌍"))
     assert answer["tokens"][-1] == {

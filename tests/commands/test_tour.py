@@ -273,6 +273,15 @@ def test_the_pace_is_kept_line_by_line(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert len(waited) == len(shown.strip().splitlines()) - 1  # without the move to the top
 
 
+def test_writing_keeps_the_pace_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    run: list[str] = []
+    monkeypatch.setattr(Walk, "_asked", lambda self, index, page="": "leave")
+    writing = next(stop for stop in STOPS if stop.arguments[0] == "generate")
+    Walk([writing], run.append, total=20, pace=0.25)._at(0)
+    Walk([writing], run.append, total=20)._at(0)
+    assert run == [f"{writing.command} --pace 0.25", writing.command]
+
+
 def test_a_long_command_leaves_its_heading_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("LINES", "20")

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from gptcli.errors import ExpressionError, InputError
+from gptcli.inspection import by_weights
+from gptcli.inspection import circuits as circuits_module
+from gptcli.inspection import stream as stream_module
 from gptcli.inspection.by_weights import scan_heads, view_head
 from gptcli.inspection.circuits import Circuits, HeadWeights, by_distance, eigenvalue_score, equal_tokens, rotated
 from gptcli.inspection.heads import label_heads
@@ -232,6 +235,24 @@ def _same(found: Any, exact: Doubles, *, worst: bool = False) -> None:
     order = np.argsort(exact if worst else -exact)[: len(found)]
     assert [each.id for each in found] == order.tolist()
     np.testing.assert_allclose([each.score for each in found], exact[order], atol=1e-4, rtol=1e-4)
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = view_head(opened("gpt2")[0], "2.3", words=["t5", "t41"], sampled=0, top=4)
+    monkeypatch.setattr(circuits_module, "AT_ONCE", 7)
+    monkeypatch.setattr(stream_module, "_ROWS", 10)
+    parts = view_head(opened("gpt2")[0], "2.3", words=["t5", "t41"], sampled=0, top=4)
+    assert (parts.moves.copied, parts.moves.median_rank) == (whole.moves.copied, whole.moves.median_rank)
+    assert (parts.looks.matched, parts.looks.median_rank) == (whole.looks.matched, whole.looks.median_rank)
+    assert [[each.id for each in seen.raises] for seen in parts.moves.seen] == [
+        [each.id for each in seen.raises] for seen in whole.moves.seen
+    ]
+
+
+def test_a_sample_that_takes_too_much_memory_is_refused(tales: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(by_weights, "_MOST_NUMBERS", 256 * 100)
+    with pytest.raises(InputError, match="--tokens 0: 50,257 tokens take too much memory here: 100 are the most"):
+        view_head(tales.what, "5.3", sampled=0)
 
 
 def test_thin_products_have_the_eigenvalues_of_the_large_matrix() -> None:

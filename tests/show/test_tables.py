@@ -134,7 +134,7 @@ TABLES: dict[str, tuple[str, str, str]] = {
     "summary": ("score The_king --summary", "model,text,n_tokens,scored,logprob", ""),
     "tokenize": ("tokenize 日_x", "position,id,token,bytes,piece,start,end", "tokens"),
     "count": ("tokenize --count The_king", "n_tokens,n_characters,n_bytes", ""),
-    "merges": ("tokenize --merges heroes", "piece,rank,left,right", ""),
+    "merges": ("tokenize --merges heroes", "piece,rank,left.token,left.bytes,right.token", ""),
     "neighbors": ("neighbors king -m tales --top 3", "rank,id,token,bytes,similarity,in_query", "neighbors"),
     "analogy": ("analogy king-man+woman --top 3", "rank,id,token,bytes,similarity", "neighbors"),
     "direction": ("direction cats-cat dog dogs", "label,dot", "products"),
@@ -157,7 +157,7 @@ SLOW = {
     "ablate": ("ablate The_king", "layer,part,head,effect", ""),
     "patch": ("patch The_king The_queen", "part,layer,position,restored", ""),
     "neurons": ("neurons The_king --layer 1 --top 2", "position,id,token,bytes,layer,neuron", ""),
-    "head": ("head 1.1 --no-kind --tokens 50", "what,for.id,for.token,id,token,bytes", ""),
+    "head": ("head 1.1 --no-kind --tokens 50", "what,for.id,for.token,for.bytes,id,token,bytes", ""),
     "contexts": ("similarity --in-context [king] a_[king]", "first,second,layer,similarity", ""),
 }
 QUICK = ("logits", "tokenize", "neighbors", "similarity", "params", "list")

@@ -115,12 +115,13 @@ def _markdown_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _markdown_head(rows: list[dict[str, Any]], names: list[str]) -> str:
-    right = (all(_is_figure(row[name]) for row in rows) for name in names)
+    held = ([row[name] for row in rows if row[name] is not None] for name in names)
+    right = (bool(cells) and all(map(_is_figure, cells)) for cells in held)
     return _markdown_line(map(_escaped, names)) + _markdown_line("---:" if each else "---" for each in right)
 
 
 def _is_figure(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _markdown_line(cells: Iterable[str]) -> str:
