@@ -19,7 +19,7 @@ from gptcli.model.positions import alibi_slopes, query_growth, rotary_table
 
 # Positions of the text on which attention by distance is measured.
 MOST_DISTANCES = 128
-# Sampled tokens whose scores are in memory at a time, next to a block of the vocabulary or to the sample.
+# Sampled tokens whose scores are in memory at a time, next to a block of the vocabulary; its square is how many scores.
 AT_ONCE = 2048
 
 
@@ -165,8 +165,9 @@ class Circuits:
         """The rank of each sampled token among those that it matches: [n]."""
         count = len(self.ids)
         ranks = np.ones(count, np.int64)
-        for start in range(0, count, AT_ONCE):
-            places = range(start, min(start + AT_ONCE, count))
+        step = max(AT_ONCE * AT_ONCE // count, 1)
+        for start in range(0, count, step):
+            places = range(start, min(start + step, count))
             scores = self.matches(places)
             own = scores[np.arange(len(places)), places]
             ranks[start : places.stop] += np.count_nonzero(scores > own[:, None], axis=1)

@@ -95,8 +95,9 @@ def _facts(comparison: "Comparison") -> Iterator[str]:
 
 
 def _sides(comparison: "Comparison") -> "Rows":
-    made = table("", "A", "B", "differs")
-    made.columns[0].no_wrap = True
+    made = table("field", "A", "B", "differs")
+    for column in made.columns[1:3]:  # long names of models are folded
+        column.no_wrap, column.overflow = False, "fold"
     sides = (comparison.a, comparison.b)
     facts = {
         "model": [visible(side.model, keep="") for side in sides],

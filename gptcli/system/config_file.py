@@ -9,11 +9,6 @@ from gptcli.errors import InputError
 from gptcli.system.text_file import MOST_LINE, read_text_file
 from gptcli.text import clipped
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 
 def config_file() -> Path | None:
     """``$XDG_CONFIG_HOME/gptcli/config.toml``, else ``~/.config/gptcli/config.toml``; it may not exist.
@@ -42,6 +37,10 @@ def read_config() -> dict[str, Any]:
     file = config_file()
     if file is None or not os.path.lexists(file):
         return {}
+    if sys.version_info >= (3, 11):  # imported only where there is a file: every command asks for it
+        import tomllib
+    else:
+        import tomli as tomllib
     try:
         return tomllib.loads(read_text_file(file, MOST_LINE))
     except tomllib.TOMLDecodeError as error:

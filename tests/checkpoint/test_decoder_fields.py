@@ -218,7 +218,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("llama", _rope(rope_type="default", rope_theta=0), "rope_theta is 0"),
     ("llama", _rope(rope_type="default", partial_rotary_factor=1.5), "a share is from 0 to 1"),
     ("llama", {"rope_scaling": 3}, "rope_scaling is 3, and should be an object"),
-    ("llama", {"num_key_value_heads": 3}, "n_head 4 does not divide into n_kv_head 3 groups"),
+    ("llama", {"num_key_value_heads": 3}, "num_attention_heads 4 does not divide into num_key_value_heads 3 groups"),
     ("llama", {"num_attention_heads": 0}, "num_attention_heads is 0"),
     ("llama", {"head_dim": 0}, "head_dim is 0"),
     ("llama", {"head_dim": 7}, "rotary_dim 7 must be even"),
