@@ -238,6 +238,7 @@ def generate(
         n_vocab=checkpoint.n_vocab,
         load_s=checkpoint.load_s,
         model=checkpoint.name,
+        changes=checkpoint.changes,
     )
 
     if explain:
