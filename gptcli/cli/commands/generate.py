@@ -43,7 +43,7 @@ Examples:
   gptcli generate --explain "Once upon a time"
   gptcli generate --pick "Once upon a time" --json > mine.json
   gptcli generate --replay mine.json
-  gptcli generate "The forest was" --steer "layer:4: happy - sad * 6"
+  gptcli generate "The forest was" --steer "layer:4: happy - sad * 12"
 
 The filters apply in the order in which --help lists them, then one token is drawn.
 
