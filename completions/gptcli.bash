@@ -95,10 +95,10 @@ _gptcli() {
             esac
             ;;
         generate)
-            options="-f --file --lines --raw --prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --lookup --explain --explain-top --pick --replay --pace --no-echo --stats --json --jsonl --save --title -h --help"
+            options="-f --file --lines --raw --prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed --timeout --explain --explain-top --pick --replay -m --model --n-head --tokenizer --device --dtype --quantize --lookup --without --by --over --from-text --steer --freeze-attention --save-direction --pace --no-echo --stats --json --jsonl --save --title -h --help"
             case "$prev" in
-                -f|--file|--prompts-file|--over|--save-direction|--replay|--save) _gptcli_files; return ;;
-                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--lookup|--explain-top|--pace|--title) return ;;
+                -f|--file|--prompts-file|--replay|--over|--save-direction|--save) _gptcli_files; return ;;
+                -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--timeout|--explain-top|--n-head|--tokenizer|--lookup|--without|--from-text|--steer|--pace|--title) return ;;
                 --overflow) _gptcli_words slide stop; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -108,9 +108,9 @@ _gptcli() {
             esac
             ;;
         chat)
-            options="--system --template --no-template --thinking --no-thinking --hide-thinking --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="--system --template --no-template --thinking --no-thinking --hide-thinking --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
             case "$prev" in
-                --system|--template|--user|--assistant|-n|--max-new-tokens|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
+                --system|--template|--user|--assistant|-n|--max-new-tokens|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--timeout|--n-head|--tokenizer|--without|--from-text|--steer|--title) return ;;
                 --format) _gptcli_words auto script eos; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -121,10 +121,10 @@ _gptcli() {
             esac
             ;;
         logits)
-            options="-f --file --lines --raw --top -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --csv --md --save --title -h --help"
+            options="-f --file --lines --raw -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch --timeout -m --model --n-head --tokenizer --device --dtype --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--over|--save-direction|--save) _gptcli_files; return ;;
-                --top|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
+                -t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--timeout|--n-head|--tokenizer|--without|--from-text|--steer|--top|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -140,10 +140,10 @@ _gptcli() {
             esac
             ;;
         score)
-            options="-f --file --lines --raw --bos --stride --no-overlap -m --model --n-head --tokenizer --device --dtype --timeout --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --summary --top --json --csv --md --save --title -h --help"
+            options="-f --file --lines --raw --bos --stride --no-overlap --timeout -m --model --n-head --tokenizer --device --dtype --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --summary --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--over|--save-direction|--save) _gptcli_files; return ;;
-                --stride|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--top|--title) return ;;
+                --stride|--timeout|--n-head|--tokenizer|--without|--from-text|--steer|--top|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -152,9 +152,9 @@ _gptcli() {
             esac
             ;;
         attention)
-            options="--layer --head --columns --scores --from --to --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --csv --md --save --title -h --help"
+            options="--raw --layer --head --columns --scores --from --to --timeout -m --model --n-head --tokenizer --device --dtype --without --by --over --from-text --steer --freeze-attention --save-direction --top --json --csv --md --save --title -h --help"
             case "$prev" in
-                --layer|--head|--from|--to|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
+                --layer|--head|--from|--to|--timeout|--n-head|--tokenizer|--without|--from-text|--steer|--top|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -163,9 +163,9 @@ _gptcli() {
             esac
             ;;
         lens)
-            options="--sublayers --token --attribution --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --without --by --over --from-text --steer --freeze-attention --save-direction --json --csv --md --save --title -h --help"
+            options="--raw --sublayers --token --attribution --timeout -m --model --n-head --tokenizer --device --dtype --without --by --over --from-text --steer --freeze-attention --save-direction --top --json --csv --md --save --title -h --help"
             case "$prev" in
-                --token|--top|--n-head|--tokenizer|--timeout|--without|--from-text|--steer|--title) return ;;
+                --token|--timeout|--n-head|--tokenizer|--without|--from-text|--steer|--top|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -174,9 +174,9 @@ _gptcli() {
             esac
             ;;
         ablate)
-            options="--token --versus --measure --by --over --from-text --freeze-attention --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
+            options="--raw --token --versus --measure --by --over --from-text --freeze-attention --timeout -m --model --n-head --tokenizer --device --dtype --top --json --csv --md --save --title -h --help"
             case "$prev" in
-                --token|--versus|--from-text|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                --token|--versus|--from-text|--timeout|--n-head|--tokenizer|--top|--title) return ;;
                 --measure) _gptcli_words logit probability loss; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
                 --over|--save) _gptcli_files; return ;;
@@ -186,9 +186,9 @@ _gptcli() {
             esac
             ;;
         patch)
-            options="--token --versus --measure --heads --freeze-attention --raw -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
+            options="--raw --token --versus --measure --heads --freeze-attention --timeout -m --model --n-head --tokenizer --device --dtype --json --csv --md --save --title -h --help"
             case "$prev" in
-                --token|--versus|--n-head|--tokenizer|--timeout|--title) return ;;
+                --token|--versus|--timeout|--n-head|--tokenizer|--title) return ;;
                 --measure) _gptcli_words logit probability; return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -197,9 +197,9 @@ _gptcli() {
             esac
             ;;
         head)
-            options="--all --token --distance --through --tokens --no-kind --top -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
+            options="--all --token --distance --through --tokens --no-kind --timeout -m --model --n-head --tokenizer --device --dtype --top --json --csv --md --save --title -h --help"
             case "$prev" in
-                --token|--distance|--through|--tokens|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                --token|--distance|--through|--tokens|--timeout|--n-head|--tokenizer|--top|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -207,9 +207,9 @@ _gptcli() {
             esac
             ;;
         neurons)
-            options="--layer --at --by --neuron -f --file --window --top --raw -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
+            options="--raw --layer --at --by --neuron -f --file --window --timeout -m --model --n-head --tokenizer --device --dtype --top --json --csv --md --save --title -h --help"
             case "$prev" in
-                --layer|--at|--neuron|--window|--top|--n-head|--tokenizer|--timeout|--title) return ;;
+                --layer|--at|--neuron|--window|--timeout|--n-head|--tokenizer|--top|--title) return ;;
                 --by) _gptcli_words unusual activation written; return ;;
                 -f|--file|--save) _gptcli_files; return ;;
                 -m|--model) _gptcli_models; return ;;
@@ -218,9 +218,9 @@ _gptcli() {
             esac
             ;;
         trace)
-            options="--layer --head --config --tokens --raw --full -m --model --n-head --tokenizer --device --dtype --timeout --json --csv --md --save --title -h --help"
+            options="--raw --layer --head --config --tokens --full --timeout -m --model --n-head --tokenizer --device --dtype --json --csv --md --save --title -h --help"
             case "$prev" in
-                --layer|--head|--config|--tokens|--n-head|--tokenizer|--timeout|--title) return ;;
+                --layer|--head|--config|--tokens|--timeout|--n-head|--tokenizer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
@@ -228,16 +228,16 @@ _gptcli() {
             esac
             ;;
         params)
-            options="-m --model --n-head --timeout --json --csv --md --save --title -h --help"
+            options="--timeout -m --model --n-head --json --csv --md --save --title -h --help"
             case "$prev" in
+                --timeout|--n-head|--title) return ;;
                 -m|--model) _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b; _gptcli_models; return ;;
-                --n-head|--timeout|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_words gpt2 gpt2-medium gpt2-large gpt2-xl gpt3-small gpt3-medium gpt3-large gpt3-xl gpt3-2.7b gpt3-6.7b gpt3-13b gpt3 llama-3.2-1b llama-3.1-8b llama-3.1-405b qwen3-0.6b qwen2.5-0.5b smollm2-135m smollm2-360m smollm2-1.7b gemma-3-270m gemma-3-1b gemma-2-2b mistral-7b phi-3-mini olmo-2-1b gpt-oss-20b gpt-oss-120b; _gptcli_models; }
             ;;
         tokenize)
-            options="-f --file --lines --raw --ids --decode --count --merges --offsets --truncate --special --encoding -m --model --timeout --json --csv --md --save --title -h --help"
+            options="-f --file --lines --raw --ids --decode --count --merges --offsets --truncate --special --encoding --timeout -m --model --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--save) _gptcli_files; return ;;
                 --truncate|--timeout|--title) return ;;
@@ -246,10 +246,10 @@ _gptcli() {
             esac
             ;;
         similarity)
-            options="--metric --in-context --neighbors -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --n-head --device --dtype --json --csv --md --save --title -h --help"
+            options="--metric --in-context --neighbors -m --model --unembedding --no-space --timeout --restrict --evaluate --count-unknown --tokenizer --n-head --device --dtype --json --csv --md --save --title -h --help"
             case "$prev" in
                 --metric) _gptcli_words cosine dot euclidean; return ;;
-                --neighbors|--tokenizer|--timeout|--restrict|--n-head|--title) return ;;
+                --neighbors|--timeout|--restrict|--tokenizer|--n-head|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --evaluate|--save) _gptcli_files; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
@@ -257,52 +257,52 @@ _gptcli() {
             esac
             ;;
         neighbors)
-            options="--metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --top --json --csv --md --save --title -h --help"
+            options="--metric --keep-query -m --model --unembedding --no-space --timeout --restrict --tokenizer --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 --metric) _gptcli_words cosine dot euclidean; return ;;
                 -m|--model) _gptcli_models; return ;;
-                --tokenizer|--timeout|--restrict|--top|--title) return ;;
+                --timeout|--restrict|--tokenizer|--top|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         analogy)
-            options="--method --metric --keep-query -m --model --unembedding --no-space --tokenizer --timeout --restrict --evaluate --count-unknown --top --json --csv --md --save --title -h --help"
+            options="--method --metric --keep-query -m --model --unembedding --no-space --timeout --restrict --evaluate --count-unknown --tokenizer --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 --method) _gptcli_words add mul; return ;;
                 --metric) _gptcli_words cosine dot euclidean; return ;;
                 -m|--model) _gptcli_models; return ;;
-                --tokenizer|--timeout|--restrict|--top|--title) return ;;
+                --timeout|--restrict|--tokenizer|--top|--title) return ;;
                 --evaluate|--save) _gptcli_files; return ;;
             esac
             ;;
         direction)
-            options="--sort --no-sort -m --model --unembedding --no-space --tokenizer --timeout --json --csv --md --save --title -h --help"
+            options="--sort --no-sort -m --model --unembedding --no-space --timeout --tokenizer --json --csv --md --save --title -h --help"
             case "$prev" in
                 -m|--model) _gptcli_models; return ;;
-                --tokenizer|--timeout|--title) return ;;
+                --timeout|--tokenizer|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         map)
-            options="--neighbors --axis -m --model --unembedding --no-space --tokenizer --timeout --restrict --json --csv --md --save --title -h --help"
+            options="--neighbors --axis -m --model --unembedding --no-space --timeout --restrict --tokenizer --json --csv --md --save --title -h --help"
             case "$prev" in
-                --neighbors|--axis|--tokenizer|--timeout|--restrict|--title) return ;;
+                --neighbors|--axis|--timeout|--restrict|--tokenizer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         compare)
-            options="-f --file --raw --weights --no-weights --bos --stride --top --n-head --device --timeout --json --csv --md --save --title -h --help"
+            options="--raw -f --file --weights --no-weights --bos --stride --timeout --n-head --device --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--save) _gptcli_files; return ;;
-                --stride|--top|--n-head|--timeout|--title) return ;;
+                --stride|--timeout|--n-head|--top|--title) return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
             esac
             ;;
         bench)
-            options="--contexts --threads --n-head --device --dtype --quantize --timeout --json --csv --md --save --title -h --help"
+            options="--contexts --threads --timeout --n-head --device --dtype --quantize --json --csv --md --save --title -h --help"
             case "$prev" in
-                --contexts|--threads|--n-head|--timeout|--title) return ;;
+                --contexts|--threads|--timeout|--n-head|--title) return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
@@ -330,17 +330,17 @@ _gptcli() {
             [[ $cur == -* ]] || { _gptcli_models; }
             ;;
         'models show')
-            options="--keys --quantized --n-head --timeout --json --csv --md --save --title -h --help"
+            options="--keys --quantized --timeout --n-head --json --csv --md --save --title -h --help"
             case "$prev" in
-                --n-head|--timeout|--title) return ;;
+                --timeout|--n-head|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; }
             ;;
         'models quantize')
-            options="--remove --n-head --timeout --json --csv --md --save --title -h --help"
+            options="--remove --timeout --n-head --json --csv --md --save --title -h --help"
             case "$prev" in
-                --n-head|--timeout|--title) return ;;
+                --timeout|--n-head|--title) return ;;
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; _gptcli_words int8 int4; }

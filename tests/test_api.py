@@ -215,6 +215,7 @@ def test_words_and_errors_need_no_torch(child_environment: dict[str, str]) -> No
     assert done.stdout.strip() == b"False", done.stderr
 
 
+@pytest.mark.slow
 def test_a_changed_model_is_changed_in_all_that_it_does(gpt: gptcli.LoadedGPT) -> None:
     text = "Lily and Tom went out. Lily saw"
     changed = gpt.changed(without=["mlp:2", "3.*@Tom"])
@@ -237,6 +238,7 @@ def test_a_changed_model_is_changed_in_all_that_it_does(gpt: gptcli.LoadedGPT) -
         gpt.changed(without=["7.1"])
 
 
+@pytest.mark.slow
 def test_ablate_and_patch_are_those_of_the_commands(gpt: gptcli.LoadedGPT) -> None:
     clean, corrupted = "Sara met Ben. Sara said hello to", "Sara met Ben. Ben said hello to"
     found = gpt.ablate(clean, token="Ben", versus="Sara")

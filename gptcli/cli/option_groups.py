@@ -217,6 +217,10 @@ def filter_option(name: str) -> Any:
     return _filter_option(next(each for each in FILTERS if each.name == name))
 
 
+# The order of the panels in every help; those of one command stand between the input and the model.
+_PANELS = {"Input": 0, "Model": 2, "Changing the model": 3, "Output": 4}
+
+
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """A command for Typer: each parameter that is a group is replaced by the group's options."""
     groups: dict[str, type[Any]] = {}
@@ -239,9 +243,17 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
         command(**given, **parts)
 
     del flat.__wrapped__  # it has other parameters
+    parameters = sorted((each.replace(kind=each.KEYWORD_ONLY) for each in parameters), key=_panel_rank)
     flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return flat
+
+
+def _panel_rank(parameter: inspect.Parameter) -> int:
+    """Where an option stands in the help: the input first, then the command's own, the model, and the output last."""
+    for told in getattr(parameter.annotation, "__metadata__", ()):
+        return _PANELS.get(str(getattr(told, "rich_help_panel", "")), 1)
+    return 1
 
 
 def with_epilog(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

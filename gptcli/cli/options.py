@@ -65,7 +65,11 @@ TokenizerOption = Annotated[
 DeviceOption = Annotated[Device, typer.Option(help="Where to run the model.", rich_help_panel="Model")]
 DtypeOption = Annotated[
     Dtype,
-    typer.Option(help="auto: float32, or bfloat16 where a GPU has it.", rich_help_panel="Model"),
+    typer.Option(
+        metavar="TYPE",
+        help="float32, bfloat16 or float16; auto: float32, or bfloat16 where a GPU has it.",
+        rich_help_panel="Model",
+    ),
 ]
 QuantizeOption = Annotated[
     Quantize,

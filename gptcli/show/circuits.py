@@ -297,7 +297,7 @@ def draw_scan_page(scan: "HeadScan") -> Page:
             f"{each.copied:.1%}",
             f"{each.matching_score:+.3f}",
             _preferred(each),
-            " ".join(_strongest(each.label, scan.named_from)) or "not measured",
+            " ".join(_strongest(each.label, scan.named_from)).strip() or "not measured",
         )
         return Cell(f"{each.copying_score:+.2f}", (each.copying_score + 1) / 2, numbers)
 

@@ -103,7 +103,7 @@ def test_the_keyboard_reaches_every_part(chromium: Chromium, page: Path) -> None
 def test_the_lens_by_finger_and_by_keyboard(chromium: Chromium, tmp_path: Path) -> None:
     file, answer = saved(tmp_path, *COMMANDS["lens"])
     stages = answer["stages"]
-    tokens = [token.replace(" ", "·") for token in answer["tokens"]]
+    tokens = [each["token"].replace(" ", "·") for each in answer["tokens"]]
 
     def told(layer: int, position: int) -> list[Any]:
         guess = stages[layer]["guesses"][position]
@@ -135,7 +135,7 @@ def test_the_lens_by_finger_and_by_keyboard(chromium: Chromium, tmp_path: Path) 
     [
         ("similarity", "--in-context", "a fashion [model]", "the [mole] dug a hole", "--neighbors", "3"),
         ("trace", "The king and the", "--layer", "1"),
-        ("logits", "The king and the", "-t", "0.5,1,2"),
+        ("analogy", "king-man+woman"),
     ],
     ids=lambda arguments: arguments[0],
 )

@@ -91,6 +91,7 @@ def left_padded(model: Any, rows: list[Tensor]) -> Tensor:
     return logits
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize("native", [False, True])
 def test_greedy_text(native: bool, pair: Pair) -> None:

@@ -89,6 +89,7 @@ def test_escapes_are_read_in_arguments(typed: str, meant: str) -> None:
     assert run("tokenize", "--ids", typed).stdout == run("tokenize", "--ids", "--raw", meant).stdout
 
 
+@pytest.mark.slow
 def test_a_stop_may_be_a_newline(tales: Any) -> None:
     settings = ["Once upon a time", "-t", "0", "-n", "90", "--json"]
     paragraphs = json.loads(run("generate", *settings).stdout)["completion"]
@@ -98,6 +99,7 @@ def test_a_stop_may_be_a_newline(tales: Any) -> None:
     assert json.loads(run("generate", *settings, "--stop", r"\n", "--raw").stdout)["completion"] == paragraphs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["score", "logits", "tokenize", "attention", "lens", "trace"])
 def test_a_file_name_as_the_text_is_told(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

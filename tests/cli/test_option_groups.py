@@ -1,6 +1,7 @@
 """Groups of options: a command that takes a group has the group's options on the command line."""
 
 import inspect
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -9,10 +10,14 @@ import typer
 from typer.testing import CliRunner
 
 from gptcli.checkpoint.weights.placement import Placement
+from gptcli.cli.app import app
 from gptcli.cli.option_groups import EngineOptions, RunOptions, SamplingOptions, grouped
 from gptcli.cli.options import Quantize
 from gptcli.errors import InputError
 from gptcli.sampling.settings import Sampling
+
+# Of panels that several commands have.
+ORDER = ("Options", "Input", "Model", "Changing the model", "Output")
 
 
 @dataclass(frozen=True)
@@ -65,3 +70,11 @@ def test_only_what_writes_is_quantized() -> None:
     assert RunOptions().placement() == EngineOptions().placement() == Placement("auto", "auto", "none")
     assert EngineOptions(quantize=Quantize.int8).placement() == Placement(quantize="int8")
     assert not hasattr(RunOptions(), "quantize")
+
+
+@pytest.mark.parametrize("command", ["generate", "logits", "score", "attention", "lens", "tokenize", "ablate"])
+def test_every_help_has_its_panels_in_one_order(command: str) -> None:
+    said = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "100"}).stdout
+    found = [name for name in re.findall(r"─ ([A-Z][a-z ]*) ─", said) if name in ORDER]
+    assert found == [name for name in ORDER if name in found]
+    assert said.index(f"gptcli {command} ") < said.index("─ Options")  # the examples come first

@@ -44,6 +44,7 @@ def ids(*arguments: str) -> list[int]:
     return value
 
 
+@pytest.mark.slow
 def test_what_is_typed_goes_before_the_environment_and_that_before_the_file(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def answer(*arguments: str) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.slow
 def test_an_effect_is_what_the_logits_lose() -> None:
     """As ``logits --without`` has it."""
     got = answer("ablate", NAMES, *OVER)
@@ -78,6 +79,7 @@ def test_every_line_fits(drawn: list[Any], columns: int, colours: Any) -> None:
         assert max(map(cell_len, lines)) <= columns
 
 
+@pytest.mark.slow
 def test_what_the_pictures_say() -> None:
     shown = run("ablate", NAMES, *OVER, "--top", "2").stdout
     assert "The logit of ·Ben over ·Sara: " in shown

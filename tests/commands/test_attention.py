@@ -111,6 +111,7 @@ def test_cut_columns_are_counted_and_rows_still_add_up() -> None:
     assert f"Rows: the first and the latest 63 of {tokens} tokens" in turned
 
 
+@pytest.mark.slow
 def test_a_long_text_is_cut_in_the_grid_and_said() -> None:
     done = run(LONG, "--layer", "1")
     assert "Drawn: the first and the latest 59 of" in done.stdout

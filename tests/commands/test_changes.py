@@ -98,6 +98,7 @@ def test_generate_continues_without_it(changed: Tensor) -> None:
     assert got["ids"] != again["ids"]
 
 
+@pytest.mark.slow
 def test_a_happier_forest(tmp_path: Path) -> None:
     """The direction raises what it names, and its opposite lowers it."""
 

@@ -55,6 +55,7 @@ def test_a_pipe_holds_only_text() -> None:
     assert len(record["ids"]) == 8
 
 
+@pytest.mark.slow
 def test_where_prompts_come_from(tmp_path: Path) -> None:
     file = tmp_path / "prompts.txt"
     file.write_bytes("One\r\n\nTwo \u2028 half\n  Three".encode())
@@ -518,6 +519,7 @@ def test_bytes_that_are_no_text_are_refused(command: str) -> None:
     assert "is not UTF-8" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_it_quietly(child_environment: dict[str, str]) -> None:
     script = " ".join(command(["generate", "The", "-n", "100000", "--ignore-eos"])) + " | head -c 20"
     done = subprocess.run(

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from gptcli.cli.app import app
 
+pytestmark = pytest.mark.slow
+
 TEXT = "Tom lost his ball and he was"
 HELD_OUT = str(Path(__file__).parents[1] / "held_out.txt")
 

@@ -112,6 +112,7 @@ def test_a_line_that_does_not_fit_is_named() -> None:
     assert "gptcli tokenize --truncate 512" in done.stderr
 
 
+@pytest.mark.slow
 def test_prompts_come_from_files_and_lines(files: list[str]) -> None:
     settings = ["-n", "2", "-t", "0"]
     wanted = [record["completion"] for line in LINES for record in objects("generate", line, *settings)]

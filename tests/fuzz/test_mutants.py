@@ -46,6 +46,7 @@ def test_a_number_makes_the_same_mutant_again(tmp_path: Path) -> None:
     assert len({repr(make(number, seeds)) for number in range(200)}) == 200
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not available(), reason="the engine in C was not built")
 def test_what_is_kept_of_a_seed_is_read_and_compared(tmp_path: Path) -> None:
     """Numbers that are other than those of the weights, with a seal that fits, are what the fuzzer is there to find."""

@@ -16,6 +16,7 @@ ODD = (
 )
 
 
+@pytest.mark.slow
 def test_every_target_reads_what_it_starts_from(tmp_path: Path) -> None:
     read = dict.fromkeys(TARGETS, 0)
     for seed in write_seeds(tmp_path):

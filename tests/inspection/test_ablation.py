@@ -214,6 +214,7 @@ class Stop:
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_there(tales: Any) -> None:
     whole = ablate(tales, NAMES, token="Ben", versus="Sara")
     part = ablate(tales, NAMES, token="Ben", versus="Sara", progress=Stop(2))
@@ -225,6 +226,7 @@ def test_ctrl_c_keeps_what_is_there(tales: Any) -> None:
     assert [row[-1] is not None for row in patched.maps[0].values] == [False] * 5 + [True] * 2
 
 
+@pytest.mark.slow
 def test_the_heads_that_repeat_names(tales: Any, tales_reference: Any) -> None:
     """Known without the tool: from the last word, these heads look at the name that is to come."""
     with torch.inference_mode():
@@ -288,6 +290,7 @@ def test_ctrl_c_before_anything_is_done_shows_nothing(tales: Any, monkeypatch: p
             scan()
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_text_of_several_pieces(tales: Any, tales_reference: Any) -> None:
     prompt = "One day Tom and Lily went to the park. " * 9
     ids = tales.encode_prompt(prompt)

@@ -226,6 +226,7 @@ def test_mistakes_are_named(tales: Any, more: dict[str, Any], said: str) -> None
         neurons(tales, "The king and the", **more)
 
 
+@pytest.mark.slow
 def test_python_has_the_same_answers(tales: Any) -> None:
     from gptcli.api import LoadedGPT
 

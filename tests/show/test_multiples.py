@@ -27,6 +27,7 @@ def lengths(picture: str, row: str) -> list[float]:
     return [sum("▏▎▍▌▋▊▉█".index(cell) + 1 for cell in bar) / 8 for bar in bars]
 
 
+@pytest.mark.slow
 @given(st.integers(30, 220), st.integers(1, 5))
 def test_all_bars_are_on_one_scale_and_every_line_fits(width: int, count: int) -> None:
     picture = drawn(made(count), width)

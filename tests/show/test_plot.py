@@ -191,6 +191,7 @@ def test_line_plots_never_outgrow_the_width(values: list[list[float]], width: in
     assert max(map(cell_len, drawn(plot, width))) <= width
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(-999, 999).map(lambda n: n / 1000), min_size=2, max_size=9), st.integers(40, 120))
 def test_ticks_are_equally_far_apart(values: list[float], width: int) -> None:
     steps = [str(step) for step in range(len(values))]

@@ -30,27 +30,12 @@ _OUTPUT = "Output"
 _INSIDE = "Looking inside"
 
 _EPILOG = """
-Examples:
-
-\b
-  gptcli generate "Once upon a time there was a"
-  gptcli generate "The king" -t 0.7 -k 40 -n 200 --seed 1
-  gptcli generate "Lily saw a" -N 3 -t 1.2 --no-echo
-  echo "The old wolf" | gptcli generate --stop "." -n 60
-  gptcli generate "A bird" --json | jq .completion
-  gptcli generate --chat "What is the capital of France?" -m HuggingFaceTB/SmolLM2-135M-Instruct
-  gptcli generate --lines -f prompts.txt --json > written.jsonl
-  gptcli generate --explain "Once upon a time"
-  gptcli generate --pick "Once upon a time" --json > mine.json
-  gptcli generate --replay mine.json
-  gptcli generate "The forest was" --steer "layer:4: happy - sad * 12"
-
 The filters apply in the order in which --help lists them, then one token is drawn.
 
 A model too large for one device: torchrun gives each of N processes (GPUs, where there are some) its part of it.
 
 \b
-  torchrun --nproc-per-node 2 -m gptcli generate -m pythia-6.9b "In the beginning"
+torchrun --nproc-per-node 2 -m gptcli generate -m pythia-6.9b "In the beginning"
 """
 
 
@@ -78,7 +63,7 @@ def generate(
     stop: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="TEXT", help=r"End before this text (\\n is a newline). Repeatable.", rich_help_panel=_LENGTH
+            metavar="TEXT", help=r"End before this text (\n is a newline). Repeatable.", rich_help_panel=_LENGTH
         ),
     ] = None,
     ignore_eos: Annotated[
@@ -144,7 +129,21 @@ def generate(
     ] = False,
     save: options.SaveOption = None,
 ) -> None:
-    """Continue a text, token by token, as the model would; or answer a question (--chat)."""
+    """Continue a text, token by token, as the model would; or answer a question (--chat).
+
+    \b
+    gptcli generate "Once upon a time there was a"
+    gptcli generate "The king" -t 0.7 -k 40 -n 200 --seed 1
+    gptcli generate "Lily saw a" -N 3 -t 1.2 --no-echo
+    echo "The old wolf" | gptcli generate --stop "." -n 60
+    gptcli generate "A bird" --json | jq .completion
+    gptcli generate --chat "Capital of France?" -m smollm2-135m-instruct
+    gptcli generate --lines -f prompts.txt --json > written.jsonl
+    gptcli generate --explain "Once upon a time"
+    gptcli generate --pick "Once upon a time" --json > mine.json
+    gptcli generate --replay mine.json
+    gptcli generate "The forest was" --steer "layer:4: happy - sad * 12"
+    """
     from gptcli.model.ranks import is_worker
 
     if is_worker():  # a torchrun process other than the one that reads the input and prints

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from gptcli.cli.inputs import WITH_FILE, tell_file, text_argument, unescaped
-from gptcli.cli.option_groups import OutputOptions, grouped, with_epilog
+from gptcli.cli.option_groups import OutputOptions, grouped
 from gptcli.cli.options import DEFAULT_MODEL, ModelOption, TimeoutOption
 from gptcli.cli.texts import STDIN, Source, Sources, TextOptions
 from gptcli.errors import InputError
@@ -29,21 +29,7 @@ _DRAWN_PIECES = 100
 _MOST_MERGED = 1_000_000  # characters
 _READ_SIZE = 1 << 17
 
-_EPILOG = """
-Examples:
 
-\b
-  gptcli tokenize "Not all heroes wear capes"
-  gptcli tokenize --merges "unbelievable heroes"
-  gptcli tokenize --ids "to be or not" | gptcli tokenize --decode
-  gptcli tokenize --count -f one.txt -f two.txt
-  gptcli tokenize --lines -f sentences.txt --json
-  gptcli tokenize --truncate 100 < novel.txt > start.txt
-  gptcli tokenize --encoding cl100k_base "How does GPT-4 see this?"
-"""
-
-
-@with_epilog(_EPILOG)
 @grouped
 def tokenize(
     text: Annotated[
@@ -76,6 +62,15 @@ def tokenize(
 
     A pipe and a file are taken as they are, the newline at their end too; of
     --lines it is no part. --count of files is printed as wc does.
+
+    \b
+    gptcli tokenize "Not all heroes wear capes"
+    gptcli tokenize --merges "unbelievable heroes"
+    gptcli tokenize --ids "to be or not" | gptcli tokenize --decode
+    gptcli tokenize --count -f one.txt -f two.txt
+    gptcli tokenize --lines -f sentences.txt --json
+    gptcli tokenize --truncate 100 < novel.txt > start.txt
+    gptcli tokenize --encoding cl100k_base "How does GPT-4 see this?"
     """
     modes = {"ids": ids, "decode": decode, "count": count, "merges": merges, "offsets": offsets}
     _check_modes(output, **modes, truncate=truncate is not None)
