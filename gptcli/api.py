@@ -686,7 +686,8 @@ def _writing(checkpoint: "OpenCheckpoint", prompt: str, **settings: Any) -> "Wri
     stops = [stops] if isinstance(stops, str) else list(stops)
     request = Request([prompt], sampling, limits, seed, 1, stops, bos, scored=False)
     # A session of its own, so that several texts can be generated at the same time.
-    return Writing(checkpoint.another_engine(), checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab)
+    engine = checkpoint.another_engine()
+    return Writing(engine, checkpoint.tokenizer, request, n_vocab=checkpoint.n_vocab, changes=checkpoint.changes)
 
 
 @tells_options

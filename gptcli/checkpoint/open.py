@@ -22,6 +22,13 @@ _LONG_S = 3.0
 class Changes(Protocol):
     """What is changed in a model while it runs (``inspection.interventions``)."""
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The options that say so, as typed."""
+
+    def check(self, ids: Sequence[int]) -> None:
+        """Raise InputError where a text lacks a position or a word that is changed."""
+
     def engine(self, model: "GPT", ids: Sequence[int] | None = None) -> Engine:
         """An engine that runs the changed model; ``ids``: the one text that it reads, where that is known."""
 
@@ -129,6 +136,11 @@ class OpenCheckpoint:
         if self.changes is None:
             return self.another_engine()
         return self._silenced(self.changes.engine(self.model, ids))
+
+    @property
+    def told_changes(self) -> list[str] | None:
+        """What is changed, for results: the options as typed; None: nothing."""
+        return None if self.changes is None else list(self.changes.told)
 
     def changed(self, changes: Changes | None) -> "OpenCheckpoint":
         """The same model, with the weights in memory once, and other changes while it runs."""

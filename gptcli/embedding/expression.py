@@ -28,6 +28,8 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", re.ASCII)
 _TOKEN = re.compile(
     r"""(?P<quoted>"[^"]*"|'[^']*')|(?P<unclosed>["'])|(?P<operator>[-+*/()−×÷])|(?P<word>[^-+*/()−×÷\s"]+)|(?P<end>$)"""
 )
+# A path of a file as one word, where files stand for vectors: it may hold hyphens and slashes.
+_PATH = re.compile(r"""[./~]*\w[^+*()×\s"']*\.safetensors(?![^+*/()−×÷\s-])""")
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,12 @@ class Expression:
         return tuple(dict.fromkeys(term.word for term in self.terms))
 
 
-def parse(text: str) -> Expression:
+def parse(text: str, *, files: bool = False) -> Expression:
     """Read an expression.
+
+    Args:
+        text: as typed.
+        files: a path that ends in ``.safetensors`` is one word, with its hyphens and slashes.
 
     Raises:
         ExpressionError: it does not follow the grammar; points at the first position that does not fit.
@@ -72,7 +78,7 @@ def parse(text: str) -> Expression:
     """
     check_length(text)
     line = re.sub(r"\s", " ", text).rstrip()
-    tokens = _scan(line)
+    tokens = _scan(line, files=files)
     if tokens[0].kind == "end":
         raise ExpressionError("the expression is empty: try king-man+woman", line, 0)
     return Expression(line.strip(), _Parser(line, tokens).whole())
@@ -95,11 +101,17 @@ class _Token:
     position: int
 
 
-def _scan(line: str) -> list[_Token]:
+def _scan(line: str, *, files: bool) -> list[_Token]:
     """Cut a line into tokens; the last is of kind "end"."""
-    tokens = []
+    tokens, read = [], 0
     for match in _TOKEN.finditer(line):
         kind, text, position = str(match.lastgroup), match[0], match.start()
+        if position < read:
+            continue  # inside of a path
+        if files and kind in ("word", "operator") and (path := _PATH.match(line, position)):
+            tokens.append(_Token("word", path[0], position))
+            read = path.end()
+            continue
         if kind == "unclosed":
             raise ExpressionError("this quote is never closed", line, position)
         if kind == "quoted":

@@ -27,6 +27,7 @@ class CompletionRecord:
         sample: its number among the samples of the prompt, from 1.
         timings: of the whole request.
         steps: with --explain: the candidates for each token.
+        changes: what was changed in the model, as typed; None: nothing.
     """
 
     schema: ClassVar[str] = "gptcli.generate/1"
@@ -42,6 +43,7 @@ class CompletionRecord:
     sample: int
     timings: Timings
     steps: list[Explanation] | None = left_out()
+    changes: list[str] | None = left_out()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class TokenRecord:
         finish_reason: why the text ends with it; None where it goes on.
         seed: repeats all samples.
         step: with --explain: the candidates for it.
+        changes: what was changed in the model, as typed; None: nothing.
     """
 
     schema: ClassVar[str] = "gptcli.generate.jsonl/1"
@@ -73,6 +76,7 @@ class TokenRecord:
     finish_reason: str | None
     seed: int
     step: Explanation | None = left_out()
+    changes: list[str] | None = left_out()
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ class AnswerRecord:
         finish_reason: ``eos``, ``stop``, ``length`` or ``interrupted``.
         seed: of the draws.
         sample: its number among the answers, from 1.
+        changes: what was changed in the model, as typed; None: nothing.
     """
 
     schema: ClassVar[str] = "gptcli.chat/1"
@@ -137,6 +142,7 @@ class AnswerRecord:
     seed: int
     sample: int
     thinking: str | None = left_out()
+    changes: list[str] | None = left_out()
 
 
 @dataclass(frozen=True)

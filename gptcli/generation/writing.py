@@ -6,6 +6,7 @@ Joins the tokenizer, the engine and the generation loop. How a text is shown is 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from gptcli.errors import InputError
 from gptcli.generation.clock import Clock
@@ -16,6 +17,9 @@ from gptcli.model.engine import Engine, rows_at_once
 from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import Tokenizer
 from gptcli.tokenizer.prompt import prompt_ids
+
+if TYPE_CHECKING:
+    from gptcli.checkpoint.open import Changes
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Writing:
         n_vocab: ids from here on are never chosen.
         load_s: how long the model took to load, for the timings.
         model: its name, for the records.
+        changes: what is changed in it; None: nothing.
 
     Attributes:
         completions: the current batch, by prompt, then by sample. They grow with the iteration, keep their text when it
@@ -110,11 +115,13 @@ class Writing:
         slid: whether a finished text outgrew the context.
         clock: the timings.
         tokenizer, request, model: as given.
+        changes: what is changed in the model, as typed; None: nothing.
         n_positions: the context length.
 
     Raises:
         InputError: a stop text is empty; or a prompt is, and the tokenizer has no end-of-text token to start from; or
-            a prompt does not fit into the context, or holds a token that the model does not have.
+            a prompt does not fit into the context, holds a token that the model does not have, or lacks a position or a
+            word that is changed.
     """
 
     def __init__(
@@ -126,6 +133,7 @@ class Writing:
         n_vocab: int,
         load_s: float = 0.0,
         model: str = "",
+        changes: "Changes | None" = None,
     ) -> None:
         if "" in request.stops:
             raise InputError("--stop '': an empty text would stop everything; give it some characters")
@@ -136,7 +144,11 @@ class Writing:
             ids = [prompt_ids(tokenizer, prompt, bos=request.bos, n_vocab=n_vocab) for prompt in request.prompts]
         else:
             ids = list(request.questions.ids)
-        # A prompt that does not fit should be told before anything is shown.
+        self.changes = None if changes is None else list(changes.told)
+        # What does not fit a prompt should be told before anything is shown.
+        if changes is not None:
+            for prompt in ids:
+                changes.check(window(prompt, engine.n_positions, request.limits.overflow))
         longest = max(len(window(prompt, engine.n_positions, request.limits.overflow)) for prompt in ids)
         self.prompt_tokens, self.slid = sum(map(len, ids)), False
         self._at_once = rows_at_once(engine, min(longest + request.limits.max_new_tokens, engine.n_positions))
@@ -210,6 +222,7 @@ class Writing:
             seed=self.request.seed,
             sample=completion.sample.number + 1,
             timings=self.clock.timings(),
+            changes=self.changes,
         )
 
 

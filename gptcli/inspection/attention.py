@@ -13,7 +13,7 @@ from gptcli.errors import InputError
 from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
 from gptcli.inspection.links import Link, TextShares, WordLinks, occurrence, shares, striking, word_links
 from gptcli.inspection.record import Record, record
-from gptcli.system.answer import MaybeInfinite, row_of
+from gptcli.system.answer import MaybeInfinite, left_out, row_of
 from gptcli.system.result import Result
 from gptcli.text import clipped, quoted
 from gptcli.tokenizer.token import Token, tokens_of
@@ -71,6 +71,7 @@ class Attention(Result):
         striking: the most striking link of these heads, if there is one (see ``links.striking``).
         in_text: how these heads spread their attention on average; None for a text of fewer than three tokens.
         links: of the words that were asked for.
+        changes: what was changed in the model, as typed; None: nothing.
     """
 
     schema: ClassVar[str] = "gptcli.attention/1"
@@ -87,6 +88,7 @@ class Attention(Result):
     striking: Link | None = None
     in_text: TextShares | None = None
     links: list[WordLinks] = field(default_factory=list)
+    changes: list[str] | None = left_out()
 
     @property
     def texts(self) -> list[bytes]:
@@ -176,6 +178,7 @@ def attention(
         n_layer=config.n_layer,
         n_head=config.n_head,
         named_from=THRESHOLD,
+        changes=checkpoint.told_changes,
         heads=list(looking()),
         striking=striking(patterns),
         in_text=_on_average(patterns),
@@ -222,6 +225,7 @@ def linked(
         n_layer=config.n_layer,
         n_head=config.n_head,
         named_from=THRESHOLD,
+        changes=checkpoint.told_changes,
         heads=[],
         striking=striking(patterns),
         in_text=_on_average(patterns),

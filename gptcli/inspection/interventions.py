@@ -63,12 +63,25 @@ class Interventions:
         frozen: whether attention weights are those of the run without the changes.
         token_bytes: the bytes of a token, to find words in a text.
         ids: the text that ``@`` positions and means refer to; None: each prompt.
+        told: the options that say so, as typed.
     """
 
     changes: tuple[Change, ...]
     frozen: bool
     token_bytes: Callable[[int], bytes]
     ids: tuple[int, ...] | None = None
+    told: tuple[str, ...] = ()
+
+    def check(self, ids: Sequence[int]) -> None:
+        """Check that a text has the positions that are changed.
+
+        Raises:
+            InputError: it lacks a position or a word.
+        """
+        tokens = [self.token_bytes(token) for token in ids]
+        for change in self.changes:
+            if change.positions is not None:
+                change.positions.indices(tokens)
 
     def engine(self, model: GPT, ids: Sequence[int] | None = None) -> Engine:
         """An engine that runs the changed model (see ``checkpoint.open.Changes``).

@@ -19,7 +19,7 @@ from gptcli.inspection.record import Record, record
 from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import Guess, watched_ids
 from gptcli.probability.reading import rank_of
-from gptcli.system.answer import row_of
+from gptcli.system.answer import left_out, row_of
 from gptcli.system.result import Result
 from gptcli.tokenizer.token import Token, tokens_of
 
@@ -76,6 +76,7 @@ class Lens(Result):
         parallel: whether attention and MLP read the same input, so that no part of the model reads the sum between
             them.
         attribution: of the logits of ``tracks``, if requested.
+        changes: what was changed in the model, as typed; None: nothing.
     """
 
     schema: ClassVar[str] = "gptcli.lens/1"
@@ -90,6 +91,7 @@ class Lens(Result):
     asked: bool
     parallel: bool
     attribution: list[Attribution] = field(default_factory=list)
+    changes: list[str] | None = left_out()
 
     def table_rows(self) -> Iterator[dict[str, Any]]:
         """With attribution a row for each part of each logit; else for each position at each stage."""
@@ -152,6 +154,7 @@ def lens(
             tracks=tracks,
             asked=bool(wanted),
             parallel=checkpoint.config.parallel_residual,
+            changes=checkpoint.told_changes,
         ),
         run,
     )

@@ -28,6 +28,8 @@ _STREAMS: tuple[Stream, ...] = ("stream", "attention", "mlp")
 _LEAST = 1e-4
 # Columns of the tokens that an error shows.
 _SHOWN = 12
+# The most of these that stand before the first that differs.
+_BEFORE = 8
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,11 @@ def patch(
         progress: called with the layers that are done, and all.
 
     Raises:
-        InputError: the texts differ in length or are the same, do not fit into the context, or end in predictions that
-            do not differ; or a word has no token.
+        InputError: the texts are empty, differ in length or are the same, do not fit into the context, or end in
+            predictions that do not differ; or a word has no token.
     """
+    if not clean and not corrupted:
+        raise InputError("both texts are empty: give two that differ in a word")
     model, name = checkpoint.model, checkpoint.tokenizer.token_bytes
     ids = [checkpoint.encode_prompt(text) for text in (clean, corrupted)]
     tokens = [tokens_of(checkpoint.tokenizer, text) for text in ids]
@@ -271,11 +275,13 @@ def check_texts(clean: Sequence[bytes], corrupted: Sequence[bytes]) -> None:
 
 
 def _side_by_side(clean: Sequence[bytes], corrupted: Sequence[bytes]) -> str:
-    """Two lines of tokens from the first that differs on, one above the other, for an error."""
+    """Two lines of tokens from a word before the first that differs on, one above the other, for an error."""
     pairs = zip(clean, corrupted, strict=False)
     first = next((index for index, (a, b) in enumerate(pairs) if a != b), min(len(clean), len(corrupted)))
     start = max(first - 3, 0)
-    lines = ["  clean     ", "  corrupted "]
+    while first - start < _BEFORE and start and not clean[start].startswith(b" "):
+        start -= 1  # the whole word
+    lines = [f"  {name:<9} {'…' if start else ''}" for name in ("clean", "corrupted")]
     for index in range(start, min(start + _SHOWN, max(len(clean), len(corrupted)))):
         cells = [token_text(text[index])[:20] if index < len(text) else "–" for text in (clean, corrupted)]
         lines = [f"{line} {cell:<{max(map(len, cells))}}" for line, cell in zip(lines, cells, strict=True)]

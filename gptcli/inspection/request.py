@@ -44,6 +44,15 @@ class Request:
     steer: tuple[Steer, ...] = ()
     frozen: bool = False
 
+    def told(self) -> tuple[str, ...]:
+        """The options that ask for it, as typed; a file stands there as the beginning of its text."""
+        told = [f"--without {place.text}" for place in self.without]
+        told += [f"--by {self.by}"] if self.by != "zero" else []
+        told += [f"--over {quoted(self.over)}"] if self.over is not None else []
+        told += [f"--from-text {quoted(self.source)}"] if self.source is not None else []
+        told += [f"--steer {steer.text}" for steer in self.steer]
+        return (*told, *(["--freeze-attention"] if self.frozen else []))
+
 
 def requested(
     without: Sequence[str] = (),
@@ -119,7 +128,7 @@ def made(checkpoint: "OpenCheckpoint", request: Request) -> "Interventions | Non
     for steer, place in steers:
         found = directions(checkpoint, steer, place)
         changes += located_changes(place, "add", {point: steer.strength * one for point, one in found.items()}.get)
-    return Interventions(tuple(changes), request.frozen, checkpoint.tokenizer.token_bytes)
+    return Interventions(tuple(changes), request.frozen, checkpoint.tokenizer.token_bytes, told=request.told())
 
 
 def _values(checkpoint: "OpenCheckpoint", request: Request, points: "Sequence[Point]") -> "dict[Point, Tensor]":

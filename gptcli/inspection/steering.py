@@ -6,10 +6,14 @@ multiplies all of it. Its terms:
     happy                   the token embedding of ``·happy``, as it enters the stream (the mean of several tokens)
     unembedding:happy       the token's row of the unembedding
     "I love you"            what stands at the place after the model has read this text (at its last token)
-    "love.safetensors"      a saved direction
+    love.safetensors        a saved direction; a path with a space is quoted
 
 Adding the difference of two texts' activations is activation addition (Turner et al. 2023; Rimsky et al. 2023). Nothing
-is normalized: the strength is the factor of these papers.
+is normalized: the strength is the factor of these papers. What suits it depends on the direction. On ``tales``, of 20
+texts that begin with "The forest was" (36 tokens each), 5 have a happy word; with ``layer:4: happy - sad * 6`` 15, and
+with ``* 12`` 16. One text alone may show nothing. The same words as texts, ``" happy" - " sad"``, which the layers
+before have turned into activations, are much longer vectors: 12 at ``* 1`` or ``* 2``, and from ``* 3`` on the
+sentences fall apart. So a bare word is its embedding.
 """
 
 import re
@@ -79,7 +83,7 @@ def parse_steer(text: str) -> Steer:
     if not expression.strip():
         raise ExpressionError("expected what to add here, as in layer:4: happy - sad", line, len(line))
     try:
-        terms = parse_expression(expression).terms
+        terms = parse_expression(expression, files=True).terms
     except ExpressionError as error:
         raise ExpressionError(error.message, line, start + error.position) from None
     return Steer(line.strip(), place, expression.strip(), terms, strength)

@@ -33,6 +33,7 @@ class NextToken(Result):
         distributions: one for each temperature.
         file: that the prompt is from; None: an argument or a pipe.
         line: where the prompt stands there, from 1, with --lines.
+        changes: what was changed in the model, as typed; None: nothing.
     """
 
     schema: ClassVar[str] = "gptcli.logits/1"
@@ -45,6 +46,7 @@ class NextToken(Result):
     distributions: list[Distribution]
     file: str | None = left_out()
     line: int | None = left_out()
+    changes: list[str] | None = left_out()
 
     def table_rows(self) -> Iterator[dict[str, Any]]:
         """A row for each candidate at each temperature, and for each watched token that is none."""
@@ -100,6 +102,7 @@ class Positions(Result):
         prompt: the text.
         prompt_ids: its tokens.
         positions: in order.
+        changes: what was changed in the model, as typed; None: nothing.
     """
 
     schema: ClassVar[str] = "gptcli.logits.all-positions/1"
@@ -109,6 +112,7 @@ class Positions(Result):
     prompt: str
     prompt_ids: list[int]
     positions: list[Position]
+    changes: list[str] | None = left_out()
 
 
 def next_token(
@@ -158,7 +162,8 @@ def next_token_each(
             described = [
                 distribution(logits, checkpoint.tokenizer, each, top=top, watch=watched, seen=ids) for each in samplings
             ]
-            yield NextToken(checkpoint.name, prompt, ids, n_vocab, context, described)
+            changes = checkpoint.told_changes
+            yield NextToken(checkpoint.name, prompt, ids, n_vocab, context, described, changes=changes)
         waiting.clear()
 
     for prompt in prompts:
@@ -189,7 +194,7 @@ def all_positions(checkpoint: OpenCheckpoint, prompt: str) -> Positions:
     ids = checkpoint.encode_prompt(prompt)
     readings = read(checkpoint.engine_for(ids), ids, checkpoint.n_vocab)
     positions = [_position(checkpoint.tokenizer, number, reading) for number, reading in enumerate(readings, start=1)]
-    return Positions(checkpoint.name, prompt, ids, positions)
+    return Positions(checkpoint.name, prompt, ids, positions, checkpoint.told_changes)
 
 
 def _position(tokenizer: Tokenizer, number: int, reading: Reading) -> Position:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from gptcli.checkpoint.open import OpenCheckpoint
@@ -55,6 +55,7 @@ class Score(Result):
         stride: tokens by which the window moves in a longer text.
         file: that the text is from; None: an argument or a pipe.
         line: where the text stands there, from 1, with --lines.
+        changes: what was changed in the model, as typed; None: nothing.
     """
 
     schema: ClassVar[str] = "gptcli.score/1"
@@ -72,6 +73,7 @@ class Score(Result):
     stride: int
     file: str | None = left_out()
     line: int | None = left_out()
+    changes: list[str] | None = left_out()
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Summary:
         perplexity: 2 to the power of ``bits_per_token``.
         file: that the text is from; None: an argument or a pipe.
         line: where the text stands there, from 1, with --lines.
+        changes: what was changed in the model, as typed; None: nothing.
     """
 
     schema: ClassVar[str] = "gptcli.score.summary/1"
@@ -106,6 +109,7 @@ class Summary:
     perplexity: MaybeInfinite
     file: str | None = left_out()
     line: int | None = left_out()
+    changes: list[str] | None = left_out()
 
 
 def summary(score: Score, text: str) -> Summary:
@@ -122,6 +126,7 @@ def summary(score: Score, text: str) -> Summary:
         perplexity=score.perplexity,
         file=score.file,
         line=score.line,
+        changes=score.changes,
     )
 
 
@@ -220,7 +225,8 @@ class _Scorer:
         for position, (token, reading) in enumerate(zip(ids[1:], readings, strict=True), start=first + 1):
             tokens.append(_token(self._checkpoint, position, token, reading))
             logprob += reading.next_logprob or 0.0
-        return _sum_up(self._checkpoint.name, tokens, -logprob, self.context, self._stride)
+        made = _sum_up(self._checkpoint.name, tokens, -logprob, self.context, self._stride)
+        return replace(made, changes=self._checkpoint.told_changes)
 
     def windows(
         self, ids: Sequence[int], progress: Callable[[int, int], None] = lambda done, total: None

@@ -65,9 +65,10 @@ class Conversation:
         as_json: bool = False,
         hide_thinking: bool = False,
         scene: Scene | None = None,
+        changes: list[str] | None = None,
     ) -> None:
         self._chat, self._model, self._lines, self._as_json = chat, model, lines, as_json
-        self._hide_thinking, self._scene = hide_thinking, scene
+        self._hide_thinking, self._scene, self._changes = hide_thinking, scene, changes
         self._at_terminal = sys.stdin is not None and sys.stdin.isatty()
         self._shows_names = self._at_terminal and not as_json
         self._console = stdout_console() if stdout_is_terminal() else None
@@ -239,6 +240,7 @@ class Conversation:
             seed=self._chat.seed,
             sample=number,
             thinking=thinking,
+            changes=self._changes,
         )
 
     def _command(self, name: str, rest: str) -> None:

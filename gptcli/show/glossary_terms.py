@@ -333,8 +333,9 @@ TERMS: dict[str, dict[str, tuple[tuple[str, ...], str, str, tuple[str, ...]]]] =
         "steering": (
             ("steering vector", "activation addition"),
             "Adding a direction to the residual stream while a model runs, such as happy minus sad, so that what it "
-            "writes turns that way. The larger the factor, the stronger, until the text falls apart.",
-            'gptcli generate "The forest was" --steer "layer:4: happy - sad * 6"',
+            "writes turns that way. The larger the factor, the stronger, until the text falls apart; one text alone "
+            "may show little.",
+            'gptcli generate "The forest was" --steer "layer:4: happy - sad * 12"',
             ("residual stream", "analogy"),
         ),
         "cosine similarity": (

@@ -6,6 +6,7 @@ from html import escape
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from gptcli.show.changed import page_with_changes, with_changes
 from gptcli.show.html.page import Page, drawn_fragment
 from gptcli.show.terminal.encoding import everything
 from gptcli.show.terminal.json_pieces import json_pieces
@@ -67,13 +68,17 @@ def rows(result: Any) -> list[dict[str, Any]]:
 def picture_of(result: Any) -> "Callable[[Any], RenderableType] | None":
     """What draws a result in the terminal."""
     found = _PICTURES.get(type(result).__name__)
-    return None if found is None else found()
+    if found is None:
+        return None
+    draw = found()
+    return lambda answer: with_changes(answer, lambda: draw(answer))()
 
 
 def page_of(result: Any) -> Page | None:
     """The page of a result that has one of its own, which answers to the pointer."""
     found = _PAGES.get(type(result).__name__)
-    return None if found is None else found()(result)
+    made = page_with_changes(result, None if found is None else lambda: found()(result))
+    return None if made is None else made()
 
 
 def framed(page: Page) -> str:

@@ -209,6 +209,7 @@ class JsonLinesWriter:
             logprob=sample.logprobs[-1],
             finish_reason=piece.completion.finish_reason,
             seed=self._writing.request.seed,
+            changes=self._writing.changes,
         )
 
     def close(self) -> None:
@@ -230,4 +231,6 @@ def show_stats(writing: Writing) -> None:
         parts.append(f"peak memory {peak / 1e6:,.0f} MB")
     if writing.why_not_c is not None:
         parts.append(f"written by PyTorch: {writing.why_not_c}")
+    if writing.changes is not None:
+        parts.append(f"a changed model: {' '.join(writing.changes)}")
     notice(" · ".join([*parts, f"seed {writing.request.seed}"]))

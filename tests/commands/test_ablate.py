@@ -12,8 +12,9 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
+from gptcli.errors import InputError
 from gptcli.inspection.ablation import ablate
-from gptcli.inspection.patching import patch
+from gptcli.inspection.patching import check_texts, patch
 from gptcli.show.ablation import draw as draw_ablation
 from gptcli.show.patching import draw as draw_patching
 
@@ -141,3 +142,30 @@ def test_a_mistake_is_one_message(arguments: tuple[str, ...], message: str) -> N
     done = run(*arguments)
     assert done.exit_code == (2 if message else 0)
     assert message in done.stderr
+
+
+def test_the_mean_of_one_token_is_itself() -> None:
+    done = run("ablate", "The", "--by", "mean", "--top", "1")
+    assert "the text is one token, whose mean is itself" in done.stderr
+    assert "whose mean is itself" not in run("ablate", "The cat", "--by", "mean", "--top", "1").stderr
+
+
+def test_empty_texts_are_refused_as_such() -> None:
+    done = run("patch", "", "")
+    assert (done.exit_code, done.stderr) == (2, "error: both texts are empty: give two that differ in a word\n")
+
+
+def test_texts_side_by_side_begin_with_a_whole_word() -> None:
+    clean = [b"Once", b" S", b"ara", b" met", b" Ben", b"."]
+    with pytest.raises(InputError) as caught:
+        check_texts(clean, [*clean[:4], b" Tom", b" and", b" Ben"])
+    assert str(caught.value).splitlines()[1:] == [
+        "  clean     … ·S ara ·met ·Ben .    –",
+        "  corrupted … ·S ara ·met ·Tom ·and ·Ben",
+    ]
+    with pytest.raises(InputError) as caught:
+        check_texts([b"S", b"ara", b" met", b"x"], [b"S", b"ara", b" met"])
+    assert str(caught.value).splitlines()[1] == "  clean      S ara ·met x"
+    long = [b"x"] * 30  # a word without an end
+    with pytest.raises(InputError, match="y"):
+        check_texts([*long, b"y"], [*long, b"z", b"z"])

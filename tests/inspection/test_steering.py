@@ -31,6 +31,19 @@ def direction(tales: Any, text: str) -> torch.Tensor:
         ("embedding: (happy + glad)/2 * 3", "(happy + glad)/2", [("happy", 0.5), ("glad", 0.5)], 3),
         ('mlp:2: "I love you" - "a * 3"', '"I love you" - "a * 3"', [("I love you", 1), ("a * 3", -1)], 1),
         ("attention:1: unembedding:queen * 2", "unembedding:queen", [("unembedding:queen", 1)], 2),
+        ("layer:3: a-b/joy-1.safetensors * 3", "a-b/joy-1.safetensors", [("a-b/joy-1.safetensors", 1)], 3),
+        (
+            "layer:3: 2*./x.safetensors-sad",
+            "2*./x.safetensors-sad",
+            [("./x.safetensors", 2), ("sad", -1)],
+            1,
+        ),
+        (
+            "layer:3: happy - /a/x.safetensors*2",
+            "happy - /a/x.safetensors",
+            [("happy", 1), ("/a/x.safetensors", -1)],
+            2,
+        ),
     ],
 )
 def test_what_is_typed(text: str, expression: str, terms: list[tuple[str, float]], strength: float) -> None:
@@ -94,6 +107,7 @@ def test_a_saved_direction_is_the_same(tales: Any, tmp_path: Path) -> None:
     (saved,) = load_file(path).values()
     np.testing.assert_allclose(saved, direction(tales, "layer:4: happy - sad").numpy())
     torch.testing.assert_close(direction(tales, f'layer:2: "{path}"'), torch.from_numpy(saved))
+    torch.testing.assert_close(direction(tales, f"layer:2: {path} * 3"), torch.from_numpy(saved))
     with pytest.raises(InputError, match="has 2: name one layer"):
         save_steered(tales, parse_steer("layer:4-5: happy"), path)
 

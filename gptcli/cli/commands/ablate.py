@@ -110,6 +110,10 @@ def ablate(
             progress=progress,
         )
     notices(words_cut(checkpoint.tokenizer, [word for word in (token, versus) if word], given))
+    if by is By.mean and over is None and len(answer.tokens) == 1:
+        notice(
+            "--by mean: the text is one token, whose mean is itself, so nothing changes (--over FILE averages a text)"
+        )
     listed = answer.strongest(top)
     output.present(answer, lambda: draw(answer, listed), page=lambda: draw_page(answer, listed))
     if not answer.complete:

@@ -86,9 +86,11 @@ def chat(
     from gptcli.generation.chat.layout import starting_sampling
     from gptcli.generation.chat.scenes import scene_of
     from gptcli.generation.logit_bias import with_logit_bias
+    from gptcli.show.changed import tell
 
     made = turns.layout(run.model, layout.value, user=user, assistant=assistant)
     opened = changes.open(run)
+    tell(opened.told_changes)
     given = {name for name in vars(choosing) if options.chosen_by_user(context, name)}
     sampling = starting_sampling(sampling, given, opened.what.generation)
     talk = Chat(
@@ -105,4 +107,12 @@ def chat(
 
     own = any(options.given_on_command_line(context, name) for name in ("system", "user", "assistant", "layout"))
     scene = None if own else scene_of(run.model)
-    Conversation(talk, run.model, stdin_lines(), as_json=json, hide_thinking=turns.hide_thinking, scene=scene).run(save)
+    Conversation(
+        talk,
+        run.model,
+        stdin_lines(),
+        as_json=json,
+        hide_thinking=turns.hide_thinking,
+        scene=scene,
+        changes=opened.told_changes,
+    ).run(save)

@@ -142,7 +142,7 @@ def generate(
     gptcli generate --explain "Once upon a time"
     gptcli generate --pick "Once upon a time" --json > mine.json
     gptcli generate --replay mine.json
-    gptcli generate "The forest was" --steer "layer:4: happy - sad * 6"
+    gptcli generate "The forest was" --steer "layer:4: happy - sad * 12"
     """
     from gptcli.model.ranks import is_worker
 
@@ -237,6 +237,7 @@ def generate(
         n_vocab=checkpoint.n_vocab,
         load_s=checkpoint.load_s,
         model=checkpoint.name,
+        changes=checkpoint.changes,
     )
 
     if explain:

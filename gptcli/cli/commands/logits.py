@@ -115,6 +115,7 @@ def _each(
     """The next token of several texts: an object or a row each."""
     from gptcli.probability.distribution import words_cut
     from gptcli.probability.next_token import next_token_each
+    from gptcli.show.changed import tell
     from gptcli.show.logits import NextRows
     from gptcli.show.terminal.progress import progress_beside_rows
 
@@ -122,6 +123,7 @@ def _each(
         return next_token_each(checkpoint, each, sampling, temperatures=temperatures, top=top, watch=watch)
 
     notices(words_cut(checkpoint.tokenizer, watch, "a"))
+    tell(checkpoint.told_changes)
     rows, table = None if output.form else NextRows(watch), output.table()
     with progress_beside_rows("reading") as progress:
         for source, answer in answered(sources, distributions):

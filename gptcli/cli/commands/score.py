@@ -68,6 +68,7 @@ def score(
     given = texts.each(text, "TEXT") if texts.several else texts.one(text, "TEXT")
 
     from gptcli.probability import scoring
+    from gptcli.show.changed import tell
     from gptcli.show.score import draw, draw_page, print_summary
     from gptcli.show.terminal.progress import progress_bar
 
@@ -79,6 +80,7 @@ def score(
         answer = scoring.score(checkpoint, given.text, bos=bos, stride=stride, progress=progress)
     _tell_reread(answer, told=stride is not None)
     if summary:
+        tell(answer.changes)
         print_summary(scoring.summary(replace(answer, file=given.file), given.text), given.name, output.form)
     else:
         output.present(answer, lambda: draw(answer, top), page=lambda: draw_page(answer, top))
@@ -95,12 +97,14 @@ def _score_each(
 ) -> None:
     """Score several texts: an object or a row each."""
     from gptcli.probability import scoring
+    from gptcli.show.changed import tell
     from gptcli.show.score import SummaryRows
     from gptcli.show.terminal.progress import progress_beside_rows
 
     def scores(each: Iterator[str]) -> "Iterator[Score]":
         return scoring.score_each(checkpoint, each, bos=bos, stride=stride)
 
+    tell(checkpoint.told_changes)
     rows, unscored = None if output.form else SummaryRows(), 0
     table = output.table()
     with progress_beside_rows("scoring") as progress:

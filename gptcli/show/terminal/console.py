@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptcli.errors import InputError
 from gptcli.show.blocks import palette
+from gptcli.show.changed import page_with_changes, with_changes
 from gptcli.show.picture.png import check_png
 from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
 from gptcli.show.terminal.encoding import everything, holds_everything
@@ -107,6 +108,7 @@ def present(
         GptcliError: the file cannot be written.
     """
     showed(answer)
+    draw, page = with_changes(answer, draw), page_with_changes(answer, page)
     if save is not None and save.suffix.lower() in DATA_SUFFIXES:
         save_data(save, answer)
     elif save is not None:
