@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from gptcli.cli.inputs import WITH_FILE, plain_chunks, tell_file, text_argument, unescaped
+from gptcli.cli.inputs import WITH_FILE, tell_file, text_argument, unescaped
 from gptcli.cli.option_groups import OutputOptions, grouped
 from gptcli.cli.options import DEFAULT_MODEL, ModelOption, TimeoutOption
 from gptcli.cli.texts import STDIN, Source, Sources, TextOptions
@@ -60,8 +60,8 @@ def tokenize(
     as ⏎; bytes that are not a whole character are drawn as \\xE2. What a
     vocabulary writes otherwise, such as ▁ for a space, is drawn the same.
 
-    Of a pipe and a file one newline at the end falls away, and \\r\\n is \\n;
-    --raw takes them as they are. --count of files is printed as wc does.
+    A pipe and a file are taken as they are, the newline at their end too; of
+    --lines it is no part. --count of files is printed as wc does.
 
     \b
     gptcli tokenize "Not all heroes wear capes"
@@ -83,13 +83,11 @@ def tokenize(
     if texts.lines:
         view.show_lines(texts.each(text[0] if text else None, "TEXT"))
     elif count and texts.file:
-        view.show_counts(texts.file, raw=texts.raw)
+        view.show_counts(texts.file)
     elif texts.file:
         for file in texts.file:
             with opened(file) as found:
-                view.show(
-                    _decoded(found, file_name(file), raw=texts.raw), Source("", None if file == STDIN else str(file))
-                )
+                view.show(_decoded(found, file_name(file)), Source("", None if file == STDIN else str(file)))
     else:
         view.show(_chunks(text, raw=texts.raw))
 
@@ -131,22 +129,21 @@ def _keep_to_the_end(tokenizer: "Tokenizer") -> None:
 
 
 def _chunks(words: list[str] | None, *, raw: bool) -> Iterable[str]:
-    """The text: the arguments joined by spaces, or stdin in pieces."""
+    """The text: the arguments joined by spaces, or stdin as it comes."""
     for word in words or []:
         tell_file(word, WITH_FILE)
     text = " ".join(words) if words else None
     if text in (None, "-") and sys.stdin is not None and not sys.stdin.isatty():
-        return _decoded(sys.stdin.buffer, "stdin", raw=raw)
-    given = text_argument(text, "TEXT", strip_newline=not raw)
+        return _decoded(sys.stdin.buffer, "stdin")
+    given = text_argument(text, "TEXT", strip_newline=False)
     return [given if raw or text in (None, "-") else unescaped(given)]
 
 
-def _decoded(file: BinaryIO, what: str, *, raw: bool) -> Iterator[str]:
-    """The text of a file in pieces, as the other commands read it; or as it is (``raw``)."""
+def _decoded(file: BinaryIO, what: str) -> Iterator[str]:
+    """A file as it comes."""
     from gptcli.tokenizer import decode_chunks
 
-    chunks = decode_chunks(iter(lambda: file.read(_READ_SIZE), b""), what)
-    return chunks if raw else plain_chunks(chunks)
+    return decode_chunks(iter(lambda: file.read(_READ_SIZE), b""), what)
 
 
 # A text that is not one of several, and comes from no file.
@@ -233,7 +230,7 @@ class _View:
                 if not self.output.form and (self.decode or self.truncate is not None):
                     print()
 
-    def show_counts(self, files: Sequence[Path], *, raw: bool) -> None:
+    def show_counts(self, files: Sequence[Path]) -> None:
         """Print the tokens of each file, and of all, as wc does."""
         from gptcli.tokenizer.listing import tokenize_text
 
@@ -241,7 +238,7 @@ class _View:
         for file in files:
             with opened(file) as found:
                 counts = tokenize_text(
-                    self.tokenizer, _decoded(found, file_name(file), raw=raw), special=self.special, keep=0
+                    self.tokenizer, _decoded(found, file_name(file)), special=self.special, keep=0
                 ).counts
             total += counts.n_tokens
             if self.table is not None:
