@@ -546,7 +546,7 @@ def _full(*_: Any, **__: Any) -> None:
 
 
 def test_memory_that_ends_anywhere_else_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gptcli.cli.commands import logits as room
+    from gptcli.show.terminal import console as room
 
     def full(*_: Any, **__: Any) -> None:
         raise MemoryError

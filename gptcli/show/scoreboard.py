@@ -193,7 +193,8 @@ def _memory(memory: Sequence["Memory"], config: "GPTConfig | None") -> "Renderab
     from gptcli.show.blocks.rows import BARE, Rows
 
     made = Rows(**BARE)
-    made.add_column("\nMemory", min_width=10)
+    # Spaces, unlike a minimal width, shrink on a narrow terminal.
+    made.add_column(f"\n{'Memory'.ljust(10)}")
     made.add_column("\nweights", justify="right", min_width=9)
     cache_columns = () if config is None else ("\ncache a token", f"\nat {config.n_positions:,} tokens")
     for heading in cache_columns:

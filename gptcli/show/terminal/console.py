@@ -169,7 +169,7 @@ def print_picture(picture: "RenderableType") -> None:
 
     console = stdout_console()
     if not console.is_terminal:
-        return _print_trimmed(console.render(picture, console.options))
+        return _print_trimmed(console.render(picture, console.options), console.width)
     held: list[Segment] = []
     for segment in console.render(picture, console.options):
         held.append(segment)
@@ -179,17 +179,27 @@ def print_picture(picture: "RenderableType") -> None:
     console.print(Segments(held), end="")
 
 
-def _print_trimmed(segments: "Iterable[Segment]") -> None:
-    """Print a picture without colours, for a pipe: no line ends with blanks."""
+def _print_trimmed(segments: "Iterable[Segment]", width: int) -> None:
+    """Print a picture without colours, for a pipe: no line ends with blanks or is wider than ``width``."""
     held: list[str] = []
     rest = ""
     for segment in segments:
         *lines, rest = (rest + segment.text).split("\n") if not segment.control else (rest,)
-        held += (line.rstrip(" ") for line in lines)
+        held += (_fitted(line, width) for line in lines)
         if len(held) >= _SEGMENTS:
             sys.stdout.write("\n".join([*held, ""]))
             held = []
-    sys.stdout.write("\n".join([*held, rest.rstrip(" ")]))
+    sys.stdout.write("\n".join([*held, _fitted(rest, width)]))
+
+
+def _fitted(line: str, width: int) -> str:
+    """A line as far as it is seen on a terminal of this width, where Rich crops what no layout could make fit."""
+    from rich.cells import cell_len, set_cell_size
+
+    line = line.rstrip(" ")
+    if len(line) > width or (not line.isascii() and cell_len(line) > width):
+        return set_cell_size(line, width).rstrip(" ")
+    return line
 
 
 def save_as(path: Path, draw: Callable[[], "RenderableType"], page: "Callable[[], Page] | None" = None) -> None:
