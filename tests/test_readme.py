@@ -40,7 +40,7 @@ def run(command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     tool = f"{shlex.quote(PYTHON)} -m gptcli"
     line = re.sub(r"(?<!-m )\bgptcli (?=[a-z-])", lambda _: f"{tool} ", command)
     line = re.sub(r"\btorchrun ", lambda _: f"{shlex.quote(PYTHON)} -m torch.distributed.run ", line)
-    plain = {name: value for name, value in os.environ.items() if name not in ("GPTCLI_MODEL", "FORCE_COLOR")}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("GPTCLI_", "FORCE_COLOR"))}
     here = {"PYTHONPATH": str(ROOT)} if sys.executable == PYTHON else {}
     # A cache of its own: `models show` tells what is kept of a model.
     environment = {**plain, **here, "COLUMNS": "80", "GPTCLI_CACHE": str(folder / ".cache")}
@@ -92,12 +92,12 @@ def test_python_of_the_readme() -> None:
 
 
 def test_pictures_were_saved_by_the_tool() -> None:
-    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
-    assert pictures
+    """In light and in dark, by the command that stands below them."""
+    pictures = re.findall(r"src(?:set)?=\"([^\"]+\.svg)\"", README)
+    assert len(pictures) == 2
     for picture in pictures:
-        text = "".join(ElementTree.parse(ROOT / picture).getroot().itertext())
-        assert ">gptcli<" in (ROOT / picture).read_text(encoding="utf-8")
-        assert "queen" in text
+        title = ElementTree.parse(ROOT / picture).getroot().findtext("{http://www.w3.org/2000/svg}title")
+        assert f"`{title} --save " in README
 
 
 def test_files_that_are_referred_to_are_there() -> None:

@@ -1,5 +1,6 @@
 """The options that commands share."""
 
+import math
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -75,6 +76,13 @@ QuantizeOption = Annotated[
     Quantize,
     typer.Option(help="Matrices in 8 bits, or the MLPs' in 4: smaller, faster, less exact.", rich_help_panel="Model"),
 ]
+
+
+def no_nan(number: float | None) -> float | None:
+    """A callback for numbers with a range: NaN passes click's ranges, because no comparison with it is true."""
+    if number is not None and math.isnan(number):
+        raise typer.BadParameter("nan is not a number")
+    return number
 
 
 def _patience(seconds: float | None) -> float | None:

@@ -39,7 +39,11 @@ def draw(lens: "Lens", more: "Sequence[RenderableType]" = ()) -> "RenderableType
 
     parts: list[RenderableType] = [LensGrid(lens), Text(), _LEGEND, Text(verdict(lens))]
     if lens.asked:
-        parts += [Text(), Narrowing(partial(_tracks, lens), lens.tracks, (BARS,)), Text(_BARS_SAY, style="dim")]
+        parts += [
+            Text(),
+            Narrowing(partial(_tracks, lens), lens.tracks, (BARS, "probability")),
+            Text(_BARS_SAY, style="dim"),
+        ]
     if lens.parallel and any(stage.sublayer == "attention" for stage in lens.stages):
         parts.append(Text(_BETWEEN, style="dim"))
     for picture in more:

@@ -436,11 +436,15 @@ def run(hub: LyingHub, lie: str, folder: Path, *words: str, env: dict[str, str])
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
     )
     allowed = re.compile(
-        r"home(/hub(/models--o--m(/blobs(/[0-9a-f]{40,64}(\.incomplete)?)?|/refs(/main)?|/snapshots(/a{40}(/[a-z.]+)?)?)?"
+        r"home(/hub(/models--o--m(/blobs(/[0-9a-f]{40,64}(\.incomplete)?)?|/refs(/main)?|/snapshots(/a{40}(/[a-z.]+)?)?"
+        # The marks of a tokenizer's files that the commit lacks: no other name may lie there, whatever a hub lists.
+        r"|/\.no_exist(/a{40}(/(tokenizer\.json|vocab\.json|merges\.txt))?)?)?"
         r"|/\.locks(/models--o--m(/[0-9a-f]{40,64}\.lock)?)?)?)?"
     )
     odd = [str(path) for path in folder.rglob("*") if not allowed.fullmatch(str(path.relative_to(folder)))]
     assert not odd, odd
+    marks = [path for path in folder.rglob(".no_exist/**/*") if not path.is_dir() or path.is_symlink()]
+    assert not [mark for mark in marks if mark.is_symlink() or mark.stat().st_size]
     return done
 
 
@@ -506,6 +510,32 @@ def test_a_hub_that_does_not_lie_is_believed(hub: LyingHub, tmp_path: Path, chil
     # And nothing is asked but what was ordered: the client alone would ask for more.
     resolved = {f"/honest/o/m/resolve/{COMMIT}/{file}" for file in hub.files}
     assert {path.partition("?")[0] for _, path, _ in hub.asked} == {"/honest/api/models/o/m/revision/main", *resolved}
+
+
+def test_a_list_does_not_choose_the_marks_of_what_is_absent(
+    hub: LyingHub, tmp_path: Path, child_environment: dict[str, str]
+) -> None:
+    """Of a tokenizer that is not there, the cache keeps the names that were asked for, and no other name of the hub."""
+    strange = [
+        *("../../../../outside", "OUTSIDE/owned", ".no_exist/x", "../tokenizer.json", "tokenizer.json/x"),
+        *("x/vocab.json", "tokenizer.json ", "Tokenizer.json", "merges.txt\0", "..", "tokenizer.pickle"),
+    ]
+
+    def change(answer: Answer) -> None:
+        assert isinstance(answer.body, bytes)
+        told = json.loads(answer.body)
+        names = [name.replace("OUTSIDE", f"{tmp_path}/outside") for name in strange]
+        told["siblings"] += [{"rfilename": name, "size": 0} for name in names]
+        answer.body = json.dumps(told).encode()
+
+    hub.lies["strange names"] = ("api", change)
+    done = run(hub, "strange names", tmp_path, "models", "pull", "o/m", env=child_environment)
+    assert done.returncode == 0, done.stderr
+    absent = tmp_path / "home" / "hub" / "models--o--m" / ".no_exist"
+    assert {str(path.relative_to(absent)) for path in absent.rglob("*")} == {
+        COMMIT,
+        *(f"{COMMIT}/{file}" for file in ("tokenizer.json", "vocab.json", "merges.txt")),
+    }
 
 
 def test_weights_that_stall_are_gone_on_with(hub: LyingHub, tmp_path: Path, child_environment: dict[str, str]) -> None:

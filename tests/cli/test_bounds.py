@@ -66,19 +66,21 @@ def test_a_line_of_a_chat_has_a_million() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "arguments",
+    ("words", "said"),
     [
-        ["generate", "--prompts-file", "/dev/zero"],
-        ["generate", "--replay", "/dev/zero"],
-        ["analogy", "--evaluate", "/dev/zero"],
-        ["similarity", "--evaluate", "/dev/zero"],
+        # Read line by line, so that a file of many prompts may be of any length: the bound is that of a line.
+        ("generate --prompts-file /dev/zero", "line 1 of /dev/zero has more than 1.00 MB"),
+        ("generate --lines --file /dev/zero", "line 1 of /dev/zero has more than 1.00 MB"),
+        ("generate --replay /dev/zero", "/dev/zero holds more than 10.0 MB"),
+        ("analogy --evaluate /dev/zero", "/dev/zero holds more than 10.0 MB"),
+        ("similarity --evaluate /dev/zero", "/dev/zero holds more than 10.0 MB"),
     ],
-    ids=" ".join,
+    ids=lambda value: value if "--" in value else "",
 )
-def test_a_device_is_no_file_to_be_read_to_its_end(run_gptcli: Run, arguments: list[str]) -> None:
-    done = run_gptcli(*arguments)
+def test_a_device_is_no_file_to_be_read_to_its_end(run_gptcli: Run, words: str, said: str) -> None:
+    done = run_gptcli(*words.split())
     assert (done.returncode, done.stdout) == (2, b"")
-    assert b"error: /dev/zero holds more than 10.0 MB" in done.stderr
+    assert f"error: {said}" in done.stderr.decode()
 
 
 def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from gptcli.cli.app import app
 # What a command needs beside the option; one that is not here gets a text, which suits most.
 ARGUMENTS = {
     "analogy": ["king-man+woman"],
+    "compare": ["tales", ":int8", "Once upon a time"],
     "direction": ["king-man", "king", "queen"],
+    "head": ["4.1"],
     "neighbors": ["king"],
     "similarity": ["king", "queen"],
     "embed-similarity": ["king", "queen"],

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def test_temperatures_fit_any_terminal(width: int, monkeypatch: pytest.MonkeyPat
     shown = run(PROMPT, "-t", "0.5,1,2,5", "--top", "3", "--watch", "dragon").stdout
     assert "…" not in shown
     for odds in answer(PROMPT, "-t", "0.5,1,2,5", "--top", "3", "--watch", "dragon")["distributions"]:
-        assert f"T = {odds['temperature']:g} " in shown
+        assert re.search(rf"T = {odds['temperature']:g}\s", shown)
         for figure in percents([each["probability"] for each in odds["candidates"] + odds["watched"]]):
             assert figure in shown
 

@@ -36,7 +36,7 @@ class Ids:
 class Opened:
     """What ``attention`` asks of a checkpoint."""
 
-    name, n_vocab, tokenizer = "zoo", 80, Ids()
+    name, n_vocab, tokenizer, changes, told_changes = "zoo", 80, Ids(), None, None
 
     def __init__(self, folder: Any) -> None:
         self.model = open_folder(folder)[1]

@@ -31,6 +31,8 @@ def test_differences_are_those_of_the_rounded_weights(tales: Any) -> None:
 def test_the_command(run_gptcli: Callable[..., Any]) -> None:
     done = run_gptcli("models", "show", "tales", "--quantized", "--json")
     assert done.returncode == 0
-    eight, four = json.loads(done.stdout)
+    answer = json.loads(done.stdout)
+    assert (answer["schema"], answer["model"]) == ("gptcli.models.show.quantized/1", "tales")
+    eight, four = answer["effects"]
     assert (eight["quantize"], four["quantize"]) == ("int8", "int4")
     assert 0 < eight["largest_difference"] < four["largest_difference"]

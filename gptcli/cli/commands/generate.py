@@ -114,6 +114,7 @@ def generate(
             metavar="SECONDS",
             min=0,
             max=_LONGEST_PACE_S,
+            callback=options.no_nan,
             show_default=False,
             help="Wait after each token, to be followed by a class.",
             rich_help_panel=_OUTPUT,

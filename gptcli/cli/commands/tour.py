@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gptcli.cli.options import JsonOption, SaveOption
+from gptcli.cli.options import JsonOption, SaveOption, no_nan
 from gptcli.cli.tour import STOPS, our_words, stops
 from gptcli.show.terminal.console import present, stdout_is_terminal
 from gptcli.show.tour import Stop, Tour
@@ -18,7 +18,8 @@ def tour(
     list_: Annotated[bool, typer.Option("--list", help="List the stops, and run nothing.")] = False,
     stop: Annotated[int | None, typer.Option(metavar="N", help="Only this stop.")] = None,
     pace: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=0, max=10, help="Write the lines slowly, for a class.")
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, max=10, callback=no_nan, help="Write the lines slowly, for a class."),
     ] = None,
     worksheet: Annotated[
         bool, typer.Option("--worksheet", help="Questions and answers in Markdown, for a class.")
