@@ -70,6 +70,7 @@ WRAPPED: dict[str, Callable[[str], str]] = {
     "TRL": front("pretrained_model."),
     "trlx": front("gpt."),
     "a name of one's own": front("policy.actor.language_model."),
+    "one name here and another there": lambda key: ("model." if "attn" in key else "module.gpt.") + key,
     "all at once": lambda key: (
         "_forward_module.model._orig_mod.pretrained_model.module."
         + key.replace(".h.", "._fsdp_wrapped_module.h.").replace(".mlp.", "._checkpoint_wrapped_module.mlp.")

@@ -1,13 +1,14 @@
 """Whether the tensors of a file are those of a configuration, under whichever names a trainer has saved them."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gptcli.checkpoint.families.blueprint import Blueprint
 from gptcli.checkpoint.families.keys import made_shape
 from gptcli.checkpoint.families.looks import look_of, one_key
 from gptcli.checkpoint.families.surplus import left_out_note, why_left_out
-from gptcli.checkpoint.families.wrapped import Unwrapped, without_markers, without_prefixes
+from gptcli.checkpoint.families.wrapped import Unwrapped, without_attributes, without_markers, without_prefixes
 from gptcli.checkpoint.files.header import Header
 from gptcli.errors import CheckpointError
 from gptcli.model.shapes import parameter_shapes
@@ -70,6 +71,11 @@ def fitted(header: Header, build: Build, recognise: Recognise, place: str) -> Bl
     if found:
         prefixes = listed(attempt.prefix for attempt in found)
         raise CheckpointError(f"{place} holds several models, under {prefixes}: save one of them alone")
+    if (bare := without_attributes(plain)) is not None:
+        with suppress(CheckpointError, ValueError):
+            attempt = _attempt("", bare, header, build)
+            if not attempt.misfits and not attempt.surplus:
+                return _accepted(attempt, place)
     if first is None and failures:
         raise failures[0]
     if first is None and not others:

@@ -25,6 +25,11 @@ _MARKERS = frozenset(
         "_forward_module",  # Lightning Fabric
     }
 )
+# Names that classes around a model give it. Families have modules of such names, so these go only where nothing else
+# fits.
+_ATTRIBUTES = frozenset(
+    {"model", "pretrained_model", "base_model", "gpt", "net", "network", "lm", "llm", "policy", "actor"}
+)
 # The most prefixes that are tried.
 _MOST_PREFIXES = 12
 
@@ -83,6 +88,23 @@ def without_prefixes(plain: Unwrapped) -> Iterator[tuple[str, Unwrapped]]:
             renamed = {bare: plain.header.tensors[key] for bare, key in zip(originals, plain.originals, strict=True)}
             outside = frozenset(old for key, old in plain.originals.items() if not key.startswith(prefix))
             yield prefix, Unwrapped(replace(plain.header, tensors=renamed), originals, outside)
+
+
+def without_attributes(plain: Unwrapped) -> Unwrapped | None:
+    """A header whose keys lack the names in front that classes around a model give it, each key those that it has.
+
+    None where no key has one, or where two keys would become one.
+    """
+    originals: dict[str, str] = {}
+    for key, old in plain.originals.items():
+        parts = key.split(".")
+        while len(parts) > 1 and parts[0] in _ATTRIBUTES:
+            del parts[0]
+        originals[".".join(parts)] = old
+    if len(originals) < len(plain.originals) or originals.keys() == plain.originals.keys():
+        return None
+    renamed = {bare: plain.header.tensors[key] for bare, key in zip(originals, plain.originals, strict=True)}
+    return Unwrapped(replace(plain.header, tensors=renamed), originals)
 
 
 def _renamed(header: Header, originals: Mapping[str, str]) -> Unwrapped:
