@@ -268,8 +268,8 @@ def test_what_cannot_be_measured(tales: Any) -> None:
         patch(tales, "Once upon a time there was a little girl", "Once upon a time there was a girl")
     shown = str(caught.value).splitlines()
     assert [line.split() for line in shown[1:]] == [
-        ["clean", "·there", "·was", "·a", "·little", "·girl"],
-        ["corrupted", "·there", "·was", "·a", "·girl", "–"],
+        ["clean", "…", "·there", "·was", "·a", "·little", "·girl"],
+        ["corrupted", "…", "·there", "·was", "·a", "·girl", "–"],
     ]
 
 

@@ -30,6 +30,7 @@ def test_the_sum_is_transformers_loss(family: str, tmp_path: Any) -> None:
         n_vocab=model.config.vocab_size,
         config=model.config,
         changes=None,
+        told_changes=None,
         encode_prompt=lambda text, bos: LETTERS.encode(text),
     )
     got = score(checkpoint, text)
