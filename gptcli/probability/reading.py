@@ -65,15 +65,20 @@ def each_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0
         InputError: there is no token, or more than the context holds.
         OverflowedError: the model's numbers overflow.
     """
+    yield from map(_finite, _unchecked_logits(engine, ids, n_vocab, first))
+
+
+def _unchecked_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int) -> Iterator[NDArray[np.float32]]:
+    """As ``each_logits``, for callers that look for overflow themselves."""
     check_fits(ids, engine.n_positions)
     if first:
         done = first + 1
-        yield _finite(engine.prefill([ids[:done]], len(ids))[:, :n_vocab])
+        yield engine.prefill([ids[:done]], len(ids))[:, :n_vocab]
     else:
         done = min(_ROWS, len(ids))
-        yield _finite(engine.read_texts([ids[:done]], len(ids))[:, :n_vocab])
+        yield engine.read_texts([ids[:done]], len(ids))[:, :n_vocab]
     for start in range(done, len(ids), _ROWS):
-        yield _finite(engine.extend(ids[start : start + _ROWS])[:, :n_vocab])
+        yield engine.extend(ids[start : start + _ROWS])[:, :n_vocab]
 
 
 def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -96,7 +101,7 @@ def read(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> It
         OverflowedError: the model's numbers overflow.
     """
     at = first
-    for logits in each_logits(engine, ids, n_vocab, first):
+    for logits in _unchecked_logits(engine, ids, n_vocab, first):  # ``expectations`` looks for overflow
         tokens = ids[at : at + len(logits)]
         at += len(tokens)
         following = [*ids[at - len(tokens) + 1 : at], ids[at] if at < len(ids) else None]

@@ -106,7 +106,7 @@ class HeadGrid:
         positions = kept(len(tokens), max(min(_MOST_TOKENS, width - _MARGINS[-1]), 2))
         shown_tokens = [plain(tokens[position]) for position in positions]
         title = min(max(len(line) for head in heads for line in _title(head).plain.split("\n")), width)
-        beside = max(len(list(group)) for _, group in groupby(heads, key=lambda head: head.layer))
+        in_a_row = max(len(list(group)) for _, group in groupby(heads, key=lambda head: head.layer))
         longest = max(map(_cells, shown_tokens)) + 2
         head = _INITIALS[heads[0].layer != heads[-1].layer]
         least = 2 if any(_cells(letter) > 1 for token in shown_tokens for letter in token) else 1
@@ -115,7 +115,7 @@ class HeadGrid:
             for margin in _MARGINS:
                 initials = head if cell > 1 else 1  # words side by side from top to bottom need a space between
                 layout = _Layout(positions, max(min(margin, longest), _MARGINS[-1]), cell, title, initials)
-                if beside * (layout.width + _GAP) - _GAP <= width:
+                if in_a_row * (layout.width + _GAP) - _GAP <= width:
                     return layout.filled(longest)
         if layout.width > width:  # wide characters, or a terminal of a few columns
             layout = layout._replace(positions=kept(len(tokens), max((width - layout.margin) // layout.cell, 1)))
@@ -130,9 +130,9 @@ class HeadGrid:
         cell = min(layout.width, width)
         across = max((width + _GAP) // (cell + _GAP), 1)
         whole = max(map(len, layers)) * (cell + _GAP) - _GAP
-        beside = max((width + _BETWEEN) // (whole + _BETWEEN), 1)
-        for start in range(0, len(layers), beside):
-            row = layers[start : start + beside]
+        in_a_row = max((width + _BETWEEN) // (whole + _BETWEEN), 1)
+        for start in range(0, len(layers), in_a_row):
+            row = layers[start : start + in_a_row]
             grid = Table.grid(padding=(0, _BETWEEN, 0, 0), pad_edge=False)
             for _ in row:
                 grid.add_column(width=min(whole, width))

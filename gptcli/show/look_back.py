@@ -41,7 +41,7 @@ def can_look_back() -> bool:
 def look_back(texts: "Sequence[tuple[str, Sequence[Explanation]]]") -> None:
     """Wait for a key; the left arrow goes back through the tokens, another one ends this.
 
-    Whoever has typed ahead did not type for this: then nothing is asked.
+    Keys that were typed ahead were not meant for this: then nothing is asked.
 
     Args:
         texts: the prompt and the tokens of each.

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from gptcli.checkpoint.families.scaled import Scale
 from gptcli.checkpoint.files.header import TensorInfo
 from gptcli.checkpoint.files.mapped import map_tensor
+from gptcli.model.native.weights import as_float32 as widened
 
 Floats = NDArray[np.float32]
 
@@ -31,8 +32,7 @@ def as_float32(info: TensorInfo) -> Floats:
     if info.dtype in _FLOAT8:
         return float8_values(info.dtype).take(map_tensor(info, np.uint8))
     if info.dtype == "BF16":
-        widened: Floats = (map_tensor(info, np.uint16).astype(np.uint32) << 16).view(np.float32)
-        return widened
+        return widened(map_tensor(info, np.uint16), "BF16")
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, which the loader refuses
         converted: Floats = map_tensor(info, _PLAIN[info.dtype]).astype(np.float32)
     return converted

@@ -31,7 +31,7 @@ PATIENCE_S = 0.4
 _MUTE = ("", "dumb", "unknown", "linux", "emacs", "cons25")
 
 typed_before: list[str] = []
-"""What somebody typed while the terminal was answering, for whoever reads keys next; see ``keyboard``."""
+"""What was typed while the terminal was answering, for the next reader of keys; see ``keyboard``."""
 
 
 def theme_of_terminal(environment: Mapping[str, str] = os.environ) -> Theme:
