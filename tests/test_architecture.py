@@ -31,6 +31,7 @@ FLOORS = (
     "inspection",
     "measuring",
     "show",
+    "explore",
     "api",
     "cli",
 )

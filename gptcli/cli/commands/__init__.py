@@ -28,6 +28,12 @@ def _tour() -> Any:
     return tour
 
 
+def _explore() -> Any:
+    from gptcli.cli.commands.explore import explore
+
+    return explore
+
+
 def _generate() -> Any:
     from gptcli.cli.commands.generate import generate
 
@@ -187,6 +193,7 @@ def _help() -> Any:
 # In the order of the help: what gives a command's function, or its app where it has commands of its own.
 COMMANDS: dict[str, Callable[[], Any]] = {
     "tour": _tour,
+    "explore": _explore,
     "generate": _generate,
     "chat": _chat,
     "logits": _logits,
