@@ -44,6 +44,7 @@ _gptcli() {
         case "$command $word" in
             *" -"*) ;;
             ' tour') command=tour ;;
+            ' explore') command=explore ;;
             ' generate') command=generate ;;
             ' chat') command=chat ;;
             ' logits') command=logits ;;
@@ -85,13 +86,23 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema config help
+            [[ $cur == -* ]] || _gptcli_words tour explore generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema config help
             ;;
         tour)
             options="--list --stop --pace --worksheet --json --save --title -h --help"
             case "$prev" in
                 --stop|--pace|--title) return ;;
                 --save) _gptcli_files; return ;;
+            esac
+            ;;
+        explore)
+            options="--raw -t --temperature -k --top-k -p --top-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize -h --help"
+            case "$prev" in
+                -t|--temperature|-k|--top-k|-p|--top-p|--seed|--timeout|--n-head|--tokenizer) return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --quantize) _gptcli_words none int8 int4; return ;;
             esac
             ;;
         generate)

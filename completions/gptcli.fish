@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'neurons' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'compare' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema' 'config' 'help'; or break
+        contains -- $next 'tour' 'explore' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'neurons' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'compare' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema' 'config' 'help'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -31,6 +31,7 @@ end
 complete -c gptcli -f
 
 complete -c gptcli -n '__gptcli_at \'\'' -a tour -d 'Walk through a GPT: from a text to its next token, one real command at a time.'
+complete -c gptcli -n '__gptcli_at \'\'' -a explore -d 'Explore a model on one screen that follows every key.'
 complete -c gptcli -n '__gptcli_at \'\'' -a generate -d 'Continue a text, token by token, as the model would; or answer a question (--chat).'
 complete -c gptcli -n '__gptcli_at \'\'' -a chat -d 'Chat with a model, by its own chat template or as a script.'
 complete -c gptcli -n '__gptcli_at \'\'' -a logits -d 'Show what may come next: the most probable tokens, with their logits.'
@@ -72,6 +73,20 @@ complete -c gptcli -n '__gptcli_at \'tour\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'explore\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -s t -l temperature -x -d 'Divides the logits; 0 is greedy.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -s k -l top-k -x -d 'Keep the K largest; 0 keeps all.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -s p -l top-p -x -d 'Keep the fewest that reach this probability.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l seed -x -d 'Repeat a result.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'float32, bfloat16 or float16; auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'generate\'' -s f -l file -r -F -d 'Read a file; - is stdin. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l lines -d 'One text a line, of a file or a pipe; one answer a line.'

@@ -22,7 +22,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from gptcli.explore.overlay import help_lines, tour_lines
-from gptcli.explore.picture import Picture
+from gptcli.explore.picture import Picture, line
 from gptcli.explore.screen import Explorer, Setup
 from gptcli.show.blocks import palette
 from gptcli.show.tour import Stop
@@ -124,8 +124,12 @@ class Overlay(ModalScreen[None]):
         width, height = self.app.size
         with palette.using(self._explore.theme_shown):
             lines = self._lines(width, height).lines
-        self._top = min(max(self._top, 0), max(len(lines) - height, 0))
-        self.board.show(lines[self._top : self._top + height])
+        room = max(height - 1, 1)
+        self._top = min(max(self._top, 0), max(len(lines) - room, 0))
+        more = "↑↓ more · " if len(lines) > room else ""
+        last = line((f" {more}any other key closes this"[:width], self._explore.theme_shown.quiet))
+        filled = [*lines[self._top : self._top + room], *[line()] * (room - len(lines))]
+        self.board.show([*filled, last][:height])
 
     def on_key(self, event: events.Key) -> None:
         """Arrows scroll, all else closes."""
@@ -174,7 +178,7 @@ class ExploreApp(App[int]):
     """
 
     ENABLE_COMMAND_PALETTE = False
-    CSS: ClassVar[str] = "Screen { layout: vertical; overflow: hidden; } ModalScreen { background: transparent; }"
+    CSS: ClassVar[str] = "Screen { layout: vertical; overflow: hidden; } ModalScreen { }"
 
     def __init__(self, setup: Setup, *, coloured: bool = True, theme: palette.Theme = palette.DARK) -> None:
         super().__init__()

@@ -31,8 +31,6 @@ def help_lines(width: int, height: int) -> Picture:
     if width < 100:
         made.add()
         made.below(right)
-    made.add()
-    made.add((" any key closes this; ↑↓ scroll", theme.quiet))
     return made
 
 
@@ -67,8 +65,6 @@ def tour_lines(stop: Stop, width: int) -> Picture:
             made.below(Picture([*wrapped(text, room, style).lines]))
             made.add()
     made.below(wrapped(f"Stop {stop.number} of gptcli tour: {stop.command}", room, theme.quiet))
-    made.add()
-    made.add(("any key closes this", theme.quiet))
     around = Picture()
     around.add()
     around.below(Picture().beside(made, 2))

@@ -156,6 +156,11 @@ class Explorer:
         wanted = self.view.wants(self.scene)
         return wanted is not None and self._found.get(self.state.view, (None, None))[0] != wanted
 
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is on its way."""
+        return not (self._reading.idle and self._looking.idle)
+
     def draw(self, width: int, height: int) -> Picture:
         """The board, in exactly so many lines."""
         checkpoint = self._setup.checkpoint

@@ -37,7 +37,7 @@ class Worker:
         self._deliver = deliver
         self._changed = Condition()
         self._waiting: Job | None = None
-        self._latest = 0
+        self._latest = self._settled = 0
         self._stopped = False
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -53,7 +53,13 @@ class Worker:
         """Want nothing any more: a result that is under way is thrown away."""
         with self._changed:
             self._latest += 1
-            self._waiting = None
+            self._settled, self._waiting = self._latest, None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is wanted that has not been handed over."""
+        with self._changed:
+            return self._settled == self._latest
 
     def stop(self, patience_s: float = 0.0) -> None:
         """End the thread; what runs is not waited for longer than this."""
@@ -87,5 +93,8 @@ class Worker:
 
     def _hand_over(self, job: Job, result: Any, failure: BaseException | None) -> None:
         """In the thread of the screen: another job may have been asked for meanwhile."""
-        if self._wanted(job):
-            job.done(result, failure)
+        with self._changed:
+            if job.number != self._latest or self._stopped:
+                return
+            self._settled = job.number
+        job.done(result, failure)
