@@ -62,6 +62,12 @@ def _lens() -> Any:
     return lens
 
 
+def _explore() -> Any:
+    from gptcli.cli.commands.explore import explore
+
+    return explore
+
+
 def _head() -> Any:
     from gptcli.cli.commands.head import head
 
@@ -186,6 +192,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "score": _score,
     "attention": _attention,
     "lens": _lens,
+    "explore": _explore,
     "ablate": _ablate,
     "patch": _patch,
     "head": _head,
