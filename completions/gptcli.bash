@@ -96,13 +96,14 @@ _gptcli() {
             esac
             ;;
         explore)
-            options="--raw -t --temperature -k --top-k -p --top-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize -h --help"
+            options="--raw -t --temperature -k --top-k -p --top-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize --save --title -h --help"
             case "$prev" in
-                -t|--temperature|-k|--top-k|-p|--top-p|--seed|--timeout|--n-head|--tokenizer) return ;;
+                -t|--temperature|-k|--top-k|-p|--top-p|--seed|--timeout|--n-head|--tokenizer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
+                --save) _gptcli_files; return ;;
             esac
             ;;
         generate)

@@ -86,6 +86,8 @@ complete -c gptcli -n '__gptcli_at \'explore\'' -l tokenizer -x -d 'Read texts w
 complete -c gptcli -n '__gptcli_at \'explore\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
 complete -c gptcli -n '__gptcli_at \'explore\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'float32, bfloat16 or float16; auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'explore\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'explore\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'generate\'' -s f -l file -r -F -d 'Read a file; - is stdin. Repeatable.'

@@ -1,14 +1,15 @@
-"""``gptcli explore``: the whole model on one screen."""
+"""``gptcli explore``: a whole model on one screen, or on one page."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.inputs import text_argument
+from gptcli.cli.inputs import prompt_argument, text_argument
 from gptcli.cli.option_groups import EngineOptions, filter_option, grouped
-from gptcli.explore.terminal import check_terminal, take_keys
+from gptcli.errors import InputError
 
 # What is explored where no text is given.
 _TEXT = "Once upon a time there was a little girl named Lily. She"
@@ -24,6 +25,7 @@ def explore(
     top_k: filter_option("top-k") = 0,  # type: ignore[valid-type]
     top_p: filter_option("top-p") = 1.0,  # type: ignore[valid-type]
     seed: options.SeedOption = None,
+    save: options.SaveOption = None,
     *,
     run: EngineOptions,
 ) -> None:
@@ -35,12 +37,22 @@ def explore(
     model can be taken out to see what changes. Enter types in the text, Tab
     takes the best token, Space draws one, ? lists all keys, q quits.
 
+    --save writes one page instead, which needs nothing else: attention, the
+    lens, and the next token at each position, with sliders for temperature,
+    top-k and top-p.
+
     \b
     gptcli explore
     gptcli explore "The king and the queen"
-    gptcli explore "The king and the" -m openai-community/gpt2
+    gptcli explore "The king and the" -m openai-community/gpt2 --quantize int8
     gptcli explore -t 0.7 -p 0.9 < story.txt
+    gptcli explore "The king and the" --save page.html
     """
+    if save is not None:
+        return _save(prompt_argument(text, raw=raw), save, run)
+
+    from gptcli.explore.terminal import check_terminal, take_keys
+
     check_terminal()
     typed = sys.stdin is None or sys.stdin.isatty()
     given = _TEXT if text is None and typed else text_argument(text, "TEXT", escapes=not raw)
@@ -61,3 +73,16 @@ def explore(
         raise KeyboardInterrupt
     if code:
         raise typer.Exit(code)
+
+
+def _save(text: str, path: Path, run: EngineOptions) -> None:
+    """Write the page of a text."""
+    if path.suffix.lower() != ".html":
+        raise InputError("--save names the page to write, such as page.html")
+
+    from gptcli.inspection.explored import explored
+    from gptcli.show.explore_page.page import save_page
+    from gptcli.system.notices import notice
+
+    save_page(explored(run.open(), text), path)
+    notice(f"saved {path}")
