@@ -62,6 +62,7 @@ class Explored:
 
     Attributes:
         model: its name.
+        quantize: how its weights are stored: ``none``, ``int8`` or ``int4``.
         text: what was read.
         n_vocab: how many tokens there are to choose from.
         ids: the text's tokens.
@@ -75,6 +76,7 @@ class Explored:
     """
 
     model: str
+    quantize: str
     text: str
     n_vocab: int
     ids: list[int]
@@ -107,6 +109,7 @@ def explored(checkpoint: OpenCheckpoint, text: str) -> Explored:
     named = {*ids, *(int(each) for row in expected for each in row.ids), *(int(each) for each in guesses.flat)}
     return Explored(
         model=checkpoint.name,
+        quantize=checkpoint.placement.quantize,
         text=text,
         n_vocab=checkpoint.n_vocab,
         ids=ids,

@@ -5,7 +5,7 @@ function mount(figure) {
   const state = newState(figure.dataset.explore, data, later);
   let waiting = false;
   let turn = 0;
-  let views = [];
+  let shows = 0;
 
   // All changes of a frame are drawn once, and only the newest answers.
   function later() {
@@ -16,8 +16,8 @@ function mount(figure) {
       const mine = ++turn;
       const here = await askedHere(state);
       if (mine !== turn) return;
-      for (const view of views) view.point(here);
-      if (state.moved) lens.follow();
+      for (const view of state.late ? [text, next] : [text, lens, arcs, heads, next]) view.point(here);
+      if (state.moved && !state.late) lens.follow();
       state.moved = false;
     });
   }
@@ -30,16 +30,29 @@ function mount(figure) {
   lens.scroll.append(arcs.arcs, lens.table);
   figure.append(text.node, make("section", { class: "score", "aria-label": "Attention and lens" }, arcs.node, lens.scroll, lens.told), next.node, heads.node);
 
-  // Draw another reading.
-  async function show(reading) {
-    const ask = asking(reading);
+  // Draw another reading: its text and next token at once, what all layers say when no other one follows.
+  async function show(reading, home) {
+    const [ask, mine] = [asking(reading), ++shows];
+    Object.assign(state, { reading, ask, home, hovered: null, moved: true });
+    if (mine > 1) {
+      late(true);
+      text.read();
+      later();
+      await new Promise((done) => setTimeout(done, SETTLE));
+      if (mine !== shows) return;
+    }
     const whole = await askedWhole(reading, ask);
-    Object.assign(state, { reading, ask });
-    if (!views.length) [state.layer, state.headOf] = striking(reading, whole.patterns);
-    for (const view of [text, lens, heads]) view.read(whole);
-    views = [text, lens, arcs, heads, next];
+    if (mine !== shows) return;
+    if (mine === 1) [state.layer, state.headOf] = striking(reading, whole.patterns);
+    for (const view of mine === 1 ? [text, lens, heads] : [lens, heads]) view.read(whole);
+    late(false);
     state.moved = true;
     later();
+  }
+
+  function late(is) {
+    state.late = is;
+    figure.classList.toggle("late", is);
   }
 
   const layerOf = (cell) => (cell.dataset.layer ? +cell.dataset.layer : undefined);
@@ -55,7 +68,12 @@ function mount(figure) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", heads.paint);
   new MutationObserver(heads.paint).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   new ResizeObserver(later).observe(lens.table);
-  show(decodeReading(data));
+  const first = decodeReading(data);
+  show(first, data.ids.length - 1);
+  if (window.gptcliLive) {
+    state.word = (id) => window.gptcliLive.token(id);
+    figure.addEventListener("keydown", writing(state, window.gptcliLive, { text, next, show: (reading, home) => void show(reading, home) }));
+  }
 }
 
 // What all views share; ``changed`` is called after each change.
@@ -63,9 +81,13 @@ function newState(number, data, changed) {
   return {
     number,
     scale: data.scale,
+    options: data.options,
+    word: (id) => data.words[id] ?? `<${id}>`,
     reading: null,
     ask: null,
-    home: data.ids.length - 1,
+    home: 0,
+    late: false,
+    running: false,
     hovered: null,
     moved: false,
     layer: 0,

@@ -12,6 +12,7 @@ _SCRIPTS = (
     "lens_view.js",
     "heads_view.js",
     "next_view.js",
+    "write.js",
     "explore.js",
 )
 
