@@ -16,7 +16,7 @@ function mount(figure) {
       const mine = ++turn;
       const here = await askedHere(state);
       if (mine !== turn) return;
-      for (const view of state.late ? [text, next] : [text, lens, arcs, heads, next]) view.point(here);
+      for (const view of state.late ? [text, next] : [text, lens, arcs, map, heads, next]) view.point(here);
       if (state.moved && !state.late) lens.follow();
       state.moved = false;
     });
@@ -25,7 +25,8 @@ function mount(figure) {
   const lens = lensView(state);
   const text = textView(state);
   const arcs = arcsView(state, lens.places);
-  const heads = headsView(state);
+  const map = mapView(state);
+  const heads = headsView(state, map.node);
   const next = nextView(state);
   lens.scroll.append(arcs.arcs, lens.table);
   figure.append(text.node, make("section", { class: "score", "aria-label": "Attention and lens" }, arcs.node, lens.scroll, lens.told), next.node, heads.node);
@@ -44,7 +45,7 @@ function mount(figure) {
     const whole = await askedWhole(reading, ask);
     if (mine !== shows) return;
     if (mine === 1) [state.layer, state.headOf] = striking(reading, whole.patterns);
-    for (const view of mine === 1 ? [text, lens, heads] : [lens, heads]) view.read(whole);
+    for (const view of mine === 1 ? [text, lens, map, heads] : [lens, map, heads]) view.read(whole);
     late(false);
     state.moved = true;
     later();
@@ -55,19 +56,30 @@ function mount(figure) {
     figure.classList.toggle("late", is);
   }
 
+  function repaint() {
+    heads.paint();
+    map.repaint();
+    later();
+  }
+
   const layerOf = (cell) => (cell.dataset.layer ? +cell.dataset.layer : undefined);
   figure.addEventListener("pointerover", (event) => {
     const cell = under(event, "[data-at]");
     if (event.pointerType === "mouse" && cell) state.hover(+cell.dataset.at, layerOf(cell));
   });
   figure.addEventListener("pointerleave", () => state.hover(null));
-  figure.addEventListener("click", (event) => {
+  const chosen = (event) => {
     const cell = under(event, "[data-at]");
     if (cell) state.choose(+cell.dataset.at, layerOf(cell));
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", heads.paint);
-  new MutationObserver(heads.paint).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  new ResizeObserver(later).observe(lens.table);
+  };
+  figure.addEventListener("click", chosen);
+  figure.addEventListener("pointerup", (event) => event.pointerType !== "mouse" && chosen(event)); // not where a finger scrolls
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+  new MutationObserver(repaint).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  new ResizeObserver(() => {
+    lens.moved();
+    later();
+  }).observe(lens.table);
   const first = decodeReading(data);
   show(first, data.ids.length - 1);
   if (window.gptcliLive) {
@@ -102,8 +114,9 @@ function newState(number, data, changed) {
       Object.assign(this, { home: position, lensLayer: layer, hovered: null, moved: true });
       changed();
     },
-    hover(position, layer = this.lensLayer) {
-      if (position === this.hovered && layer === this.lensLayer) return;
+    // Show a token for as long as it is pointed at; ``always``: also where it is shown already.
+    hover(position, layer = this.lensLayer, always = false) {
+      if (position === this.hovered && layer === this.lensLayer && !always) return;
       Object.assign(this, { hovered: position, lensLayer: layer });
       changed();
     },

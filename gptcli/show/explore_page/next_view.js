@@ -110,7 +110,7 @@ function nextView(state) {
 // The last few tokens before the gap.
 function tail(reading, cursor) {
   const first = Math.max(cursor - 7, 0);
-  return [first ? "… " : "", ...reading.tokens.slice(first, cursor + 1).map(({ text }) => shown(text).replace(/·/g, " ")), " "];
+  return [first ? "… " : "", ...reading.tokens.slice(first, cursor + 1).map(({ text }) => shown(text).replace(/·/g, " ")), "\u00a0"];
 }
 
 // How the token under the cursor itself was expected.

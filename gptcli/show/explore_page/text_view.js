@@ -25,7 +25,7 @@ function textView(state) {
   function write(list) {
     written = list;
     tokens = list.map(({ text, surprisal }, place) => {
-      const token = make("span", { role: "option", class: surprisal === null ? "none" : colour(surprisal / MOST_BITS) });
+      const token = make("span", { role: "option", tabIndex: -1, "aria-selected": "false", class: surprisal === null ? "none" : colour(surprisal / MOST_BITS) });
       token.dataset.at = place;
       fill(token, text);
       token.setAttribute("aria-label", surprisal === null ? shown(text) : `${shown(text)}, ${surprisal.toFixed(1)} bits`);
@@ -46,12 +46,13 @@ function textView(state) {
   }
 
   function point() {
-    tokens.forEach((token, place) => {
-      const here = place === state.cursor;
-      token.classList.toggle("at", here);
-      token.setAttribute("aria-selected", String(place === state.home));
-    });
-    rove(tokens, Math.min(state.home, tokens.length - 1));
+    const home = Math.min(state.home, tokens.length - 1);
+    line.querySelector(".at")?.classList.remove("at");
+    tokens[state.cursor]?.classList.add("at");
+    line.querySelector('[tabindex="0"]')?.setAttribute("tabindex", -1);
+    line.querySelector('[aria-selected="true"]')?.setAttribute("aria-selected", "false");
+    tokens[home].tabIndex = 0;
+    tokens[home].setAttribute("aria-selected", "true");
   }
 
   function above(direction) {
