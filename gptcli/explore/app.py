@@ -10,7 +10,6 @@ from typing import ClassVar
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
 from textual.color import Color
@@ -21,8 +20,9 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
+from gptcli.explore.line import Line
 from gptcli.explore.overlay import help_lines, tour_lines
-from gptcli.explore.picture import Picture, line
+from gptcli.explore.picture import Picture
 from gptcli.explore.screen import Explorer, Setup
 from gptcli.show.blocks import palette
 from gptcli.show.tour import Stop
@@ -36,14 +36,13 @@ class Board(Widget):
 
     DEFAULT_CSS = "Board { width: 100%; height: 100%; }"
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._drawing = console
         self._strips: list[Strip] = []
 
-    def show(self, lines: Iterable[Text]) -> None:
+    def show(self, lines: Iterable[Line]) -> None:
         """Draw these lines."""
-        strips = [Strip(each.render(self._drawing)) for each in lines]
+        strips = [Strip(each.segments(), each.width) for each in lines]
         old, self._strips = self._strips, strips
         changed = [
             row
@@ -66,7 +65,7 @@ class MainScreen(Screen[None]):
     def __init__(self, app: "ExploreApp") -> None:
         super().__init__()
         self._explore = app
-        self.board = Board(app.drawing)
+        self.board = Board()
 
     def compose(self) -> ComposeResult:
         """One widget."""
@@ -110,7 +109,7 @@ class Overlay(ModalScreen[None]):
     def __init__(self, app: "ExploreApp", lines: Callable[[int, int], Picture]) -> None:
         super().__init__()
         self._explore, self._lines, self._top = app, lines, 0
-        self.board = Board(app.drawing)
+        self.board = Board()
 
     def compose(self) -> ComposeResult:
         """One widget."""
@@ -127,8 +126,8 @@ class Overlay(ModalScreen[None]):
         room = max(height - 1, 1)
         self._top = min(max(self._top, 0), max(len(lines) - room, 0))
         more = "↑↓ more · " if len(lines) > room else ""
-        last = line((f" {more}any other key closes this"[:width], self._explore.theme_shown.quiet))
-        filled = [*lines[self._top : self._top + room], *[line()] * (room - len(lines))]
+        last = Line((f" {more}any other key closes this"[:width], self._explore.theme_shown.quiet))
+        filled = [*lines[self._top : self._top + room], *[Line()] * (room - len(lines))]
         self.board.show([*filled, last][:height])
 
     def on_key(self, event: events.Key) -> None:

@@ -544,7 +544,7 @@ class Explorer:
     def do_save(self) -> None:
         """Save the screen."""
         try:
-            path = save_screen(self.picture.lines, f"gptcli explore: {self._setup.checkpoint.name}", self._console)
+            path = save_screen(self.picture.lines, f"gptcli explore: {self._setup.checkpoint.name}")
             self.message = f"saved {path}"
         except (GptcliError, OSError) as error:
             self.message = _said(error)

@@ -107,12 +107,12 @@ def draw(scene: Scene, width: int, height: int, late: bool) -> Picture:
             style = "" if placeless else _style(scene, glyph, bits, coloured, late)
             if scene.state.editing and glyph.place == now.caret:
                 style = f"{style} reverse bold".strip()
-            made.lines[-1].append(glyph.shown, style=style)
+            made.lines[-1].append(glyph.shown, style)
             made.spot(column, column + glyph.width, "point", glyph.token, glyph.place)
             column += glyph.width
         if row == len(layout) - 1:
             if scene.state.editing and now.caret >= len(now.text):
-                made.lines[-1].append(" ", style="reverse bold")
+                made.lines[-1].append(" ", "reverse bold")
             made.spot(column, max(width, column + 1), "point", max(len(now.ids) - 1, 0), len(now.text))
     return made
 
