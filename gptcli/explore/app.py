@@ -1,13 +1,11 @@
 """The program on the terminal: keys and mouse come from Textual, lines go to it."""
 
 import asyncio
-import io
 import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import ClassVar
 
-from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -24,6 +22,7 @@ from gptcli.explore.line import Line
 from gptcli.explore.overlay import help_lines, tour_lines
 from gptcli.explore.picture import Picture
 from gptcli.explore.screen import Explorer, Setup
+from gptcli.explore.still import drawing_console
 from gptcli.show.blocks import palette
 from gptcli.show.tour import Stop
 
@@ -181,17 +180,7 @@ class ExploreApp(App[int]):
 
     def __init__(self, setup: Setup, *, coloured: bool = True, theme: palette.Theme = palette.DARK) -> None:
         super().__init__()
-        self.drawing = Console(
-            file=io.StringIO(),
-            force_terminal=True,
-            color_system="truecolor",
-            no_color=not coloured,
-            markup=False,
-            highlight=False,
-            emoji=False,
-            legacy_windows=False,
-            width=200,
-        )
+        self.drawing = drawing_console(coloured=coloured)
         self.failure: BaseException | None = None
         self.explorer = Explorer(setup, self, self.drawing)
         self._main: MainScreen | None = None

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.errors import OverflowedError
+from gptcli.errors import GptcliError, OverflowedError
 from gptcli.explore.state import Part, part_name
 from gptcli.model.native.record import shared_prefix
 
 if TYPE_CHECKING:
     from gptcli.checkpoint.open import OpenCheckpoint
+    from gptcli.inspection.ablation import Ablation
     from gptcli.inspection.attribution import Attribution
+    from gptcli.inspection.neurons import Neurons
     from gptcli.inspection.record import Record
     from gptcli.model.native.engine import NativeEngine
     from gptcli.model.native.record import NativeRecord
@@ -73,6 +75,52 @@ class Adds:
 
     ids: tuple[int, ...]
     attribution: "Attribution"
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What each head and MLP does for the model's own prediction.
+
+    Attributes:
+        ids: the text up to the position that predicts.
+        ablation: how far the logit falls without each part.
+    """
+
+    ids: tuple[int, ...]
+    ablation: "Ablation"
+
+    @property
+    def token(self) -> bytes:
+        """The prediction."""
+        return b"" if self.ablation.token is None else self.ablation.token.token
+
+    @property
+    def limit(self) -> float:
+        """The largest effect, of either sign."""
+        return max((abs(each) for layer in self.ablation.layers for each in (*layer.heads, layer.mlp)), default=1) or 1
+
+    def of(self, part: Part) -> float:
+        """The effect of a part."""
+        layer, head = self.ablation.layers[part[0]], part[1]
+        return layer.mlp if head is None else layer.heads[head]
+
+
+@dataclass(frozen=True)
+class Active:
+    """The most active neurons at the end of a text.
+
+    Attributes:
+        ids: the text.
+        neurons: of one layer.
+    """
+
+    ids: tuple[int, ...]
+    neurons: "Neurons"
+
+
+# What cannot be looked at: some inspections read a text, not tokens.
+_NOT_ITS_TOKENS = "the tokens up to here are not those of their text: type it to look at it"
+_MOST_NEURONS, _WORDS = 24, 8
 
 
 class Inside:
@@ -168,6 +216,45 @@ class Inside:
 
         data = self._checkpoint.tokenizer.token_bytes(token)
         return Adds(ids, attribute(self._checkpoint.model, self._run(ids, out), token, data))
+
+    def effects(self, ids: tuple[int, ...]) -> Effects | str:
+        """What each part does for the model's prediction after a text; or why that cannot be said.
+
+        Raises:
+            GptcliError: see ``OpenCheckpoint.model``.
+        """
+        from gptcli.inspection.ablation import ablate
+
+        text = self._text(ids)
+        return _NOT_ITS_TOKENS if text is None else Effects(ids, ablate(self._checkpoint, text))
+
+    def neurons(self, ids: tuple[int, ...], layer: int) -> Active | str:
+        """The most active neurons of a layer after a text; or why that cannot be said.
+
+        Raises:
+            GptcliError: see ``OpenCheckpoint.model``.
+        """
+        from gptcli.inspection.neurons import neurons
+        from gptcli.inspection.places import Positions
+
+        text = self._text(ids)
+        if text is None:
+            return _NOT_ITS_TOKENS
+        last = Positions(((-1, -1),), (), False, "-1")
+        most = min(_MOST_NEURONS, self._checkpoint.config.mlp_width)
+        return Active(ids, neurons(self._checkpoint, text, layers=str(layer + 1), top=most, at=last, words=_WORDS))
+
+    def _text(self, ids: tuple[int, ...]) -> str | None:
+        """The text whose tokens these are; None where its tokens are others."""
+        tokenizer = self._checkpoint.tokenizer
+        start = len(tokenizer.prefix_ids) if list(ids[: len(tokenizer.prefix_ids)]) == tokenizer.prefix_ids else 0
+        for text in (tokenizer.decode(ids[start:]), ""):
+            try:
+                if tuple(self._checkpoint.encode_prompt(text)) == ids:
+                    return text
+            except GptcliError:
+                continue
+        return None
 
     def _run(self, ids: Sequence[int], out: frozenset[Part]) -> "Record":
         from gptcli.inspection.record import record
