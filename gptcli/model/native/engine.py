@@ -89,7 +89,9 @@ class NativeEngine:
         assert found is not None, "ask available() first"
         self._library, self.config, self._cache_type = found, config, np.dtype(cache)
         shape = shape_of(config)
-        self._handle = found.gptcli_new(ctypes.byref(shape), threads or default_threads(), level, int(cache == "float16"))
+        self._handle = found.gptcli_new(
+            ctypes.byref(shape), threads or default_threads(), level, int(cache == "float16")
+        )
         self._checked(-1 if not self._handle else 0)
         self._owner = _Owner(found, self._handle)
         self._cache: NDArray[np.floating] = np.empty(0, self._cache_type)

@@ -106,10 +106,8 @@ INLINE void all_scores(const float *q, const void *keys, const int half, int cou
 }
 
 static void attention_scores(const float *q, const void *keys, int half, int count, int d, float scale, float *out) {
-    if (half)
-        all_scores(q, keys, 1, count, d, scale, out);
-    else
-        all_scores(q, keys, 0, count, d, scale, out);
+    if (half) all_scores(q, keys, 1, count, d, scale, out);
+    else all_scores(q, keys, 0, count, d, scale, out);
 }
 
 /* U vectors of columns at once, from column `from` on. The order of summation of a column does not depend on the others. */
@@ -121,7 +119,8 @@ INLINE void attention_mix_of(const float *p, const void *values, const int half,
         for (int j = 0; j < 4; j++) {
             const size_t at = (size_t)(s + j * apart) * stride + from;
             prefetch_cached(values, at, U * LANES, half);
-            for (int u = 0; u < U; u++) sum[u] = v_fma(v_set(p[s + j * apart]), load_cached(values, at + u * LANES, half), sum[u]);
+            for (int u = 0; u < U; u++)
+                sum[u] = v_fma(v_set(p[s + j * apart]), load_cached(values, at + u * LANES, half), sum[u]);
         }
     for (int s = 4 * apart; s < count; s++)
         for (int u = 0; u < U; u++)
@@ -147,10 +146,8 @@ INLINE void all_mixed(const float *p, const void *values, const int half, size_t
 
 static void attention_mix(const float *p, const void *values, int half, size_t stride, int count, int d, float factor,
                           float *out) {
-    if (half)
-        all_mixed(p, values, 1, stride, count, d, factor, out);
-    else
-        all_mixed(p, values, 0, stride, count, d, factor, out);
+    if (half) all_mixed(p, values, 1, stride, count, d, factor, out);
+    else all_mixed(p, values, 0, stride, count, d, factor, out);
 }
 
 #endif

@@ -141,8 +141,8 @@ static void attend_prompt(const worker *me, const attention *job, int head) {
             memset(row + visible, 0, (size_t)(seen - first - visible) * sizeof *row);
         }
         for (int d = 0; d < size; d += nr)
-            me->k->microkernel_unpacked(seen - first, p, p_stride, values + (size_t)(first - oldest) * size + d, size, out + d, width, count,
-                                        size - d < nr ? size - d : nr);
+            me->k->microkernel_unpacked(seen - first, p, p_stride, values + (size_t)(first - oldest) * size + d, size, out + d,
+                                        width, count, size - d < nr ? size - d : nr);
         for (int i = 0; i < count; i++)
             for (int d = 0; d < size; d++) out[i * width + d] *= factor[i];
     }

@@ -167,7 +167,8 @@ typedef struct {
     /* out[s] = q [d] . keys[s] [d] * scale, for s < count. half: keys and values are in half precision, else in float32. */
     void (*attention_scores)(const float *q, const void *keys, int half, int count, int d, float scale, float *out);
     /* out [d] = factor * the sum of p[s] * values[s] [d], rows of values `stride` numbers apart, for s < count. */
-    void (*attention_mix)(const float *p, const void *values, int half, size_t stride, int count, int d, float factor, float *out);
+    void (*attention_mix)(const float *p, const void *values, int half, size_t stride, int count, int d, float factor,
+                          float *out);
     /* shortlist.h: the k largest of x [n] and their indices, from the largest down; -1 where one is NaN. And the sum of
      * exp(x - largest). */
     int (*top_k)(const float *x, int n, int k, int *indices, float *values);
