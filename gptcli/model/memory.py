@@ -61,7 +61,7 @@ def out_of_memory_in_c(config: GPTConfig, kind: str, rows: int, capacity: int, c
     ways = [f"--quantize {name} ({size(weights(config, name))} for the weights)" for name in smaller]
     if cache == "float32" and rows:
         context = rows * capacity * config.cached_per_token
-        ways.append(f"--cache float16 ({size(context * _BYTES['float16'])} for the context)")
+        ways.append(f"--cache float16 ({size(2 * context)} for the context)")
     return GptcliError(_advice(config, "cpu", kind, rows, capacity, ways, cache))
 
 

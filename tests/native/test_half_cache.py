@@ -20,8 +20,8 @@ from tests.native.test_engine import LEVELS_HERE, SHAPES, both, random_model
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
 GROUPED = GPTConfig(
-    vocab_size=90, n_positions=64, n_embd=48, n_layer=2, n_head=6, n_kv_head=2, head_width=10, norm_kind="rms", norm_bias=False,
-    positions="rotary", windows=(None, 7), rotary_dim=10, qk_norm="head",
+    vocab_size=90, n_positions=64, n_embd=48, n_layer=2, n_head=6, n_kv_head=2, head_width=10, norm_kind="rms",
+    norm_bias=False, positions="rotary", windows=(None, 7), rotary_dim=10, qk_norm="head",
 )  # fmt: skip
 CONFIGS = {**SHAPES, "grouped": GROUPED}
 
@@ -55,6 +55,18 @@ def test_it_rounds_keys_and_values_and_nothing_else(shape: str, level: int) -> N
     for rows in ([ids[:1]], [ids[:50]], [ids[:9], ids[3:30], ids[5:6]]):
         more = np.random.default_rng(2).integers(0, 64, (5, len(rows))).tolist()
         assert both(model, engine, rows, more) < 1e-3
+
+
+def test_a_record_is_what_it_computes() -> None:
+    """Its logits are those of the text; its keys and values are halves."""
+    engine, ids = in_half(GROUPED), np.random.default_rng(3).integers(0, 64, 40).tolist()
+    record = engine.record(ids)
+    np.testing.assert_allclose(record.logits, engine.read_texts([ids], 48), atol=1e-3)
+    for cached in (record.keys, record.values):
+        assert (cached == cached.astype(np.float16)).all()
+    again = engine.record([*ids[:30], 1, 2], after=record)
+    np.testing.assert_allclose(again.logits[:30], record.logits[:30], atol=1e-3)
+    np.testing.assert_allclose(again.pattern(1).sum(-1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", CONFIGS)

@@ -585,6 +585,6 @@ def test_attention(knobs: str, m: int, prefill: int, size: int, level: int) -> N
         for head in range(heads):
             seen = (rows[token], head // group, slice(positions[token] + 1))
             slope = how["slopes"][head] if "slopes" in how else 0.0
-            wide = (cache[seen].astype(np.float32) for cache in (keys, values))
-            expected = reference.attention(queries[token][head], *wide, 0.25, slope=slope, **kinds)
+            k, v = keys[seen].astype(np.float32), values[seen].astype(np.float32)
+            expected = reference.attention(queries[token][head], k, v, 0.25, slope=slope, **kinds)
             np.testing.assert_allclose(out[token, head], expected, rtol=1e-5, atol=5e-6)

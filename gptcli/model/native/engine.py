@@ -17,7 +17,8 @@ from gptcli.model.bounds import check_extend, check_prefill, check_refill, check
 from gptcli.model.config import GPTConfig
 from gptcli.model.engine import CacheType, EngineFacts
 from gptcli.model.memory import free_memory, out_of_memory_in_c
-from gptcli.model.native.library import BEST, address, kernels, library
+from gptcli.model.native.library import BEST, Hooks, address, kernels, library
+from gptcli.model.native.record import Cache, NativeRecord, new_record, spare
 from gptcli.model.native.shape import Tables, shape_of, sine_positions
 from gptcli.model.native.weights import (
     KIND_NAMES,
@@ -32,9 +33,6 @@ from gptcli.model.native.weights import (
     view,
 )
 from gptcli.system.threads import default_threads
-
-# Padding after the cache, in bytes, which the kernels may read (and ignore).
-_SPARE_BYTES = 256
 
 
 class _Owner:
@@ -87,14 +85,14 @@ class NativeEngine:
     ) -> None:
         found = library()
         assert found is not None, "ask available() first"
-        self._library, self.config, self._cache_type = found, config, np.dtype(cache)
+        self._library, self.config, self.cache_type = found, config, np.dtype(cache)
         shape = shape_of(config)
         self._handle = found.gptcli_new(
             ctypes.byref(shape), threads or default_threads(), level, int(cache == "float16")
         )
         self._checked(-1 if not self._handle else 0)
         self._owner = _Owner(found, self._handle)
-        self._cache: NDArray[np.floating] = np.empty(0, self._cache_type)
+        self._cache: NDArray[np.floating] = np.empty(0, self.cache_type)
         self._cache_at = 0
         self._shape: tuple[int, ...] = ()  # of the cache: layers, 2, rows, numbers of a row
         self._capacity = 0
@@ -110,7 +108,7 @@ class NativeEngine:
     def new_session(self) -> "NativeEngine":
         """Another engine that shares the weights (see ``Engine.new_session``)."""
         made = copy(self)
-        made._cache, made._cache_at, made._shape, made._lengths = np.empty(0, self._cache_type), 0, (), []
+        made._cache, made._cache_at, made._shape, made._lengths = np.empty(0, self.cache_type), 0, (), []
         made._tables = Tables(self.config)
         return made
 
@@ -123,7 +121,7 @@ class NativeEngine:
         """Its name, instruction set and types (see ``Engine.facts``). It computes in float32 for all storage types."""
         weights = self._weights if len(self._kinds) == 1 or self._weights in ("int8", "int4") else "float32"
         name = f"C ({kernels()})"
-        itemsize = self._cache_type.itemsize
+        itemsize = self.cache_type.itemsize
         return EngineFacts(name, "cpu", "float32", weights, self.threads, self.bytes_per_step, itemsize)
 
     def fill(
@@ -238,7 +236,7 @@ class NativeEngine:
 
     def row_bytes(self, capacity: int) -> int:
         """Bytes of a row of a batch: its cache (three times, for ``select`` copies it twice), and its logits."""
-        cache = capacity * self.config.cached_per_token * self._cache_type.itemsize
+        cache = capacity * self.config.cached_per_token * self.cache_type.itemsize
         return 3 * cache + 4 * 4 * self.config.vocab_size
 
     def free_bytes(self) -> int | None:
@@ -343,10 +341,10 @@ class NativeEngine:
         There are no rows until the caller sets their lengths.
         """
         self._shape, self._lengths = shape, []
-        needed = int(np.prod(shape)) + _SPARE_BYTES // self._cache_type.itemsize
+        needed = int(np.prod(shape)) + spare(self.cache_type)
         if self._cache.size != needed:
             try:
-                self._cache = np.empty(needed, self._cache_type)
+                self._cache = np.empty(needed, self.cache_type)
             except MemoryError as error:
                 raise self.no_memory() from error
             self._cache_at = self._cache.ctypes.data
@@ -376,9 +374,42 @@ class NativeEngine:
         *,
         mode: int,
     ) -> NDArray[np.float32]:
-        """Read tokens: logits [wanted, V]. ``length``: of the longest sequence, on which rotary tables may depend.
+        """Read tokens of the batch: logits [wanted, V] (see ``run``)."""
+        cache = Cache(self._cache_at, self._shape[2], self._capacity)
+        logits = self.run(ids, rows, positions, wanted, length, mode=mode, cache=cache)
+        for row, position in zip(rows, positions, strict=True):
+            self._lengths[row] = position + 1
+        return logits
 
-        ``mode``: ``_STEPS``, ``_ONE_TEXT`` or ``_TEXTS``.
+    def run(
+        self,
+        ids: Sequence[int],
+        rows: Sequence[int],
+        positions: Sequence[int],
+        wanted: Sequence[int],
+        length: int,
+        *,
+        mode: int,
+        cache: Cache,
+        hooks: Hooks | None = None,
+        first: int = 0,
+    ) -> NDArray[np.float32]:
+        """Read tokens, without the checks of their numbers, which C trusts.
+
+        Args:
+            ids, rows, positions: of each token.
+            wanted: the tokens whose logits are computed.
+            length: of the longest sequence, on which rotary tables may depend.
+            mode: ``STEPS``, ``ONE_TEXT`` or ``TEXTS``.
+            cache: where keys and values are.
+            hooks: what is recorded and changed.
+            first: the first layer that is run, whose input is ``hooks.start``; from 0.
+
+        Returns:
+            Logits, [wanted, V].
+
+        Raises:
+            GptcliError: there is no memory.
         """
         # C trusts these numbers: the callers have checked them.
         # One array, and numpy only for the logits: a step evicts Python from the processor's caches, so little of
@@ -394,9 +425,7 @@ class NativeEngine:
             place + 2 * nbytes,
             mode,
             *self._tables.reach(length),
-            self._cache_at,
-            self._shape[2],
-            self._capacity,
+            *cache,
             len(wanted),
             place + 3 * nbytes,
             address(logits.data) if len(wanted) else 0,
@@ -405,10 +434,75 @@ class NativeEngine:
         # Python handles Ctrl-C only between calls: a prompt is read layer by layer, so that Ctrl-C takes effect soon.
         at_once = 1 if count > self._SHORT else stages
         with self._owner.turn:
-            for first in range(0, stages, at_once):
-                self._checked(self._library.gptcli_read(*arguments, first, first + at_once))
-        for row, position in zip(rows, positions, strict=True):
-            self._lengths[row] = position + 1
+            for stage in range(first, stages, at_once):
+                self._checked(self._library.gptcli_read(*arguments, stage, stage + at_once, hooks))
+                if hooks is not None:
+                    hooks.start = None  # the next call finds the residual stream where this one left it
+        return logits
+
+    def record(self, ids: Sequence[int], *, after: NativeRecord | None = None) -> NativeRecord:
+        """Read one text and record its activations. The batch stays as it is.
+
+        Args:
+            ids: the text.
+            after: a record of this engine whose text begins in the same way: only the rest is read.
+
+        Raises:
+            IndexError: there is no id, more than the context holds, or one is not in the vocabulary.
+            GptcliError: there is no memory.
+        """
+        check_prefill([ids], len(ids), self.config.n_positions, self.config.vocab_size)
+        made = new_record(self, ids, after if self._tables.fixed else None)
+        for start in range(made.kept, len(ids), self._PIECE):
+            end = min(start + self._PIECE, len(ids))
+            self.run(
+                ids[start:end],
+                [0] * (end - start),
+                range(start, end),
+                [],
+                len(ids),
+                mode=self._ONE_TEXT,
+                cache=made.cache,
+                hooks=made.hooks(start),
+            )
+        return made
+
+    def pattern(
+        self, layer: int, queries: NDArray[np.float32], keys: NDArray[np.float32], *, scores: bool = False
+    ) -> NDArray[np.float32]:
+        """Where a layer looks, from its recorded queries and keys.
+
+        Args:
+            layer: from 0.
+            queries: of the latest T positions, [T, H, D], contiguous.
+            keys: of all S, [K, S, D], contiguous, followed by at least 256 readable bytes.
+            scores: as they are before the softmax, -infinity where a query does not look; else the weights.
+
+        Returns:
+            [H, T, S].
+
+        Raises:
+            GptcliError: there is no memory.
+        """
+        count, length = len(queries), keys.shape[1]
+        found = np.empty((self.config.n_head, count, length), np.float32)
+        arrays = queries.ctypes.data, keys.ctypes.data, length, int(scores), found.ctypes.data
+        with self._owner.turn:
+            self._checked(self._library.gptcli_pattern(self._handle, layer, count, length - count, *arrays))
+        return found
+
+    def unembed(self, stream: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The final norm and the unembedding of rows of the residual stream: [N, C] -> logits [N, V].
+
+        Raises:
+            GptcliError: there is no memory.
+        """
+        rows = np.ascontiguousarray(stream, np.float32)
+        logits = np.empty((len(rows), self.config.vocab_size), np.float32)
+        for start in range(0, len(rows), self._PIECE):
+            some, said = rows[start : start + self._PIECE], logits[start : start + self._PIECE]
+            with self._owner.turn:
+                self._checked(self._library.gptcli_unembed(self._handle, len(some), some.ctypes.data, said.ctypes.data))
         return logits
 
     def _checked(self, result: int) -> None:
@@ -418,7 +512,7 @@ class NativeEngine:
     def no_memory(self) -> GptcliError:
         """The error where there is no memory for the weights, or the context."""
         rows, capacity = (self._shape[2], self._capacity) if self._shape else (0, 0)
-        cache: CacheType = "float16" if self._cache_type.itemsize == 2 else "float32"
+        cache: CacheType = "float16" if self.cache_type.itemsize == 2 else "float32"
         return out_of_memory_in_c(self.config, self._weights, rows, capacity, cache)
 
     @property
