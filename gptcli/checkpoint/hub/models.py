@@ -14,13 +14,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from gptcli.checkpoint.files.header import Header
+from gptcli.checkpoint.files.names import INDEX, WEIGHTS, is_index, weights_among
 from gptcli.checkpoint.files.shards import read_shard_names
 from gptcli.checkpoint.hub.client import client
 from gptcli.checkpoint.hub.names import SHORT_NAMES, HubName
 from gptcli.errors import CheckpointError, GptcliError
+from gptcli.system.notices import notice
 
 TEMPLATE = "chat_template.jinja"
-CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+CONFIG = "config.json"
 # All other files that may be downloaded.
 SMALL_FILES = (
     CONFIG,
@@ -89,15 +91,21 @@ def _snapshot(folder: Path, revision: str) -> Path | None:
 
 def is_whole(snapshot: Path) -> bool:
     """Whether a folder has a configuration and all of the weights."""
-    if not (snapshot / CONFIG).is_file():
-        return False
-    if (snapshot / WEIGHTS).is_file():
-        return True
+    weights = weights_of(snapshot) if (snapshot / CONFIG).is_file() else None
+    if weights is None or not is_index(weights):
+        return weights is not None
     try:
-        shards = read_shard_names(snapshot / INDEX)
+        shards = read_shard_names(snapshot / weights)
     except CheckpointError:
         return False
     return all((snapshot / shard).is_file() for shard in shards)
+
+
+def weights_of(snapshot: Path) -> str | None:
+    """The file with a snapshot's weights, or the index of their shards."""
+    with suppress(OSError):
+        return weights_among([file.name for file in snapshot.glob("model.*") if file.is_file()])
+    return None
 
 
 def has_tokenizer(snapshot: Path) -> bool:
@@ -138,6 +146,8 @@ def fetch(name: HubName, *, refresh: bool = False, tokenizer: bool = True) -> tu
         GptcliError: access is refused, the disk is full, or the network fails.
     """
     cached = None if refresh else cached_snapshot(name)
+    if cached is not None:
+        _tell_variant(name, cached)
     if cached is not None and (not tokenizer or has_tokenizer(cached)):
         return cached, None
     from gptcli.checkpoint.hub.download import Download, complete
@@ -152,6 +162,14 @@ def fetch(name: HubName, *, refresh: bool = False, tokenizer: bool = True) -> tu
     except GptcliError as error:
         return cached, "HF_HUB_OFFLINE forbids it" if client().constants.HF_HUB_OFFLINE else str(error)
     return cached, None
+
+
+def _tell_variant(name: HubName, cached: Path) -> None:
+    """Tell where another program has chosen a variant, and the repository may have the weights themselves."""
+    variant = weights_of(cached)
+    absent = cached.parent.parent / _ABSENT / cached.name
+    if variant not in (WEIGHTS, INDEX) and not (absent / WEIGHTS).is_file():
+        notice(f"of {name} the cache has {variant} only ('gptcli models pull {name}' asks the hub for its weights)")
 
 
 def look(name: HubName, files: Collection[str]) -> tuple[Path, Header]:

@@ -22,7 +22,9 @@ def tour(
     stop: Annotated[int | None, typer.Option(metavar="N", help="Only this stop.")] = None,
     pace: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0, max=10, callback=options.no_nan, help="Write the lines slowly, for a class."),
+        typer.Option(
+            metavar="SECONDS", min=0, max=10, callback=options.no_nan, help="Write the lines slowly, for a class."
+        ),
     ] = None,
     worksheet: Annotated[
         bool, typer.Option("--worksheet", help="Questions and answers in Markdown, for a class.")
