@@ -167,7 +167,8 @@ def _is_a_pickle(name: str, folder: Path | None = None) -> str:
     # Quoted as Python strings: a file's name must not become code in a suggested command.
     if folder is not None and name.startswith("pytorch_model"):
         place = clipped(str(folder))
-        code = f"from transformers import AutoModelForCausalLM as M; f = {place!r}; M.from_pretrained(f).save_pretrained(f)"
+        load = f"from transformers import AutoModelForCausalLM as M; m = M.from_pretrained({place!r})"
+        code = f"{load}; m.save_pretrained({place!r})"
     else:
         # Trainers keep the weights under one of these keys; a clone, as tied weights share their memory.
         new = f"{name.rpartition('.')[0]}.safetensors"
