@@ -9,7 +9,8 @@ from typing import Any
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.files.names import is_index, lost_index, other_weights, variants_among, weights_among
 from gptcli.checkpoint.files.shards import read_header
-from gptcli.checkpoint.hub.models import TOKENIZER_FILES, cached_snapshot, fetch, look
+from gptcli.checkpoint.hub.cached import TOKENIZER_FILES, cached_snapshot
+from gptcli.checkpoint.hub.models import fetch, look
 from gptcli.checkpoint.hub.names import SHORT_NAMES, HubName, parse_hub_name, similar
 from gptcli.checkpoint.hub.spellings import plain_name, why_not_there
 from gptcli.errors import CheckpointError, InputError, ModelNotFound

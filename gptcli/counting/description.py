@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.files.names import is_index
-from gptcli.checkpoint.hub.models import SMALL_FILES
+from gptcli.checkpoint.hub.cached import SMALL_FILES
 from gptcli.checkpoint.source import Source, find
 from gptcli.checkpoint.weights.kept import KeptFile, kept_of
 from gptcli.counting.chatting import chat_facts

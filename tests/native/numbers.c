@@ -22,7 +22,7 @@ int gptcli_finite(const void *source, size_t n, int kind);
 int gptcli_shortlist(const float *logits, int n, int k, int *places, float *values, double *log_sum);
 int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill,
                 const float *const *turns, const float *growth, float *cache, int batch, int capacity, int wanted_count,
-                const int *wanted, float *logits, int first, int last);
+                const int *wanted, float *logits, int first, int last, const gptcli_hooks *hooks);
 const char *gptcli_kernels(int level);
 void gptcli_free(void *engine);
 
@@ -142,7 +142,7 @@ static void runs(const char *name, void *engine, const gptcli_shape *s, int leng
         }
         wanted[0] = length - 1;
         if (gptcli_read(engine, length, ids, rows, positions, 1, tables, NULL, cache, batch, CAPACITY, 1, wanted, logits, 0,
-                        stages))
+                        stages, NULL))
             fail("gptcli_read");
         snprintf(label, sizeof label, "%s/prompt-of-%d/row-%d", name, length, row);
         print(label, logits, VOCABULARY);
@@ -151,7 +151,7 @@ static void runs(const char *name, void *engine, const gptcli_shape *s, int leng
         for (int row = 0; row < batch; row++)
             ids[row] = (int)(drawn() % VOCABULARY), rows[row] = wanted[row] = row, positions[row] = length + step;
         if (gptcli_read(engine, batch, ids, rows, positions, 0, tables, NULL, cache, batch, CAPACITY, batch, wanted, logits, 0,
-                        stages))
+                        stages, NULL))
             fail("gptcli_read");
         snprintf(label, sizeof label, "%s/step-%d-of-%d-rows-after-%d", name, step, batch, length);
         print(label, logits, (size_t)batch * VOCABULARY);

@@ -8,10 +8,7 @@ from gptcli.checkpoint.files.header import Header
 from gptcli.checkpoint.files.names import INDEX, WEIGHTS, is_index, weights_among
 from gptcli.checkpoint.files.shards import join_shards, read_shard_names
 from gptcli.checkpoint.hub.answers import is_template, list_files
-from gptcli.checkpoint.hub.errors import not_usable
-from gptcli.checkpoint.hub.file import HubFile, check_room, publish
-from gptcli.checkpoint.hub.headers import read_headers
-from gptcli.checkpoint.hub.models import (
+from gptcli.checkpoint.hub.cached import (
     CONFIG,
     SMALL_FILES,
     TEMPLATE,
@@ -20,6 +17,9 @@ from gptcli.checkpoint.hub.models import (
     note_absent,
     repo_folder,
 )
+from gptcli.checkpoint.hub.errors import not_usable
+from gptcli.checkpoint.hub.file import HubFile, check_room, publish
+from gptcli.checkpoint.hub.headers import read_headers
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.errors import CheckpointError
 from gptcli.system.notices import notice

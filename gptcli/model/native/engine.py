@@ -17,7 +17,8 @@ from gptcli.model.bounds import check_extend, check_prefill, check_refill, check
 from gptcli.model.config import GPTConfig
 from gptcli.model.engine import EngineFacts
 from gptcli.model.memory import free_memory, out_of_memory_in_c
-from gptcli.model.native.library import BEST, address, kernels, library
+from gptcli.model.native.library import BEST, Hooks, address, kernels, library
+from gptcli.model.native.record import SPARE, Cache, NativeRecord, new_record
 from gptcli.model.native.shape import Tables, shape_of, sine_positions
 from gptcli.model.native.weights import (
     KIND_NAMES,
@@ -33,8 +34,7 @@ from gptcli.model.native.weights import (
 )
 from gptcli.system.threads import default_threads
 
-# Padding after the cache, in floats, which the kernels may read (and ignore); and the bytes of a float.
-_SPARE, _FLOAT_BYTES = 64, 4
+_FLOAT_BYTES = 4
 
 
 class _Owner:
@@ -294,11 +294,11 @@ class NativeEngine:
         check_select(rows, self._lengths)
         if list(rows) == list(range(len(self._lengths))):
             return
-        kept = self._cache[:-_SPARE].reshape(self._shape)[:, :, list(rows)]
+        kept = self._cache[:-SPARE].reshape(self._shape)[:, :, list(rows)]
         lengths = [self._lengths[row] for row in rows]
         self._texts = [list(self._texts[row]) for row in rows]
         self._make_cache(kept.shape)
-        self._cache[:-_SPARE].reshape(self._shape)[...] = kept
+        self._cache[:-SPARE].reshape(self._shape)[...] = kept
         self._lengths = lengths
 
     def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -334,7 +334,7 @@ class NativeEngine:
         There are no rows until the caller sets their lengths.
         """
         self._shape, self._lengths = shape, []
-        needed = int(np.prod(shape)) + _SPARE
+        needed = int(np.prod(shape)) + SPARE
         if self._cache.size != needed:
             try:
                 self._cache = np.empty(needed, np.float32)
@@ -363,9 +363,42 @@ class NativeEngine:
         *,
         mode: int,
     ) -> NDArray[np.float32]:
-        """Read tokens: logits [wanted, V]. ``length``: of the longest sequence, on which rotary tables may depend.
+        """Read tokens of the batch: logits [wanted, V] (see ``run``)."""
+        cache = Cache(self._cache_at, self._shape[2], self._capacity)
+        logits = self.run(ids, rows, positions, wanted, length, mode=mode, cache=cache)
+        for row, position in zip(rows, positions, strict=True):
+            self._lengths[row] = position + 1
+        return logits
 
-        ``mode``: ``_STEPS``, ``_ONE_TEXT`` or ``_TEXTS``.
+    def run(
+        self,
+        ids: Sequence[int],
+        rows: Sequence[int],
+        positions: Sequence[int],
+        wanted: Sequence[int],
+        length: int,
+        *,
+        mode: int,
+        cache: Cache,
+        hooks: Hooks | None = None,
+        first: int = 0,
+    ) -> NDArray[np.float32]:
+        """Read tokens, without the checks of their numbers, which C trusts.
+
+        Args:
+            ids, rows, positions: of each token.
+            wanted: the tokens whose logits are computed.
+            length: of the longest sequence, on which rotary tables may depend.
+            mode: ``STEPS``, ``ONE_TEXT`` or ``TEXTS``.
+            cache: where keys and values are.
+            hooks: what is recorded and changed.
+            first: the first layer that is run, whose input is ``hooks.start``; from 0.
+
+        Returns:
+            Logits, [wanted, V].
+
+        Raises:
+            GptcliError: there is no memory.
         """
         # C trusts these numbers: the callers have checked them.
         # One array, and numpy only for the logits: a step evicts Python from the processor's caches, so little of
@@ -381,9 +414,7 @@ class NativeEngine:
             place + 2 * nbytes,
             mode,
             *self._tables.reach(length),
-            self._cache_at,
-            self._shape[2],
-            self._capacity,
+            *cache,
             len(wanted),
             place + 3 * nbytes,
             address(logits.data) if len(wanted) else 0,
@@ -392,10 +423,75 @@ class NativeEngine:
         # Python handles Ctrl-C only between calls: a prompt is read layer by layer, so that Ctrl-C takes effect soon.
         at_once = 1 if count > self._SHORT else stages
         with self._owner.turn:
-            for first in range(0, stages, at_once):
-                self._checked(self._library.gptcli_read(*arguments, first, first + at_once))
-        for row, position in zip(rows, positions, strict=True):
-            self._lengths[row] = position + 1
+            for stage in range(first, stages, at_once):
+                self._checked(self._library.gptcli_read(*arguments, stage, stage + at_once, hooks))
+                if hooks is not None:
+                    hooks.start = None  # the next call finds the residual stream where this one left it
+        return logits
+
+    def record(self, ids: Sequence[int], *, after: NativeRecord | None = None) -> NativeRecord:
+        """Read one text and record its activations. The batch stays as it is.
+
+        Args:
+            ids: the text.
+            after: a record of this engine whose text begins in the same way: only the rest is read.
+
+        Raises:
+            IndexError: there is no id, more than the context holds, or one is not in the vocabulary.
+            GptcliError: there is no memory.
+        """
+        check_prefill([ids], len(ids), self.config.n_positions, self.config.vocab_size)
+        made = new_record(self, ids, after if self._tables.fixed else None)
+        for start in range(made.kept, len(ids), self._PIECE):
+            end = min(start + self._PIECE, len(ids))
+            self.run(
+                ids[start:end],
+                [0] * (end - start),
+                range(start, end),
+                [],
+                len(ids),
+                mode=self._ONE_TEXT,
+                cache=made.cache,
+                hooks=made.hooks(start),
+            )
+        return made
+
+    def pattern(
+        self, layer: int, queries: NDArray[np.float32], keys: NDArray[np.float32], *, scores: bool = False
+    ) -> NDArray[np.float32]:
+        """Where a layer looks, from its recorded queries and keys.
+
+        Args:
+            layer: from 0.
+            queries: of the latest T positions, [T, H, D], contiguous.
+            keys: of all S, [K, S, D], contiguous, followed by at least 256 readable bytes.
+            scores: as they are before the softmax, -infinity where a query does not look; else the weights.
+
+        Returns:
+            [H, T, S].
+
+        Raises:
+            GptcliError: there is no memory.
+        """
+        count, length = len(queries), keys.shape[1]
+        found = np.empty((self.config.n_head, count, length), np.float32)
+        arrays = queries.ctypes.data, keys.ctypes.data, length, int(scores), found.ctypes.data
+        with self._owner.turn:
+            self._checked(self._library.gptcli_pattern(self._handle, layer, count, length - count, *arrays))
+        return found
+
+    def unembed(self, stream: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The final norm and the unembedding of rows of the residual stream: [N, C] -> logits [N, V].
+
+        Raises:
+            GptcliError: there is no memory.
+        """
+        rows = np.ascontiguousarray(stream, np.float32)
+        logits = np.empty((len(rows), self.config.vocab_size), np.float32)
+        for start in range(0, len(rows), self._PIECE):
+            some, said = rows[start : start + self._PIECE], logits[start : start + self._PIECE]
+            with self._owner.turn:
+                self._checked(self._library.gptcli_unembed(self._handle, len(some), some.ctypes.data, said.ctypes.data))
         return logits
 
     def _checked(self, result: int) -> None:

@@ -179,7 +179,18 @@ class Globe:
     data: Any
 
 
-PagePart = Strip | Grid | Listing | Drawn | Sentence | Row | Softmax | Globe
+@dataclass(frozen=True)
+class Explorer:
+    """All views of a text under one cursor (see ``show.explore_page``).
+
+    Attributes:
+        data: for its script, from ``explore_page.data``.
+    """
+
+    data: Any
+
+
+PagePart = Strip | Grid | Listing | Drawn | Sentence | Row | Softmax | Globe | Explorer
 
 
 @dataclass(frozen=True)

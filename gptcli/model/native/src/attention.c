@@ -9,6 +9,7 @@
  * Steps: each token separately, but the queries of a group together, so that their shared keys and values are read once. Prompts:
  * blocks of queries, with the gemm microkernels; several texts are one prompt after the other. Windows restrict the positions that are read; caps and slopes change the scores.
  */
+#include <math.h>
 #include <string.h>
 
 #include "heads.h"
@@ -27,10 +28,15 @@ static int first_seen(const attention *job, int position) {
     return job->window && position >= job->window ? position + 1 - job->window : 0;
 }
 
-/* Turn the scores of n positions into softmax numerators; the last is the query's own position. Returns 1 / their sum. */
-static float weigh(const kernels *k, const attention *job, int head, float *p, int n) {
+/* Cap the scores of n positions and add the slope; the last is the query's own position. */
+static void bend(const kernels *k, const attention *job, int head, float *p, int n) {
     if (job->cap > 0) k->soft_cap(p, n, 1.0f, job->cap);
     if (job->slopes) k->add_slope(p, n, job->slopes[head]);
+}
+
+/* Turn them into softmax numerators. Returns 1 / their sum. */
+static float weigh(const kernels *k, const attention *job, int head, float *p, int n) {
+    bend(k, job, head, p, n);
     return 1.0f / k->softmax_numerators(p, n);
 }
 
@@ -257,4 +263,42 @@ void add_attention(schedule *all, const attention *job) {
     const int chunk = is_long(job) || units < 8 * all->threads ? 1 : units / (8 * all->threads);
     if (is_apart(job)) add_phase(all, prepare_tokens, job->m, 1, 0)->attention = *job;
     add_phase(all, is_long(job) ? attend_prompts : attend_steps, units, chunk, 0)->attention = *job;
+}
+
+/* --- attention weights ------------------------------------------------------------------------------------------------- */
+
+/* One query's row of the pattern of a head: its `seen` scores or weights p, times a factor; `other` where it does not look. */
+static void write_row(const kernels *k, float *p, int seen, float factor, float other, int first, int width, float *out) {
+    for (int i = 0; i < width; i++) out[i] = other;
+    k->soft_cap(p, seen, factor, 0.0f);
+    memcpy(out + first, p, (size_t)seen * sizeof *out);
+}
+
+/* A unit is a token and a key head. Scratch: p [H / K][seen + 1]. */
+static void write_patterns(worker *me, const phase *p, range now, range next, int scores) {
+    const attention *job = &p->attention;
+    const int group = group_of(job), width = job->positions[0] + job->m, row = 0;
+    (void)next;
+    for (int unit = now.first; unit < now.last; unit++) {
+        const int m = unit / job->kv_heads, kv_head = unit % job->kv_heads, position = job->positions[0] + m;
+        attention one = *job;
+        one.rows = &row, one.positions = &position, one.qkv = job->qkv + (size_t)m * job->heads * job->head_size;
+        const int seen = view_of(&one, 0, kv_head).seen;
+        score(me, &one, 0, kv_head, 0, seen, me->scratch, (size_t)seen + 1);
+        for (int g = 0; g < group; g++) {
+            const int head = kv_head * group + g;
+            float *weights = me->scratch + (size_t)g * ((size_t)seen + 1);
+            if (scores) bend(me->k, job, head, weights, seen), weights[seen] = 1.0f;
+            else weigh_query(me, &one, 0, head, weights);
+            write_row(me->k, weights, seen, weights[seen], scores ? -INFINITY : 0.0f, position + 1 - seen, width,
+                      job->out + ((size_t)head * job->m + m) * width);
+        }
+    }
+}
+
+static void write_weights(worker *me, const phase *p, range now, range next) { write_patterns(me, p, now, next, 0); }
+static void write_scores(worker *me, const phase *p, range now, range next) { write_patterns(me, p, now, next, 1); }
+
+void add_pattern(schedule *all, const attention *job, int scores) {
+    add_phase(all, scores ? write_scores : write_weights, job->m * job->kv_heads, 1, 0)->attention = *job;
 }

@@ -1,0 +1,116 @@
+// One cursor for all views: pointing previews a token, choosing one keeps it.
+
+function mount(figure) {
+  const data = JSON.parse(document.getElementById(`data-${figure.dataset.explore}`).textContent);
+  const state = newState(figure.dataset.explore, data, later);
+  let waiting = false;
+  let turn = 0;
+  let views = [];
+
+  // All changes of a frame are drawn once, and only the newest answers.
+  function later() {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(async () => {
+      waiting = false;
+      const mine = ++turn;
+      const here = await askedHere(state);
+      if (mine !== turn) return;
+      for (const view of views) view.point(here);
+      if (state.moved) lens.follow();
+      state.moved = false;
+    });
+  }
+
+  const lens = lensView(state);
+  const text = textView(state);
+  const arcs = arcsView(state, lens.places);
+  const heads = headsView(state);
+  const next = nextView(state);
+  lens.scroll.append(arcs.arcs, lens.table);
+  figure.append(text.node, make("section", { class: "score", "aria-label": "Attention and lens" }, arcs.node, lens.scroll, lens.told), next.node, heads.node);
+
+  // Draw another reading.
+  async function show(reading) {
+    const ask = asking(reading);
+    const whole = await askedWhole(reading, ask);
+    Object.assign(state, { reading, ask });
+    if (!views.length) [state.layer, state.headOf] = striking(reading, whole.patterns);
+    for (const view of [text, lens, heads]) view.read(whole);
+    views = [text, lens, arcs, heads, next];
+    state.moved = true;
+    later();
+  }
+
+  const layerOf = (cell) => (cell.dataset.layer ? +cell.dataset.layer : undefined);
+  figure.addEventListener("pointerover", (event) => {
+    const cell = under(event, "[data-at]");
+    if (event.pointerType === "mouse" && cell) state.hover(+cell.dataset.at, layerOf(cell));
+  });
+  figure.addEventListener("pointerleave", () => state.hover(null));
+  figure.addEventListener("click", (event) => {
+    const cell = under(event, "[data-at]");
+    if (cell) state.choose(+cell.dataset.at, layerOf(cell));
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", heads.paint);
+  new MutationObserver(heads.paint).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  new ResizeObserver(later).observe(lens.table);
+  show(decodeReading(data));
+}
+
+// What all views share; ``changed`` is called after each change.
+function newState(number, data, changed) {
+  return {
+    number,
+    scale: data.scale,
+    reading: null,
+    ask: null,
+    home: data.ids.length - 1,
+    hovered: null,
+    moved: false,
+    layer: 0,
+    headOf: 0,
+    lensLayer: data.layers,
+    sampling: { temperature: 1, topK: 0, topP: 1 },
+    get cursor() {
+      return this.hovered ?? this.home;
+    },
+    // Keep a token, and a layer of the lens.
+    choose(position, layer = this.lensLayer) {
+      Object.assign(this, { home: position, lensLayer: layer, hovered: null, moved: true });
+      changed();
+    },
+    hover(position, layer = this.lensLayer) {
+      if (position === this.hovered && layer === this.lensLayer) return;
+      Object.assign(this, { hovered: position, lensLayer: layer });
+      changed();
+    },
+    // A head by its number among all.
+    head(number) {
+      const { heads, layers } = this.reading;
+      const within = (number + heads * layers) % (heads * layers);
+      Object.assign(this, { layer: Math.floor(within / heads), headOf: within % heads });
+      changed();
+    },
+    turn(sampling) {
+      this.sampling = sampling;
+      if (this.reading) changed();
+    },
+  };
+}
+
+// The head that looks most at one token that is neither the first, nor the one before, nor the token itself.
+function striking({ tokens, heads }, patterns) {
+  const size = tokens.length;
+  let best = [0, 0];
+  patterns.forEach((pattern, place) => {
+    for (let row = 3; row < size; row++) {
+      for (let column = 1; column < row - 1; column++) {
+        if (pattern[row * size + column] > best[1]) best = [place, pattern[row * size + column]];
+      }
+    }
+  });
+  return [Math.floor(best[0] / heads), best[0] % heads];
+}
+
+for (const figure of document.querySelectorAll("[data-explore]")) mount(figure);

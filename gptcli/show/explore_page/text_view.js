@@ -1,0 +1,66 @@
+// The text, each token on the colour of its surprisal. The cursor is chosen here, and in every other view.
+
+function textView(state) {
+  const line = make("div", { class: "text", role: "listbox", "aria-label": "The text, token by token", "aria-orientation": "horizontal", dir: "auto" });
+  const legend = make("p", { class: "legend" }, "surprisal ");
+  for (let bits = 0; bits <= MOST_BITS; bits += 4) {
+    legend.append(make("i", { class: colour(bits / MOST_BITS), textContent: bits }), " ");
+  }
+  legend.append("bits");
+  const node = make("section", { class: "reads", "aria-label": "The text" }, line, legend);
+  let tokens = [];
+
+  function read() {
+    tokens = state.reading.tokens.map(({ text, surprisal }, place) => {
+      const token = make("span", { role: "option", class: surprisal === null ? "none" : colour(surprisal / MOST_BITS) });
+      token.dataset.at = place;
+      fill(token, text);
+      token.setAttribute("aria-label", surprisal === null ? shown(text) : `${shown(text)}, ${surprisal.toFixed(1)} bits`);
+      return token;
+    });
+    line.replaceChildren(...tokens.flatMap((token, place) => (startsWord(place) ? [document.createElement("wbr"), token] : [token])));
+  }
+
+  const startsWord = (place) => shown(state.reading.tokens[place].text).startsWith("·");
+
+  function fill(token, text) {
+    const parts = shown(text).split("·");
+    parts.forEach((part, place) => {
+      if (place) token.append(make("span", { class: "space", textContent: "·" }));
+      token.append(part);
+    });
+  }
+
+  function point() {
+    tokens.forEach((token, place) => {
+      const here = place === state.cursor;
+      token.classList.toggle("at", here);
+      token.setAttribute("aria-selected", String(place === state.home));
+    });
+    rove(tokens, state.home);
+  }
+
+  function above(direction) {
+    const boxes = tokens.map((token) => token.getClientRects()[0]);
+    const here = boxes[state.home];
+    const middle = here.left + here.width / 2;
+    const other = boxes.map((box, place) => [box, place]).filter(([box]) => (box.top - here.top) * direction > here.height / 2);
+    if (!other.length) return state.home;
+    const top = Math[direction > 0 ? "min" : "max"](...other.map(([box]) => box.top));
+    const away = ([box]) => Math.abs(box.left + box.width / 2 - middle);
+    return other.filter(([box]) => Math.abs(box.top - top) < here.height / 2).reduce((best, each) => (away(each) < away(best) ? each : best))[1];
+  }
+
+  line.addEventListener("keydown", (event) => {
+    const last = tokens.length - 1;
+    const to = {
+      ArrowRight: () => Math.min(state.home + 1, last), ArrowLeft: () => Math.max(state.home - 1, 0),
+      ArrowDown: () => above(1), ArrowUp: () => above(-1), Home: () => 0, End: () => last,
+    }[event.key];
+    if (!to || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    state.choose(to());
+    tokens[state.home].focus();
+  });
+  return { node, read, point, focus: () => tokens[state.home]?.focus() };
+}
