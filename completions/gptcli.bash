@@ -89,7 +89,7 @@ _gptcli() {
             [[ $cur == -* ]] || _gptcli_words tour explore generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema config help
             ;;
         tour)
-            options="--list --stop --pace --worksheet --json --save --title -h --help"
+            options="--list --stop --pace --worksheet --json --csv --md --save --title -h --help"
             case "$prev" in
                 --stop|--pace|--title) return ;;
                 --save) _gptcli_files; return ;;
