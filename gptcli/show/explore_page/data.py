@@ -1,6 +1,7 @@
 """A reading as data for the page's script: JSON with arrays in base64, which ``reading.js`` decodes."""
 
 import base64
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from gptcli.show.blocks import palette
@@ -25,7 +26,7 @@ def page_data(answer: "Explored") -> dict[str, Any]:
     lower = answer.pattern[:, :, rows, columns]
     came = [each for each in answer.came if each is not None]
     return {
-        "model": visible(answer.model, keep=""),
+        "options": _options(answer),
         "text": answer.text,
         "vocabulary": answer.n_vocab,
         "layers": answer.pattern.shape[0],
@@ -49,6 +50,12 @@ def page_data(answer: "Explored") -> dict[str, Any]:
         "shares": _packed(answer.shares, "<f4"),
         "scale": {theme.name: theme.scale for theme in palette.THEMES.values()},
     }
+
+
+def _options(answer: "Explored") -> str:
+    """What a command line needs to say of the model; "" for the one that is meant without it."""
+    named = "" if answer.model == "tales" else f" -m {shlex.quote(visible(answer.model, keep=''))}"
+    return named + ("" if answer.quantize == "none" else f" --quantize {answer.quantize}")
 
 
 def _packed(numbers: "NDArray[np.generic]", kind: str) -> str:

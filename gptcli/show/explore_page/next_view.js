@@ -62,7 +62,7 @@ function nextView(state) {
       rows[place].hidden = place >= count;
       if (place >= count) continue;
       const id = expected.ids[place];
-      row(rows[place], shown(reading.word(id)), place + 1, expected.logits[place], chosen, came?.id === id);
+      row(rows[place], shown(state.word(id)), place + 1, expected.logits[place], chosen, came?.id === id);
     }
     rows[LISTED].hidden = !beyond;
     if (beyond) row(rows[LISTED], `${whole(came.rank)}. ${shown(came.text)}`, came.rank, came.logit, chosen, true);
@@ -70,14 +70,14 @@ function nextView(state) {
     plain(rows[LISTED + 1], `${whole(chosen.size - count - (beyond ? 1 : 0))} more`, rest);
     const among = 2 ** chosen.entropy;
     facts.textContent = `${chosen.exact ? "" : "about "}${whole(chosen.kept)} of ${whole(chosen.size)} can be drawn · entropy ${chosen.entropy.toFixed(3)} bits, as among ${among.toLocaleString("en", { maximumSignificantDigits: 3 })}`;
-    command.textContent = commandOf(reading, cursor, sampling);
+    command.textContent = commandOf(reading, cursor, state.options, sampling);
   }
 
   function row(made, label, rank, logit, chosen, came) {
     const cut = chosen.cut(rank);
     const probability = chosen.probability(rank, logit);
     made.className = [came ? "chosen" : "", cut ? "cut" : ""].join(" ").trim();
-    made.cells[0].textContent = label;
+    (made.cells[0].firstElementChild ?? made.cells[0]).textContent = label;
     made.cells[1].textContent = cut ?? percent(probability);
     made.cells[1].dataset.probability = probability;
     made.cells[2].firstChild.style.transform = `scaleX(${probability / full})`;
@@ -92,14 +92,25 @@ function nextView(state) {
     made.cells[2].textContent = `a full bar is ${full * 100}%`;
   }
 
+  // On a page that runs the model a candidate can be taken.
+  function takes(take) {
+    node.classList.add("takes");
+    rows.slice(0, LISTED).forEach((made, place) => {
+      const button = make("button", { type: "button", class: "take" });
+      button.addEventListener("click", () => take(place + 1));
+      made.cells[0].replaceChildren(button);
+      made.dataset.digit = place < 9 ? place + 1 : "";
+    });
+  }
+
   turned();
-  return { node, point };
+  return { node, point, takes };
 }
 
 // The last few tokens before the gap.
 function tail(reading, cursor) {
   const first = Math.max(cursor - 7, 0);
-  return [first ? "… " : "", ...reading.tokens.slice(first, cursor + 1).map(({ text }) => shown(text).replace(/·/g, " ")), " "];
+  return [first ? "… " : "", ...reading.tokens.slice(first, cursor + 1).map(({ text }) => shown(text).replace(/·/g, " ")), "\u00a0"];
 }
 
 // How the token under the cursor itself was expected.
@@ -108,10 +119,10 @@ function ownFacts({ text, surprisal }, { rank }) {
 }
 
 // The command that prints the same numbers; "" where its prompt cannot be typed in a line.
-function commandOf(reading, cursor, { temperature, topK, topP }) {
-  const prompt = reading.prompt?.(cursor);
+function commandOf(reading, cursor, chosen, { temperature, topK, topP }) {
+  const prompt = reading.prompt ? reading.prompt(cursor) : reading.tokens.slice(0, cursor + 1).map(({ text }) => text).join("");
   if (!prompt || shown(prompt).replace(/·/g, " ") !== prompt || prompt.includes("\\")) return "";
   const typed = `'${prompt.replace(/'/g, "'\\''")}'`;
   const options = [temperature === 1 ? "" : ` -t ${+temperature.toFixed(2)}`, topK ? ` -k ${topK}` : "", topP < 1 ? ` -p ${+topP.toFixed(2)}` : ""];
-  return `gptcli logits ${typed}${options.join("")}`;
+  return `gptcli logits ${typed}${chosen}${options.join("")}`;
 }
