@@ -44,6 +44,7 @@ _gptcli() {
         case "$command $word" in
             *" -"*) ;;
             ' tour') command=tour ;;
+            ' explore') command=explore ;;
             ' generate') command=generate ;;
             ' chat') command=chat ;;
             ' logits') command=logits ;;
@@ -51,7 +52,6 @@ _gptcli() {
             ' score') command=score ;;
             ' attention') command=attention ;;
             ' lens') command=lens ;;
-            ' explore') command=explore ;;
             ' ablate') command=ablate ;;
             ' patch') command=patch ;;
             ' head') command=head ;;
@@ -86,12 +86,24 @@ _gptcli() {
                 --theme) _gptcli_words auto dark light; return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
-            [[ $cur == -* ]] || _gptcli_words tour generate chat logits softmax score attention lens explore ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema config help
+            [[ $cur == -* ]] || _gptcli_words tour explore generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema config help
             ;;
         tour)
-            options="--list --stop --pace --worksheet --json --save --title -h --help"
+            options="--list --stop --pace --worksheet --json --csv --md --save --title -h --help"
             case "$prev" in
                 --stop|--pace|--title) return ;;
+                --save) _gptcli_files; return ;;
+            esac
+            ;;
+        explore)
+            options="--raw -t --temperature -k --top-k -p --top-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize --cache --save --title -h --help"
+            case "$prev" in
+                -t|--temperature|-k|--top-k|-p|--top-p|--seed|--timeout|--n-head|--tokenizer|--title) return ;;
+                -m|--model) _gptcli_models; return ;;
+                --device) _gptcli_words auto cpu cuda mps; return ;;
+                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
+                --quantize) _gptcli_words none int8 int4; return ;;
+                --cache) _gptcli_words auto float32 float16; return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
@@ -176,18 +188,6 @@ _gptcli() {
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
                 --over|--save-direction|--save) _gptcli_files; return ;;
-            esac
-            ;;
-        explore)
-            options="--raw --timeout -m --model --n-head --tokenizer --device --dtype --quantize --cache --save --title -h --help"
-            case "$prev" in
-                --timeout|--n-head|--tokenizer|--title) return ;;
-                -m|--model) _gptcli_models; return ;;
-                --device) _gptcli_words auto cpu cuda mps; return ;;
-                --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
-                --quantize) _gptcli_words none int8 int4; return ;;
-                --cache) _gptcli_words auto float32 float16; return ;;
-                --save) _gptcli_files; return ;;
             esac
             ;;
         ablate)

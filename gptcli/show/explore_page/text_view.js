@@ -31,7 +31,7 @@ function textView(state) {
       token.setAttribute("aria-label", surprisal === null ? shown(text) : `${shown(text)}, ${surprisal.toFixed(1)} bits`);
       return token;
     });
-    line.replaceChildren(...tokens.flatMap((token, place) => (startsWord(place) ? [document.createElement("wbr"), token] : [token])));
+    line.replaceChildren(...tokens.flatMap((token, place) => (startsWord(place) && !live ? [document.createElement("wbr"), token] : [token])));
   }
 
   const startsWord = (place) => shown(written[place].text).startsWith("·");
