@@ -94,8 +94,9 @@ class NativeEngine:
         self._lengths: list[int] = []
         self._texts: list[list[int]] = []  # the ids of each row, for angles that depend on its length
         self._tables = Tables(config)
-        self._kinds: set[Kind] = set()  # storage types of the matrices
+        self.kinds: dict[str, Kind] = {}  # requested storage types of the matrices, by name
         self.matrices: list[str] = []  # names of the matrices that it has
+        self._vectors: dict[str, int] = {}  # names of the vectors that it has, and how many numbers each has
         self._borrowed: list[StoredMatrix] = []
         if config.positions == "sinusoidal":
             self._fill_vector("wpe.weight", sine_positions(config))
@@ -114,7 +115,8 @@ class NativeEngine:
 
     def facts(self) -> EngineFacts:
         """Its name, instruction set and types (see ``Engine.facts``). It computes in float32 for all storage types."""
-        weights = self._weights if len(self._kinds) == 1 or self._weights in ("int8", "int4") else "float32"
+        alike = len(set(self.kinds.values())) == 1
+        weights = self._weights if alike or self._weights in ("int8", "int4") else "float32"
         name = f"C ({kernels()})"
         return EngineFacts(name, "cpu", "float32", weights, self.threads, self.bytes_per_step, _FLOAT_BYTES)
 
@@ -170,6 +172,17 @@ class NativeEngine:
         vector = np.ascontiguousarray(values)
         numbers = (VECTORS.index(slot), layer, vector.ctypes.data, vector.size)
         self._checked(self._library.gptcli_fill_vector(self._handle, *numbers))
+        self._vectors[name] = vector.size
+
+    @property
+    def vectors(self) -> dict[str, NDArray[np.float32]]:
+        """Its vectors by name, as it computes with them: views of its memory, valid as long as the engine."""
+        found = self._library.gptcli_vector_view
+        places = ((name, size, *slot_of(name)) for name, size in self._vectors.items())
+        return {
+            name: view(ctypes.c_void_p(found(self._handle, VECTORS.index(slot), layer)), np.float32, size)
+            for name, size, layer, slot in places
+        }
 
     def make_room(self, name: str, kind: Kind, rows: int, columns: int) -> StoredMatrix:
         """Allocate a matrix [rows, columns], uninitialized; the caller writes its numbers.
@@ -177,7 +190,7 @@ class NativeEngine:
         Raises:
             GptcliError: there is no memory.
         """
-        self._kinds.add(kind)
+        self.kinds[name] = kind
         layer, slot = slot_of(name)
         where = (MATRICES.index(slot), layer, KINDS.index(kind), rows, columns)
         self._checked(self._library.gptcli_alloc_matrix(self._handle, *where))
@@ -194,7 +207,7 @@ class NativeEngine:
             columns: of the matrix.
             stored: contiguous numbers as ``layout`` says, followed by at least 256 readable bytes; and its scales.
         """
-        self._kinds.add(kind)
+        self.kinds[name] = kind
         self._borrowed.append(stored)
         layer, slot = slot_of(name)
         where = (MATRICES.index(slot), layer, KINDS.index(kind), rows, columns)
@@ -506,5 +519,5 @@ class NativeEngine:
     @property
     def _weights(self) -> str:
         """Storage type of the matrices; of several, the one with the fewest bits."""
-        kind = max(self._kinds, key=KINDS.index, default="F32")
+        kind = max(self.kinds.values(), key=KINDS.index, default="F32")
         return KIND_NAMES.get(kind, kind)

@@ -153,6 +153,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_fill_matrix", number, [pointer, *[number] * 4, pointer, number, number]),
         ("gptcli_matrix_view", None, [pointer, number, number, pointer, pointer, pointer]),
         ("gptcli_fill_vector", number, [pointer, number, number, pointer, size]),
+        ("gptcli_vector_view", pointer, [pointer, number, number]),
         ("gptcli_finite", number, [pointer, size, number]),
         ("gptcli_shortlist", number, [pointer, number, number, pointer, pointer, pointer]),
         ("gptcli_read_logits", number, [pointer, number, size, number, *[pointer] * 4]),

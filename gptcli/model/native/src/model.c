@@ -93,6 +93,9 @@ int gptcli_fill_vector(void *engine, int which, int layer, const float *source, 
     return 0;
 }
 
+/* A vector where it lies, valid as long as the engine; NULL where the model has none. */
+const float *gptcli_vector_view(void *engine, int which, int layer) { return *vector_at(engine, which, layer); }
+
 /* Whether none of the numbers is NaN or infinite. */
 int gptcli_finite(const void *source, size_t n, int kind) { return all_finite(source, n, kind); }
 
