@@ -2,13 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gptcli.cli import options
 from gptcli.cli.inputs import prompt_argument, text_argument
 from gptcli.cli.option_groups import EngineOptions, filter_option, grouped
+
+if TYPE_CHECKING:
+    from gptcli.sampling.settings import Sampling
 
 # What is explored where no text is given.
 _TEXT = "Once upon a time there was a little girl named Lily. She"
@@ -47,8 +50,12 @@ def explore(
     gptcli explore -t 0.7 -p 0.9 < story.txt
     gptcli explore "The king and the" --save page.html
     """
+    from gptcli.sampling.draw import seed_or_drawn
+    from gptcli.sampling.settings import Sampling
+
+    sampling, seed = Sampling(temperature=temperature, top_k=top_k, top_p=top_p), seed_or_drawn(seed)
     if save is not None and save.suffix.lower() == ".html":
-        return _save_page(prompt_argument(text, raw=raw), save, run)
+        return _save_page(prompt_argument(text, raw=raw), save, run, sampling)
 
     from gptcli.explore.terminal import check_terminal, take_keys
 
@@ -56,11 +63,6 @@ def explore(
         check_terminal()
     typed = sys.stdin is None or sys.stdin.isatty()
     given = _TEXT if text is None and typed else text_argument(text, "TEXT", escapes=not raw)
-
-    from gptcli.sampling.draw import seed_or_drawn
-    from gptcli.sampling.settings import Sampling
-
-    sampling, seed = Sampling(temperature=temperature, top_k=top_k, top_p=top_p), seed_or_drawn(seed)
     if save is None:
         take_keys()
 
@@ -79,11 +81,11 @@ def explore(
         raise typer.Exit(code)
 
 
-def _save_page(text: str, path: Path, run: EngineOptions) -> None:
+def _save_page(text: str, path: Path, run: EngineOptions, sampling: "Sampling") -> None:
     """Write the page of a text."""
     from gptcli.inspection.explored import explored
     from gptcli.show.explore_page.page import save_page
     from gptcli.system.notices import notice
 
-    save_page(explored(run.open(), text), path)
+    save_page(explored(run.open(), text), path, sampling=sampling)
     notice(f"saved {path}")
