@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from gptcli.show.blocks.heat import has_colours
@@ -128,8 +129,10 @@ class HeadGrid:
 
         layers = [list(group) for _, group in groupby(heads, key=lambda head: head.layer)]
         cell = min(layout.width, width)
+        most = max(map(len, layers))
         across = max((width + _GAP) // (cell + _GAP), 1)
-        whole = max(map(len, layers)) * (cell + _GAP) - _GAP
+        across = ceil(most / ceil(most / across))  # rows of the same length
+        whole = most * (cell + _GAP) - _GAP
         in_a_row = max((width + _BETWEEN) // (whole + _BETWEEN), 1)
         for start in range(0, len(layers), in_a_row):
             row = layers[start : start + in_a_row]

@@ -73,7 +73,7 @@ def page_parts(attribution: "Attribution", top: int) -> list[PagePart]:
         columns=[f"head {head}" for head in range(1, len(heads[0]) + 1)],
         cells=[[Cell(f"{each:+.2f}", (each / limit + 1) / 2, (f"{each:+.4f}",)) for each in row] for row in heads],
         large=True,
-        legend=Legend("adds", ticks),
+        legend=Legend("adds", ticks, signed=True),
     )
     return [listing, grid]
 
@@ -157,7 +157,12 @@ class HeadMap:
         most = max(abs(value) for row in self.values for value in row) or 1.0
         columns = [f"{head}" for head in range(1, shown + 1)]
         yield heat_map(
-            rows, columns, [row[:shown] for row in self.values], (-most, most), [row[:shown] for row in texts]
+            rows,
+            columns,
+            [row[:shown] for row in self.values],
+            (-most, most),
+            [row[:shown] for row in texts],
+            signed=True,
         )
         if shown < count:
             yield Text(f"heads {shown + 1} to {count} do not fit in this width", style="dim")

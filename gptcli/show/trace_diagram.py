@@ -66,12 +66,14 @@ class LayerDiagram:
             if sum(box.width for box in boxes) + len(arrow) * (len(boxes) - 1) <= options.max_width:
                 break
         row: list[_Box] = []
+        lead = ""  # of a row that goes on from the one above
         for box in boxes:
-            if row and sum(each.width for each in (*row, box)) + len(arrow) * len(row) > options.max_width:
-                yield from self._row(row, arrow)
-                row = []
+            taken = len(lead) + sum(each.width for each in (*row, box)) + len(arrow) * len(row)
+            if row and taken > options.max_width:
+                yield from self._row(row, arrow, lead)
+                row, lead = [], arrow.lstrip()
             row.append(box)
-        yield from self._row(row, arrow)
+        yield from self._row(row, arrow, lead)
         if lines_allowed() is not None:
             return
         reads = "; the MLP reads what attention reads" if self.parallel else ""
@@ -110,7 +112,7 @@ class LayerDiagram:
         for name, number in zip(names, numbers, strict=True):
             yield f"{name}{' ' * (widest - _cells(name))} {number_text(number)}"
 
-    def _row(self, boxes: Sequence[_Box], arrow: str) -> "Iterator[Text]":
+    def _row(self, boxes: Sequence[_Box], arrow: str, lead: str) -> "Iterator[Text]":
         """Boxes side by side, with arrows at the height of their titles."""
         from rich.text import Text
 
@@ -118,9 +120,9 @@ class LayerDiagram:
         for index in range(-1, tall + 2):
             line = Text(no_wrap=True, overflow="crop")
             for place, box in enumerate(boxes):
-                if place:
-                    apart = self.parallel and box.title == "MLP"
-                    line.append(arrow if index == 0 and not apart else " " * len(arrow), style="bold")
+                before = arrow if place else lead
+                apart = self.parallel and box.title == "MLP"
+                line.append(before if index == 0 and not apart else " " * len(before), style="bold")
                 _append(line, box, index, last=index == tall + 1)
             yield line
 

@@ -38,7 +38,8 @@ class Shown:
             stdin=theirs if stdin is None else stdin,
             stdout=theirs,
             stderr=theirs,
-            preexec_fn=lambda: (os.setsid(), fcntl.ioctl(1, termios.TIOCSCTTY, 0)),  # Ctrl-C is a key of it
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0),  # Ctrl-C is a key of it
         )
         os.close(theirs)
         self.text = ""

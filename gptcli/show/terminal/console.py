@@ -173,18 +173,19 @@ def print_picture(picture: "RenderableType") -> None:
     console = stdout_console()
     if not console.is_terminal:
         return _print_trimmed(console.render(picture, console.options), console.width)
+    crop = getattr(picture, "overflow", None) != "ignore"  # lines to be copied are folded by the terminal itself
     pieces = _pieces(console, picture)
     pager = pager_command()
     if pager is not None:
         first = list(_first_screen(pieces, console.height - 1))
         if _n_lines(first) >= console.height:
-            if page_through(pager, (_as_text(console, piece) for piece in chain(first, pieces))):
+            if page_through(pager, (_as_text(console, piece, crop=crop) for piece in chain(first, pieces))):
                 return
             pieces = _pieces(console, picture)  # it failed: all of the picture without it
         else:
             pieces = iter(first)
     for piece in pieces:
-        console.print(piece, end="")
+        console.print(piece, end="", crop=crop)
 
 
 def _pieces(console: "Console", picture: "RenderableType") -> "Iterator[Segments]":
@@ -214,10 +215,10 @@ def _n_lines(pieces: "Iterable[Segments]") -> int:
     return sum(segment.text.count("\n") for piece in pieces for segment in piece.segments)
 
 
-def _as_text(console: "Console", piece: "Segments") -> str:
+def _as_text(console: "Console", piece: "Segments", *, crop: bool) -> str:
     """A piece as the terminal would get it."""
     with console.capture() as captured:
-        console.print(piece, end="")
+        console.print(piece, end="", crop=crop)
     return captured.get()
 
 
