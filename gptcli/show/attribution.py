@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks import palette
 from gptcli.show.blocks.heat import heat_map
-from gptcli.show.blocks.pictures import bar, table
+from gptcli.show.blocks.pictures import bar, bar_piece, table
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.measure import Measurement
+    from rich.style import Style
 
     from gptcli.inspection.attribution import Attribution, Contribution
     from gptcli.show.blocks.rows import Rows
@@ -117,16 +118,17 @@ class SignedBar:
 
         yield Text.assemble(*self.pieces(options.max_width), no_wrap=True)
 
-    def pieces(self, width: int) -> Sequence[tuple[str, str]]:
+    def pieces(self, width: int) -> "Sequence[tuple[str, str | Style]]":
         """The same for a line of a table (``row_lines.Line``)."""
         theme, half = palette.current(), max((min(width, _WIDEST) - 1) // 2, 1)
         # Unicode has no characters that fill from the right in eighths; halves are used.
         halves = max(round(-self.fraction * half * 2), 1) if self.fraction < 0 else 0
         left = ("▐" if halves % 2 else "") + "█" * (halves // 2)
         return [
-            (left.rjust(half), theme.negative),
+            (" " * (half - len(left)), ""),
+            bar_piece(left, max(self.fraction, -1.0) * half, theme.negative),
             ("│", f"dim {theme.negative}"),
-            (bar(self.fraction, half), theme.bar),
+            bar_piece(bar(self.fraction, half), min(self.fraction, 1.0) * half, theme.bar),
         ]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":

@@ -27,6 +27,7 @@ _BOXES = (
 )
 _NAMES = {"query": "Q", "key": "K", "value": "V", "output": "O"}
 _FEW = 4
+_ON = "→ "  # before a row that goes on from the one above
 _LONGEST = 7  # columns of a token
 
 
@@ -63,17 +64,16 @@ class LayerDiagram:
 
         for weights, arrow in ((True, " → "), (True, "→"), (False, " → "), (False, "→")):
             boxes = [box for box in (self._box(*each, weights=weights) for each in _BOXES) if box is not None]
-            if sum(box.width for box in boxes) + len(arrow) * (len(boxes) - 1) <= options.max_width:
+            if _width(boxes, arrow) <= options.max_width:
                 break
-        row: list[_Box] = []
-        lead = ""  # of a row that goes on from the one above
+        rows: list[list[_Box]] = [[]]
         for box in boxes:
-            taken = len(lead) + sum(each.width for each in (*row, box)) + len(arrow) * len(row)
-            if row and taken > options.max_width:
-                yield from self._row(row, arrow, lead)
-                row, lead = [], arrow.lstrip()
-            row.append(box)
-        yield from self._row(row, arrow, lead)
+            if rows[-1] and _width([*rows[-1], box], arrow) > options.max_width:
+                rows.append([])
+            rows[-1].append(box)
+        for row in rows:
+            goes_on = row is not rows[0] and _width(row, arrow) + len(_ON) <= options.max_width
+            yield from self._row(row, arrow, _ON if goes_on else "")
         if lines_allowed() is not None:
             return
         reads = "; the MLP reads what attention reads" if self.parallel else ""
@@ -125,6 +125,10 @@ class LayerDiagram:
                 line.append(before if index == 0 and not apart else " " * len(before), style="bold")
                 _append(line, box, index, last=index == tall + 1)
             yield line
+
+
+def _width(boxes: Sequence[_Box], arrow: str) -> int:
+    return sum(box.width for box in boxes) + len(arrow) * (len(boxes) - 1)
 
 
 def _append(line: "Text", box: _Box, index: int, *, last: bool) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptcli.errors import InputError
 from gptcli.show.blocks import palette
+from gptcli.show.blocks.pictures import exact_bars
 from gptcli.show.changed import page_with_changes, with_changes
 from gptcli.show.picture.png import check_png
 from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
@@ -308,7 +309,8 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
     from rich.segment import Segments
 
     suffix = path.suffix.lower()
-    segments, more = _first_lines(recorder.render(picture, recorder.options), _MOST_LINES[suffix])
+    with exact_bars():
+        segments, more = _first_lines(recorder.render(picture, recorder.options), _MOST_LINES[suffix])
     if suffix in (".svg", ".png"):
         write_whole(path, _drawn(segments, png=suffix == ".png"))
     else:
