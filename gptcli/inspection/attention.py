@@ -116,7 +116,8 @@ class Attention(Result):
         if there.ndim and here.shape != there.shape:
             shapes = " and ".join(" x ".join(map(str, each.shape)) for each in (here, there))
             raise InputError(f"one attention less another needs the same layers, heads and number of tokens: {shapes}")
-        return here - there
+        less: NDArray[np.float32] = here - there
+        return less
 
     def table_rows(self) -> Iterator[dict[str, Any]]:
         """A row for each token that looks and each that it may look at, in each head; or for each link of a word."""
