@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
-from gptcli.inspection.interventions import means
+from gptcli.inspection.hooking import means
 from gptcli.inspection.points import Point, See, capture
 from gptcli.inspection.request import By
 from gptcli.inspection.variants import Measure, Outcome, Progress, Trunk, chunks

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gptcli.errors import OverflowedError
-from gptcli.inspection.interventions import given_weights, watched_attention
+from gptcli.inspection.hooking import given_weights, watched_attention
 from gptcli.inspection.points import Point, See, capture, seeing
 from gptcli.model.gpt import GPT
 

@@ -16,6 +16,7 @@ ARGUMENTS = {
     "analogy": ["king-man+woman"],
     "compare": ["tales", ":int8", "Once upon a time"],
     "direction": ["king-man", "king", "queen"],
+    "explore": ["Once upon a time", "--save", "never_written.html"],
     "head": ["4.1"],
     "neighbors": ["king"],
     "similarity": ["king", "queen"],

@@ -34,6 +34,7 @@ _SOURCES = (
     "linear.c",
     "attention.c",
     "heads.c",
+    "hooks.c",
     "norm.c",
     "reading.c",
     "shortlist.c",

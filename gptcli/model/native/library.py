@@ -9,7 +9,7 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent
 NAMES = ("libgptcli.so", "libgptcli.dylib")
 # The same as in native.h: increased with every change of a structure, an enum or a function's arguments.
-ABI_VERSION = 4
+ABI_VERSION = 7
 # Level 5: the best instruction set available; 4: no AMX; 3: AVX-512 without VNNI; 2: AVX2 with VNNI, 1: without; 0:
 # plain C.
 BEST = 5
@@ -33,6 +33,26 @@ class Shape(ctypes.Structure):
         ("windows", _IntArray),
         ("rotary_tables", _IntArray),
         ("alibi_slopes", _FloatArray),
+    )
+
+
+class Change(ctypes.Structure):
+    """A change at a point of the model (``gptcli_change`` in native.h)."""
+
+    _fields_ = (
+        *((name, ctypes.c_int) for name in ["point", "layer", "first", "last", "start", "width", "stride", "add"]),
+        ("values", ctypes.c_void_p),
+    )
+
+
+class Hooks(ctypes.Structure):
+    """What a call records and changes (``gptcli_hooks`` in native.h)."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ["stream", "queries", "heads", "attention", "neurons", "mlp", "start"]),
+        ("changes", ctypes.POINTER(Change)),
+        ("room", ctypes.c_int),
+        ("change_count", ctypes.c_int),
     )
 
 
@@ -122,9 +142,10 @@ def _open() -> tuple[ctypes.CDLL | None, str]:
 def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
     """Declare the argument and result types of each function."""
     pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
+    read = [pointer, number, *[pointer] * 3, number, *[pointer] * 3, *[number] * 3, *[pointer] * 2, *[number] * 2]
     for name, result, arguments in (
         ("gptcli_kernels", ctypes.c_char_p, [number]),
-        ("gptcli_new", pointer, [ctypes.POINTER(Shape), number, number]),
+        ("gptcli_new", pointer, [ctypes.POINTER(Shape), number, number, number]),
         ("gptcli_threads", number, [pointer]),
         ("gptcli_alloc_matrix", number, [pointer, *[number] * 5]),
         ("gptcli_borrow_matrix", None, [pointer, *[number] * 5, pointer, pointer]),
@@ -132,6 +153,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_fill_matrix", number, [pointer, *[number] * 4, pointer, number, number]),
         ("gptcli_matrix_view", None, [pointer, number, number, pointer, pointer, pointer]),
         ("gptcli_fill_vector", number, [pointer, number, number, pointer, size]),
+        ("gptcli_vector_view", pointer, [pointer, number, number]),
         ("gptcli_finite", number, [pointer, size, number]),
         ("gptcli_shortlist", number, [pointer, number, number, pointer, pointer, pointer]),
         ("gptcli_read_logits", number, [pointer, number, size, number, *[pointer] * 4]),
@@ -139,11 +161,9 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_bandwidth", ctypes.c_double, [number] * 3),
         ("gptcli_free", None, [pointer]),
         ("gptcli_watch", number, [ctypes.c_char_p, ctypes.c_longlong, ctypes.c_char_p]),
-        (
-            "gptcli_read",
-            number,
-            [pointer, number, *[pointer] * 3, number, *[pointer] * 3, *[number] * 3, *[pointer] * 2, *[number] * 2],
-        ),
+        ("gptcli_read", number, [*read, ctypes.POINTER(Hooks)]),
+        ("gptcli_pattern", number, [pointer, *[number] * 3, *[pointer] * 2, *[number] * 2, pointer]),
+        ("gptcli_unembed", number, [pointer, number, pointer, pointer]),
     ):
         function = getattr(found, name)
         function.restype, function.argtypes = result, arguments

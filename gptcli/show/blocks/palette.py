@@ -155,7 +155,7 @@ def colour(fraction: float, theme: Theme | None = None, *, signed: bool = False)
 
 def text_colour(fraction: float, theme: Theme | None = None, *, signed: bool = False) -> str:
     """The colour of text that reads on ``colour(...)``: black or white, whichever contrasts more."""
-    return _reads_on(colour(fraction, theme, signed=signed))
+    return reads_on(colour(fraction, theme, signed=signed))
 
 
 def on_scale(fraction: float, *, signed: bool = False) -> str:
@@ -197,7 +197,8 @@ def _on_scale(scale: tuple[str, ...], fraction: float) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _reads_on(ground: str) -> str:
+def reads_on(ground: str) -> str:
+    """The colour of text that reads on a ground: black or white, whichever contrasts more."""
     return "#ffffff" if contrast("#ffffff", ground) > contrast("#000000", ground) else "#000000"
 
 

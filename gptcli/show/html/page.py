@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gptcli.show.blocks import palette
+from gptcli.show.explore_page.files import explore_script, explore_style
 from gptcli.show.html.document import data_element, document, own_file, text
 from gptcli.show.html.parts import (
     Cell,
     Drawn,
+    Explorer,
     Globe,
     Grid,
     Legend,
@@ -38,6 +40,9 @@ _STEPS = 48
 _HOW = "Point at a {thing}, tap it, or move with Tab and the arrow keys. Enter keeps it, Escape lets go."
 _COLOURS = ("ground", "raised", "ink", "quiet", "line", "bar", "accent")
 _ROOMY = 48  # columns of a row of maps that have room for large fields
+# The scripts of the views of ``explore``, and what other scripts read first.
+_EXPLORE = "explore"
+_BEFORE = {"softmax.js": "figures.js"}
 _POINTED = (Strip, Grid, Row, Sentence, Globe)
 
 
@@ -119,8 +124,12 @@ class _Writer:
         kind = "foot" if sentence else "beside" if pointed else "plain"
         styles = [self.sheet.css(), _colours(), own_file("picture.css"), own_file("page.css")]
         styles += [own_file("globe.css")] if "globe.js" in self.scripts else []
-        script = "\n".join(f"(() => {{\n{own_file(name)}}})();" for name in self.scripts)
-        return document(made.title, body, style="".join(styles), script=script, kind=kind)
+        styles += [explore_style()] if _EXPLORE in self.scripts else []
+        script = "\n".join(f"(() => {{\n{_script(name)}}})();" for name in self.scripts)
+        live = [each for each in every if isinstance(each, Explorer) and each.script]
+        if live:
+            script = f"(() => {{\n{live[0].script}}})();\n{script}"
+        return document(made.title, body, style="".join(styles), script=script, kind=kind, wasm=bool(live))
 
     def _section(self, place: int, sections: Sequence[Section]) -> str:
         section = sections[place]
@@ -159,6 +168,9 @@ class _Writer:
             case Globe():
                 self.scripts["globe.js"] = None
                 return f'<figure class="globe">{part.markup}{data_element("data", part.data)}</figure>'
+            case Explorer():
+                self.scripts[_EXPLORE] = None
+                return _explorer(self._number(), part)
             case Strip() | Grid():
                 return self._pointed(part)
             case Sentence():
@@ -177,6 +189,21 @@ class _Writer:
     def _number(self) -> int:
         self.parts += 1
         return self.parts - 1
+
+
+def _script(name: str) -> str:
+    """A script with what it reads first."""
+    if name == _EXPLORE:
+        return own_file("figures.js") + explore_script()
+    return (own_file(_BEFORE[name]) if name in _BEFORE else "") + own_file(name)
+
+
+def _explorer(number: int, part: Explorer) -> str:
+    """The place of the views, which their script fills."""
+    return (
+        f'<figure class="explore" data-explore="{number}"><noscript><p>The views need JavaScript.</p></noscript>'
+        f"{data_element(f'data-{number}', part.data)}{part.elements}</figure>"
+    )
 
 
 def _head(title: str) -> str:

@@ -180,7 +180,22 @@ class Globe:
     data: Any
 
 
-PagePart = Strip | Grid | Listing | Drawn | Sentence | Row | Softmax | Globe
+@dataclass(frozen=True)
+class Explorer:
+    """All views of a text under one cursor (see ``show.explore_page``).
+
+    Attributes:
+        data: for its script, from ``explore_page.data``.
+        elements: of a model that runs in the page, elements of data; "" for none.
+        script: what runs it.
+    """
+
+    data: Any
+    elements: str = ""
+    script: str = ""
+
+
+PagePart = Strip | Grid | Listing | Drawn | Sentence | Row | Softmax | Globe | Explorer
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@
  * every row, a prompt many tokens of one row. Shapes as in gpt.py. The schedule contains only the phases that the model's shape
  * needs, so inner loops do not test for options.
  */
+#include <string.h>
+
 #include "model.h"
 
 /* The arguments of one call, and its buffers in the engine's workspace. */
@@ -14,8 +16,10 @@ typedef struct {
     int m, wanted_count, capacity, prefill; /* prefill: STEPS, ONE_TEXT or TEXTS */
     int first, last; /* stages: see gptcli_read */
     const float *const *turns, *growth; /* see gptcli_read */
-    size_t layer_floats;
-    float *cache, *logits;
+    const gptcli_hooks *hooks;
+    size_t layer_numbers; /* of the keys, or of the values, of one layer of the cache */
+    void *cache;
+    float *logits;
     /* x [m, C]: the residual stream; normed: normalized x, or the output of the heads; qkv: queries, keys and values; hidden,
      * gate: the MLP's hidden layer and scratch for its gate; joined: the output of a sub-layer before it is added; packed: see
      * linear.c */
@@ -71,14 +75,29 @@ static void add_normed(schedule *all, const call *c, const normalization *norm, 
     add_linear(all, &job);
 }
 
-/* A linear layer whose output is added to the residual stream, after a norm where there is one. */
-static void add_output(schedule *all, const call *c, linear job, normalization norm) {
+/* What stands at a point of a layer: x [m, width], its rows `stride` floats apart. */
+static void add_point(schedule *all, const call *c, int point, int layer, float *x, int stride, int width) {
+    const hooked at = {
+        .hooks = c->hooks, .point = point, .layer = layer, .x = x, .stride = (size_t)stride, .width = (size_t)width};
+    add_hooks(all, &at, c->m);
+}
+
+/* A linear layer whose output is added to the residual stream, after a norm where there is one. `point`: that of its output. */
+static void add_output(schedule *all, const call *c, linear job, normalization norm, int point, int layer) {
+    const int seen = is_hooked(c->hooks, point, layer);
     const int plain = norm.kind == NO_NORM && c->s->residual_scale == 1.0f;
-    job.y = plain ? c->x : c->joined;
-    job.epilogue = plain ? ADD : STORE;
+    job.y = plain && !seen ? c->x : c->joined;
+    job.epilogue = plain && !seen ? ADD : STORE;
     add_linear(all, &job);
-    if (plain) return;
-    norm.x = c->joined, norm.out = c->x, norm.factor = c->s->residual_scale;
+    if (plain && !seen) return;
+    norm.x = c->joined, norm.factor = c->s->residual_scale;
+    if (seen) { /* the same in steps: normalize and scale, then the hooks, then add */
+        norm.out = c->joined;
+        if (!plain) add_norm(all, &norm, c->m);
+        add_point(all, c, point, layer, c->joined, c->s->n_embd, c->s->n_embd);
+        norm.kind = NO_NORM, norm.factor = 1.0f;
+    }
+    norm.out = c->x;
     add_join(all, &norm, c->m);
 }
 
@@ -93,12 +112,13 @@ static void add_stream_norm(schedule *all, const call *c, normalization norm) {
 static attention attention_of(const call *c, int layer) {
     const gptcli_shape *s = c->s;
     const weights *w = &c->g->layers[layer];
-    float *cache = c->cache + 2 * (size_t)layer * c->layer_floats;
+    const size_t bytes = c->layer_numbers * (c->g->half_cache ? sizeof(uint16_t) : sizeof(float));
+    char *cache = (char *)c->cache + 2 * (size_t)layer * bytes;
     const int table = s->rotary_tables[layer];
     return (attention){.qkv = c->qkv,
                        .out = c->normed,
                        .keys = cache,
-                       .values = cache + c->layer_floats,
+                       .values = cache + bytes,
                        .rows = c->rows,
                        .positions = c->positions,
                        .m = c->m,
@@ -107,6 +127,7 @@ static attention attention_of(const call *c, int layer) {
                        .head_size = s->head_size,
                        .capacity = c->capacity,
                        .prefill = c->prefill,
+                       .half = c->g->half_cache,
                        .window = s->windows[layer],
                        .qk_norm = s->qk_norm,
                        .norm_kind = s->norm_kind,
@@ -120,19 +141,21 @@ static attention attention_of(const call *c, int layer) {
                        .q_norm_bias = w->vectors[Q_NORM_BIAS],
                        .k_norm = w->vectors[K_NORM],
                        .k_norm_bias = w->vectors[K_NORM_BIAS],
-                       .turns = table < 0 ? NULL : c->turns[table],
+                       .turns = table < 0 || !c->turns ? NULL : c->turns[table],
                        .growth = c->growth,
                        .slopes = s->alibi_slopes,
                        .scores = c->scores};
 }
 
 /* The MLP's hidden layer, computed from a normalized input. `next`: the matrix that is read after it. */
-static void add_hidden(schedule *all, const call *c, const weights *w, const normalization *norm, const matrix *next) {
+static void add_hidden(schedule *all, const call *c, int layer, const normalization *norm, const matrix *next) {
+    const weights *w = &c->g->layers[layer];
     const matrix *up = &w->matrices[UP], *gate = &w->matrices[GATE];
     const int gated = c->s->gated;
     add_normed(all, c, norm,
                layer_of(c, up, w->vectors[UP_BIAS], NULL, c->hidden, gated ? STORE : ACTIVATE, gated ? gate : next));
     if (gated) add_normed(all, c, norm, layer_of(c, gate, w->vectors[GATE_BIAS], NULL, c->hidden, GATED, next));
+    add_point(all, c, NEURONS, layer, c->hidden, c->s->mlp_width, c->s->mlp_width);
 }
 
 /* --- the model --------------------------------------------------------------------------------------------------------- */
@@ -151,18 +174,22 @@ static void add_block(schedule *all, const call *c, int layer) {
     add_normed(all, c, &ln_1, layer_of(c, qkv, w->vectors[QKV_BIAS], NULL, c->qkv, STORE, parallel ? up : project));
     if (parallel) {
         if (!s->shared_norm) add_input(all, &ln_2, c->m);
-        add_hidden(all, c, w, &ln_2, project);
+        add_hidden(all, c, layer, &ln_2, project);
     }
     add_attention(all, &heads);
+    add_point(all, c, QUERIES, layer, c->qkv, qkv_width(s), heads_width(s));
+    add_point(all, c, HEADS, layer, c->normed, heads_width(s), heads_width(s));
     add_output(all, c, layer_of(c, project, w->vectors[ATTENTION_BIAS], c->normed, NULL, ADD, parallel ? down : up),
-               norm_of(c, w, LN_1_OUT, behind));
+               norm_of(c, w, LN_1_OUT, behind), SUM_ATTENTION, layer);
     if (post) add_stream_norm(all, c, norm_of(c, w, LN_1, 1));
     if (!parallel) {
         add_input(all, &ln_2, c->m);
-        add_hidden(all, c, w, &ln_2, down);
+        add_hidden(all, c, layer, &ln_2, down);
     }
-    add_output(all, c, layer_of(c, down, w->vectors[DOWN_BIAS], c->hidden, NULL, ADD, after), norm_of(c, w, LN_2_OUT, behind));
+    add_output(all, c, layer_of(c, down, w->vectors[DOWN_BIAS], c->hidden, NULL, ADD, after), norm_of(c, w, LN_2_OUT, behind),
+               SUM_MLP, layer);
     if (post) add_stream_norm(all, c, norm_of(c, w, LN_2, 1));
+    add_point(all, c, STREAM, layer + 1, c->x, s->n_embd, s->n_embd);
 }
 
 /* Copy rows of the token embedding to x, or to the input of the projection. */
@@ -241,18 +268,32 @@ static void add_logits(schedule *all, const call *c) {
     add_phase(all, cap_logits, (int)((count + LOGITS_AT_ONCE - 1) / LOGITS_AT_ONCE), 1, 0)->other = (void *)c;
 }
 
+/* The residual stream is not what the call before left, but given: see gptcli_hooks. */
+static void copy_start(worker *me, const phase *p, range now, range next) {
+    const call *c = p->other;
+    const size_t width = (size_t)c->s->n_embd, from = (size_t)now.first * width;
+    (void)me, (void)next;
+    memcpy(c->x + from, c->hooks->start + from, (size_t)(now.last - now.first) * width * sizeof *c->x);
+}
+
+static schedule schedule_of(const call *c) {
+    gpt *g = c->g;
+    return (schedule){.k = g->k,
+                      .scratch = c->scratch,
+                      .scratch_floats = c->scratch_floats,
+                      .threads = g->threads,
+                      .phases = g->phases,
+                      .room = g->phase_count,
+                      .model = g};
+}
+
 /* Build and run the schedule of a call. */
 static void read_tokens(const call *c) {
-    gpt *g = c->g;
-    const int layers = c->s->n_layer;
-    schedule all = {.k = g->k,
-                    .scratch = c->scratch,
-                    .scratch_floats = c->scratch_floats,
-                    .threads = g->threads,
-                    .phases = g->phases,
-                    .room = g->phase_count,
-                    .model = g};
-    if (c->first == 0) add_embedding(&all, c);
+    const int layers = c->s->n_layer, width = c->s->n_embd;
+    schedule all = schedule_of(c);
+    if (c->hooks && c->hooks->start) add_phase(&all, copy_start, c->m, 4, 0)->other = (void *)c;
+    else if (c->first == 0) add_embedding(&all, c);
+    if (c->first == 0) add_point(&all, c, STREAM, 0, c->x, width, width);
     for (int layer = c->first; layer < c->last && layer < layers; layer++) add_block(&all, c, layer);
     if (c->last > layers && c->wanted_count) add_logits(&all, c);
     pool_run(&all);
@@ -260,6 +301,15 @@ static void read_tokens(const call *c) {
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 static size_t lined(size_t floats) { return (floats + 15) / 16 * 16; } /* round up to whole cache lines */
+
+/* Memory for so many floats, whose content is lost; 0, or -1 where there is none. */
+static int reserve(gpt *g, size_t needed) {
+    if (needed <= g->space_floats) return 0;
+    huge_free(g->space);
+    g->space = huge_alloc(needed * sizeof *g->space);
+    g->space_floats = g->space ? needed : 0;
+    return g->space ? 0 : -1;
+}
 
 /* Place a call's buffers in the engine's workspace; 0, or -1 when there is no memory. */
 static int lay_out(call *c) {
@@ -272,7 +322,7 @@ static int lay_out(call *c) {
     /* Queries, keys and values share memory with the hidden layer, unless both are needed at once (parallel residual). */
     const size_t wide = s->parallel_residual ? qkv + hidden : larger(qkv, hidden),
                  gate = s->gated && c->m > GEMV_MAX ? hidden : 0;
-    const size_t joined = s->residual_scale != 1.0f || s->norm == AFTER || s->norm == SANDWICH ? C : 0;
+    const size_t joined = c->hooks || s->residual_scale != 1.0f || s->norm == AFTER || s->norm == SANDWICH ? C : 0;
     const size_t packed = c->m > GEMV_MAX ? packed_floats(g->k, c->m, (int)columns) : 0;
     /* The final norm and the unembedding may process few tokens while the layers process many: take the larger scratch. */
     const size_t linear = larger(linear_scratch(g->k, c->m, (int)widest), linear_scratch(g->k, GEMV_MAX, (int)widest));
@@ -282,18 +332,13 @@ static int lay_out(call *c) {
                              .m = c->m,
                              .positions = c->positions,
                              .capacity = c->capacity,
-                             .prefill = c->prefill};
+                             .prefill = c->prefill,
+                             .half = g->half_cache};
     const size_t scores = attention_shared(&heads, g->threads);
     const size_t own = linear + GEMV_MAX * C, shared = lined(m * (C + normed + wide + gate + joined) + scores + packed);
     c->normed_at = linear;
     c->scratch_floats = lined(larger(own, attention_scratch(c->capacity, &heads)) + OVERREAD);
-    const size_t needed = shared + c->scratch_floats * (size_t)g->threads;
-    if (needed > g->space_floats) {
-        huge_free(g->space);
-        g->space = huge_alloc(needed * sizeof *g->space);
-        g->space_floats = g->space ? needed : 0;
-        if (!g->space) return -1;
-    }
+    if (reserve(g, shared + c->scratch_floats * (size_t)g->threads)) return -1;
     c->x = g->space;
     c->normed = c->x + m * C;
     c->qkv = c->normed + m * normed;
@@ -314,16 +359,19 @@ static int lay_out(call *c) {
  *                              each from position 0
  *   turns                      the rotary tables, each [position][cosines, then sines, of rotary_dim / 2 pairs]
  *   growth [position]          factor of the queries, or NULL; like `turns` it covers all positions of the call
- *   cache                      [layers][2][batch][K][capacity][D], then OVERREAD more floats; keys and values are written to it
+ *   cache                      [layers][2][batch][K][capacity][D] in the engine's precision, then OVERREAD more floats; keys and
+ *                              values are written to it
  *   wanted [wanted_count]      indices of the tokens whose logits are computed
  *   logits                     [wanted_count, V]
  *   first, last                the stages to run, from `first` to before `last`: each layer is a stage, and the logits are the
  *                              last one. The caller may split the stages over several calls with the same other arguments, so
  *                              that it can stop in between.
+ *   hooks                      what is recorded and changed; NULL: nothing. Where a text is split over several calls, `start`
+ *                              is only of the first
  */
 int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill,
-                const float *const *turns, const float *growth, float *cache, int batch, int capacity, int wanted_count,
-                const int *wanted, float *logits, int first, int last) {
+                const float *const *turns, const float *growth, void *cache, int batch, int capacity, int wanted_count,
+                const int *wanted, float *logits, int first, int last, const gptcli_hooks *hooks) {
     gpt *g = engine;
     call c = {.g = g,
               .s = &g->shape,
@@ -337,12 +385,50 @@ int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int 
               .prefill = prefill,
               .turns = turns,
               .growth = growth,
+              .hooks = hooks,
               .first = first,
               .last = last,
-              .layer_floats = (size_t)batch * (size_t)g->shape.kv_heads * (size_t)g->shape.head_size * (size_t)capacity,
+              .layer_numbers = (size_t)batch * (size_t)g->shape.kv_heads * (size_t)g->shape.head_size * (size_t)capacity,
               .cache = cache,
               .logits = logits};
     if (lay_out(&c)) return -1;
     read_tokens(&c);
+    return 0;
+}
+
+/* Where a layer looks: the attention weights of m queries, at consecutive positions from `start` on. Returns 0, or -1 when there
+ * is no memory.
+ *
+ *   queries [m, H D]           as gptcli_read records them
+ *   keys                       [K][capacity][D] of this layer, as gptcli_read writes them to the cache, then OVERREAD more floats
+ *   scores                     1: the scores before the softmax, capped and with their slopes; -infinity where a query does not
+ *                              look
+ *   out [H, m, start + m]
+ */
+int gptcli_pattern(void *engine, int layer, int m, int start, const float *queries, const float *keys, int capacity, int scores,
+                   float *out) {
+    gpt *g = engine;
+    call c = {.g = g, .s = &g->shape, .m = m, .capacity = capacity};
+    attention job = attention_of(&c, layer);
+    job.qkv = (float *)queries, job.keys = (float *)keys, job.out = out, job.positions = &start;
+    c.scratch_floats = lined(attention_scratch(capacity, &job) + OVERREAD);
+    if (reserve(g, c.scratch_floats * (size_t)g->threads)) return -1;
+    c.scratch = g->space;
+    schedule all = schedule_of(&c);
+    add_pattern(&all, &job, scores);
+    pool_run(&all);
+    return 0;
+}
+
+/* The final norm and the unembedding of rows of the residual stream [n, C]: logits [n, V]. Returns 0, or -1 when there is no
+ * memory. */
+int gptcli_unembed(void *engine, int n, const float *stream, float *logits) {
+    gpt *g = engine;
+    call c = {.g = g, .s = &g->shape, .m = n, .wanted_count = n, .capacity = 1, .prefill = TEXTS, .logits = logits};
+    if (lay_out(&c)) return -1;
+    memcpy(c.x, stream, (size_t)n * (size_t)g->shape.n_embd * sizeof *stream);
+    schedule all = schedule_of(&c);
+    add_logits(&all, &c);
+    pool_run(&all);
     return 0;
 }

@@ -12,7 +12,7 @@ typedef struct {
 
 typedef struct {
     gptcli_shape shape; /* its arrays are owned by this model */
-    int threads;
+    int threads, half_cache;
     const kernels *k;
     weights whole, *layers; /* layers: one more than n_layer; the last stays empty */
     float *space; /* of the latest shapes */
@@ -21,8 +21,9 @@ typedef struct {
     int phase_count; /* capacity for the longest schedule */
 } gpt;
 
-/* The most phases of a layer, and of the rest: embedding, its projection and norm, the final norm, the logits. */
-enum { BLOCK_PHASES = 5 * LINEAR_PHASES + ATTENTION_PHASES + 6, OTHER_PHASES = 3 * LINEAR_PHASES + 5 };
+/* The most phases of a layer (its hooks are 6, and two norms), and of the rest: embedding, its projection and norm, the final
+ * norm, the logits. */
+enum { BLOCK_PHASES = 5 * LINEAR_PHASES + ATTENTION_PHASES + 6 + 8, OTHER_PHASES = 3 * LINEAR_PHASES + 7 };
 
 static inline const matrix *output_of(const gpt *g) {
     const matrix *all = g->whole.matrices;

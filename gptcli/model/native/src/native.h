@@ -12,7 +12,7 @@
 /* A model's shape as Python passes it: fields of GPTConfig. library.py has the same structure, and compares ABI_VERSION and the
  * size when it loads the library. Increase ABI_VERSION with every change of this structure, of an enum whose numbers Python uses,
  * or of a function's arguments. */
-enum { ABI_VERSION = 4 };
+enum { ABI_VERSION = 7 };
 typedef struct {
     int n_layer, n_embd, n_head, kv_heads, head_size, mlp_width, vocab_size, embedding_width, activation;
     int norm_kind, norm, qk_norm, final_norm, embedding_norm, parallel_residual, shared_norm, gated, rotary_dim,
@@ -164,10 +164,11 @@ typedef struct {
     void (*clamp)(float *x, int n, float limit);
     /* x [n] = exp(x - max x); returns the sum. */
     float (*softmax_numerators)(float *x, int n);
-    /* out[s] = q [d] . keys[s] [d] * scale, for s < count. */
-    void (*attention_scores)(const float *q, const float *keys, int count, int d, float scale, float *out);
-    /* out [d] = factor * the sum of p[s] * values[s] [d], rows of values `stride` floats apart, for s < count. */
-    void (*attention_mix)(const float *p, const float *values, size_t stride, int count, int d, float factor, float *out);
+    /* out[s] = q [d] . keys[s] [d] * scale, for s < count. half: keys and values are in half precision, else in float32. */
+    void (*attention_scores)(const float *q, const void *keys, int half, int count, int d, float scale, float *out);
+    /* out [d] = factor * the sum of p[s] * values[s] [d], rows of values `stride` numbers apart, for s < count. */
+    void (*attention_mix)(const float *p, const void *values, int half, size_t stride, int count, int d, float factor,
+                          float *out);
     /* shortlist.h: the k largest of x [n] and their indices, from the largest down; -1 where one is NaN. And the sum of
      * exp(x - largest). */
     int (*top_k)(const float *x, int n, int k, int *indices, float *values);
@@ -216,12 +217,12 @@ struct worker {
     uint32_t number; /* used by pool.c: number of the phase */
 };
 
-/* norm.c: m rows of x, or those `rows`, normalized: out [m, width]. */
+/* norm.c: m rows of x, or those `rows`, normalized: out [m, width]. norm_rows leaves out the factor. */
 typedef struct {
     const float *x, *weight, *bias;
     const int *rows; /* [m] or NULL */
     float *out;
-    float epsilon, factor; /* factor: of add_join */
+    float epsilon, factor; /* factor: what add_norm and add_join multiply with */
     int width, kind;
 } normalization;
 void norm_rows(const kernels *k, const normalization *job, int first, int last, float *out);
@@ -253,6 +254,46 @@ void linear_epilogue(const worker *me, const linear *job, const float *sums, siz
 /* Pack a panel, transposed: to[k * width + j] = from[j * stride + k] * factor for k < count and j < n; zero for n <= j < width. */
 void pack_panel(const float *from, size_t stride, int n, int count, float factor, float *to, int width);
 
+/* hooks.c: what a call records, and what it changes on the way. Points, with the width of a token's numbers there:
+ *   STREAM       [C]     the residual stream before a layer; before layer n_layer: after the last
+ *   QUERIES      [H D]   the queries of a layer after norms, rotation and growth; they are recorded only
+ *   HEADS        [H D]   what the heads gathered, before the output projection
+ *   SUM_ATTENTION [C]    what attention adds to the residual stream
+ *   NEURONS      [mlp_width]  what the last matrix of the MLP reads
+ *   SUM_MLP      [C]     what the MLP adds to the residual stream
+ * Python and JavaScript fill these structures: increase ABI_VERSION with every change. */
+enum point { STREAM, QUERIES, HEADS, SUM_ATTENTION, NEURONS, SUM_MLP };
+typedef struct {
+    int point, layer; /* layer: of STREAM 0..n_layer, of the others 0..n_layer - 1 */
+    int first, last; /* the tokens of the call, from `first` to before `last` */
+    int start, width; /* the columns: `width` of them, from `start` on */
+    int stride; /* floats from one token's values to the next one's; 0: all have the same */
+    int add; /* 1: the values are added; 0: they replace what stands there */
+    const float *values; /* [last - first, width], or [width]; NULL: zeros replace it */
+} gptcli_change;
+typedef struct {
+    /* Where to record what stands at each point, after the changes; NULL: nowhere. */
+    float *stream; /* [n_layer + 1, room, C] */
+    float *queries, *heads; /* [n_layer, room, H D] */
+    float *attention; /* [n_layer, room, C] */
+    float *neurons; /* [n_layer, room, mlp_width] */
+    float *mlp; /* [n_layer, room, C] */
+    const float *start; /* [m, C]: the residual stream before the first stage of the call; NULL: the embedding, or what the
+                         * call before left */
+    const gptcli_change *changes; /* [change_count]; at one point they are made in this order */
+    int room, change_count; /* room: tokens of each layer of the buffers, m or more */
+} gptcli_hooks;
+typedef struct {
+    const gptcli_hooks *hooks;
+    int point, layer;
+    float *x;
+    size_t stride, width;
+} hooked;
+/* Whether anything is recorded or changed at a point. */
+int is_hooked(const gptcli_hooks *hooks, int point, int layer);
+/* Adds a phase for m tokens where that is so. */
+void add_hooks(schedule *all, const hooked *at, int m);
+
 /* What the tokens of a call are: steps of different rows; one row's, at consecutive positions; or those of several rows, one
  * after the other, each from position 0. */
 enum { STEPS, ONE_TEXT, TEXTS };
@@ -262,10 +303,10 @@ enum { STEPS, ONE_TEXT, TEXTS };
 typedef struct {
     float *qkv; /* [m, qkv_width]; queries and keys are clamped, normalized and rotated in place */
     float *out; /* [m, H D] */
-    float *keys, *values; /* of this layer: [row, K, capacity, D] */
+    void *keys, *values; /* of this layer: [row, K, capacity, D], in half precision with `half`, else in float32 */
     const int *rows, *positions; /* [m] */
     int m, heads, kv_heads, head_size, capacity, prefill; /* a mode of gptcli_read */
-    int window, qk_norm, norm_kind, rotary_dim, interleaved;
+    int half, window, qk_norm, norm_kind, rotary_dim, interleaved;
     float scale, cap, clip, epsilon;
     const float *q_norm, *q_norm_bias, *k_norm, *k_norm_bias;
     const float *turns, *growth; /* by position: cosines and sines [rotary_dim]; a factor of queries */
@@ -274,6 +315,9 @@ typedef struct {
 } attention;
 enum { ATTENTION_PHASES = 4 };
 void add_attention(schedule *all, const attention *job);
+/* The attention weights, or the scores before the softmax, of m queries at consecutive positions from positions[0] on: out
+ * [H, m, positions[0] + m]. Here, qkv is [m, H D] and has the queries only, and the keys are those of one row. */
+void add_pattern(schedule *all, const attention *job, int scores);
 size_t attention_scratch(int capacity, const attention *job);
 size_t attention_shared(const attention *job, int threads);
 
@@ -293,6 +337,7 @@ struct phase {
         linear linear;
         attention attention;
         normalization norm;
+        hooked hooked;
         void *other;
     };
 };

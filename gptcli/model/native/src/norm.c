@@ -11,8 +11,11 @@ void norm_rows(const kernels *k, const normalization *job, int first, int last, 
 }
 
 static void norm_chunk(worker *me, const phase *p, range now, range next) {
+    const normalization *job = &p->norm;
     (void)next;
-    norm_rows(me->k, &p->norm, now.first, now.last, p->norm.out);
+    norm_rows(me->k, job, now.first, now.last, job->out);
+    for (int i = now.first; i < now.last && job->factor != 1.0f; i++)
+        me->k->soft_cap(job->out + (size_t)i * job->width, job->width, job->factor, 0.0f);
 }
 
 void add_norm(schedule *all, const normalization *job, int m) { add_phase(all, norm_chunk, m, 4, 0)->norm = *job; }

@@ -1,0 +1,152 @@
+"""The activations of one text, as the engine in C records them. Shapes as in ``gpt``: T positions, L layers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptcli.model.config import GPTConfig
+from gptcli.model.native.library import Hooks
+
+# Bytes after keys and values which the kernels may read (and ignore).
+_SPARE_BYTES = 256
+
+
+def spare(cache_type: "np.dtype[np.floating]") -> int:
+    """How many numbers the memory of a cache has after the last key or value."""
+    return _SPARE_BYTES // cache_type.itemsize
+
+
+class Cache(NamedTuple):
+    """Where the library finds keys and values: the address, the rows of the batch, and the positions of each."""
+
+    at: int
+    rows: int
+    capacity: int
+
+
+class Look(Protocol):
+    """What a record asks of its engine."""
+
+    @property
+    def config(self) -> GPTConfig:
+        """The shape."""
+
+    @property
+    def cache_type(self) -> "np.dtype[np.floating]":
+        """The precision in which it caches keys and values."""
+
+    def pattern(
+        self, layer: int, queries: NDArray[np.float32], keys: NDArray[np.float32], *, scores: bool = False
+    ) -> NDArray[np.float32]:
+        """Where a layer looks (see ``NativeEngine.pattern``)."""
+
+    def unembed(self, stream: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits of a residual stream (see ``NativeEngine.unembed``)."""
+
+
+@dataclass(frozen=True, eq=False)
+class NativeRecord:
+    """The activations of one text. Nothing that is read later changes them.
+
+    Attributes:
+        engine: which recorded them.
+        ids: the text.
+        kept: how many of its first positions were taken from another record.
+        stream: the residual stream before the first layer and after each, [L + 1, T, C].
+        queries: after norms and rotation, [L, T, H, D].
+        heads: what each head gathered, before the output projection, [L, T, H, D].
+    """
+
+    engine: Look
+    ids: tuple[int, ...]
+    kept: int
+    stream: NDArray[np.float32]
+    queries: NDArray[np.float32]
+    heads: NDArray[np.float32]
+    _cache: NDArray[np.floating]  # keys and values in the engine's precision, and some more
+
+    @cached_property
+    def keys(self) -> NDArray[np.float32]:
+        """The keys after norms and rotation, [L, K, T, D]."""
+        return self._wide(0)
+
+    @cached_property
+    def values(self) -> NDArray[np.float32]:
+        """The values, [L, K, T, D]."""
+        return self._wide(1)
+
+    def _wide(self, which: int) -> NDArray[np.float32]:
+        """Keys (0) or values (1) in float32, followed by readable memory."""
+        found = self._both[:, which]
+        if self._cache.dtype == np.float32:
+            return found.view(np.float32)
+        copied = np.empty(found.size + spare(self._cache.dtype), np.float32)
+        wide = copied[: found.size].reshape(found.shape)
+        wide[...] = found
+        return wide
+
+    @property
+    def _both(self) -> NDArray[np.floating]:
+        config = self.engine.config
+        shape = (config.n_layer, 2, config.kv_heads, len(self.ids), config.head_size)
+        return self._cache[: math.prod(shape)].reshape(shape)
+
+    @property
+    def cache(self) -> Cache:
+        """Its keys and values as the library takes them: a batch of one row, which is full."""
+        return Cache(self._cache.ctypes.data, 1, len(self.ids))
+
+    def hooks(self, start: int) -> Hooks:
+        """Have a call that reads the tokens from a position on recorded here."""
+
+        def place(array: NDArray[np.float32]) -> int:
+            return array.ctypes.data + start * array.strides[1]
+
+        return Hooks(
+            stream=place(self.stream), queries=place(self.queries), heads=place(self.heads), room=len(self.ids)
+        )
+
+    def pattern(self, layer: int, *, scores: bool = False) -> NDArray[np.float32]:
+        """The attention weights of a layer, [H, T, T]; each row (a query) sums to 1.
+
+        Args:
+            layer: from 0.
+            scores: instead the scores before the softmax, -infinity where a query does not look.
+        """
+        return self.engine.pattern(layer, self.queries[layer], self.keys[layer], scores=scores)
+
+    @cached_property
+    def logits(self) -> NDArray[np.float32]:
+        """The logits after each token, [T, V]; computed at the first use."""
+        return self.engine.unembed(self.stream[-1])
+
+
+def new_record(engine: Look, ids: Sequence[int], after: NativeRecord | None) -> NativeRecord:
+    """Memory for the activations of a text, with those of the beginning that it shares with another record."""
+    config, length = engine.config, len(ids)
+    layers, heads = config.n_layer, (config.n_head, config.head_size)
+    made = NativeRecord(
+        engine,
+        tuple(ids),
+        0 if after is None else shared_prefix(after.ids, ids),
+        np.empty((layers + 1, length, config.n_embd), np.float32),
+        np.empty((layers, length, *heads), np.float32),
+        np.empty((layers, length, *heads), np.float32),
+        np.empty(length * config.cached_per_token + spare(engine.cache_type), engine.cache_type),
+    )
+    if after is not None and made.kept:
+        here = slice(0, made.kept)
+        made.stream[:, here], made.queries[:, here] = after.stream[:, here], after.queries[:, here]
+        made.heads[:, here], made._both[:, :, :, here] = after.heads[:, here], after._both[:, :, :, here]
+    return made
+
+
+def shared_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many ids two texts begin with in common."""
+    pairs = zip(first, second, strict=False)
+    return next((index for index, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
