@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import gptcli
-from gptcli import api
+from gptcli.api import choices
 from gptcli.checkpoint.weights.placement import Placement
 from tests.conftest import Run
 
@@ -202,8 +202,8 @@ def test_an_unknown_name_is_an_error_with_a_hint() -> None:
 def test_choices_are_those_of_the_options() -> None:
     from gptcli.cli.options import Device, Dtype
 
-    assert get_args(api.Device) == tuple(choice.value for choice in Device)
-    assert get_args(api.Dtype) == tuple(choice.value for choice in Dtype)
+    assert get_args(choices.Device) == tuple(choice.value for choice in Device)
+    assert get_args(choices.Dtype) == tuple(choice.value for choice in Dtype)
 
 
 @pytest.mark.slow
