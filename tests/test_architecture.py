@@ -32,6 +32,7 @@ FLOORS = (
     "inspection",
     "measuring",
     "show",
+    "explore",
     "api",
     "cli",
 )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gptcli.inspection.neurons import Neurons
     from gptcli.inspection.passages import NeuronPassages
     from gptcli.inspection.patching import Patching
+    from gptcli.show.explore_page.page import Exploration
 
     Floats = NDArray[np.float32]
 
@@ -243,6 +244,17 @@ class LooksInside:
         seen, record = lens(self.checkpoint, text, words=() if word is None else [word])
         track = seen.tracks[0]
         return attribute(self.checkpoint.model, record, track.id, track.token)
+
+    def explore(self, text: str) -> "Exploration":
+        """All that ``gptcli explore --save`` puts on a page of a text; a notebook shows it, ``save`` writes it.
+
+        Raises:
+            InputError: the text does not fit into the context, or is too long for a page.
+        """
+        from gptcli.inspection.explored import explored
+        from gptcli.show.explore_page.page import Exploration
+
+        return Exploration(explored(self.checkpoint, text))
 
     def trace(self, text: str, *, layer: int | None = None, head: int | None = None) -> "Trace":
         """The run of a text through the model, step by step.

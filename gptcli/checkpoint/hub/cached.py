@@ -10,13 +10,14 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from gptcli.checkpoint.files.names import INDEX, WEIGHTS, is_index, weights_among
 from gptcli.checkpoint.files.shards import read_shard_names
 from gptcli.checkpoint.hub.client import client
 from gptcli.checkpoint.hub.names import SHORT_NAMES, HubName
 from gptcli.errors import CheckpointError
 
 TEMPLATE = "chat_template.jinja"
-CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+CONFIG = "config.json"
 # All other files that may be downloaded.
 SMALL_FILES = (
     CONFIG,
@@ -85,15 +86,28 @@ def _snapshot(folder: Path, revision: str) -> Path | None:
 
 def is_whole(snapshot: Path) -> bool:
     """Whether a folder has a configuration and all of the weights."""
-    if not (snapshot / CONFIG).is_file():
-        return False
-    if (snapshot / WEIGHTS).is_file():
-        return True
+    weights = _weights_of(snapshot) if (snapshot / CONFIG).is_file() else None
+    if weights is None or not is_index(weights):
+        return weights is not None
     try:
-        shards = read_shard_names(snapshot / INDEX)
+        shards = read_shard_names(snapshot / weights)
     except CheckpointError:
         return False
     return all((snapshot / shard).is_file() for shard in shards)
+
+
+def _weights_of(snapshot: Path) -> str | None:
+    """The file with a snapshot's weights, or the index of their shards."""
+    with suppress(OSError):
+        return weights_among([file.name for file in snapshot.glob("model.*") if file.is_file()])
+    return None
+
+
+def chosen_variant(snapshot: Path) -> str | None:
+    """The variant that another program chose for a snapshot, whose repository may have the weights themselves."""
+    variant = _weights_of(snapshot)
+    absent = snapshot.parent.parent / _ABSENT / snapshot.name
+    return None if variant in (WEIGHTS, INDEX) or (absent / WEIGHTS).is_file() else variant
 
 
 def has_tokenizer(snapshot: Path) -> bool:

@@ -8,10 +8,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from gptcli.checkpoint.files.header import Header
-from gptcli.checkpoint.hub.cached import cached_snapshot, has_tokenizer
+from gptcli.checkpoint.hub.cached import cached_snapshot, chosen_variant, has_tokenizer
 from gptcli.checkpoint.hub.client import client
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.errors import GptcliError
+from gptcli.system.notices import notice
 
 
 def fetch(name: HubName, *, refresh: bool = False, tokenizer: bool = True) -> tuple[Path, str | None]:
@@ -31,6 +32,8 @@ def fetch(name: HubName, *, refresh: bool = False, tokenizer: bool = True) -> tu
         GptcliError: access is refused, the disk is full, or the network fails.
     """
     cached = None if refresh else cached_snapshot(name)
+    if cached is not None and (variant := chosen_variant(cached)) is not None:
+        notice(f"of {name} the cache has {variant} only ('gptcli models pull {name}' asks the hub for its weights)")
     if cached is not None and (not tokenizer or has_tokenizer(cached)):
         return cached, None
     from gptcli.checkpoint.hub.download import Download, complete

@@ -185,6 +185,7 @@ def _help() -> Any:
 # In the order of the help: what gives a command's function, or its app where it has commands of its own.
 COMMANDS: dict[str, Callable[[], Any]] = {
     "tour": _tour,
+    "explore": _explore,
     "generate": _generate,
     "chat": _chat,
     "logits": _logits,
@@ -192,7 +193,6 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "score": _score,
     "attention": _attention,
     "lens": _lens,
-    "explore": _explore,
     "ablate": _ablate,
     "patch": _patch,
     "head": _head,
