@@ -78,6 +78,7 @@ def weights_of(arguments: list[str], width: int = 80) -> list[list[str]]:
     return [re.findall(r"-?\d*\.\d+|-inf|-?\d+", row[2]) for row in rows if row]
 
 
+@pytest.mark.slow
 def test_one_head_has_its_figures() -> None:
     pattern = np.array(answer(TEXT, "--layer", "4", "--head", "3")["heads"][0]["values"])
     drawn = weights_of([TEXT, "--layer", "4", "--head", "3"], 200)

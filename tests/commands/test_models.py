@@ -34,6 +34,7 @@ def run_json(*args: str) -> Any:
     return json.loads(run(*args, "--json"))
 
 
+@pytest.mark.slow
 def test_list_is_bundled_cached_and_short_names(hub: Hub) -> None:
     hub.add("EleutherAI/pythia-70m", MODEL).push(shards(), "step1")
     hub.add("some/bert", {**MODEL, "config.json": b'{"model_type": "bert\\u001b[31m"}'})
@@ -247,6 +248,7 @@ def test_show_saves_a_picture(tmp_path: Path) -> None:
     assert "17,735,936" in (tmp_path / "tales.svg").read_text()
 
 
+@pytest.mark.slow
 def test_neither_torch_nor_numpy_nor_the_hubs_client_is_imported() -> None:
     code = (
         "import sys; sys.argv = ['gptcli', 'models', 'show', 'tales', '--keys']\n"

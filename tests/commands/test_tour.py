@@ -338,6 +338,7 @@ def test_the_list_is_not_folded_in_a_pipe() -> None:
     assert all(f"     {stop.command}\n" in listed for stop in STOPS)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_with_its_code(child_environment: dict[str, str]) -> None:
     with on_a_terminal(child_environment) as terminal:
         terminal.wait_for("q leave")
