@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from gptcli.errors import InputError
-from gptcli.inspection.places import Kind, Located, Positions
-from gptcli.inspection.points import Point, See, capture, seeing
+from gptcli.inspection.places import Kind, Located, Point, Positions
+from gptcli.inspection.points import See, capture, seeing
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.engine import Engine
 from gptcli.model.gpt import GPT

@@ -30,6 +30,8 @@ from gptcli.model.config import GPTConfig
 from gptcli.text import clipped, quoted, token_text
 
 Kind = Literal["head", "attention", "mlp", "layer", "neuron", "embedding"]
+Point = tuple[Kind, int]
+"""A point of the model: a kind, and the layer from 0 (0 for the embedding)."""
 _PAIRS = ("head", "neuron")
 _EXAMPLES = "4.1, attention:4, mlp:3, layer:5, neuron:3.117 or embedding"
 _MOST_LENGTH = 1000
@@ -173,6 +175,16 @@ class Located:
         for layer in self.layers or (0,):
             for member in self.members or (None,):
                 yield layer, member
+
+
+def check_layers(config: GPTConfig) -> None:
+    """Check that a model has points to look at.
+
+    Raises:
+        InputError: it has no layers.
+    """
+    if not config.n_layer:
+        raise InputError("this model has no layers: there is nothing to look at or to change")
 
 
 def parse(text: str, *, bare: Literal["head", "neuron"] = "head") -> Place:

@@ -13,8 +13,8 @@ from gptcli.errors import InputError
 from gptcli.inspection.attribution import attribute
 from gptcli.inspection.changed_engine import ChangedEngine
 from gptcli.inspection.interventions import Interventions, located_changes, means
-from gptcli.inspection.places import parse
-from gptcli.inspection.points import Point, capture
+from gptcli.inspection.places import Point, parse
+from gptcli.inspection.points import capture
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine

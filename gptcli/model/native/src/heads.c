@@ -13,6 +13,13 @@ static void norm_head(const kernels *k, const attention *job, float *x, const fl
     k->norm(job->norm_kind, x, weight ? weight + from : NULL, bias ? bias + from : NULL, job->epsilon, job->head_size, x);
 }
 
+/* The queries of a group and their key, as a call gives them. */
+static void take_given(const attention *job, int m, int kv_head, float *queries, float *key) {
+    const size_t size = (size_t)job->head_size, group = (size_t)group_of(job), at = (size_t)(m % job->period);
+    memcpy(queries, job->given_queries + (at * job->heads + kv_head * group) * size, group * size * sizeof *queries);
+    memcpy(key, job->given_keys + (at * job->kv_heads + kv_head) * size, size * sizeof *key);
+}
+
 void prepare_heads(const kernels *k, const attention *job, int m, int kv_head) {
     const int size = job->head_size, group = group_of(job), position = job->positions[m], whole = job->qk_norm == QK_WHOLE;
     float *queries = queries_at(job, m) + (size_t)kv_head * group * size, *key = keys_at(job, m) + (size_t)kv_head * size;
@@ -34,6 +41,7 @@ void prepare_heads(const kernels *k, const attention *job, int m, int kv_head) {
         k->rotate(key, turns, job->rotary_dim / 2, job->interleaved);
     }
     if (job->growth) k->soft_cap(queries, group * size, job->growth[position], 0.0f);
+    if (job->given_queries) take_given(job, m, kv_head, queries, key);
     memcpy(job->keys + at, key, size * sizeof *key);
     memcpy(job->values + at, value, size * sizeof *value);
 }
