@@ -7,7 +7,7 @@ function __gptcli_at
     for word in $words[2..-1]
         string match -q -- '-*' $word; and continue
         set -l next (string trim -- "$command $word")
-        contains -- $next 'tour' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'explore' 'ablate' 'patch' 'head' 'neurons' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'compare' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema' 'config' 'help'; or break
+        contains -- $next 'tour' 'explore' 'generate' 'chat' 'logits' 'softmax' 'score' 'attention' 'lens' 'ablate' 'patch' 'head' 'neurons' 'trace' 'params' 'tokenize' 'similarity' 'neighbors' 'analogy' 'direction' 'map' 'compare' 'bench' 'models' 'models list' 'models pull' 'models show' 'models quantize' 'glossary' 'schema' 'config' 'help'; or break
         set command $next
     end
     test "$command" = "$argv[1]"
@@ -31,6 +31,7 @@ end
 complete -c gptcli -f
 
 complete -c gptcli -n '__gptcli_at \'\'' -a tour -d 'Walk through a GPT: from a text to its next token, one real command at a time.'
+complete -c gptcli -n '__gptcli_at \'\'' -a explore -d 'Explore a model on one screen that follows every key.'
 complete -c gptcli -n '__gptcli_at \'\'' -a generate -d 'Continue a text, token by token, as the model would; or answer a question (--chat).'
 complete -c gptcli -n '__gptcli_at \'\'' -a chat -d 'Chat with a model, by its own chat template or as a script.'
 complete -c gptcli -n '__gptcli_at \'\'' -a logits -d 'Show what may come next: the most probable tokens, with their logits.'
@@ -38,7 +39,6 @@ complete -c gptcli -n '__gptcli_at \'\'' -a softmax -d 'Turn any numbers into pr
 complete -c gptcli -n '__gptcli_at \'\'' -a score -d 'Score a text: how surprising each token is to the model.'
 complete -c gptcli -n '__gptcli_at \'\'' -a attention -d 'Show where each head looks while the model reads a text.'
 complete -c gptcli -n '__gptcli_at \'\'' -a lens -d 'Watch a model make up its mind: the best guess after every layer.'
-complete -c gptcli -n '__gptcli_at \'\'' -a explore -d 'Look inside a model while it reads a text.'
 complete -c gptcli -n '__gptcli_at \'\'' -a ablate -d 'Take out each head and each MLP in turn: what does the prediction lose?'
 complete -c gptcli -n '__gptcli_at \'\'' -a patch -d 'Trace a prediction to its causes: copy parts of one run into another.'
 complete -c gptcli -n '__gptcli_at \'\'' -a head -d 'Show what a head moves and what it looks for, by its weights.'
@@ -70,9 +70,28 @@ complete -c gptcli -n '__gptcli_at \'tour\'' -l stop -x -d 'Only this stop.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l pace -x -d 'Write the lines slowly, for a class.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l worksheet -d 'Questions and answers in Markdown, for a class.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l json -d 'Print JSON.'
-complete -c gptcli -n '__gptcli_at \'tour\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l csv -d 'Print the table as CSV.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l md -d 'Print the table as Markdown.'
+complete -c gptcli -n '__gptcli_at \'tour\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'tour\'' -s h -l help -d 'Show this message and exit.'
+
+complete -c gptcli -n '__gptcli_at \'explore\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -s t -l temperature -x -d 'Divides the logits; 0 is greedy.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -s k -l top-k -x -d 'Keep the K largest; 0 keeps all.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -s p -l top-p -x -d 'Keep the fewest that reach this probability.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l seed -x -d 'Repeat a result.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'float32, bfloat16 or float16; auto: float32, or bfloat16 where a GPU has it.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l cache -x -a 'auto float32 float16' -d 'Cached keys and values, in C on the CPU; auto: float32, or float16 with --quantize.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'generate\'' -s f -l file -r -F -d 'Read a file; - is stdin. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l lines -d 'One text a line, of a file or a pipe; one answer a line.'
@@ -110,6 +129,7 @@ complete -c gptcli -n '__gptcli_at \'generate\'' -l tokenizer -x -d 'Read texts 
 complete -c gptcli -n '__gptcli_at \'generate\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'float32, bfloat16 or float16; auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
+complete -c gptcli -n '__gptcli_at \'generate\'' -l cache -x -a 'auto float32 float16' -d 'Cached keys and values, in C on the CPU; auto: float32, or float16 with --quantize.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l lookup -x -d 'Guess up to N tokens (7 at once) from what was said before; the text stays the same.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l without -x -d 'Take a part out: 4.1 (a head), attention:4, mlp:2-5, neuron:3.117, 4.*@Tom, layer:5@-1. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'generate\'' -l by -x -a 'zero mean resample' -d 'What stands in its place.'
@@ -152,6 +172,7 @@ complete -c gptcli -n '__gptcli_at \'chat\'' -l tokenizer -x -d 'Read texts with
 complete -c gptcli -n '__gptcli_at \'chat\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
 complete -c gptcli -n '__gptcli_at \'chat\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'float32, bfloat16 or float16; auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'chat\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
+complete -c gptcli -n '__gptcli_at \'chat\'' -l cache -x -a 'auto float32 float16' -d 'Cached keys and values, in C on the CPU; auto: float32, or float16 with --quantize.'
 complete -c gptcli -n '__gptcli_at \'chat\'' -l without -x -d 'Take a part out: 4.1 (a head), attention:4, mlp:2-5, neuron:3.117, 4.*@Tom, layer:5@-1. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'chat\'' -l by -x -a 'zero mean resample' -d 'What stands in its place.'
 complete -c gptcli -n '__gptcli_at \'chat\'' -l over -r -F -d 'The text that --by mean averages over.'
@@ -180,6 +201,7 @@ complete -c gptcli -n '__gptcli_at \'logits\'' -l tokenizer -x -d 'Read texts wi
 complete -c gptcli -n '__gptcli_at \'logits\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'float32, bfloat16 or float16; auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
+complete -c gptcli -n '__gptcli_at \'logits\'' -l cache -x -a 'auto float32 float16' -d 'Cached keys and values, in C on the CPU; auto: float32, or float16 with --quantize.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -l without -x -d 'Take a part out: 4.1 (a head), attention:4, mlp:2-5, neuron:3.117, 4.*@Tom, layer:5@-1. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -l by -x -a 'zero mean resample' -d 'What stands in its place.'
 complete -c gptcli -n '__gptcli_at \'logits\'' -l over -r -F -d 'The text that --by mean averages over.'
@@ -216,6 +238,7 @@ complete -c gptcli -n '__gptcli_at \'score\'' -l tokenizer -x -d 'Read texts wit
 complete -c gptcli -n '__gptcli_at \'score\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'float32, bfloat16 or float16; auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
+complete -c gptcli -n '__gptcli_at \'score\'' -l cache -x -a 'auto float32 float16' -d 'Cached keys and values, in C on the CPU; auto: float32, or float16 with --quantize.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l without -x -d 'Take a part out: 4.1 (a head), attention:4, mlp:2-5, neuron:3.117, 4.*@Tom, layer:5@-1. Repeatable.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l by -x -a 'zero mean resample' -d 'What stands in its place.'
 complete -c gptcli -n '__gptcli_at \'score\'' -l over -r -F -d 'The text that --by mean averages over.'
@@ -284,18 +307,6 @@ complete -c gptcli -n '__gptcli_at \'lens\'' -l md -d 'Print the table as Markdo
 complete -c gptcli -n '__gptcli_at \'lens\'' -l save -r -F -d 'Also save as .svg, .png, .html, .txt, .csv, .md or .json.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -l title -x -d 'Above a saved picture.'
 complete -c gptcli -n '__gptcli_at \'lens\'' -s h -l help -d 'Show this message and exit.'
-
-complete -c gptcli -n '__gptcli_at \'explore\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
-complete -c gptcli -n '__gptcli_at \'explore\'' -l timeout -x -d 'How long the hub may take to answer, or to make progress.'
-complete -c gptcli -n '__gptcli_at \'explore\'' -s m -l model -x -a '(__gptcli_models)' -d 'A folder, a .safetensors file, or a name (gptcli models list).'
-complete -c gptcli -n '__gptcli_at \'explore\'' -l n-head -x -d 'Attention heads, for a lone .safetensors file.'
-complete -c gptcli -n '__gptcli_at \'explore\'' -l tokenizer -x -d 'Read texts with another model\'s tokenizer, or with one of tiktoken\'s.'
-complete -c gptcli -n '__gptcli_at \'explore\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
-complete -c gptcli -n '__gptcli_at \'explore\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'float32, bfloat16 or float16; auto: float32, or bfloat16 where a GPU has it.'
-complete -c gptcli -n '__gptcli_at \'explore\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
-complete -c gptcli -n '__gptcli_at \'explore\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
-complete -c gptcli -n '__gptcli_at \'explore\'' -l title -x -d 'Above a saved picture.'
-complete -c gptcli -n '__gptcli_at \'explore\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'ablate\'' -l raw -d 'Take \\n, \\t and \\\\ in arguments as they stand.'
 complete -c gptcli -n '__gptcli_at \'ablate\'' -l token -x -d 'The token after the text that is measured.'
@@ -537,6 +548,7 @@ complete -c gptcli -n '__gptcli_at \'bench\'' -l n-head -x -d 'Attention heads, 
 complete -c gptcli -n '__gptcli_at \'bench\'' -l device -x -a 'auto cpu cuda mps' -d 'Where to run the model.'
 complete -c gptcli -n '__gptcli_at \'bench\'' -l dtype -x -a 'auto float32 bfloat16 float16' -d 'float32, bfloat16 or float16; auto: float32, or bfloat16 where a GPU has it.'
 complete -c gptcli -n '__gptcli_at \'bench\'' -l quantize -x -a 'none int8 int4' -d 'Matrices in 8 bits, or the MLPs\' in 4: smaller, faster, less exact.'
+complete -c gptcli -n '__gptcli_at \'bench\'' -l cache -x -a 'auto float32 float16' -d 'Cached keys and values, in C on the CPU; auto: float32, or float16 with --quantize.'
 complete -c gptcli -n '__gptcli_at \'bench\'' -l json -d 'Print JSON.'
 complete -c gptcli -n '__gptcli_at \'bench\'' -l csv -d 'Print the table as CSV.'
 complete -c gptcli -n '__gptcli_at \'bench\'' -l md -d 'Print the table as Markdown.'

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from gptcli.model.config import GPTConfig
     from gptcli.probability.next_token import NextToken
     from gptcli.probability.scoring import Score
+    from gptcli.show.explore_page.page import Exploration
 
     Floats = NDArray[np.float32]
 
@@ -592,6 +593,17 @@ class LoadedGPT:
         seen, record = lens(self.checkpoint, text, words=() if word is None else [word])
         track = seen.tracks[0]
         return attribute(self.checkpoint.model, record, track.id, track.token)
+
+    def explore(self, text: str) -> "Exploration":
+        """All that ``gptcli explore --save`` puts on a page of a text; a notebook shows it, ``save`` writes it.
+
+        Raises:
+            InputError: the text does not fit into the context, or is too long for a page.
+        """
+        from gptcli.inspection.explored import explored
+        from gptcli.show.explore_page.page import Exploration
+
+        return Exploration(explored(self.checkpoint, text))
 
     def trace(self, text: str, *, layer: int | None = None, head: int | None = None) -> "Trace":
         """The run of a text through the model, step by step.

@@ -8,7 +8,7 @@ from typer.main import get_command
 
 from gptcli.cli.app import app
 
-HEAVY = ("torch", "numpy", "tiktoken", "tokenizers", "safetensors", "transformers", "huggingface_hub")
+HEAVY = ("torch", "numpy", "tiktoken", "tokenizers", "safetensors", "transformers", "huggingface_hub", "textual")
 
 # One fresh process asks for the help of every command, and then says what that imported.
 ASK = f"""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gptcli.checkpoint.families import FAMILIES
-from gptcli.checkpoint.hub.models import cache_folder, is_whole, repo_of
+from gptcli.checkpoint.hub.cached import cache_folder, is_whole, repo_of
 from gptcli.checkpoint.hub.names import DEFAULT_REVISION, SHORT_NAMES, HubName
 from gptcli.checkpoint.source import find
 from gptcli.checkpoint.weights.kept import KeptFile, kept_folder, list_kept

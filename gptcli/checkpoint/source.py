@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gptcli.checkpoint.files.header import Header
+from gptcli.checkpoint.files.names import is_index, lost_index, other_weights, variants_among, weights_among
 from gptcli.checkpoint.files.shards import read_header
-from gptcli.checkpoint.hub.models import TOKENIZER_FILES, cached_snapshot, fetch, look
+from gptcli.checkpoint.hub.cached import TOKENIZER_FILES, cached_snapshot
+from gptcli.checkpoint.hub.models import fetch, look
 from gptcli.checkpoint.hub.names import SHORT_NAMES, HubName, parse_hub_name, similar
 from gptcli.checkpoint.hub.spellings import plain_name, why_not_there
 from gptcli.errors import CheckpointError, InputError, ModelNotFound
@@ -122,20 +124,32 @@ def nothing_called(name: str, also: Collection[str] = ()) -> str:
 
 def _in_folder(name: str, folder: Path) -> Source:
     with readable(folder):
-        for candidate in ("model.safetensors", "model.safetensors.index.json"):
-            if (folder / candidate).is_file():
-                return Source(name, folder, folder / candidate)
-        others = sorted(folder.glob("*.safetensors"))
-    if len(others) > 1:
-        names = ", ".join(other.name for other in others[:5])
-        raise InputError(f"{folder} holds several .safetensors files and no index ({names}): name one of them")
-    return Source(name, folder, others[0] if others else None)
+        names = {each.name for each in folder.glob("*.safetensors*") if each.is_file()}
+    chosen = weights_among(names)
+    if chosen is None:
+        others = variants_among(names) or other_weights(names)
+        if len(others) > 1:
+            raise _which_of(folder, others)
+        chosen = others[0] if others else None
+    return Source(name, folder, None if chosen is None else folder / chosen)
+
+
+def _which_of(folder: Path, others: list[str]) -> InputError:
+    """The error for a folder with several files of weights."""
+    names = ", ".join(others[:5])
+    index = lost_index(others)
+    if index is not None:
+        return InputError(f"{folder} holds shards of a model ({names}) and not their index: put {index} there too")
+    example = clipped(str(folder / others[0]))
+    return InputError(
+        f"{folder} holds several .safetensors files and no index ({names}): name one of them ('{example}')"
+    )
 
 
 def _lone_file(name: str, path: Path) -> Source:
     if path.suffix in _PICKLES:
         raise InputError(f"{path} {_is_a_pickle(path.name)}")
-    if path.name.endswith(".safetensors") or path.name.endswith(".safetensors.index.json"):
+    if path.name.endswith(".safetensors") or is_index(path.name):
         return Source(name, path.parent, path)
     raise InputError(f"{path} is not a .safetensors file")
 
@@ -144,14 +158,25 @@ def no_weights(source: Source) -> CheckpointError:
     """The error for a folder without a .safetensors file; where it holds a pickle, with how to convert it."""
     with readable(source.folder):
         pickle = next((path.name for path in sorted(source.folder.iterdir()) if path.suffix in _PICKLES), None)
-    hint = "" if pickle is None else f"; {pickle} {_is_a_pickle(pickle)}"
+        told = (source.folder / "config.json").is_file()
+    hint = "" if pickle is None else f"; {pickle} {_is_a_pickle(pickle, source.folder if told else None)}"
     return CheckpointError(f"{source.folder} holds no .safetensors file, so there is no model to run{hint}")
 
 
-def _is_a_pickle(name: str) -> str:
-    # Quoted as a Python string: a file's name must not become code in a suggested command.
-    new = f"{name.rpartition('.')[0]}.safetensors"
-    return (
-        "is a pickle, which can run code when it is read: convert it to safetensors where you trust it "
-        f"(safetensors.torch.save_file(torch.load({name!r}, weights_only=True), {new!r}))"
-    )
+def _is_a_pickle(name: str, folder: Path | None = None) -> str:
+    """What to do with a pickle; in a folder with a config.json transformers knows how to read all of its parts."""
+    # Quoted as Python strings: a file's name must not become code in a suggested command.
+    if folder is not None and name.startswith("pytorch_model"):
+        place = clipped(str(folder))
+        load = f"from transformers import AutoModelForCausalLM as M; m = M.from_pretrained({place!r})"
+        code = f"{load}; m.save_pretrained({place!r})"
+    else:
+        # Trainers keep the weights under one of these keys; a clone, as tied weights share their memory.
+        new = f"{name.rpartition('.')[0]}.safetensors"
+        code = (
+            f"import torch, safetensors.torch; t = torch.load({name!r}, map_location='cpu', weights_only=True); "
+            "t = t.get('model', t.get('state_dict', t.get('model_state_dict', t))); "
+            "t = {k: v.clone().contiguous() for k, v in t.items() if hasattr(v, 'clone')}; "
+            f"safetensors.torch.save_file(t, {new!r})"
+        )
+    return f"is a pickle, which can run code when it is read: convert it in Python where you trust it: {code}"

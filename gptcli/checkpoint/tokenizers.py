@@ -4,7 +4,7 @@ import os.path
 from pathlib import Path
 
 from gptcli.checkpoint.chat_templates import CONFIG
-from gptcli.checkpoint.hub.models import SMALL_FILES
+from gptcli.checkpoint.hub.cached import SMALL_FILES
 from gptcli.checkpoint.source import Source, find
 from gptcli.errors import GptcliError
 from gptcli.system.bundled import bundled_folder

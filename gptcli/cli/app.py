@@ -13,8 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from gptcli.checkpoint.files.bus_errors import announce
-from gptcli.cli.command import ORIGINS, apply_settings
-from gptcli.cli.commands import SETTINGS, Commands
+from gptcli.cli.command import ORIGINS, SETTINGS, apply_settings
+from gptcli.cli.commands import Commands
 from gptcli.cli.options import given_on_command_line
 from gptcli.errors import GptcliError
 from gptcli.show.picture.title import begin

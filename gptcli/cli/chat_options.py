@@ -8,8 +8,8 @@ import typer
 from gptcli.cli import options
 
 if TYPE_CHECKING:
+    from gptcli.generation.chat.script import Format
     from gptcli.generation.chat.template import TemplateLayout
-    from gptcli.generation.chat.turns import Format
 
 PANEL = "Chat"
 

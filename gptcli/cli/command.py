@@ -14,6 +14,13 @@ from gptcli.system.notices import notice
 ORIGINS = "gptcli.origins"
 Function = TypeVar("Function", bound=Callable[..., Any])
 _HELP = ("-h", "--help")
+# What every app of ours, large or small, tells Typer.
+SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": "rich",
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": list(_HELP)},
+}
 
 
 class Command(TyperCommand):

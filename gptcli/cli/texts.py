@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -14,6 +15,7 @@ import typer
 from gptcli.cli.inputs import WITH_FILE, plain_text, prompt_argument, text_argument
 from gptcli.cli.options import RawOption
 from gptcli.errors import InputError
+from gptcli.system.line_reader import each_line
 from gptcli.system.notices import notice
 from gptcli.system.text_file import MOST_LINE, file_name, from_utf8, mark_length, opened, read_text_file
 from gptcli.text import clipped, size
@@ -49,40 +51,50 @@ class Source:
 class Sources(Iterable[Source]):
     """Texts in order, read as they are asked for.
 
+    Args:
+        files: where they are.
+        lines: each line is a text.
+        option: that asked for lines, for the error messages.
+
     Attributes:
         done: bytes of them that were read.
         total: bytes of all; None where that is unknown, as in a pipe.
     """
 
-    def __init__(self, files: Sequence[Path], *, lines: bool) -> None:
-        self._files, self._lines = files, lines
+    def __init__(self, files: Sequence[Path], *, lines: bool, option: str = "--lines") -> None:
+        self._files, self._lines, self._option = files, lines, option
         self.done = 0
         self.total = _total_size(files)
 
     def __iter__(self) -> Iterator[Source]:
+        return (source for source in self.with_pauses() if source is not None)
+
+    def with_pauses(self) -> Iterator[Source | None]:
+        """The texts; None where whoever writes a pipe waits, so that what was read has to be answered now."""
         for file in self._files:
             name = None if file == STDIN else str(file)
-            if self._lines:
-                for number, line in self._each_line(file):
-                    yield Source(line, name, number)
-            else:
+            if not self._lines:
                 text = read_text_file(file)
                 self.done += len(text.encode("utf-8", "replace"))
                 yield Source(plain_text(text), name)
+                continue
+            with opened(file) as found:
+                for number, line in each_line(found):
+                    if line is None:
+                        yield None
+                        sys.stdout.flush()  # all answers are written, and what comes next may take long
+                    elif text := self._text(line, number, file):
+                        yield Source(text, name, number)
 
-    def _each_line(self, file: Path) -> Iterator[tuple[int, str]]:
-        """The lines that are not empty, without their ends, with their numbers."""
-        with opened(file) as found:
-            for number, line in enumerate(iter(lambda: found.readline(MOST_LINE + 1), b""), start=1):
-                what = f"line {number:,} of {file_name(file)}"
-                if len(line) > MOST_LINE:
-                    raise InputError(f"{what} has more than {size(MOST_LINE)}: that is no line of --lines")
-                self.done += len(line)
-                text = from_utf8(line, what, mark_length(line, file_name(file)) if number == 1 else 0)
-                # Not rstrip(), and not splitlines(): a text may hold other separators, such as U+2028.
-                text = text.removesuffix("\n").removesuffix("\r")
-                if text:
-                    yield number, text
+    def _text(self, line: bytes, number: int, file: Path) -> str:
+        """A line without its end."""
+        what = f"line {number:,} of {file_name(file)}"
+        if len(line) > MOST_LINE:
+            raise InputError(f"{what} has more than {size(MOST_LINE)}: that is no line of {self._option}")
+        self.done += len(line)
+        text = from_utf8(line, what, mark_length(line, file_name(file)) if number == 1 else 0)
+        # Not rstrip(), and not splitlines(): a text may hold other separators, such as U+2028.
+        return text.removesuffix("\n").removesuffix("\r")
 
 
 def _total_size(files: Iterable[Path]) -> int | None:
@@ -159,13 +171,16 @@ class TextOptions:
         return Sources(self.file or [STDIN], lines=self.lines)
 
 
-def prompts_of(prompts: list[str], texts: TextOptions, prompts_file: Path | None) -> list[str]:
+def prompts_of(prompts: list[str], texts: TextOptions, prompts_file: Path | None) -> Iterator[list[str]]:
     """The prompts to continue: arguments (``-`` is stdin), files or their lines, a pipe, or one empty prompt.
 
     Args:
         prompts: the arguments.
         texts: files, and whether their lines are the prompts.
         prompts_file: like ``-f`` with ``--lines``.
+
+    Yields:
+        Those that can be continued now: all at once, but for lines of a pipe, of which more may follow.
 
     Raises:
         InputError: a file or stdin cannot be read, or holds no prompt.
@@ -175,39 +190,55 @@ def prompts_of(prompts: list[str], texts: TextOptions, prompts_file: Path | None
     if texts.file or (texts.lines and prompts_file is None):
         sources += [replace(texts, raw=True).each("-" if given else None, "PROMPT")]
     if prompts_file is not None:
-        sources += [Sources([prompts_file], lines=True)]
-    read = [source.text for each in sources for source in each]
-    if sources and not read:
+        sources += [Sources([prompts_file], lines=True, option="--prompts-file")]
+    _tell_words(prompts)
+    if not sources:
+        at_terminal = sys.stdin is None or sys.stdin.isatty()
+        yield given or ["" if at_terminal else text_argument("-", "PROMPT")]
+        return
+    read = 0
+    for source in chain.from_iterable(each.with_pauses() for each in sources):
+        if source is not None:
+            given.append(source.text)
+            read += 1
+        elif read and given:
+            yield given
+            given = []
+    if not read:
         name = f"--prompts-file {clipped(str(prompts_file))}" if prompts_file else file_name((texts.file or [STDIN])[0])
         raise InputError(f"{name} holds no prompt")
+    if given:
+        yield given
+
+
+def _tell_words(prompts: list[str]) -> None:
+    """Tell on stderr where several arguments look like one text without quotes."""
     if not any(" " in prompt or prompt == "-" for prompt in prompts) and any(
         word[:1].islower() for word in prompts[1:]
     ):
         notice(f"{len(prompts):,} prompts of one word: put a text in quotes to have it as one")
-    if given or read:
-        return [*given, *read]
-    at_terminal = sys.stdin is None or sys.stdin.isatty()
-    return ["" if at_terminal else text_argument("-", "PROMPT")]
 
 
 def answered(
-    sources: Iterable[Source], answer: Callable[[Iterator[str]], Iterator[Answer]]
+    sources: Sources, answer: Callable[[Iterator[str | None]], Iterator[Answer]]
 ) -> Iterator[tuple[Source, Answer]]:
     """Each source with the answer to its text, in order.
 
     Args:
         sources: the texts.
-        answer: takes texts, some at a time, and gives an answer to each; it refuses a text before it takes the next.
+        answer: takes texts, some at a time, and gives an answer to each; it refuses a text before it takes the next,
+            and answers all that it has at a None.
 
     Raises:
         InputError: a text was refused; says which one.
     """
     waiting: deque[Source] = deque()
 
-    def texts() -> Iterator[str]:
-        for source in sources:
-            waiting.append(source)
-            yield source.text
+    def texts() -> Iterator[str | None]:
+        for source in sources.with_pauses():
+            if source is not None:
+                waiting.append(source)
+            yield None if source is None else source.text
 
     answers = answer(texts())
     while True:

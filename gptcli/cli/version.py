@@ -26,7 +26,7 @@ def facts() -> list[str]:
 def _facts() -> dict[str, str]:
     import torch
 
-    from gptcli.checkpoint.hub.models import cache_folder
+    from gptcli.checkpoint.hub.cached import cache_folder
     from gptcli.checkpoint.weights.torch_loader import choose_device, choose_dtype
     from gptcli.system.threads import default_threads
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
-from gptcli.checkpoint.hub.models import SMALL_FILES
+from gptcli.checkpoint.files.names import is_index
+from gptcli.checkpoint.hub.cached import SMALL_FILES
 from gptcli.checkpoint.source import Source, find
 from gptcli.checkpoint.weights.kept import KeptFile, kept_of
 from gptcli.counting.chatting import chat_facts
@@ -280,7 +281,7 @@ def _known(source: Source, header: Header | None, blueprint: Blueprint | None) -
 def _files(source: Source, header: Header | None) -> tuple[FileFacts, ...]:
     """The files that gptcli would read, weights last."""
     small = [source.folder / name for name in (*SMALL_FILES, "vocab.txt")]
-    index = [source.weights] if source.weights and source.weights.name.endswith(".index.json") else []
+    index = [source.weights] if source.weights and is_index(source.weights.name) else []
     weights = list(header.files) if header else []
     ends = (
         {info.file: info.end for info in header.tensors.values()} if header else {}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from gptcli.checkpoint.families import Blueprint, read_blueprint
 from gptcli.checkpoint.files.header import Header
-from gptcli.checkpoint.hub.models import CONFIG
+from gptcli.checkpoint.hub.cached import CONFIG
 from gptcli.checkpoint.hub.names import parse_hub_name
 from gptcli.checkpoint.hub.spellings import known_as
 from gptcli.checkpoint.source import Source, find, nothing_called

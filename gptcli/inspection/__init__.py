@@ -3,7 +3,8 @@
 Open ``record`` first: one run with the activations at named points. ``attention``, ``lens``, ``attribution``, ``trace``
 and ``contexts`` read it. ``places`` reads the names of places in a model.
 
-``interventions`` changes a run by hooks on the named ``points``, and ``changed_engine`` generates with them;
+``interventions`` says what is changed in a run, ``hooking`` does it by hooks on the named ``points``, and
+``changed_engine`` generates with it;
 ``request`` and ``steering`` read what is asked for. ``ablation`` and ``patching`` compare many changed runs, which
 ``variants`` computes together.
 

@@ -8,7 +8,8 @@ from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.inspection.places import Point
 from gptcli.inspection.request import By
-from gptcli.inspection.variants import Edit, Measure, Outcome, Progress, Runs, Trunk, chunks, runs_of
+from gptcli.inspection.runs import runs_of
+from gptcli.inspection.variants import Edit, Measure, Outcome, Progress, Runs, Trunk, chunks
 from gptcli.probability.distribution import watched_ids
 from gptcli.system.result import Result
 from gptcli.tokenizer.token import Token, tokens_of

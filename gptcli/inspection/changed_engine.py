@@ -1,16 +1,19 @@
 """An engine that generates with interventions: what is taken out stays out at every step."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gptcli.inspection.interventions import Interventions, Row, applied, bound, watched_attention
+from gptcli.inspection.hooking import Row, applied, bound, watched_attention
 from gptcli.model.bounds import check_prefill, check_refill
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine
+
+if TYPE_CHECKING:
+    from gptcli.inspection.interventions import Interventions
 
 Result = TypeVar("Result")
 
@@ -26,7 +29,7 @@ class ChangedEngine(TorchEngine):
         interventions: what is changed.
     """
 
-    def __init__(self, model: GPT, interventions: Interventions) -> None:
+    def __init__(self, model: GPT, interventions: "Interventions") -> None:
         super().__init__(model)
         self._interventions = interventions
         self._rows: list[Row] = []

@@ -1,8 +1,8 @@
 """What a model computes while it reads a short text, all at once: distributions, attention and the lens, for a page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.probability.reading import each_logits
-from gptcli.sampling.shortlist import log_normalizer
+from gptcli.sampling.shortlist import log_normalizer, shortlist
 
 # The most attention weights of one reading: 16 MB in a file.
 MOST_WEIGHTS = 6_000_000
@@ -18,6 +18,8 @@ MOST_WEIGHTS = 6_000_000
 _LISTED, _LISTED_IN_ALL = 1024, 262_144
 # Width of a bin of the others, in nats.
 _BIN = 1 / 16
+# Positions unembedded at a time.
+_ROWS = 64
 # Candidates of each position whose texts are kept, and guesses of each layer.
 NAMED, GUESSED = 40, 5
 
@@ -62,6 +64,7 @@ class Explored:
 
     Attributes:
         model: its name.
+        quantize: how its weights are stored: ``none``, ``int8`` or ``int4``.
         text: what was read.
         n_vocab: how many tokens there are to choose from.
         ids: the text's tokens.
@@ -75,6 +78,7 @@ class Explored:
     """
 
     model: str
+    quantize: str
     text: str
     n_vocab: int
     ids: list[int]
@@ -107,6 +111,7 @@ def explored(checkpoint: OpenCheckpoint, text: str) -> Explored:
     named = {*ids, *(int(each) for row in expected for each in row.ids), *(int(each) for each in guesses.flat)}
     return Explored(
         model=checkpoint.name,
+        quantize=checkpoint.placement.quantize,
         text=text,
         n_vocab=checkpoint.n_vocab,
         ids=ids,
@@ -166,21 +171,62 @@ def _came(logits: NDArray[np.float32], token: int, log_sum: float) -> Came:
     return Came(float(logits[token]), rank_of(logits, token), bits)
 
 
-def _inside(checkpoint: OpenCheckpoint, ids: Sequence[int]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """The attention weights, and the guesses of each layer with their probabilities."""
-    from gptcli.inspection.lens import stage_logprobs, streams
+def _inside(
+    checkpoint: OpenCheckpoint, ids: Sequence[int]
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+    """The attention weights, and the guesses of each layer with their probabilities; in C where that runs the model."""
+    from gptcli.model.native.engine import NativeEngine
+
+    engine = checkpoint.engine_for(ids)
+    if isinstance(engine, NativeEngine):
+        run = engine.record(ids)
+        patterns = [run.pattern(layer) for layer in range(checkpoint.config.n_layer)]
+        stages = [_guesses(map(engine.unembed, _split(stream)), checkpoint.n_vocab) for stream in run.stream]
+    else:
+        patterns, stages = _inside_torch(checkpoint, ids)
+    size = len(ids)
+    pattern = np.stack(patterns) if patterns else np.zeros((0, checkpoint.config.n_head, size, size), np.float32)
+    return pattern, np.stack([ids for ids, _ in stages]), np.stack([shares for _, shares in stages])
+
+
+_Guesses: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+def _inside_torch(checkpoint: OpenCheckpoint, ids: Sequence[int]) -> tuple[list[NDArray[np.float32]], list[_Guesses]]:
+    import torch
+
+    from gptcli.inspection.lens import streams
     from gptcli.inspection.record import record
 
-    run = record(checkpoint.model, ids, checkpoint.changes)
-    pattern = [layer.pattern.cpu().numpy() for layer in run.layers]
-    best = []
-    for _, _, stream in streams(run, checkpoint.model):
-        best.append(stage_logprobs(checkpoint.model, stream, checkpoint.n_vocab).topk(GUESSED))
-    size = len(ids)
-    whole = np.stack(pattern) if pattern else np.zeros((0, checkpoint.config.n_head, size, size))
-    guesses = np.stack([each.indices.numpy() for each in best])
-    shares = np.stack([each.values.exp().numpy() for each in best])
-    return whole.astype(np.float32), guesses, shares
+    model = checkpoint.model
+    run = record(model, ids, checkpoint.changes)
+    with torch.inference_mode():
+        stages = [
+            _guesses(
+                (model.unembed(some).float().cpu().numpy() for some in torch.split(stream, _ROWS)), checkpoint.n_vocab
+            )
+            for _, _, stream in streams(run, model)
+        ]
+    return [layer.pattern.cpu().numpy() for layer in run.layers], stages
+
+
+def _split(stream: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    return [stream[start : start + _ROWS] for start in range(0, len(stream), _ROWS)]
+
+
+def _guesses(logits: Iterable[NDArray[np.float32]], n_vocab: int) -> _Guesses:
+    """The best tokens of each row of logits [N, V] that come in pieces, best first, and their probabilities.
+
+    Raises:
+        OverflowedError: a row has no largest number.
+    """
+    ids, shares = [], []
+    for row in (row[:n_vocab] for some in logits for row in some):
+        found = shortlist(np.ascontiguousarray(row), GUESSED)
+        assert found.log_sum is not None
+        ids.append(found.ids)
+        shares.append(np.exp(row[found.ids].astype(np.float64) - found.log_sum))
+    return np.stack(ids), np.stack(shares)
 
 
 def _check_size(length: int, context: int, n_heads: int) -> None:

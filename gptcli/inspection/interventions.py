@@ -1,21 +1,18 @@
 """What is changed while a model runs: parts replaced, directions added, attention held as it was.
 
-``Interventions`` says what; ``bound`` looks up the ``@`` positions in a text, and ``applied`` puts the hooks in place
-for as long as a run lasts. ``changed_engine`` has the engine that generates with them.
+``Interventions`` says what; ``hooking`` puts the hooks in place for as long as a run lasts, and ``changed_engine``
+generates with them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Literal
 
-import torch
 from torch import Tensor
 
 from gptcli.errors import InputError
 from gptcli.inspection.places import Kind, Located, Point, Positions
-from gptcli.inspection.points import See, capture, seeing
-from gptcli.model.cache import KeyValueCache
 from gptcli.model.engine import Engine
 from gptcli.model.gpt import GPT
 
@@ -106,28 +103,9 @@ class Interventions:
         Raises:
             InputError: the text lacks a position or a word, or does not fit into the context.
         """
-        return _on_text(model, self, ids)
+        from gptcli.inspection.hooking import on_text
 
-
-@dataclass
-class Row:
-    """One text of a batch, and what the changes mean in it.
-
-    Attributes:
-        indices: for each change its positions, from 0; None: all.
-        means: for each change the mean over the text, where it has no other value.
-        ids: the text so far, with what was dropped of it.
-        start: how many of its first tokens were dropped.
-    """
-
-    indices: list[Tensor | None]
-    means: list[Tensor | None]
-    ids: list[int]
-    start: int = 0
-
-    def copy(self) -> "Row":
-        """The same for another continuation."""
-        return replace(self, ids=list(self.ids))
+        return on_text(model, self, ids)
 
 
 def located_changes(place: Located, how: How, values: Callable[[Point], Tensor | None]) -> list[Change]:
@@ -144,172 +122,3 @@ def located_changes(place: Located, how: How, values: Callable[[Point], Tensor |
         point: Point = (place.kind, layer - 1)
         made.append(Change(*point, members, place.place.positions, how, values(point)))
     return made
-
-
-def bound(model: GPT, interventions: Interventions, ids: Sequence[int]) -> Row:
-    """What the changes mean in a text.
-
-    Args:
-        model: in eval mode; it reads the text where a mean over it is wanted.
-        interventions: the changes.
-        ids: the text.
-
-    Raises:
-        InputError: the text lacks a position or a word.
-    """
-    text = list(ids) if interventions.ids is None else list(interventions.ids)
-    device = model.wte.weight.device
-    tokens = [interventions.token_bytes(token) for token in text]
-    indices = [
-        None if change.positions is None else torch.tensor(change.positions.indices(tokens), device=device)
-        for change in interventions.changes
-    ]
-    own = [change for change in interventions.changes if change.how == "mean" and change.value is None]
-    found = means(model, text, [change.point for change in own])
-    each = [found[change.point] if change in own else None for change in interventions.changes]
-    return Row(indices, each, list(ids))
-
-
-def means(model: GPT, ids: Sequence[int], points: Sequence[Point]) -> dict[Point, Tensor]:
-    """The mean of what stands at some points over the positions of a text, [...] each.
-
-    A text that is longer than the context is read in parts.
-    """
-    if not points:
-        return {}
-    size = model.config.n_positions
-    sums: dict[Point, Tensor] = {}
-    for start in range(0, len(ids), size):
-        for point, value in capture(model, ids[start : start + size], points).items():
-            sums[point] = sums.get(point, torch.zeros_like(value[0], dtype=torch.float32)) + value.float().sum(0)
-    return {point: total / len(ids) for point, total in sums.items()}
-
-
-@dataclass
-class _Where:
-    """What the current call of the model reads: which rows, and which positions of their texts, [B, T]."""
-
-    rows: list[Row] = field(default_factory=list)
-    positions: Tensor = field(default_factory=lambda: torch.empty(0))
-
-
-@contextmanager
-def applied(
-    model: GPT,
-    interventions: Interventions,
-    rows: Sequence[Row],
-    weights: "Iterator[tuple[Tensor, Tensor]] | None" = None,
-) -> Iterator[None]:
-    """Run the model with the changes, for as long as the context lasts.
-
-    Args:
-        model: its modules get hooks.
-        interventions: the changes.
-        rows: the texts of the batch.
-        weights: the queries and keys of the run without the changes, call by call (``watched_attention``); the
-            attention weights are then made of these.
-    """
-    where = _Where()
-
-    def enter(module: Any, inputs: tuple[Any, ...]) -> None:
-        x: Tensor = inputs[0]
-        cache: KeyValueCache | None = inputs[2]
-        where.rows = [rows[row] for row in (cache.rows if cache is not None else [0])]
-        past = cache.lengths if cache is not None else [0]
-        first = torch.tensor([row.start + length for row, length in zip(where.rows, past, strict=True)])
-        where.positions = first.to(x.device)[:, None] + torch.arange(x.shape[1], device=x.device)
-
-    def seen(index: int, change: Change) -> See:
-        return lambda old: _changed(change, index, old, where)
-
-    points = [(change.point, seen(index, change)) for index, change in enumerate(interventions.changes)]
-    with ExitStack() as stack:
-        if model.h:
-            stack.callback(model.h[0].register_forward_pre_hook(enter).remove)
-        if weights is not None:
-            stack.enter_context(given_weights(model, weights))
-        stack.enter_context(seeing(model, points))
-        yield
-
-
-def _changed(change: Change, index: int, old: Tensor, where: _Where) -> Tensor:
-    """What takes the place of ``old`` [B, T, ...]."""
-    part = old if change.members is None else old[:, :, list(change.members)]
-    new = _new(change, index, part, where).to(old.dtype).expand_as(part)
-    each = [row.indices[index] for row in where.rows]
-    if change.positions is not None:
-        mask = torch.stack(
-            [torch.isin(at, wanted) for at, wanted in zip(where.positions, each, strict=True) if wanted is not None]
-        )
-        new = torch.where(mask.reshape(*mask.shape, *[1] * (part.dim() - 2)), new, part)
-    if change.members is None:
-        return new
-    whole = old.clone()
-    whole[:, :, list(change.members)] = new
-    return whole
-
-
-def _new(change: Change, index: int, part: Tensor, where: _Where) -> Tensor:
-    """The new values, which may have to be repeated for all rows and positions."""
-    if change.how == "zero":
-        return torch.zeros_like(part)
-    if change.how == "mean" and change.value is None:
-        each = [row.means[index] for row in where.rows]
-        return torch.stack([_members(change, mean) for mean in each if mean is not None]).unsqueeze(1)
-    assert change.value is not None
-    if change.how == "add":
-        return part + change.value.to(part.dtype)
-    if change.how == "mean":
-        return _members(change, change.value)
-    last = len(change.value) - 1
-    wrapped = (
-        where.positions
-        if not last
-        else torch.where(where.positions <= last, where.positions, 1 + (where.positions - 1) % last)
-    )
-    return change.of(change.value)[wrapped.clamp(max=last)]
-
-
-def _members(change: Change, mean: Tensor) -> Tensor:
-    return mean if change.members is None else mean[list(change.members)]
-
-
-@contextmanager
-def watched_attention(model: GPT, seen: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """Append the queries and keys of each attention that is computed: [B, H, T, D] and [B, K, S, D]."""
-
-    def hook(module: Any, inputs: tuple[Any, ...]) -> None:
-        seen.append((inputs[0], inputs[1]))
-
-    with _before_attention(model, hook):
-        yield
-
-
-@contextmanager
-def given_weights(model: GPT, weights: Iterator[tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """Have each attention that is computed take the next of these queries and keys instead of its own."""
-
-    def hook(module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (*next(weights), *inputs[2:])
-
-    with _before_attention(model, hook):
-        yield
-
-
-@contextmanager
-def _before_attention(model: GPT, hook: Callable[[Any, tuple[Any, ...]], Any]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for block in model.h:
-            stack.callback(block.get_submodule("attn.attend").register_forward_pre_hook(hook).remove)
-        yield
-
-
-@contextmanager
-def _on_text(model: GPT, interventions: Interventions, ids: Sequence[int]) -> Iterator[None]:
-    row = bound(model, interventions, ids)
-    seen: list[tuple[Tensor, Tensor]] = []
-    if interventions.frozen:
-        with watched_attention(model, seen), torch.inference_mode():
-            model.transform(torch.tensor([list(ids)], device=model.wte.weight.device))
-    with applied(model, interventions, [row], iter(seen) if interventions.frozen else None):
-        yield

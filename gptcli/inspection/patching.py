@@ -14,7 +14,8 @@ from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.inspection.ablation import chosen_outcome
 from gptcli.inspection.places import Kind, Point
-from gptcli.inspection.variants import Edit, Measure, Outcome, Progress, Trunk, chunks, runs_of
+from gptcli.inspection.runs import runs_of
+from gptcli.inspection.variants import Edit, Measure, Outcome, Progress, Trunk, chunks
 from gptcli.model.config import GPTConfig
 from gptcli.system.result import Result
 from gptcli.text import token_text

@@ -133,7 +133,7 @@ def made(checkpoint: "OpenCheckpoint", request: Request) -> "Interventions | Non
 
 def _values(checkpoint: "OpenCheckpoint", request: Request, points: "Sequence[Point]") -> "dict[Point, Tensor]":
     """What replaces what stands at some points; empty for zero, and for the mean over the text that is read."""
-    from gptcli.inspection.interventions import means
+    from gptcli.inspection.hooking import means
     from gptcli.inspection.points import capture
 
     if not points:

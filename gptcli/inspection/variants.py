@@ -1,12 +1,12 @@
 """Many changed runs of one text as one batch: each starts at the layer of its change, from the unchanged run.
 
-What runs them is ``variants_native``, where the engine in C runs the model, and else ``variants_torch``. What stands at
+What runs them is in ``variants_native`` and ``variants_torch``; ``runs`` chooses. What stands at
 a point is as in ``points``, in an array of numpy or a tensor of torch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from gptcli.errors import OverflowedError
 from gptcli.inspection.places import Point
 from gptcli.sampling.softmax import log_softmax, softmax
-
-if TYPE_CHECKING:
-    from gptcli.checkpoint.open import OpenCheckpoint
 
 Measure = Literal["logit", "probability", "loss"]
 # Memory for the activations and logits of the runs that are computed at once.
@@ -96,18 +93,6 @@ class Runs(Protocol):
 
         A text that is longer than the context is read in parts.
         """
-
-
-def runs_of(checkpoint: "OpenCheckpoint") -> Runs:
-    """The engine in C, where it is what runs this checkpoint; else the PyTorch model."""
-    engine = checkpoint.native
-    if engine is not None:
-        from gptcli.inspection.variants_native import NativeRuns
-
-        return NativeRuns(engine)
-    from gptcli.inspection.variants_torch import TorchRuns
-
-    return TorchRuns(checkpoint.model)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from gptcli.inspection.variants import BYTES, Edit
 from gptcli.model.config import GPTConfig
 from gptcli.model.native.changes import NativeChange, Where, changing
 from gptcli.model.native.engine import NativeEngine
-from gptcli.model.native.record import SPARE, Cache, NativeRecord, Part
+from gptcli.model.native.record import Cache, NativeRecord, Part, spare
 from gptcli.probability.reading import check_fits
 
 Floats = NDArray[np.float32]
@@ -81,7 +81,7 @@ class NativeTrunk:
         self.ids, self._engine = list(ids), engine
         self._run = recorded(engine, ids, points)
         self.seen = seen(self._run, points)
-        self._cache = np.empty(0, np.float32)
+        self._cache: NDArray[np.floating] = np.empty(0, engine.cache_type)
         # Queries and keys of the unchanged run, [L, T, ...]: attention weights are made of these.
         self._looking = (self._run.queries, np.ascontiguousarray(self._run.keys.swapaxes(1, 2))) if frozen else None
 
@@ -105,8 +105,9 @@ class NativeTrunk:
         if layer == config.n_layer:
             made[:] = self.last
             return made
-        if self._cache.size != count * length * config.cached_per_token + SPARE:
-            self._cache = np.empty(count * length * config.cached_per_token + SPARE, np.float32)
+        needed = count * length * config.cached_per_token + spare(self._engine.cache_type)
+        if self._cache.size != needed:
+            self._cache = np.empty(needed, self._engine.cache_type)
         hooks = changing(
             [native_change(config, edit, length) for edit in edits],
             stream=made.ctypes.data,

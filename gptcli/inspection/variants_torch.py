@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gptcli.inspection.interventions import given_weights, means, watched_attention
+from gptcli.inspection.hooking import given_weights, means, watched_attention
 from gptcli.inspection.places import Point
 from gptcli.inspection.points import See, capture, seeing
 from gptcli.inspection.variants import BYTES, Edit

@@ -11,7 +11,7 @@ from gptcli.checkpoint.read import understand
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.counting.tally import tally
 from gptcli.errors import InputError
-from gptcli.measuring.compare_text import TextComparison, compare_text
+from gptcli.measuring.compare_text import TextComparison, compare_text, step_of
 from gptcli.measuring.compare_weights import WeightComparison, Weights, compare_weights
 from gptcli.model.config import GPTConfig
 from gptcli.system.answer import row_of
@@ -136,6 +136,8 @@ def compare(
     place_a, place_b = replace(place_a, device=device), replace(place_b, device=device)
     known_a, known_b = understand(name_a, n_head), understand(name_b, n_head)
     side_a, side_b = _side(*known_a, place_a), _side(*known_b, place_b)
+    if text is not None:  # a mistake is told before anything is read
+        step_of(stride, min(side_a.config.n_positions, side_b.config.n_positions))
     notes_a, notes_b, more = known_a[2].notes, known_b[2].notes, []
     compared = read = None
     if weights:

@@ -134,14 +134,14 @@ def next_token(
 
 def next_token_each(
     checkpoint: OpenCheckpoint,
-    prompts: Iterable[str],
+    prompts: Iterable[str | None],
     sampling: Sampling,
     *,
     temperatures: Sequence[float],
     top: int,
     watch: Sequence[str] = (),
 ) -> Iterator[NextToken]:
-    """The distribution of the token after each prompt, many read in a batch.
+    """The distribution of the token after each prompt, many read in a batch; at a None those that were taken are read.
 
     Raises:
         InputError: see ``next_token``.
@@ -167,6 +167,9 @@ def next_token_each(
         waiting.clear()
 
     for prompt in prompts:
+        if prompt is None:
+            yield from answers()
+            continue
         ids = checkpoint.encode_prompt(prompt)
         check_fits(ids, context)
         waiting.append((prompt, ids, watched_ids(checkpoint.tokenizer, watch, prompt, n_vocab)))

@@ -160,13 +160,13 @@ def score(
 
 
 def score_each(
-    checkpoint: OpenCheckpoint, texts: Iterable[str], *, bos: bool = False, stride: int | None = None
+    checkpoint: OpenCheckpoint, texts: Iterable[str | None], *, bos: bool = False, stride: int | None = None
 ) -> Iterator[Score]:
     """Score texts, many in a batch: a thousand short ones take about as long as one of their length.
 
     Args:
         checkpoint, bos, stride: see ``score``.
-        texts: to score; they are taken some at a time.
+        texts: to score; they are taken some at a time. At a None those that were taken are scored.
 
     Yields:
         The score of each, in order. Where nothing can be scored, ``scored`` is 0, and the averages are NaN.
@@ -177,8 +177,9 @@ def score_each(
     scorer = _Scorer(checkpoint, bos, stride)
     waiting: list[list[int]] = []
     for text in texts:
-        waiting.append(scorer.ids_of(text))
-        if sum(map(len, waiting)) >= _TOKENS_AT_ONCE or len(waiting) == _TEXTS_AT_ONCE:
+        if text is not None:
+            waiting.append(scorer.ids_of(text))
+        if text is None or sum(map(len, waiting)) >= _TOKENS_AT_ONCE or len(waiting) == _TEXTS_AT_ONCE:
             yield from scorer.scores(waiting)
             waiting = []
     yield from scorer.scores(waiting)

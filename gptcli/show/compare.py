@@ -222,7 +222,7 @@ def _tokens(text: "TextComparison", top: int) -> Narrowing:
 def _token_row(token: "TokenComparison") -> list[str]:
     bits = (f"{side.surprisal_bits:.2f}" for side in (token.a, token.b))
     best_a, best_b = token.a.best, token.b.best
-    other = "=" if best_a.id == best_b.id else token_text(best_b.token)
+    other = "=" if (best_a.id, best_a.token) == (best_b.id, best_b.token) else token_text(best_b.token)
     return [f"{token.position:,}", token_text(token.token), *bits, _kl(token.kl), token_text(best_a.token), other]
 
 
@@ -241,6 +241,11 @@ def _divergence(found: "Divergence") -> Iterator[str]:
     percentiles = " · ".join(f"{name}%: {_kl(value)}" for name, value in found.kl_percentiles.items())
     mean = f"mean {_kl(found.mean_kl)}{_error(found.mean_kl_error)}"
     yield f"KL divergence of B from A in nats: {mean} · largest {_kl(found.largest_kl)}"
+    if found.unshared_a or found.unshared_b:
+        yield (
+            f"That is over the {found.shared_vocabulary:,} tokens that both have: A gives the others "
+            f"{percent(found.unshared_a)} of the probability on average, B {percent(found.unshared_b)}"
+        )
     yield f"Percentiles: {percentiles}"
     yield f"Same best token: {percent(found.same_best)}"
     yield (

@@ -8,7 +8,8 @@ from gptcli.show.attribution import SignedBar
 from gptcli.show.blocks.heat import TextLegend, has_colours
 from gptcli.show.blocks.narrow import BARS, narrowing
 from gptcli.show.blocks.palette import on_scale
-from gptcli.show.blocks.pictures import Bar, table, token_rows
+from gptcli.show.blocks.pictures import Bar, table
+from gptcli.show.blocks.tokens import token_rows
 from gptcli.show.circuits import fitting, token_bars
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Cell, Legend, Listing, PagePart, Strip

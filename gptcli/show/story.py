@@ -32,11 +32,13 @@ class Writer(Protocol):
         """End the batch: show what was not shown yet."""
 
 
-def writer_for(writing: Writing, output: str | None, *, echo: bool) -> Writer:
-    """The writer for ``--json``, ``--jsonl``, or (None) for text."""
+def writer_for(writing: Writing, output: str | None, *, echo: bool, written: int = 0) -> Writer:
+    """The writer for ``--json``, ``--jsonl``, or (None) for text, after so many prompts of other requests."""
     if output == "json":
         return JsonWriter(writing)
-    return JsonLinesWriter(writing) if output == "jsonl" else TextWriter(writing, echo=echo)
+    if output == "jsonl":
+        return JsonLinesWriter(writing, written)
+    return TextWriter(writing, echo=echo, begun=written)
 
 
 def write(writing: Writing, writer: Writer, pace: float = 0.0) -> None:
@@ -97,13 +99,14 @@ class TextWriter:
     Args:
         writing: the texts.
         echo: print the prompt before its continuation.
+        begun: texts that stand before these.
     """
 
-    def __init__(self, writing: Writing, *, echo: bool) -> None:
+    def __init__(self, writing: Writing, *, echo: bool, begun: int = 0) -> None:
         self._writing, self._completions = writing, writing.completions
         self._echo = echo
         self._flow = Flow(stdout_console() if stdout_is_terminal() else None)
-        self._current = self._begun = 0
+        self._current, self._begun = 0, begun
         self._shown: int | None = None  # characters of the current completion written so far; None: not begun
         self._last = "\n"
 
@@ -184,10 +187,15 @@ class JsonWriter:
 
 
 class JsonLinesWriter:
-    """One JSON object for each token, as it is chosen."""
+    """One JSON object for each token, as it is chosen.
 
-    def __init__(self, writing: Writing) -> None:
-        self._writing = writing
+    Args:
+        writing: the texts.
+        written: prompts of other requests before these.
+    """
+
+    def __init__(self, writing: Writing, written: int = 0) -> None:
+        self._writing, self._written = writing, written
 
     def begin(self) -> None:
         """Print nothing before the first token."""
@@ -200,7 +208,7 @@ class JsonLinesWriter:
         """The object of one token."""
         sample = piece.step.sample
         return TokenRecord(
-            prompt_number=sample.prompt + 1,
+            prompt_number=self._written + sample.prompt + 1,
             sample=sample.number + 1,
             position=len(sample.ids),
             id=piece.step.token,

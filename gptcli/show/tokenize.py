@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.palette import on_token
-from gptcli.show.blocks.pictures import token_strip
+from gptcli.show.blocks.tokens import token_strip
 from gptcli.show.text_rows import TextRows
 from gptcli.text import clipped, token_text, visible
 

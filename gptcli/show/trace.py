@@ -4,16 +4,15 @@ Weights are written ``⟨rows × columns⟩`` and data ``[rows × columns]``, so
 The colours are the first two of the palette's lines.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from gptcli.counting.steps import OF_POSITIONS
-from gptcli.show.blocks.figures import percent
+from gptcli.show.blocks.figures import number_text, percent
 from gptcli.show.blocks.palette import series
-from gptcli.show.blocks.pictures import token_strip
+from gptcli.show.blocks.tokens import token_strip
 from gptcli.show.terminal.watching import lines_allowed
 from gptcli.show.trace_diagram import LayerDiagram
 from gptcli.text import token_text, visible
@@ -228,15 +227,3 @@ def _kind(step: "TraceStep", *, brief: bool) -> tuple[object, ...]:
     if step.name != "layer":
         return (step.name, step)
     return ("layer", replace(step, layer=None, numbers=() if brief else step.numbers))
-
-
-def number_text(number: float) -> str:
-    """Six characters at the most."""
-    if math.isinf(number):
-        return "−∞" if number < 0 else "∞"
-    if isinstance(number, int):
-        return str(number)
-    number += 0.0  # no -0
-    if number and abs(number) < 0.001:
-        return f"{number:.0e}".replace("e-0", "e-")
-    return f"{number:.3f}"[:6].rstrip(".") if abs(number) < 1000 else f"{number:.0f}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from gptcli.counting.steps import OF_POSITIONS
+from gptcli.show.blocks.figures import number_text
 from gptcli.show.blocks.palette import series
 from gptcli.show.blocks.word_map import shortened
 from gptcli.show.terminal.watching import lines_allowed
@@ -99,8 +100,6 @@ class LayerDiagram:
 
     def _numbers(self, step: "TraceStep") -> Iterator[str]:
         """The first numbers of the last token's row; or one for each of the latest tokens, with its name."""
-        from gptcli.show.trace import number_text
-
         if step.name not in OF_POSITIONS or self.tokens is None:
             yield from (number_text(number) for number in step.numbers[: _FEW - 1])
             return

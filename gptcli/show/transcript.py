@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gptcli.generation.chat.script import Format
 from gptcli.generation.chat.template import TemplateLayout
-from gptcli.generation.chat.turns import Format, Prompt, PromptPart, Turn
+from gptcli.generation.chat.turns import Prompt, PromptPart, Turn
 from gptcli.show.blocks.palette import series
 from gptcli.text import visible
 

@@ -94,6 +94,12 @@ class RankTokenizer(Tokenizer):
         table.update((token.id, token.content.encode()) for token in self.added)
         return table
 
+    def by_rank(self) -> tuple[list[bytes], list[int | None], dict[int, bytes]]:
+        """What it merges: the mergeable bytes by rank, the id of each, and all other ids with their bytes."""
+        ranked = sorted(self._ranks, key=self._ranks.__getitem__)
+        ids = [self._ranks[data] if self._ids is None else self._ids[self._ranks[data]] for data in ranked]
+        return ranked, ids, {token: self._bytes[token] for token in self._bytes.keys() - set(ids)}
+
     # Text to ids
 
     @cached_property

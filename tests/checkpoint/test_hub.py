@@ -23,7 +23,7 @@ from safetensors.numpy import save
 from gptcli.checkpoint.files.shards import read_header
 from gptcli.checkpoint.hub import file as hub_file
 from gptcli.checkpoint.hub import watch as hub_watch
-from gptcli.checkpoint.hub.models import cached_snapshot
+from gptcli.checkpoint.hub.cached import cached_snapshot
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.checkpoint.source import find
 from gptcli.errors import CheckpointError, GptcliError, ModelNotFound

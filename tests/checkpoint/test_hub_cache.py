@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from gptcli.checkpoint.catalogue import list_models
 from gptcli.checkpoint.chat_templates import read_chat_templates
-from gptcli.checkpoint.hub.models import has_tokenizer
+from gptcli.checkpoint.hub.cached import has_tokenizer
 from gptcli.checkpoint.source import find
 from gptcli.checkpoint.tokenizers import own_tokenizer
 from gptcli.errors import GptcliError

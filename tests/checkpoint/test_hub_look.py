@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
-from gptcli.checkpoint.hub.models import cached_snapshot
+from gptcli.checkpoint.hub.cached import cached_snapshot
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.checkpoint.source import find
 from gptcli.cli.app import app

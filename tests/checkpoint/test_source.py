@@ -1,16 +1,22 @@
 """A name on the command line -> files: in which order names are looked up, and what is said when none fits."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from gptcli.checkpoint.hub.names import SHORT_NAMES, HubName, parse_hub_name, similar
 from gptcli.checkpoint.hub.spellings import why_not_there
-from gptcli.checkpoint.source import find
+from gptcli.checkpoint.source import find, no_weights
 from gptcli.errors import InputError, ModelNotFound
 from gptcli.system.bundled import bundled_names
+from tests.checkpoint.zoo import open_folder
 
 
 def make(folder: Path, *files: str) -> Path:
@@ -45,8 +51,21 @@ def test_folder_comes_before_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (("model.safetensors.index.json", "a.safetensors", "b.safetensors"), "model.safetensors.index.json"),
         (("mine.safetensors",), "mine.safetensors"),
         (("config.json",), None),
+        (("model.safetensors", "consolidated.safetensors"), "model.safetensors"),
+        (("model.safetensors.index.json", "model-00001-of-00001.safetensors", "consolidated.safetensors"),
+         "model.safetensors.index.json"),
+        (("model.safetensors", "model.fp16.safetensors"), "model.safetensors"),
+        (("model.safetensors.index.json", "model.safetensors.index.fp16.json"), "model.safetensors.index.json"),
+        (("model.fp16.safetensors",), "model.fp16.safetensors"),
+        (("model.fp16.safetensors", "consolidated.safetensors"), "model.fp16.safetensors"),
+        (("model.safetensors.index.fp16.json", "model.fp16-00001-of-00002.safetensors",
+          "model.fp16-00002-of-00002.safetensors"), "model.safetensors.index.fp16.json"),
+        (("model.bf16.safetensors.index.json", "model.bf16-00001-of-00001.safetensors"),
+         "model.bf16.safetensors.index.json"),
+        (("nano.safetensors.index.json", "nano-00001-of-00001.safetensors"), "nano.safetensors.index.json"),
+        (("nano.safetensors", "optimizer.safetensors"), "nano.safetensors"),
     ],
-)
+)  # fmt: skip
 def test_which_file_of_a_folder_is_taken(tmp_path: Path, files: tuple[str, ...], weights: str | None) -> None:
     source = find(str(make(tmp_path / "folder", *files)))
     assert source.weights == (weights and tmp_path / "folder" / weights)
@@ -55,6 +74,20 @@ def test_which_file_of_a_folder_is_taken(tmp_path: Path, files: tuple[str, ...],
 def test_several_files_and_no_index_is_a_question_back(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"several .* \(a.safetensors, b.safetensors\): name one of them"):
         find(str(make(tmp_path, "a.safetensors", "b.safetensors")))
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("model.fp16.safetensors", "model.bf16.safetensors", "x.safetensors"),
+         r"\(model.bf16.safetensors, model.fp16.safetensors\): name one of them \('.*/model.bf16.safetensors'\)"),
+        (("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"),
+         "shards of a model .* and not their index: put model.safetensors.index.json there too"),
+    ],
+)  # fmt: skip
+def test_files_that_do_not_tell_which(files: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        find(str(make(tmp_path, *files)))
 
 
 def test_lone_file(tmp_path: Path) -> None:
@@ -66,6 +99,38 @@ def test_lone_file(tmp_path: Path) -> None:
 def test_pickle_is_refused_with_a_way_out(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"is a pickle.*safetensors\.torch\.save_file"):
         find(str(make(tmp_path, name) / name))
+
+
+def suggested(told: str) -> str:
+    """The Python that an error suggests."""
+    return told.partition("convert it in Python where you trust it: ")[2]
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [lambda state: state, lambda state: {"model": state, "iter": 3}, lambda state: {"model_state_dict": state}],
+)
+def test_what_is_suggested_converts(
+    wrapped: Callable[[Any], Any], gpt2_reference: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a model whose embeddings share memory, as GPT-2's do."""
+    monkeypatch.chdir(tmp_path)
+    torch.save(wrapped(gpt2_reference.state_dict()), "ckpt.pt")
+    with pytest.raises(InputError) as told:
+        find("ckpt.pt")
+    assert str(told.value).count("\n") == 0
+    exec(suggested(str(told.value)))
+    saved = load_file("ckpt.safetensors")
+    assert saved.keys() == gpt2_reference.state_dict().keys()
+    assert all(torch.equal(saved[key], tensor) for key, tensor in gpt2_reference.state_dict().items())
+
+
+def test_what_is_suggested_converts_a_folder(gpt2_reference: Any, gpt2_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(gpt2_folder / "config.json", tmp_path)
+    torch.save(gpt2_reference.state_dict(), tmp_path / "pytorch_model.bin")
+    told = no_weights(find(str(tmp_path)))
+    exec(suggested(str(told)))
+    assert open_folder(tmp_path)[0].family == "gpt2"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from gptcli.cli.app import app
 from gptcli.errors import InputError
 from gptcli.inspection.ablation import ablate
 from gptcli.inspection.patching import check_texts, patch
-from gptcli.inspection.variants import runs_of
+from gptcli.inspection.runs import runs_of
 from gptcli.show.ablation import draw as draw_ablation
 from gptcli.show.patching import draw as draw_patching
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from gptcli.cli.app import app
 from tests.made import made
+from tests.measuring.test_compare import saved, tokenizer
 
 run = CliRunner()
 TEXT = "The king and the queen"
@@ -80,6 +81,19 @@ def test_one_model_in_two_precisions(pair: tuple[str, str]) -> None:
     assert "as stored" in output(pair[0], f"{pair[0]}:int8")
 
 
+def test_a_fine_tune_with_tokens_of_its_own_is_told_in_a_line(tmp_path: Path) -> None:
+    for name, size in (("base", 280), ("tuned", 282)):
+        saved(tmp_path / name, 1, vocab_size=size)
+        tokenizer().save(str(tmp_path / name / "tokenizer.json"))
+    (tmp_path / "tuned" / "added_tokens.json").write_text('{"<|im_start|>": 280, "<|im_end|>": 281}')
+    names = [str(tmp_path / name) for name in ("base", "tuned")]
+    shown = " ".join(output(*names, TEXT, "--no-weights").split())
+    assert "That is over the 280 tokens that both have: A gives the others 0.00% of the probability on average" in shown
+    found = json.loads(output(*names, TEXT, "--no-weights", "--json"))["text"]["divergence"]
+    assert (found["shared_vocabulary"], found["unshared_a"]) == (280, 0)
+    assert 0 < found["unshared_b"] < 1
+
+
 @pytest.mark.parametrize("suffix", [".html", ".svg", ".txt"])
 def test_the_picture_can_be_saved(suffix: str, pair: tuple[str, str], tmp_path: Path) -> None:
     saved = tmp_path / f"compared{suffix}"
@@ -94,10 +108,17 @@ def test_the_picture_can_be_saved(suffix: str, pair: tuple[str, str], tmp_path: 
         (["tales", ":int8", "x", "-f", "y"], "-f reads a file, so there is no TEXT to give"),
         (["tales", "glove-50d"], "glove-50d holds word vectors"),
         (["tales", ":int8", "x"], "it takes two tokens"),
+        (["tales", ":int8", "--stride", "8"], "--stride goes with TEXT or -f, which is not there"),
+        (["tales", ":int8", "--bos"], "--bos goes with TEXT or -f, which is not there"),
+        (["tales", ":int8", "a text", "--stride", "0"], "--stride 0: it must be from 1 to 511"),
+        (["tales", ":int8", "a text", "--stride", "512"], "--stride 512: it must be from 1 to 511"),
     ],
 )
-def test_mistakes(arguments: list[str], said: str) -> None:
-    done = run.invoke(app, ["compare", *arguments, "--no-weights"])
+def test_mistakes(arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "--stride" in arguments:  # told before anything is opened
+        monkeypatch.setattr("gptcli.measuring.compare.open_checkpoint", lambda *_: pytest.fail("opened"))
+        monkeypatch.setattr("gptcli.measuring.compare.compare_weights", lambda *_: pytest.fail("compared"))
+    done = run.invoke(app, ["compare", *arguments, *([] if "--stride" in arguments else ["--no-weights"])])
     assert done.exit_code in (1, 2)
     assert said in done.stderr
     assert not done.stdout

@@ -169,7 +169,7 @@ def test_every_command_with_json_has_its_schema() -> None:
 
 
 # Commands whose answer is a text that grows, or one thing.
-_NO_TABLE = {"generate", "chat", "tour"}
+_NO_TABLE = {"generate", "chat"}
 
 
 def test_every_command_with_json_prints_its_table() -> None:

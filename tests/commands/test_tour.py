@@ -1,6 +1,8 @@
 """``gptcli tour``: every stop runs, in a pipe one after another, on a terminal from key to key."""
 
+import csv
 import html
+import io
 import json
 import os
 import pty
@@ -92,6 +94,27 @@ def test_the_list_and_json_run_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert f"{stop.number}  {stop.title}\n     {stop.command}\n" in listed.stdout
     done = CliRunner().invoke(app, ["tour", "--json", "--stop", "9"])
     assert [stop["command"] for stop in json.loads(done.stdout)["stops"]] == [STOPS[8].command]
+
+
+@pytest.mark.parametrize("list_", [["--list"], []])
+def test_the_list_as_a_table(list_: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("gptcli.cli.commands.tour._run", lambda *_: pytest.fail("nothing runs"))
+    run = CliRunner()
+    rows = list(csv.DictReader(io.StringIO(run.invoke(app, ["tour", *list_, "--csv"]).stdout, newline="")))
+    assert [(row["number"], row["title"], row["command"]) for row in rows] == [
+        (str(stop.number), stop.title, stop.command) for stop in STOPS
+    ]
+    listed = json.loads(run.invoke(app, ["tour", *list_, "--json"]).stdout)["stops"]
+    assert [{name: str(value) for name, value in stop.items()} for stop in listed] == rows
+    table = run.invoke(app, ["tour", *list_, "--md", "--stop", "2"]).stdout.splitlines()
+    assert len(table) == 3
+    assert table[0].startswith("| number | title | text | command |")
+    assert "| gptcli neighbors tower --top 8 |" in table[2]
+    for suffix in ("csv", "json", "md"):
+        done = run.invoke(app, ["tour", *list_, "--save", str(tmp_path / f"tour.{suffix}")])
+        assert done.exit_code == 0
+        assert STOPS[0].title in (tmp_path / f"tour.{suffix}").read_text(encoding="utf-8")
+    assert run.invoke(app, ["tour", "--csv", "--json"]).exit_code == 2
 
 
 @pytest.mark.slow

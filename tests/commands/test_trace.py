@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from gptcli.cli.app import app
 from gptcli.inspection.record import record
 from gptcli.inspection.trace import trace
+from gptcli.show.blocks.figures import number_text
 from gptcli.show.blocks.palette import LIGHT
-from gptcli.show.trace import draw, number_text
+from gptcli.show.trace import draw
 from gptcli.system.bundled import bundled_folder
 from tests.show.test_pictures import drawn
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from gptcli.errors import InputError
 from gptcli.generation.chat.conversation import Chat
 from gptcli.generation.chat.layout import format_for
-from gptcli.generation.chat.turns import Format, Turn
+from gptcli.generation.chat.script import Format
+from gptcli.generation.chat.turns import Turn
 from gptcli.sampling.settings import Sampling
 from gptcli.tokenizer import AddedToken, Declared, RankTokenizer, gpt2_tokenizer
 from tests.toy_engine import ToyEngine, random_table

@@ -12,7 +12,8 @@ from torch import Tensor
 from gptcli.errors import InputError
 from gptcli.inspection.attribution import attribute
 from gptcli.inspection.changed_engine import ChangedEngine
-from gptcli.inspection.interventions import Interventions, located_changes, means
+from gptcli.inspection.hooking import means
+from gptcli.inspection.interventions import Interventions, located_changes
 from gptcli.inspection.places import Point, parse
 from gptcli.inspection.points import capture
 from gptcli.inspection.record import record

@@ -180,8 +180,60 @@ def test_one_token_of_another_text_is_another_vocabulary(pair: Pair, tmp_path: P
     vocab = told["model"]["vocab"]
     vocab["A"], vocab["B"] = vocab["B"], vocab["A"]
     file.write_text(json.dumps(told))
-    (note,) = compare(pair.a, str(tmp_path), TEXT, weights=False).notes
+    (note,) = compare(pair.a, str(tmp_path), f"A {TEXT}", weights=False).notes
     assert note.startswith(f"the vocabularies differ, first at id {min(vocab['A'], vocab['B'])}: only totals")
+
+
+@pytest.mark.parametrize("added", [3, 0], ids=["after the others", "in place of some"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_fine_tune_with_tokens_of_its_own(added: int, swapped: bool, pair: Pair, tmp_path: Path) -> None:
+    """Divergence is over the tokens of both; next to it stands what each gives to the others."""
+    theirs = saved(tmp_path, 2, vocab_size=280 + added)
+    own = [280, 281, 282] if added else [90, 91]
+    file = tmp_path / "tokenizer.json"
+    told = json.loads(tokenizer().to_str())
+    special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    if added:
+        told["added_tokens"] = [{"id": number, "content": f"<|{number}|>", **special} for number in own]
+    else:  # two tokens that the text does not use have other names
+        names = {number: token for token, number in told["model"]["vocab"].items()}
+        assert not {*own} & {*pair.ids}
+        told["model"]["vocab"] = {
+            names[own[0]] if number == own[1] else names[own[1]] if number == own[0] else token: number
+            for token, number in told["model"]["vocab"].items()
+        }
+    file.write_text(json.dumps(told))
+    names_ = (str(tmp_path), pair.a) if swapped else (pair.a, str(tmp_path))
+    compared = compare(*names_, TEXT, weights=False, device="cpu")
+    assert compared.notes == ()
+    assert compared.text is not None
+    found = compared.text.divergence
+    assert found is not None
+    models = [theirs, pair.models[0]] if swapped else [pair.models[0], theirs]
+    logits = []
+    for model in models:
+        held, pair.models[0] = pair.models[0], model
+        logits.append(pair.logits(0))
+        pair.models[0] = held
+    shared = [number for number in range(280) if added or number not in own]
+    log_a, log_b = (log_softmax(each[:, shared]) for each in logits)
+    kl = (np.exp(log_a) * (log_a - log_b)).sum(1)
+    assert [token.kl for token in compared.text.tokens] == pytest.approx(kl, rel=1e-4, abs=1e-6)
+    assert found.mean_kl == pytest.approx(kl.mean(), rel=1e-4)
+    assert found.shared_vocabulary == len(shared)
+    for each, rest, side in zip(logits, (found.unshared_a, found.unshared_b), "ab", strict=True):
+        shares = np.exp(log_softmax(each))
+        assert rest == pytest.approx((1 - shares[:, shared].sum(1)).mean(), rel=1e-4, abs=1e-9)
+        assert (rest > 1e-4) == (each.shape[1] > len(shared))
+        taken = np.log2(shares[np.arange(len(shares)), pair.ids[1:]])
+        said = [getattr(token, side).surprisal_bits for token in compared.text.tokens]
+        assert said == pytest.approx(-taken, rel=1e-4)  # of all of its tokens
+
+
+def test_the_same_vocabulary_is_shared_whole(pair: Pair) -> None:
+    found = pair.compared.text.divergence  # type: ignore[union-attr]
+    assert found is not None
+    assert (found.shared_vocabulary, found.unshared_a, found.unshared_b) == (280, 0, 0)
 
 
 def changed(folder: Path, source: str, **tensors: torch.Tensor) -> str:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from gptcli.generation.chat.conversation import Chat
 from gptcli.generation.chat.scenes import Scene, scene_of
-from gptcli.generation.chat.turns import Format, Prompt, PromptPart
+from gptcli.generation.chat.script import Format
+from gptcli.generation.chat.turns import Prompt, PromptPart
 from gptcli.sampling.settings import Sampling
 from gptcli.show import chat as module
 from gptcli.show.blocks.palette import DARK

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from gptcli.show.blocks import pictures
+from gptcli.show.blocks.tokens import token_strip
 
 
 def drawn(picture: RenderableType, width: int = 80, *, colour: bool = False) -> str:
@@ -40,13 +41,13 @@ def test_shades_get_darker() -> None:
 
 
 def test_token_strip_wraps_between_tokens() -> None:
-    strip = drawn(pictures.token_strip(["Once", "·upon", "日本", "x"], ["7454", "2402", "1", "22222"], 12), 40)
+    strip = drawn(token_strip(["Once", "·upon", "日本", "x"], ["7454", "2402", "1", "22222"], 12), 40)
     assert [line.rstrip() for line in strip.splitlines()] == ["Once ·upon", "7454 2402", "", "日本 x", "1    22222"]
 
 
 @given(st.lists(st.text("ab日", max_size=20), max_size=12), st.integers(8, 40))
 def test_token_strip_never_outgrows_its_width(tokens: list[str], width: int) -> None:
-    strip = pictures.token_strip(tokens, ["1"] * len(tokens), width)
+    strip = token_strip(tokens, ["1"] * len(tokens), width)
     assert max(cell_len(line.rstrip()) for line in strip.plain.split("\n")) <= width
 
 

@@ -8,8 +8,9 @@ from rich.text import Text
 
 from gptcli.show.blocks import palette
 from gptcli.show.blocks.heat import heat_map
-from gptcli.show.blocks.pictures import Bar, table, token_strip
+from gptcli.show.blocks.pictures import Bar, table
 from gptcli.show.blocks.plot import Line, LinePlot
+from gptcli.show.blocks.tokens import token_strip
 from gptcli.show.html import typeset as typesetting
 from gptcli.show.html.page import drawn_fragment, drawn_page
 from gptcli.show.html.sheet import Sheet

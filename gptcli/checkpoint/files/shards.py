@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gptcli.checkpoint.files.header import Header, TensorInfo, read_file
+from gptcli.checkpoint.files.names import is_index
 from gptcli.errors import CheckpointError
 from gptcli.system.json_text import parse_object, read_bytes
 from gptcli.text import clipped, listed
 
 
 def read_header(path: Path) -> Header:
-    """Read the header of a .safetensors file, or those of all shards of a ``*.safetensors.index.json``.
+    """Read the header of a .safetensors file, or those of all shards of an index (``*.safetensors.index.json``).
 
     A tensor that is in a shard but not in the index's weight map is kept, as in transformers, which takes all tensors
     of every shard that the map names.
@@ -23,7 +24,7 @@ def read_header(path: Path) -> Header:
     Raises:
         CheckpointError: a file is missing or breaks the format; names the file and the tensor.
     """
-    if not path.name.endswith(".index.json"):
+    if not is_index(path.name):
         return read_file(path)
     names = read_shard_names(path)
     missing = [name for name in names if not os.path.isfile(path.parent / name)]  # False for any error

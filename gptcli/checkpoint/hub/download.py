@@ -5,22 +5,21 @@ from collections.abc import Collection
 from pathlib import Path
 
 from gptcli.checkpoint.files.header import Header
+from gptcli.checkpoint.files.names import INDEX, WEIGHTS, is_index, weights_among
 from gptcli.checkpoint.files.shards import join_shards, read_shard_names
 from gptcli.checkpoint.hub.answers import is_template, list_files
-from gptcli.checkpoint.hub.errors import not_usable
-from gptcli.checkpoint.hub.file import HubFile, check_room, publish
-from gptcli.checkpoint.hub.headers import read_headers
-from gptcli.checkpoint.hub.models import (
+from gptcli.checkpoint.hub.cached import (
     CONFIG,
-    INDEX,
     SMALL_FILES,
     TEMPLATE,
     TOKENIZER_FILES,
-    WEIGHTS,
     cache_folder,
     note_absent,
     repo_folder,
 )
+from gptcli.checkpoint.hub.errors import not_usable
+from gptcli.checkpoint.hub.file import HubFile, check_room, publish
+from gptcli.checkpoint.hub.headers import read_headers
 from gptcli.checkpoint.hub.names import HubName
 from gptcli.errors import CheckpointError
 from gptcli.system.notices import notice
@@ -60,7 +59,7 @@ class Download:
         self.sizes = self.listing.sizes
         self.folder = folder or repo_folder(name.repo)
         self.snapshot = self.folder / "snapshots" / self.listing.commit
-        self.sharded = WEIGHTS not in self.sizes and INDEX in self.sizes
+        self.weights = weights_among(self.sizes)
 
     def run(self) -> Path:
         """Fetch the missing files, smallest first; returns the snapshot's folder."""
@@ -80,26 +79,25 @@ class Download:
         weights = self._small(files)
         notice(f"reading the header{'s' if len(weights) > 1 else ''} of {self.name} on the hub")
         headers = read_headers(self.name, self.listing, weights, self.snapshot)
-        if self.sharded:
-            return self.snapshot / INDEX, join_shards(self.snapshot / INDEX, headers)
-        return self.snapshot / WEIGHTS, headers[0]
+        path = self.snapshot / str(self.weights)
+        return path, join_shards(path, headers) if is_index(path.name) else headers[0]
 
     def _small(self, files: Collection[str]) -> list[str]:
         """Fetch small files, and the index where there is one; returns the names of the weights."""
-        index = [INDEX] if self.sharded else []
-        if CONFIG not in self.sizes or not (self.sharded or WEIGHTS in self.sizes):
+        if CONFIG not in self.sizes or self.weights is None:
             raise not_usable(self.name, self.sizes)
+        index = [self.weights] if is_index(self.weights) else []
         wanted = [small for small in files if small in self.sizes]
         if TEMPLATE in files:
             wanted += sorted(file for file in self.sizes if is_template(file))[:_MOST_TEMPLATES]
         for small in [*wanted, *index]:
             self._get(small)
-        note_absent(self.snapshot, [file for file in TOKENIZER_FILES if file in files and file not in self.sizes])
-        return self._shards() if self.sharded else [WEIGHTS]
+        noted = [file for file in TOKENIZER_FILES if file in files]
+        note_absent(self.snapshot, [file for file in (*noted, WEIGHTS, INDEX) if file not in self.sizes])
+        return self._shards(self.snapshot / self.weights) if index else [self.weights]
 
-    def _shards(self) -> list[str]:
-        """The names of the shards in the index."""
-        index = self.snapshot / INDEX
+    def _shards(self, index: Path) -> list[str]:
+        """The names of the shards in an index."""
         shards = read_shard_names(index)
         strange = [shard for shard in shards if not _SHARD.fullmatch(shard)]
         if strange:

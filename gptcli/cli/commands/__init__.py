@@ -10,16 +10,8 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from gptcli.cli.command import App
+from gptcli.cli.command import SETTINGS, App
 from gptcli.cli.saving import titled
-
-# What every app of ours, large or small, tells Typer.
-SETTINGS: dict[str, Any] = {
-    "add_completion": False,
-    "rich_markup_mode": "rich",
-    "pretty_exceptions_enable": False,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-}
 
 
 def _tour() -> Any:
@@ -193,6 +185,7 @@ def _help() -> Any:
 # In the order of the help: what gives a command's function, or its app where it has commands of its own.
 COMMANDS: dict[str, Callable[[], Any]] = {
     "tour": _tour,
+    "explore": _explore,
     "generate": _generate,
     "chat": _chat,
     "logits": _logits,
@@ -200,7 +193,6 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "score": _score,
     "attention": _attention,
     "lens": _lens,
-    "explore": _explore,
     "ablate": _ablate,
     "patch": _patch,
     "head": _head,

@@ -53,6 +53,7 @@ def compare(
     gptcli compare tales :bfloat16 --csv > tensors.csv
     gptcli compare ./before ./after --top 5
     """
+    options.require_owner("TEXT or -f", given=text is not None or file is not None, stride=stride, bos=bos or None)
     texts = TextOptions(None if file is None else [file], raw=raw)
     given = None if text is None and file is None else texts.one(text, "TEXT").text
 

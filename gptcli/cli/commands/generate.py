@@ -1,6 +1,7 @@
 """``gptcli generate``: text from a GPT."""
 
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -188,13 +189,15 @@ def generate(
     seed = seed_or_drawn(choosing.seed)
     if pick:
         check_terminal()
-    prompts = [] if replay is not None else prompts_of(prompt or [], texts, prompts_file)
+    groups = iter([[]]) if replay is not None else prompts_of(prompt or [], texts, prompts_file)
+    prompts = next(groups) if not (pick or explain) else [each for group in groups for each in group]
 
     from gptcli.generation.logit_bias import with_logit_bias
     from gptcli.generation.loop import Limits
     from gptcli.generation.writing import Request, Writing
     from gptcli.model.lookup import with_lookup
     from gptcli.show import story
+    from gptcli.show.writing_progress import write_counted
 
     if replay is not None:
         from gptcli.generation.pick.replay import read_record, replayed
@@ -207,53 +210,58 @@ def generate(
     layout = turns.layout(run.model) if chat else None
     checkpoint = changes.open(run) if changes.given else run.open_shared()
     sampling = with_logit_bias(sampling, checkpoint.tokenizer, choosing.logit_bias or [])
-    eos_ids, questions = checkpoint.eos_ids, None
-    if layout is not None:
-        from gptcli.generation.chat.asking import ask_each
-
-        questions, ends = ask_each(
-            layout,
-            checkpoint.tokenizer,
-            prompts,
-            n_vocab=checkpoint.n_vocab,
-            n_positions=checkpoint.engine.n_positions,
-            max_new_tokens=max_new_tokens,
-            stops=stops,
-            system=turns.system,
-            hide_thinking=turns.hide_thinking,
-        )
-        eos_ids, no_echo = (*eos_ids, *ends), True
-    limits = Limits(max_new_tokens, () if ignore_eos else eos_ids, overflow.value)
+    no_echo = no_echo or chat
     scored = pick or output is not None
-    request = Request(prompts, sampling, limits, seed, num_samples, stops, bos, scored, questions)
+    engine = with_lookup(checkpoint.engine, lookup, checkpoint.config.epochs)
+
+    def request(prompts: list[str]) -> Request:
+        eos_ids, questions = checkpoint.eos_ids, None
+        if layout is not None:
+            from gptcli.generation.chat.asking import ask_each
+
+            questions, ends = ask_each(
+                layout,
+                checkpoint.tokenizer,
+                prompts,
+                n_vocab=checkpoint.n_vocab,
+                n_positions=engine.n_positions,
+                max_new_tokens=max_new_tokens,
+                stops=stops,
+                system=turns.system,
+                hide_thinking=turns.hide_thinking,
+            )
+            eos_ids = (*eos_ids, *ends)
+        limits = Limits(max_new_tokens, () if ignore_eos else eos_ids, overflow.value)
+        return Request(prompts, sampling, limits, seed, num_samples, stops, bos, scored, questions)
+
+    def writing_of(prompts: list[str]) -> Writing:
+        return Writing(
+            engine,
+            checkpoint.tokenizer,
+            request(prompts),
+            n_vocab=checkpoint.n_vocab,
+            load_s=checkpoint.load_s,
+            model=checkpoint.name,
+            changes=checkpoint.changes,
+        )
+
     if pick:
         from gptcli.generation.pick.draft import new_draft
         from gptcli.show.pick import write_picked
 
-        return write_picked(new_draft(checkpoint, request), run.model, as_json=as_json, echo=not no_echo, save=save)
-    writing = Writing(
-        with_lookup(checkpoint.engine, lookup, checkpoint.config.epochs),
-        checkpoint.tokenizer,
-        request,
-        n_vocab=checkpoint.n_vocab,
-        load_s=checkpoint.load_s,
-        model=checkpoint.name,
-        changes=checkpoint.changes,
-    )
-
+        draft = new_draft(checkpoint, request(prompts))
+        return write_picked(draft, run.model, as_json=as_json, echo=not no_echo, save=save)
     if explain:
         from gptcli.show.explain_writers import write_explained
 
+        writing = writing_of(prompts)
         write_explained(writing, output, top=explain_top or 10, echo=not no_echo, save=save, pace=pace)
-    else:
-        from gptcli.show.terminal.progress import progress_beside_rows
-        from gptcli.show.writing_progress import CountingWriter
+        return story.show_stats(writing) if stats else None
 
-        writer = story.writer_for(writing, output, echo=not no_echo)
-        if len(prompts) > 1:
-            with progress_beside_rows("writing") as progress:
-                story.write(writing, CountingWriter(writer, progress, len(prompts) * num_samples), pace)
-        else:
-            story.write(writing, writer, pace)
-    if stats:
-        story.show_stats(writing)
+    written = 0
+    for group in chain([prompts], groups):
+        writing = writing_of(group)
+        write_counted(writing, output, echo=not no_echo, pace=pace, written=written)
+        written += len(group)
+        if stats:
+            story.show_stats(writing)

@@ -119,7 +119,7 @@ def _each(
     from gptcli.show.logits import NextRows
     from gptcli.show.terminal.progress import progress_beside_rows
 
-    def distributions(each: Iterator[str]) -> "Iterator[NextToken]":
+    def distributions(each: Iterator[str | None]) -> "Iterator[NextToken]":
         return next_token_each(checkpoint, each, sampling, temperatures=temperatures, top=top, watch=watch)
 
     notices(words_cut(checkpoint.tokenizer, watch, "a"))

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gptcli.cli.command import App
-from gptcli.cli.commands import SETTINGS
+from gptcli.cli.command import SETTINGS, App
 from gptcli.cli.option_groups import OutputOptions, grouped
 from gptcli.cli.options import NHeadOption, TimeoutOption
 

@@ -101,7 +101,7 @@ def _score_each(
     from gptcli.show.score import SummaryRows
     from gptcli.show.terminal.progress import progress_beside_rows
 
-    def scores(each: Iterator[str]) -> "Iterator[Score]":
+    def scores(each: Iterator[str | None]) -> "Iterator[Score]":
         return scoring.score_each(checkpoint, each, bos=bos, stride=stride)
 
     tell(checkpoint.told_changes)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from gptcli.generation.chat.script import Format
 from gptcli.generation.chat.template import TemplateLayout
 from gptcli.generation.chat.thinking import AnswerOnly
-from gptcli.generation.chat.turns import Format, Prompt, Turn
+from gptcli.generation.chat.turns import Prompt, Turn
 from gptcli.generation.streaming import TextStream
 from gptcli.generation.writing import Questions
 from gptcli.tokenizer import Tokenizer

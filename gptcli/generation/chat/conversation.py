@@ -5,9 +5,10 @@ from contextlib import closing
 
 from gptcli.errors import GptcliError
 from gptcli.generation.chat.scenes import Scene
+from gptcli.generation.chat.script import Format
 from gptcli.generation.chat.template import TemplateLayout
 from gptcli.generation.chat.thinking import Thinking
-from gptcli.generation.chat.turns import Format, Prompt, Turn
+from gptcli.generation.chat.turns import Prompt, Turn
 from gptcli.generation.loop import Limits, Sample, generate
 from gptcli.generation.streaming import TextStream
 from gptcli.generation.writing import text_of

@@ -8,8 +8,8 @@ from gptcli.checkpoint.generation_config import GenerationConfig
 from gptcli.checkpoint.source import Source
 from gptcli.errors import CheckpointError, InputError
 from gptcli.generation.chat.renderer import Renderer
+from gptcli.generation.chat.script import Format
 from gptcli.generation.chat.template import TemplateLayout
-from gptcli.generation.chat.turns import Format
 from gptcli.sampling.settings import Sampling
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gptcli.generation.chat.turns import Format
+from gptcli.generation.chat.script import Format
 
 
 @dataclass(frozen=True)

@@ -1,86 +1,9 @@
-"""The turns of a chat, and the formats that join them into one text for a model to continue."""
+"""The turns of a chat, and the prompt that they make."""
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-from gptcli.errors import InputError
-from gptcli.text import quoted
-from gptcli.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from gptcli.generation.chat.script import ScriptPrompts
+from dataclasses import dataclass
+from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
-_SYSTEM = "This is a conversation between a person and a kind, well-read AI assistant."
-
-
-@dataclass(frozen=True)
-class Format:
-    """How turns become one text.
-
-    Attributes:
-        kind: ``script``: each turn is a line that begins with the speaker's name; ``eos``: turns are separated by the
-            end-of-text token, without names (Zhang et al. 2020, DialoGPT).
-        user, assistant: the speakers' names.
-    """
-
-    kind: Literal["script", "eos"] = "script"
-    user: str = "User"
-    assistant: str = "Assistant"
-
-    def __post_init__(self) -> None:
-        """Refuse names that could not be told apart from the rest of the script.
-
-        Raises:
-            InputError: a name is invalid; the message says which.
-        """
-        for option, name in (("--user", self.user), ("--assistant", self.assistant)):
-            if not name.strip() or "\n" in name or name != name.strip():
-                raise InputError(f"{option} {quoted(name)}: a name on one line, without spaces around it")
-        if self.user == self.assistant:
-            raise InputError(f"--user and --assistant are both {quoted(self.user)}: nobody could tell whose turn it is")
-
-    usual_length: ClassVar[int] = 100
-    """The default maximum length of an answer, in tokens."""
-
-    @property
-    def system(self) -> str:
-        """The default system text."""
-        return _SYSTEM if self.kind == "script" else ""
-
-    @property
-    def cue(self) -> str:
-        """The text at the end of the prompt that the answer continues."""
-        return f"{self.assistant}:" if self.kind == "script" else ""
-
-    @property
-    def stops(self) -> tuple[str, ...]:
-        """The texts that begin the next turn and so end the answer."""
-        return (f"\n{self.user}:", f"\n{self.assistant}:") if self.kind == "script" else ()
-
-    def lay_out(self, role: Role, text: str) -> str:
-        """A turn as it is written in the prompt, without separators."""
-        return text if self.kind == "eos" or role == "system" else f"{getattr(self, role)}: {text}"
-
-    def between(self, before: Role | None) -> str:
-        """The separator before a turn. It begins the turn's text because GPT-2 joins a space to the word after it."""
-        if self.kind == "eos" or before is None:
-            return ""
-        return "\n\n" if before == "system" else "\n"
-
-    def facts(self) -> dict[str, Any]:
-        """The layout's fields in a saved conversation."""
-        return asdict(self)
-
-    def prompts(self, tokenizer: Tokenizer, n_vocab: int) -> "ScriptPrompts":
-        """The prompt builder for a model with this tokenizer and vocabulary size.
-
-        Raises:
-            InputError: the layout needs an end-of-text token and there is none.
-        """
-        from gptcli.generation.chat.script import ScriptPrompts
-
-        return ScriptPrompts(self, tokenizer, n_vocab)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.heat import has_colours
 from gptcli.show.blocks.palette import on_scale
-from gptcli.show.blocks.pictures import token_rows
+from gptcli.show.blocks.tokens import token_rows
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

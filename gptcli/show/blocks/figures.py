@@ -74,3 +74,15 @@ def choices(entropy_bits: float) -> str:
     if count < 9.95:
         return f"about {count:.1f} equally likely choices"
     return f"about {round(count, 1 - math.floor(math.log10(count))):,.0f} equally likely choices"
+
+
+def number_text(number: float) -> str:
+    """Six characters at the most."""
+    if math.isinf(number):
+        return "−∞" if number < 0 else "∞"
+    if isinstance(number, int):
+        return str(number)
+    number += 0.0  # no -0
+    if number and abs(number) < 0.001:
+        return f"{number:.0e}".replace("e-0", "e-")
+    return f"{number:.3f}"[:6].rstrip(".") if abs(number) < 1000 else f"{number:.0f}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.heat import TextLegend, has_colours
 from gptcli.show.blocks.palette import on_scale
-from gptcli.show.blocks.pictures import token_strip
+from gptcli.show.blocks.tokens import token_strip
 from gptcli.show.html.parts import Legend
 from gptcli.text import token_text, visible
 

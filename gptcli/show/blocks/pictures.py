@@ -1,10 +1,10 @@
-"""The pictures: bars and token strips, as Rich renderables. (``heat`` has the maps, ``palette`` the colours.)
+"""Bars, shades and tables, as Rich renderables. (``tokens`` has strips, ``heat`` maps, ``palette`` the colours.)
 
 A coloured cell sets its text colour too, so that it is readable whatever the terminal's own; without colour, characters
 show the values.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,8 @@ from gptcli.show.blocks import palette
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.measure import Measurement
-    from rich.text import Text
 
     from gptcli.show.blocks.rows import Rows
-    from gptcli.show.blocks.tokens import TokenStrip
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHADES = " ░▒▓█"
@@ -86,33 +84,3 @@ def table(*columns: str, title: str | None = None, **style: Any) -> "Rows":
         right = column.startswith(">")
         made.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=bool(column))
     return made
-
-
-def token_strip(tokens: Sequence[str], below: Sequence[str], width: int) -> "TokenStrip":
-    """Tokens side by side in alternating colours, each with a line of text under it, wrapped to a width.
-
-    Args:
-        tokens: what to show of each token, already made visible.
-        below: one short text a token, such as its id.
-        width: columns to fill before a new row starts.
-    """
-    from gptcli.show.blocks.tokens import TokenStrip
-
-    return TokenStrip(list(zip(tokens, below, strict=True)), width)
-
-
-def token_rows(tokens: Iterable[tuple[str, str]], width: int) -> "Iterator[Text]":
-    """The rows of a strip, two lines each, one after the other: for a text of any length."""
-    from rich.cells import cell_len, set_cell_size
-    from rich.text import Text
-
-    upper, lower, used = Text(no_wrap=True, overflow="crop"), Text(), 0
-    for index, (token, under) in enumerate(tokens):
-        cell = min(max(cell_len(token), cell_len(under)), width)
-        if used and used + cell + 1 > width:
-            yield upper.append("\n").append_text(lower)
-            upper, lower, used = Text(no_wrap=True, overflow="crop"), Text(), 0
-        upper.append(set_cell_size(token, cell), style=palette.on_token(index)).append(" ")
-        lower.append(set_cell_size(under, cell), style="dim").append(" ")
-        used += cell + 1
-    yield upper.append("\n").append_text(lower)

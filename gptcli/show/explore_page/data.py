@@ -1,6 +1,7 @@
 """A reading as data for the page's script: JSON with arrays in base64, which ``reading.js`` decodes."""
 
 import base64
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from gptcli.show.blocks import palette
@@ -11,10 +12,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gptcli.inspection.explored import Explored
+    from gptcli.sampling.settings import Sampling
 
 
-def page_data(answer: "Explored") -> dict[str, Any]:
-    """All that the views draw.
+def page_data(answer: "Explored", sampling: "Sampling | None" = None) -> dict[str, Any]:
+    """All that the views draw, and where the sliders stand at first.
 
     Arrays are little-endian. Attention weights are 65,535ths, the lower triangle of each head in rows.
     """
@@ -25,7 +27,12 @@ def page_data(answer: "Explored") -> dict[str, Any]:
     lower = answer.pattern[:, :, rows, columns]
     came = [each for each in answer.came if each is not None]
     return {
-        "model": visible(answer.model, keep=""),
+        "options": _options(answer),
+        "start": {
+            "temperature": 1.0 if sampling is None else sampling.temperature,
+            "topK": 0 if sampling is None else sampling.top_k,
+            "topP": 1.0 if sampling is None else sampling.top_p,
+        },
         "text": answer.text,
         "vocabulary": answer.n_vocab,
         "layers": answer.pattern.shape[0],
@@ -49,6 +56,12 @@ def page_data(answer: "Explored") -> dict[str, Any]:
         "shares": _packed(answer.shares, "<f4"),
         "scale": {theme.name: theme.scale for theme in palette.THEMES.values()},
     }
+
+
+def _options(answer: "Explored") -> str:
+    """What a command line needs to say of the model; "" for the one that is meant without it."""
+    named = "" if answer.model == "tales" else f" -m {shlex.quote(visible(answer.model, keep=''))}"
+    return named + ("" if answer.quantize == "none" else f" --quantize {answer.quantize}")
 
 
 def _packed(numbers: "NDArray[np.generic]", kind: str) -> str:

@@ -5,7 +5,8 @@ function mount(figure) {
   const state = newState(figure.dataset.explore, data, later);
   let waiting = false;
   let turn = 0;
-  let views = [];
+  let shows = 0;
+  let struck = null;
 
   // All changes of a frame are drawn once, and only the newest answers.
   function later() {
@@ -14,10 +15,11 @@ function mount(figure) {
     requestAnimationFrame(async () => {
       waiting = false;
       const mine = ++turn;
+      const { reading } = state;
       const here = await askedHere(state);
-      if (mine !== turn) return;
-      for (const view of views) view.point(here);
-      if (state.moved) lens.follow();
+      if (mine !== turn || !here || reading !== state.reading) return;
+      for (const view of state.late ? [text, next] : [text, lens, arcs, map, heads, next]) view.point(here);
+      if (state.moved && !state.late) lens.follow();
       state.moved = false;
     });
   }
@@ -25,20 +27,43 @@ function mount(figure) {
   const lens = lensView(state);
   const text = textView(state);
   const arcs = arcsView(state, lens.places);
-  const heads = headsView(state);
+  const map = mapView(state);
+  const heads = headsView(state, map.node);
   const next = nextView(state);
   lens.scroll.append(arcs.arcs, lens.table);
-  figure.append(text.node, make("section", { class: "score", "aria-label": "Attention and lens" }, arcs.node, lens.scroll, lens.told), next.node, heads.node);
+  const score = make("section", { class: "score", "aria-label": "Attention and lens" }, arcs.node, lens.scroll, lens.told, lens.how);
+  figure.append(make("div", { class: "views" }, text.node, score, next.node, heads.node));
 
-  // Draw another reading.
-  async function show(reading) {
-    const ask = asking(reading);
+  // Draw another reading: its text and next token at once, what all layers say when no other one follows.
+  async function show(reading, home) {
+    const [ask, mine] = [asking(reading), ++shows];
+    const within = (number, count) => Math.min(number, count - 1);
+    Object.assign(state, { reading, ask, home, hovered: null, moved: true, lensLayer: within(state.lensLayer, reading.layers + 1) });
+    Object.assign(state, { layer: within(state.layer, reading.layers), headOf: within(state.headOf, reading.heads) });
+    if (mine > 1) {
+      late(true);
+      text.read();
+      later();
+      await new Promise((done) => setTimeout(done, SETTLE));
+      if (mine !== shows) return;
+    }
     const whole = await askedWhole(reading, ask);
-    Object.assign(state, { reading, ask });
-    if (!views.length) [state.layer, state.headOf] = striking(reading, whole.patterns);
-    for (const view of [text, lens, heads]) view.read(whole);
-    views = [text, lens, arcs, heads, next];
+    if (mine !== shows || !whole) return;
+    if (!struck) [state.layer, state.headOf] = struck = striking(reading, whole.patterns);
+    for (const view of mine === 1 ? [text, lens, map, heads] : [lens, map, heads]) view.read(whole);
+    late(false);
     state.moved = true;
+    later();
+  }
+
+  function late(is) {
+    state.late = is;
+    figure.classList.toggle("late", is);
+  }
+
+  function repaint() {
+    heads.paint();
+    map.repaint();
     later();
   }
 
@@ -48,14 +73,24 @@ function mount(figure) {
     if (event.pointerType === "mouse" && cell) state.hover(+cell.dataset.at, layerOf(cell));
   });
   figure.addEventListener("pointerleave", () => state.hover(null));
-  figure.addEventListener("click", (event) => {
+  const chosen = (event) => {
     const cell = under(event, "[data-at]");
     if (cell) state.choose(+cell.dataset.at, layerOf(cell));
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", heads.paint);
-  new MutationObserver(heads.paint).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  new ResizeObserver(later).observe(lens.table);
-  show(decodeReading(data));
+  };
+  figure.addEventListener("click", chosen);
+  figure.addEventListener("pointerup", (event) => event.pointerType !== "mouse" && chosen(event)); // not where a finger scrolls
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+  new MutationObserver(repaint).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  new ResizeObserver(() => {
+    lens.moved();
+    later();
+  }).observe(lens.table);
+  const first = decodeReading(data);
+  show(first, data.ids.length - 1);
+  if (window.gptcliLive) {
+    state.word = (id) => window.gptcliLive.token(id);
+    writing(state, window.gptcliLive, { text, next, show });
+  }
 }
 
 // What all views share; ``changed`` is called after each change.
@@ -63,25 +98,30 @@ function newState(number, data, changed) {
   return {
     number,
     scale: data.scale,
+    options: data.options,
+    word: (id) => data.words[id] ?? `<${id}>`,
     reading: null,
     ask: null,
-    home: data.ids.length - 1,
+    home: 0,
+    late: false,
+    running: false, // draws one token after the other
     hovered: null,
     moved: false,
     layer: 0,
     headOf: 0,
     lensLayer: data.layers,
-    sampling: { temperature: 1, topK: 0, topP: 1 },
+    sampling: data.start,
     get cursor() {
-      return this.hovered ?? this.home;
+      return Math.min(this.hovered ?? this.home, this.reading.tokens.length - 1);
     },
     // Keep a token, and a layer of the lens.
     choose(position, layer = this.lensLayer) {
-      Object.assign(this, { home: position, lensLayer: layer, hovered: null, moved: true });
+      Object.assign(this, { home: Math.min(position, this.reading.tokens.length - 1), lensLayer: layer, hovered: null, moved: true });
       changed();
     },
-    hover(position, layer = this.lensLayer) {
-      if (position === this.hovered && layer === this.lensLayer) return;
+    // Show a token for as long as it is pointed at; ``always``: also where it is shown already.
+    hover(position, layer = this.lensLayer, always = false) {
+      if (position === this.hovered && layer === this.lensLayer && !always) return;
       Object.assign(this, { hovered: position, lensLayer: layer });
       changed();
     },

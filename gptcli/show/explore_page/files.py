@@ -10,8 +10,10 @@ _SCRIPTS = (
     "text_view.js",
     "arcs_view.js",
     "lens_view.js",
+    "map_view.js",
     "heads_view.js",
     "next_view.js",
+    "write.js",
     "explore.js",
 )
 

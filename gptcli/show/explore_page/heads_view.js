@@ -1,11 +1,11 @@
-// All heads, small: a map each, with the row of the token under the cursor. One of them is drawn as arcs.
+// All heads, small: a map each, with the row of the token under the cursor. One of them is drawn large, and as arcs.
 
-function headsView(state) {
+function headsView(state, large) {
   const grid = make("div", { class: "maps", role: "radiogroup", "aria-label": "Heads" });
   const node = make("section", { class: "heads", "aria-label": "All heads" },
     make("h3", { textContent: "All heads" }),
-    make("p", { class: "facts", textContent: "A row of maps for each layer. Rows look, columns are looked at. Choose one to see its arcs." }),
-    grid);
+    make("p", { class: "facts", textContent: "A map for each head, a group for each layer: rows look, columns are looked at. Choose one to see it large and as arcs." }),
+    make("div", { class: "both" }, large, grid));
   let maps = [];
   let patterns = [];
 
@@ -15,7 +15,7 @@ function headsView(state) {
     const rows = Array.from({ length: layers }, (_, layer) => {
       const row = make("div", { class: "layer" }, make("span", { class: "name", textContent: `${layer + 1}`, title: `Layer ${layer + 1}` }));
       for (let head = 0; head < heads; head++) {
-        const canvas = make("canvas", { width: tokens.length, height: tokens.length });
+        const canvas = make("canvas");
         const button = make("button", { type: "button", role: "radio", class: "map" }, canvas, make("span", { class: "line" }));
         button.dataset.head = maps.length;
         button.setAttribute("aria-label", `Layer ${layer + 1}, head ${head + 1}: mostly at ${mostlyAt(patterns[maps.length], tokens.length)}`);
@@ -33,19 +33,7 @@ function headsView(state) {
   function paint() {
     const table = colourTable(state.scale[isDark() ? "dark" : "light"]);
     const size = state.reading.tokens.length;
-    maps.forEach((button, place) => {
-      const context = button.firstChild.getContext("2d");
-      const pattern = patterns[place];
-      const image = context.createImageData(size, size);
-      for (let row = 0; row < size; row++) {
-        for (let column = 0; column <= row; column++) {
-          const at = row * size + column;
-          const [red, green, blue] = table[Math.round(Math.min(pattern[at], 1) * 255)];
-          image.data.set([red, green, blue, 255], 4 * at);
-        }
-      }
-      context.putImageData(image, 0, 0);
-    });
+    maps.forEach((button, place) => paintMap(button.firstChild, patterns[place], size, table));
   }
 
   function point() {

@@ -7,9 +7,12 @@ function lensView(state) {
     make("thead", {}, heads), body);
   const scroll = make("div", { class: "scroll" });
   const told = make("p", { class: "told", role: "status" });
+  const how = make("p", { class: "facts", textContent: "The lens: what the model would say next if it stopped after that layer; underlined where it is what came." });
   let columns = [];
   let cells = [];
   let lists = [];
+  let stop = null; // of Tab
+  let measured = null;
 
   function read({ guesses }) {
     const { tokens } = state.reading;
@@ -29,13 +32,14 @@ function lensView(state) {
         return made;
       }));
     body.replaceChildren(...rows, came);
+    measured = null;
   }
 
   const layerName = (layer) => (layer ? `${layer}` : "embed");
 
   function cell([best], layer, position) {
     const right = best.id === state.reading.tokens[position + 1]?.id;
-    const made = make("td", { role: "gridcell", class: `${colour(best.probability)}${right ? " right" : ""}` },
+    const made = make("td", { role: "gridcell", tabIndex: -1, class: `${colour(best.probability)}${right ? " right" : ""}` },
       make("span", { textContent: shown(best.text) }));
     made.dataset.at = position;
     made.dataset.layer = layer;
@@ -46,16 +50,17 @@ function lensView(state) {
   function point({ pattern }) {
     const { reading, cursor, lensLayer } = state;
     const size = reading.tokens.length;
-    for (const marked of table.querySelectorAll(".at")) marked.classList.remove("at");
-    for (const each of table.querySelectorAll(`[data-at="${cursor}"]`)) each.classList.add("at");
+    for (const marked of table.querySelectorAll(".at, .now")) marked.classList.remove("at", "now");
+    for (const row of table.rows) row.cells[cursor + 1].classList.add("at");
     columns.forEach((head, place) => {
       const weight = !pattern ? 0 : place <= cursor ? pattern[cursor * size + place] : pattern[place * size + cursor];
-      head.lastChild.textContent = weight >= LEAST ? weight.toFixed(2) : "";
-      head.className = `${head.classList.contains("at") ? "at " : ""}${weight < LEAST ? "" : place <= cursor ? "looks" : "seen"}`;
+      const figure = weight >= LEAST ? weight.toFixed(2) : "";
+      if (head.lastChild.textContent !== figure) head.lastChild.textContent = figure;
     });
-    const flat = cells.flat();
-    rove(flat, lensLayer * size + state.home);
-    for (const each of flat) each.classList.toggle("shown", +each.dataset.layer === lensLayer && +each.dataset.at === cursor);
+    cells[lensLayer][cursor].classList.add("now");
+    if (stop) stop.tabIndex = -1;
+    stop = cells[lensLayer][state.home];
+    stop.tabIndex = 0;
     const where = lensLayer ? `After layer ${lensLayer}` : "Before the first layer";
     const list = lists[lensLayer][cursor].map(({ text, probability }) => `${shown(text)} ${percent(probability)}`);
     told.textContent = `${where}, at ${shown(reading.tokens[cursor].text)}: ${list.join(", ")}`;
@@ -77,7 +82,8 @@ function lensView(state) {
 
   // Where the columns are, for the arcs above them; and the one under the cursor in sight.
   function places() {
-    return { width: table.offsetWidth, middles: columns.map((head) => head.offsetLeft + head.offsetWidth / 2) };
+    measured ??= { width: table.offsetWidth, middles: columns.map((head) => head.offsetLeft + head.offsetWidth / 2) };
+    return measured;
   }
 
   function follow() {
@@ -89,5 +95,6 @@ function lensView(state) {
     else if (scroll.scrollLeft < high) scroll.scrollLeft = high;
   }
 
-  return { table, scroll, told, read, point, places, follow };
+  const moved = () => (measured = null);
+  return { table, scroll, told, how, read, point, places, moved, follow };
 }

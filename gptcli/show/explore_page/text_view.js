@@ -1,29 +1,46 @@
 // The text, each token on the colour of its surprisal. The cursor is chosen here, and in every other view.
 
 function textView(state) {
+  let live = false; // then white space is as it is, since the field lies over the tokens
+
   const line = make("div", { class: "text", role: "listbox", "aria-label": "The text, token by token", "aria-orientation": "horizontal", dir: "auto" });
   const legend = make("p", { class: "legend" }, "surprisal ");
   for (let bits = 0; bits <= MOST_BITS; bits += 4) {
     legend.append(make("i", { class: colour(bits / MOST_BITS), textContent: bits }), " ");
   }
   legend.append("bits");
-  const node = make("section", { class: "reads", "aria-label": "The text" }, line, legend);
+  const box = make("div", { class: "box" }, line);
+  const node = make("section", { class: "reads", "aria-label": "The text" }, box, legend);
   let tokens = [];
+  let written = [];
 
-  function read() {
-    tokens = state.reading.tokens.map(({ text, surprisal }, place) => {
-      const token = make("span", { role: "option", class: surprisal === null ? "none" : colour(surprisal / MOST_BITS) });
+  const read = () => write(state.reading.tokens);
+
+  // Tokens that were typed and not read yet: those that stay keep their colours.
+  function type(typed) {
+    const same = typed.findIndex(({ id }, place) => id !== written[place]?.id);
+    write(typed.map((each, place) => (same < 0 || place < same ? written[place] ?? each : { ...each, surprisal: null })));
+  }
+
+  function write(list) {
+    written = list;
+    tokens = list.map(({ text, surprisal }, place) => {
+      const token = make("span", { role: "option", tabIndex: -1, "aria-selected": "false", class: surprisal === null ? "none" : colour(surprisal / MOST_BITS) });
       token.dataset.at = place;
       fill(token, text);
       token.setAttribute("aria-label", surprisal === null ? shown(text) : `${shown(text)}, ${surprisal.toFixed(1)} bits`);
       return token;
     });
-    line.replaceChildren(...tokens.flatMap((token, place) => (startsWord(place) ? [document.createElement("wbr"), token] : [token])));
+    line.replaceChildren(...tokens.flatMap((token, place) => (startsWord(place) ? [live ? " " : document.createElement("wbr"), token] : [token])));
   }
 
-  const startsWord = (place) => shown(state.reading.tokens[place].text).startsWith("·");
+  // As the field has it; a space before a word stands before its colour, where a line may break.
+  const inField = (text) => (/^[\n\t]/.test(text) ? text : shown(text).replace(/^·(?=[^·])/, "").replace(/·/g, " ").replace(/⏎/g, "\n"));
+
+  const startsWord = (place) => /^·./.test(shown(written[place].text)) && !(live && /^··/.test(shown(written[place].text)));
 
   function fill(token, text) {
+    if (live) return token.append(inField(text));
     const parts = shown(text).split("·");
     parts.forEach((part, place) => {
       if (place) token.append(make("span", { class: "space", textContent: "·" }));
@@ -32,12 +49,13 @@ function textView(state) {
   }
 
   function point() {
-    tokens.forEach((token, place) => {
-      const here = place === state.cursor;
-      token.classList.toggle("at", here);
-      token.setAttribute("aria-selected", String(place === state.home));
-    });
-    rove(tokens, state.home);
+    const home = Math.min(state.home, tokens.length - 1);
+    line.querySelector(".at")?.classList.remove("at");
+    tokens[state.cursor]?.classList.add("at");
+    line.querySelector('[tabindex="0"]')?.setAttribute("tabindex", -1);
+    line.querySelector('[aria-selected="true"]')?.setAttribute("aria-selected", "false");
+    tokens[home].tabIndex = 0;
+    tokens[home].setAttribute("aria-selected", "true");
   }
 
   function above(direction) {
@@ -62,5 +80,13 @@ function textView(state) {
     state.choose(to());
     tokens[state.home].focus();
   });
-  return { node, read, point, focus: () => tokens[state.home]?.focus() };
+  function edited(field, bar) {
+    live = true;
+    node.classList.add("live");
+    box.append(field);
+    box.after(bar);
+    read();
+  }
+
+  return { node, read, type, point, edited, focus: () => tokens[state.home]?.focus() };
 }

@@ -126,7 +126,10 @@ class _Writer:
         styles += [own_file("globe.css")] if "globe.js" in self.scripts else []
         styles += [explore_style()] if _EXPLORE in self.scripts else []
         script = "\n".join(f"(() => {{\n{_script(name)}}})();" for name in self.scripts)
-        return document(made.title, body, style="".join(styles), script=script, kind=kind)
+        live = [each for each in every if isinstance(each, Explorer) and each.script]
+        if live:
+            script = f"(() => {{\n{live[0].script}}})();\n{script}"
+        return document(made.title, body, style="".join(styles), script=script, kind=kind, wasm=bool(live))
 
     def _section(self, place: int, sections: Sequence[Section]) -> str:
         section = sections[place]
@@ -199,7 +202,7 @@ def _explorer(number: int, part: Explorer) -> str:
     """The place of the views, which their script fills."""
     return (
         f'<figure class="explore" data-explore="{number}"><noscript><p>The views need JavaScript.</p></noscript>'
-        f"{data_element(f'data-{number}', part.data)}</figure>"
+        f"{data_element(f'data-{number}', part.data)}{part.elements}</figure>"
     )
 
 

@@ -185,9 +185,13 @@ class Explorer:
 
     Attributes:
         data: for its script, from ``explore_page.data``.
+        elements: of a model that runs in the page, elements of data; "" for none.
+        script: what runs it.
     """
 
     data: Any
+    elements: str = ""
+    script: str = ""
 
 
 PagePart = Strip | Grid | Listing | Drawn | Sentence | Row | Softmax | Globe | Explorer
