@@ -1,7 +1,6 @@
 """Every head and MLP taken out in turn, and every place patched: against transformers with hooks of its own."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,8 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.model.native import available
 from gptcli.model.native.engine import NativeEngine
+from tests.checkpoint import zoo
 from tests.checkpoint.zoo import FAMILIES, open_folder, reference, understand
-from tests.checkpoint.zoo import each as each_case
 from tests.inspection.hooked import CASE_PARAMS, columns, logits, seen
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
@@ -78,21 +77,20 @@ ENGINES = [pytest.param("C", marks=pytest.mark.skipif(not available(), reason="n
 
 
 @pytest.fixture(scope="module", params=CASE_PARAMS)
-def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
-    """Their model, and its folder."""
-    theirs = reference(FAMILIES[request.param])
-    folder = tmp_path_factory.mktemp("zoo")
-    theirs.save_pretrained(folder)
-    return theirs, folder
+def case(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(params=ENGINES)
-def both(request: pytest.FixtureRequest, loaded: tuple[Any, Path]) -> tuple[Any, Any]:
+def both(request: pytest.FixtureRequest, case: str) -> tuple[Any, Any]:
     """Their model, and ours as it is opened."""
-    theirs, folder = loaded
-    placement = Placement("cpu", "float32")
-    native = load_native(*understand(folder), placement) if request.param == "C" else None
-    return theirs, Opened(open_folder(folder)[1], native)
+    theirs, model = zoo.both(case)
+    return theirs, Opened(model, in_c(case) if request.param == "C" else None)
+
+
+def in_c(name: str) -> NativeEngine:
+    """A case of the zoo in the engine in C."""
+    return load_native(*understand(zoo.saved(name)[1]), Placement("cpu", "float32"))
 
 
 def replaced(part: slice, by: Tensor | float) -> Any:
@@ -104,6 +102,7 @@ def replaced(part: slice, by: Tensor | float) -> Any:
     return edit
 
 
+@pytest.mark.slow
 def test_each_part_alone(both: tuple[Any, Any]) -> None:
     """The logit of one token over another without each part."""
     theirs, opened = both
@@ -149,6 +148,7 @@ def test_other_measures_and_replacements(both: tuple[Any, Any]) -> None:
     assert of_share.layers[layer].heads[1] == pytest.approx(share[0] - share[1], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_patching_is_transformers_with_hooks(both: tuple[Any, Any]) -> None:
     theirs, opened = both
     answer = patch(opened, text(IDS), text(OTHER), token="7", versus="11")
@@ -191,6 +191,7 @@ def test_heads_are_patched_at_all_positions(both: tuple[Any, Any]) -> None:
             assert share == pytest.approx((got - worst) / (best - worst), abs=4e-4 / abs(best - worst))
 
 
+@pytest.mark.slow
 def test_few_at_a_time_are_the_same(both: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     _, opened = both
     wanted = ablate(opened, text(IDS), token="7"), patch(opened, text(IDS), text(OTHER), token="7")
@@ -350,12 +351,10 @@ def test_nothing_changed_is_the_same_to_the_bit(both: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.skipif(not available(), reason="no engine in C here")
-@pytest.mark.parametrize("name", each_case(FAMILIES))
-def test_the_engine_in_c_changes_what_pytorch_changes(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", zoo.each(FAMILIES))
+def test_the_engine_in_c_changes_what_pytorch_changes(name: str) -> None:
     """Every kind of point, in one layer and the next, by zero and by other values, with attention frozen and not."""
-    reference(FAMILIES[name]).save_pretrained(tmp_path)
-    native = NativeRuns(load_native(*understand(tmp_path), Placement("cpu", "float32")))
-    model = open_folder(tmp_path)[1]
+    native, model = NativeRuns(in_c(name)), zoo.both(name)[1]
     theirs, last = TorchRuns(model), model.config.n_layer - 1
     kinds: Any = ("head", "attention", "neuron", "mlp", "layer")
     points = [(kind, last) for kind in kinds] + [("embedding", 0)]
