@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.measure import Measurement
     from rich.text import Text
 
-    from gptcli.embedding.queries import Direction, Neighbors, Similarities
+    from gptcli.embedding.answers import Direction, Neighbors, Similarities
 
 _BAR = 40
 _LABEL = 32
