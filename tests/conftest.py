@@ -89,6 +89,7 @@ def _plain_environment() -> None:
     """No setting of the developer's shell decides a test."""
     for name in ("GPTCLI_MODEL", "GPTCLI_TIMEOUT", "NO_COLOR", "FORCE_COLOR", "COLUMNS", *_COLOURS):
         os.environ.pop(name, None)
+    os.environ["PAGER"] = "cat"
     os.environ["GPTCLI_THEME"] = "dark"  # a pseudo-terminal does not answer, and would be waited for
 
 

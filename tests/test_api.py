@@ -230,7 +230,11 @@ def test_a_changed_model_is_changed_in_all_that_it_does(gpt: gptcli.LoadedGPT) -
     best = changed.next_token(text, top=1).distributions[0].candidates[0]
     assert best.id == int(logits[-1].argmax())
     assert changed.generate(text, max_new_tokens=1, temperature=0) == changed.decode([best.id])
-    assert np.abs(np.asarray(changed.attention(text)) - np.asarray(gpt.attention(text))).max() > 0.1
+    difference = changed.attention(text) - gpt.attention(text)
+    assert np.abs(difference).max() > 0.1
+    np.testing.assert_array_equal(difference, np.asarray(changed.attention(text)) - np.asarray(gpt.attention(text)))
+    with pytest.raises(gptcli.GptcliError, match="the same layers, heads and number of tokens: 6 x 4"):
+        gpt.attention(text) - gpt.attention("The king")
     assert changed.checkpoint.model is gpt.checkpoint.model
     seen = gpt.run(text, {"without": ["mlp:2", "3.*@Tom"]})
     np.testing.assert_allclose(seen.logits, logits, atol=1e-4)

@@ -65,6 +65,13 @@ def test_list_without_a_cache_and_with_a_broken_one(hub: Hub, tmp_path: Path) ->
     assert run_json("list")["cached"] == []
 
 
+def test_short_names_are_whole_on_a_narrow_terminal(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    listed = run("list")
+    assert "…" not in listed
+    assert all(f" {short['model']} " in listed for short in run_json("list")["short_names"])
+
+
 def test_pull_says_where_and_takes_the_newer_one(hub: Hub) -> None:
     repo = hub.add(REPO, MODEL)
     first = run_json("pull", REPO)
