@@ -7,6 +7,7 @@ and ``contexts`` read it. ``place_text`` reads the names of ``places`` in a mode
 ``changed_engine`` generates with it; ``request`` and ``steering`` read what is asked for. ``ablation`` and ``patching``
 compare many changed runs, which ``variants`` computes together.
 
-``stream`` has the weights at both ends of the residual stream, in numpy; ``circuits``, ``by_weights`` and
-``head_scan`` read heads with it, without a run. ``neurons`` and ``passages`` say when neurons are active, ``neuron_weights`` what they write.
+``stream`` has the weights at both ends of the residual stream, in numpy; ``circuits``, ``by_weights`` and ``head_scan``
+read heads with it, without a run. ``neurons`` and ``passages`` say when neurons are active, ``neuron_weights`` what
+they write.
 """
