@@ -36,7 +36,16 @@ function gptcliService(engine, send) {
     return engine.lens(given[0], group.map((each) => each.arguments.slice(1)));
   }
 
-  // After each answer, the next message is looked at first: it may be a newer text.
+  // Messages that have arrived are taken; setTimeout would wait for some milliseconds more.
+  function turn() {
+    const { port1, port2 } = new MessageChannel();
+    return new Promise((resolve) => {
+      port1.onmessage = () => resolve(port1.close());
+      port2.postMessage(null);
+    });
+  }
+
+  // Between two answers, messages are taken: one may be a newer text.
   async function work() {
     busy = true;
     while (waiting.length) {
@@ -48,7 +57,7 @@ function gptcliService(engine, send) {
       } catch (error) {
         for (const { number } of group) send({ number, error: error.message });
       }
-      await new Promise((resolve) => setTimeout(resolve));
+      if (waiting.length) await turn();
     }
     busy = false;
   }
