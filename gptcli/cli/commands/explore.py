@@ -49,7 +49,7 @@ def explore(
     gptcli explore "The king and the" --save page.html
     """
     if save is not None:
-        return _save(prompt_argument(text, raw=raw), save, run)
+        return _save(prompt_argument(text, raw=raw), save, run, temperature, top_k, top_p)
 
     from gptcli.explore.terminal import check_terminal, take_keys
 
@@ -75,14 +75,16 @@ def explore(
         raise typer.Exit(code)
 
 
-def _save(text: str, path: Path, run: EngineOptions) -> None:
+def _save(text: str, path: Path, run: EngineOptions, temperature: float, top_k: int, top_p: float) -> None:
     """Write the page of a text."""
     if path.suffix.lower() != ".html":
         raise InputError("--save names the page to write, such as page.html")
 
     from gptcli.inspection.explored import explored
+    from gptcli.sampling.settings import Sampling
     from gptcli.show.explore_page.page import save_page
     from gptcli.system.notices import notice
 
-    save_page(explored(run.open(), text), path)
+    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+    save_page(explored(run.open(), text), path, sampling=sampling)
     notice(f"saved {path}")

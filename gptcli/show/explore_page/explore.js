@@ -31,7 +31,8 @@ function mount(figure) {
   const heads = headsView(state, map.node);
   const next = nextView(state);
   lens.scroll.append(arcs.arcs, lens.table);
-  figure.append(text.node, make("section", { class: "score", "aria-label": "Attention and lens" }, arcs.node, lens.scroll, lens.told), next.node, heads.node);
+  const score = make("section", { class: "score", "aria-label": "Attention and lens" }, arcs.node, lens.scroll, lens.told, lens.how);
+  figure.append(make("div", { class: "views" }, text.node, score, next.node, heads.node));
 
   // Draw another reading: its text and next token at once, what all layers say when no other one follows.
   async function show(reading, home) {
@@ -109,7 +110,7 @@ function newState(number, data, changed) {
     layer: 0,
     headOf: 0,
     lensLayer: data.layers,
-    sampling: { temperature: 1, topK: 0, topP: 1 },
+    sampling: data.start,
     get cursor() {
       return Math.min(this.hovered ?? this.home, this.reading.tokens.length - 1);
     },

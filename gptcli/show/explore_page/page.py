@@ -11,6 +11,7 @@ from gptcli.system.whole_file import write_whole
 
 if TYPE_CHECKING:
     from gptcli.inspection.explored import Explored
+    from gptcli.sampling.settings import Sampling
 
 
 class LiveModel(Protocol):
@@ -25,27 +26,30 @@ class LiveModel(Protocol):
         """Defines ``window.gptcliLive``."""
 
 
-def explore_page(answer: "Explored", live: LiveModel | None = None) -> Page:
-    """A page with all views of a text that a model read; with ``live``, the text can be edited there."""
+def explore_page(answer: "Explored", live: LiveModel | None = None, sampling: "Sampling | None" = None) -> Page:
+    """A page with all views of a text that a model read.
+
+    Args:
+        answer: what the page shows.
+        live: the model itself, which then runs in the page: the text can be edited there.
+        sampling: where the sliders stand at first; None: nothing is changed or cut.
+    """
     layers, heads = answer.pattern.shape[:2]
     facts = (f"{layers} layers of {heads} heads · {answer.n_vocab:,} tokens to choose from · {len(answer.ids):,} read",)
-    data = page_data(answer)
+    data = page_data(answer, sampling)
     part = Explorer(data) if live is None else Explorer(data, live.elements, live.script)
     return Page(f"Inside {answer.model}", facts, [part])
 
 
-def save_page(answer: "Explored", path: Path, live: LiveModel | None = None) -> None:
-    """Write the page of a text to a file, whole or not at all.
-
-    Args:
-        answer: what the page shows.
-        path: the file.
-        live: the model itself, which then runs in the page.
+def save_page(
+    answer: "Explored", path: Path, live: LiveModel | None = None, sampling: "Sampling | None" = None
+) -> None:
+    """Write the page of a text to a file, whole or not at all; see ``explore_page``.
 
     Raises:
         GptcliError: the file cannot be written.
     """
-    write_whole(path, explore_page(answer, live).html())
+    write_whole(path, explore_page(answer, live, sampling).html())
 
 
 @dataclass(frozen=True)
