@@ -1,6 +1,6 @@
 """A headless Firefox, over its Marionette protocol: no driver and no package needed.
 
-Messages are JSON with their length before them: ``12:[0, 1, "name", {}]`` is command 1, ``[1, 1, error, result]`` its answer
+Messages are JSON after their length: ``12:[0, 1, "name", {}]`` is command 1, ``[1, 1, error, result]`` its answer
 (https://firefox-source-docs.mozilla.org/testing/marionette/Protocol.html).
 """
 
@@ -31,7 +31,14 @@ PREFERENCES = {
     "trailhead.firstrun.didSeeAboutWelcome": True,
 }
 # Named keys of WebDriver (section 17.4.2).
-KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Escape": "\ue00c", "Home": "\ue011", "End": "\ue010", "Backspace": "\ue003"}
+KEYS = {
+    "Tab": "\ue004",
+    "Enter": "\ue007",
+    "Escape": "\ue00c",
+    "Home": "\ue011",
+    "End": "\ue010",
+    "Backspace": "\ue003",
+}
 KEYS |= {f"Arrow{way}": chr(0xE012 + place) for place, way in enumerate(("Left", "Up", "Right", "Down"))}
 
 
@@ -59,7 +66,8 @@ class Firefox:
         )
         self._number = 0
         try:
-            self._file = self._connected(port).makefile("rwb")
+            with self._connected(port) as connection:
+                self._file = connection.makefile("rwb")
             self._read()  # its greeting
             self.send("WebDriver:NewSession", acceptInsecureCerts=True)
         except BaseException:
@@ -117,7 +125,8 @@ class Firefox:
         """The value of a JavaScript expression, or what its promise becomes."""
         script = (
             "const done = arguments[arguments.length - 1];"
-            f"Promise.resolve().then(() => ({expression})).then(value => done({{ value }}), error => done({{ error: `${{error}}` }}));"
+            f"Promise.resolve().then(() => ({expression}))"
+            ".then(value => done({ value }), error => done({ error: `${error}` }));"
         )
         said = self.send("WebDriver:ExecuteAsyncScript", script=script, args=[], scriptTimeout=60_000)
         if "error" in said:

@@ -36,7 +36,7 @@ function gptcliService(engine, send) {
     return engine.lens(given[0], group.map((each) => each.arguments.slice(1)));
   }
 
-  // Messages that have arrived are taken; setTimeout would wait for some milliseconds more.
+  // Messages that have arrived are taken. (setTimeout would wait for some milliseconds more.)
   function turn() {
     const { port1, port2 } = new MessageChannel();
     return new Promise((resolve) => {
@@ -45,10 +45,11 @@ function gptcliService(engine, send) {
     });
   }
 
-  // Between two answers, messages are taken: one may be a newer text.
+  // Before each answer, all messages are taken: one may be a newer text, others places of the same lens.
   async function work() {
     busy = true;
     while (waiting.length) {
+      await turn();
       waiting.sort((a, b) => isPicture(a) - isPicture(b)); // keeps the order otherwise
       const group = together();
       try {
@@ -57,7 +58,6 @@ function gptcliService(engine, send) {
       } catch (error) {
         for (const { number } of group) send({ number, error: error.message });
       }
-      if (waiting.length) await turn();
     }
     busy = false;
   }
