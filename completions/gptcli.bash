@@ -80,10 +80,11 @@ _gptcli() {
     done
     case "$command" in
         '')
-            options="--color --theme --version --verbose --show-completion -h --help"
+            options="--color --theme --pager --no-pager --version --verbose --show-completion -h --help"
             case "$prev" in
                 --color) _gptcli_words auto always never; return ;;
                 --theme) _gptcli_words auto dark light; return ;;
+                --pager) return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
             [[ $cur == -* ]] || _gptcli_words tour explore generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema config help

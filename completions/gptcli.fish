@@ -60,6 +60,8 @@ complete -c gptcli -n '__gptcli_at \'\'' -a config -d 'Show the defaults that yo
 complete -c gptcli -n '__gptcli_at \'\'' -a help -d 'Show the help of a command: what COMMAND --help shows.'
 complete -c gptcli -n '__gptcli_at \'\'' -l color -x -a 'auto always never' -d 'Colours: auto goes by the terminal, NO_COLOR and FORCE_COLOR.'
 complete -c gptcli -n '__gptcli_at \'\'' -l theme -x -a 'auto dark light' -d 'Colours for a dark or a light background; auto asks the terminal.'
+complete -c gptcli -n '__gptcli_at \'\'' -l pager -x -d 'What shows pictures taller than the terminal; cat is none.'
+complete -c gptcli -n '__gptcli_at \'\'' -l no-pager -d 'Print tall pictures at once.'
 complete -c gptcli -n '__gptcli_at \'\'' -l version -d 'Print the version and exit.'
 complete -c gptcli -n '__gptcli_at \'\'' -l verbose -d 'With --version: python, torch, device, folders.'
 complete -c gptcli -n '__gptcli_at \'\'' -l show-completion -x -a 'bash zsh fish' -d 'Print the completion script for a shell.'
