@@ -1,6 +1,7 @@
 """``gptcli explore``: a whole model on one screen, or on one page."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,14 @@ def explore(
     top_p: filter_option("top-p") = 1.0,  # type: ignore[valid-type]
     seed: options.SeedOption = None,
     save: options.SaveOption = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="Put the model into the page too, in int4 unless --quantize says int8: the text can be edited there.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
     *,
     run: EngineOptions,
 ) -> None:
@@ -39,7 +48,8 @@ def explore(
 
     --save writes one page instead, which needs nothing else: attention, the
     lens, and the next token at each position, with sliders for temperature,
-    top-k and top-p.
+    top-k and top-p. With --live the page runs the model itself, offline, in
+    any browser: type, and everything follows.
 
     \b
     gptcli explore
@@ -47,9 +57,12 @@ def explore(
     gptcli explore "The king and the" -m openai-community/gpt2 --quantize int8
     gptcli explore -t 0.7 -p 0.9 < story.txt
     gptcli explore "The king and the" --save page.html
+    gptcli explore "The king and the" --save page.html --live
     """
     if save is not None:
-        return _save(prompt_argument(text, raw=raw), save, run, temperature, top_k, top_p)
+        return _save(prompt_argument(text, raw=raw), save, run, (temperature, top_k, top_p), live=live)
+    if live:
+        raise InputError("--live needs --save: it puts the model into the page that is saved")
 
     from gptcli.explore.terminal import check_terminal, take_keys
 
@@ -75,7 +88,7 @@ def explore(
         raise typer.Exit(code)
 
 
-def _save(text: str, path: Path, run: EngineOptions, temperature: float, top_k: int, top_p: float) -> None:
+def _save(text: str, path: Path, run: EngineOptions, sampled: tuple[float, int, float], *, live: bool) -> None:
     """Write the page of a text."""
     if path.suffix.lower() != ".html":
         raise InputError("--save names the page to write, such as page.html")
@@ -83,8 +96,14 @@ def _save(text: str, path: Path, run: EngineOptions, temperature: float, top_k: 
     from gptcli.inspection.explored import explored
     from gptcli.sampling.settings import Sampling
     from gptcli.show.explore_page.page import save_page
+    from gptcli.show.live import live_parts
     from gptcli.system.notices import notice
 
+    temperature, top_k, top_p = sampled
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
-    save_page(explored(run.open(), text), path, sampling=sampling)
+    if live and run.quantize is options.Quantize.none:
+        run = replace(run, quantize=options.Quantize.int4)
+    checkpoint = run.open()
+    model = live_parts(checkpoint.what, run.quantize.value) if live else None
+    save_page(explored(checkpoint, text), path, model, sampling)
     notice(f"saved {path}")
