@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gptcli.checkpoint.read import Checkpoint, read_checkpoint
 from gptcli.checkpoint.weights.placement import Placement
-from gptcli.errors import CheckpointError
+from gptcli.errors import CheckpointError, InputError
 from gptcli.model.config import GPTConfig
 from gptcli.model.engine import Engine
 from gptcli.tokenizer import Tokenizer
@@ -144,6 +144,8 @@ class OpenCheckpoint:
 
     def changed(self, changes: Changes | None) -> "OpenCheckpoint":
         """The same model, with the weights in memory once, and other changes while it runs."""
+        if changes is not None:
+            self._check_cache()
         made = OpenCheckpoint(self.what, self.placement, inside=True)
         made._model, made.changes, made.load_s = self.model, changes, self.load_s
         return made
@@ -157,19 +159,25 @@ class OpenCheckpoint:
         return SilentEngine(engine, self.what.unused)
 
     def _new_engine(self) -> Engine:
-        if self.changes is not None:
-            return self.changes.engine(self.model)
         group = self.placement.group
-        if not self._inside and group is None:
+        if self.changes is None and not self._inside and group is None:
             from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
 
             if why_not_native(self.what.blueprint, self.placement) is None:
                 with self._timed():
                     return load_native(self.what.blueprint, self.what.header, self.placement, notes=self._broken)
+        self._check_cache()
+        if self.changes is not None:
+            return self.changes.engine(self.model)
 
         from gptcli.model.torch_engine import TorchEngine
 
         return TorchEngine(self.model) if group is None else group.engine(self.model)
+
+    def _check_cache(self) -> None:
+        """Refuse a precision of the cache where PyTorch runs the model."""
+        if self.placement.cache != "auto":
+            raise InputError("--cache is for the engine in C, which cannot run this: leave --cache out")
 
     @property
     def notes(self) -> tuple[str, ...]:

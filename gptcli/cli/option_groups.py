@@ -84,16 +84,17 @@ class EngineOptions(RunOptions):
     """Options of commands that need only text or logits, which the fastest engine computes.
 
     Attributes:
-        quantize: see ``open_checkpoint``.
+        quantize, cache: see ``Placement``.
     """
 
     _inside = False
 
     quantize: options.QuantizeOption = options.Quantize.none
+    cache: options.CacheOption = options.Cache.auto
 
     def placement(self) -> "Placement":
         """Where and how to run the model."""
-        return replace(super().placement(), quantize=self.quantize.value)
+        return replace(super().placement(), quantize=self.quantize.value, cache=self.cache.value)
 
     def open_shared(self) -> "OpenCheckpoint":
         """Load the fastest engine; under torchrun, this process's part of the model.

@@ -39,6 +39,14 @@ class Quantize(str, Enum):
     int4 = "int4"
 
 
+class Cache(str, Enum):
+    """The precision of the cached keys and values."""
+
+    auto = "auto"
+    float32 = "float32"
+    float16 = "float16"
+
+
 ModelOption = Annotated[
     str,
     typer.Option(
@@ -75,6 +83,13 @@ DtypeOption = Annotated[
 QuantizeOption = Annotated[
     Quantize,
     typer.Option(help="Matrices in 8 bits, or the MLPs' in 4: smaller, faster, less exact.", rich_help_panel="Model"),
+]
+CacheOption = Annotated[
+    Cache,
+    typer.Option(
+        help="Cached keys and values, in C on the CPU; auto: float32, or float16 with --quantize.",
+        rich_help_panel="Model",
+    ),
 ]
 
 

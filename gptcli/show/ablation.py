@@ -95,7 +95,8 @@ def part_name(effect: "Effect") -> str:
 
 def _legend(answer: "Ablation") -> Legend:
     limit = _limit(answer)
-    return Legend(falls(answer), [(signed(limit * step), (step + 1) / 2) for step in (-1, -0.5, 0, 0.5, 1)])
+    ticks = [(signed(limit * step), (step + 1) / 2) for step in (-1, -0.5, 0, 0.5, 1)]
+    return Legend(falls(answer), ticks, signed=True)
 
 
 def _list(strongest: "list[Effect]") -> "Rows":

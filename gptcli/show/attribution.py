@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks import palette
 from gptcli.show.blocks.heat import heat_map
-from gptcli.show.blocks.pictures import bar, table
+from gptcli.show.blocks.pictures import bar, bar_piece, table
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.measure import Measurement
+    from rich.style import Style
 
     from gptcli.inspection.attribution import Attribution, Contribution
     from gptcli.show.blocks.rows import Rows
@@ -73,7 +74,7 @@ def page_parts(attribution: "Attribution", top: int) -> list[PagePart]:
         columns=[f"head {head}" for head in range(1, len(heads[0]) + 1)],
         cells=[[Cell(f"{each:+.2f}", (each / limit + 1) / 2, (f"{each:+.4f}",)) for each in row] for row in heads],
         large=True,
-        legend=Legend("adds", ticks),
+        legend=Legend("adds", ticks, signed=True),
     )
     return [listing, grid]
 
@@ -117,16 +118,17 @@ class SignedBar:
 
         yield Text.assemble(*self.pieces(options.max_width), no_wrap=True)
 
-    def pieces(self, width: int) -> Sequence[tuple[str, str]]:
+    def pieces(self, width: int) -> "Sequence[tuple[str, str | Style]]":
         """The same for a line of a table (``row_lines.Line``)."""
         theme, half = palette.current(), max((min(width, _WIDEST) - 1) // 2, 1)
         # Unicode has no characters that fill from the right in eighths; halves are used.
         halves = max(round(-self.fraction * half * 2), 1) if self.fraction < 0 else 0
         left = ("▐" if halves % 2 else "") + "█" * (halves // 2)
         return [
-            (left.rjust(half), theme.negative),
+            (" " * (half - len(left)), ""),
+            bar_piece(left, max(self.fraction, -1.0) * half, theme.negative),
             ("│", f"dim {theme.negative}"),
-            (bar(self.fraction, half), theme.bar),
+            bar_piece(bar(self.fraction, half), min(self.fraction, 1.0) * half, theme.bar),
         ]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
@@ -157,7 +159,12 @@ class HeadMap:
         most = max(abs(value) for row in self.values for value in row) or 1.0
         columns = [f"{head}" for head in range(1, shown + 1)]
         yield heat_map(
-            rows, columns, [row[:shown] for row in self.values], (-most, most), [row[:shown] for row in texts]
+            rows,
+            columns,
+            [row[:shown] for row in self.values],
+            (-most, most),
+            [row[:shown] for row in texts],
+            signed=True,
         )
         if shown < count:
             yield Text(f"heads {shown + 1} to {count} do not fit in this width", style="dim")

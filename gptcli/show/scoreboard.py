@@ -88,8 +88,10 @@ class Ledger:
         long_names = name > _LEFT // 2 + _GAP * 3
         made = Rows(**BARE)
         made.add_column(f"\n{self.title}", overflow="fold", no_wrap=wide and not long_names)
+        factors = self.how.split(" × ")
+        how = self.how if wide or len(factors) < 3 else " × ".join([*factors[:2], "…"])
         # Spaces, unlike a minimal width, shrink on a narrow terminal.
-        made.add_column(f"\n{self.how.ljust(_LEFT - _GAP - name)}", overflow="fold", no_wrap=wide and not long_names)
+        made.add_column(f"\n{how.ljust(_LEFT - _GAP - name)}", overflow="fold", no_wrap=wide and not long_names)
         made.add_column("", justify="right", min_width=_COUNT, no_wrap=True)
         if wide:
             made.add_column("", justify="right", min_width=_SHARE, no_wrap=True)

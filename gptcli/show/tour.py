@@ -67,7 +67,7 @@ class Tour:
 
 
 def draw_list(stops: "Sequence[Stop]") -> "RenderableType":
-    """The stops, each with its command on a line of its own."""
+    """The stops, each with its command on a line of its own, which a narrow terminal folds, and does not cut."""
     from rich.text import Text
 
     listed = Text(no_wrap=True, overflow="ignore")

@@ -86,6 +86,11 @@ def test_a_reader_that_goes_away_ends_it(child_environment: dict[str, str]) -> N
     assert (process.wait(timeout=60), said) == (0, b"")
 
 
+def test_the_list_has_whole_commands_on_a_narrow_terminal() -> None:
+    listed = CliRunner().invoke(app, ["tour", "--list", "--color", "always"], env={"COLUMNS": "60"})
+    assert all(f"     {stop.command}\n" in listed.stdout for stop in STOPS)  # the terminal folds a line, and copies one
+
+
 def test_the_list_and_json_run_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gptcli.cli.commands.tour._run", lambda *_: pytest.fail("nothing runs"))
     listed = CliRunner().invoke(app, ["tour", "--list"], env={"COLUMNS": "200"})
@@ -333,6 +338,7 @@ def test_the_list_is_not_folded_in_a_pipe() -> None:
     assert all(f"     {stop.command}\n" in listed for stop in STOPS)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_with_its_code(child_environment: dict[str, str]) -> None:
     with on_a_terminal(child_environment) as terminal:
         terminal.wait_for("q leave")

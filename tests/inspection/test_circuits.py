@@ -23,6 +23,7 @@ from tests.inspection.weights import IDS, LAYOUTS, alone, opened, stream_of
 Doubles = NDArray[np.float64]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", LAYOUTS)
 def test_a_token_alone_goes_through_layers_as_in_a_run(family: str) -> None:
     stream, model = stream_of(family), opened(family)[1]
@@ -311,6 +312,7 @@ def test_scores_at_a_distance_are_those_of_a_run() -> None:
         assert found == pytest.approx(scores[2, query, key], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_head_of_tales_that_repeats_names_copies(tales: Any) -> None:
     view = view_head(tales.what, "5.3", words=["Tom", "Lily", "dragon"], sampled=300)
     assert view.moves.copying_score > 0.95
@@ -330,6 +332,7 @@ def test_the_scan_finds_it(tales: Any) -> None:
     assert [each.layer for each in scan.heads if each.preferred == 1][:1] == [1]
 
 
+@pytest.mark.slow
 def test_an_interrupted_scan_keeps_what_it_has(tales: Any) -> None:
     def stop(done: int, total: int) -> None:
         if done == 3:

@@ -129,6 +129,7 @@ def test_activations_times_columns_are_the_mlp(family: str) -> None:
         np.testing.assert_allclose(total, recorded.down.numpy(), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", LAYOUTS)
 def test_direct_effects_of_all_neurons_are_the_mlps_term(family: str) -> None:
     """Of the logits of two tokens: what is added to all logits is left out."""
@@ -204,6 +205,7 @@ def test_negative_activations_raise_what_the_vector_lowers() -> None:
         assert each.raises[0].score > 0 > each.lowers[0].score
 
 
+@pytest.mark.slow
 def test_a_neuron_of_tales_writes_feelings(tales: Any) -> None:
     view = view_neuron(tales.what, "5.1015", top=6, sampled=50)
     assert (view.through, view.sampled, view.n_vocab) == (1, 50, 50257)

@@ -169,6 +169,7 @@ def test_too_long_a_place_is_refused() -> None:
         parse("mlp:" + "1," * 1000 + "1")
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="4.1,-*:@\"' ·mlpTom", max_size=12))
 def test_any_text_is_a_place_or_a_mistake(text: str) -> None:
     with suppress(ExpressionError):

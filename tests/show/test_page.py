@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +63,7 @@ def test_no_text_changes_what_the_page_is_made_of() -> None:
 
 
 # The dot and the arrow stand for a space and a newline: tokens with them are laid out in another way.
+@pytest.mark.slow
 @given(st.text(st.characters(exclude_characters="·⏎"), min_size=1))
 @settings(max_examples=50)
 def test_any_text_is_only_text(text: str) -> None:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from gptcli.errors import GptcliError
 from gptcli.model.bounds import check_extend, check_prefill, check_refill, check_rewind, check_select, check_step
 from gptcli.model.config import GPTConfig
-from gptcli.model.engine import EngineFacts
+from gptcli.model.engine import CacheType, EngineFacts
 from gptcli.model.memory import free_memory, out_of_memory_in_c
 from gptcli.model.native.library import BEST, Hooks, address, kernels, library
-from gptcli.model.native.record import SPARE, Cache, NativeRecord, new_record
+from gptcli.model.native.record import Cache, NativeRecord, new_record, spare
 from gptcli.model.native.shape import Tables, shape_of, sine_positions
 from gptcli.model.native.weights import (
     KIND_NAMES,
@@ -33,8 +33,6 @@ from gptcli.model.native.weights import (
     view,
 )
 from gptcli.system.threads import default_threads
-
-_FLOAT_BYTES = 4
 
 
 class _Owner:
@@ -68,6 +66,8 @@ class NativeEngine:
         config: a configuration that it supports (see ``why_not``).
         threads: how many; None: one a core. All engines of a process share the threads of the first one.
         level: which instruction set (see ``library``).
+        cache: precision of the cached keys and values. Half of the bytes of each step at long contexts are theirs;
+            float16 rounds them, and everything is still computed in float32.
 
     Raises:
         GptcliError: there is no memory.
@@ -80,15 +80,20 @@ class NativeEngine:
     # Up to so many tokens run all layers in one call, as that is about as short as a step.
     _SHORT = 16
 
-    def __init__(self, config: GPTConfig, threads: int | None = None, level: int = BEST) -> None:
+    def __init__(
+        self, config: GPTConfig, threads: int | None = None, level: int = BEST, cache: CacheType = "float32"
+    ) -> None:
         found = library()
         assert found is not None, "ask available() first"
-        self._library, self.config = found, config
+        self._library, self.config, self.cache_type = found, config, np.dtype(cache)
         shape = shape_of(config)
-        self._handle = found.gptcli_new(ctypes.byref(shape), threads or default_threads(), level)
+        self._handle = found.gptcli_new(
+            ctypes.byref(shape), threads or default_threads(), level, int(cache == "float16")
+        )
         self._checked(-1 if not self._handle else 0)
         self._owner = _Owner(found, self._handle)
-        self._cache, self._cache_at = np.empty(0, np.float32), 0
+        self._cache: NDArray[np.floating] = np.empty(0, self.cache_type)
+        self._cache_at = 0
         self._shape: tuple[int, ...] = ()  # of the cache: layers, 2, rows, numbers of a row
         self._capacity = 0
         self._lengths: list[int] = []
@@ -104,7 +109,7 @@ class NativeEngine:
     def new_session(self) -> "NativeEngine":
         """Another engine that shares the weights (see ``Engine.new_session``)."""
         made = copy(self)
-        made._cache, made._cache_at, made._shape, made._lengths = np.empty(0, np.float32), 0, (), []
+        made._cache, made._cache_at, made._shape, made._lengths = np.empty(0, self.cache_type), 0, (), []
         made._tables = Tables(self.config)
         return made
 
@@ -118,7 +123,8 @@ class NativeEngine:
         alike = len(set(self.kinds.values())) == 1
         weights = self._weights if alike or self._weights in ("int8", "int4") else "float32"
         name = f"C ({kernels()})"
-        return EngineFacts(name, "cpu", "float32", weights, self.threads, self.bytes_per_step, _FLOAT_BYTES)
+        itemsize = self.cache_type.itemsize
+        return EngineFacts(name, "cpu", "float32", weights, self.threads, self.bytes_per_step, itemsize)
 
     def fill(
         self,
@@ -243,7 +249,8 @@ class NativeEngine:
 
     def row_bytes(self, capacity: int) -> int:
         """Bytes of a row of a batch: its cache (three times, for ``select`` copies it twice), and its logits."""
-        return 3 * 4 * capacity * self.config.cached_per_token + 4 * 4 * self.config.vocab_size
+        cache = capacity * self.config.cached_per_token * self.cache_type.itemsize
+        return 3 * cache + 4 * 4 * self.config.vocab_size
 
     def free_bytes(self) -> int | None:
         """The memory that is left for batches."""
@@ -307,11 +314,11 @@ class NativeEngine:
         check_select(rows, self._lengths)
         if list(rows) == list(range(len(self._lengths))):
             return
-        kept = self._cache[:-SPARE].reshape(self._shape)[:, :, list(rows)]
+        kept = self._rows_of_cache()[:, :, list(rows)]
         lengths = [self._lengths[row] for row in rows]
         self._texts = [list(self._texts[row]) for row in rows]
         self._make_cache(kept.shape)
-        self._cache[:-SPARE].reshape(self._shape)[...] = kept
+        self._rows_of_cache()[...] = kept
         self._lengths = lengths
 
     def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -347,13 +354,17 @@ class NativeEngine:
         There are no rows until the caller sets their lengths.
         """
         self._shape, self._lengths = shape, []
-        needed = int(np.prod(shape)) + SPARE
+        needed = int(np.prod(shape)) + spare(self.cache_type)
         if self._cache.size != needed:
             try:
-                self._cache = np.empty(needed, np.float32)
+                self._cache = np.empty(needed, self.cache_type)
             except MemoryError as error:
                 raise self.no_memory() from error
             self._cache_at = self._cache.ctypes.data
+
+    def _rows_of_cache(self) -> NDArray[np.floating]:
+        """A view of the cache: [layers, 2, rows, numbers of a row]."""
+        return self._cache[: int(np.prod(self._shape))].reshape(self._shape)
 
     def _prompt(self, row: int, ids: Sequence[int], length: int, *, logits: bool) -> NDArray[np.float32]:
         """Read a row's ids from position 0: logits [1, V] after the last, or [0, V]. ``length``: of the whole text."""
@@ -514,7 +525,8 @@ class NativeEngine:
     def no_memory(self) -> GptcliError:
         """The error where there is no memory for the weights, or the context."""
         rows, capacity = (self._shape[2], self._capacity) if self._shape else (0, 0)
-        return out_of_memory_in_c(self.config, self._weights, rows, capacity)
+        cache: CacheType = "float16" if self.cache_type.itemsize == 2 else "float32"
+        return out_of_memory_in_c(self.config, self._weights, rows, capacity, cache)
 
     @property
     def _weights(self) -> str:

@@ -1,5 +1,6 @@
 """The activations of one text, as the engine in C records them. Shapes as in ``gpt``: T positions, L layers."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +12,13 @@ from numpy.typing import NDArray
 from gptcli.model.config import GPTConfig
 from gptcli.model.native.library import Hooks
 
-# Floats after keys and values which the kernels may read (and ignore).
-SPARE = 64
+# Bytes after keys and values which the kernels may read (and ignore).
+_SPARE_BYTES = 256
+
+
+def spare(cache_type: "np.dtype[np.floating]") -> int:
+    """How many numbers the memory of a cache has after the last key or value."""
+    return _SPARE_BYTES // cache_type.itemsize
 
 
 class Cache(NamedTuple):
@@ -29,6 +35,10 @@ class Look(Protocol):
     @property
     def config(self) -> GPTConfig:
         """The shape."""
+
+    @property
+    def cache_type(self) -> "np.dtype[np.floating]":
+        """The precision in which it caches keys and values."""
 
     def pattern(
         self, layer: int, queries: NDArray[np.float32], keys: NDArray[np.float32], *, scores: bool = False
@@ -58,23 +68,33 @@ class NativeRecord:
     stream: NDArray[np.float32]
     queries: NDArray[np.float32]
     heads: NDArray[np.float32]
-    _cache: NDArray[np.float32]  # keys and values, and SPARE more
+    _cache: NDArray[np.floating]  # keys and values in the engine's precision, and some more
 
-    @property
+    @cached_property
     def keys(self) -> NDArray[np.float32]:
         """The keys after norms and rotation, [L, K, T, D]."""
-        return self._both[:, 0]
+        return self._wide(0)
 
-    @property
+    @cached_property
     def values(self) -> NDArray[np.float32]:
         """The values, [L, K, T, D]."""
-        return self._both[:, 1]
+        return self._wide(1)
+
+    def _wide(self, which: int) -> NDArray[np.float32]:
+        """Keys (0) or values (1) in float32, followed by readable memory."""
+        found = self._both[:, which]
+        if self._cache.dtype == np.float32:
+            return found.view(np.float32)
+        copied = np.empty(found.size + spare(self._cache.dtype), np.float32)
+        wide = copied[: found.size].reshape(found.shape)
+        wide[...] = found
+        return wide
 
     @property
-    def _both(self) -> NDArray[np.float32]:
+    def _both(self) -> NDArray[np.floating]:
         config = self.engine.config
         shape = (config.n_layer, 2, config.kv_heads, len(self.ids), config.head_size)
-        return self._cache[:-SPARE].reshape(shape)
+        return self._cache[: math.prod(shape)].reshape(shape)
 
     @property
     def cache(self) -> Cache:
@@ -117,7 +137,7 @@ def new_record(engine: Look, ids: Sequence[int], after: NativeRecord | None) -> 
         np.empty((layers + 1, length, config.n_embd), np.float32),
         np.empty((layers, length, *heads), np.float32),
         np.empty((layers, length, *heads), np.float32),
-        np.empty(length * config.cached_per_token + SPARE, np.float32),
+        np.empty(length * config.cached_per_token + spare(engine.cache_type), engine.cache_type),
     )
     if after is not None and made.kept:
         here = slice(0, made.kept)

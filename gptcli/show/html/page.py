@@ -281,14 +281,16 @@ def _tokens(cells: Sequence[Cell]) -> Iterator[str]:
 def _grid(part: Grid, name: str) -> str:
     """A table."""
     columns = "".join(f'<th scope="col"><span>{text(label)}</span></th>' for label in part.columns)
-    rows, place = [], 0
+    rows, place, kind = [], 0, _kind(part.legend)
     for label, row in zip(part.rows, part.cells, strict=True):
         fields = []
         for cell in row:
             if cell is None:
                 fields.append("<td></td>")
                 continue
-            fields.append(f'<td role="gridcell" tabindex="-1" data-i="{place}"{_class(cell)}>{text(cell.label)}</td>')
+            fields.append(
+                f'<td role="gridcell" tabindex="-1" data-i="{place}"{_class(cell, kind)}>{text(cell.label)}</td>'
+            )
             place += 1
         rows.append(f'<tr role="row"><th scope="row"><span>{text(label)}</span></th>{"".join(fields)}</tr>')
     head = f'<thead><tr role="row"><th></th>{columns}</tr></thead>'
@@ -320,7 +322,8 @@ def _bar(fraction: float) -> str:
 def _legend(legend: Legend | None) -> str:
     if legend is None:
         return ""
-    swatches = "".join(f'<i class="c{_step(fraction)}">{text(tick)}</i>' for tick, fraction in legend.ticks)
+    kind = _kind(legend)
+    swatches = "".join(f'<i class="{kind}{_step(fraction)}">{text(tick)}</i>' for tick, fraction in legend.ticks)
     return f'<p class="legend">{text(legend.name)} {swatches} {text(legend.unit)}</p>'
 
 
@@ -350,8 +353,13 @@ def _choices(cell: Cell) -> list[tuple[str, str, float, str]]:
     ]
 
 
-def _class(cell: Cell) -> str:
-    return f' class="{"none" if cell.fraction is None else f"c{_step(cell.fraction)}"}"'
+def _class(cell: Cell, kind: str = "c") -> str:
+    return f' class="{"none" if cell.fraction is None else f"{kind}{_step(cell.fraction)}"}"'
+
+
+def _kind(legend: Legend | None) -> str:
+    """How the classes of a colour map begin: that of figures with signs is another one."""
+    return "z" if legend is not None and legend.signed else "c"
 
 
 def _clipped(fraction: float) -> float:
@@ -373,14 +381,15 @@ def _variables() -> str:
 
 
 def _colours() -> str:
-    """The colours of the page, and one class for each step of the colour map, in both themes."""
+    """The colours of the page, and one class for each step of the two colour maps, in both themes."""
     light, dark = palette.LIGHT, palette.DARK
     places = [step / (_STEPS - 1) for step in range(_STEPS)]
     old = ";".join(f"--{name}:{getattr(light, name)}" for name in _COLOURS)
     old += "".join(f";--g{number}:{each}" for number, each in enumerate(light.series))
     steps = "".join(
-        f".c{step}{{background:{both(palette.colour(place, light), palette.colour(place, dark))};"
-        f"color:{both(palette.text_colour(place, light), palette.text_colour(place, dark))}}}\n"
+        f".{kind}{step}{{background:{both(*(palette.colour(place, theme, signed=signed) for theme in (light, dark)))};"
+        f"color:{both(*(palette.text_colour(place, theme, signed=signed) for theme in (light, dark)))}}}\n"
+        for kind, signed in (("c", False), ("z", True))
         for step, place in enumerate(places)
     )
     plain = "@supports not (color:light-dark(#000,#fff)){:root{" + old + "}}\n"  # browsers from before 2024

@@ -48,11 +48,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Legend:
-    """What the colours mean: figures, their positions on the colour map, and the unit."""
+    """What the colours mean: figures, their positions on the colour map, the unit, and whether the middle is zero."""
 
     name: str
     ticks: Sequence[tuple[str, float]]
     unit: str = ""
+    signed: bool = False
 
 
 @dataclass(frozen=True)

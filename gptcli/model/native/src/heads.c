@@ -3,9 +3,9 @@
  *
  * Shapes as in attention.c.
  */
-#include <string.h>
-
 #include "heads.h"
+
+#define HALF_MAX 65504.0f
 
 /* The norm of one head; `weight` and `bias` are those of all heads. */
 static void norm_head(const kernels *k, const attention *job, float *x, const float *weight, const float *bias, int head) {
@@ -18,7 +18,6 @@ void prepare_heads(const kernels *k, const attention *job, int m, int kv_head) {
     float *queries = queries_at(job, m) + (size_t)kv_head * group * size, *key = keys_at(job, m) + (size_t)kv_head * size;
     float *value = values_at(job, m) + (size_t)kv_head * size;
     const float *turns = job->turns ? job->turns + (size_t)position * job->rotary_dim : NULL;
-    const size_t at = cache_start(job, m, kv_head) + (size_t)position * size;
     if (job->clip > 0 && !whole) {
         k->clamp(queries, group * size, job->clip);
         k->clamp(key, size, job->clip);
@@ -34,8 +33,13 @@ void prepare_heads(const kernels *k, const attention *job, int m, int kv_head) {
         k->rotate(key, turns, job->rotary_dim / 2, job->interleaved);
     }
     if (job->growth) k->soft_cap(queries, group * size, job->growth[position], 0.0f);
-    memcpy(job->keys + at, key, size * sizeof *key);
-    memcpy(job->values + at, value, size * sizeof *value);
+    matrix keys = cached_rows(job, job->keys, m, kv_head), values = cached_rows(job, job->values, m, kv_head);
+    if (job->half) { /* half precision has no larger numbers: they would become infinite */
+        k->clamp(key, size, HALF_MAX);
+        k->clamp(value, size, HALF_MAX);
+    }
+    k->quantize_row(&keys, position, key);
+    k->quantize_row(&values, position, value);
 }
 
 void prepare_tokens(worker *me, const phase *p, range now, range next) {
