@@ -10,7 +10,7 @@ from gptcli.text import token_text, visible
 if TYPE_CHECKING:
     from gptcli.counting.parameters import ParameterCount
     from gptcli.counting.tracing import Trace
-    from gptcli.embedding.queries import Direction, Neighbors, Similarities
+    from gptcli.embedding.answers import Direction, Neighbors, Similarities
     from gptcli.embedding.word_map import WordMap
     from gptcli.inspection.ablation import Ablation
     from gptcli.inspection.attention import Attention

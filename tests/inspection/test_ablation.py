@@ -12,7 +12,7 @@ from gptcli.inspection.ablation import Ablation, ablate
 from gptcli.inspection.attribution import attribute
 from gptcli.inspection.interventions import Interventions, located_changes
 from gptcli.inspection.patching import Patching, patch
-from gptcli.inspection.places import parse
+from gptcli.inspection.place_text import parse
 from gptcli.inspection.points import capture
 from gptcli.inspection.record import record
 from gptcli.inspection.variants import Outcome, Trunk
