@@ -35,10 +35,7 @@ def ablate(
             rich_help_panel=_PANEL,
         ),
     ] = None,
-    versus: Annotated[
-        str | None,
-        typer.Option(metavar="WORD", help="Measure how far it is above this token.", rich_help_panel=_PANEL),
-    ] = None,
+    versus: Annotated[str | None, options.versus_option(_PANEL)] = None,
     measure: Annotated[
         Measure,
         typer.Option(help="logit and probability of the token, or loss: of the whole text.", rich_help_panel=_PANEL),

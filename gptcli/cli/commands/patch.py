@@ -33,10 +33,7 @@ def patch(
             rich_help_panel=_PANEL,
         ),
     ] = None,
-    versus: Annotated[
-        str | None,
-        typer.Option(metavar="WORD", help="Measure how far it is above this token.", rich_help_panel=_PANEL),
-    ] = None,
+    versus: Annotated[str | None, options.versus_option(_PANEL)] = None,
     measure: Annotated[Measure, typer.Option(help="Of the token.", rich_help_panel=_PANEL)] = Measure.logit,
     heads: Annotated[
         bool, typer.Option("--heads", help="Copy heads, at all positions.", rich_help_panel=_PANEL)
