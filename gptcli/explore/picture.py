@@ -1,11 +1,11 @@
 """What a view draws: lines of styled text, and what a click on them does."""
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
-from rich.text import Text
+
+from gptcli.explore.line import Line, Look
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -28,12 +28,20 @@ class Spot:
 class Picture:
     """Lines, and places in them that can be clicked."""
 
-    lines: list[Text] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     spots: list[Spot] = field(default_factory=list)
 
-    def add(self, *parts: "str | tuple[str, str]") -> None:
+    def add(self, *pieces: "str | tuple[str, Look]") -> None:
         """Add a line of texts, each with a style or without."""
-        self.lines.append(line(*parts))
+        self.lines.append(Line(*pieces))
+
+    def put(self, *pieces: "tuple[str, Look]", action: Action | None = None) -> None:
+        """Add to the last line; a click on what is added does the action."""
+        start = self.lines[-1].width
+        for text, look in pieces:
+            self.lines[-1].append(text, look)
+        if action is not None:
+            self.spot(start, self.lines[-1].width, *action)
 
     def spot(self, start: int, end: int, *action: object, row: int | None = None) -> None:
         """Have a click between two columns of a line (the last one) do something."""
@@ -48,9 +56,8 @@ class Picture:
         """Another picture to the right of this one, from a column on."""
         made = Picture()
         for row in range(max(len(self.lines), len(other.lines))):
-            left = self.lines[row].copy() if row < len(self.lines) else line()
-            left.truncate(column, pad=True)
-            made.lines.append(left.append_text(other.lines[row]) if row < len(other.lines) else left)
+            left = (self.lines[row].copy() if row < len(self.lines) else Line()).fit(column, pad=True)
+            made.lines.append(left.extend(other.lines[row]) if row < len(other.lines) else left)
         moved = [Spot(each.line, each.start + column, each.end + column, each.action) for each in other.spots]
         made.spots = [*self.spots, *moved]
         return made
@@ -60,15 +67,6 @@ class Picture:
         moved = [Spot(each.line + len(self.lines), each.start, each.end, each.action) for each in other.spots]
         self.lines += other.lines
         self.spots += moved
-
-
-def line(*parts: "str | tuple[str, str]") -> Text:
-    """One line, which is never wrapped."""
-    made = Text(no_wrap=True, overflow="crop", end="")
-    for part in parts:
-        text, style = (part, "") if isinstance(part, str) else part
-        made.append(text, style=style)
-    return made
 
 
 def fitted(text: str, width: int) -> str:
@@ -86,10 +84,7 @@ def drawn(console: "Console", picture: "RenderableType", width: int, height: int
     lines = console.render_lines(picture, options, pad=False)
     made = Picture()
     for segments in lines if height is None else lines[:height]:
-        text = line()
-        for segment in segments:
-            text.append(segment.text, style=segment.style)
-        made.lines.append(text)
+        made.lines.append(Line(*((segment.text, segment.style or "") for segment in segments)))
     return made
 
 
@@ -102,29 +97,3 @@ def wrapped(text: str, width: int, style: str = "") -> Picture:
         for each in wrap(paragraph, max(width, 1)) or [""]:
             made.add((each, style))
     return made
-
-
-def choices(
-    made: Picture,
-    options: Iterable[tuple[str, str, Action]],
-    gap: int = 2,
-    start: Sequence["str | tuple[str, str]"] = (),
-) -> None:
-    """Add a line of texts that can be clicked: each with its style and action."""
-    parts: list[str | tuple[str, str]] = list(start)
-    column = sum(cell_len(part if isinstance(part, str) else part[0]) for part in parts)
-    spots: list[tuple[int, int, Action]] = []
-    for text, style, action in options:
-        if spots:
-            parts.append(" " * gap)
-            column += gap
-        parts.append((text, style))
-        spots.append((column, column + cell_len(text), action))
-        column += cell_len(text)
-    made.add(*parts)
-    for begin, end, action in spots:
-        made.spot(begin, end, *action)
-
-
-Draw = Callable[[int, int], Picture]
-"""Draws into so many columns and lines."""

@@ -107,12 +107,12 @@ def draw(scene: Scene, width: int, height: int, late: bool) -> Picture:
             style = "" if placeless else _style(scene, glyph, bits, coloured, late)
             if scene.state.editing and glyph.place == now.caret:
                 style = f"{style} reverse bold".strip()
-            made.lines[-1].append(glyph.shown, style=style)
+            made.lines[-1].append(glyph.shown, style)
             made.spot(column, column + glyph.width, "point", glyph.token, glyph.place)
             column += glyph.width
         if row == len(layout) - 1:
             if scene.state.editing and now.caret >= len(now.text):
-                made.lines[-1].append(" ", style="reverse bold")
+                made.lines[-1].append(" ", "reverse bold")
             made.spot(column, max(width, column + 1), "point", max(len(now.ids) - 1, 0), len(now.text))
     return made
 
@@ -177,14 +177,10 @@ def _bits(scene: Scene) -> "Sequence[float | None]":
 def _style(scene: Scene, glyph: Glyph, bits: "Sequence[float | None]", coloured: bool, late: bool) -> str:
     theme = palette.current()
     if glyph.token == scene.state.cursor and not scene.state.editing:
-        return f"bold {_on(theme.accent)} on {theme.accent}" if coloured else "bold reverse"
+        return f"bold {palette.reads_on(theme.accent)} on {theme.accent}" if coloured else "bold reverse"
     figure = bits[glyph.token] if glyph.token < len(bits) else None
     if glyph.token < scene.state.document.now.start or figure is None:
         return f"{theme.quiet} on {theme.raised}" if coloured else "dim"
     if coloured:
         return palette.on_scale(figure / MOST_BITS)
     return "bold underline" if figure >= MOST_BITS / 2 else "underline" if figure >= MOST_BITS / 4 else ""
-
-
-def _on(ground: str) -> str:
-    return "#000000" if palette.contrast("#000000", ground) > palette.contrast("#ffffff", ground) else "#ffffff"

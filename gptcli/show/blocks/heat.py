@@ -117,7 +117,7 @@ class SmallMap:
 
         rows = [[_fraction(value, *self.bounds) for value in row] for row in self.values]
         if not has_colours(console):
-            shades = "\n".join("".join(map(_map_shade, row)).rstrip() for row in rows)
+            shades = "\n".join("".join(map(map_shade, row)).rstrip() for row in rows)
             yield Text(shades, no_wrap=True, overflow="crop")
             return
         drawn = Text(no_wrap=True, overflow="crop")
@@ -126,7 +126,7 @@ class SmallMap:
             lower = rows[index + 1] if index + 1 < len(rows) else empty
             drawn.append("\n" if index else "")
             for top, bottom in zip(rows[index], lower, strict=True):
-                drawn.append(*_half_blocks(top, bottom))
+                drawn.append(*half_blocks(top, bottom))
         yield drawn
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
@@ -165,7 +165,7 @@ class MapLegend:
         if has_colours(console):
             yield _swatches(Legend(self.name, [(figure(step / 4), step / 4) for step in range(5)], empty))
         else:
-            shades = "".join(f" {_map_shade(step / 5)} {figure(step / 5)}+" for step in range(5))
+            shades = "".join(f" {map_shade(step / 5)} {figure(step / 5)}+" for step in range(5))
             yield Text(f"{self.name} {shades}{empty}", style="dim")
 
 
@@ -227,11 +227,12 @@ def _ground(fraction: float | None) -> str:
     return "" if fraction is None else on_scale(fraction)
 
 
-def _map_shade(fraction: float | None) -> str:
+def map_shade(fraction: float | None) -> str:
+    """One character for a cell of a map without colour; None: it is empty."""
     return " " if fraction is None else shade(fraction).replace(" ", "·")
 
 
-def _half_blocks(top: float | None, bottom: float | None) -> tuple[str, str]:
+def half_blocks(top: float | None, bottom: float | None) -> tuple[str, str]:
     """One character for two cells above each other, and its style."""
     if top is None:
         return (" ", "") if bottom is None else ("▄", colour(bottom))

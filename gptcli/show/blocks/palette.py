@@ -143,7 +143,7 @@ def colour(fraction: float, theme: Theme | None = None) -> str:
 
 def text_colour(fraction: float, theme: Theme | None = None) -> str:
     """The colour of text that reads on ``colour(fraction)``: black or white, whichever contrasts more."""
-    return _reads_on(colour(fraction, theme))
+    return reads_on(colour(fraction, theme))
 
 
 def on_scale(fraction: float) -> str:
@@ -185,7 +185,8 @@ def _on_scale(scale: tuple[str, ...], fraction: float) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _reads_on(ground: str) -> str:
+def reads_on(ground: str) -> str:
+    """The colour of text that reads on a ground: black or white, whichever contrasts more."""
     return "#ffffff" if contrast("#ffffff", ground) > contrast("#000000", ground) else "#000000"
 
 
