@@ -80,10 +80,11 @@ _gptcli() {
     done
     case "$command" in
         '')
-            options="--color --theme --version --verbose --show-completion -h --help"
+            options="--color --theme --pager --no-pager --version --verbose --show-completion -h --help"
             case "$prev" in
                 --color) _gptcli_words auto always never; return ;;
                 --theme) _gptcli_words auto dark light; return ;;
+                --pager) return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
             [[ $cur == -* ]] || _gptcli_words tour explore generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema config help
@@ -96,7 +97,7 @@ _gptcli() {
             esac
             ;;
         explore)
-            options="--raw -t --temperature -k --top-k -p --top-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize --cache --save --title -h --help"
+            options="--raw -t --temperature -k --top-k -p --top-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize --cache --save --title --live -h --help"
             case "$prev" in
                 -t|--temperature|-k|--top-k|-p|--top-p|--seed|--timeout|--n-head|--tokenizer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;

@@ -60,6 +60,8 @@ complete -c gptcli -n '__gptcli_at \'\'' -a config -d 'Show the defaults that yo
 complete -c gptcli -n '__gptcli_at \'\'' -a help -d 'Show the help of a command: what COMMAND --help shows.'
 complete -c gptcli -n '__gptcli_at \'\'' -l color -x -a 'auto always never' -d 'Colours: auto goes by the terminal, NO_COLOR and FORCE_COLOR.'
 complete -c gptcli -n '__gptcli_at \'\'' -l theme -x -a 'auto dark light' -d 'Colours for a dark or a light background; auto asks the terminal.'
+complete -c gptcli -n '__gptcli_at \'\'' -l pager -x -d 'What shows pictures taller than the terminal; cat is none.'
+complete -c gptcli -n '__gptcli_at \'\'' -l no-pager -d 'Print tall pictures at once.'
 complete -c gptcli -n '__gptcli_at \'\'' -l version -d 'Print the version and exit.'
 complete -c gptcli -n '__gptcli_at \'\'' -l verbose -d 'With --version: python, torch, device, folders.'
 complete -c gptcli -n '__gptcli_at \'\'' -l show-completion -x -a 'bash zsh fish' -d 'Print the completion script for a shell.'
@@ -91,6 +93,7 @@ complete -c gptcli -n '__gptcli_at \'explore\'' -l quantize -x -a 'none int8 int
 complete -c gptcli -n '__gptcli_at \'explore\'' -l cache -x -a 'auto float32 float16' -d 'Cached keys and values, in C on the CPU; auto: float32, or float16 with --quantize.'
 complete -c gptcli -n '__gptcli_at \'explore\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'explore\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l live -d 'Put the model into the page too, in int4 unless --quantize says int8: the text can be edited there.'
 complete -c gptcli -n '__gptcli_at \'explore\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'generate\'' -s f -l file -r -F -d 'Read a file; - is stdin. Repeatable.'

@@ -114,6 +114,10 @@ class Overlay(ModalScreen[None]):
         """One widget."""
         yield self.board
 
+    def on_mount(self) -> None:
+        """The same ground as the board's."""
+        self.styles.background = self._explore.theme_shown.ground
+
     def on_resize(self, event: events.Resize) -> None:
         """Laid out again."""
         self._draw()
@@ -124,8 +128,8 @@ class Overlay(ModalScreen[None]):
             lines = self._lines(width, height).lines
         room = max(height - 1, 1)
         self._top = min(max(self._top, 0), max(len(lines) - room, 0))
-        more = "↑↓ more · " if len(lines) > room else ""
-        last = Line((f" {more}any other key closes this"[:width], self._explore.theme_shown.quiet))
+        says = " ↑↓ more · any other key closes this" if len(lines) > room else " any key closes this"
+        last = Line((says[:width], self._explore.theme_shown.quiet))
         filled = [*lines[self._top : self._top + room], *[Line()] * (room - len(lines))]
         self.board.show([*filled, last][:height])
 

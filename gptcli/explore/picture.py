@@ -1,5 +1,6 @@
 """What a view draws: lines of styled text, and what a click on them does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,15 @@ def fitted(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     return set_cell_size(text, width - 1) + "…" if width > 1 else "…"
+
+
+def joined(parts: Sequence[str], width: int, before: str = "") -> str:
+    """As many of some remarks as fit, the first one in any case."""
+    said = fitted(parts[0], width).rstrip() if cell_len(parts[0]) > width else parts[0]
+    for part in parts[1:]:
+        if cell_len(said) + cell_len(part) + 3 <= width:
+            said += f" · {part}"
+    return before + said
 
 
 def drawn(console: "Console", picture: "RenderableType", width: int, height: int | None = None) -> Picture:

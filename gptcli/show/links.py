@@ -54,8 +54,8 @@ def _headline(word: "WordLinks") -> "Text":
     text = visible(word.word, keep="")
     which = "" if word.occurrences == 1 else f", occurrence {word.occurrence} of {word.occurrences}"
     looks = "looks back at" if word.looks else "is looked at by"
-    place = f"position {', '.join(map(str, word.positions))}{which}"
-    return Text(f"{text} {looks}", style="bold").append(f"   {place}", style="not bold dim")
+    place = f" (position {', '.join(map(str, word.positions))}{which}) "
+    return Text(text, style="bold").append(place, style="not bold dim").append(f"{looks}:")
 
 
 def _listed(tokens: Sequence[bytes], word: "WordLinks") -> "RenderableType":

@@ -19,7 +19,7 @@ from gptcli.checkpoint.open import open_checkpoint
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.inspection.ablation import ablate
 from gptcli.inspection.interventions import Interventions, located_changes
-from gptcli.inspection.places import parse
+from gptcli.inspection.place_text import parse
 from gptcli.inspection.record import token_batch
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT

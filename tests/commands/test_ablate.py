@@ -92,6 +92,7 @@ def test_what_the_pictures_say() -> None:
     assert shown.count("embedding") == 1
 
 
+@pytest.mark.slow
 def test_patch_as_json(tmp_path: Path) -> None:
     page = tmp_path / "p.html"
     got = answer("patch", NAMES, CORRUPTED, *OVER, "--heads", "--save", str(page))
@@ -101,6 +102,7 @@ def test_patch_as_json(tmp_path: Path) -> None:
     assert "each head, at all positions" in page.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".html", ".svg", ".txt"])
 def test_a_saved_picture(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"a{suffix}"
@@ -144,6 +146,7 @@ def test_a_mistake_is_one_message(arguments: tuple[str, ...], message: str) -> N
     assert message in done.stderr
 
 
+@pytest.mark.slow
 def test_the_mean_of_one_token_is_itself() -> None:
     done = run("ablate", "The", "--by", "mean", "--top", "1")
     assert "the text is one token, whose mean is itself" in done.stderr

@@ -12,11 +12,12 @@ from gptcli.inspection.ablation import Ablation, ablate
 from gptcli.inspection.attribution import attribute
 from gptcli.inspection.interventions import Interventions, located_changes
 from gptcli.inspection.patching import Patching, patch
-from gptcli.inspection.places import parse
+from gptcli.inspection.place_text import parse
 from gptcli.inspection.points import capture
 from gptcli.inspection.record import record
 from gptcli.inspection.variants import Outcome, Trunk
 from gptcli.model.gpt import GPT
+from tests.checkpoint import zoo
 from tests.checkpoint.zoo import FAMILIES, open_folder, reference
 from tests.inspection.hooked import CASE_PARAMS, columns, logits, seen
 
@@ -60,12 +61,10 @@ def text(ids: list[int]) -> str:
 
 
 @pytest.fixture(scope="module", params=CASE_PARAMS)
-def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+def both(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     """Their model, and ours as it is opened."""
-    theirs = reference(FAMILIES[request.param])
-    folder = tmp_path_factory.mktemp("zoo")
-    theirs.save_pretrained(folder)
-    return theirs, Opened(open_folder(folder)[1])
+    theirs, model = zoo.both(request.param)
+    return theirs, Opened(model)
 
 
 def replaced(part: slice, by: Tensor | float) -> Any:
@@ -77,6 +76,7 @@ def replaced(part: slice, by: Tensor | float) -> Any:
     return edit
 
 
+@pytest.mark.slow
 def test_each_part_alone(both: tuple[Any, Any]) -> None:
     """The logit of one token over another without each part."""
     theirs, opened = both
@@ -122,6 +122,7 @@ def test_other_measures_and_replacements(both: tuple[Any, Any]) -> None:
     assert of_share.layers[layer].heads[1] == pytest.approx(share[0] - share[1], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_patching_is_transformers_with_hooks(both: tuple[Any, Any]) -> None:
     theirs, opened = both
     answer = patch(opened, text(IDS), text(OTHER), token="7", versus="11")
@@ -164,6 +165,7 @@ def test_heads_are_patched_at_all_positions(both: tuple[Any, Any]) -> None:
             assert share == pytest.approx((got - worst) / (best - worst), abs=4e-4 / abs(best - worst))
 
 
+@pytest.mark.slow
 def test_few_at_a_time_are_the_same(both: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     _, opened = both
     wanted = ablate(opened, text(IDS), token="7"), patch(opened, text(IDS), text(OTHER), token="7")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len
 from rich.console import Group
 
 from gptcli.explore.inside import Inside, Patterns
@@ -83,14 +84,14 @@ def _words(scene: Scene, found: Patterns, pattern: NDArray[np.float32], width: i
     weights = pattern[min(scene.state.head, len(pattern) - 1)]
     rows = window(len(tokens), here, max(height - 1, 1))
     pitch = 2 if 2 * len(rows) <= height - 1 else 1
-    word = max(min(max(map(len, (tokens[row] for row in rows))), _WORD, (width - _FIGURE - 8) // 2), 3)
+    word = max(min(max(map(cell_len, (tokens[row] for row in rows))), _WORD, (width - _FIGURE - 8) // 2), 3)
     bars = _BAR if width - 2 * word - _FIGURE - _BAR >= 18 else 0
     between = max(width - 2 * word - _FIGURE - bars - 5, 1)
     links = {key: float(weights[here, key]) for key in range(here + 1)}
     hidden = sum(weight for key, weight in links.items() if key < rows.start)
     made.add((f"{'looks':>{word}}", theme.quiet), (fitted("", between + 2), ""), ("is looked at", theme.quiet))
-    if hidden >= _LEAST_LINK:
-        made.put((f"  ↑ {hidden:.2f} above", theme.quiet))
+    if hidden >= _LEAST_LINK and made.lines[0].width + 7 <= width:
+        made.put((f" ↑ {hidden:.2f}", theme.quiet))
     lanes = _lanes(scene, links, rows, here, between, pitch)
     for index, lane in enumerate(lanes):
         row = rows[index // pitch]
@@ -102,7 +103,7 @@ def _words(scene: Scene, found: Patterns, pattern: NDArray[np.float32], width: i
         weight = links.get(row, 0.0)
         linked = row in links and weight >= _LEAST_LINK
         own = fitted(tokens[row], word)
-        made.add((f"{own.rstrip():>{word}}" if own.isascii() or "·" in own else own, look), " ")
+        made.add(" " * (word - cell_len(own.rstrip())), (own.rstrip(), look), " ")
         made.lines[-1].fit(word + 1, pad=True).extend(lane)
         made.put((" ", ""))
         ground = palette.on_scale(weight) if has_colours(scene.console) else theme.ink
@@ -120,6 +121,8 @@ def _lanes(scene: Scene, links: "dict[int, float]", rows: range, here: int, betw
     for key, weight in sorted(links.items(), key=lambda each: -each[1]):
         if weight < _LEAST_LINK:
             break
+        if key < rows.start:
+            continue
         end = (key - rows.start) * DOWN * pitch + 1
         for thick in range(1 + (weight >= _STRONG) + (weight >= _VERY_STRONG)):
             colour = palette.colour(0.25 + 0.75 * weight)
@@ -149,7 +152,7 @@ def _arcs(scene: Scene, found: Patterns, width: int) -> Picture:
     if not lines or len(lines) > _ARCS - 2:
         return made
     made.add()
-    where = "all layers" if len(found.layers) > 1 else f"layer {found.layers[0] + 1}"
-    made.add((f"its strongest links in {where}, but for the first token", theme.quiet))
+    where = "all heads" if len(found.layers) > 1 else f"layer {found.layers[0] + 1}"
+    made.add((fitted(f"its strongest links in {where}, the first token aside", width), theme.quiet))
     made.lines += lines
     return made

@@ -11,6 +11,7 @@ from gptcli.explore.picture import Picture, fitted
 from gptcli.explore.views import VIEWS, following, text
 from gptcli.explore.views.scene import Scene, View
 from gptcli.show.blocks import palette
+from gptcli.show.blocks.heat import has_colours
 
 # Below this nothing can be read.
 _LEAST_WIDTH, _LEAST_HEIGHT = 24, 8
@@ -18,6 +19,7 @@ _LEAST_WIDTH, _LEAST_HEIGHT = 24, 8
 _SIDE_BY_SIDE, _SHARE = 72, 0.4
 _MOST_FOLLOWING = 56
 _GAP = 2
+_LEGEND = 35  # columns of the legend of the colours
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def draw(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
     words = text.draw(scene, inner, room, shown.late)
     made.below(_indented(words, room))
     made.below(_space(gaps))
-    made.below(_indented(following.fact(scene, inner), 1))
+    made.below(_indented(_fact(scene, inner), 1))
+    made.below(_space(1 if height >= 30 else 0))
     footer = _footer(scene, shown, width)
     body = height - len(made.lines) - len(footer.lines)
     made.below(_body(scene, shown, inner, body))
@@ -78,6 +81,20 @@ def _header(scene: Scene, shown: Shown, width: int) -> Picture:
     left.fit(max(width - cell_len(right) - 1, 0), ellipsis=True, pad=True)
     left.append(" " + right, theme.warning if count > most else theme.quiet)
     return Picture([left.fit(width, pad=True).on(f"on {theme.raised}")])
+
+
+def _fact(scene: Scene, width: int) -> Picture:
+    """The token under the cursor, and on the right the legend of the colours."""
+    made = following.fact(scene, width)
+    if not has_colours(scene.console) or made.lines[0].width + _LEGEND > width:
+        return made
+    theme = palette.current()
+    made.lines[0].fit(width - _LEGEND, pad=True)
+    made.put(("surprisal ", theme.quiet))
+    for bits in range(0, int(text.MOST_BITS) + 1, 4):
+        made.put((f" {bits:>2} ", palette.on_scale(bits / text.MOST_BITS)))
+    made.put((" bits", theme.quiet))
+    return made
 
 
 def _body(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
@@ -114,8 +131,9 @@ def _view(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
     made, theme = Picture(), palette.current()
     view = next(each for each in VIEWS if each.name == scene.state.view)
     made.add()
+    roomy = sum(len(each.title) + 2 for each in VIEWS) <= width
     for each in VIEWS:
-        made.put(*_tab(each, chosen=each is view), action=("view", each.name))
+        made.put(*_tab(each, chosen=each is view, roomy=roomy), action=("view", each.name))
     made.lines[0].fit(width)
     if height < 2:
         return made
@@ -139,14 +157,18 @@ def _view(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
     return made
 
 
-def _tab(view: View, *, chosen: bool) -> "list[tuple[str, Look]]":
+def _tab(view: View, *, chosen: bool, roomy: bool) -> "list[tuple[str, Look]]":
     """A tab's title, in which the key that opens it stands out."""
     theme = palette.current()
     before, key, behind = view.title.partition(view.key)
     if chosen:
         look = f"{theme.ground} on {theme.accent}"
-        return [(f" {before}", look), (key, f"bold underline {look}"), (f"{behind} ", look)]
-    return [(f" {before}", theme.quiet), (key, f"bold underline {theme.ink}"), (f"{behind} ", theme.quiet)]
+        return [(" " * roomy + before, look), (key, f"bold underline {look}"), (f"{behind} ", look)]
+    return [
+        (" " * roomy + before, theme.quiet),
+        (key, f"bold underline {theme.ink}"),
+        (f"{behind} ", theme.quiet),
+    ]
 
 
 def _footer(scene: Scene, shown: Shown, width: int) -> Picture:

@@ -2,8 +2,10 @@
 
 from math import isclose
 
+from rich.cells import cell_len
+
 from gptcli.explore.line import Line
-from gptcli.explore.picture import Picture, fitted
+from gptcli.explore.picture import Picture, fitted, joined
 from gptcli.explore.state import parts_told
 from gptcli.explore.views.scene import Scene
 from gptcli.probability.distribution import Candidate, Distribution
@@ -34,7 +36,7 @@ def draw(scene: Scene, width: int, height: int) -> Picture:
     came = shown.watched[0] if shown.watched else None
     rows = _rows(shown, came, max(height - 2, 1))
     figures = [percent(each.probability) for each in rows]
-    token = max([min(max(len(token_text(each.token)) for each in rows), _LONGEST), 4])
+    token = max([min(max(cell_len(token_text(each.token)) for each in rows), _LONGEST), 4])
     figure = max(map(len, [*figures, *(each.cut_by or "" for each in rows)]))
     length = max(width - _RANK - token - figure - 3, 0)
     coloured = has_colours(scene.console)
@@ -44,7 +46,7 @@ def draw(scene: Scene, width: int, height: int) -> Picture:
     if left > 0:
         made.add((fitted(_rest(shown, rows), width), palette.current().quiet))
     if left > 1:
-        made.add((fitted(_said(scene, shown, scale), width), palette.current().quiet))
+        made.add((joined(_said(shown, scale), width - 3, before="   "), palette.current().quiet))
     return made
 
 
@@ -140,9 +142,9 @@ def _rest(shown: Distribution, rows: list[Candidate]) -> str:
     return f"   {more:,} more {percent(others)}"
 
 
-def _said(scene: Scene, shown: Distribution, scale: float) -> str:
+def _said(shown: Distribution, scale: float) -> list[str]:
     if shown.temperature == 0:
-        return f"always the best · bars: full is {scale:.0%}"
+        return ["always the best", f"full bar {scale:.0%}"]
     count = 2.0**shown.entropy_bits
     undecided = f"{count:.1f}" if count < 9.95 else f"{count:,.0f}"
-    return f"like {undecided} equal choices · full bar {scale:.0%}"
+    return [f"like {undecided} equal choices", f"full bar {scale:.0%}"]

@@ -39,7 +39,7 @@ Layout = tuple[tuple[Glyph, ...], ...]
 
 @lru_cache(maxsize=8)
 def lay_out(tokens: tuple[bytes, ...], start: int, text: str, width: int, dots: bool) -> Layout:
-    """The lines of a text; they break between tokens, and inside of one that is wider than a line.
+    """The lines of a text; they break between words, and inside of one that is wider than a line.
 
     Args:
         tokens: the bytes of each.
@@ -51,8 +51,11 @@ def lay_out(tokens: tuple[bytes, ...], start: int, text: str, width: int, dots: 
     starts = char_starts(tokens, start, text)
     lines: list[list[Glyph]] = [[]]
     used = 0
-    for index, data in enumerate(tokens):
-        glyphs = list(_glyphs(index, data, None if starts is None or index < start else starts[index], dots))
+    each = [
+        _glyphs(index, data, None if starts is None or index < start else starts[index], dots)
+        for index, data in enumerate(tokens)
+    ]
+    for glyphs in _words(each):
         whole = sum(glyph.width for glyph in glyphs)
         if used and used + whole > width:
             lines.append([])
@@ -67,6 +70,17 @@ def lay_out(tokens: tuple[bytes, ...], start: int, text: str, width: int, dots: 
                 lines.append([])
                 used = 0
     return tuple(map(tuple, lines))
+
+
+def _words(tokens: "Sequence[list[Glyph]]") -> "list[list[Glyph]]":
+    """The tokens of a word, and the punctuation behind it, together: a word begins with a space or a new line."""
+    words: list[list[Glyph]] = []
+    for glyphs in tokens:
+        begins = glyphs[0].shown in " ·⏎"
+        if begins or not words or words[-1][-1].shown == "⏎":
+            words.append([])
+        words[-1].extend(glyphs)
+    return words
 
 
 def _glyphs(index: int, data: bytes, place: int | None, dots: bool) -> "list[Glyph]":
