@@ -92,7 +92,7 @@ def ablate(
     from gptcli.show.ablation import draw, draw_page
     from gptcli.show.terminal.progress import progress_bar
 
-    checkpoint = run.open()
+    checkpoint = run.open(inside=False)
     with progress_bar("taking out") as progress:
         answer = ablation.ablate(
             checkpoint,

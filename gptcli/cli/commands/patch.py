@@ -66,7 +66,7 @@ def patch(
     from gptcli.show.patching import draw, draw_page
     from gptcli.show.terminal.progress import progress_bar
 
-    checkpoint = run.open()
+    checkpoint = run.open(inside=False)
     with progress_bar("patching") as progress:
         answer = patching.patch(
             checkpoint,
