@@ -6,7 +6,7 @@ window.gptcliLive = (() => {
   const text = (name) => document.getElementById(`live-${name}`).textContent;
   const about = JSON.parse(text("about"));
   const { model, sizes } = about;
-  const answers = new Map(); // to what is asked: number to what resolves its promise
+  const answers = new Map(); // what is not answered yet: by number, the message and what resolves its promise
   let asked = 0;
   let tokenizer = null;
 
@@ -23,19 +23,25 @@ window.gptcliLive = (() => {
       const address = URL.createObjectURL(new Blob([`"use strict";\n${source.join("\n")}`], { type: "text/javascript" }));
       const worker = new Worker(address);
       worker.onmessage = ({ data }) => receive(data);
+      worker.onerror = (event) => {
+        event.preventDefault();
+        send = here();
+        for (const { message } of answers.values()) send(message);
+      };
       return (message) => worker.postMessage(message);
     } catch {
-      return gptcliService(gptcliEngine(), receive);
+      return here();
     }
   }
 
-  const send = started();
+  const here = () => gptcliService(gptcliEngine(), receive);
+  let send = started();
 
   function ask(name, ...given) {
-    const number = ++asked;
+    const message = { number: ++asked, name, arguments: given };
     return new Promise((resolve, reject) => {
-      answers.set(number, { resolve, reject });
-      send({ number, name, arguments: given });
+      answers.set(message.number, { message, resolve, reject });
+      send(message);
     });
   }
 

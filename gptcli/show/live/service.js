@@ -36,10 +36,20 @@ function gptcliService(engine, send) {
     return engine.lens(given[0], group.map((each) => each.arguments.slice(1)));
   }
 
-  // After each answer, the next message is looked at first: it may be a newer text.
+  // Messages that have arrived are taken. (setTimeout would wait for some milliseconds more.)
+  function turn() {
+    const { port1, port2 } = new MessageChannel();
+    return new Promise((resolve) => {
+      port1.onmessage = () => resolve(port1.close());
+      port2.postMessage(null);
+    });
+  }
+
+  // Before each answer, all messages are taken: one may be a newer text, others places of the same lens.
   async function work() {
     busy = true;
     while (waiting.length) {
+      await turn();
       waiting.sort((a, b) => isPicture(a) - isPicture(b)); // keeps the order otherwise
       const group = together();
       try {
@@ -48,7 +58,6 @@ function gptcliService(engine, send) {
       } catch (error) {
         for (const { number } of group) send({ number, error: error.message });
       }
-      await new Promise((resolve) => setTimeout(resolve));
     }
     busy = false;
   }

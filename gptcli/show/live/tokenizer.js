@@ -8,7 +8,7 @@ function gptcliTokenizer(about) {
   const WORD = /[\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\u200c\u200d\u24b6-\u24e9\u{1f130}-\u{1f149}\u{1f150}-\u{1f169}\u{1f170}-\u{1f189}]/u;
   const LONE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
   const KEPT = 20000; // pieces whose ids are remembered
-  const escaped = (text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+  const escaped = (text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
   const binary = (bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
   const utf8 = (text) => binary(new TextEncoder().encode(text));
 

@@ -29,11 +29,12 @@ EXPORTS = (
     "gptcli_unembed",
     "gptcli_shortlist",
 )
-_TARGET = ("--target=wasm32-wasi", "-O3", "-msimd128")
+_TARGET = ("--target=wasm32-wasi", "-msimd128")
 _FLAGS = (
     *("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fno-math-errno", "-fno-trapping-math"),
     *("-ffunction-sections", "-fdata-sections", f"-I{FOLDER / 'include'}"),
 )
+_KERNELS = ("-O3", "-DKERNELS=kernels_plain", '-DNAME="wasm"')  # all loops that take time
 _STACK = 1 << 18
 
 
@@ -49,8 +50,8 @@ def build(library: Path = LIBRARY, compiler: str = "clang") -> None:
         sources = [path for path in sorted(_SOURCES.glob("*.c")) if path.stem not in _LEFT_OUT]
         for source in (*sources, FOLDER / "pool.c"):
             made = Path(work) / f"{source.stem}.o"
-            named = ("-DKERNELS=kernels_plain", '-DNAME="wasm"') if source.stem == "kernels" else ()
-            subprocess.run([compiler, *_TARGET, *_FLAGS, *named, "-c", str(source), "-o", str(made)], check=True)
+            flags = _KERNELS if source.stem == "kernels" else ("-Os",)
+            subprocess.run([compiler, *_TARGET, *_FLAGS, *flags, "-c", str(source), "-o", str(made)], check=True)
             objects.append(str(made))
         exports = [f"-Wl,--export={name}" for name in EXPORTS]
         linked = ["-mexec-model=reactor", "-nostartfiles", "-Wl,--no-entry,--gc-sections,--strip-all"]
