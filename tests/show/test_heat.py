@@ -113,3 +113,8 @@ def test_the_legend_of_a_text_shows_colours_or_says_where_the_figures_are() -> N
         assert sample in coloured
     assert not set("░▒▓█") & set(coloured)  # shades are for where there is no colour
     assert drawn(legend) == "the bits stand below\n"
+
+
+def test_the_shades_of_a_legend_differ_where_an_encoding_has_none() -> None:
+    shown = drawn(heat.MapLegend("weight")).encode("ascii", "gptcli-stand-in").decode()
+    assert shown.split() == ["weight", "__", "0+", "..", "0.2+", "::", "0.4+", "%%", "0.6+", "##", "0.8+"]
