@@ -97,7 +97,7 @@ _gptcli() {
             esac
             ;;
         explore)
-            options="--raw -t --temperature -k --top-k -p --top-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize --cache --save --title -h --help"
+            options="--raw -t --temperature -k --top-k -p --top-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize --cache --save --title --live -h --help"
             case "$prev" in
                 -t|--temperature|-k|--top-k|-p|--top-p|--seed|--timeout|--n-head|--tokenizer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;

@@ -93,6 +93,7 @@ complete -c gptcli -n '__gptcli_at \'explore\'' -l quantize -x -a 'none int8 int
 complete -c gptcli -n '__gptcli_at \'explore\'' -l cache -x -a 'auto float32 float16' -d 'Cached keys and values, in C on the CPU; auto: float32, or float16 with --quantize.'
 complete -c gptcli -n '__gptcli_at \'explore\'' -l save -r -F -d 'Also save as .svg, .png, .html or .txt.'
 complete -c gptcli -n '__gptcli_at \'explore\'' -l title -x -d 'Above a saved picture.'
+complete -c gptcli -n '__gptcli_at \'explore\'' -l live -d 'Put the model into the page too, in int4 unless --quantize says int8: the text can be edited there.'
 complete -c gptcli -n '__gptcli_at \'explore\'' -s h -l help -d 'Show this message and exit.'
 
 complete -c gptcli -n '__gptcli_at \'generate\'' -s f -l file -r -F -d 'Read a file; - is stdin. Repeatable.'

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from gptcli.inspection.ablation import Ablation
     from gptcli.inspection.attention import Attention
     from gptcli.inspection.attribution import Attribution
-    from gptcli.inspection.by_weights import HeadScan, HeadView
+    from gptcli.inspection.by_weights import HeadView
     from gptcli.inspection.contexts import ContextSimilarities
     from gptcli.inspection.head_label import HeadLabel
+    from gptcli.inspection.head_scan import HeadScan
     from gptcli.inspection.lens import Lens
     from gptcli.inspection.neuron_weights import NeuronView
     from gptcli.inspection.neurons import Neurons
@@ -109,7 +110,7 @@ class LooksInside:
         Raises:
             InputError: there is no such distance or layer.
         """
-        from gptcli.inspection.by_weights import scan_heads
+        from gptcli.inspection.head_scan import scan_heads
 
         how: dict[str, Any] = {"sampled": sampled, "distance": distance, "through": through}
         return scan_heads(self.checkpoint.what, labels=self._kinds, **how)
@@ -129,7 +130,7 @@ class LooksInside:
             InputError: there is no such layer or position, or the text does not fit into the context.
         """
         from gptcli.inspection.neurons import neurons
-        from gptcli.inspection.places import parse
+        from gptcli.inspection.place_text import parse
 
         positions = None if at is None else parse(f"embedding@{at}").positions
         return neurons(self.checkpoint, text, layers=layers, top=top, measure=measure, at=positions)

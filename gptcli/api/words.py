@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gptcli.embedding.answers import Direction, Neighbors, Similarities
     from gptcli.embedding.load import Embedding
-    from gptcli.embedding.queries import Direction, Neighbors, Similarities
     from gptcli.embedding.word_map import WordMap
 
     Floats = NDArray[np.float32]

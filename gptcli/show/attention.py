@@ -112,6 +112,8 @@ class HeadGrid:
         head = _INITIALS[heads[0].layer != heads[-1].layer]
         least = 2 if any(_cells(letter) > 1 for token in shown_tokens for letter in token) else 1
         layout = _Layout(positions, _MARGINS[-1], least, title, 1)
+        if _across(in_a_row, layout.width, width) < in_a_row and lines_allowed() is not None:
+            head = 1  # rows below each other are high enough
         in_a_row = _across(in_a_row, layout.width, width)
         for cell in range(_WIDEST_CELL, least - 1, -1):
             for margin in _MARGINS:

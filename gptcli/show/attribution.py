@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks import palette
 from gptcli.show.blocks.heat import heat_map
-from gptcli.show.blocks.pictures import bar, bar_piece, table
+from gptcli.show.blocks.pictures import Bar, bar, bar_piece, table
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
 from gptcli.text import token_text
 
@@ -56,10 +56,10 @@ def page_parts(attribution: "Attribution", top: int) -> list[PagePart]:
     """The parts of a page: a list of the largest contributions, and a map of the heads."""
     parts = sorted(attribution.contributions, key=lambda part: -abs(part.logit))
     most = max((abs(part.logit) for part in parts), default=0.0) or 1.0
-    rows = [((part_name(part), f"{part.logit:+.3f}"), abs(part.logit) / most) for part in parts[:top]]
+    rows = [((part_name(part), f"{part.logit:+.3f}"), part.logit / most) for part in parts[:top]]
     if len(parts) > top:
         rest = sum(part.logit for part in parts[top:])
-        rows.append(((f"{len(parts) - top:,} smaller", f"{rest:+.3f}"), min(abs(rest) / most, 1.0)))
+        rows.append(((f"{len(parts) - top:,} smaller", f"{rest:+.3f}"), max(min(rest / most, 1.0), -1.0)))
     rows.append((("all together", f"{attribution.total:+.3f}"), 0.0))
     listing = Listing(f"What makes the logit of {token_text(attribution.token)}", ("part", ">adds"), rows)
     heads = attribution.heads()
@@ -94,16 +94,23 @@ def _bars(attribution: "Attribution", top: int) -> "Rows":
         most = max(most, abs(rest))
     made = table("part", ">adds")
     made.add_column("")
-    for part in parts[:top]:
-        made.add_row(part_name(part), f"{part.logit:+.3f}", SignedBar(part.logit / most))
+    shown = [part.logit for part in parts[:top]] + [rest] * (len(parts) > top)
+    bars = bars_of(shown, most)
+    for part, bar_ in zip(parts[:top], bars, strict=False):
+        made.add_row(part_name(part), f"{part.logit:+.3f}", bar_)
     if len(parts) > top:
-        made.add_row(f"{len(parts) - top:,} smaller", f"{rest:+.3f}", SignedBar(rest / most), style="dim")
+        made.add_row(f"{len(parts) - top:,} smaller", f"{rest:+.3f}", bars[-1], style="dim")
     made.add_section()
     made.add_row("all together", f"{attribution.total:+.3f}", style="bold")
     lost = attribution.logit - attribution.total
     if abs(lost) >= 0.0005:
         made.add_row("lost to rounding", f"{lost:+.3f}", style="dim")
     return made
+
+
+def bars_of(values: Sequence[float], most: float) -> "list[Bar | SignedBar]":
+    """Bars for figures with signs, of which ``most`` fills one; without a side for negative ones if there are none."""
+    return [SignedBar(value / most) if min(values) < 0 else Bar(value / most) for value in values]
 
 
 @dataclass(frozen=True)

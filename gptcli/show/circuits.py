@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.text import Text
 
-    from gptcli.inspection.by_weights import HeadFigures, HeadScan, HeadView
+    from gptcli.inspection.by_weights import HeadView
     from gptcli.inspection.circuits import Distances
+    from gptcli.inspection.head_scan import HeadFigures, HeadScan
     from gptcli.inspection.heads import HeadLabel
-    from gptcli.inspection.stream import TokenScore
+    from gptcli.inspection.token_scores import TokenScore
 
 _ANY = "(any)"
 _MOST_DISTANCES = 5

@@ -144,7 +144,7 @@ def conclude(stop: "Stop", answers: "Sequence[object]") -> None:
 
     console = stdout_console()
     width = min(console.width, _WIDEST)
-    said = pointed_at(answers[-1]) if answers else pointed_at(None, stop.arguments[:1])
+    said = pointed_at(answers[-1]) if answers else pointed_at(None, stop.arguments)
     if said:
         console.print(Text(f"▸ {said}", style="bold"), width=width)
     if stop.note:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.style import Style
     from rich.text import Text
 
-    from gptcli.embedding.queries import Direction, Neighbors, Similarities
+    from gptcli.embedding.answers import Direction, Neighbors, Similarities
 
 _BAR = 40
 _LABEL = 32

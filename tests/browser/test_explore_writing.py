@@ -1,16 +1,20 @@
 """Writing on a page that runs a model, here one of a few lines: what is typed, taken, chosen, drawn and undone."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.cli.app import app
 from gptcli.inspection.explored import explored
 from gptcli.show.explore_page.page import save_page
 from tests.browser.chromium import Chromium
-from tests.browser.test_explore_page import AT, SETTLED
+from tests.browser.test_explore_page import AT, ROWS, SETTLED
 from tests.browser.test_inside_pages import quiet
+from tests.made import made
 
 pytestmark = pytest.mark.slow
 FIELD = "document.querySelector('.field')"
@@ -165,3 +169,28 @@ def test_the_field_lies_over_its_tokens(chromium: Chromium, page: Path, width: i
     assert boxes[0] == pytest.approx(boxes[1], abs=1)
     assert chromium.ask(f"{FIELD}.scrollHeight - {FIELD}.clientHeight") <= 1
     quiet(chromium)
+
+
+def test_a_real_model_in_the_page_says_what_the_command_says(chromium: Chromium, tmp_path: Path) -> None:
+    """One of two layers, with random weights: typed text, its logits, and a token that is taken."""
+    model = made(tmp_path / "model", vocab_size=50257, n_embd=16, n_layer=2, n_inner=32)
+    file = tmp_path / "live.html"
+    words = ["explore", "the king", "-m", str(model), "--quantize", "int8", "--save", str(file), "--live"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    chromium.open(file)
+    chromium.ask("gptcliLive.ready")
+    typed(chromium, "the queen and")
+    words = ["logits", "the queen and", "-m", str(model), "--quantize", "int8", "--json", "--top", "9"]
+    (told,) = json.loads(CliRunner().invoke(app, words).stdout)["distributions"]
+    rows = chromium.ask(ROWS)[:9]
+    for candidate, (_, figure, probability) in zip(told["candidates"], rows, strict=True):
+        assert probability == pytest.approx(candidate["probability"], abs=1e-3)
+        assert figure.endswith("%")
+    before = chromium.ask(WRITTEN)
+    first = chromium.ask(FIRST)[0]
+    chromium.press("Tab")
+    chromium.ask(DONE)
+    assert chromium.ask(WRITTEN).replace(" ", "·") == before.replace(" ", "·") + first
+    assert chromium.errors == []
+    assert [url for url in chromium.requested if not url.startswith(("file:", "data:", "blob:"))] == []

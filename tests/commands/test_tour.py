@@ -189,7 +189,7 @@ def test_keys_lead_on_back_elsewhere_and_out(child_environment: dict[str, str]) 
     with on_a_terminal(child_environment) as terminal:
         terminal.wait_for("q leave")
         assert "b back" not in terminal.shown
-        assert "▸ See the numbers below" in terminal.shown
+        assert "▸ See the numbers under the tokens" in terminal.shown
         terminal.type("x\r")  # x says nothing
         terminal.wait_for("2/20  Enter next  b back  e edit  ? help  q leave")
         assert STOPS[1].title in terminal.shown
@@ -265,6 +265,15 @@ def test_pages_hold_everything_in_order_and_fit(head: int, body: int, foot: int,
     assert all(len(page) + (number > 0) <= room for number, page in enumerate(pages))
     if body + foot < room:  # a picture that fits on a page is on one
         assert len(pages) <= 2
+
+
+def test_a_picture_of_several_pages_is_cut_where_a_part_of_it_begins() -> None:
+    body = ["a"] * 6 + ["\x1b[2m \x1b[0m"] + ["b"] * 6 + [""] + ["c"] * 9 + ["┌─┐"] + ["d"] * 7
+    pages = list(paged(["h"] * 3, body, ["f"], 14))
+    assert [sum(line in {"a", "b", "c", "d"} for line in page) for page in pages] == [6, 6, 9, 7]
+    assert pages[3][0] == "┌─┐"
+    assert pages[3][-1] == "f"
+    assert list(map(len, paged([], ["x"] * 30, [], 14))) == [14, 13, 3]  # one part is cut anywhere
 
 
 @pytest.mark.slow

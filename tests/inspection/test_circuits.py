@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from gptcli.errors import ExpressionError, InputError
-from gptcli.inspection import by_weights
 from gptcli.inspection import circuits as circuits_module
+from gptcli.inspection import head_sample
 from gptcli.inspection import stream as stream_module
-from gptcli.inspection.by_weights import scan_heads, view_head
+from gptcli.inspection.by_weights import view_head
 from gptcli.inspection.circuits import Circuits, HeadWeights, by_distance, eigenvalue_score, equal_tokens, rotated
+from gptcli.inspection.head_scan import scan_heads
 from gptcli.inspection.heads import label_heads
 from gptcli.inspection.record import record
-from gptcli.inspection.stream import StreamWeights, Top
+from gptcli.inspection.stream import StreamWeights
+from gptcli.inspection.token_scores import Top
 from tests.inspection.weights import IDS, LAYOUTS, alone, opened, stream_of
 
 Doubles = NDArray[np.float64]
@@ -251,7 +253,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sample_that_takes_too_much_memory_is_refused(tales: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(by_weights, "_MOST_NUMBERS", 256 * 100)
+    monkeypatch.setattr(head_sample, "_MOST_NUMBERS", 256 * 100)
     with pytest.raises(InputError, match="--tokens 0: 50,257 tokens take too much memory here: 100 are the most"):
         view_head(tales.what, "5.3", sampled=0)
 

@@ -13,7 +13,7 @@ from gptcli.inspection.heads import repeated_tokens
 from gptcli.inspection.neuron_weights import read_neurons, view_neuron, written
 from gptcli.inspection.neurons import neurons
 from gptcli.inspection.passages import activations_of
-from gptcli.inspection.places import parse
+from gptcli.inspection.place_text import parse
 from gptcli.inspection.record import record
 from tests.inspection.weights import IDS, LAYOUTS, opened, stream_of
 

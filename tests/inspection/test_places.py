@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptcli.errors import ExpressionError, InputError
-from gptcli.inspection.places import parse, parse_before_colon
+from gptcli.inspection.place_text import parse, parse_before_colon
 from gptcli.model.config import GPTConfig
 
 CONFIG = GPTConfig(n_layer=6, n_head=4, n_embd=16, n_inner=200)

@@ -208,14 +208,13 @@ def _swatches(legend: Legend, width: int) -> "Iterator[Text]":
         ticks.append(f" {tick} ", style=on_scale(fraction, signed=legend.signed))
     line = Text(f"{legend.name} ", style="dim")
     unit, *more = legend.unit.split(_APART)
-    notes = [Text(f" {unit}", style="dim"), *(Text(f"{_APART}{note}", style="dim") for note in more)]
+    notes = [Text(f" {unit}" if unit else "", style="dim"), *(Text(f"{_APART}{note}", style="dim") for note in more)]
     for part in (ticks, *notes):
         if line.cell_len + part.cell_len <= width:
             line = Text.assemble(line, part)
         else:
             yield line
             line = part if part is ticks else Text(part.plain.lstrip(), style="dim")
-    line.rstrip()
     yield line
 
 

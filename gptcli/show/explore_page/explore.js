@@ -88,7 +88,6 @@ function mount(figure) {
   const first = decodeReading(data);
   show(first, data.ids.length - 1);
   if (window.gptcliLive) {
-    state.word = (id) => window.gptcliLive.token(id);
     writing(state, window.gptcliLive, { text, next, show });
   }
 }
@@ -99,7 +98,7 @@ function newState(number, data, changed) {
     number,
     scale: data.scale,
     options: data.options,
-    word: (id) => data.words[id] ?? `<${id}>`,
+    word: (id) => data.words[id],
     reading: null,
     ask: null,
     home: 0,

@@ -62,7 +62,7 @@ function lensView(state) {
     stop = cells[lensLayer][state.home];
     stop.tabIndex = 0;
     const where = lensLayer ? `After layer ${lensLayer}` : "Before the first layer";
-    const list = lists[lensLayer][cursor].map(({ text, probability }) => `${shown(text)} ${percent(probability)}`);
+    const list = lists[lensLayer][cursor].slice(0, 5).map(({ text, probability }) => `${shown(text)} ${percent(probability)}`);
     told.textContent = `${where}, at ${shown(reading.tokens[cursor].text)}: ${list.join(", ")}`;
   }
 

@@ -75,7 +75,7 @@ function nextView(state) {
       rows[place].hidden = place >= count;
       if (place >= count) continue;
       const id = expected.ids[place];
-      row(rows[place], shown(state.word(id)), place + 1, expected.logits[place], chosen, came?.id === id);
+      row(rows[place], shown(state.word(id) ?? `<${id}>`), place + 1, expected.logits[place], chosen, came?.id === id);
     }
     rows[LISTED].hidden = !beyond;
     if (beyond) row(rows[LISTED], `${whole(came.rank)}. ${shown(came.text)}`, came.rank, came.logit, chosen, true);

@@ -35,7 +35,7 @@ def explore_page(answer: "Explored", live: LiveModel | None = None, sampling: "S
         sampling: where the sliders stand at first; None: nothing is changed or cut.
     """
     layers, heads = answer.pattern.shape[:2]
-    facts = (f"{layers} layers of {heads} heads · {answer.n_vocab:,} tokens to choose from · {len(answer.ids):,} read",)
+    facts = (f"{layers} layers of {heads} heads · {answer.n_vocab:,} tokens to choose from",)
     data = page_data(answer, sampling)
     part = Explorer(data) if live is None else Explorer(data, live.elements, live.script)
     return Page(f"Inside {answer.model}", facts, [part])

@@ -147,6 +147,8 @@ function writing(state, live, { text, next, show }) {
   next.takes((rank) => act(() => take(rank)));
   text.edited(field, bar);
   live.ready.then(() => {
+    const known = state.word;
+    state.word = (id) => known(id) ?? live.token(id);
     for (const each of [field, ...buttons]) each.disabled = false;
     told.textContent = "The model runs in this page. Space takes the best next token, 1 to 9 another.";
   }, (error) => (told.textContent = error.message));

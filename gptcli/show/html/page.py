@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # Steps of the colour map: each is a CSS class, which is shorter than a colour on each cell.
 _STEPS = 48
 _HOW = "Point at a {thing}, tap it, or move with Tab and the arrow keys. Enter keeps it, Escape lets go."
-_COLOURS = ("ground", "raised", "ink", "quiet", "line", "bar", "accent")
+_COLOURS = ("ground", "raised", "ink", "quiet", "line", "bar", "negative", "accent")
 _ROOMY = 48  # columns of a row of maps that have room for large fields
 # The scripts of the views of ``explore``, and what other scripts read first.
 _EXPLORE = "explore"
@@ -302,20 +302,24 @@ def _listing(part: Listing) -> str:
     kinds = [' class="figure"' if column.startswith(">") else "" for column in part.columns]
     names = (column.removeprefix(">") for column in part.columns)
     head = "".join(f'<th scope="col"{kind}>{text(name)}</th>' for kind, name in zip(kinds, names, strict=True))
+    both_ways = any(fraction < 0 for _, fraction in part.rows)
     rows = "".join(
         "<tr>"
         + "".join(f"<td{kind}>{text(cell)}</td>" for kind, cell in zip(kinds, cells, strict=True))
-        + f'<td class="bar">{_bar(fraction)}</td></tr>'
+        + f'<td class="bar">{_bar(fraction, both_ways=both_ways)}</td></tr>'
         for cells, fraction in part.rows
     )
     return f'<table class="list"><thead><tr>{head}<td></td></tr></thead><tbody>{rows}</tbody></table>'
 
 
-def _bar(fraction: float) -> str:
-    """A bar that fills a share of its cell, thick as all bars are."""
+def _bar(fraction: float, *, both_ways: bool = False) -> str:
+    """A bar that fills a share of its cell, thick as all bars are; from the middle, if there are bars to both sides."""
+    start, width, sign = (-1, 2, " below" * (fraction < 0)) if both_ways else (0, 1, "")
+    length = _clipped(abs(fraction))
+    place = f' x="{-length:.4f}"' if fraction < 0 else ""
     return (
-        '<svg class="bar" viewBox="0 0 1 20" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect y="3.8" width="{_clipped(fraction):.4f}" height="12.4" fill="currentColor"/></svg>'
+        f'<svg class="bar{sign}" viewBox="{start} 0 {width} 20" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect{place} y="3.8" width="{length:.4f}" height="12.4" fill="currentColor"/></svg>'
     )
 
 

@@ -106,7 +106,7 @@ class Listing:
 
     Attributes:
         columns: their names; ``>`` before one right-aligns it.
-        rows: the cells of each row, and the length of its bar, 0 to 1.
+        rows: the cells of each row, and the length of its bar, 0 to 1; or -1 to 1, to both sides.
     """
 
     title: str

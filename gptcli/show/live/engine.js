@@ -118,9 +118,9 @@ function gptcliEngine() {
     const [m, start] = [ids.length, known.length];
     const stream = at.stream + start * about.width * 4;
     const queries = at.queries + start * about.heads * about.head_size * 4;
-    within([3 * m, 10], (numbers, hooks) => {
+    within([3 * m, 14], (numbers, hooks) => {
       i32(numbers, 3 * m).set([...ids, ...ids.map(() => 0), ...ids.map((_, i) => start + i)]);
-      i32(hooks, 10).set([stream, queries, 0, 0, 0, 0, 0, 0, capacity, 0]);
+      i32(hooks, 14).set([stream, queries, 0, 0, 0, 0, 0, 0, capacity, 0, 0, 0, 0, 0]);
       const [rows, positions] = [numbers + 4 * m, numbers + 8 * m];
       const text = [m, numbers, rows, positions, ONE_TEXT, at.turns, at.growth, at.cache, 1, capacity];
       if (c.gptcli_read(engine, ...text, 0, 0, 0, 0, about.layers, hooks)) throw new Error(NO_MEMORY);
