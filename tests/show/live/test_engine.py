@@ -33,8 +33,7 @@ from tests.show.live.node import run
 pytestmark = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
 BYTES = RankTokenizer("bytes", {bytes([byte]): byte for byte in range(256)}, patterns.GPT2)
 CASES = {**CONFIGS, **DECODERS}
-# What differs between families: positions, windows, norms and their places, gates, caps, scales, shared keys. (All of CASES
-# take a minute; they pass.)
+# What differs between families: positions, windows, norms and their places, gates, caps, scales, shared keys.
 TRIED = (
     *("gpt2", "gpt_neo", "gptj", "gpt_neox", "opt", "openai-gpt", "llama llama3", "llama dynamic", "llama longrope"),
     *("gemma2", "gemma3 with caps", "ministral3", "bloom of eight heads", "mpt clamped", "falcon", "cohere", "granite"),
