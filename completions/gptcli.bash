@@ -80,10 +80,11 @@ _gptcli() {
     done
     case "$command" in
         '')
-            options="--color --theme --version --verbose --show-completion -h --help"
+            options="--color --theme --pager --no-pager --version --verbose --show-completion -h --help"
             case "$prev" in
                 --color) _gptcli_words auto always never; return ;;
                 --theme) _gptcli_words auto dark light; return ;;
+                --pager) return ;;
                 --show-completion) _gptcli_words bash zsh fish; return ;;
             esac
             [[ $cur == -* ]] || _gptcli_words tour explore generate chat logits softmax score attention lens ablate patch head neurons trace params tokenize similarity neighbors analogy direction map compare bench models glossary schema config help
@@ -96,18 +97,19 @@ _gptcli() {
             esac
             ;;
         explore)
-            options="--raw -t --temperature -k --top-k -p --top-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize --save --title -h --help"
+            options="--raw -t --temperature -k --top-k -p --top-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize --cache --save --title --live -h --help"
             case "$prev" in
                 -t|--temperature|-k|--top-k|-p|--top-p|--seed|--timeout|--n-head|--tokenizer|--title) return ;;
                 -m|--model) _gptcli_models; return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
+                --cache) _gptcli_words auto float32 float16; return ;;
                 --save) _gptcli_files; return ;;
             esac
             ;;
         generate)
-            options="-f --file --lines --raw --prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed --timeout --explain --explain-top --pick --replay -m --model --n-head --tokenizer --device --dtype --quantize --lookup --without --by --over --from-text --steer --freeze-attention --save-direction --pace --no-echo --stats --json --jsonl --save --title -h --help"
+            options="-f --file --lines --raw --prompts-file --chat --bos -n --max-new-tokens --stop --ignore-eos --overflow -N --num-samples --system --template --no-template --thinking --no-thinking --hide-thinking --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed --timeout --explain --explain-top --pick --replay -m --model --n-head --tokenizer --device --dtype --quantize --cache --lookup --without --by --over --from-text --steer --freeze-attention --save-direction --pace --no-echo --stats --json --jsonl --save --title -h --help"
             case "$prev" in
                 -f|--file|--prompts-file|--replay|--over|--save-direction|--save) _gptcli_files; return ;;
                 -n|--max-new-tokens|--stop|-N|--num-samples|--system|--template|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--timeout|--explain-top|--n-head|--tokenizer|--lookup|--without|--from-text|--steer|--pace|--title) return ;;
@@ -116,11 +118,12 @@ _gptcli() {
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
+                --cache) _gptcli_words auto float32 float16; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
             esac
             ;;
         chat)
-            options="--system --template --no-template --thinking --no-thinking --hide-thinking --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
+            options="--system --template --no-template --thinking --no-thinking --hide-thinking --user --assistant --format -n --max-new-tokens --logit-bias --repetition-penalty --no-repeat-ngram -t --temperature -k --top-k -p --top-p --min-p --typical-p --seed --timeout -m --model --n-head --tokenizer --device --dtype --quantize --cache --without --by --over --from-text --steer --freeze-attention --save-direction --json --save --title -h --help"
             case "$prev" in
                 --system|--template|--user|--assistant|-n|--max-new-tokens|--logit-bias|--repetition-penalty|--no-repeat-ngram|-t|--temperature|-k|--top-k|-p|--top-p|--min-p|--typical-p|--seed|--timeout|--n-head|--tokenizer|--without|--from-text|--steer|--title) return ;;
                 --format) _gptcli_words auto script eos; return ;;
@@ -128,12 +131,13 @@ _gptcli() {
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
+                --cache) _gptcli_words auto float32 float16; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
                 --over|--save-direction|--save) _gptcli_files; return ;;
             esac
             ;;
         logits)
-            options="-f --file --lines --raw -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch --timeout -m --model --n-head --tokenizer --device --dtype --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --top --json --csv --md --save --title -h --help"
+            options="-f --file --lines --raw -t --temperature -k --top-k -p --top-p --min-p --all-positions --watch --timeout -m --model --n-head --tokenizer --device --dtype --quantize --cache --without --by --over --from-text --steer --freeze-attention --save-direction --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--over|--save-direction|--save) _gptcli_files; return ;;
                 -t|--temperature|-k|--top-k|-p|--top-p|--min-p|--watch|--timeout|--n-head|--tokenizer|--without|--from-text|--steer|--top|--title) return ;;
@@ -141,6 +145,7 @@ _gptcli() {
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
+                --cache) _gptcli_words auto float32 float16; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
             esac
             ;;
@@ -152,7 +157,7 @@ _gptcli() {
             esac
             ;;
         score)
-            options="-f --file --lines --raw --bos --stride --no-overlap --timeout -m --model --n-head --tokenizer --device --dtype --quantize --without --by --over --from-text --steer --freeze-attention --save-direction --summary --top --json --csv --md --save --title -h --help"
+            options="-f --file --lines --raw --bos --stride --no-overlap --timeout -m --model --n-head --tokenizer --device --dtype --quantize --cache --without --by --over --from-text --steer --freeze-attention --save-direction --summary --top --json --csv --md --save --title -h --help"
             case "$prev" in
                 -f|--file|--over|--save-direction|--save) _gptcli_files; return ;;
                 --stride|--timeout|--n-head|--tokenizer|--without|--from-text|--steer|--top|--title) return ;;
@@ -160,6 +165,7 @@ _gptcli() {
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
+                --cache) _gptcli_words auto float32 float16; return ;;
                 --by) _gptcli_words zero mean resample; return ;;
             esac
             ;;
@@ -312,12 +318,13 @@ _gptcli() {
             esac
             ;;
         bench)
-            options="--contexts --threads --timeout --n-head --device --dtype --quantize --json --csv --md --save --title -h --help"
+            options="--contexts --threads --timeout --n-head --device --dtype --quantize --cache --json --csv --md --save --title -h --help"
             case "$prev" in
                 --contexts|--threads|--timeout|--n-head|--title) return ;;
                 --device) _gptcli_words auto cpu cuda mps; return ;;
                 --dtype) _gptcli_words auto float32 bfloat16 float16; return ;;
                 --quantize) _gptcli_words none int8 int4; return ;;
+                --cache) _gptcli_words auto float32 float16; return ;;
                 --save) _gptcli_files; return ;;
             esac
             [[ $cur == -* ]] || { _gptcli_models; }

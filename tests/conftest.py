@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+import typer.testing
 from hypothesis import HealthCheck, settings
+from typer.main import get_command
 
 import gptcli
 from gptcli.checkpoint.weights.placement import Placement
@@ -30,6 +34,9 @@ sys.dont_write_bytecode = False
 
 # What is imported and collected lives to the end. To look through it for garbage again and again takes seconds.
 gc.disable()
+
+# The tree of commands is built once, not at each of a thousand calls.
+typer.testing._get_command = cache(get_command)  # type: ignore[attr-defined]
 
 # Before torch is imported: the models are tiny, and threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -82,6 +89,7 @@ def _plain_environment() -> None:
     """No setting of the developer's shell decides a test."""
     for name in ("GPTCLI_MODEL", "GPTCLI_TIMEOUT", "NO_COLOR", "FORCE_COLOR", "COLUMNS", *_COLOURS):
         os.environ.pop(name, None)
+    os.environ["PAGER"] = "cat"
     os.environ["GPTCLI_THEME"] = "dark"  # a pseudo-terminal does not answer, and would be waited for
 
 
@@ -90,6 +98,20 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What gptcli keeps in its user's cache, it keeps in a folder of this run; and it finds no settings."""
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
     os.environ["GPTCLI_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tales_loaded_once(_plain_environment: None) -> None:
+    """The commands that run in this process share the weights of the bundled model: to load them takes longer than most
+    of what is done with them. Each has an engine of its own, as for several texts of one program.
+    """
+    from gptcli.checkpoint.weights import native_loader
+
+    share_tales(native_loader, "load_native", lambda engine: engine.new_session())
+    if "torch" in sys.modules:  # else few tests run, and none of them may need it
+        from gptcli.checkpoint.weights import torch_loader
+
+        share_tales(torch_loader, "load_gpt", lambda model: model)
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +172,27 @@ def run_gptcli(child_environment: dict[str, str]) -> Run:
         return subprocess.run(command(arguments), env=environment, timeout=120, check=False, **options)
 
     return run
+
+
+def share_tales(module: ModuleType, name: str, another: Callable[[Any], Any]) -> None:
+    """Have a loader keep what it loaded of the bundled model, for each placement.
+
+    Args:
+        module: the loader's.
+        name: the loader.
+        another: makes of what was loaded what each caller gets.
+    """
+    load, loaded = getattr(module, name), {}
+
+    def shared(blueprint: Any, header: Any, placement: Placement, **more: Any) -> Any:
+        if header.files != (bundled_folder() / "tales" / "model.safetensors",) or placement.group is not None:
+            return load(blueprint, header, placement, **more)
+        key = (placement, tuple(sorted((each, value) for each, value in more.items() if each != "notes")))
+        if key not in loaded:
+            loaded[key] = load(blueprint, header, placement, **more)
+        return another(loaded[key])
+
+    setattr(module, name, shared)
 
 
 def command(arguments: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import gptcli
-from gptcli import api
+from gptcli.api import choices
 from gptcli.checkpoint.weights.placement import Placement
 from tests.conftest import Run
 
@@ -146,6 +146,7 @@ def test_text_and_ids(gpt: gptcli.LoadedGPT) -> None:
     assert gpt.encode("<|endoftext|>", special=True) == [50256]
 
 
+@pytest.mark.slow
 def test_logits_residual_and_attention_are_transformers(gpt: gptcli.LoadedGPT, tales_reference: Any) -> None:
     ids = torch.tensor([gpt.encode(TEXT)])
     with torch.inference_mode():
@@ -175,6 +176,7 @@ def test_next_token_and_score_are_the_commands(gpt: gptcli.LoadedGPT, run_gptcli
     )
 
 
+@pytest.mark.slow
 def test_words(words: gptcli.LoadedWords) -> None:
     assert "king" in words
     assert "kingg" not in words
@@ -198,12 +200,29 @@ def test_an_unknown_name_is_an_error_with_a_hint() -> None:
 
 
 def test_choices_are_those_of_the_options() -> None:
-    from gptcli.cli.options import Device, Dtype
+    from gptcli.cli.options import Cache, Device, Dtype, Quantize
 
-    assert get_args(api.Device) == tuple(choice.value for choice in Device)
-    assert get_args(api.Dtype) == tuple(choice.value for choice in Dtype)
+    assert get_args(choices.Device) == tuple(choice.value for choice in Device)
+    assert get_args(choices.Dtype) == tuple(choice.value for choice in Dtype)
+    assert get_args(choices.Quantize) == tuple(choice.value for choice in Quantize)
+    assert get_args(choices.Cache) == tuple(choice.value for choice in Cache)
 
 
+@pytest.mark.parametrize("option", ["device", "dtype", "quantize", "cache"])
+def test_a_misspelt_choice_is_an_error_that_lists_them(option: str) -> None:
+    with pytest.raises(gptcli.GptcliError, match=f"{option}='flaot16': it must be one of"):
+        gptcli.load("tales", **{option: "flaot16"})  # type: ignore[arg-type]
+
+
+def test_it_loads_in_8_bits() -> None:
+    """As the command does: 8 bits keep the first choice here, and its logit nearly."""
+    exact, rounded = (gptcli.load("tales", device="cpu", quantize=how) for how in ("none", "int8"))
+    a, b = (gpt.logits("The king and the")[-1] for gpt in (exact, rounded))
+    assert a.argmax() == b.argmax()
+    assert 0 < abs(float(a.max() - b.max())) < 0.1
+
+
+@pytest.mark.slow
 def test_words_and_errors_need_no_torch(child_environment: dict[str, str]) -> None:
     script = (
         "import sys, gptcli\n"
@@ -227,7 +246,11 @@ def test_a_changed_model_is_changed_in_all_that_it_does(gpt: gptcli.LoadedGPT) -
     best = changed.next_token(text, top=1).distributions[0].candidates[0]
     assert best.id == int(logits[-1].argmax())
     assert changed.generate(text, max_new_tokens=1, temperature=0) == changed.decode([best.id])
-    assert np.abs(np.asarray(changed.attention(text)) - np.asarray(gpt.attention(text))).max() > 0.1
+    difference = changed.attention(text) - gpt.attention(text)
+    assert np.abs(difference).max() > 0.1
+    np.testing.assert_array_equal(difference, np.asarray(changed.attention(text)) - np.asarray(gpt.attention(text)))
+    with pytest.raises(gptcli.GptcliError, match="the same layers, heads and number of tokens: 6 x 4"):
+        gpt.attention(text) - gpt.attention("The king")
     assert changed.checkpoint.model is gpt.checkpoint.model
     seen = gpt.run(text, {"without": ["mlp:2", "3.*@Tom"]})
     np.testing.assert_allclose(seen.logits, logits, atol=1e-4)

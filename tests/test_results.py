@@ -103,6 +103,7 @@ def test_a_notebook_shows_a_picture(gpt: gptcli.LoadedGPT, words: gptcli.LoadedW
         assert {"table", "svg", "pre"} & set(elements)
 
 
+@pytest.mark.slow
 def test_tables_become_data_frames(gpt: gptcli.LoadedGPT, words: gptcli.LoadedWords) -> None:
     pytest.importorskip("pandas")
     frame = words.neighbors("king", top=3).to_pandas()
@@ -141,6 +142,7 @@ def test_what_a_model_says_is_only_text_in_a_notebook(gpt: gptcli.LoadedGPT) -> 
             assert not {name for name in attributes if name.startswith("on") or name == "src"}
 
 
+@pytest.mark.slow
 def test_importing_the_api_and_asking_it_brings_neither_typer_nor_rich(child_environment: dict[str, str]) -> None:
     script = (
         "import sys, gptcli\n"

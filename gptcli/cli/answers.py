@@ -68,7 +68,8 @@ def _patch() -> tuple[type, ...]:
 
 
 def _head() -> tuple[type, ...]:
-    from gptcli.inspection.by_weights import HeadScan, HeadView
+    from gptcli.inspection.by_weights import HeadView
+    from gptcli.inspection.head_scan import HeadScan
 
     return HeadView, HeadScan
 
@@ -101,28 +102,28 @@ def _tokenize() -> tuple[type, ...]:
 
 
 def _similarity() -> tuple[type, ...]:
+    from gptcli.embedding.answers import Similarities
     from gptcli.embedding.evaluation import PairScore
-    from gptcli.embedding.queries import Similarities
     from gptcli.inspection.contexts import ContextSimilarities
 
     return Similarities, ContextSimilarities, PairScore
 
 
 def _neighbors() -> tuple[type, ...]:
-    from gptcli.embedding.queries import Neighbors
+    from gptcli.embedding.answers import Neighbors
 
     return (Neighbors,)
 
 
 def _analogy() -> tuple[type, ...]:
+    from gptcli.embedding.answers import Analogy
     from gptcli.embedding.evaluation import AnalogyScore
-    from gptcli.embedding.queries import Analogy
 
     return Analogy, AnalogyScore
 
 
 def _direction() -> tuple[type, ...]:
-    from gptcli.embedding.queries import Direction
+    from gptcli.embedding.answers import Direction
 
     return (Direction,)
 

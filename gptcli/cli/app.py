@@ -21,6 +21,7 @@ from gptcli.errors import GptcliError
 from gptcli.show.picture.title import begin
 from gptcli.show.terminal.colours import Color, ThemeChoice, choose_color, choose_theme
 from gptcli.show.terminal.encoding import standing_in
+from gptcli.show.terminal.pager import choose_pager
 from gptcli.system.environment import keep_in_range
 from gptcli.system.limits import limit_reached
 from gptcli.system.notices import notice
@@ -105,17 +106,17 @@ class ErrorBoundary(TyperGroup):
 
 
 def _global_options_first(args: Sequence[str]) -> list[str]:
-    """The arguments with --color and --theme in front, so that they may stand after the command too.
+    """The arguments with the program's own options in front, so that they may stand after the command too.
 
-    They are eager, and come before a --help that they colour.
+    --color and --theme are eager, and come before a --help that they colour.
     """
     first: list[str] = []
     rest = list(args)
-    for name in ("--color", "--theme"):
+    for name in ("--color", "--theme", "--pager", "--no-pager"):
         end = rest.index("--") if "--" in rest else len(rest)
         places = [place for place in range(end) if rest[place] == name or rest[place].startswith(f"{name}=")]
         for place in reversed(places):
-            after = place + 1 if "=" in rest[place] else place + 2
+            after = place + 1 if "=" in rest[place] or name == "--no-pager" else place + 2
             first = rest[place:after] + first
             del rest[place:after]
     return first + rest
@@ -234,6 +235,7 @@ def _show_completion(shell: Shell | None) -> None:
 # --version is not eager: it is handled after --verbose, in any order.
 @app.callback(epilog=EXIT_CODES)
 def gptcli(
+    context: typer.Context,
     color: Annotated[
         Color,
         typer.Option(
@@ -251,6 +253,16 @@ def gptcli(
             help="Colours for a dark or a light background; auto asks the terminal.",
         ),
     ] = ThemeChoice.auto,
+    pager: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            envvar="GPTCLI_PAGER",
+            show_default="$PAGER or less",
+            help="What shows pictures taller than the terminal; cat is none.",
+        ),
+    ] = None,
+    no_pager: Annotated[bool, typer.Option("--no-pager", help="Print tall pictures at once.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, help="Print the version and exit.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", is_eager=True, help="With --version: python, torch, device, folders.")
@@ -271,6 +283,9 @@ def gptcli(
     gptcli COMMAND --help                     options, and more examples
     eval "$(gptcli --show-completion bash)"   TAB completes, here and now
     """
+    both_set = no_pager and pager is not None
+    typed = both_set and given_on_command_line(context, "pager") and not given_on_command_line(context, "no_pager")
+    context.with_resource(choose_pager("" if no_pager and not typed else pager))
     if verbose:
         raise typer.BadParameter("--verbose says more about --version, and there is no --version")
 

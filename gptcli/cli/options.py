@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,6 +37,14 @@ class Quantize(str, Enum):
     none = "none"
     int8 = "int8"
     int4 = "int4"
+
+
+class Cache(str, Enum):
+    """The precision of the cached keys and values."""
+
+    auto = "auto"
+    float32 = "float32"
+    float16 = "float16"
 
 
 ModelOption = Annotated[
@@ -75,6 +83,13 @@ DtypeOption = Annotated[
 QuantizeOption = Annotated[
     Quantize,
     typer.Option(help="Matrices in 8 bits, or the MLPs' in 4: smaller, faster, less exact.", rich_help_panel="Model"),
+]
+CacheOption = Annotated[
+    Cache,
+    typer.Option(
+        help="Cached keys and values, in C on the CPU; auto: float32, or float16 with --quantize.",
+        rich_help_panel="Model",
+    ),
 ]
 
 
@@ -271,3 +286,8 @@ def number_list(text: str, option: str, example: str = "0.5,1,2") -> list[float]
         return [float(part) for part in parts]
     except ValueError:
         raise InputError(f"{option} {quoted(text)}: write a number, or several with commas such as {example}") from None
+
+
+def versus_option(panel: str) -> Any:
+    """``--versus``, in a panel of the help: the token that another one is compared with."""
+    return typer.Option(metavar="WORD", help="Measure how far it is above this token.", rich_help_panel=panel)

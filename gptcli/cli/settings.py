@@ -24,6 +24,8 @@ from gptcli.text import clipped, quoted
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 # What asks for something else than a command's work, and has no default.
 _NOT_SETTINGS = ("help", "version", "verbose", "show_completion")
+# GPTCLI_CACHE is a folder (cache_folder).
+_OTHER_VARIABLES = {"cache": "GPTCLI_CACHE_TYPE"}
 # The options of the running command that have their values from here, with the origins of these.
 _from_settings: ContextVar[Mapping[str, str] | None] = ContextVar("from_settings", default=None)
 
@@ -85,7 +87,7 @@ def settings_of(command: Any, words: tuple[str, ...], root: Any) -> dict[str, Se
 
 def variable_of(option: str) -> str:
     """The environment variable of an option."""
-    return f"GPTCLI_{option.upper().replace('-', '_')}"
+    return _OTHER_VARIABLES.get(option) or f"GPTCLI_{option.upper().replace('-', '_')}"
 
 
 def took_settings(origins: Mapping[str, str]) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from gptcli.embedding.answers import QueryWord
 from gptcli.embedding.expression import Expression, check_length, parse
 from gptcli.embedding.load import Embedding
 from gptcli.embedding.matrix import Doubles
 from gptcli.embedding.metric import Metric
-from gptcli.embedding.queries import QueryWord, notes_on, points_of, read_word
+from gptcli.embedding.queries import notes_on, points_of, read_word
 from gptcli.errors import CheckpointError, InputError
 from gptcli.system.answer import row_of
 from gptcli.system.result import Result

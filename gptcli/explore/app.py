@@ -1,16 +1,13 @@
 """The program on the terminal: keys and mouse come from Textual, lines go to it."""
 
 import asyncio
-import io
 import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import ClassVar
 
-from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
 from textual.color import Color
@@ -21,9 +18,11 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
+from gptcli.explore.line import Line
 from gptcli.explore.overlay import help_lines, tour_lines
-from gptcli.explore.picture import Picture, line
+from gptcli.explore.picture import Picture
 from gptcli.explore.screen import Explorer, Setup
+from gptcli.explore.still import drawing_console
 from gptcli.show.blocks import palette
 from gptcli.show.tour import Stop
 
@@ -36,14 +35,13 @@ class Board(Widget):
 
     DEFAULT_CSS = "Board { width: 100%; height: 100%; }"
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._drawing = console
         self._strips: list[Strip] = []
 
-    def show(self, lines: Iterable[Text]) -> None:
+    def show(self, lines: Iterable[Line]) -> None:
         """Draw these lines."""
-        strips = [Strip(each.render(self._drawing)) for each in lines]
+        strips = [Strip(each.segments(), each.width) for each in lines]
         old, self._strips = self._strips, strips
         changed = [
             row
@@ -66,7 +64,7 @@ class MainScreen(Screen[None]):
     def __init__(self, app: "ExploreApp") -> None:
         super().__init__()
         self._explore = app
-        self.board = Board(app.drawing)
+        self.board = Board()
 
     def compose(self) -> ComposeResult:
         """One widget."""
@@ -110,11 +108,15 @@ class Overlay(ModalScreen[None]):
     def __init__(self, app: "ExploreApp", lines: Callable[[int, int], Picture]) -> None:
         super().__init__()
         self._explore, self._lines, self._top = app, lines, 0
-        self.board = Board(app.drawing)
+        self.board = Board()
 
     def compose(self) -> ComposeResult:
         """One widget."""
         yield self.board
+
+    def on_mount(self) -> None:
+        """The same ground as the board's."""
+        self.styles.background = self._explore.theme_shown.ground
 
     def on_resize(self, event: events.Resize) -> None:
         """Laid out again."""
@@ -126,9 +128,9 @@ class Overlay(ModalScreen[None]):
             lines = self._lines(width, height).lines
         room = max(height - 1, 1)
         self._top = min(max(self._top, 0), max(len(lines) - room, 0))
-        more = "↑↓ more · " if len(lines) > room else ""
-        last = line((f" {more}any other key closes this"[:width], self._explore.theme_shown.quiet))
-        filled = [*lines[self._top : self._top + room], *[line()] * (room - len(lines))]
+        says = " ↑↓ more · any other key closes this" if len(lines) > room else " any key closes this"
+        last = Line((says[:width], self._explore.theme_shown.quiet))
+        filled = [*lines[self._top : self._top + room], *[Line()] * (room - len(lines))]
         self.board.show([*filled, last][:height])
 
     def on_key(self, event: events.Key) -> None:
@@ -182,17 +184,7 @@ class ExploreApp(App[int]):
 
     def __init__(self, setup: Setup, *, coloured: bool = True, theme: palette.Theme = palette.DARK) -> None:
         super().__init__()
-        self.drawing = Console(
-            file=io.StringIO(),
-            force_terminal=True,
-            color_system="truecolor",
-            no_color=not coloured,
-            markup=False,
-            highlight=False,
-            emoji=False,
-            legacy_windows=False,
-            width=200,
-        )
+        self.drawing = drawing_console(coloured=coloured)
         self.failure: BaseException | None = None
         self.explorer = Explorer(setup, self, self.drawing)
         self._main: MainScreen | None = None

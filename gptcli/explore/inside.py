@@ -4,21 +4,26 @@ Everything here runs in a thread of its own: a model may take seconds.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gptcli.errors import GptcliError, OverflowedError
 from gptcli.explore.state import Part, part_name
+from gptcli.model.native.record import shared_prefix
 
 if TYPE_CHECKING:
     from gptcli.checkpoint.open import OpenCheckpoint
+    from gptcli.inspection.ablation import Ablation
     from gptcli.inspection.attribution import Attribution
+    from gptcli.inspection.neurons import Neurons
     from gptcli.inspection.record import Record
+    from gptcli.model.native.engine import NativeEngine
+    from gptcli.model.native.record import NativeRecord
 
-# Attention weights of all layers are kept together up to so many numbers; else those of one layer.
-_MOST_WEIGHTS = 12_000_000
+_Column = tuple[tuple[int, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,13 @@ class Patterns:
         ids: the text.
         layers: which layers, from 0.
         weights: of each of these layers, [H, T, T]; a row is the token that looks.
+        pictures: what was drawn of them, kept for the next time.
     """
 
     ids: tuple[int, ...]
     layers: tuple[int, ...]
     weights: tuple[NDArray[np.float32], ...]
+    pictures: dict[Any, Any] = field(default_factory=dict, compare=False)
 
     def of(self, layer: int) -> NDArray[np.float32] | None:
         """Those of one layer; None where it is not there."""
@@ -70,6 +77,52 @@ class Adds:
     attribution: "Attribution"
 
 
+@dataclass(frozen=True)
+class Effects:
+    """What each head and MLP does for the model's own prediction.
+
+    Attributes:
+        ids: the text up to the position that predicts.
+        ablation: how far the logit falls without each part.
+    """
+
+    ids: tuple[int, ...]
+    ablation: "Ablation"
+
+    @property
+    def token(self) -> bytes:
+        """The prediction."""
+        return b"" if self.ablation.token is None else self.ablation.token.token
+
+    @property
+    def limit(self) -> float:
+        """The largest effect, of either sign."""
+        return max((abs(each) for layer in self.ablation.layers for each in (*layer.heads, layer.mlp)), default=1) or 1
+
+    def of(self, part: Part) -> float:
+        """The effect of a part."""
+        layer, head = self.ablation.layers[part[0]], part[1]
+        return layer.mlp if head is None else layer.heads[head]
+
+
+@dataclass(frozen=True)
+class Active:
+    """The most active neurons at the end of a text.
+
+    Attributes:
+        ids: the text.
+        neurons: of one layer.
+    """
+
+    ids: tuple[int, ...]
+    neurons: "Neurons"
+
+
+# What cannot be looked at: some inspections read a text, not tokens.
+_NOT_ITS_TOKENS = "the tokens up to here are not those of their text: type it to look at it"
+_MOST_NEURONS, _WORDS = 24, 8
+
+
 class Inside:
     """Looks into a model.
 
@@ -81,17 +134,21 @@ class Inside:
         self._checkpoint = checkpoint
         self._key: Any = None
         self._record: Record | None = None
+        self._engine: NativeEngine | Literal["unknown"] | None = "unknown"
+        self._native: NativeRecord | None = None
+        self._lens: tuple[tuple[int, ...], frozenset[Part], dict[int, _Column]] = ((), frozenset(), {})
 
-    def patterns(self, ids: tuple[int, ...], out: frozenset[Part], layer: int) -> Patterns:
-        """The attention weights of all layers, or of one where all are too many.
+    def patterns(self, ids: tuple[int, ...], out: frozenset[Part], layer: int | None) -> Patterns:
+        """The attention weights of one layer, or of all.
 
         Raises:
             GptcliError: see ``OpenCheckpoint.model``.
         """
+        layers = tuple(range(self._checkpoint.config.n_layer)) if layer is None else (layer,)
+        native = self._native_run(ids, out)
+        if native is not None:
+            return Patterns(ids, layers, tuple(map(native.pattern, layers)))
         run = self._run(ids, out)
-        config = self._checkpoint.config
-        all_of_them = config.n_layer * config.n_head * len(ids) ** 2 <= _MOST_WEIGHTS
-        layers = tuple(range(config.n_layer)) if all_of_them else (layer,)
         return Patterns(ids, layers, tuple(run.layers[each].pattern.cpu().numpy() for each in layers))
 
     def lens(self, ids: tuple[int, ...], out: frozenset[Part], first: int, end: int) -> LensCells:
@@ -100,15 +157,54 @@ class Inside:
         Raises:
             GptcliError: see ``OpenCheckpoint.model``; or the numbers overflow.
         """
-        from gptcli.inspection.lens import stage_logprobs, streams
+        before, was_out, columns = self._lens
+        same = shared_prefix(before, ids) if was_out == out else 0
+        columns = {position: column for position, column in columns.items() if position < same}
+        missing = [position for position in range(first, end) if position not in columns]
+        if missing:
+            columns |= self._columns(ids, out, missing)
+        self._lens = (ids, out, columns)
+        shown = [columns[position] for position in range(first, end)]
+        best, probabilities = zip(*shown, strict=True)
+        return LensCells(ids, first, tuple(zip(*best, strict=True)), tuple(zip(*probabilities, strict=True)))
 
-        best, probabilities = [], []
-        for _, _, stream in streams(self._run(ids, out), self._checkpoint.model):
-            logprobs = stage_logprobs(self._checkpoint.model, stream[first:end], self._checkpoint.n_vocab)
-            most, token = logprobs.max(-1)
-            best.append(tuple(token.tolist()))
-            probabilities.append(tuple(most.exp().tolist()))
-        return LensCells(ids, first, tuple(best), tuple(probabilities))
+    def _columns(self, ids: tuple[int, ...], out: frozenset[Part], positions: "Sequence[int]") -> "dict[int, _Column]":
+        """The best guess after each layer and its probability, at some positions."""
+        native, n_vocab = self._native_run(ids, out), self._checkpoint.n_vocab
+        best: list[list[int]] = []
+        probabilities: list[list[float]] = []
+        rows = list(positions)
+        if native is not None:
+            for stream in native.stream:
+                logits = native.engine.unembed(stream[rows])[:, :n_vocab]
+                if not np.isfinite(logits.max(axis=1)).all():
+                    raise OverflowedError
+                best.append(logits.argmax(axis=1).tolist())
+                probabilities.append((1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)).tolist())
+        else:
+            from gptcli.inspection.lens import stage_logprobs, streams
+
+            for _, _, states in streams(self._run(ids, out), self._checkpoint.model):
+                most, token = stage_logprobs(self._checkpoint.model, states[rows], n_vocab).max(-1)
+                best.append(token.tolist())
+                probabilities.append(most.exp().tolist())
+        return {
+            position: (tuple(row[index] for row in best), tuple(row[index] for row in probabilities))
+            for index, position in enumerate(rows)
+        }
+
+    def _native_run(self, ids: tuple[int, ...], out: frozenset[Part]) -> "NativeRecord | None":
+        """The activations of a text in C; None where that does not run the model, or parts are out."""
+        if self._engine == "unknown":
+            from gptcli.model.native.engine import NativeEngine
+
+            engine = self._checkpoint.another_engine()
+            self._engine = engine if isinstance(engine, NativeEngine) else None
+        if self._engine is None or out:
+            return None
+        if self._native is None or self._native.ids != ids:
+            self._native = self._engine.record(ids, after=self._native)
+        return self._native
 
     def adds(self, ids: tuple[int, ...], out: frozenset[Part], token: int) -> Adds:
         """What each part adds to the logit of the token after a text.
@@ -120,6 +216,45 @@ class Inside:
 
         data = self._checkpoint.tokenizer.token_bytes(token)
         return Adds(ids, attribute(self._checkpoint.model, self._run(ids, out), token, data))
+
+    def effects(self, ids: tuple[int, ...]) -> Effects | str:
+        """What each part does for the model's prediction after a text; or why that cannot be said.
+
+        Raises:
+            GptcliError: see ``OpenCheckpoint.model``.
+        """
+        from gptcli.inspection.ablation import ablate
+
+        text = self._text(ids)
+        return _NOT_ITS_TOKENS if text is None else Effects(ids, ablate(self._checkpoint, text))
+
+    def neurons(self, ids: tuple[int, ...], layer: int) -> Active | str:
+        """The most active neurons of a layer after a text; or why that cannot be said.
+
+        Raises:
+            GptcliError: see ``OpenCheckpoint.model``.
+        """
+        from gptcli.inspection.neurons import neurons
+        from gptcli.inspection.places import Positions
+
+        text = self._text(ids)
+        if text is None:
+            return _NOT_ITS_TOKENS
+        last = Positions(((-1, -1),), (), False, "-1")
+        most = min(_MOST_NEURONS, self._checkpoint.config.mlp_width)
+        return Active(ids, neurons(self._checkpoint, text, layers=str(layer + 1), top=most, at=last, words=_WORDS))
+
+    def _text(self, ids: tuple[int, ...]) -> str | None:
+        """The text whose tokens these are; None where its tokens are others."""
+        tokenizer = self._checkpoint.tokenizer
+        start = len(tokenizer.prefix_ids) if list(ids[: len(tokenizer.prefix_ids)]) == tokenizer.prefix_ids else 0
+        for text in (tokenizer.decode(ids[start:]), ""):
+            try:
+                if tuple(self._checkpoint.encode_prompt(text)) == ids:
+                    return text
+            except GptcliError:
+                continue
+        return None
 
     def _run(self, ids: Sequence[int], out: frozenset[Part]) -> "Record":
         from gptcli.inspection.record import record

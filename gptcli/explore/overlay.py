@@ -39,7 +39,7 @@ def _table(made: Picture, title: str, table: tuple[keys.Key, ...], width: int) -
     made.add((f" {title}", f"bold {theme.accent}"))
     said = set()
     for key in table:
-        if key.shown not in said:
+        if key.shown and key.shown not in said:
             said.add(key.shown)
             made.add(
                 (f" {fitted(key.shown, _KEY)}", f"bold {theme.ink}"), (fitted(key.says, width - _KEY - 2), theme.ink)

@@ -1,11 +1,12 @@
 """What a view draws: lines of styled text, and what a click on them does."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
-from rich.text import Text
+
+from gptcli.explore.line import Line, Look
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -28,12 +29,20 @@ class Spot:
 class Picture:
     """Lines, and places in them that can be clicked."""
 
-    lines: list[Text] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     spots: list[Spot] = field(default_factory=list)
 
-    def add(self, *parts: "str | tuple[str, str]") -> None:
+    def add(self, *pieces: "str | tuple[str, Look]") -> None:
         """Add a line of texts, each with a style or without."""
-        self.lines.append(line(*parts))
+        self.lines.append(Line(*pieces))
+
+    def put(self, *pieces: "tuple[str, Look]", action: Action | None = None) -> None:
+        """Add to the last line; a click on what is added does the action."""
+        start = self.lines[-1].width
+        for text, look in pieces:
+            self.lines[-1].append(text, look)
+        if action is not None:
+            self.spot(start, self.lines[-1].width, *action)
 
     def spot(self, start: int, end: int, *action: object, row: int | None = None) -> None:
         """Have a click between two columns of a line (the last one) do something."""
@@ -48,9 +57,8 @@ class Picture:
         """Another picture to the right of this one, from a column on."""
         made = Picture()
         for row in range(max(len(self.lines), len(other.lines))):
-            left = self.lines[row].copy() if row < len(self.lines) else line()
-            left.truncate(column, pad=True)
-            made.lines.append(left.append_text(other.lines[row]) if row < len(other.lines) else left)
+            left = (self.lines[row].copy() if row < len(self.lines) else Line()).fit(column, pad=True)
+            made.lines.append(left.extend(other.lines[row]) if row < len(other.lines) else left)
         moved = [Spot(each.line, each.start + column, each.end + column, each.action) for each in other.spots]
         made.spots = [*self.spots, *moved]
         return made
@@ -62,15 +70,6 @@ class Picture:
         self.spots += moved
 
 
-def line(*parts: "str | tuple[str, str]") -> Text:
-    """One line, which is never wrapped."""
-    made = Text(no_wrap=True, overflow="crop", end="")
-    for part in parts:
-        text, style = (part, "") if isinstance(part, str) else part
-        made.append(text, style=style)
-    return made
-
-
 def fitted(text: str, width: int) -> str:
     """A text in exactly so many columns: filled up, or cut with an ellipsis."""
     if width <= 0:
@@ -80,16 +79,22 @@ def fitted(text: str, width: int) -> str:
     return set_cell_size(text, width - 1) + "…" if width > 1 else "…"
 
 
+def joined(parts: Sequence[str], width: int, before: str = "") -> str:
+    """As many of some remarks as fit, the first one in any case."""
+    said = fitted(parts[0], width).rstrip() if cell_len(parts[0]) > width else parts[0]
+    for part in parts[1:]:
+        if cell_len(said) + cell_len(part) + 3 <= width:
+            said += f" · {part}"
+    return before + said
+
+
 def drawn(console: "Console", picture: "RenderableType", width: int, height: int | None = None) -> Picture:
     """One of the pictures of ``show``, as lines."""
     options = console.options.update(width=max(width, 1), height=None, max_width=max(width, 1))
     lines = console.render_lines(picture, options, pad=False)
     made = Picture()
     for segments in lines if height is None else lines[:height]:
-        text = line()
-        for segment in segments:
-            text.append(segment.text, style=segment.style)
-        made.lines.append(text)
+        made.lines.append(Line(*((segment.text, segment.style or "") for segment in segments)))
     return made
 
 
@@ -102,29 +107,3 @@ def wrapped(text: str, width: int, style: str = "") -> Picture:
         for each in wrap(paragraph, max(width, 1)) or [""]:
             made.add((each, style))
     return made
-
-
-def choices(
-    made: Picture,
-    options: Iterable[tuple[str, str, Action]],
-    gap: int = 2,
-    start: Sequence["str | tuple[str, str]"] = (),
-) -> None:
-    """Add a line of texts that can be clicked: each with its style and action."""
-    parts: list[str | tuple[str, str]] = list(start)
-    column = sum(cell_len(part if isinstance(part, str) else part[0]) for part in parts)
-    spots: list[tuple[int, int, Action]] = []
-    for text, style, action in options:
-        if spots:
-            parts.append(" " * gap)
-            column += gap
-        parts.append((text, style))
-        spots.append((column, column + cell_len(text), action))
-        column += cell_len(text)
-    made.add(*parts)
-    for begin, end, action in spots:
-        made.spot(begin, end, *action)
-
-
-Draw = Callable[[int, int], Picture]
-"""Draws into so many columns and lines."""

@@ -1,32 +1,46 @@
-"""Saves what is on the screen, as a picture."""
+"""Saves what is on the screen: as a page for a browser, or as a picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.segment import Segment
-from rich.text import Text
-
+from gptcli.explore.line import Line
 from gptcli.show.blocks import palette
 from gptcli.show.picture.svg import svg
 from gptcli.system.whole_file import write_whole
 
+if TYPE_CHECKING:
+    from gptcli.checkpoint.open import OpenCheckpoint
 
-def save_screen(lines: Sequence[Text], title: str, console: Console, folder: Path = Path(".")) -> Path:
+
+def save_page(checkpoint: "OpenCheckpoint", text: str, folder: Path = Path(".")) -> Path:
+    """Write the page of a text under a name that is free; returns the file.
+
+    Raises:
+        GptcliError: it cannot be written, or the text does not fit.
+    """
+    from gptcli.inspection.explored import explored
+    from gptcli.show.explore_page.page import save_page as write
+
+    path = _free(folder, "explore", ".html")
+    write(explored(checkpoint, text), path)
+    return path
+
+
+def save_screen(lines: Sequence[Line], title: str, folder: Path = Path(".")) -> Path:
     """Write the screen as SVG under a name that is free; returns the file.
 
     Raises:
         GptcliError: it cannot be written.
     """
     path = _free(folder, "explore", ".svg")
-    write_whole(path, screen_svg(lines, title, console))
+    write_whole(path, screen_svg(lines, title))
     return path
 
 
-def screen_svg(lines: Sequence[Text], title: str, console: Console) -> str:
+def screen_svg(lines: Sequence[Line], title: str) -> str:
     """The screen as SVG."""
-    segments: list[list[Segment]] = [list(each.render(console)) for each in lines]
-    return svg(segments, title, palette.current().name)
+    return svg([list(each.segments()) for each in lines], title, palette.current().name)
 
 
 def _free(folder: Path, stem: str, suffix: str) -> Path:

@@ -16,7 +16,7 @@ from gptcli.explore.answer import Answer, Answers, Question
 from gptcli.explore.document import Document
 from gptcli.explore.inside import Inside
 from gptcli.explore.picture import Action, Picture
-from gptcli.explore.saving import save_screen
+from gptcli.explore.saving import save_page, save_screen
 from gptcli.explore.state import Part, State, part_name
 from gptcli.explore.views import VIEWS, board
 from gptcli.explore.views import text as text_view
@@ -107,6 +107,7 @@ class Explorer:
         self._generator = np.random.Generator(np.random.Philox(key=setup.seed))
         self._reading = Worker("reading", host.from_thread)
         self._looking = Worker("looking inside", host.from_thread)
+        self._saving = Worker("saving", host.from_thread)
         self._answer: Answer | None = None
         self._asked: Question | None = None
         self._wanted: tuple[str, Any] | None = None
@@ -123,7 +124,7 @@ class Explorer:
     def stop(self) -> None:
         """End the threads."""
         self.state.running = False
-        for worker in (self._reading, self._looking):
+        for worker in (self._reading, self._looking, self._saving):
             worker.stop()
 
     # What is drawn
@@ -159,7 +160,7 @@ class Explorer:
     @property
     def busy(self) -> bool:
         """Whether an answer is on its way."""
-        return not (self._reading.idle and self._looking.idle)
+        return not (self._reading.idle and self._looking.idle and self._saving.idle)
 
     def draw(self, width: int, height: int) -> Picture:
         """The board, in exactly so many lines."""
@@ -542,10 +543,20 @@ class Explorer:
     # Actions: the rest
 
     def do_save(self) -> None:
-        """Save the screen."""
+        """Save the page of the text."""
+        checkpoint, text = self._setup.checkpoint, self.state.document.now.text
+        self.message = "saving the page ..."
+
+        def saved(path: Any, failure: BaseException | None) -> None:
+            self.message = f"saved {path}" if failure is None else _said(failure)
+            self._host.redraw()
+
+        self._saving.ask(lambda: save_page(checkpoint, text), saved)
+
+    def do_save_screen(self) -> None:
+        """Save the screen as a picture."""
         try:
-            path = save_screen(self.picture.lines, f"gptcli explore: {self._setup.checkpoint.name}", self._console)
-            self.message = f"saved {path}"
+            self.message = f"saved {save_screen(self.picture.lines, f'gptcli explore: {self._setup.checkpoint.name}')}"
         except (GptcliError, OSError) as error:
             self.message = _said(error)
 

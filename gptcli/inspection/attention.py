@@ -106,6 +106,19 @@ class Attention(Result):
         """A part of the array: ``[layer, head]``, both from 0, is a head's figures."""
         return np.asarray(self)[index]
 
+    def __sub__(self, other: Any) -> NDArray[np.float32]:
+        """How it differs from another, of another model or text: an array.
+
+        Raises:
+            InputError: the two have other layers, heads or numbers of tokens.
+        """
+        here, there = np.asarray(self), np.asarray(other)
+        if there.ndim and here.shape != there.shape:
+            shapes = " and ".join(" x ".join(map(str, each.shape)) for each in (here, there))
+            raise InputError(f"one attention less another needs the same layers, heads and number of tokens: {shapes}")
+        less: NDArray[np.float32] = here - there
+        return less
+
     def table_rows(self) -> Iterator[dict[str, Any]]:
         """A row for each token that looks and each that it may look at, in each head; or for each link of a word."""
         if self.links:

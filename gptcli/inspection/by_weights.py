@@ -1,7 +1,7 @@
-"""What ``gptcli head`` shows: a head by its weights, or all heads of a model in figures."""
+"""What ``gptcli head`` shows: a head by its weights. (``head_scan`` has all heads of a model.)"""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -12,19 +12,18 @@ from gptcli.checkpoint.read import Checkpoint
 from gptcli.errors import InputError
 from gptcli.inspection.circuits import Circuits, Distances, HeadWeights, by_distance, equal_tokens, own_ranks
 from gptcli.inspection.head_label import HeadLabel
-from gptcli.inspection.places import parse
-from gptcli.inspection.stream import Floats, StreamWeights, TokenScore
+from gptcli.inspection.head_sample import Labels, check_distance, layers_alone, named_from, sample
+from gptcli.inspection.place_text import parse
+from gptcli.inspection.stream import Floats, StreamWeights
+from gptcli.inspection.token_scores import TokenScore
 from gptcli.model.config import GPTConfig
 from gptcli.system.answer import row_of
 from gptcli.system.result import Result
 from gptcli.text import clipped, quoted
 from gptcli.tokenizer.token import Token
 
-Labels = Callable[[], list[list[HeadLabel]] | None]
 # Tokens of a head that are listed where none are asked for.
 _EXAMPLES = 6
-# Numbers of the sampled tokens' vectors: 100 million float32 are 400 MB, and there are a few of them.
-_MOST_NUMBERS = 100_000_000
 _WORD = re.compile(rb" [A-Za-z]{4,}")
 
 
@@ -156,61 +155,6 @@ class HeadView(Result):
                 yield {"what": what, **row_of(Token(of.id, of.token), "for."), **row_of(each)}
 
 
-@dataclass(frozen=True)
-class HeadFigures:
-    """One head of a scan.
-
-    Attributes:
-        layer: from 1.
-        head: from 1.
-        copying_score: see ``Moves``.
-        copied: see ``Moves``.
-        matching_score: see ``Looks``.
-        preferred: the distance at which it looks most by positions alone.
-        preferred_share: of its attention, at that distance.
-        label: as in ``HeadView``.
-    """
-
-    layer: int
-    head: int
-    copying_score: float
-    copied: float
-    matching_score: float
-    preferred: int
-    preferred_share: float
-    label: HeadLabel | None
-
-
-@dataclass(frozen=True)
-class HeadScan(Result):
-    """All heads of a model by their weights.
-
-    Attributes:
-        model: its name.
-        n_layer: its layers.
-        n_head: heads of each.
-        sampled: as in ``HeadView``.
-        n_vocab: as in ``HeadView``.
-        through: as in ``HeadView``, for layers above.
-        named_from: as in ``HeadView``.
-        heads: by layer and head.
-        complete: whether all are there: an interrupted scan keeps what it has.
-    """
-
-    schema: ClassVar[str] = "gptcli.head.all/1"
-    table: ClassVar[str] = "heads"
-
-    model: str
-    n_layer: int
-    n_head: int
-    sampled: int
-    n_vocab: int
-    through: int
-    named_from: float | None
-    heads: list[HeadFigures]
-    complete: bool
-
-
 def view_head(
     checkpoint: Checkpoint,
     place: str,
@@ -241,10 +185,10 @@ def view_head(
     """
     config = checkpoint.config
     layer, head = one_place(place, config, "head")
-    through = _through(through, layer, config)
-    _check_distance(distance, config)
+    through = layers_alone(through, layer, config)
+    check_distance(distance, config)
     stream = StreamWeights(checkpoint)
-    ids = _sample(stream, sampled)
+    ids = sample(stream, sampled)
     given = [_word_id(stream, word) for word in words]
     ids = sorted({*ids, *given})
     entered = stream.embedded(ids)
@@ -268,79 +212,8 @@ def view_head(
         looks=_looks(circuits, chosen, top),
         distances=by_distance(stream, weights, equal_tokens(stream, layer - 1, entered.mean(0), through)),
         label=None if named is None else named[layer - 1][head - 1],
-        named_from=_named_from(named is not None),
+        named_from=named_from(named is not None),
     )
-
-
-def scan_heads(
-    checkpoint: Checkpoint,
-    *,
-    sampled: int = 200,
-    distance: int = 1,
-    through: int | None = None,
-    labels: Labels | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> HeadScan:
-    """All heads of a model by their weights. Ctrl-C ends the scan, and the heads so far are returned.
-
-    Args:
-        checkpoint, sampled, distance, through, labels: as for ``view_head``.
-        progress: called with the number of heads that are done, and of all.
-    """
-    config, stream = checkpoint.config, StreamWeights(checkpoint)
-    if not config.n_layer:
-        raise InputError("this model has no heads")
-    _check_distance(distance, config)
-    deepest = _through(through, config.n_layer, config)
-    ids = _sample(stream, sampled)
-    entered, found, named, complete = stream.embedded(ids), [], None, True
-    try:
-        named = labels() if labels is not None else None
-        for circuits, ranks, distances in _each(stream, ids, entered, distance, deepest):
-            layer, head = circuits.head.layer, circuits.head.head
-            found.append(
-                HeadFigures(
-                    layer=layer + 1,
-                    head=head + 1,
-                    copying_score=circuits.copying_score(),
-                    copied=float((ranks == 1).mean()),
-                    matching_score=circuits.matching_score(),
-                    preferred=distances.preferred,
-                    preferred_share=distances.shares[distances.preferred],
-                    label=None if named is None else named[layer][head],
-                )
-            )
-            progress(len(found), config.n_layer * config.n_head)
-    except KeyboardInterrupt:
-        if not found:
-            raise
-        complete = False
-    return HeadScan(
-        model=checkpoint.name,
-        n_layer=config.n_layer,
-        n_head=config.n_head,
-        sampled=len(ids),
-        n_vocab=int(stream.used.sum()),
-        through=deepest,
-        named_from=_named_from(named is not None),
-        heads=found,
-        complete=complete,
-    )
-
-
-def _each(
-    stream: StreamWeights, ids: Sequence[int], entered: Floats, distance: int, deepest: int
-) -> Iterator[tuple[Circuits, NDArray[np.int64], Distances]]:
-    """Every head: its circuits, the ranks of tokens for themselves, and what positions do."""
-    mean = entered.mean(0)
-    for layer in range(stream.config.n_layer):
-        through = min(deepest, layer)
-        read = stream.read_by(layer, "attention", stream.alone(through, entered), through)
-        heads = [HeadWeights(stream, layer, head) for head in range(stream.config.n_head)]
-        circuits = [Circuits(stream, head, ids, read, distance) for head in heads]
-        equal = equal_tokens(stream, layer, mean, through)
-        for each, (ranks, _) in zip(circuits, own_ranks(circuits), strict=True):
-            yield each, ranks, by_distance(stream, each.head, equal)
 
 
 def one_place(text: str, config: GPTConfig, bare: Literal["head", "neuron"]) -> tuple[int, int]:
@@ -360,31 +233,6 @@ def one_place(text: str, config: GPTConfig, bare: Literal["head", "neuron"]) -> 
     return layer, member
 
 
-def _sample(stream: StreamWeights, count: int) -> list[int]:
-    """The sampled tokens; a sample whose vectors would take too much memory is refused."""
-    ids = stream.sample(count)
-    fitting = max(_MOST_NUMBERS // stream.config.n_embd, 1)
-    if len(ids) > fitting:
-        raise InputError(f"--tokens {count:,}: {len(ids):,} tokens take too much memory here: {fitting:,} are the most")
-    return ids
-
-
-def _through(given: int | None, layer: int, config: GPTConfig) -> int:
-    """How many layers a token goes through alone, before a layer (from 1) reads it."""
-    if given is None:
-        return min(1, layer - 1)
-    if not 0 <= given < layer:
-        raise InputError(
-            f"--through {given}: a head of layer {layer} reads what 0 to {layer - 1} layers make of a token"
-        )
-    return given
-
-
-def _check_distance(distance: int, config: GPTConfig) -> None:
-    if not 0 <= distance < config.n_positions:
-        raise InputError(f"--distance {distance:,}: the model's context has distances 0 to {config.n_positions - 1:,}")
-
-
 def _word_id(stream: StreamWeights, word: str) -> int:
     """The one token of a word as it stands inside a sentence, or as typed."""
     tokenizer = stream.checkpoint.tokenizer
@@ -402,14 +250,6 @@ def _examples(circuits: Circuits, strengths: Floats) -> list[int]:
     order = np.argsort(-strengths, kind="stable").tolist()
     words = [place for place in order if _WORD.fullmatch(_named(circuits, place)[1])]
     return (words if len(words) >= _EXAMPLES else order)[:_EXAMPLES]
-
-
-def _named_from(measured: bool) -> float | None:
-    if not measured:
-        return None
-    from gptcli.inspection.heads import THRESHOLD
-
-    return THRESHOLD
 
 
 def _moves(circuits: Circuits, ranks: NDArray[np.int64], chosen: Sequence[int], top: int) -> Moves:

@@ -13,7 +13,8 @@ import numpy as np
 
 from gptcli.checkpoint.read import Checkpoint
 from gptcli.inspection.by_weights import one_place
-from gptcli.inspection.stream import Floats, StreamWeights, TokenScore
+from gptcli.inspection.stream import Floats, StreamWeights
+from gptcli.inspection.token_scores import TokenScore
 from gptcli.system.answer import row_of
 from gptcli.system.result import Result
 

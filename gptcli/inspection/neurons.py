@@ -22,7 +22,8 @@ from gptcli.inspection.heads import repeated_tokens
 from gptcli.inspection.neuron_weights import SAMPLED, Neuron, read_neurons
 from gptcli.inspection.places import Positions
 from gptcli.inspection.record import token_batch
-from gptcli.inspection.stream import StreamWeights, TokenScore
+from gptcli.inspection.stream import StreamWeights
+from gptcli.inspection.token_scores import TokenScore
 from gptcli.model.gpt import GPT, MLP, Block
 from gptcli.system.answer import row_of
 from gptcli.system.result import Result

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from gptcli.errors import InputError
-from gptcli.inspection.places import Place, parse
+from gptcli.inspection.place_text import parse
+from gptcli.inspection.places import Place
 from gptcli.inspection.steering import UNEMBEDDING, Steer, directions, parse_steer, save_direction, word_ids
 from gptcli.text import clipped, quoted
 from gptcli.tokenizer.prompt import quoted_tokens
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from gptcli.checkpoint.open import OpenCheckpoint
     from gptcli.inspection.interventions import Change, Interventions
-    from gptcli.inspection.points import Point
+    from gptcli.inspection.places import Point
 
 By = Literal["zero", "mean", "resample"]
 # The most places or directions of a request.

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 from gptcli.embedding.expression import Term
 from gptcli.embedding.expression import parse as parse_expression
 from gptcli.errors import ExpressionError, InputError
-from gptcli.inspection.places import Located, Place, parse_before_colon
+from gptcli.inspection.place_text import parse_before_colon
+from gptcli.inspection.places import Located, Place
 from gptcli.text import clipped, quoted
 from gptcli.tokenizer.prompt import known
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gptcli.checkpoint.open import OpenCheckpoint
-    from gptcli.inspection.points import Point
+    from gptcli.inspection.places import Point
 
 _STRENGTH = re.compile(r"\s*[*×]\s*([-+−]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))\s*$", re.ASCII)
 _SAVED = ".safetensors"

@@ -7,9 +7,7 @@ one it is held at its value in the run, as direct logit attribution does (Elhage
 the unembedding do not depend on the vector and are left out.
 """
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,7 +15,8 @@ from numpy.typing import NDArray
 
 from gptcli.checkpoint.read import Checkpoint
 from gptcli.checkpoint.weights.arrays import Arrays
-from gptcli.model.config import Activation
+from gptcli.inspection.activations import ACTIVATIONS
+from gptcli.inspection.token_scores import TokenScore, Top
 from gptcli.model.native.shape import sine_positions
 
 Floats = NDArray[np.float32]
@@ -31,46 +30,7 @@ _NEURONS = 1024
 _SEED = 2021
 
 
-def _erf(x: Floats) -> Floats:
-    """The error function to 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26), which numpy lacks."""
-    t = 1 / (1 + 0.3275911 * np.abs(x))
-    series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    made: Floats = np.sign(x) * (1 - series * np.exp(-x * x))
-    return made
-
-
-def _sigmoid(x: Floats) -> Floats:
-    made: Floats = 0.5 * (1 + np.tanh(0.5 * x))
-    return made
-
-
-ACTIVATIONS: dict[Activation, Callable[[Floats], Floats]] = {
-    "gelu_new": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))),
-    "gelu": lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2))),
-    "quick_gelu": lambda x: x * _sigmoid(1.702 * x),
-    "relu": lambda x: np.maximum(x, 0),
-    "relu2": lambda x: np.square(np.maximum(x, 0)),
-    "silu": lambda x: x * _sigmoid(x),
-    "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
-    "tanh": np.tanh,
-    "sigmoid": _sigmoid,
-}
 """The non-linearities of ``model.gpt``, in numpy."""
-
-
-@dataclass(frozen=True)
-class TokenScore:
-    """A token and its score.
-
-    Attributes:
-        id: in the vocabulary.
-        token: the bytes it stands for.
-        score: its logit, the activation that it causes, or its attention score.
-    """
-
-    id: int
-    token: bytes
-    score: float
 
 
 class StreamWeights:
@@ -347,35 +307,3 @@ class StreamWeights:
         found = self.vector(name)
         assert found is not None
         return found
-
-
-class Top:
-    """The largest of many scores that come in blocks, for each of some rows.
-
-    Args:
-        rows: how many.
-        count: how many scores to keep of each.
-    """
-
-    def __init__(self, rows: int, count: int) -> None:
-        self._count = count
-        self._ids = np.empty((rows, 0), np.int64)
-        self._scores = np.empty((rows, 0), np.float32)
-
-    def add(self, first: int, scores: Floats) -> None:
-        """Take [rows, n] scores of the ids from ``first`` on; those of -inf are never kept."""
-        n = scores.shape[1]
-        if n > self._count:
-            kept = np.argpartition(-scores, self._count - 1, axis=1)[:, : self._count]
-            scores, ids = np.take_along_axis(scores, kept, 1), kept + first
-        else:
-            ids = np.broadcast_to(np.arange(first, first + n), scores.shape)
-        ids, scores = np.hstack([self._ids, ids]), np.hstack([self._scores, scores])
-        order = np.lexsort((ids, -scores))[:, : self._count]
-        self._ids, self._scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
-
-    def rows(self) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
-        """The ids of each row, the largest score first, and their scores; equal ones by id."""
-        for ids, scores in zip(self._ids, self._scores, strict=True):
-            there = scores > -np.inf
-            yield ids[there].tolist(), scores[there].astype(np.float64)

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 Quantize = Literal["none", "int8", "int4"]
 """Quantization of matrices: none, 8 bits with one scale a row, or 4 bits with one scale for 32 weights."""
 
+CacheType = Literal["float32", "float16"]
+"""Precision of the cached keys and values."""
+
 
 @dataclass(frozen=True)
 class EngineFacts:

@@ -12,7 +12,7 @@ from gptcli.system.limits import is_out_of_memory
 from gptcli.text import size
 
 # Bytes of one weight of a matrix. int4 includes its share of the scales: one float16 for 32 weights.
-_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "int4": 0.5 + 2 / 32}
+_BYTES: dict[str, float] = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "int4": 0.5 + 2 / 32}
 
 
 @contextmanager
@@ -47,18 +47,22 @@ def explain_out_of_memory(
         raise GptcliError(_advice(config, device, dtype, rows, capacity, ways)) from error
 
 
-def out_of_memory_in_c(config: GPTConfig, kind: str, rows: int, capacity: int) -> GptcliError:
-    """The error of the engine in C, which stores weights in one of several types, and the cache in float32.
+def out_of_memory_in_c(config: GPTConfig, kind: str, rows: int, capacity: int, cache: str = "float32") -> GptcliError:
+    """The error of the engine in C, which stores weights in one of several types, and the cache in one of two.
 
     Args:
         config: of the model.
         kind: storage type of the matrices: ``float32``, ``bfloat16``, ``float16``, ``int8`` or ``int4``.
         rows: texts that are computed at once; 0 while the model is being loaded.
         capacity: tokens of each text that the key/value cache holds.
+        cache: precision of the cached keys and values.
     """
     smaller = [name for name in ("int8", "int4") if _BYTES[name] < _BYTES[kind]]
     ways = [f"--quantize {name} ({size(weights(config, name))} for the weights)" for name in smaller]
-    return GptcliError(_advice(config, "cpu", kind, rows, capacity, ways, "float32"))
+    if cache == "float32" and rows:
+        context = rows * capacity * config.cached_per_token
+        ways.append(f"--cache float16 ({size(2 * context)} for the context)")
+    return GptcliError(_advice(config, "cpu", kind, rows, capacity, ways, cache))
 
 
 def weights(config: GPTConfig, dtype: str) -> int:

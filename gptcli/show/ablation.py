@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gptcli.show.attribution import SignedBar
+from gptcli.show.attribution import bars_of
 from gptcli.show.blocks.heat import TextLegend
 from gptcli.show.blocks.pictures import table
 from gptcli.show.blocks.signed_map import SignedMap, signed
@@ -58,7 +58,7 @@ def draw_page(answer: "Ablation", strongest: "list[Effect]") -> Page:
         large=True,
         legend=_legend(answer),
     )
-    rows = [((part_name(each), f"{each.effect:+.3f}"), abs(each.effect) / limit) for each in strongest]
+    rows = [((part_name(each), f"{each.effect:+.3f}"), each.effect / limit) for each in strongest]
     listing = Listing("The largest effects", ("part", ">effect"), rows)
     text = "".join(token_text(each.token) for each in answer.tokens)
     return Page(title(answer), [how(answer), text], [grid, listing], thing="cell")
@@ -95,15 +95,17 @@ def part_name(effect: "Effect") -> str:
 
 def _legend(answer: "Ablation") -> Legend:
     limit = _limit(answer)
-    return Legend(falls(answer), [(signed(limit * step), (step + 1) / 2) for step in (-1, -0.5, 0, 0.5, 1)])
+    ticks = [(signed(limit * step), (step + 1) / 2) for step in (-1, -0.5, 0, 0.5, 1)]
+    return Legend(falls(answer), ticks, signed=True)
 
 
 def _list(strongest: "list[Effect]") -> "Rows":
     most = max((abs(each.effect) for each in strongest), default=0.0) or 1.0
     made = table("part", ">effect")
     made.add_column("")
-    for each in strongest:
-        made.add_row(part_name(each), f"{each.effect:+.3f}", SignedBar(each.effect / most))
+    bars = bars_of([each.effect for each in strongest], most)
+    for each, bar in zip(strongest, bars, strict=True):
+        made.add_row(part_name(each), f"{each.effect:+.3f}", bar)
     return made
 
 

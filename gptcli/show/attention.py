@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from gptcli.show.blocks.heat import has_colours
@@ -79,7 +80,7 @@ class HeadGrid:
         answer, width = self.answer, options.max_width
         heads = answer.heads
         layout = self._layout(heads, width)
-        across = max((width + _GAP) // (layout.width + _GAP), 1)
+        across = _across(_in_a_layer(heads), layout.width, width)
         fitting = max(_MOST_LINES // layout.lines(coloured=has_colours(console)), 1) * across
         if fitting < len(heads):
             heads = _busiest(heads, fitting)
@@ -106,11 +107,14 @@ class HeadGrid:
         positions = kept(len(tokens), max(min(_MOST_TOKENS, width - _MARGINS[-1]), 2))
         shown_tokens = [plain(tokens[position]) for position in positions]
         title = min(max(len(line) for head in heads for line in _title(head).plain.split("\n")), width)
-        in_a_row = max(len(list(group)) for _, group in groupby(heads, key=lambda head: head.layer))
+        in_a_row = _in_a_layer(heads)
         longest = max(map(_cells, shown_tokens)) + 2
         head = _INITIALS[heads[0].layer != heads[-1].layer]
         least = 2 if any(_cells(letter) > 1 for token in shown_tokens for letter in token) else 1
         layout = _Layout(positions, _MARGINS[-1], least, title, 1)
+        if _across(in_a_row, layout.width, width) < in_a_row and lines_allowed() is not None:
+            head = 1  # rows below each other are high enough
+        in_a_row = _across(in_a_row, layout.width, width)
         for cell in range(_WIDEST_CELL, least - 1, -1):
             for margin in _MARGINS:
                 initials = head if cell > 1 else 1  # words side by side from top to bottom need a space between
@@ -128,8 +132,9 @@ class HeadGrid:
 
         layers = [list(group) for _, group in groupby(heads, key=lambda head: head.layer)]
         cell = min(layout.width, width)
-        across = max((width + _GAP) // (cell + _GAP), 1)
-        whole = max(map(len, layers)) * (cell + _GAP) - _GAP
+        most = max(map(len, layers))
+        across = _across(most, cell, width)
+        whole = most * (cell + _GAP) - _GAP
         in_a_row = max((width + _BETWEEN) // (whole + _BETWEEN), 1)
         for start in range(0, len(layers), in_a_row):
             row = layers[start : start + in_a_row]
@@ -163,6 +168,17 @@ class HeadGrid:
         return WordMap(
             tokens, tokens, values, bounds(answer), layout.margin, layout.cell, layout.head, halved=layout.halved
         )
+
+
+def _in_a_layer(heads: "Sequence[HeadAttention]") -> int:
+    """The most heads of one layer."""
+    return max(len(list(group)) for _, group in groupby(heads, key=lambda head: head.layer))
+
+
+def _across(count: int, each: int, width: int) -> int:
+    """How many maps stand in a row of this width, in rows that are equally long."""
+    fitting = max((width + _GAP) // (each + _GAP), 1)
+    return ceil(count / ceil(count / fitting))
 
 
 def _busiest(heads: "Sequence[HeadAttention]", most: int) -> "list[HeadAttention]":

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks import palette
 from gptcli.show.blocks.heat import heat_map
-from gptcli.show.blocks.pictures import bar, table
+from gptcli.show.blocks.pictures import Bar, bar, bar_piece, table
 from gptcli.show.html.parts import Cell, Grid, Legend, Listing, PagePart
 from gptcli.text import token_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.measure import Measurement
+    from rich.style import Style
 
     from gptcli.inspection.attribution import Attribution, Contribution
     from gptcli.show.blocks.rows import Rows
@@ -55,10 +56,10 @@ def page_parts(attribution: "Attribution", top: int) -> list[PagePart]:
     """The parts of a page: a list of the largest contributions, and a map of the heads."""
     parts = sorted(attribution.contributions, key=lambda part: -abs(part.logit))
     most = max((abs(part.logit) for part in parts), default=0.0) or 1.0
-    rows = [((part_name(part), f"{part.logit:+.3f}"), abs(part.logit) / most) for part in parts[:top]]
+    rows = [((part_name(part), f"{part.logit:+.3f}"), part.logit / most) for part in parts[:top]]
     if len(parts) > top:
         rest = sum(part.logit for part in parts[top:])
-        rows.append(((f"{len(parts) - top:,} smaller", f"{rest:+.3f}"), min(abs(rest) / most, 1.0)))
+        rows.append(((f"{len(parts) - top:,} smaller", f"{rest:+.3f}"), max(min(rest / most, 1.0), -1.0)))
     rows.append((("all together", f"{attribution.total:+.3f}"), 0.0))
     listing = Listing(f"What makes the logit of {token_text(attribution.token)}", ("part", ">adds"), rows)
     heads = attribution.heads()
@@ -73,7 +74,7 @@ def page_parts(attribution: "Attribution", top: int) -> list[PagePart]:
         columns=[f"head {head}" for head in range(1, len(heads[0]) + 1)],
         cells=[[Cell(f"{each:+.2f}", (each / limit + 1) / 2, (f"{each:+.4f}",)) for each in row] for row in heads],
         large=True,
-        legend=Legend("adds", ticks),
+        legend=Legend("adds", ticks, signed=True),
     )
     return [listing, grid]
 
@@ -93,16 +94,23 @@ def _bars(attribution: "Attribution", top: int) -> "Rows":
         most = max(most, abs(rest))
     made = table("part", ">adds")
     made.add_column("")
-    for part in parts[:top]:
-        made.add_row(part_name(part), f"{part.logit:+.3f}", SignedBar(part.logit / most))
+    shown = [part.logit for part in parts[:top]] + [rest] * (len(parts) > top)
+    bars = bars_of(shown, most)
+    for part, bar_ in zip(parts[:top], bars, strict=False):
+        made.add_row(part_name(part), f"{part.logit:+.3f}", bar_)
     if len(parts) > top:
-        made.add_row(f"{len(parts) - top:,} smaller", f"{rest:+.3f}", SignedBar(rest / most), style="dim")
+        made.add_row(f"{len(parts) - top:,} smaller", f"{rest:+.3f}", bars[-1], style="dim")
     made.add_section()
     made.add_row("all together", f"{attribution.total:+.3f}", style="bold")
     lost = attribution.logit - attribution.total
     if abs(lost) >= 0.0005:
         made.add_row("lost to rounding", f"{lost:+.3f}", style="dim")
     return made
+
+
+def bars_of(values: Sequence[float], most: float) -> "list[Bar | SignedBar]":
+    """Bars for figures with signs, of which ``most`` fills one; without a side for negative ones if there are none."""
+    return [SignedBar(value / most) if min(values) < 0 else Bar(value / most) for value in values]
 
 
 @dataclass(frozen=True)
@@ -117,16 +125,17 @@ class SignedBar:
 
         yield Text.assemble(*self.pieces(options.max_width), no_wrap=True)
 
-    def pieces(self, width: int) -> Sequence[tuple[str, str]]:
+    def pieces(self, width: int) -> "Sequence[tuple[str, str | Style]]":
         """The same for a line of a table (``row_lines.Line``)."""
         theme, half = palette.current(), max((min(width, _WIDEST) - 1) // 2, 1)
         # Unicode has no characters that fill from the right in eighths; halves are used.
         halves = max(round(-self.fraction * half * 2), 1) if self.fraction < 0 else 0
         left = ("▐" if halves % 2 else "") + "█" * (halves // 2)
         return [
-            (left.rjust(half), theme.negative),
+            (" " * (half - len(left)), ""),
+            bar_piece(left, max(self.fraction, -1.0) * half, theme.negative),
             ("│", f"dim {theme.negative}"),
-            (bar(self.fraction, half), theme.bar),
+            bar_piece(bar(self.fraction, half), min(self.fraction, 1.0) * half, theme.bar),
         ]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
@@ -157,7 +166,12 @@ class HeadMap:
         most = max(abs(value) for row in self.values for value in row) or 1.0
         columns = [f"{head}" for head in range(1, shown + 1)]
         yield heat_map(
-            rows, columns, [row[:shown] for row in self.values], (-most, most), [row[:shown] for row in texts]
+            rows,
+            columns,
+            [row[:shown] for row in self.values],
+            (-most, most),
+            [row[:shown] for row in texts],
+            signed=True,
         )
         if shown < count:
             yield Text(f"heads {shown + 1} to {count} do not fit in this width", style="dim")

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.text import Text
 
-    from gptcli.inspection.by_weights import HeadFigures, HeadScan, HeadView
+    from gptcli.inspection.by_weights import HeadView
     from gptcli.inspection.circuits import Distances
+    from gptcli.inspection.head_scan import HeadFigures, HeadScan
     from gptcli.inspection.heads import HeadLabel
-    from gptcli.inspection.stream import TokenScore
+    from gptcli.inspection.token_scores import TokenScore
 
 _ANY = "(any)"
 _MOST_DISTANCES = 5
@@ -308,6 +309,6 @@ def draw_scan_page(scan: "HeadScan") -> Page:
         columns=[f"head {number}" for number in range(1, scan.n_head + 1)],
         cells=[[*map(cell, heads), *[None] * (scan.n_head - len(heads))] for heads in rows.values()],
         large=True,
-        legend=Legend("copying", [(f"{step / 2:+g}", (step / 2 + 1) / 2) for step in range(-2, 3)]),
+        legend=Legend("copying", [(f"{step / 2:+g}", (step / 2 + 1) / 2) for step in range(-2, 3)], signed=True),
     )
     return Page(f"The heads of {scan.model} by their weights", _scan_said(scan), [grid], thing="head")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gptcli.show.blocks.pictures import Bar, table
 from gptcli.show.blocks.word_map import shortened
@@ -35,7 +35,7 @@ class LinkPicture:
                 yield Text()
             yield _headline(word)
             yield Text()
-            yield from _arcs(self.answer.texts, word, options.max_width)
+            yield from arcs(self.answer.texts, word, options.max_width)
             yield _listed(self.answer.texts, word)
             yield Text(link_sentence(self.answer, word), style="bold")
 
@@ -54,8 +54,8 @@ def _headline(word: "WordLinks") -> "Text":
     text = visible(word.word, keep="")
     which = "" if word.occurrences == 1 else f", occurrence {word.occurrence} of {word.occurrences}"
     looks = "looks back at" if word.looks else "is looked at by"
-    place = f"position {', '.join(map(str, word.positions))}{which}"
-    return Text(f"{text} {looks}", style="bold").append(f"   {place}", style="not bold dim")
+    place = f" (position {', '.join(map(str, word.positions))}{which}) "
+    return Text(text, style="bold").append(place, style="not bold dim").append(f"{looks}:")
 
 
 def _listed(tokens: Sequence[bytes], word: "WordLinks") -> "RenderableType":
@@ -80,12 +80,52 @@ def _told(tokens: Sequence[bytes], link: "Link", there: int) -> "Text":
     return Text(shortened(token_text(tokens[there - 1]), _LONGEST)).append(note, style="dim")
 
 
-def _arcs(tokens: Sequence[bytes], word: "WordLinks", width: int) -> "Iterator[Text]":
+class Linked(Protocol):
+    """A link as it is drawn (see ``inspection.links.Link``)."""
+
+    @property
+    def layer(self) -> int:
+        """From 1."""
+
+    @property
+    def head(self) -> int:
+        """From 1."""
+
+    @property
+    def query(self) -> int:
+        """The position that looks, from 1."""
+
+    @property
+    def key(self) -> int:
+        """The position that is looked at, from 1."""
+
+    @property
+    def weight(self) -> float:
+        """Its share of the query's attention."""
+
+
+class LinkedWord(Protocol):
+    """A word as its arcs are drawn (see ``inspection.links.WordLinks``)."""
+
+    @property
+    def looks(self) -> bool:
+        """Whether it looks, or is looked at."""
+
+    @property
+    def positions(self) -> list[int]:
+        """Of its tokens, from 1."""
+
+    @property
+    def links(self) -> "Sequence[Linked]":
+        """The strongest first."""
+
+
+def arcs(tokens: Sequence[bytes], word: LinkedWord, width: int) -> "Iterator[Text]":
     """Arcs from the word to the tokens it is linked with, the farthest on top; nothing if there is none to draw."""
     from rich.text import Text
 
     here = word.positions[-1] if word.looks else word.positions[0]
-    strongest: dict[int, Link] = {}
+    strongest: dict[int, Linked] = {}
     for link in word.links:
         there = link.key if word.looks else link.query
         if there not in word.positions:
@@ -107,7 +147,7 @@ def _arcs(tokens: Sequence[bytes], word: "WordLinks", width: int) -> "Iterator[T
     yield Text()
 
 
-def _arc(shown: "dict[int, Link]", columns: dict[int, int], there: int, centre: int, here: int) -> str:
+def _arc(shown: dict[int, Linked], columns: dict[int, int], there: int, centre: int, here: int) -> str:
     """One arc as a line, with the feet of the arcs above it."""
     left, right = sorted((columns[there], centre))
     farther = [columns[each] for each in shown if abs(each - here) > abs(there - here)]

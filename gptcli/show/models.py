@@ -76,7 +76,10 @@ def _models(title: str, models: Sequence["LocalModel"]) -> "Rows":
 
 
 def _short_names(catalogue: "Catalogue") -> "RenderableType":
-    made = table("name", "on the hub", "", title="Short names (-m NAME downloads on first use)")
+    made = table(title="Short names (-m NAME downloads on first use)")
+    made.add_column("name", no_wrap=True, min_width=max((len(each.model) for each in catalogue.short_names), default=0))
+    made.add_column("on the hub", overflow="fold")
+    made.add_column("")
     for short in catalogue.short_names:
         made.add_row(short.model, short.repo, "cached" if short.cached else "")
     return made

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from gptcli.inspection.neurons import ActiveNeuron, Neurons
-    from gptcli.inspection.stream import TokenScore
+    from gptcli.inspection.token_scores import TokenScore
 
 _LONGEST_TOKEN = 16
 _ROOMY = 60  # columns of a terminal that shows usual activations too

@@ -10,7 +10,7 @@ from gptcli.text import token_text, visible
 if TYPE_CHECKING:
     from gptcli.counting.parameters import ParameterCount
     from gptcli.counting.tracing import Trace
-    from gptcli.embedding.queries import Direction, Neighbors, Similarities
+    from gptcli.embedding.answers import Direction, Neighbors, Similarities
     from gptcli.embedding.word_map import WordMap
     from gptcli.inspection.ablation import Ablation
     from gptcli.inspection.attention import Attention
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def pointed_at(answer: Any, command: Sequence[str] = ()) -> str:
     """The sentence for an answer; of a command that has none to give, for the command; "" where there is nothing."""
     if answer is None:
-        return _OF_COMMANDS.get(next(iter(command), ""), "")
+        return _OF_COMMANDS.get(" ".join(word for word in command if word in _TELLING), "")
     schema = str(getattr(type(answer), "schema", "")).removeprefix("gptcli.")
     said = _OF_ANSWERS.get(schema.partition("/")[0])
     return said(answer) if said is not None else ""
@@ -35,7 +35,7 @@ def _tokenized(answer: "Tokenized") -> str:
     counts, words = answer.counts, len(b"".join(tokens).split())
     pieces = sum(not token.startswith(b" ") for token in tokens[1:])
     split = f"{pieces} of them go on with a word" if pieces else "each is a word"
-    return f"See the numbers below: {words} words are {counts.n_tokens:,} tokens; {split}."
+    return f"See the numbers under the tokens: {words} words are {counts.n_tokens:,} tokens; {split}."
 
 
 def _neighbors(answer: "Neighbors") -> str:
@@ -144,8 +144,9 @@ def _ablation(answer: "Ablation") -> str:
         return ""
     most = f"{part_name(parts[0])} most, with {parts[0].effect:+.2f}"
     if parts[0] is head:
-        return f"See the map: the prediction needs head {most}."
-    return f"See the map: the prediction needs {most}, and of the heads {part_name(head)}, with {head.effect:+.2f}."
+        return f"See the largest effects: the prediction needs head {most}."
+    of_heads = f"of the heads {part_name(head)}, with {head.effect:+.2f}"
+    return f"See the largest effects: the prediction needs {most}, and {of_heads}."
 
 
 def _neurons(answer: "Neurons") -> str:
@@ -168,11 +169,13 @@ def _score(answer: "Score") -> str:
 
 
 def _parameters(answer: "ParameterCount") -> str:
-    most = max(answer.tally.scoreboard, key=lambda part: part.share) if answer.tally is not None else None
-    if most is None:
+    if answer.tally is None:
         return f"See the first line: {answer.parameters:,} numbers, and all of them were learnt."
-    shape = f"{most.n_rows:,} × {most.n_columns:,}"
-    return f"See the longest bar: {most.name.lower()} matrices hold {most.share:.1%}, each {shape}."
+    sums = [term for term in answer.tally.sums if term.name.startswith("all ")]
+    most = max(sums, key=lambda term: term.count, default=None)
+    if most is None:
+        return f"See the total: {answer.tally.scoreboard_total:,} numbers, and all of them were learnt."
+    return f"See {most.name}: {most.count:,} numbers, {most.count / answer.tally.scoreboard_total:.1%} of the matrices."
 
 
 # By the name in the answer's schema.
@@ -193,6 +196,9 @@ _OF_ANSWERS: dict[str, Callable[[Any], str]] = {
     "score": _score,
     "params": _parameters,
 }
+# Commands that give no answer, with what changes their pictures.
+_TELLING = ("generate", "--explain")
 _OF_COMMANDS = {
+    "generate --explain": "See the mark ▶: the token that was drawn, among those that it might have been.",
     "generate": "See the end of the text: each token there was drawn with everything before it in view.",
 }

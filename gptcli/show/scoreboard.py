@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks.narrow import narrowing
 from gptcli.show.blocks.pictures import Bar
+from gptcli.show.terminal.watching import lines_allowed
 from gptcli.text import size, visible
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def draw(answer: "ParameterCount") -> "RenderableType":
     parts: list[RenderableType] = [_headline(answer)]
     if answer.tally is not None:
         experts = answer.config is not None and answer.config.experts is not None
-        parts += [_scoreboard(answer.tally, experts), _sums(answer.tally), _exact(answer.tally)]
+        parts += [_scoreboard(answer.tally, experts), _sums(answer.tally)]
+        if lines_allowed() is not None:  # the rest is what a short screen can do without
+            return Group(*parts)
+        parts.append(_exact(answer.tally))
     if answer.stored is not None:
         parts.append(_tensors(answer.stored) if answer.tally is None else _files(answer.stored, answer.parameters))
     parts.append(_memory(answer.memory, answer.config))
@@ -88,8 +92,10 @@ class Ledger:
         long_names = name > _LEFT // 2 + _GAP * 3
         made = Rows(**BARE)
         made.add_column(f"\n{self.title}", overflow="fold", no_wrap=wide and not long_names)
+        factors = self.how.split(" × ")
+        how = self.how if wide or len(factors) < 3 else " × ".join([*factors[:2], "…"])
         # Spaces, unlike a minimal width, shrink on a narrow terminal.
-        made.add_column(f"\n{self.how.ljust(_LEFT - _GAP - name)}", overflow="fold", no_wrap=wide and not long_names)
+        made.add_column(f"\n{how.ljust(_LEFT - _GAP - name)}", overflow="fold", no_wrap=wide and not long_names)
         made.add_column("", justify="right", min_width=_COUNT, no_wrap=True)
         if wide:
             made.add_column("", justify="right", min_width=_SHARE, no_wrap=True)

@@ -67,7 +67,7 @@ class Tour:
 
 
 def draw_list(stops: "Sequence[Stop]") -> "RenderableType":
-    """The stops, each with its command on a line of its own."""
+    """The stops, each with its command on a line of its own, which a narrow terminal folds, and does not cut."""
     from rich.text import Text
 
     listed = Text(no_wrap=True, overflow="ignore")
@@ -144,7 +144,7 @@ def conclude(stop: "Stop", answers: "Sequence[object]") -> None:
 
     console = stdout_console()
     width = min(console.width, _WIDEST)
-    said = pointed_at(answers[-1]) if answers else pointed_at(None, stop.arguments[:1])
+    said = pointed_at(answers[-1]) if answers else pointed_at(None, stop.arguments)
     if said:
         console.print(Text(f"▸ {said}", style="bold"), width=width)
     if stop.note:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
+from gptcli.show.explore_page.page import explore_page
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Drawn, PagePart, Section
 from gptcli.show.pointing import pointed_at
@@ -13,6 +14,7 @@ from gptcli.show.terminal.watching import answers_kept, pictures_kept
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from gptcli.inspection.explored import Explored
     from gptcli.show.tour import Stop
 
 _FACTS = (
@@ -25,14 +27,31 @@ _HOW = (
 )
 
 
-def tour_page(stops: "Sequence[Stop]", run: "Callable[[Stop], None]") -> Page:
+def tour_page(stops: "Sequence[Stop]", run: "Callable[[Stop], None]", explored: "Explored | None" = None) -> Page:
     """The page.
 
     Args:
         stops: to show.
         run: runs the command of a stop, whose pictures are kept and whose output is not printed.
+        explored: a text whose views under one cursor end the walk; None: none.
     """
-    return Page("A walk through a GPT", _FACTS, sections=[_section(stop, run) for stop in stops], how=_HOW)
+    sections = [_section(stop, run) for stop in stops]
+    if explored is not None:
+        sections.append(_everything(len(sections) + 1, explored))
+    return Page("A walk through a GPT", _FACTS, sections=sections, how=_HOW)
+
+
+def _everything(number: int, explored: "Explored") -> Section:
+    """What the stops showed one by one, for one text."""
+    return Section(
+        number=number,
+        title="All of it, under one cursor",
+        text="Tokens and their surprise, where each head looks, what each layer would say, and what may come next: "
+        "choose a token, and all of these follow. Turn the sliders, and the next token follows them.",
+        command=f'gptcli explore "{explored.text}" --save page.html',
+        facts=(),
+        parts=explore_page(explored).parts,
+    )
 
 
 def _section(stop: "Stop", run: "Callable[[Stop], None]") -> Section:

@@ -118,7 +118,7 @@ class Steps:
         few = min(max(room // _NUMBER, 0), _FEW) if self.trace.tokens is not None else 0
         used += few * _NUMBER
         fits = used + max(line.extra for line in lines) <= options.max_width
-        yield self._head(widths[:2] if below else widths, few)
+        yield self._head(widths[:2] if below else widths, few, options.max_width)
         opened = None
         for line in lines:
             if line.step.layer not in (None, opened) and line.step.name not in ("layer", "layers"):
@@ -145,7 +145,7 @@ class Steps:
             yield text
         yield Text("all steps".ljust(widths[0]) + _GAP, style="bold").append(total.rjust(widths[1]), style=series(0))
 
-    def _head(self, widths: "Sequence[int]", few: int) -> "Text":
+    def _head(self, widths: "Sequence[int]", few: int, width: int) -> "Text":
         from rich.text import Text
 
         head = "step".ljust(widths[0]) + _GAP + "parameters".rjust(widths[1]) + _GAP
@@ -153,7 +153,7 @@ class Steps:
             head += "data".ljust(widths[2]) + _GAP
         last = token_text(self.trace.tokens[-1].token) if self.trace.tokens else ""
         one = any(len(step.shape) == 3 for step in self.trace.steps)
-        whose = ", head 1" if one else ""
+        whose = ", head 1" if one and len(f"{head}numbers at {last}, head 1") <= width else ""
         return Text(head + (f"numbers at {last}{whose}" if few else ""), style="dim", no_wrap=True, overflow="ellipsis")
 
 

@@ -28,6 +28,7 @@ _BOXES = (
 )
 _NAMES = {"query": "Q", "key": "K", "value": "V", "output": "O"}
 _FEW = 4
+_ON = "→ "  # before a row that goes on from the one above
 _LONGEST = 7  # columns of a token
 
 
@@ -64,15 +65,16 @@ class LayerDiagram:
 
         for weights, arrow in ((True, " → "), (True, "→"), (False, " → "), (False, "→")):
             boxes = [box for box in (self._box(*each, weights=weights) for each in _BOXES) if box is not None]
-            if sum(box.width for box in boxes) + len(arrow) * (len(boxes) - 1) <= options.max_width:
+            if _width(boxes, arrow) <= options.max_width:
                 break
-        row: list[_Box] = []
+        rows: list[list[_Box]] = [[]]
         for box in boxes:
-            if row and sum(each.width for each in (*row, box)) + len(arrow) * len(row) > options.max_width:
-                yield from self._row(row, arrow)
-                row = []
-            row.append(box)
-        yield from self._row(row, arrow)
+            if rows[-1] and _width([*rows[-1], box], arrow) > options.max_width:
+                rows.append([])
+            rows[-1].append(box)
+        for row in rows:
+            goes_on = row is not rows[0] and _width(row, arrow) + len(_ON) <= options.max_width
+            yield from self._row(row, arrow, _ON if goes_on else "")
         if lines_allowed() is not None:
             return
         reads = "; the MLP reads what attention reads" if self.parallel else ""
@@ -109,7 +111,7 @@ class LayerDiagram:
         for name, number in zip(names, numbers, strict=True):
             yield f"{name}{' ' * (widest - _cells(name))} {number_text(number)}"
 
-    def _row(self, boxes: Sequence[_Box], arrow: str) -> "Iterator[Text]":
+    def _row(self, boxes: Sequence[_Box], arrow: str, lead: str) -> "Iterator[Text]":
         """Boxes side by side, with arrows at the height of their titles."""
         from rich.text import Text
 
@@ -117,11 +119,15 @@ class LayerDiagram:
         for index in range(-1, tall + 2):
             line = Text(no_wrap=True, overflow="crop")
             for place, box in enumerate(boxes):
-                if place:
-                    apart = self.parallel and box.title == "MLP"
-                    line.append(arrow if index == 0 and not apart else " " * len(arrow), style="bold")
+                before = arrow if place else lead
+                apart = self.parallel and box.title == "MLP"
+                line.append(before if index == 0 and not apart else " " * len(before), style="bold")
                 _append(line, box, index, last=index == tall + 1)
             yield line
+
+
+def _width(boxes: Sequence[_Box], arrow: str) -> int:
+    return sum(box.width for box in boxes) + len(arrow) * (len(boxes) - 1)
 
 
 def _append(line: "Text", box: _Box, index: int, *, last: bool) -> None:

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 from gptcli.show.blocks import palette
 from gptcli.show.blocks.heat import finite_bounds, heat_map
-from gptcli.show.blocks.pictures import Bar, bar, table
+from gptcli.show.blocks.pictures import Bar, bar, bar_piece, table
 from gptcli.show.blocks.plot import nice_ticks
 from gptcli.text import token_text, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.measure import Measurement
+    from rich.style import Style
     from rich.text import Text
 
-    from gptcli.embedding.queries import Direction, Neighbors, Similarities
+    from gptcli.embedding.answers import Direction, Neighbors, Similarities
 
 _BAR = 40
 _LABEL = 32
@@ -43,18 +44,23 @@ class SpanBar:
 
         yield Text.assemble(*self.pieces(options.max_width))
 
-    def pieces(self, width: int) -> Sequence[tuple[str, str]]:
+    def pieces(self, width: int) -> "Sequence[tuple[str, str | Style]]":
         """The same for a line of a table (``row_lines.Line``)."""
         width, theme = min(width, _BAR), palette.current()
         span = (self.high - self.low) or 1.0
         left = round(-self.low / span * (width - 1)) if self.low < 0 else 0
         if not left:
-            return [(bar(self.value / span, width), theme.bar)]
+            return [bar_piece(bar(self.value / span, width), self.value / span * width, theme.bar)]
         # Block characters fill from the left; for the right, Unicode has only a half.
         halves = max(round(2 * left * self.value / self.low), 1) if self.value < 0 else 0
         negative = ("▐" if halves % 2 else "") + "█" * (halves // 2)
-        positive = bar(self.value / self.high, width - 1 - left) if self.value > 0 else ""
-        return [(negative.rjust(left), theme.negative), ("│", f"dim {theme.negative}"), (positive, theme.bar)]
+        right, share = width - 1 - left, self.value / self.high if self.value > 0 else 0.0
+        return [
+            (" " * (left - len(negative)), ""),
+            bar_piece(negative, -left * self.value / self.low, theme.negative),
+            ("│", f"dim {theme.negative}"),
+            bar_piece(bar(share, right), share * right, theme.bar),
+        ]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
         """Any width will do."""

@@ -1,5 +1,6 @@
 """``gptcli tour`` on a terminal: each stop on a screen of its own, and keys that lead on, back, elsewhere and aside."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stderr
@@ -32,6 +33,8 @@ _ACTIONS: dict[str, Action] = {
 _WAIT_S = 3600.0
 _LEAST_ROOM, _FOOT = 8, 4  # lines of a picture, and of what comes below it
 _LIST_COLUMN = 38
+_STYLES = re.compile(r"\x1b\[[0-9;]*m")
+_LEAST_SHARE = 3  # a page is filled to a third at least
 _KEYS = (
     ("Enter, Space, →", "on: to the rest of the stop, or to the next one"),
     ("b, ←", "back to the stop before"),
@@ -212,7 +215,8 @@ class Walk:
 def paged(head: Sequence[str], body: Sequence[str], foot: Sequence[str], room: int) -> "Iterator[list[str]]":
     """The lines of a stop in pages of at most ``room`` lines; on the second and later pages one line is the heading's.
 
-    A picture that fits on a page is not cut: where it does not fit below the text, it is on the second page.
+    A picture that fits on a page is not cut: where it does not fit below the text, it is on the second page. A longer
+    one is cut where a part of it begins, unless that leaves much of a page empty.
     """
     if len(head) + len(body) + len(foot) <= room:
         yield [*head, *body, *foot]
@@ -222,12 +226,26 @@ def paged(head: Sequence[str], body: Sequence[str], foot: Sequence[str], room: i
         yield list(head)
         yield rest
         return
-    first = max(room - len(head), 0)
+    first = _cut(rest, max(room - len(head), 0))
     yield [*head, *rest[:first]]
     rest = rest[first:]
     while rest:
-        yield rest[:room_after]
-        rest = rest[room_after:]
+        end = _cut(rest, room_after)
+        yield rest[:end]
+        rest = rest[end:]
+
+
+def _cut(lines: Sequence[str], most: int) -> int:
+    """How many lines go on a page that holds ``most``: to the last part that is whole, of at least a third of it."""
+    if len(lines) <= most:
+        return len(lines)
+    plain = [_STYLES.sub("", line).strip() for line in lines[: most + 1]]
+    starts = (
+        place
+        for place in range(most, max(most // _LEAST_SHARE, 1) - 1, -1)
+        if plain[place] and (not plain[place - 1] or plain[place].startswith("┌"))
+    )
+    return next(starts, most)
 
 
 def edited_line(prompt: str, line: str) -> str | None:

@@ -1,12 +1,13 @@
-"""Methods whose options have names: a misspelt one is an error that says what is near."""
+"""Methods whose options have names: a misspelt one is an error that says what is near; two may share theirs."""
 
 import difflib
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 def tells_options(of: type[T]) -> type[T]:
@@ -31,3 +32,15 @@ def told(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*given, **named)
 
     return checked
+
+
+def with_options_of(other: Callable[P, Any]) -> Callable[[Callable[..., T]], Callable[P, T]]:
+    """For a function that hands its options on: it has the parameters of another one, and its own result."""
+
+    def with_options(function: Callable[..., T]) -> Callable[P, T]:
+        signature = inspect.signature(other)
+        returned = inspect.signature(function).return_annotation
+        function.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
+        return function
+
+    return with_options

@@ -63,6 +63,15 @@ class LibraryTokenizer(Tokenizer):
         super().__init__(name, _kind(library, pipeline), added, prefix, declared)
         self._least_n_vocab = declared.n_vocab
 
+    @property
+    def pipeline(self) -> Pipeline:
+        """The steps around its model."""
+        return self._pipeline
+
+    def model(self) -> dict[str, Any]:
+        """The model of its tokenizer.json, with vocabulary and merges; read again by each call."""
+        return self._model()
+
     @cached_property
     def _count(self) -> int:
         """One more than the highest id of a token."""

@@ -103,6 +103,7 @@ def test_a_process_is_timed_and_failure_is_seen() -> None:
     assert run([sys.executable, "-c", "raise SystemExit(3)"], {})[1] is None
 
 
+@pytest.mark.slow
 def test_what_is_not_there_to_measure_is_one_line(child_environment: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks", "--only", "gpt5"],

@@ -150,7 +150,7 @@ class Chromium:
 
     def press(self, key: str) -> None:
         """Press and release a key."""
-        code, text = KEYS[key]
+        code, text = KEYS[key] if key in KEYS else (ord(key.upper()), key)
         named = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code}
         self.send("Input.dispatchKeyEvent", type="keyDown", **named, **({"text": text} if text else {}))
         self.send("Input.dispatchKeyEvent", type="keyUp", **named)

@@ -265,12 +265,14 @@ def test_truncated_while_torch_generates(before: str, large: Path, child_environ
     assert done.stdout.startswith("Once")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not available(), reason="the engine in C is not here")
 def test_truncated_while_the_engine_in_c_loads(large: Path, child_environment: dict[str, str]) -> None:
     file = large / "model.safetensors"
     assert_told(run_script(C_FILL, file, "logits", "A", "-m", str(large), environment=child_environment), file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "vocab.txt"])
 def test_truncated_while_words_are_looked_up(name: str, tmp_path: Path, child_environment: dict[str, str]) -> None:
     folder = shutil.copytree(bundled_folder() / "glove-50d", tmp_path / "words")
@@ -295,6 +297,7 @@ def test_a_bus_error_of_another_cause_is_named_and_left(
     assert done.stderr.startswith("error: SIGBUS, and no file of the model became shorter")
 
 
+@pytest.mark.slow
 def test_a_program_that_uses_the_api_keeps_its_signals(tmp_path: Path, child_environment: dict[str, str]) -> None:
     folder = shutil.copytree(bundled_folder() / "glove-50d", tmp_path / "words")
     script = (

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gptcli.checkpoint.weights.placement import Placement
 from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.errors import CheckpointError
 from tests.checkpoint.decoders import DECODERS, EAGER, LENGTH
-from tests.checkpoint.zoo import FAMILIES, open_folder, reference, rewrite, understand
+from tests.checkpoint.zoo import FAMILIES, both, each, open_folder, reference, rewrite, saved, understand
 
 IDS = torch.randint(97, (1, LENGTH), generator=torch.Generator().manual_seed(4))
 
@@ -105,31 +106,24 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Tensor]]:
-    """Each case that is changed, as it was saved, and what its logits are."""
-    made = {}
-    for name in sorted({name for name, _ in CHANGES}):
-        folder = tmp_path_factory.mktemp("saved")
-        reference(FAMILIES[name]).save_pretrained(folder)
-        with torch.inference_mode():
-            made[name] = folder, open_folder(folder)[1](IDS)
-    return made
+@cache
+def before(name: str) -> Tensor:
+    """The logits of a case as it was saved."""
+    logits: Tensor = both(name)[1](IDS)
+    return logits
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "fields"), CHANGES, ids=[f"{name}, {' '.join(fields)}" for name, fields in CHANGES])
 @torch.inference_mode()
-def test_a_field_changes_the_logits_as_transformers(
-    name: str, fields: dict[str, Any], saved: dict[str, tuple[Path, Tensor]], tmp_path: Path
-) -> None:
-    folder, before = saved[name]
+def test_a_field_changes_the_logits_as_transformers(name: str, fields: dict[str, Any], tmp_path: Path) -> None:
+    _, folder = saved(name)
     for file in folder.iterdir():
         shutil.copy(file, tmp_path)
     config = json.loads((folder / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(_changed(config, fields)))
     ours = open_folder(tmp_path)[1](IDS)
-    assert (ours - before).abs().max() > 1e-3
+    assert (ours - before(name)).abs().max() > 1e-3
     how = {"attn_implementation": "eager"} if config["model_type"] in EAGER else {}
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32, **how)
     assert (ours - theirs(IDS).logits).abs().max() < 1e-4
@@ -142,11 +136,11 @@ def _changed(config: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in changed.items() if key not in fields or value is not None or key in nulls}
 
 
-@pytest.mark.parametrize("name", DECODERS)
-def test_a_configuration_alone_tells_the_shape(name: str, tmp_path: Path) -> None:
-    reference(FAMILIES[name]).save_pretrained(tmp_path)
-    with_weights, _ = understand(tmp_path)
-    assert read_blueprint(find(str(tmp_path)), None).config == with_weights.config
+@pytest.mark.parametrize("name", each(DECODERS))
+def test_a_configuration_alone_tells_the_shape(name: str) -> None:
+    _, folder = saved(name)
+    with_weights, _ = understand(folder)
+    assert read_blueprint(find(str(folder)), None).config == with_weights.config
 
 
 @torch.inference_mode()

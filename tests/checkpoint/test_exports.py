@@ -162,6 +162,7 @@ def test_untied_head_without_a_config(tmp_path: Path) -> None:
     assert_same_logits(theirs, ours)
 
 
+@pytest.mark.slow
 def test_padding_of_the_vocabulary_is_never_chosen(tmp_path: Path) -> None:
     saved(tmp_path, linear, vocab_size=50304, n_embd=64, n_head=1)
     checkpoint = open_checkpoint(str(tmp_path), Placement(device="cpu"))

@@ -18,7 +18,7 @@ from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.shape import Tables
 from gptcli.model.torch_engine import TorchEngine
 from gptcli.sampling.settings import Sampling
-from tests.checkpoint.zoo import FAMILIES, N_POSITIONS, each, open_folder, reference, understand
+from tests.checkpoint.zoo import FAMILIES, N_POSITIONS, each, open_folder, reference, saved, understand
 
 TOLERANCE = 1e-4
 
@@ -41,10 +41,8 @@ class Pair:
 
 
 @pytest.fixture(scope="module", params=each(FAMILIES))
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    theirs = reference(FAMILIES[request.param])
-    folder = tmp_path_factory.mktemp("checkpoint")
-    theirs.save_pretrained(folder)
+def pair(request: pytest.FixtureRequest) -> Pair:
+    theirs, folder = saved(request.param)
     blueprint, ours = open_folder(folder)
     return Pair(theirs, ours, blueprint, folder)
 

@@ -69,6 +69,7 @@ def test_what_the_library_saved_is_read_as_the_library_reads_it(
             assert data[info.start : info.end] == tensors[name].tobytes()
 
 
+@pytest.mark.slow
 @files_ok
 @given(
     sizes=st.lists(shapes, min_size=1, max_size=4),

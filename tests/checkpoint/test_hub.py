@@ -51,6 +51,7 @@ def resolved(hub: Hub) -> set[str]:
     return {path.rpartition("/")[2] for path in hub.asked("HEAD") if "/resolve/" in path}
 
 
+@pytest.mark.slow
 def test_only_config_weights_and_tokenizer_are_downloaded(hub: Hub) -> None:
     unwanted = {
         "README.md": b"#",
@@ -197,6 +198,7 @@ def test_connection_cut_midway_is_resumed(hub: Hub, naps: list[float], capsys: p
     assert "?" not in said[1]
 
 
+@pytest.mark.slow
 def test_broken_download_keeps_what_was_complete(hub: Hub, naps: list[float]) -> None:
     files = shards()
     hub.add(REPO, files)
@@ -215,6 +217,7 @@ def test_broken_download_keeps_what_was_complete(hub: Hub, naps: list[float]) ->
     assert first not in str(hub.requests)
 
 
+@pytest.mark.slow
 def test_refresh_takes_the_newer_commit_and_a_broken_one_leaves_the_old(hub: Hub, naps: list[float]) -> None:
     repo = hub.add(REPO, MODEL)
     old = find(REPO).folder
@@ -229,6 +232,7 @@ def test_refresh_takes_the_newer_commit_and_a_broken_one_leaves_the_old(hub: Hub
     assert find(REPO).folder.name == commit
 
 
+@pytest.mark.slow
 def test_revisions(hub: Hub) -> None:
     repo = hub.add(REPO, MODEL)
     other = {**MODEL, "config.json": b'{"model_type": "opt"}'}

@@ -147,6 +147,7 @@ def test_another_vocabulary_without_a_tokenizer_is_refused(gpt2_folder: Path) ->
         open_checkpoint(str(gpt2_folder), Placement(device="cpu"))
 
 
+@pytest.mark.slow
 def test_the_bundled_model_is_an_ordinary_folder(tales: OpenCheckpoint, tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).symlink_to(bundled_folder() / "tales" / name)

@@ -144,6 +144,7 @@ def test_other_weights_of_the_same_size_and_date(tales: Path) -> None:
     assert logits(tales, "int8").any()
 
 
+@pytest.mark.slow
 def test_one_weight_between_the_samples(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The look is the same; ctime is not, and so all of it is hashed."""
     monkeypatch.setattr(content, "_SETTLED_NS", 0)
@@ -164,6 +165,7 @@ def look(folder: Path) -> content.Fingerprint:
     return content.fingerprint_of(header, blueprint)
 
 
+@pytest.mark.slow
 def test_the_same_weights_in_another_place(tales: Path, tmp_path: Path) -> None:
     change_kept(keep_quantized(str(tales), "int8").file, zero_embedding)
     other = copy_of_tales(tmp_path / "other")
@@ -182,6 +184,7 @@ def test_the_same_file_read_another_way(tales: Path, tmp_path: Path) -> None:
     assert content.fingerprint_of(header, replace(blueprint, tensors=parts)).digest != look(tales).digest
 
 
+@pytest.mark.slow
 def test_what_a_model_brings_along_is_not_read(tales: Path) -> None:
     """A folder's own quantised file, as an earlier gptcli wrote it, or as somebody else did."""
     before = logits(tales, "int8")
@@ -351,6 +354,7 @@ def remove_error(name: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_weights_that_change_while_they_are_read(tales: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By another file under the same name: once before it is kept, once after it was found to be kept."""
     weights = tales / "model.safetensors"

@@ -245,6 +245,7 @@ def test_short_names_are_good_names() -> None:
     assert not set(bundled_names()) & set(SHORT_NAMES)
 
 
+@pytest.mark.slow
 @given(st.text(st.sampled_from("aZ0_-./@\\ \x1b%?#:~"), max_size=40))
 def test_no_hub_name_leaves_its_place_in_the_cache(text: str) -> None:
     """What is accepted can stand in a path and in an address as it is."""

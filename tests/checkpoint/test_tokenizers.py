@@ -71,6 +71,7 @@ def test_an_id_without_a_token_is_never_drawn(holed: Path) -> None:
     assert max(ids) < what.n_vocab
 
 
+@pytest.mark.slow
 def test_views_do_not_crash_on_ids_without_a_token(holed: Path) -> None:
     for command in (
         ["logits", "a hero", "--top", "1200"],
@@ -128,6 +129,7 @@ def test_another_tokenizer_by_folder_file_and_encoding(tmp_path: Path) -> None:
         read_checkpoint(str(own), tokenizer=str(own))  # its size says nothing here
 
 
+@pytest.mark.slow
 def test_nothing_is_taken_for_gpt2s_without_a_note(tmp_path: Path) -> None:
     folder = made(tmp_path / "mine", vocab_size=50257, n_embd=2, n_head=1, n_inner=2)
     (folder / "tokenizer_config.json").unlink()  # which names GPT-2's

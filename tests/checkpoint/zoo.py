@@ -1,8 +1,11 @@
 """Small random checkpoints of every family, created and saved by transformers itself."""
 
+import atexit
 import copy
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +129,39 @@ def each(cases: dict[str, Any]) -> list[Any]:
     return made
 
 
+# Each branch of the model: kinds of positions, norms, residual streams, heads that share keys, gates, caps and scales.
+_FEW = ("gpt2", "gpt_neo", "gpt_neox", "opt as 350m", "llama", "gemma2", "olmo2", "bloom")
+
+
+def few(cases: Iterable[str]) -> list[Any]:
+    """The names to try where the families differ in the model alone: one for each branch of it at once, the rest among
+    the slow tests.
+    """
+    return [pytest.param(name, id=name, marks=[] if name in _FEW else [pytest.mark.slow]) for name in cases]
+
+
+@cache
+def saved(name: str) -> tuple[Any, Path]:
+    """transformers' model of a case and the folder that it was saved in; made once, and to be read only."""
+    theirs, folder = reference(FAMILIES[name]), _folder() / str(list(FAMILIES).index(name))
+    theirs.save_pretrained(folder)
+    return theirs, folder
+
+
+@cache
+def both(name: str) -> tuple[Any, GPT]:
+    """transformers' model of a case and ours, of the same weights; made once, and to be read only."""
+    theirs, folder = saved(name)
+    return theirs, open_folder(folder)[1]
+
+
+@cache
+def _folder() -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="gptcli-zoo-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
 def reference(config: Any, seed: int = 2) -> Any:
     """transformers' model of a configuration, with weights that make every part of it matter."""
     torch.manual_seed(seed)
@@ -156,11 +192,12 @@ def _gain(name: str, config: Any) -> float:
 
 
 def eager(theirs: Any) -> Any:
-    """transformers' model with the attention that gives its patterns."""
+    """A copy of transformers' model with the attention that gives its patterns."""
     if theirs.config.model_type == "falcon":
         pytest.skip("transformers' eager attention disagrees with its default one")
-    theirs.set_attn_implementation("eager")
-    return theirs
+    copied = copy.deepcopy(theirs)
+    copied.set_attn_implementation("eager")
+    return copied
 
 
 def open_folder(folder: Path, n_head: int | None = None) -> tuple[Blueprint, GPT]:

@@ -180,6 +180,7 @@ def start(name: str, folder: Path) -> Shell | Fish:
     return Shell(["zsh", "-f", "-i"], folder, set_up, "\x18a")
 
 
+@pytest.mark.slow
 def test_commands(shell: Shell | Fish) -> None:
     assert set(shell.offers("gptcli ")) == COMMANDS
     assert shell.complete("gptcli gen") == ["generate"]

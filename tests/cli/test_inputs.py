@@ -27,6 +27,7 @@ def object_of(*arguments: str, data: bytes | None = None) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [
@@ -105,6 +106,7 @@ def test_a_mark_is_no_text_in_words_ids_and_files(tmp_path: Path) -> None:
         read_text_file(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [(r"a\nb", "a\nb"), (r"a\tb", "a\tb"), (r"a\\nb", r"a\nb"), (r"\d\x41\\", "\\d\\x41\\"), ("a\\", "a\\")],

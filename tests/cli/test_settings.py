@@ -58,6 +58,7 @@ def test_what_is_typed_goes_before_the_environment_and_that_before_the_file(
     assert len(ids()) == 5
 
 
+@pytest.mark.slow
 def test_lists_flags_and_numbers_for_texts(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write('[logits]\ntemperature = 2\nwatch = ["dragon", "princess"]\njson = true\n[generate]\nstop = " there"\n')
     (shown,) = json.loads(run("logits", "Once upon a time").stdout)["distributions"]
@@ -124,6 +125,7 @@ def test_what_is_typed_is_not_blamed_on_a_setting(write: Write) -> None:
     assert "'many' is no whole number" in run("logits", "a", "--top", "many").stderr
 
 
+@pytest.mark.slow
 def test_a_setting_does_not_contradict_what_is_typed(write: Write) -> None:
     generate = "[generate]\njson = true\nexplain-top = 3\nsystem = 'x'\n"
     write(f"[logits]\ntemperature = 0.5\ntop-k = 3\n{generate}[score]\nstride = 9")
@@ -140,6 +142,7 @@ def test_the_model_of_all_is_no_word_vectors(write: Write) -> None:
     assert "tales" in run("neighbors", "king").stdout
 
 
+@pytest.mark.slow
 def test_config_shows_values_and_where_they_come_from(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write("theme = 'light'\n[score]\nstride = 128\n[models.list]\njson = true\n")
     monkeypatch.setenv("GPTCLI_SEED", "7")
@@ -177,6 +180,7 @@ def test_no_option_takes_a_variable_that_means_something_else() -> None:
     assert not {variable_of(name) for name in names} & OTHERS
 
 
+@pytest.mark.slow
 def test_help_is_the_help_of_a_command() -> None:
     for words in ([], ["logits"], ["models", "pull"]):
         assert run("help", *words).stdout == run(*words, "--help").stdout

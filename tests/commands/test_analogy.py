@@ -53,6 +53,7 @@ def test_json_says_what_the_table_says() -> None:
     assert all(f"{item['similarity']:.3f}" in shown for item in answer["neighbors"])
 
 
+@pytest.mark.slow
 def test_the_expression_may_be_piped_or_in_several_arguments() -> None:
     expected = run("king - man + woman").stdout
     assert run(stdin="king - man + woman\n").stdout == expected
@@ -93,6 +94,7 @@ def test_a_word_with_a_hyphen_inside_is_pointed_out() -> None:
     assert "spider-man is read" not in run('"spider-man" - spider').stderr
 
 
+@pytest.mark.slow
 def test_evaluate(tmp_path: Path) -> None:
     path = tmp_path / "questions.txt"
     path.write_text(": royal\nman woman king queen\nman woman king throne\nman woman king xyzzy\n", encoding="utf-8")

@@ -69,11 +69,13 @@ def test_score(changed: Tensor) -> None:
     assert got["logprob"] == pytest.approx(float(logprobs.sum()), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_lens(changed: Tensor) -> None:
     last = answer("lens", TEXT, *OUT)["stages"][-1]
     assert [guess["id"] for guess in last["guesses"]] == changed.argmax(-1).tolist()
 
 
+@pytest.mark.slow
 def test_attribution_adds_up_to_the_changed_logit(changed: Tensor) -> None:
     (made,) = answer("lens", TEXT, *OUT, "--attribution")["attribution"]
     assert made["id"] == int(changed[-1].argmax())
@@ -82,6 +84,7 @@ def test_attribution_adds_up_to_the_changed_logit(changed: Tensor) -> None:
     assert [part["logit"] for part in heads] == [0] * 4
 
 
+@pytest.mark.slow
 def test_attention_with_the_names_of_the_plain_model() -> None:
     plain = answer("attention", TEXT, "--layer", "5", "--head", "1")["heads"][0]
     got = answer("attention", TEXT, "--layer", "5", "--head", "1", *OUT)["heads"][0]

@@ -27,6 +27,7 @@ def answers(*arguments: str, text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_pipe_holds_the_answers_and_nothing_else() -> None:
     done = chat(text="Hello\n\n  \nWho is there?")
     said = answers(text="Hello\nWho is there?\n")
@@ -57,6 +58,7 @@ def test_it_answers_before_the_next_line_is_there(child_environment: dict[str, s
     process.stdout.close()
 
 
+@pytest.mark.slow
 def test_the_scene_and_the_names_make_the_prompt() -> None:
     arguments = ("--system", "A wolf meets a pig.", "--user", "Pig", "--assistant", "Wolf")
     done = chat(*arguments, text="Hello\n/prompt\n")
@@ -80,6 +82,7 @@ def test_what_has_fallen_out_is_marked() -> None:
     assert re.search(r"\d+ have fallen out \(✗\)", done.stdout)
 
 
+@pytest.mark.slow
 def test_commands_in_a_pipe(tmp_path: Path) -> None:
     file = tmp_path / "talk.json"
     saving = (f"/save {file}", f"/save {tmp_path / 'x.txt'}")

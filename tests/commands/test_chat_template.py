@@ -67,6 +67,7 @@ def test_the_template_makes_the_prompt(model: Path) -> None:
     assert "│ User: Hi" in gptcli("chat", model, "--format", "script", text="Hi\n/prompt\n").stdout
 
 
+@pytest.mark.slow
 def test_the_system_text_can_be_changed(model: Path) -> None:
     lines = ("/prompt", "/system", "/system Be kind", "/prompt", '/system ""', "/prompt", "/thinking", "")
     done = gptcli("chat", model, text="\n".join(lines))
@@ -86,6 +87,7 @@ def test_the_system_text_can_be_changed(model: Path) -> None:
     assert "│ system: Hm" in gptcli("chat", model, "--system", "Hm", text="/prompt\n").stdout
 
 
+@pytest.mark.slow
 def test_thinking_is_switched(model: Path) -> None:
     write(model, THINKING, eos_token=END)
     prompts = "/prompt\n/thinking on\n/prompt\n/thinking off\n/prompt\n/thinking maybe\n"
@@ -152,6 +154,7 @@ def test_what_generation_config_says(model: Path) -> None:
     assert re.search(r"chat template +yes +read: chat_template.jinja", card)
 
 
+@pytest.mark.slow
 def test_templates_by_name(model: Path) -> None:
     (model / "additional_chat_templates").mkdir()
     (model / "additional_chat_templates" / "loud.jinja").write_text("{{ messages[0].content | upper }}")

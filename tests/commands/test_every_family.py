@@ -1,6 +1,7 @@
 """Every command on a checkpoint of every family, with a tokenizer of its own; their numbers are tested elsewhere."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
-from tests.checkpoint.zoo import FAMILIES, reference
+from tests.checkpoint.zoo import FAMILIES, saved
 
 # One case of each family: the first.
 NAMES = {config.model_type: name for name, config in reversed(FAMILIES.items())}
@@ -41,8 +42,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 @pytest.fixture(scope="module", params=[pytest.param(name, id=kind) for kind, name in sorted(NAMES.items())])
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
-    theirs, folder = reference(FAMILIES[request.param]), tmp_path_factory.mktemp("checkpoint")
-    theirs.save_pretrained(folder)
+    theirs, written = saved(request.param)
+    folder = tmp_path_factory.mktemp("checkpoint")
+    shutil.copytree(written, folder, dirs_exist_ok=True)
     tokenizer = Tokenizer(models.WordLevel({f"w{index}": index for index in range(COUNT)}, unk_token="w0"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -46,6 +46,7 @@ def records(*arguments: str, text: str | None = None) -> list[dict[str, Any]]:
 # Prompts and output
 
 
+@pytest.mark.slow
 def test_a_pipe_holds_only_text() -> None:
     done = gptcli("Once upon a time", "-n", "8", "--seed", "1")
     (record,) = records("Once upon a time", "-n", "8", "--seed", "1")
@@ -72,6 +73,7 @@ def test_where_prompts_come_from(tmp_path: Path) -> None:
     assert prompts("", text="unread") == [""]
 
 
+@pytest.mark.slow
 def test_an_empty_prompt_starts_from_end_of_text(tales: OpenCheckpoint) -> None:
     (record,) = records("", "-n", "3")
     assert record["prompt_ids"] == [50256]
@@ -111,6 +113,7 @@ def test_no_seed_draws_another_each_time() -> None:
     assert records("The", "-n", "1")[0]["seed"] != records("The", "-n", "1")[0]["seed"]
 
 
+@pytest.mark.slow
 def test_jsonl_is_json_token_by_token() -> None:
     arguments = ("Once upon", "-n", "6", "--seed", "7", "-N", "2")
     lines = [json.loads(line) for line in gptcli(*arguments, "--jsonl").stdout.splitlines()]
@@ -123,6 +126,7 @@ def test_jsonl_is_json_token_by_token() -> None:
         assert {line["seed"] for line in own} == {7}
 
 
+@pytest.mark.slow
 def test_stats_are_on_stderr_only() -> None:
     done = gptcli("Once upon a time", "-n", "4", "--seed", "3", "--stats")
     assert done.stdout == gptcli("Once upon a time", "-n", "4", "--seed", "3").stdout
@@ -131,6 +135,7 @@ def test_stats_are_on_stderr_only() -> None:
         assert fact in done.stderr
 
 
+@pytest.mark.slow
 def test_stats_say_why_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ("Once upon a time", "-n", "2", "--stats", "--device", "cpu")
     assert "written by PyTorch" not in gptcli(*arguments).stderr or not available()
@@ -172,6 +177,7 @@ def test_stop_and_end_of_text() -> None:
     assert (record["ids"], record["finish_reason"]) == ([50256] * 3, "length")
 
 
+@pytest.mark.slow
 def test_the_edge_of_the_context() -> None:
     long = "the " * 600
     done = gptcli(long, "-n", "2", "--overflow", "stop")
@@ -208,6 +214,7 @@ def test_help_lists_the_filters_in_their_order() -> None:
 TEXT = ("Once upon a time there was a", "-n", "6", "--seed", "1")
 
 
+@pytest.mark.slow
 def test_explain_in_a_pipe_is_a_row_a_token(tales: OpenCheckpoint) -> None:
     (record,) = records(*TEXT)
     lines = gptcli(*TEXT, "--explain", env={"COLUMNS": "200"}).stdout.splitlines()
@@ -229,6 +236,7 @@ def test_explain_keeps_several_texts_in_order() -> None:
     assert gptcli("A", "-n", "0", "--explain").exit_code == 0
 
 
+@pytest.mark.slow
 def test_explain_as_json_changes_nothing_else() -> None:
     (plain,), (explained,) = records(*TEXT), records(*TEXT, "--explain", "--explain-top", "3")
     steps = explained.pop("steps")
@@ -242,6 +250,7 @@ def test_explain_as_json_changes_nothing_else() -> None:
     assert [line["step"] for line in lines] == steps
 
 
+@pytest.mark.slow
 def test_explain_saves_a_picture(tmp_path: Path) -> None:
     done = gptcli(*TEXT, "--explain", "--save", str(tmp_path / "x.txt"))
     assert done.exit_code == 0
@@ -294,6 +303,7 @@ def test_explain_on_a_terminal_ends_with_the_whole_text(child_environment: dict[
 # The model
 
 
+@pytest.mark.slow
 def test_which_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = tmp_path / "mine"
     random_gpt2(vocab_size=50257, n_embd=64, n_head=1, n_layer=1, n_positions=64).save_pretrained(name)

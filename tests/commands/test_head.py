@@ -17,6 +17,7 @@ def run(*arguments: str, width: int = 80) -> Any:
     return CliRunner().invoke(app, ["head", *arguments], env={"COLUMNS": str(width)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_picture_fits_and_says_what_it_is_of(width: int) -> None:
     done = run("5.3", *FEW, "--token", "Tom", "--no-kind", width=width)
@@ -28,6 +29,7 @@ def test_the_picture_fits_and_says_what_it_is_of(width: int) -> None:
     assert "Its kind" not in words
 
 
+@pytest.mark.slow
 def test_json_has_its_schema_and_every_figure() -> None:
     got = json.loads(run("5.3", *FEW, "--token", "Tom", "--top", "3", "--no-kind", "--json").stdout)
     assert (got["schema"], got["model"], got["layer"], got["head"]) == ("gptcli.head/1", "tales", 5, 3)
@@ -61,6 +63,7 @@ def test_the_scan_is_a_table_or_json(tmp_path: Path) -> None:
     assert (got["schema"], got["complete"], len(got["heads"])) == ("gptcli.head.all/1", True, 24)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["html", "svg", "txt"])
 def test_it_can_be_saved(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"head.{suffix}"
@@ -88,6 +91,7 @@ def test_mistakes_exit_2(arguments: tuple[str, ...], said: str) -> None:
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_the_weights_alone_need_no_torch(child_environment: dict[str, str]) -> None:
     import subprocess
     import sys
@@ -102,6 +106,7 @@ def test_the_weights_alone_need_no_torch(child_environment: dict[str, str]) -> N
     assert done.stdout.strip() == b"False", done.stderr
 
 
+@pytest.mark.slow
 def test_the_table_as_csv() -> None:
     import csv
     import io

@@ -25,6 +25,7 @@ def answer(*arguments: str) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.slow
 def test_the_last_layer_says_what_the_model_says(tales_reference: Any) -> None:
     lens = answer(PROMPT)
     with torch.inference_mode():
@@ -78,6 +79,7 @@ def test_words_through_the_layers_fit_any_terminal(monkeypatch: pytest.MonkeyPat
         assert all(re.search(rf"(?<![\d,]){rank:,}\b", shown) for rank in track["ranks"])
 
 
+@pytest.mark.slow
 def test_the_picture_says_when_it_was_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     shown, got = run(PROMPT).stdout, answer(PROMPT)
@@ -98,6 +100,7 @@ def test_bars_and_heads_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len([line for line in shown.split("What each head adds")[1].splitlines() if line[:1].isdigit()]) == 6
 
 
+@pytest.mark.slow
 def test_reads_a_pipe() -> None:
     piped = run("--json", text=PROMPT + "\n")
     assert json.loads(piped.stdout)["prompt"] == PROMPT
@@ -113,6 +116,7 @@ def test_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], said: str)
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_the_page_holds_every_cell(tmp_path: Any) -> None:
     file = tmp_path / "lens.html"
     assert run(PROMPT, "--attribution", "--token", "girl", "--save", str(file)).exit_code == 0
@@ -129,6 +133,7 @@ def test_the_page_holds_every_cell(tmp_path: Any) -> None:
     assert "all together" in saved
 
 
+@pytest.mark.slow
 def test_saves_a_picture(tmp_path: Any) -> None:
     file = tmp_path / "lens.svg"
     assert run(PROMPT, "--attribution", "--save", str(file)).exit_code == 0

@@ -40,6 +40,7 @@ def reference() -> Any:
         return model(ids).logits[0]
 
 
+@pytest.mark.slow
 def test_top_20_are_those_of_transformers(reference: Any) -> None:
     candidates = answer(PROMPT)["distributions"][0]["candidates"]
     expected = reference[-1].topk(20)
@@ -169,6 +170,7 @@ def test_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], said: str)
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_saves_pictures_without_the_network(tmp_path: Any) -> None:
     for suffix in ("svg", "html", "txt"):
         file = tmp_path / f"odds.{suffix}"

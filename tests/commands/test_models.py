@@ -34,6 +34,7 @@ def run_json(*args: str) -> Any:
     return json.loads(run(*args, "--json"))
 
 
+@pytest.mark.slow
 def test_list_is_bundled_cached_and_short_names(hub: Hub) -> None:
     hub.add("EleutherAI/pythia-70m", MODEL).push(shards(), "step1")
     hub.add("some/bert", {**MODEL, "config.json": b'{"model_type": "bert\\u001b[31m"}'})
@@ -62,6 +63,13 @@ def test_list_without_a_cache_and_with_a_broken_one(hub: Hub, tmp_path: Path) ->
     (broken / "refs" / "main").write_bytes(b"\xff")
     (broken / "snapshots" / ("0" * 40)).mkdir(parents=True)
     assert run_json("list")["cached"] == []
+
+
+def test_short_names_are_whole_on_a_narrow_terminal(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    listed = run("list")
+    assert "…" not in listed
+    assert all(f" {short['model']} " in listed for short in run_json("list")["short_names"])
 
 
 def test_pull_says_where_and_takes_the_newer_one(hub: Hub) -> None:
@@ -240,6 +248,7 @@ def test_show_saves_a_picture(tmp_path: Path) -> None:
     assert "17,735,936" in (tmp_path / "tales.svg").read_text()
 
 
+@pytest.mark.slow
 def test_neither_torch_nor_numpy_nor_the_hubs_client_is_imported() -> None:
     code = (
         "import sys; sys.argv = ['gptcli', 'models', 'show', 'tales', '--keys']\n"

@@ -37,6 +37,7 @@ def test_the_word_may_be_piped() -> None:
     assert run(stdin=" tower\n").stdout == run("tower").stdout
 
 
+@pytest.mark.slow
 def test_spaces_before_tokens() -> None:
     assert "·king" in run("queen", "-m", "tales", "--top", "40").stdout
     # GPT-2's ids: " king" is 5822, "king" 3364.

@@ -193,6 +193,7 @@ def sparse(folder: Path, config: GPTConfig) -> int:
     return path.stat().st_size
 
 
+@pytest.mark.slow
 def test_a_hundred_gigabytes_are_counted_without_torch_or_numpy(tmp_path: Path) -> None:
     size = sparse(tmp_path, GPTConfig(n_embd=8192, n_layer=32, n_head=64))
     assert size > 100e9

@@ -48,6 +48,7 @@ def test_the_sum_is_transformers_loss(tales_reference: Any) -> None:
     assert got["bits_per_byte"] == pytest.approx(loss * got["scored"] / math.log(2) / (len(TEXT) - first), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_each_token_has_its_probability(tales_reference: Any) -> None:
     tokens = answer(TEXT)["tokens"]
     assert tokens[0]["probability"] is None
@@ -176,6 +177,7 @@ def rows(*arguments: str, text: str | None = None) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_lines_are_scored_like_texts(tmp_path: Path) -> None:
     file = tmp_path / "lines.txt"
     file.write_text("\r\n".join(["", *LINES, ""]), newline="")
@@ -192,6 +194,7 @@ def test_lines_are_scored_like_texts(tmp_path: Path) -> None:
         assert each["logprob"] == pytest.approx(alone["logprob"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_lines_of_a_pipe_are_transformers_losses(tales_reference: Any) -> None:
     got = rows("--lines", "--summary", text="\n".join(LINES))
     for each in got:
@@ -204,6 +207,7 @@ def test_lines_of_a_pipe_are_transformers_losses(tales_reference: Any) -> None:
             assert each["perplexity"] == pytest.approx(math.exp(loss), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_rows_have_a_total_and_fixed_widths(tmp_path: Path) -> None:
     done = run("--lines", text="\n".join(LINES))
     heading, *table, total = done.stdout.splitlines()

@@ -94,6 +94,7 @@ def test_several_tokens_are_said(tmp_path: Path) -> None:
 CONTEXTS = ["a machine learning [model]", "a fashion [model]", "the [mole] dug a hole"]
 
 
+@pytest.mark.slow
 def test_in_context_runs_tales_and_shows_every_figure() -> None:
     answer = json.loads(run("--in-context", *CONTEXTS, "--neighbors", "2", "--json").stdout)
     assert answer["model"] == "tales"
@@ -110,6 +111,7 @@ def test_in_context_runs_tales_and_shows_every_figure() -> None:
     assert "by logit" in by_logit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_in_context_fits_the_terminal(width: int) -> None:
     texts = [f"{'very ' * place}big [dog\x1b[2J]".replace("[2J", "\\[2J") for place in range(5)]
@@ -162,6 +164,7 @@ def test_so_many_words_that_their_pairs_are_too_many_are_refused() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_blocks_of_a_wide_map_hold_each_word_once() -> None:
     """Whatever their number: how wide a column gets is told without writing all of its figures."""
     words = bundled_folder().joinpath("glove-50d", "vocab.txt").read_text().split("\n")[100:400]

@@ -38,6 +38,7 @@ def test_by_hand() -> None:
     assert ratios == pytest.approx([math.exp(2 / 5), math.exp(0.8 / 5)], rel=1e-14)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.floats(-1e6, 1e6) | st.just(-math.inf), min_size=1, max_size=30).filter(
         lambda numbers: max(numbers) > -math.inf

@@ -78,11 +78,13 @@ def test_a_file_is_taken_as_it_is_by_tokenize(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_neuron_reads_a_file_without_its_line_ends(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"\xef\xbb\xbfThe king\r\n")
     assert json.loads(run("neurons", "--neuron", "3.117", "-f", str(tmp_path / "a"), "--json").stdout)["read"] == 2
 
 
+@pytest.mark.slow
 def test_next_tokens_of_lines_are_transformers(files: list[str], tales_reference: Any) -> None:
     got = objects("logits", "--lines", "-f", files[-1], "--top", "3", "--watch", "dragon")
     assert [(each["prompt"], each["line"]) for each in got] == list(zip(LINES, (1, 3, 4, 5), strict=True))
@@ -98,6 +100,7 @@ def test_next_tokens_of_lines_are_transformers(files: list[str], tales_reference
         assert shown["watched"][0]["id"] == GPT2.encode(" dragon")[0]
 
 
+@pytest.mark.slow
 def test_rows_of_next_tokens(files: list[str]) -> None:
     table = run("logits", *given(files[:2])).stdout.splitlines()
     assert table[0].split() == ["entropy", "first", "second", "third", "text"]

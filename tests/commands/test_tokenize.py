@@ -127,6 +127,7 @@ def test_many_ids_are_decoded_as_they_come() -> None:
     assert output("--decode", stdin=output("--ids", stdin=text)) == text
 
 
+@pytest.mark.slow
 def test_decode_writes_bytes_as_they_are(run_gptcli: Run) -> None:
     assert run_gptcli("tokenize", "--decode", "12520 234").stdout == b" \xf0\x9f\x8c"
 
@@ -213,6 +214,7 @@ def test_mistakes_are_named() -> None:
     assert "TEXT is not UTF-8" in error("a\udcff")
 
 
+@pytest.mark.slow
 def test_a_large_text_is_drawn_in_part() -> None:
     shown = output(stdin="word " * 30_000)
     assert "... and 29,001 more (--ids prints them all)" in shown
@@ -227,6 +229,7 @@ def test_reading_stops_where_the_reader_does(run_gptcli: Run, child_environment:
     assert (done.stdout, done.stderr) == (b"88 198 88 1", b"")
 
 
+@pytest.mark.slow
 def test_torch_and_numpy_are_not_imported(child_environment: dict[str, str]) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "gptcli", "tokenize", CAPES]
     done = subprocess.run(command, env=child_environment, capture_output=True, text=True, timeout=60, check=True)
@@ -317,6 +320,7 @@ def test_the_tokens_of_a_long_text_are_made_one_by_one(run_gptcli: Run) -> None:
     }
 
 
+@pytest.mark.slow
 def test_merges_are_shown_of_no_more_than_can_be_looked_at(run_gptcli: Run) -> None:
     done = run_gptcli("tokenize", "--merges", input=b"word " * 250_000)
     assert done.returncode == 2

@@ -86,6 +86,11 @@ def test_a_reader_that_goes_away_ends_it(child_environment: dict[str, str]) -> N
     assert (process.wait(timeout=60), said) == (0, b"")
 
 
+def test_the_list_has_whole_commands_on_a_narrow_terminal() -> None:
+    listed = CliRunner().invoke(app, ["tour", "--list", "--color", "always"], env={"COLUMNS": "60"})
+    assert all(f"     {stop.command}\n" in listed.stdout for stop in STOPS)  # the terminal folds a line, and copies one
+
+
 def test_the_list_and_json_run_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gptcli.cli.commands.tour._run", lambda *_: pytest.fail("nothing runs"))
     listed = CliRunner().invoke(app, ["tour", "--list"], env={"COLUMNS": "200"})
@@ -184,7 +189,7 @@ def test_keys_lead_on_back_elsewhere_and_out(child_environment: dict[str, str]) 
     with on_a_terminal(child_environment) as terminal:
         terminal.wait_for("q leave")
         assert "b back" not in terminal.shown
-        assert "▸ See the numbers below" in terminal.shown
+        assert "▸ See the numbers under the tokens" in terminal.shown
         terminal.type("x\r")  # x says nothing
         terminal.wait_for("2/20  Enter next  b back  e edit  ? help  q leave")
         assert STOPS[1].title in terminal.shown
@@ -262,6 +267,15 @@ def test_pages_hold_everything_in_order_and_fit(head: int, body: int, foot: int,
         assert len(pages) <= 2
 
 
+def test_a_picture_of_several_pages_is_cut_where_a_part_of_it_begins() -> None:
+    body = ["a"] * 6 + ["\x1b[2m \x1b[0m"] + ["b"] * 6 + [""] + ["c"] * 9 + ["┌─┐"] + ["d"] * 7
+    pages = list(paged(["h"] * 3, body, ["f"], 14))
+    assert [sum(line in {"a", "b", "c", "d"} for line in page) for page in pages] == [6, 6, 9, 7]
+    assert pages[3][0] == "┌─┐"
+    assert pages[3][-1] == "f"
+    assert list(map(len, paged([], ["x"] * 30, [], 14))) == [14, 13, 3]  # one part is cut anywhere
+
+
 @pytest.mark.slow
 def test_pages_of_every_stop_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """At 80 columns and 24 lines."""
@@ -333,6 +347,7 @@ def test_the_list_is_not_folded_in_a_pipe() -> None:
     assert all(f"     {stop.command}\n" in listed for stop in STOPS)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_with_its_code(child_environment: dict[str, str]) -> None:
     with on_a_terminal(child_environment) as terminal:
         terminal.wait_for("q leave")

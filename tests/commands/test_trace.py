@@ -81,6 +81,7 @@ def test_no_width_cuts_a_count(monkeypatch: pytest.MonkeyPatch, columns: int, ar
     assert all(figure in shown for figure in figures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 50, 80])
 def test_no_width_cuts_a_shape(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -153,6 +154,7 @@ def test_mistakes_are_told_and_exit_2(arguments: tuple[str, ...], said: str) -> 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_shapes_alone_import_no_torch(child_environment: dict[str, str]) -> None:
     script = (
         "import sys; from typer.testing import CliRunner; from gptcli.cli.app import app\n"

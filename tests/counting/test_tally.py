@@ -228,6 +228,7 @@ def shaped(size: dict[str, Any], **differences: Any) -> GPTConfig:
     return GPTConfig(size["vocab"], size["positions"], width, size["layers"], size["heads"], **differences)
 
 
+@pytest.mark.slow
 @few
 @given(sizes)
 def test_gpt2_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
@@ -277,6 +278,7 @@ def test_gpt_neo_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
     assert tally(ours).parameters == on_meta("GPTNeoForCausalLM", theirs)
 
 
+@pytest.mark.slow
 @few
 @given(sizes)
 def test_gpt_j_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
@@ -310,6 +312,7 @@ def test_gpt_j_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
     assert tally(ours).parameters == on_meta("GPTJForCausalLM", theirs)
 
 
+@pytest.mark.slow
 @few
 @given(sizes)
 def test_gpt_neox_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
@@ -341,6 +344,7 @@ def test_gpt_neox_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
     assert tally(ours).parameters == on_meta("GPTNeoXForCausalLM", theirs)
 
 
+@pytest.mark.slow
 @few
 @given(sizes, st.none() | st.integers(1, 9), booleans, booleans)
 def test_opt_is_counted_as_transformers_does(
@@ -382,6 +386,7 @@ def test_opt_is_counted_as_transformers_does(
     assert tally(ours).parameters == on_meta("OPTForCausalLM", theirs)
 
 
+@pytest.mark.slow
 @few
 @given(sizes)
 def test_gpt_1_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
@@ -403,6 +408,7 @@ def test_gpt_1_is_counted_as_transformers_does(size: dict[str, Any]) -> None:
     assert tally(ours).parameters == on_meta("OpenAIGPTLMHeadModel", theirs)
 
 
+@pytest.mark.slow
 def test_the_figures_of_real_models_are_transformers_own() -> None:
     from transformers import GPT2Config, OPTConfig
 

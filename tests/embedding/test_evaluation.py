@@ -78,6 +78,7 @@ def test_pairs_equal_gensims(cased: Embedding, name: str, count_unknown: bool) -
     assert ours.invalid == 0
 
 
+@pytest.mark.slow
 def test_the_published_test_sets() -> None:
     # What gensim 4.4 makes of the whole files on the same vectors; its analogies take a minute and a half.
     names = ("wordsim353.tsv", "simlex999.txt")

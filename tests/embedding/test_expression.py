@@ -98,6 +98,7 @@ _linear = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(_linear)
 def test_agrees_with_pythons_arithmetic(text: str) -> None:
     values = {"a": 3.0, "b": 0.25, "c": -17.0}

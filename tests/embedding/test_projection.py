@@ -53,6 +53,7 @@ def test_an_axis_of_ones_own_is_a_dot_product_and_the_rest_is_at_right_angles_to
     assert seen.coordinates[:, 2].var(ddof=1) == pytest.approx(most)
 
 
+@pytest.mark.slow
 @given(st.integers(2, 12), st.integers(1, 9), st.integers(0, 2**32 - 1))
 def test_what_holds_for_all_points(n: int, d: int, seed: int) -> None:
     points = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)

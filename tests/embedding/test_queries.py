@@ -58,6 +58,7 @@ def test_equals_gensims_most_similar(
     assert listed(analogy(words, parse(text), top=20, restrict=restrict)) == expected
 
 
+@pytest.mark.slow
 def test_equals_gensims_product(words: Embedding, gensim: Any) -> None:
     with pytest.warns(DeprecationWarning, match="init_sims"):  # gensim calls its own deprecated function
         expected = gensim.most_similar_cosmul(["king", "woman"], ["man"], topn=20)

@@ -21,6 +21,7 @@ def distance(a: str, b: str) -> int:
     return table[len(a), len(b)]
 
 
+@pytest.mark.slow
 @given(st.text("abé", min_size=1, max_size=6), st.lists(st.text("abé", max_size=7), min_size=1, max_size=8))
 def test_distances(word: str, words: list[str]) -> None:
     assert edit_distances(word, words).tolist() == [distance(word, other) for other in words]

@@ -113,6 +113,7 @@ def test_as_many_of_equals_as_asked_for_in_the_order_of_the_rows() -> None:
     assert places(kept) == [(1, 0), (1, 700)]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(-5, 5), min_size=1, max_size=40),
     st.integers(1, 50),

@@ -67,6 +67,7 @@ def test_no_words(tmp_path: Path) -> None:
         WordList(tmp_path / "vocab.txt", lowercase=True)
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_is_looked_up_or_refused(text: str) -> None:
     vocabulary = open_embedding("glove-50d").vocabulary

@@ -13,7 +13,6 @@ from tests.explore.conftest import TEXT, Driven
 from tests.test_terminal_safety import ATTACK
 
 SIZES = [(40, 12), (60, 20), (72, 24), (80, 24), (100, 30), (132, 43), (200, 60)]
-QUIET = {"leave", "interrupt", "help", "tour", "save"}
 
 
 def best(model: Any, text: str) -> bytes:
@@ -165,28 +164,43 @@ def test_a_head_that_is_out_changes_what_comes(drive: Any, tales: Any) -> None:
 
 
 @pytest.mark.slow
-def test_every_key_at_every_tab(drive: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
+def test_every_tab_follows_the_text(drive: Any, tales: Any) -> None:
     async def steps(it: Driven) -> None:
         for view in VIEWS:
             await it.press(view.key)
             assert it.state.view == view.name
-            for key in keys.WALKING:
-                if key.action[0] in ("leave", "interrupt", "edit", "run"):
-                    continue
-                await it.press(key.names[0])
-                if key.action[0] in ("help", "tour"):
-                    assert "key closes this" in it.shown
-                    await it.press("x")
-            await it.press("O")
-        await it.press("i")
+            assert "…" not in it.lines[0]
+            shown = it.shown
+            await it.press("home")
+            assert it.shown != shown
+            await it.press("down", "end", "t")
+            assert view.stop in it.shown
+            await it.press("x")
+
+    drive(steps, size=(120, 40))
+
+
+@pytest.mark.slow
+def test_every_key(drive: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def steps(it: Driven) -> None:
+        await it.press("w")
+        for key in keys.WALKING:
+            if key.action[0] in ("leave", "interrupt", "edit", "run", "next_view"):
+                continue
+            await it.press(key.names[0])
+            if key.action[0] in ("help", "tour"):
+                assert "key closes this" in it.shown
+                await it.press("x")
+        await it.press("shift+tab", "i")
         for key in keys.EDITING:
             if key.action[0] not in ("leave", "interrupt", "walk"):
                 await it.press(key.names[0])
 
     drive(steps)
     assert (tmp_path / "explore.svg").read_text().startswith("<svg")
+    assert "<html" in (tmp_path / "explore.html").read_text()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

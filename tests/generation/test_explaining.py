@@ -57,6 +57,7 @@ def test_filters_that_look_back_see_what_stood_before_the_token() -> None:
     assert [(c.id, c.cut_by) for c in explained.distribution.candidates if c.cut_by] == [(3, "no-repeat-ngram")]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=40),
     st.integers(0, 5),
@@ -76,6 +77,7 @@ def test_nothing_is_lost(values: list[float], k: int, p: float, min_p: float, te
     assert sum(c.probability for c in offered.distribution.candidates) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_every_token_of_a_real_text(tales: OpenCheckpoint, tales_reference: Any) -> None:
     sampling = Sampling(temperature=0.8, top_k=40)
     (sample,) = new_samples([tales.tokenizer.encode("Once upon a time there was a")])

@@ -69,6 +69,7 @@ def test_the_text_is_the_same_without_log_probabilities(sampling: Sampling) -> N
     assert [sample.logprobs for sample in samples[1]] == [[]] * 3
 
 
+@pytest.mark.slow
 def test_seeds_and_samples_differ() -> None:
     assert len({tuple(write([[1]], seed=seed)[0].ids) for seed in range(50)}) == 50
     assert len({tuple(sample.ids) for sample in write([[1]], samples=50)}) == 50

@@ -137,6 +137,7 @@ def test_without_jinja_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         Renderer()
 
 
+@pytest.mark.slow
 def test_it_ends_with_its_owner() -> None:
     made = Renderer()
     process = made._process
@@ -145,6 +146,7 @@ def test_it_ends_with_its_owner() -> None:
     assert process.poll() is not None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the system what the process may do")
 def test_the_process_may_do_next_to_nothing(renderer: Renderer) -> None:
     assert render(renderer, "a") == "a"

@@ -188,6 +188,7 @@ def test_what_ends_an_answer(name: str, end: str, tokenizer: Tokenizer, renderer
     assert bare.end_ids() == ()
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.lists(st.text("abc ", max_size=60), min_size=1, max_size=15), st.integers(150, 400))
 def test_what_falls_out(tokenizer: Tokenizer, renderer: Renderer, talk: list[str], n_positions: int) -> None:

@@ -14,7 +14,7 @@ from gptcli.inspection import attention as module
 from gptcli.inspection.attention import HeadAttention, attention, chosen
 from gptcli.inspection.heads import label_heads
 from gptcli.tokenizer.prompt import prompt_ids
-from tests.checkpoint.zoo import FAMILIES, each, eager, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, both, each, eager
 
 TEXT = "The king and the queen lived in a castle by the sea."
 
@@ -38,20 +38,17 @@ class Opened:
 
     name, n_vocab, tokenizer, changes, told_changes = "zoo", 80, Ids(), None, None
 
-    def __init__(self, folder: Any) -> None:
-        self.model = open_folder(folder)[1]
-        self.config = self.model.config
+    def __init__(self, model: Any) -> None:
+        self.model, self.config = model, model.config
 
     def encode_prompt(self, text: str) -> list[int]:
         return self.tokenizer.encode(text)
 
 
 @pytest.fixture(scope="module", params=each(FAMILIES))
-def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
-    folder = tmp_path_factory.mktemp("zoo")
-    theirs = reference(FAMILIES[request.param])
-    theirs.save_pretrained(folder)
-    return Opened(folder), eager(theirs)
+def family(request: pytest.FixtureRequest) -> tuple[Any, Any]:
+    theirs, model = both(request.param)
+    return Opened(model), eager(theirs)
 
 
 @pytest.mark.slow
@@ -122,6 +119,7 @@ def test_a_window_hides_what_is_too_far() -> None:
     assert [key for key in range(9) if head.sees(5, key)] == [3, 4, 5]
 
 
+@pytest.mark.slow
 def test_a_small_model_is_shown_whole_and_a_large_one_by_its_first_layer(
     tales: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +180,7 @@ def test_what_is_no_layer_is_told(text: str, said: str) -> None:
         chosen(text, 6, "layer")
 
 
+@pytest.mark.slow
 @given(st.text(max_size=8), st.integers(0, 12))
 def test_any_text_is_a_choice_or_an_input_error(text: str, count: int) -> None:
     try:

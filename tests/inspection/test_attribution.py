@@ -9,17 +9,14 @@ from gptcli.inspection.attribution import Attribution, attribute
 from gptcli.inspection.record import Record, record
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
-from tests.checkpoint.zoo import FAMILIES, each, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, both, few
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 
 
-@pytest.fixture(scope="module", params=each(FAMILIES))
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GPT, Record, Any]:
-    theirs = reference(FAMILIES[request.param])
-    folder = tmp_path_factory.mktemp("zoo")
-    theirs.save_pretrained(folder)
-    _, model = open_folder(folder)
+@pytest.fixture(scope="module", params=few(FAMILIES))
+def run(request: pytest.FixtureRequest) -> tuple[GPT, Record, Any]:
+    theirs, model = both(request.param)
     with torch.inference_mode():
         logits = theirs(torch.tensor([IDS])).logits[0, -1]
     return model, record(model, IDS), logits
@@ -56,10 +53,9 @@ def test_every_part_is_there_in_order(run: tuple[GPT, Record, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpt2", "gpt2 untied", "gpt_neo", "gptj", "gpt_neox", "opt"])
-def test_a_head_is_what_it_writes(name: str, tmp_path: Any) -> None:
+def test_a_head_is_what_it_writes(name: str) -> None:
     """One head's output, normed by hand with the run's scale, against the unembedding."""
-    reference(FAMILIES[name]).save_pretrained(tmp_path)
-    _, model = open_folder(tmp_path)
+    _, model = both(name)
     recorded, config = record(model, IDS), model.config
     layer, head, token = config.n_layer - 1, 0, 11
     columns = slice(head * config.head_size, (head + 1) * config.head_size)

@@ -10,19 +10,22 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from gptcli.errors import ExpressionError, InputError
-from gptcli.inspection import by_weights
 from gptcli.inspection import circuits as circuits_module
+from gptcli.inspection import head_sample
 from gptcli.inspection import stream as stream_module
-from gptcli.inspection.by_weights import scan_heads, view_head
+from gptcli.inspection.by_weights import view_head
 from gptcli.inspection.circuits import Circuits, HeadWeights, by_distance, eigenvalue_score, equal_tokens, rotated
+from gptcli.inspection.head_scan import scan_heads
 from gptcli.inspection.heads import label_heads
 from gptcli.inspection.record import record
-from gptcli.inspection.stream import StreamWeights, Top
+from gptcli.inspection.stream import StreamWeights
+from gptcli.inspection.token_scores import Top
 from tests.inspection.weights import IDS, LAYOUTS, alone, opened, stream_of
 
 Doubles = NDArray[np.float64]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", LAYOUTS)
 def test_a_token_alone_goes_through_layers_as_in_a_run(family: str) -> None:
     stream, model = stream_of(family), opened(family)[1]
@@ -250,7 +253,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sample_that_takes_too_much_memory_is_refused(tales: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(by_weights, "_MOST_NUMBERS", 256 * 100)
+    monkeypatch.setattr(head_sample, "_MOST_NUMBERS", 256 * 100)
     with pytest.raises(InputError, match="--tokens 0: 50,257 tokens take too much memory here: 100 are the most"):
         view_head(tales.what, "5.3", sampled=0)
 
@@ -311,6 +314,7 @@ def test_scores_at_a_distance_are_those_of_a_run() -> None:
         assert found == pytest.approx(scores[2, query, key], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_head_of_tales_that_repeats_names_copies(tales: Any) -> None:
     view = view_head(tales.what, "5.3", words=["Tom", "Lily", "dragon"], sampled=300)
     assert view.moves.copying_score > 0.95
@@ -330,6 +334,7 @@ def test_the_scan_finds_it(tales: Any) -> None:
     assert [each.layer for each in scan.heads if each.preferred == 1][:1] == [1]
 
 
+@pytest.mark.slow
 def test_an_interrupted_scan_keeps_what_it_has(tales: Any) -> None:
     def stop(done: int, total: int) -> None:
         if done == 3:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
 from gptcli.inspection.contexts import compare_contexts, marked_vectors, nearest_tokens, read_mark
-from tests.checkpoint.zoo import FAMILIES, each, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, both, each, open_folder, reference
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 TEXTS = ["a machine learning [model]", "a fashion [model]", "the [mole] dug a hole"]
@@ -20,10 +20,8 @@ TEXTS = ["a machine learning [model]", "a fashion [model]", "the [mole] dug a ho
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", each(FAMILIES))
-def test_vectors_are_transformers_hidden_states(family: str, tmp_path: Any) -> None:
-    theirs = reference(FAMILIES[family])
-    theirs.save_pretrained(tmp_path)
-    _, model = open_folder(tmp_path)
+def test_vectors_are_transformers_hidden_states(family: str) -> None:
+    theirs, model = both(family)
     with torch.inference_mode():
         said = theirs(torch.tensor([IDS]), output_hidden_states=True).hidden_states
     for position in (0, 4, 9):
@@ -122,6 +120,7 @@ def test_marks_by_hand(text: str, plain: str, marked: str) -> None:
     assert (found.text, found.text[found.start : found.end]) == (plain, marked)
 
 
+@pytest.mark.slow
 @given(st.text(), st.text().filter(str.strip), st.text())
 def test_any_text_can_be_marked(before: str, marked: str, after: str) -> None:
     def escaped(text: str) -> str:

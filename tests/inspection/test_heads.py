@@ -57,6 +57,7 @@ def test_even_attention_is_no_kind() -> None:
     assert label.score < THRESHOLD
 
 
+@pytest.mark.slow
 @given(st.integers(2, 9), st.integers(0, 2**32 - 1))
 def test_scores_are_shares_of_attention(n: int, seed: int) -> None:
     scores = torch.randn(3, 2 * n, 2 * n, generator=torch.Generator().manual_seed(seed)) * 3

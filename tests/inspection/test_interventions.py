@@ -14,11 +14,13 @@ from gptcli.inspection.attribution import attribute
 from gptcli.inspection.changed_engine import ChangedEngine
 from gptcli.inspection.hooking import means
 from gptcli.inspection.interventions import Interventions, located_changes
-from gptcli.inspection.places import parse
-from gptcli.inspection.points import Point, capture
+from gptcli.inspection.place_text import parse
+from gptcli.inspection.places import Point
+from gptcli.inspection.points import capture
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine
+from tests.checkpoint import zoo
 from tests.checkpoint.zoo import FAMILIES, open_folder, reference
 from tests.inspection.hooked import CASE_PARAMS, columns, logits, n_heads, seen
 
@@ -37,12 +39,9 @@ Both = tuple[Any, GPT]
 
 
 @pytest.fixture(scope="module", params=CASE_PARAMS)
-def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Both:
+def both(request: pytest.FixtureRequest) -> Both:
     """Their model and ours, of the same weights."""
-    theirs = reference(FAMILIES[request.param])
-    folder = tmp_path_factory.mktemp("zoo")
-    theirs.save_pretrained(folder)
-    return theirs, open_folder(folder)[1]
+    return zoo.both(request.param)
 
 
 def interventions(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gptcli.inspection.lens import decided_at, lens, stage_logprobs, streams
 from gptcli.inspection.record import record
-from tests.checkpoint.zoo import CONFIGS, FAMILIES, each, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, both, few
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 PROMPT = "Once upon a time there was a little"
@@ -37,11 +37,9 @@ def logits_of(theirs: Any, x: torch.Tensor) -> torch.Tensor:
     return logits if cap is None else torch.tanh(logits / cap) * cap
 
 
-@pytest.mark.parametrize("name", each(FAMILIES))
-def test_layer_k_is_their_hidden_state_k_unembedded(name: str, tmp_path: Any) -> None:
-    theirs = reference(FAMILIES[name])
-    theirs.save_pretrained(tmp_path)
-    _, model = open_folder(tmp_path)
+@pytest.mark.parametrize("name", few(FAMILIES))
+def test_layer_k_is_their_hidden_state_k_unembedded(name: str) -> None:
+    theirs, model = both(name)
     with torch.inference_mode():
         said = theirs(torch.tensor([IDS]), output_hidden_states=True)
         wanted = [logits_of(theirs, x[0]) for x in said.hidden_states[:-1]]
@@ -54,11 +52,9 @@ def test_layer_k_is_their_hidden_state_k_unembedded(name: str, tmp_path: Any) ->
 
 
 @pytest.mark.parametrize("name", ["gpt2", "gptj", "gpt_neox", "openai-gpt", "opt as 350m"])
-def test_between_attention_and_mlp(name: str, tmp_path: Any) -> None:
+def test_between_attention_and_mlp(name: str) -> None:
     """What the second norm reads (its result where norms stand behind the sums), seen from outside by a hook."""
-    theirs = reference(CONFIGS[name])
-    theirs.save_pretrained(tmp_path)
-    _, model = open_folder(tmp_path)
+    _, model = both(name)
     run = record(model, IDS)
     middle = [stream for _, sublayer, stream in streams(run, model, sublayers=True) if sublayer == "attention"]
     assert len(middle) == model.config.n_layer
@@ -69,6 +65,7 @@ def test_between_attention_and_mlp(name: str, tmp_path: Any) -> None:
             torch.testing.assert_close(stream + layer.mlp, layer.after, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_last_row_is_what_the_model_says(tales: Any, tales_reference: Any) -> None:
     seen, run = lens(tales, PROMPT)
     with torch.inference_mode():
@@ -81,6 +78,7 @@ def test_the_last_row_is_what_the_model_says(tales: Any, tales_reference: Any) -
     assert len(run.layers) == seen.stages[-1].layer == 6
 
 
+@pytest.mark.slow
 def test_a_token_is_followed(tales: Any) -> None:
     seen, run = lens(tales, PROMPT, words=["girl", "refrigerator"], sublayers=True)
     girl, fridge = seen.tracks
@@ -95,6 +93,7 @@ def test_a_token_is_followed(tales: Any) -> None:
         assert (rank == 1) == (stage.guesses[-1].id == girl.id)
 
 
+@pytest.mark.slow
 def test_without_a_token_the_answer_is_followed(tales: Any) -> None:
     seen, _ = lens(tales, PROMPT)
     (track,) = seen.tracks
@@ -103,6 +102,7 @@ def test_without_a_token_the_answer_is_followed(tales: Any) -> None:
     assert [rank == 1 for rank in track.ranks][seen.decided[-1] :] == [True] * (7 - seen.decided[-1])
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=12))
 def test_decided_is_the_start_of_the_last_run(best: list[int]) -> None:
     place = decided_at(best)

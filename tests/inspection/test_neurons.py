@@ -13,7 +13,7 @@ from gptcli.inspection.heads import repeated_tokens
 from gptcli.inspection.neuron_weights import read_neurons, view_neuron, written
 from gptcli.inspection.neurons import neurons
 from gptcli.inspection.passages import activations_of
-from gptcli.inspection.places import parse
+from gptcli.inspection.place_text import parse
 from gptcli.inspection.record import record
 from tests.inspection.weights import IDS, LAYOUTS, opened, stream_of
 
@@ -129,6 +129,7 @@ def test_activations_times_columns_are_the_mlp(family: str) -> None:
         np.testing.assert_allclose(total, recorded.down.numpy(), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", LAYOUTS)
 def test_direct_effects_of_all_neurons_are_the_mlps_term(family: str) -> None:
     """Of the logits of two tokens: what is added to all logits is left out."""
@@ -204,6 +205,7 @@ def test_negative_activations_raise_what_the_vector_lowers() -> None:
         assert each.raises[0].score > 0 > each.lowers[0].score
 
 
+@pytest.mark.slow
 def test_a_neuron_of_tales_writes_feelings(tales: Any) -> None:
     view = view_neuron(tales.what, "5.1015", top=6, sampled=50)
     assert (view.through, view.sampled, view.n_vocab) == (1, 50, 50257)

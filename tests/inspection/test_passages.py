@@ -18,6 +18,7 @@ NEURON = Neuron(2, 7, [], [], [])
 TALES = Neuron(5, 1015, [], [], [])
 
 
+@pytest.mark.slow
 @given(st.integers(0, 300), st.integers(1, 60), st.integers(1, 40))
 def test_every_token_is_judged_once_with_others_around_it(length: int, size: int, batch: int) -> None:
     ids = list(range(length))
@@ -47,6 +48,7 @@ def text(tales: Any) -> list[int]:
     return [token for document in held_out_ids(tales.tokenizer) for token in document[1:]]
 
 
+@pytest.mark.slow
 def test_passages_are_those_of_a_search_by_hand(tales: Any, text: list[int]) -> None:
     ids = text[:900]
     window = 128
@@ -80,6 +82,7 @@ def test_the_neuron_of_feelings_is_excited_where_an_adjective_follows(tales: Any
     assert sum(text.startswith(adjectives) for text in texts) >= 8, texts
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_search_found_is_kept(tales: Any, text: list[int]) -> None:
     def interrupt(done: int) -> None:
         raise KeyboardInterrupt

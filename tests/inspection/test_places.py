@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptcli.errors import ExpressionError, InputError
-from gptcli.inspection.places import parse, parse_before_colon
+from gptcli.inspection.place_text import parse, parse_before_colon
 from gptcli.model.config import GPTConfig
 
 CONFIG = GPTConfig(n_layer=6, n_head=4, n_embd=16, n_inner=200)
@@ -169,6 +169,7 @@ def test_too_long_a_place_is_refused() -> None:
         parse("mlp:" + "1," * 1000 + "1")
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="4.1,-*:@\"' ·mlpTom", max_size=12))
 def test_any_text_is_a_place_or_a_mistake(text: str) -> None:
     with suppress(ExpressionError):

@@ -7,17 +7,14 @@ import torch
 
 from gptcli.inspection.record import Record, record
 from gptcli.model.gpt import GPT
-from tests.checkpoint.zoo import FAMILIES, each, eager, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, both, eager, few
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 
 
-@pytest.fixture(scope="module", params=each(FAMILIES))
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GPT, Record, Any]:
-    folder = tmp_path_factory.mktemp("zoo")
-    theirs = reference(FAMILIES[request.param])
-    theirs.save_pretrained(folder)
-    _, model = open_folder(folder)
+@pytest.fixture(scope="module", params=few(FAMILIES))
+def run(request: pytest.FixtureRequest) -> tuple[GPT, Record, Any]:
+    theirs, model = both(request.param)
     with torch.inference_mode():
         said = eager(theirs)(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
     return model, record(model, IDS), said
@@ -53,6 +50,7 @@ def test_the_parts_add_up(run: tuple[GPT, Record, Any]) -> None:
             torch.testing.assert_close(added, layer.after, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_no_hook_stays(tales: Any) -> None:
     record(tales.model, [1, 2, 3])
     assert not any(module._forward_hooks for module in tales.model.modules())

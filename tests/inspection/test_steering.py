@@ -91,6 +91,7 @@ def test_a_row_of_the_unembedding(tales: Any) -> None:
     torch.testing.assert_close(direction(tales, "mlp:2: unembedding:queen"), tales.model.lm_head.weight[queen])
 
 
+@pytest.mark.slow
 def test_texts_are_what_stands_at_the_place_at_their_end(tales: Any, tales_reference: Any) -> None:
     with torch.inference_mode():
         love, hate = (
@@ -128,6 +129,7 @@ def test_files_without_a_direction_are_refused(tales: Any, tmp_path: Path) -> No
             direction(tales, f'layer:2: "{path}"')
 
 
+@pytest.mark.slow
 def test_a_request_in_a_model(tales: Any) -> None:
     """The parts of a request, as the hooks get them: each changes the logits as its own definition has it."""
     ids = tales.tokenizer.encode("Lily and Tom went out. Lily saw")

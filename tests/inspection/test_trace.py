@@ -11,7 +11,7 @@ from gptcli.counting.tally import tally
 from gptcli.inspection import trace as tracing
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
-from tests.checkpoint.zoo import FAMILIES, each, eager, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, both, eager, few
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 
@@ -40,12 +40,9 @@ def traced(model: GPT, layer: int | None = None, head: int | None = None) -> Any
     return tracing.trace(checkpoint, " ".join(map(str, IDS)), layer=layer, head=head)
 
 
-@pytest.fixture(scope="module", params=each(FAMILIES))
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GPT, Any]:
-    theirs = reference(FAMILIES[request.param])
-    folder = tmp_path_factory.mktemp("zoo")
-    theirs.save_pretrained(folder)
-    _, model = open_folder(folder)
+@pytest.fixture(scope="module", params=few(FAMILIES))
+def pair(request: pytest.FixtureRequest) -> tuple[GPT, Any]:
+    theirs, model = both(request.param)
     with torch.inference_mode():
         return model, eager(theirs)(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
 

@@ -2,7 +2,6 @@
 
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.inspection.stream import StreamWeights
-from tests.checkpoint.zoo import FAMILIES, reference, understand
+from tests.checkpoint.zoo import saved, understand
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 # One for each way to lay out a layer, its norms, its positions and its file; the plain three at once.
@@ -58,9 +57,7 @@ class _Numbers:
 @cache
 def opened(family: str) -> tuple[Any, Any, Any, Path]:
     """A checkpoint as ``read_checkpoint`` gives it, our model, transformers', and their folder."""
-    folder = Path(mkdtemp(prefix="gptcli-"))
-    theirs = reference(FAMILIES[family])
-    theirs.save_pretrained(folder)
+    theirs, folder = saved(family)
     blueprint, header = understand(folder)
     model = load_gpt(blueprint, header, Placement("cpu", "float32"))
     checkpoint = SimpleNamespace(

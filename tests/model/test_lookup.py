@@ -66,6 +66,7 @@ def test_no_number_of_guesses_changes_the_last_digits(tales: Any, quantize: Any)
     assert guessing.guessed > 10
 
 
+@pytest.mark.slow
 def test_the_context_may_slide_and_end(gpt2_folder: Any) -> None:
     engine = TorchEngine(load_folder(gpt2_folder))
     ids = [3, 4, 5, 3, 4, 5, 3, 4]
@@ -73,6 +74,7 @@ def test_the_context_may_slide_and_end(gpt2_folder: Any) -> None:
     assert written(LookupEngine(engine, 5), ids, Sampling(temperature=0), 0, n=70) == plain
 
 
+@pytest.mark.slow
 def test_logits_of_guessed_tokens_are_those_of_steps(tales: Any) -> None:
     ids = tales.tokenizer.encode(PROMPT)
     plain, guessing = TorchEngine(tales.model), LookupEngine(TorchEngine(tales.model), 4)

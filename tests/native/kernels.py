@@ -43,12 +43,14 @@ class AttentionJob(ctypes.Structure):
             (name, ctypes.c_int)
             for name in (
                 *("m", "heads", "kv_heads", "head_size", "capacity", "prefill"),
-                *("window", "qk_norm", "norm_kind", "rotary_dim", "interleaved"),
+                *("half", "window", "qk_norm", "norm_kind", "rotary_dim", "interleaved"),
             )
         ),
         *((name, ctypes.c_float) for name in ("scale", "cap", "clip", "epsilon")),
         *((name, ctypes.c_void_p) for name in ("q_norm", "q_norm_bias", "k_norm", "k_norm_bias")),
         *((name, ctypes.c_void_p) for name in ("turns", "growth", "slopes", "scores")),
+        *((name, ctypes.c_void_p) for name in ("given_queries", "given_keys")),
+        ("period", ctypes.c_int),
     )
 
 
@@ -82,8 +84,8 @@ PROTOTYPES: dict[str, Any] = {
     "add_slope": (None, _pointer, _int, _float),
     "clamp": (None, _pointer, _int, _float),
     "softmax_numerators": (_float, _pointer, _int),
-    "attention_scores": (None, _pointer, _pointer, _int, _int, _float, _pointer),
-    "attention_mix": (None, _pointer, _pointer, _size, _int, _int, _float, _pointer),
+    "attention_scores": (None, _pointer, _pointer, _int, _int, _int, _float, _pointer),
+    "attention_mix": (None, _pointer, _pointer, _int, _size, _int, _int, _float, _pointer),
     "top_k": (_int, _pointer, _int, _int, _pointer, _pointer),
     "exp_sum": (ctypes.c_double, _pointer, _int, _float),
     "entropy_sums": (None, _pointer, _int, _float, _pointer),

@@ -12,7 +12,7 @@
 #include "../../gptcli/model/native/src/native.h"
 
 /* The library's interface, as far as it is used here (library.py has all of it). */
-void *gptcli_new(const gptcli_shape *shape, int threads, int level);
+void *gptcli_new(const gptcli_shape *shape, int threads, int level, int half_cache);
 int gptcli_alloc_matrix(void *engine, int which, int layer, int kind, int rows, int columns);
 int gptcli_fill_matrix(void *engine, int which, int layer, int first, int count, const void *source, int source_kind,
                        int transposed);
@@ -21,7 +21,7 @@ int gptcli_fill_vector(void *engine, int which, int layer, const float *source, 
 int gptcli_finite(const void *source, size_t n, int kind);
 int gptcli_shortlist(const float *logits, int n, int k, int *places, float *values, double *log_sum);
 int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill,
-                const float *const *turns, const float *growth, float *cache, int batch, int capacity, int wanted_count,
+                const float *const *turns, const float *growth, void *cache, int batch, int capacity, int wanted_count,
                 const int *wanted, float *logits, int first, int last, const gptcli_hooks *hooks);
 const char *gptcli_kernels(int level);
 void gptcli_free(void *engine);
@@ -94,7 +94,7 @@ static void *model(const gptcli_shape *s, int kind) {
     whole.layer_norm_epsilon = 1e-5f, whole.residual_scale = whole.embedding_scale = whole.logit_scale = 1;
     whole.norm = PRE, whole.final_norm = 1, whole.embedding_width = s->n_embd, whole.vocab_size = VOCABULARY;
     whole.attention_scales = scales, whole.windows = windows, whole.rotary_tables = s->rotary_dim ? tables : no_tables;
-    void *engine = gptcli_new(&whole, THREADS, BEST);
+    void *engine = gptcli_new(&whole, THREADS, BEST, 0);
     if (!engine) fail("gptcli_new");
     state = 2463534242u; /* the same weights in every kind */
     fill_matrix(engine, EMBEDDING, 0, kind == INT4 ? INT8 : kind, VOCABULARY, s->n_embd);
@@ -172,7 +172,7 @@ static void rounded(void) {
         for (int i = 0; i < 3; i++)
             for (int turned = 0; turned < 2; turned++) {
                 const int rows = shapes[i][0], columns = shapes[i][1];
-                void *engine = gptcli_new(&s, THREADS, BEST), *kept;
+                void *engine = gptcli_new(&s, THREADS, BEST, 0), *kept;
                 float *source, *scales;
                 int about[2];
                 state = 88172645u;

@@ -453,6 +453,7 @@ def test_shapes_it_does_not_know_are_left_to_torch(monkeypatch: pytest.MonkeyPat
     assert why_not(replace(SHAPES["bare"], gated=True)) == "the engine in C does not run models with a gate, one head"
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), st.sampled_from(["int8", "int4"]))
 @settings(max_examples=50)
 def test_quantized_rows_stay_near(seed: int, kind: Any) -> None:
@@ -495,6 +496,7 @@ def test_bfloat16_that_is_too_large_for_float16_is_named(gpt2_folder: Path, tmp_
             load_native(*understand(tmp_path), placement)
 
 
+@pytest.mark.slow
 def test_a_broken_file_is_told_as_broken_where_torch_is_not_installed(
     gpt2_folder: Path, tmp_path: Path, child_environment: dict[str, str]
 ) -> None:

@@ -397,23 +397,26 @@ def test_softmax_numerators(n: int, level: int) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("cache", [np.float32, np.float16])
 @pytest.mark.parametrize(("count", "d"), [(1, 64), (7, 22), (40, 80), (13, 5)])
-def test_attention_scores(count: int, d: int, level: int) -> None:
-    q, keys, out = drawn(1, d), roomy(drawn(2, count, d)), np.zeros(count, np.float32)
-    Kernels(level).attention_scores(at(roomy(q)), at(keys), count, d, 0.125, at(out))
+def test_attention_scores(count: int, d: int, cache: type[np.floating], level: int) -> None:
+    q, keys, out = drawn(1, d), roomy(drawn(2, count, d), cache), np.zeros(count, np.float32)
+    Kernels(level).attention_scores(at(roomy(q)), at(keys), int(cache is np.float16), count, d, 0.125, at(out))
+    keys = keys.astype(np.float32)
     assert_near(out, reference.attention_scores(q, keys, 0.125), np.abs(keys) @ np.abs(q) * 0.125)
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("cache", [np.float32, np.float16])
 @pytest.mark.parametrize(("count", "d"), [(1, 64), (7, 22), (40, 80), (13, 5)])
-def test_attention_mix(count: int, d: int, level: int) -> None:
-    p, values, out = np.abs(drawn(1, count)), roomy(drawn(2, count, d)), np.zeros(d, np.float32)
-    kernels = Kernels(level)
-    kernels.attention_mix(at(p), at(values), d, count, d, 0.3, at(out))
+def test_attention_mix(count: int, d: int, cache: type[np.floating], level: int) -> None:
+    p, stored, out = np.abs(drawn(1, count)), roomy(drawn(2, count, d), cache), np.zeros(d, np.float32)
+    kernels, half, values = Kernels(level), int(cache is np.float16), stored.astype(np.float32)
+    kernels.attention_mix(at(p), at(stored), half, d, count, d, 0.3, at(out))
     assert_near(out, reference.attention_mix(p, values, 0.3), p @ np.abs(values) * 0.3)
     for first in range(0, d, 7):  # some columns are what they are among all
-        part, some = np.full(8, 99, np.float32), roomy(values.reshape(-1)[first:])
-        kernels.attention_mix(at(p), at(some), d, count, min(7, d - first), 0.3, at(part))
+        part, some = np.full(8, 99, np.float32), roomy(stored.reshape(-1)[first:], cache)
+        kernels.attention_mix(at(p), at(some), half, d, count, min(7, d - first), 0.3, at(part))
         assert_near(part[: d - first][:7], out[first : first + 7], p @ np.abs(values[:, first : first + 7]) * 0.3)
         assert part[7] == 99
 
@@ -545,16 +548,17 @@ def prepared(qkv: Array, position: int, knobs: dict[str, Any], arrays: dict[str,
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("size", [22, 64, 83])
 @pytest.mark.parametrize(("m", "prefill"), [(1, 0), (4, 0), (5, 1), (40, 1)])
-@pytest.mark.parametrize("knobs", KNOBS)
+@pytest.mark.parametrize("knobs", [*KNOBS, "half"])
 def test_attention(knobs: str, m: int, prefill: int, size: int, level: int) -> None:
     """Some tokens behind a past of 3, of one row or of several."""
-    heads, capacity, past, how = 4, 50, 3, {"kv_heads": 4, **KNOBS[knobs]}
+    cached = np.float16 if knobs == "half" else np.float32
+    heads, capacity, past, how = 4, 50, 3, {"kv_heads": 4, **KNOBS.get(knobs, {"kv_heads": 2, "half": 1})}
     kv_heads, group = how["kv_heads"], heads // how["kv_heads"]
     rows = np.ones(m, np.int32) if prefill else np.arange(m, dtype=np.int32)
     positions = (past + np.arange(m) if prefill else np.full(m, past)).astype(np.int32)
     qkv, out = drawn(1, m, heads + 2 * kv_heads, size), np.zeros((m, heads, size), np.float32)
     mine = qkv.copy()  # which attention changes
-    caches = [roomy(drawn(seed, max(m, 2), kv_heads, capacity, size)) for seed in (2, 3)]
+    caches = [roomy(drawn(seed, max(m, 2), kv_heads, capacity, size), cached) for seed in (2, 3)]
     angles = drawn(4, capacity, how.get("rotary_dim", 2) // 2)
     arrays = {"turns": np.stack((np.cos(angles), np.sin(angles)), 1)}
     arrays |= {"q_norm": 1 + drawn(5, heads, size), "k_norm": 1 + drawn(6, kv_heads, size)}
@@ -573,12 +577,14 @@ def test_attention(knobs: str, m: int, prefill: int, size: int, level: int) -> N
         if name != "turns" or "rotary_dim" in how:
             setattr(job, name, value)
     assert library.library().gptcli_test_attention(level, ctypes.byref(job)) == 0  # type: ignore[union-attr]
-    np.testing.assert_allclose(caches[0], keys, rtol=1e-5, atol=2e-6)
+    rounding = 1e-3 if cached is np.float16 else 1e-5
+    np.testing.assert_allclose(caches[0], keys, rtol=rounding, atol=2e-6)
     assert caches[1].tobytes() == values.tobytes()
     kinds = {"window": how.get("window", 0), "cap": how.get("cap", 0.0)}
     for token in range(m):
         for head in range(heads):
             seen = (rows[token], head // group, slice(positions[token] + 1))
             slope = how["slopes"][head] if "slopes" in how else 0.0
-            expected = reference.attention(queries[token][head], keys[seen], values[seen], 0.25, slope=slope, **kinds)
+            k, v = keys[seen].astype(np.float32), values[seen].astype(np.float32)
+            expected = reference.attention(queries[token][head], k, v, 0.25, slope=slope, **kinds)
             np.testing.assert_allclose(out[token, head], expected, rtol=1e-5, atol=5e-6)

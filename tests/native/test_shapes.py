@@ -185,6 +185,7 @@ def test_a_text_comes_out_the_same_alone_and_in_a_batch(name: str, kind: Kind) -
 LONG_TEXT = 1100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pythia", "mistral", "falcon", "gemma 2"])
 def test_long_contexts(name: str) -> None:
     """Prompts in several pieces, and threads that divide what a head sees: the same logits as PyTorch's, and the same

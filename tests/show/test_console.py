@@ -37,6 +37,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON, st.sampled_from([None, 2]))
 def test_printed_json_reads_back_and_is_safe_to_look_at(value: Any, indent: int | None) -> None:
     out = io.StringIO()

@@ -136,6 +136,7 @@ def drawn_with() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_character_that_is_drawn_with_has_a_stand_in() -> None:
     assert {each for each in drawn_with() if len(stand_in(each)) > 1} == set()
 
@@ -151,6 +152,7 @@ def columns(command: str, heading: str) -> list[int]:
     return [found.end() for found in re.finditer(r"\S+", line)]
 
 
+@pytest.mark.slow
 def test_the_columns_of_a_pipe_do_not_depend_on_their_cells() -> None:
     assert columns("logits The_king --top 3", "probability") == columns("logits Once_upon_a --top 3", "probability")
     assert columns("score The_king", "probability") == columns("score a_refrigerator_hummed", "probability")

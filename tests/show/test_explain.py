@@ -143,6 +143,7 @@ def test_control_characters_are_seen_and_not_obeyed() -> None:
         assert "[bold]" in picture
 
 
+@pytest.mark.slow
 @given(st.integers(60, 300), st.integers(0, 1400), st.integers(1, 30))
 def test_a_row_is_as_wide_as_allowed_and_counts_what_it_leaves_out(width: int, token: int, top: int) -> None:
     step = steps([token], top)[0]

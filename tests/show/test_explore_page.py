@@ -12,7 +12,9 @@ import pytest
 import gptcli
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.inspection.explored import Explored, explored
+from gptcli.sampling.settings import Sampling
 from gptcli.show.explore_page.page import Exploration, explore_page
+from gptcli.show.tour_page import tour_page
 from tests.show.test_page import EVIL, data, shape
 
 
@@ -49,6 +51,18 @@ def test_it_makes_no_request_and_evaluates_nothing(seen: Explored) -> None:
     assert not re.search(r"https?:(?!//www\.w3\.org/2000/svg)|url\(|@import|\beval\(|innerHTML|new Function", page)
     assert "unsafe" not in re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)[0]
     json.dumps(data(page))
+
+
+def test_the_tour_ends_with_all_of_it(seen: Explored) -> None:
+    page = tour_page([], lambda stop: None, seen).html()
+    assert data(page) == data(explore_page(seen).html())
+    assert "gptcli explore &quot;The king and&quot; --save page.html" in page
+    assert "All of it, under one cursor" in page
+
+
+def test_the_sliders_begin_where_they_are_told(seen: Explored) -> None:
+    (held,) = data(explore_page(seen, sampling=Sampling(temperature=0.7, top_k=7, top_p=0.9)).html())
+    assert held["start"] == {"temperature": 0.7, "topK": 7, "topP": 0.9}
 
 
 def test_python_saves_it_too(seen: Explored, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_a_column_tells_neighbours_apart() -> None:
     assert percents([0.9984, 0.0006, 0.0000165, 0.0000134]) == ["99.84%", "0.060%", "0.0017%", "0.0013%"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(1e-5, 0.9), max_size=20))
 def test_digits_stay_few_and_neighbours_differ(probabilities: list[float]) -> None:
     shown = percents(probabilities)

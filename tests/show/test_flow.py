@@ -64,6 +64,7 @@ def test_by_hand(text: str, width: int, lines: list[str]) -> None:
 WORDS = st.lists(st.text("ab日é ", min_size=1, max_size=9), max_size=25)
 
 
+@pytest.mark.slow
 @given(WORDS, st.integers(8, 40))
 def test_no_word_that_fits_is_cut_and_nothing_is_lost(pieces: list[str], width: int) -> None:
     lines = seen(list(pieces), width)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.text import Text
 
-from gptcli.show.blocks import heat
+from gptcli.show.blocks import heat, palette
 from gptcli.show.html.parts import Legend
 from tests.show.test_pictures import drawn
 
@@ -30,6 +31,23 @@ def test_heat_map_carries_its_values_without_colour_and_with() -> None:
     assert "48;2;0;34;78" in shown  # the smallest
     assert "48;2;254;232;56" in shown  # the largest
     assert "0.500" in drawn(heat.heat_map(["a"], ["x"], [[0.5]]))  # all alike
+
+
+def test_figures_with_signs_have_the_colours_of_their_bars() -> None:
+    shown = drawn(heat.heat_map(["a"], ["x", "y"], [[-1.0, 1.0]], (-1.0, 1.0), signed=True), colour=True)
+    for each in (palette.DARK.negative, palette.DARK.bar):
+        assert "48;2;" + ";".join(str(int(each[place : place + 2], 16)) for place in (1, 3, 5)) in shown
+
+
+def test_a_legend_keeps_its_figures_together() -> None:
+    legend = heat.TextLegend(Legend("share of it all", [("0", 0.0), ("1", 1.0)], "%   since: when"), "plain")
+
+    def lines(width: int) -> list[str]:
+        return Text.from_ansi(drawn(legend, width, colour=True)).plain.splitlines()
+
+    assert lines(60) == ["share of it all  0  1  %   since: when"]
+    assert lines(30) == ["share of it all  0  1  %", "since: when"]
+    assert lines(18) == ["share of it all ", " 0  1  %", "since: when"]
 
 
 def test_texts_stand_in_place_of_figures_and_columns_line_up() -> None:

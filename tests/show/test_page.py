@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +63,7 @@ def test_no_text_changes_what_the_page_is_made_of() -> None:
 
 
 # The dot and the arrow stand for a space and a newline: tokens with them are laid out in another way.
+@pytest.mark.slow
 @given(st.text(st.characters(exclude_characters="·⏎"), min_size=1))
 @settings(max_examples=50)
 def test_any_text_is_only_text(text: str) -> None:
@@ -108,3 +110,14 @@ def test_a_grid_keeps_its_numbers_with_its_cells() -> None:
     places = {name: re.findall(r"<td(?: [^>]*data-i=\"(\d)\"[^>]*)?>", row) for name, row in rows}
     assert places == {"r1": ["0", ""], "r2": ["1", "2"]}
     assert [numbers for numbers, _ in data(shown)[0]["cells"]] == [["a"], ["b"], ["c"]]
+
+
+def test_bars_of_figures_with_signs_go_to_both_sides() -> None:
+    rows = [(("a", "+1"), 1.0), (("b", "-0.25"), -0.25)]
+    drawn = page("p", ["f"], [Listing("l", ("part", ">adds"), rows)])
+    assert drawn.count('viewBox="-1 0 2 20"') == 2
+    assert '<svg class="bar below" viewBox="-1 0 2 20"' in drawn
+    assert '<rect x="-0.2500" y="3.8" width="0.2500"' in drawn
+    one_sided = page("p", ["f"], [Listing("l", ("part", ">adds"), rows[:1])])
+    assert 'viewBox="0 0 1 20"' in one_sided
+    assert "--negative" in one_sided

@@ -51,6 +51,19 @@ def test_text_reads_on_every_colour_of_the_map(theme: Theme, step: int) -> None:
 
 
 @BOTH
+def test_figures_with_signs_go_away_from_nothing_on_both_sides(theme: Theme) -> None:
+    away = [contrast(palette.colour(0.5 + step / 100, theme, signed=True), theme.ground) for step in range(-50, 51)]
+    assert all(a >= b for a, b in pairwise(away[:51]))
+    assert all(a <= b for a, b in pairwise(away[50:]))
+    assert away[50] < 1.3
+    assert palette.colour(0, theme, signed=True) == theme.negative
+    assert palette.colour(1, theme, signed=True) == theme.bar
+    for step in range(101):
+        ground = palette.colour(step / 100, theme, signed=True)
+        assert contrast(palette.text_colour(step / 100, theme, signed=True), ground) >= 4.5
+
+
+@BOTH
 def test_tokens_read_and_differ_from_the_ground(theme: Theme) -> None:
     for each in theme.tokens:
         assert contrast(theme.token_ink, each) >= 7

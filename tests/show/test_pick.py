@@ -214,6 +214,7 @@ def test_ctrl_c_keeps_the_text_and_sigterm_leaves_the_terminal_as_it_was(child_e
         assert "\x1b[?25h" in terminal.seen
 
 
+@pytest.mark.slow
 def test_without_a_terminal_it_is_one_clear_line(run_gptcli: Run) -> None:
     done = run_gptcli("generate", "--pick", "A")
     assert (done.returncode, done.stdout) == (2, b"")

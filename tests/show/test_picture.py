@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 from gptcli.cli.app import app
 from gptcli.errors import GptcliError
+from gptcli.show.attribution import SignedBar
 from gptcli.show.blocks.heat import heat_map
-from gptcli.show.blocks.pictures import Bar, table
+from gptcli.show.blocks.pictures import Bar, exact_bars, table
 from gptcli.show.blocks.plot import Dot, Line, LinePlot, Scatter
 from gptcli.show.picture.look import DARK, LIGHT, mixed
 from gptcli.show.picture.png import SCALE, png
@@ -64,6 +65,31 @@ def test_a_bar_is_one_rectangle_as_long_as_its_value() -> None:
         assert number(bar, "width") == pytest.approx(fraction * longest, abs=WIDE / 16 + 0.01)
     assert all(below - above == HIGH for above, below in pairwise(number(bar, "y") for bar in bars))
     assert not BLOCKS.search("".join(root.itertext()))
+
+
+def test_saved_bars_are_as_long_as_their_values_and_not_as_their_characters() -> None:
+    fractions = (1.0, 0.5013, 0.2491, 0.0002)
+    listed = table("word", "", "")
+    for fraction in fractions:
+        listed.add_row("x", Bar(fraction), SignedBar(fraction))
+        listed.add_row("x", Bar(fraction), SignedBar(-fraction))
+    with exact_bars():
+        bars = rects(drawn(listed))
+    left = min(number(bar, "x") for bar in bars)
+    plain = [bar for bar in bars if number(bar, "x") == left]
+    signed = [bar for bar in bars if number(bar, "x") != left]
+    longest = number(plain[0], "width")
+    for pair, fraction in zip(zip(plain[::2], plain[1::2], strict=True), fractions, strict=True):
+        for bar in pair:
+            assert number(bar, "width") == pytest.approx(max(fraction * longest, 0.08 * WIDE), abs=0.01)
+    half = number(signed[0], "width")
+    for right, leftward, fraction in zip(signed[::2], signed[1::2], fractions, strict=True):
+        assert number(right, "width") == pytest.approx(max(fraction * half, 0.08 * WIDE), abs=0.01)
+        assert number(leftward, "width") == pytest.approx(number(right, "width"), abs=0.011)
+        assert number(right, "x") == number(signed[0], "x")
+        end = number(signed[1], "x") + number(signed[1], "width")
+        assert number(leftward, "x") + number(leftward, "width") == pytest.approx(end, abs=0.011)
+    assert not BLOCKS.search("".join(drawn(listed).itertext()))
 
 
 def test_a_map_has_a_rectangle_for_each_field_and_its_text_over_it() -> None:

@@ -45,6 +45,7 @@ def test_token_strip_wraps_between_tokens() -> None:
     assert [line.rstrip() for line in strip.splitlines()] == ["Once ·upon", "7454 2402", "", "日本 x", "1    22222"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.text("ab日", max_size=20), max_size=12), st.integers(8, 40))
 def test_token_strip_never_outgrows_its_width(tokens: list[str], width: int) -> None:
     strip = token_strip(tokens, ["1"] * len(tokens), width)

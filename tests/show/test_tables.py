@@ -94,6 +94,7 @@ def test_csv_is_rfc_4180_and_exact() -> None:
     assert (second["best.id"], second["label"]) == ("", "x|y")
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"])), st.floats(allow_nan=False)), min_size=1))
 def test_any_text_and_number_comes_back(items: list[tuple[str, float]]) -> None:
     made = Answer([Item(number, text, Inner(1, b"", share), True, ()) for number, (text, share) in enumerate(items)])
@@ -206,6 +207,7 @@ def test_several_texts_have_one_table(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [row["token"] for row in tokens] == ["The", " king", "A", " bird"]
 
 
+@pytest.mark.slow
 def test_data_is_saved_by_suffix(tmp_path: Path) -> None:
     printed = run("neighbors tower --top 3", "--csv").stdout_bytes
     for suffix in ("csv", "md", "json"):

@@ -26,6 +26,7 @@ def test_the_axis_by_hand(scores: list[float], cosine: bool, axis: tuple[float, 
     assert _axis(scores, cosine=cosine) == axis
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 9999).map(lambda n: n / 100), min_size=2, max_size=20))
 def test_all_bars_are_seen_and_none_is_too_long(scores: list[float]) -> None:
     low, high = _axis(scores, cosine=False)

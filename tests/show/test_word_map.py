@@ -122,6 +122,7 @@ def test_a_text_in_which_nothing_stands_out_says_what_dominates(whole: Any) -> N
     assert "stands out; on average" in " ".join(shown.split())
 
 
+@pytest.mark.slow
 def test_of_many_large_maps_those_are_drawn_that_look_furthest(tales: Any) -> None:
     answer = attention(tales, TEXT + " and the old man saw a small dog near the big river in the dark wood" * 2)
     shown = drawn(draw(answer), 60)

@@ -72,6 +72,7 @@ def test_nothing_else_is_removed(tmp_path: Path) -> None:
     remove_unfinished(tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_writers_at_once_never_lose_a_file(tmp_path: Path) -> None:
     """Each one cleans up while the others begin: a file that is not locked yet may be taken for left behind."""
     failures: list[BaseException] = []

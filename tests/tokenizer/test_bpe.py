@@ -64,6 +64,7 @@ def test_special_tokens_in_text_are_text_unless_asked_for() -> None:
     assert GPT2.decode([64, 50256, 65]) == "a<|endoftext|>b"
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60), st.booleans())
 @settings(max_examples=300)
 def test_encode_is_tiktokens_and_decodes_to_the_text(text: str, special: bool) -> None:
@@ -94,6 +95,7 @@ def test_hard_text() -> None:
     assert GPT2.encode(HARD_TEXT) == ALONE.encode_ordinary(HARD_TEXT)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 50256), max_size=40))
 @settings(max_examples=200)
 def test_a_stream_of_ids_gives_the_text_of_all(ids: list[int]) -> None:
@@ -167,6 +169,7 @@ def test_merges_step_by_step() -> None:
     assert capes.tokens == (Token(1451, b" cap"), Token(274, b"es"))
 
 
+@pytest.mark.slow
 @given(st.text(max_size=40))
 @settings(max_examples=150)
 def test_merges_end_in_the_tokens(text: str) -> None:

@@ -66,6 +66,7 @@ def test_hard_text(ours: Tokenizer, theirs: Any) -> None:
     assert ours.eos_id is None
 
 
+@pytest.mark.slow
 def test_each_character_alone_and_between_letters(ours: Tokenizer, theirs: Any) -> None:
     """Blocks to which Unicode added no marks after version 8, where the Rust library's tables end."""
     blocks = [

@@ -120,6 +120,7 @@ def test_gpt2s_ranks_turned_into_a_file_by_transformers() -> None:
     }
 
 
+@pytest.mark.slow
 def test_merges_before_their_turn_are_left_to_the_library(tmp_path: Path) -> None:
     theirs = reference.plain([("ab", "c"), ("b", "c"), ("a", "b")], use_regex=True)
     assert by_rank(theirs) is None
@@ -184,6 +185,7 @@ def test_broken_vocabularies_are_refused_with_the_place(
     assert str(caught.value).startswith("here.json")
 
 
+@pytest.mark.slow
 def test_exhaustively_on_two_letters() -> None:
     # All orders of all merges of up to three letters over {a, b}: every text of up to six letters.
     pairs = [("a", "a"), ("a", "b"), ("b", "a"), ("aa", "b"), ("a", "ab"), ("ab", "a"), ("a", "ba")]

@@ -15,7 +15,6 @@ from gptcli.checkpoint.weights.content import Fingerprint, changed
 from gptcli.checkpoint.weights.faults import not_finite, too_large
 from gptcli.checkpoint.weights.kept import BrokenKeptError, open_if_current
 from gptcli.checkpoint.weights.placement import Placement
-from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.weights import Kind, as_float32, is_matrix, why_not
 from gptcli.model.quantize import kind_of
@@ -70,7 +69,7 @@ def load_native(
         for name, infos in parts.items()
     }
     if quantize != "none" and not ignore_cache:
-        found = _from_kept(blueprint, header, quantize, kinds, notes)
+        found = _from_kept(blueprint, header, placement, kinds, notes)
         if found is not None:
             engine, fingerprint = found
             vectors = {name: infos for name, infos in parts.items() if not is_matrix(name)}
@@ -78,7 +77,7 @@ def load_native(
             if not fingerprint.unchanged():
                 raise changed(fingerprint)
             return engine
-    engine = NativeEngine(blueprint.config)
+    engine = NativeEngine(blueprint.config, cache=placement.cache_type)
     _fill_all(engine, blueprint, header, parts, kinds)
     header.check_unchanged()
     return engine
@@ -90,16 +89,16 @@ def _parts(blueprint: Blueprint, header: Header) -> dict[str, list[TensorInfo]]:
 
 
 def _from_kept(
-    blueprint: Blueprint, header: Header, quantize: Quantize, kinds: dict[str, Kind], notes: list[str] | None
+    blueprint: Blueprint, header: Header, placement: Placement, kinds: dict[str, Kind], notes: list[str] | None
 ) -> tuple[NativeEngine, Fingerprint] | None:
     """An engine with the cached matrices of exactly these weights, and the fingerprint of the weights."""
     from gptcli.checkpoint.weights.quantized_file import load_into
 
     try:
-        kept = open_if_current(header, blueprint, quantize)
+        kept = open_if_current(header, blueprint, placement.quantize)
         if kept is None:
             return None
-        engine = NativeEngine(blueprint.config)
+        engine = NativeEngine(blueprint.config, cache=placement.cache_type)
         matrices = {name: kind for name, kind in kinds.items() if is_matrix(name)}
         load_into(engine, kept, matrices, parameter_shapes(blueprint.config))
     except BrokenKeptError as error:

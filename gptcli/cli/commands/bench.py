@@ -29,6 +29,7 @@ def bench(
     device: options.DeviceOption = options.Device.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
     quantize: options.QuantizeOption = options.Quantize.none,
+    cache: options.CacheOption = options.Cache.auto,
     timeout: options.TimeoutOption = None,
     *,
     output: OutputOptions,
@@ -51,9 +52,8 @@ def bench(
 
     benchmark.use_threads(threads)
     busy = benchmark.busy_processors()
-    checkpoint = open_checkpoint(
-        model, Placement(device=device.value, dtype=dtype.value, quantize=quantize.value), n_head=n_head, inside=False
-    )
+    placement = Placement(device.value, dtype.value, quantize.value, cache.value)
+    checkpoint = open_checkpoint(model, placement, n_head=n_head, inside=False)
     notices(checkpoint.notes)
     lengths = benchmark.contexts_for(wanted, checkpoint.engine.n_positions)
     with progress_line() as progress:

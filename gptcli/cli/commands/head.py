@@ -10,7 +10,7 @@ from gptcli.errors import InputError
 
 if TYPE_CHECKING:
     from gptcli.checkpoint.read import Checkpoint
-    from gptcli.inspection.by_weights import Labels
+    from gptcli.inspection.head_sample import Labels
 
 _HEAD = "Head"
 
@@ -78,7 +78,8 @@ def head(
     gptcli head 2.4 -m smollm2-135m --distance 5
     gptcli head --all                        a row for each head
     """
-    from gptcli.inspection.by_weights import scan_heads, view_head
+    from gptcli.inspection.by_weights import view_head
+    from gptcli.inspection.head_scan import scan_heads
     from gptcli.show.circuits import draw_head, draw_head_page, draw_scan, draw_scan_page
     from gptcli.show.terminal.progress import progress_bar
 

@@ -123,7 +123,7 @@ def neurons(
     given = prompt_argument(text, raw=raw)
 
     from gptcli.inspection.neurons import neurons as inspect
-    from gptcli.inspection.places import parse
+    from gptcli.inspection.place_text import parse
     from gptcli.show.neurons import draw, draw_page
 
     positions = parse(f"embedding@{at}").positions if at is not None else None

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,12 @@ from gptcli.cli.tour import STOPS, our_words, stops
 from gptcli.show.terminal.console import DATA_SUFFIXES, stdout_is_terminal
 from gptcli.show.tour import Stop, Tour
 from gptcli.system.notices import notice
+
+if TYPE_CHECKING:
+    from gptcli.inspection.explored import Explored
+
+# The text of the page's last section.
+_EXPLORED = "The king took his crown and the queen took her"
 
 
 @grouped
@@ -68,7 +74,7 @@ def tour(
     if save is not None and save.suffix.lower() == ".html":
         from gptcli.show.tour_page import tour_page
 
-        page = tour_page(chosen, lambda each: _run(context, each))
+        page = tour_page(chosen, lambda each: _run(context, each), _explored() if stop is None else None)
         return output.present(Tour(chosen), lambda: draw_list(chosen), page=lambda: page)
     if save is not None:
         coloured = save.suffix.lower() != ".txt"
@@ -77,6 +83,14 @@ def tour(
     if stdout_is_terminal() and sys.stdin is not None and sys.stdin.isatty():
         return Walk(chosen, lambda line: _run_line(context, line), total=len(STOPS), pace=pace).go()
     walk_on(chosen, lambda each: _run(context, each), total=len(STOPS))
+
+
+def _explored() -> "Explored":
+    """The text whose views end the page."""
+    from gptcli.checkpoint.open import open_checkpoint
+    from gptcli.inspection.explored import explored
+
+    return explored(open_checkpoint("tales", inside=False), _EXPLORED)
 
 
 def _run(context: typer.Context, stop: Stop) -> None:

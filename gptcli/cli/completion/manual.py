@@ -24,6 +24,7 @@ _ENVIRONMENT = (
     ("NO_COLOR, FORCE_COLOR", "No colours; colours also in a pipe. --color is more than both."),
     ("CLICOLOR, CLICOLOR_FORCE", "The same: 0 is none, 1 with FORCE is always."),
     ("COLUMNS", "How wide to draw."),
+    ("GPTCLI_PAGER, PAGER", "What shows pictures taller than the terminal (less -FRX); cat is none."),
 )
 
 

@@ -5,9 +5,18 @@
 
 from gptcli.explore.views.adds import AddsView
 from gptcli.explore.views.attention import AttentionView
+from gptcli.explore.views.effects import EffectsView
 from gptcli.explore.views.lens import LensView
+from gptcli.explore.views.neurons import NeuronsView
 from gptcli.explore.views.scene import View
 from gptcli.explore.views.weights import WeightsView
 
-VIEWS: tuple[View, ...] = (AttentionView(), LensView(), AddsView(), WeightsView())
+VIEWS: tuple[View, ...] = (
+    AttentionView(),
+    LensView(),
+    AddsView(),
+    EffectsView(),
+    NeuronsView(),
+    WeightsView(),
+)
 """In the order of the tabs."""

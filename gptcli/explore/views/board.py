@@ -6,10 +6,12 @@ from typing import Any
 from rich.cells import cell_len
 
 from gptcli.explore import keys
-from gptcli.explore.picture import Action, Picture, choices, fitted, line
+from gptcli.explore.line import Line, Look
+from gptcli.explore.picture import Picture, fitted
 from gptcli.explore.views import VIEWS, following, text
-from gptcli.explore.views.scene import Scene
+from gptcli.explore.views.scene import Scene, View
 from gptcli.show.blocks import palette
+from gptcli.show.blocks.heat import has_colours
 
 # Below this nothing can be read.
 _LEAST_WIDTH, _LEAST_HEIGHT = 24, 8
@@ -17,6 +19,7 @@ _LEAST_WIDTH, _LEAST_HEIGHT = 24, 8
 _SIDE_BY_SIDE, _SHARE = 72, 0.4
 _MOST_FOLLOWING = 56
 _GAP = 2
+_LEGEND = 35  # columns of the legend of the colours
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def draw(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
     words = text.draw(scene, inner, room, shown.late)
     made.below(_indented(words, room))
     made.below(_space(gaps))
-    made.below(_indented(following.fact(scene, inner), 1))
+    made.below(_indented(_fact(scene, inner), 1))
+    made.below(_space(1 if height >= 30 else 0))
     footer = _footer(scene, shown, width)
     body = height - len(made.lines) - len(footer.lines)
     made.below(_body(scene, shown, inner, body))
@@ -71,14 +75,26 @@ def draw(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
 def _header(scene: Scene, shown: Shown, width: int) -> Picture:
     theme = palette.current()
     count, most = len(scene.state.document.now.ids), scene.config.n_positions
-    left = line((" explore ", f"bold {theme.ground} on {theme.accent}"), (f" {shown.name} ", f"bold {theme.ink}"))
+    left = Line((" explore ", f"bold {theme.ground} on {theme.accent}"), (f" {shown.name} ", f"bold {theme.ink}"))
     left.append(shown.facts, theme.quiet)
     right = f"{'… ' if shown.late or shown.view_late else ''}{count:,} of {most:,} tokens "
-    left.truncate(max(width - cell_len(right) - 1, 0), overflow="ellipsis", pad=True)
+    left.fit(max(width - cell_len(right) - 1, 0), ellipsis=True, pad=True)
     left.append(" " + right, theme.warning if count > most else theme.quiet)
-    left.truncate(width, pad=True)
-    left.stylize_before(f"on {theme.raised}")
-    return Picture([left])
+    return Picture([left.fit(width, pad=True).on(f"on {theme.raised}")])
+
+
+def _fact(scene: Scene, width: int) -> Picture:
+    """The token under the cursor, and on the right the legend of the colours."""
+    made = following.fact(scene, width)
+    if not has_colours(scene.console) or made.lines[0].width + _LEGEND > width:
+        return made
+    theme = palette.current()
+    made.lines[0].fit(width - _LEGEND, pad=True)
+    made.put(("surprisal ", theme.quiet))
+    for bits in range(0, int(text.MOST_BITS) + 1, 4):
+        made.put((f" {bits:>2} ", palette.on_scale(bits / text.MOST_BITS)))
+    made.put((" bits", theme.quiet))
+    return made
 
 
 def _body(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
@@ -90,7 +106,7 @@ def _body(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
         left = _following(scene, shown, left_width, height)
         right = _view(scene, shown, width - left_width - _GAP - 1, height)
         theme = palette.current()
-        rule = Picture([line(("│", theme.line)) for _ in range(height)])
+        rule = Picture([Line(("│", theme.line)) for _ in range(height)])
         whole = left.beside(rule, left_width + 1).beside(right, left_width + _GAP + 1)
         return _indented(whole, height)
     upper = max(height * 2 // 5, 3)
@@ -104,9 +120,8 @@ def _body(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
 
 def _following(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
     made = Picture()
-    heading = line(*following.heading(scene))
-    heading.truncate(width, overflow="ellipsis")
-    made.lines.append(heading)
+    heading = Line(*following.heading(scene, width))
+    made.lines.append(heading.fit(width, ellipsis=True))
     below = following.draw(scene, width, height - 1)
     made.below(_dimmed(below) if shown.late else below)
     return made
@@ -115,31 +130,20 @@ def _following(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
 def _view(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
     made, theme = Picture(), palette.current()
     view = next(each for each in VIEWS if each.name == scene.state.view)
-    options: list[tuple[str, str, Action]] = []
+    made.add()
+    roomy = sum(len(each.title) + 2 for each in VIEWS) <= width
     for each in VIEWS:
-        look = f"bold {theme.ground} on {theme.accent}" if each is view else theme.quiet
-        options.append(
-            (
-                f" {each.key} {each.title} " if each.key != each.title[0] else f" {each.title} ",
-                look,
-                ("view", each.name),
-            )
-        )
-    choices(made, options, gap=0)
-    made.lines[0].truncate(width)
-    for start, key in _key_places(options):
-        if start < width and scene.state.view != key[1]:
-            made.lines[0].stylize(f"bold {theme.ink}", start + 1, start + 2)
+        made.put(*_tab(each, chosen=each is view, roomy=roomy), action=("view", each.name))
+    made.lines[0].fit(width)
     if height < 2:
         return made
-    where = line(
+    where = Line(
         (f"layer {scene.state.layer + 1}", f"bold {theme.ink}"), (f" of {scene.config.n_layer} ↑↓   ", theme.quiet)
     )
     where.append(f"head {scene.state.head + 1}", f"bold {theme.ink}").append(
         f" of {scene.state.n_head} h H", theme.quiet
     )
-    where.truncate(width)
-    made.lines.append(where)
+    made.lines.append(where.fit(width))
     if shown.problem:
         made.add((fitted(shown.problem.split("\n")[0], width), theme.warning))
         return made
@@ -148,17 +152,23 @@ def _view(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
         return made
     below = view.draw(scene, shown.found, width, height - 2)
     for drawn in below.lines:
-        drawn.truncate(width)
+        drawn.fit(width)
     made.below(_dimmed(below) if shown.view_late else below)
     return made
 
 
-def _key_places(options: "list[tuple[str, str, Action]]") -> "list[tuple[int, tuple[object, ...]]]":
-    places, column = [], 0
-    for label, _, action in options:
-        places.append((column, action))
-        column += cell_len(label)
-    return places
+def _tab(view: View, *, chosen: bool, roomy: bool) -> "list[tuple[str, Look]]":
+    """A tab's title, in which the key that opens it stands out."""
+    theme = palette.current()
+    before, key, behind = view.title.partition(view.key)
+    if chosen:
+        look = f"{theme.ground} on {theme.accent}"
+        return [(" " * roomy + before, look), (key, f"bold underline {look}"), (f"{behind} ", look)]
+    return [
+        (" " * roomy + before, theme.quiet),
+        (key, f"bold underline {theme.ink}"),
+        (f"{behind} ", theme.quiet),
+    ]
 
 
 def _footer(scene: Scene, shown: Shown, width: int) -> Picture:
@@ -170,28 +180,23 @@ def _footer(scene: Scene, shown: Shown, width: int) -> Picture:
     if shown.message:
         made.add((mode, look), " ", (fitted(shown.message, max(width - len(mode) - 1, 0)), f"bold {theme.ink}"))
         return made
-    start: list[tuple[str, str]] = [(mode, look), (" ", "")]
-    used, listed = len(mode) + 1, []
+    made.add((mode, look))
     for key in table:
-        label = f"{key.shown.split(',')[0]} {key.brief}"
-        if key.brief and used + len(label) + 2 <= width:
-            listed.append((label, theme.quiet, key.action))
-            used += len(label) + 2
-    choices(made, listed, start=start)
-    column = sum(len(part) for part, _ in start)
-    for label, _, _ in listed:
-        made.lines[0].stylize(f"bold {theme.ink}", column, column + label.index(" "))
-        column += len(label) + 2
+        shown_key = key.shown.split(",")[0]
+        if key.brief and made.lines[0].width + len(shown_key) + len(key.brief) + 3 <= width:
+            made.put((" ", ""))
+            pieces: list[tuple[str, Look]] = [(f" {shown_key}", f"bold {theme.ink}"), (f" {key.brief}", theme.quiet)]
+            made.put(*pieces, action=key.action)
     return made
 
 
 def _space(lines: int) -> Picture:
-    return Picture([line() for _ in range(lines)])
+    return Picture([Line() for _ in range(lines)])
 
 
 def _indented(picture: Picture, lines: int) -> Picture:
     """One column to the right, in exactly so many lines."""
-    made = Picture([line() for _ in range(lines)]).beside(Picture(), 1)
+    made = Picture([Line() for _ in range(lines)]).beside(Picture(), 1)
     moved = made.beside(Picture(picture.lines[:lines], picture.spots), 1)
     return moved
 
@@ -199,5 +204,5 @@ def _indented(picture: Picture, lines: int) -> Picture:
 def _dimmed(picture: Picture) -> Picture:
     """The same as it looks when it is late."""
     for each in picture.lines:
-        each.stylize("dim")
+        each.dimmed()
     return picture

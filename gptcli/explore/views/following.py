@@ -2,12 +2,15 @@
 
 from math import isclose
 
-from gptcli.explore.picture import Picture, fitted, line
+from rich.cells import cell_len
+
+from gptcli.explore.line import Line
+from gptcli.explore.picture import Picture, fitted, joined
 from gptcli.explore.state import parts_told
 from gptcli.explore.views.scene import Scene
 from gptcli.probability.distribution import Candidate, Distribution
 from gptcli.show.blocks import palette
-from gptcli.show.blocks.figures import choices, percent, percents
+from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.heat import has_colours
 from gptcli.show.blocks.pictures import bar
 from gptcli.text import token_text
@@ -32,8 +35,8 @@ def draw(scene: Scene, width: int, height: int) -> Picture:
     scale = _scale(shown, raw)
     came = shown.watched[0] if shown.watched else None
     rows = _rows(shown, came, max(height - 2, 1))
-    figures = percents([each.probability for each in rows])
-    token = max([min(max(len(token_text(each.token)) for each in rows), _LONGEST), 4])
+    figures = [percent(each.probability) for each in rows]
+    token = max([min(max(cell_len(token_text(each.token)) for each in rows), _LONGEST), 4])
     figure = max(map(len, [*figures, *(each.cut_by or "" for each in rows)]))
     length = max(width - _RANK - token - figure - 3, 0)
     coloured = has_colours(scene.console)
@@ -43,16 +46,16 @@ def draw(scene: Scene, width: int, height: int) -> Picture:
     if left > 0:
         made.add((fitted(_rest(shown, rows), width), palette.current().quiet))
     if left > 1:
-        made.add((fitted(_said(scene, shown, scale), width), palette.current().quiet))
+        made.add((joined(_said(shown, scale), width - 3, before="   "), palette.current().quiet))
     return made
 
 
-def heading(scene: Scene) -> "list[tuple[str, str]]":
+def heading(scene: Scene, width: int) -> "list[tuple[str, str]]":
     """The settings, which the keys turn."""
     theme = palette.current()
     sampling = scene.state.sampling
     settings = [
-        ("temperature", f"{sampling.temperature:g}", not isclose(sampling.temperature, 1)),
+        ("T" if width < 44 else "temperature", f"{sampling.temperature:g}", not isclose(sampling.temperature, 1)),
         ("top-k", f"{sampling.top_k}" if sampling.top_k else "off", sampling.top_k > 0),
         ("top-p", f"{sampling.top_p:g}" if sampling.top_p < 1 else "off", sampling.top_p < 1),
     ]
@@ -75,14 +78,14 @@ def fact(scene: Scene, width: int) -> Picture:
     cursor = scene.cursor
     own = answer.reading.came[cursor] if cursor < len(answer.reading.came) else None
     token = token_text(scene.tokens([scene.ids[cursor]])[0])
-    said = line((f"{cursor + 1} ", theme.quiet), (token, f"bold {theme.ink}"))
+    said = Line((f"{cursor + 1} ", theme.quiet), (token, f"bold {theme.ink}"))
     if own is not None:
         said.append(f"  expected with {percent(2.0**-own.bits)}, {own.bits:.1f} bits, rank {own.rank:,}", theme.quiet)
     elif cursor == 0:
         said.append("  the first token: nothing said what to expect", theme.quiet)
     if scene.state.out:
         said.append(f"  without {parts_told(scene.state.out)}", theme.warning)
-    said.truncate(width, overflow="ellipsis")
+    said.fit(width, ellipsis=True)
     made.lines.append(said)
     return made
 
@@ -139,7 +142,9 @@ def _rest(shown: Distribution, rows: list[Candidate]) -> str:
     return f"   {more:,} more {percent(others)}"
 
 
-def _said(scene: Scene, shown: Distribution, scale: float) -> str:
+def _said(shown: Distribution, scale: float) -> list[str]:
     if shown.temperature == 0:
-        return f"always the best · bars: full is {scale:.0%}"
-    return f"{choices(shown.entropy_bits)} · full bar: {scale:.0%}"
+        return ["always the best", f"full bar {scale:.0%}"]
+    count = 2.0**shown.entropy_bits
+    undecided = f"{count:.1f}" if count < 9.95 else f"{count:,.0f}"
+    return [f"like {undecided} equal choices", f"full bar {scale:.0%}"]

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from rich.cells import cell_len
-
 from gptcli.explore.inside import Inside, LensCells
-from gptcli.explore.picture import Picture, fitted
+from gptcli.explore.picture import Picture, fitted, joined
 from gptcli.explore.views.scene import Scene, window
 from gptcli.show.blocks import palette
 from gptcli.show.blocks.figures import percent
 from gptcli.show.blocks.heat import has_colours
+from gptcli.show.blocks.pictures import LONGEST_BAR, bar
 from gptcli.text import token_text
 
 _NARROW, _WIDE = 7, 12  # columns of a cell
@@ -56,7 +55,9 @@ class LensView:
         for stage in window(stages, scene.state.layer + 1, max(height - 2, 1)):
             self._stage(made, scene, found, stage, shown, cell)
         if len(made.lines) < height:
-            made.add((fitted(_verdict(scene, found), width), theme.quiet))
+            made.add((joined(_verdict(scene, found), width), theme.quiet))
+        if len(made.lines) + stages + 2 <= height:
+            made.below(_track(scene, found, width))
         return made
 
     def _stage(self, made: Picture, scene: Scene, found: LensCells, stage: int, shown: range, cell: int) -> None:
@@ -83,13 +84,33 @@ def _spot(made: Picture, column: int, cell: int, *action: object) -> None:
     made.spot(start, start + cell, *action)
 
 
-def _verdict(scene: Scene, found: LensCells) -> str:
+def _track(scene: Scene, found: LensCells, width: int) -> Picture:
+    """The best guess after each layer at the cursor, with a bar."""
+    made, theme, column = Picture(), palette.current(), scene.cursor - found.first
+    if not 0 <= column < len(found.best[0]):
+        return made
+    made.add()
+    made.add(("at the cursor: the best guess after each layer", theme.quiet))
+    for stage, (ids, probabilities) in enumerate(zip(found.best, found.probabilities, strict=True)):
+        same = ids[column] == found.best[-1][column]
+        chosen = stage == scene.state.layer + 1
+        name = "embed" if stage == 0 else f"{stage}"
+        made.add(
+            (fitted(f"{name:>5}", _MARGIN), f"bold {theme.accent}" if chosen else theme.quiet),
+            (fitted(token_text(scene.tokens([ids[column]])[0]), 15), f"bold {theme.ink}" if same else theme.quiet),
+            (f"{percent(probabilities[column]):>8} ", theme.ink),
+            (bar(probabilities[column], min(width - _MARGIN - 24, LONGEST_BAR)), theme.bar if same else theme.quiet),
+        )
+        made.spot(0, width, "layer", stage - 1)
+    return made
+
+
+def _verdict(scene: Scene, found: LensCells) -> list[str]:
     column = scene.cursor - found.first
     if not 0 <= column < len(found.best[0]):
-        return ""
+        return [""]
     last = found.best[-1][column]
     since = next(stage for stage in range(len(found.best)) if all(row[column] == last for row in found.best[stage:]))
     token = token_text(scene.tokens([last])[0])
     where = "from the embedding on" if since == 0 else f"settled after layer {since}"
-    said = f"{token} {percent(found.probabilities[-1][column])}: {where}; bold: the last guess already"
-    return said if cell_len(said) else ""
+    return [f"{token} {percent(found.probabilities[-1][column])}: {where}", "bold: the last guess already"]

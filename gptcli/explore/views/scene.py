@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+# Attention weights of all layers together; more are computed layer by layer.
+_MOST_WEIGHTS = 8_000_000
+
+
 @dataclass(frozen=True)
 class Scene:
     """What is on the screen.
@@ -52,6 +56,10 @@ class Scene:
         if answer is None or answer.asked.ids != self.ids or answer.asked.cursor != self.cursor:
             return None
         return answer.distribution.candidates[0].id
+
+    def every_layer(self, length: int) -> bool:
+        """Whether the attention of all layers is small enough to be looked at together."""
+        return self.config.n_layer * self.config.n_head * length**2 <= _MOST_WEIGHTS
 
     def tokens(self, ids: Sequence[int]) -> list[bytes]:
         """The bytes of some tokens."""

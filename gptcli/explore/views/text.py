@@ -39,7 +39,7 @@ Layout = tuple[tuple[Glyph, ...], ...]
 
 @lru_cache(maxsize=8)
 def lay_out(tokens: tuple[bytes, ...], start: int, text: str, width: int, dots: bool) -> Layout:
-    """The lines of a text; they break between tokens, and inside of one that is wider than a line.
+    """The lines of a text; they break between words, and inside of one that is wider than a line.
 
     Args:
         tokens: the bytes of each.
@@ -51,8 +51,11 @@ def lay_out(tokens: tuple[bytes, ...], start: int, text: str, width: int, dots: 
     starts = char_starts(tokens, start, text)
     lines: list[list[Glyph]] = [[]]
     used = 0
-    for index, data in enumerate(tokens):
-        glyphs = list(_glyphs(index, data, None if starts is None or index < start else starts[index], dots))
+    each = [
+        _glyphs(index, data, None if starts is None or index < start else starts[index], dots)
+        for index, data in enumerate(tokens)
+    ]
+    for glyphs in _words(each):
         whole = sum(glyph.width for glyph in glyphs)
         if used and used + whole > width:
             lines.append([])
@@ -67,6 +70,17 @@ def lay_out(tokens: tuple[bytes, ...], start: int, text: str, width: int, dots: 
                 lines.append([])
                 used = 0
     return tuple(map(tuple, lines))
+
+
+def _words(tokens: "Sequence[list[Glyph]]") -> "list[list[Glyph]]":
+    """The tokens of a word, and the punctuation behind it, together: a word begins with a space or a new line."""
+    words: list[list[Glyph]] = []
+    for glyphs in tokens:
+        begins = glyphs[0].shown in " ·⏎"
+        if begins or not words or words[-1][-1].shown == "⏎":
+            words.append([])
+        words[-1].extend(glyphs)
+    return words
 
 
 def _glyphs(index: int, data: bytes, place: int | None, dots: bool) -> "list[Glyph]":
@@ -107,12 +121,12 @@ def draw(scene: Scene, width: int, height: int, late: bool) -> Picture:
             style = "" if placeless else _style(scene, glyph, bits, coloured, late)
             if scene.state.editing and glyph.place == now.caret:
                 style = f"{style} reverse bold".strip()
-            made.lines[-1].append(glyph.shown, style=style)
+            made.lines[-1].append(glyph.shown, style)
             made.spot(column, column + glyph.width, "point", glyph.token, glyph.place)
             column += glyph.width
         if row == len(layout) - 1:
             if scene.state.editing and now.caret >= len(now.text):
-                made.lines[-1].append(" ", style="reverse bold")
+                made.lines[-1].append(" ", "reverse bold")
             made.spot(column, max(width, column + 1), "point", max(len(now.ids) - 1, 0), len(now.text))
     return made
 
@@ -177,14 +191,10 @@ def _bits(scene: Scene) -> "Sequence[float | None]":
 def _style(scene: Scene, glyph: Glyph, bits: "Sequence[float | None]", coloured: bool, late: bool) -> str:
     theme = palette.current()
     if glyph.token == scene.state.cursor and not scene.state.editing:
-        return f"bold {_on(theme.accent)} on {theme.accent}" if coloured else "bold reverse"
+        return f"bold {palette.reads_on(theme.accent)} on {theme.accent}" if coloured else "bold reverse"
     figure = bits[glyph.token] if glyph.token < len(bits) else None
     if glyph.token < scene.state.document.now.start or figure is None:
         return f"{theme.quiet} on {theme.raised}" if coloured else "dim"
     if coloured:
         return palette.on_scale(figure / MOST_BITS)
     return "bold underline" if figure >= MOST_BITS / 2 else "underline" if figure >= MOST_BITS / 4 else ""
-
-
-def _on(ground: str) -> str:
-    return "#000000" if palette.contrast("#000000", ground) > palette.contrast("#ffffff", ground) else "#ffffff"

@@ -3,7 +3,7 @@
 import ctypes
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from threading import Lock
 from typing import ClassVar
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from gptcli.errors import GptcliError
 from gptcli.model.bounds import check_extend, check_prefill, check_refill, check_rewind, check_select, check_step
 from gptcli.model.config import GPTConfig
-from gptcli.model.engine import EngineFacts
+from gptcli.model.engine import CacheType, EngineFacts
 from gptcli.model.memory import free_memory, out_of_memory_in_c
 from gptcli.model.native.library import BEST, Hooks, address, kernels, library
-from gptcli.model.native.record import SPARE, Cache, NativeRecord, new_record
+from gptcli.model.native.record import Cache, NativeRecord, Part, new_record, spare
 from gptcli.model.native.shape import Tables, shape_of, sine_positions
 from gptcli.model.native.weights import (
     KIND_NAMES,
@@ -33,8 +33,6 @@ from gptcli.model.native.weights import (
     view,
 )
 from gptcli.system.threads import default_threads
-
-_FLOAT_BYTES = 4
 
 
 class _Owner:
@@ -68,34 +66,42 @@ class NativeEngine:
         config: a configuration that it supports (see ``why_not``).
         threads: how many; None: one a core. All engines of a process share the threads of the first one.
         level: which instruction set (see ``library``).
+        cache: precision of the cached keys and values. Half of the bytes of each step at long contexts are theirs;
+            float16 rounds them, and everything is still computed in float32.
 
     Raises:
         GptcliError: there is no memory.
     """
 
     # Modes of gptcli_read: see native.h.
-    _STEPS, _ONE_TEXT, _TEXTS = range(3)
+    STEPS, ONE_TEXT, TEXTS = range(3)
     # Prompts are read in chunks of this many tokens, which bounds the memory of the activations.
     _PIECE = 512
     # Up to so many tokens run all layers in one call, as that is about as short as a step.
     _SHORT = 16
 
-    def __init__(self, config: GPTConfig, threads: int | None = None, level: int = BEST) -> None:
+    def __init__(
+        self, config: GPTConfig, threads: int | None = None, level: int = BEST, cache: CacheType = "float32"
+    ) -> None:
         found = library()
         assert found is not None, "ask available() first"
-        self._library, self.config = found, config
+        self._library, self.config, self.cache_type = found, config, np.dtype(cache)
         shape = shape_of(config)
-        self._handle = found.gptcli_new(ctypes.byref(shape), threads or default_threads(), level)
+        self._handle = found.gptcli_new(
+            ctypes.byref(shape), threads or default_threads(), level, int(cache == "float16")
+        )
         self._checked(-1 if not self._handle else 0)
         self._owner = _Owner(found, self._handle)
-        self._cache, self._cache_at = np.empty(0, np.float32), 0
+        self._cache: NDArray[np.floating] = np.empty(0, self.cache_type)
+        self._cache_at = 0
         self._shape: tuple[int, ...] = ()  # of the cache: layers, 2, rows, numbers of a row
         self._capacity = 0
         self._lengths: list[int] = []
         self._texts: list[list[int]] = []  # the ids of each row, for angles that depend on its length
         self._tables = Tables(config)
-        self._kinds: set[Kind] = set()  # storage types of the matrices
+        self.kinds: dict[str, Kind] = {}  # requested storage types of the matrices, by name
         self.matrices: list[str] = []  # names of the matrices that it has
+        self._vectors: dict[str, int] = {}  # names of the vectors that it has, and how many numbers each has
         self._borrowed: list[StoredMatrix] = []
         if config.positions == "sinusoidal":
             self._fill_vector("wpe.weight", sine_positions(config))
@@ -103,7 +109,7 @@ class NativeEngine:
     def new_session(self) -> "NativeEngine":
         """Another engine that shares the weights (see ``Engine.new_session``)."""
         made = copy(self)
-        made._cache, made._cache_at, made._shape, made._lengths = np.empty(0, np.float32), 0, (), []
+        made._cache, made._cache_at, made._shape, made._lengths = np.empty(0, self.cache_type), 0, (), []
         made._tables = Tables(self.config)
         return made
 
@@ -114,9 +120,11 @@ class NativeEngine:
 
     def facts(self) -> EngineFacts:
         """Its name, instruction set and types (see ``Engine.facts``). It computes in float32 for all storage types."""
-        weights = self._weights if len(self._kinds) == 1 or self._weights in ("int8", "int4") else "float32"
+        alike = len(set(self.kinds.values())) == 1
+        weights = self._weights if alike or self._weights in ("int8", "int4") else "float32"
         name = f"C ({kernels()})"
-        return EngineFacts(name, "cpu", "float32", weights, self.threads, self.bytes_per_step, _FLOAT_BYTES)
+        itemsize = self.cache_type.itemsize
+        return EngineFacts(name, "cpu", "float32", weights, self.threads, self.bytes_per_step, itemsize)
 
     def fill(
         self,
@@ -170,6 +178,17 @@ class NativeEngine:
         vector = np.ascontiguousarray(values)
         numbers = (VECTORS.index(slot), layer, vector.ctypes.data, vector.size)
         self._checked(self._library.gptcli_fill_vector(self._handle, *numbers))
+        self._vectors[name] = vector.size
+
+    @property
+    def vectors(self) -> dict[str, NDArray[np.float32]]:
+        """Its vectors by name, as it computes with them: views of its memory, valid as long as the engine."""
+        found = self._library.gptcli_vector_view
+        places = ((name, size, *slot_of(name)) for name, size in self._vectors.items())
+        return {
+            name: view(ctypes.c_void_p(found(self._handle, VECTORS.index(slot), layer)), np.float32, size)
+            for name, size, layer, slot in places
+        }
 
     def make_room(self, name: str, kind: Kind, rows: int, columns: int) -> StoredMatrix:
         """Allocate a matrix [rows, columns], uninitialized; the caller writes its numbers.
@@ -177,7 +196,7 @@ class NativeEngine:
         Raises:
             GptcliError: there is no memory.
         """
-        self._kinds.add(kind)
+        self.kinds[name] = kind
         layer, slot = slot_of(name)
         where = (MATRICES.index(slot), layer, KINDS.index(kind), rows, columns)
         self._checked(self._library.gptcli_alloc_matrix(self._handle, *where))
@@ -194,7 +213,7 @@ class NativeEngine:
             columns: of the matrix.
             stored: contiguous numbers as ``layout`` says, followed by at least 256 readable bytes; and its scales.
         """
-        self._kinds.add(kind)
+        self.kinds[name] = kind
         self._borrowed.append(stored)
         layer, slot = slot_of(name)
         where = (MATRICES.index(slot), layer, KINDS.index(kind), rows, columns)
@@ -230,7 +249,8 @@ class NativeEngine:
 
     def row_bytes(self, capacity: int) -> int:
         """Bytes of a row of a batch: its cache (three times, for ``select`` copies it twice), and its logits."""
-        return 3 * 4 * capacity * self.config.cached_per_token + 4 * 4 * self.config.vocab_size
+        cache = capacity * self.config.cached_per_token * self.cache_type.itemsize
+        return 3 * cache + 4 * 4 * self.config.vocab_size
 
     def free_bytes(self) -> int | None:
         """The memory that is left for batches."""
@@ -248,10 +268,10 @@ class NativeEngine:
             ids = [token for row in rows for token in row]
             of = [row for row, text in enumerate(rows) for _ in text]
             positions = [position for text in rows for position in range(len(text))]
-            return self._read(ids, of, positions, range(len(ids)), max(positions) + 1, mode=self._TEXTS)
+            return self._read(ids, of, positions, range(len(ids)), max(positions) + 1, mode=self.TEXTS)
         # Each row has the angles of its own length.
         read = (
-            self._read(ids, [row] * len(ids), range(len(ids)), range(len(ids)), len(ids), mode=self._ONE_TEXT)
+            self._read(ids, [row] * len(ids), range(len(ids)), range(len(ids)), len(ids), mode=self.ONE_TEXT)
             for row, ids in enumerate(rows)
         )
         return np.concatenate(list(read))
@@ -271,7 +291,7 @@ class NativeEngine:
         check_step(ids, self._lengths, self._capacity, self.config.vocab_size)
         rows = range(len(ids))
         if self._tables.fixed:
-            return self._read(ids, rows, list(self._lengths), rows, max(self._lengths, default=0) + 1, mode=self._STEPS)
+            return self._read(ids, rows, list(self._lengths), rows, max(self._lengths, default=0) + 1, mode=self.STEPS)
         for row, token in enumerate(ids):
             self._turn_long(row, 1)
             self._texts[row].append(token)
@@ -279,7 +299,7 @@ class NativeEngine:
         lengths = [length + 1 for length in self._lengths]
         steps = ((row, self._lengths[row], length) for row, length in enumerate(lengths))
         return np.concatenate(
-            [self._read([ids[row]], [row], [at], [0], length, mode=self._STEPS) for row, at, length in steps]
+            [self._read([ids[row]], [row], [at], [0], length, mode=self.STEPS) for row, at, length in steps]
         )
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
@@ -294,11 +314,11 @@ class NativeEngine:
         check_select(rows, self._lengths)
         if list(rows) == list(range(len(self._lengths))):
             return
-        kept = self._cache[:-SPARE].reshape(self._shape)[:, :, list(rows)]
+        kept = self._rows_of_cache()[:, :, list(rows)]
         lengths = [self._lengths[row] for row in rows]
         self._texts = [list(self._texts[row]) for row in rows]
         self._make_cache(kept.shape)
-        self._cache[:-SPARE].reshape(self._shape)[...] = kept
+        self._rows_of_cache()[...] = kept
         self._lengths = lengths
 
     def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -309,7 +329,7 @@ class NativeEngine:
             self._texts[0] += ids
         start = self._lengths[0]
         end = start + len(ids)
-        return self._read(ids, [0] * len(ids), range(start, end), range(len(ids)), end, mode=self._ONE_TEXT)
+        return self._read(ids, [0] * len(ids), range(start, end), range(len(ids)), end, mode=self.ONE_TEXT)
 
     def rewind(self, count: int) -> None:
         """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
@@ -334,13 +354,17 @@ class NativeEngine:
         There are no rows until the caller sets their lengths.
         """
         self._shape, self._lengths = shape, []
-        needed = int(np.prod(shape)) + SPARE
+        needed = int(np.prod(shape)) + spare(self.cache_type)
         if self._cache.size != needed:
             try:
-                self._cache = np.empty(needed, np.float32)
+                self._cache = np.empty(needed, self.cache_type)
             except MemoryError as error:
                 raise self.no_memory() from error
             self._cache_at = self._cache.ctypes.data
+
+    def _rows_of_cache(self) -> NDArray[np.floating]:
+        """A view of the cache: [layers, 2, rows, numbers of a row]."""
+        return self._cache[: int(np.prod(self._shape))].reshape(self._shape)
 
     def _prompt(self, row: int, ids: Sequence[int], length: int, *, logits: bool) -> NDArray[np.float32]:
         """Read a row's ids from position 0: logits [1, V] after the last, or [0, V]. ``length``: of the whole text."""
@@ -350,7 +374,7 @@ class NativeEngine:
             last = start + len(piece) == len(ids)
             wanted = [len(piece) - 1] if logits and last else []
             places = range(start, start + len(piece))
-            read = self._read(piece, [row] * len(piece), places, wanted, length, mode=self._ONE_TEXT)
+            read = self._read(piece, [row] * len(piece), places, wanted, length, mode=self.ONE_TEXT)
         return read
 
     def _read(
@@ -429,19 +453,22 @@ class NativeEngine:
                     hooks.start = None  # the next call finds the residual stream where this one left it
         return logits
 
-    def record(self, ids: Sequence[int], *, after: NativeRecord | None = None) -> NativeRecord:
+    def record(
+        self, ids: Sequence[int], *, after: NativeRecord | None = None, parts: Collection[Part] = ()
+    ) -> NativeRecord:
         """Read one text and record its activations. The batch stays as it is.
 
         Args:
             ids: the text.
             after: a record of this engine whose text begins in the same way: only the rest is read.
+            parts: what is recorded in addition; ``after`` is of use only where it has them too.
 
         Raises:
             IndexError: there is no id, more than the context holds, or one is not in the vocabulary.
             GptcliError: there is no memory.
         """
         check_prefill([ids], len(ids), self.config.n_positions, self.config.vocab_size)
-        made = new_record(self, ids, after if self._tables.fixed else None)
+        made = new_record(self, ids, after if self._tables.fixed else None, parts)
         for start in range(made.kept, len(ids), self._PIECE):
             end = min(start + self._PIECE, len(ids))
             self.run(
@@ -450,7 +477,7 @@ class NativeEngine:
                 range(start, end),
                 [],
                 len(ids),
-                mode=self._ONE_TEXT,
+                mode=self.ONE_TEXT,
                 cache=made.cache,
                 hooks=made.hooks(start),
             )
@@ -501,10 +528,11 @@ class NativeEngine:
     def no_memory(self) -> GptcliError:
         """The error where there is no memory for the weights, or the context."""
         rows, capacity = (self._shape[2], self._capacity) if self._shape else (0, 0)
-        return out_of_memory_in_c(self.config, self._weights, rows, capacity)
+        cache: CacheType = "float16" if self.cache_type.itemsize == 2 else "float32"
+        return out_of_memory_in_c(self.config, self._weights, rows, capacity, cache)
 
     @property
     def _weights(self) -> str:
         """Storage type of the matrices; of several, the one with the fewest bits."""
-        kind = max(self._kinds, key=KINDS.index, default="F32")
+        kind = max(self.kinds.values(), key=KINDS.index, default="F32")
         return KIND_NAMES.get(kind, kind)

@@ -9,7 +9,7 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent
 NAMES = ("libgptcli.so", "libgptcli.dylib")
 # The same as in native.h: increased with every change of a structure, an enum or a function's arguments.
-ABI_VERSION = 5
+ABI_VERSION = 8
 # Level 5: the best instruction set available; 4: no AMX; 3: AVX-512 without VNNI; 2: AVX2 with VNNI, 1: without; 0:
 # plain C.
 BEST = 5
@@ -51,8 +51,8 @@ class Hooks(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ["stream", "queries", "heads", "attention", "neurons", "mlp", "start"]),
         ("changes", ctypes.POINTER(Change)),
-        ("room", ctypes.c_int),
-        ("change_count", ctypes.c_int),
+        *((name, ctypes.c_int) for name in ("room", "change_count", "first_layer", "period")),
+        *((name, ctypes.c_void_p) for name in ("given_queries", "given_keys")),
     )
 
 
@@ -145,7 +145,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
     read = [pointer, number, *[pointer] * 3, number, *[pointer] * 3, *[number] * 3, *[pointer] * 2, *[number] * 2]
     for name, result, arguments in (
         ("gptcli_kernels", ctypes.c_char_p, [number]),
-        ("gptcli_new", pointer, [ctypes.POINTER(Shape), number, number]),
+        ("gptcli_new", pointer, [ctypes.POINTER(Shape), number, number, number]),
         ("gptcli_threads", number, [pointer]),
         ("gptcli_alloc_matrix", number, [pointer, *[number] * 5]),
         ("gptcli_borrow_matrix", None, [pointer, *[number] * 5, pointer, pointer]),
@@ -153,6 +153,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
         ("gptcli_fill_matrix", number, [pointer, *[number] * 4, pointer, number, number]),
         ("gptcli_matrix_view", None, [pointer, number, number, pointer, pointer, pointer]),
         ("gptcli_fill_vector", number, [pointer, number, number, pointer, size]),
+        ("gptcli_vector_view", pointer, [pointer, number, number]),
         ("gptcli_finite", number, [pointer, size, number]),
         ("gptcli_shortlist", number, [pointer, number, number, pointer, pointer, pointer]),
         ("gptcli_read_logits", number, [pointer, number, size, number, *[pointer] * 4]),

@@ -13,6 +13,8 @@ from gptcli.show.blocks.pictures import shade
 from gptcli.show.html.parts import Legend
 from gptcli.text import visible
 
+_APART = "   "  # between two notes
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.measure import Measurement
@@ -30,6 +32,7 @@ class HeatGrid:
         values: [rows][columns] figures; one that is not finite has no colour.
         bounds: the figures at the ends of the colour map.
         texts: [rows][columns], the text of each cell.
+        signed: the middle of the colour map is zero.
     """
 
     rows: Sequence[str]
@@ -37,6 +40,7 @@ class HeatGrid:
     values: Sequence[Sequence[float]]
     bounds: tuple[float, float]
     texts: Sequence[Sequence[str]]
+    signed: bool = False
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Segment]":
         """The labels of the columns, then row after row."""
@@ -57,7 +61,7 @@ class HeatGrid:
                 continue
             yield Segment(label)
             for value, cell in zip(values, cells, strict=True):
-                yield Segment(cell, console.get_style(_ground(_fraction(value, *self.bounds))))
+                yield Segment(cell, console.get_style(self.style(value)))
             yield Segment.line()
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
@@ -69,7 +73,8 @@ class HeatGrid:
 
     def style(self, value: float) -> str:
         """The style of a cell with this figure; "" for none."""
-        return _ground(_fraction(value, *self.bounds))
+        fraction = _fraction(value, *self.bounds)
+        return "" if fraction is None else on_scale(fraction, signed=self.signed)
 
     def _margin(self) -> int:
         return max((_cell_len(_on_one_line(row)) for row in self.rows), default=0) + 1
@@ -85,10 +90,12 @@ def heat_map(
     values: Sequence[Sequence[float]],
     bounds: tuple[float, float] | None = None,
     texts: Sequence[Sequence[str]] | None = None,
+    *,
+    signed: bool = False,
 ) -> HeatGrid:
     """A grid with the usual settings: bounds at the smallest and the largest figure, texts of three decimals."""
     shown = texts or [[f"{value:.3f}" for value in row] for row in values]
-    return HeatGrid(rows, columns, values, bounds or finite_bounds(values), shown)
+    return HeatGrid(rows, columns, values, bounds or finite_bounds(values), shown, signed)
 
 
 def finite_bounds(values: Sequence[Sequence[float]]) -> tuple[float, float]:
@@ -117,7 +124,7 @@ class SmallMap:
 
         rows = [[_fraction(value, *self.bounds) for value in row] for row in self.values]
         if not has_colours(console):
-            shades = "\n".join("".join(map(_map_shade, row)).rstrip() for row in rows)
+            shades = "\n".join("".join(map(map_shade, row)).rstrip() for row in rows)
             yield Text(shades, no_wrap=True, overflow="crop")
             return
         drawn = Text(no_wrap=True, overflow="crop")
@@ -126,7 +133,7 @@ class SmallMap:
             lower = rows[index + 1] if index + 1 < len(rows) else empty
             drawn.append("\n" if index else "")
             for top, bottom in zip(rows[index], lower, strict=True):
-                drawn.append(*_half_blocks(top, bottom))
+                drawn.append(*half_blocks(top, bottom))
         yield drawn
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
@@ -163,9 +170,10 @@ class MapLegend:
             return f"{round(low + (high - low) * part, digits) + 0.0:g}"  # no -0
 
         if has_colours(console):
-            yield _swatches(Legend(self.name, [(figure(step / 4), step / 4) for step in range(5)], empty))
+            ticks = [(figure(step / 4), step / 4) for step in range(5)]
+            yield from _swatches(Legend(self.name, ticks, empty), options.max_width)
         else:
-            shades = "".join(f" {_map_shade(step / 5)} {figure(step / 5)}+" for step in range(5))
+            shades = "".join(f" {map_shade(step / 5)} {figure(step / 5)}+" for step in range(5))
             yield Text(f"{self.name} {shades}{empty}", style="dim")
 
 
@@ -185,16 +193,29 @@ class TextLegend:
         """The figures on their colours, or the plain legend."""
         from rich.text import Text
 
-        yield _swatches(self.legend) if has_colours(console) else Text(self.plain, style="dim")
+        if has_colours(console):
+            yield from _swatches(self.legend, options.max_width)
+        else:
+            yield Text(self.plain, style="dim")
 
 
-def _swatches(legend: Legend) -> "Text":
+def _swatches(legend: Legend, width: int) -> "Iterator[Text]":
+    """The name, the figures on their colours and the notes: what does not fit on a line begins the next one."""
     from rich.text import Text
 
-    line = Text().append(f"{legend.name} ", style="dim")
+    ticks = Text(no_wrap=True, overflow="crop")
     for tick, fraction in legend.ticks:
-        line.append(f" {tick} ", style=_ground(fraction))
-    return line.append(f" {legend.unit}" if legend.unit else "", style="dim")
+        ticks.append(f" {tick} ", style=on_scale(fraction, signed=legend.signed))
+    line = Text(f"{legend.name} ", style="dim")
+    unit, *more = legend.unit.split(_APART)
+    notes = [Text(f" {unit}" if unit else "", style="dim"), *(Text(f"{_APART}{note}", style="dim") for note in more)]
+    for part in (ticks, *notes):
+        if line.cell_len + part.cell_len <= width:
+            line = Text.assemble(line, part)
+        else:
+            yield line
+            line = part if part is ticks else Text(part.plain.lstrip(), style="dim")
+    yield line
 
 
 def has_colours(console: "Console") -> bool:
@@ -223,15 +244,12 @@ def _fraction(value: float, low: float, high: float) -> float | None:
     return (value - low) / ((high - low) or 1.0) if math.isfinite(value) else None
 
 
-def _ground(fraction: float | None) -> str:
-    return "" if fraction is None else on_scale(fraction)
-
-
-def _map_shade(fraction: float | None) -> str:
+def map_shade(fraction: float | None) -> str:
+    """One character for a cell of a map without colour; None: it is empty."""
     return " " if fraction is None else shade(fraction).replace(" ", "·")
 
 
-def _half_blocks(top: float | None, bottom: float | None) -> tuple[str, str]:
+def half_blocks(top: float | None, bottom: float | None) -> tuple[str, str]:
     """One character for two cells above each other, and its style."""
     if top is None:
         return (" ", "") if bottom is None else ("▄", colour(bottom))

@@ -46,6 +46,11 @@ class Theme:
     tokens: tuple[str, ...]
     token_ink: str
 
+    @property
+    def around_zero(self) -> tuple[str, str, str]:
+        """The colour map of figures with signs: bars below zero, nothing, bars."""
+        return self.negative, self.raised if self.name == "dark" else self.scale[0], self.bar
+
 
 DARK = Theme(
     name="dark",
@@ -136,19 +141,26 @@ def using(theme: Theme) -> Iterator[None]:
         _current.reset(before)
 
 
-def colour(fraction: float, theme: Theme | None = None) -> str:
-    """The colour for a value between 0 and 1; values outside are clipped."""
-    return _on_scale((theme or current()).scale, min(max(fraction, 0.0), 1.0))
+def colour(fraction: float, theme: Theme | None = None, *, signed: bool = False) -> str:
+    """The colour for a value between 0 and 1; values outside are clipped.
+
+    Args:
+        fraction: the value.
+        theme: the current one by default.
+        signed: use the colour map of figures with signs, whose middle is zero.
+    """
+    theme = theme or current()
+    return _on_scale(theme.around_zero if signed else theme.scale, min(max(fraction, 0.0), 1.0))
 
 
-def text_colour(fraction: float, theme: Theme | None = None) -> str:
-    """The colour of text that reads on ``colour(fraction)``: black or white, whichever contrasts more."""
-    return _reads_on(colour(fraction, theme))
+def text_colour(fraction: float, theme: Theme | None = None, *, signed: bool = False) -> str:
+    """The colour of text that reads on ``colour(...)``: black or white, whichever contrasts more."""
+    return reads_on(colour(fraction, theme, signed=signed))
 
 
-def on_scale(fraction: float) -> str:
+def on_scale(fraction: float, *, signed: bool = False) -> str:
     """The style of text on the colour of a value."""
-    return f"{text_colour(fraction)} on {colour(fraction)}"
+    return f"{text_colour(fraction, signed=signed)} on {colour(fraction, signed=signed)}"
 
 
 def on_token(index: int) -> str:
@@ -185,7 +197,8 @@ def _on_scale(scale: tuple[str, ...], fraction: float) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _reads_on(ground: str) -> str:
+def reads_on(ground: str) -> str:
+    """The colour of text that reads on a ground: black or white, whichever contrasts more."""
     return "#ffffff" if contrast("#ffffff", ground) > contrast("#000000", ground) else "#000000"
 
 

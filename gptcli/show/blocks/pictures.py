@@ -5,20 +5,25 @@ show the values.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptcli.show.blocks import palette
+from gptcli.show.picture.cells import LENGTH
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.measure import Measurement
+    from rich.style import Style
 
     from gptcli.show.blocks.rows import Rows
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHADES = " ░▒▓█"
 LONGEST_BAR = 40
+_exact: ContextVar[bool] = ContextVar("exact", default=False)
 
 
 def bar(fraction: float, width: int) -> str:
@@ -31,6 +36,31 @@ def bar(fraction: float, width: int) -> str:
     filled = min(max(fraction, 0.0), 1.0) * width * 8
     eighths = max(round(filled), 1) if filled > 0 else 0
     return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip() if eighths else ""
+
+
+@contextmanager
+def exact_bars() -> Iterator[None]:
+    """Inside the ``with``, bars say how long they are to the last digit, for pictures that are saved as vectors."""
+    before = _exact.set(True)
+    try:
+        yield
+    finally:
+        _exact.reset(before)
+
+
+def bar_piece(text: str, length: float, colour: str) -> "tuple[str, str | Style]":
+    """The characters of a bar with their style.
+
+    Args:
+        text: what a terminal shows.
+        length: in columns; below zero the bar ends where its characters end, and grows to the left.
+        colour: of it.
+    """
+    if not (text and _exact.get()):
+        return text, colour
+    from rich.style import Style
+
+    return text, Style.parse(colour) + Style(meta={LENGTH: length})
 
 
 @dataclass(frozen=True)
@@ -53,9 +83,11 @@ class Bar:
 
         yield Text.assemble(*self.pieces(options.max_width))
 
-    def pieces(self, width: int) -> Sequence[tuple[str, str]]:
+    def pieces(self, width: int) -> "Sequence[tuple[str, str | Style]]":
         """The same for a line of a table (``row_lines.Line``)."""
-        return [(bar(self.fraction, min(width, self.cells or width)), self.colour or palette.current().bar)]
+        cells = min(width, self.cells or width)
+        length = min(max(self.fraction, 0.0), 1.0) * cells
+        return [bar_piece(bar(self.fraction, cells), length, self.colour or palette.current().bar)]
 
     def __rich_measure__(self, console: "Console", options: "ConsoleOptions") -> "Measurement":
         """Any width will do."""

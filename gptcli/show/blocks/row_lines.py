@@ -18,7 +18,7 @@ from rich.text import Text
 class Line(Protocol):
     """What a cell may hold in addition to text: a picture of one line, to the left of its column."""
 
-    def pieces(self, width: int) -> Sequence[tuple[str, str]]:
+    def pieces(self, width: int) -> Sequence[tuple[str, str | Style]]:
         """The line, no wider than so many columns: texts and their styles."""
 
 

@@ -52,7 +52,14 @@ class SignedMap:
             if start:
                 yield ""
             part = slice(start, end)
-            yield heat_map(rows, columns[part], [row[part] for row in figures], bounds, [row[part] for row in texts])
+            yield heat_map(
+                rows,
+                columns[part],
+                [row[part] for row in figures],
+                bounds,
+                [row[part] for row in texts],
+                signed=self.bounds is None,
+            )
             start = end
 
     def _figure(self, value: float) -> str:

@@ -40,7 +40,8 @@ def downwards(labels: Sequence[str], cell: int, height: int) -> list[str]:
 
     stacks = []
     for label in map(plain, labels):
-        letters = _letters(label)
+        # Of a token that is part of a character there is no letter to show.
+        letters = ["□"] if height == 1 and label.startswith("\\x") else _letters(label)
         if len(letters) > height:
             letters = [*letters[: height - 1], "…" if height > 3 else letters[height - 1]]
         stacks.append([letter if cell_len(letter) <= cell else "?" for letter in letters])

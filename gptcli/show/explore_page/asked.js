@@ -1,9 +1,13 @@
 // What a reading answers, kept: a page that runs the model answers later (promises), and each question is asked once.
+// The answer is null where a newer text has come meanwhile, and then it is not kept.
 
 function asking(reading) {
   const kept = new Map();
   const once = (name, ask) => {
-    if (!kept.has(name)) kept.set(name, ask());
+    if (!kept.has(name)) {
+      const answer = Promise.resolve(ask()).then((given) => given ?? (kept.delete(name), null));
+      kept.set(name, answer);
+    }
     return kept.get(name);
   };
   return {
@@ -18,14 +22,16 @@ async function askedWhole(reading, ask) {
   const { layers, heads, tokens } = reading;
   const patterns = Array.from({ length: layers * heads }, (_, place) => ask.pattern(Math.floor(place / heads), place % heads));
   const rows = Array.from({ length: layers + 1 }, (_, layer) => Promise.all(tokens.map((_, position) => ask.lens(layer, position))));
-  return { patterns: await Promise.all(patterns), guesses: await Promise.all(rows) };
+  const whole = { patterns: await Promise.all(patterns), guesses: await Promise.all(rows) };
+  return whole.patterns.includes(null) || whole.guesses.some((row) => row.includes(null)) ? null : whole;
 }
 
-// What stands under the cursor: the distributions after it and before it, and the chosen head.
-async function askedHere({ reading, ask, cursor, layer, headOf }) {
+// What stands under the cursor: the distributions after it and before it, and the chosen head; null as above.
+async function askedHere({ reading, ask, cursor, layer, headOf, late }) {
   const [expected, before, pattern] = await Promise.all([
-    ask.expected(cursor), cursor ? ask.expected(cursor - 1) : null, reading.layers ? ask.pattern(layer, headOf) : null,
+    ask.expected(cursor), cursor ? ask.expected(cursor - 1) : null, reading.layers && !late ? ask.pattern(layer, headOf) : null,
   ]);
+  if (!expected) return null;
   return { expected, came: cameAfter(reading, cursor, expected), own: before && cameAfter(reading, cursor - 1, before), pattern };
 }
 

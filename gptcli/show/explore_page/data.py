@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gptcli.inspection.explored import Explored
+    from gptcli.sampling.settings import Sampling
 
 
-def page_data(answer: "Explored") -> dict[str, Any]:
-    """All that the views draw.
+def page_data(answer: "Explored", sampling: "Sampling | None" = None) -> dict[str, Any]:
+    """All that the views draw, and where the sliders stand at first.
 
     Arrays are little-endian. Attention weights are 65,535ths, the lower triangle of each head in rows.
     """
@@ -27,6 +28,11 @@ def page_data(answer: "Explored") -> dict[str, Any]:
     came = [each for each in answer.came if each is not None]
     return {
         "options": _options(answer),
+        "start": {
+            "temperature": 1.0 if sampling is None else sampling.temperature,
+            "topK": 0 if sampling is None else sampling.top_k,
+            "topP": 1.0 if sampling is None else sampling.top_p,
+        },
         "text": answer.text,
         "vocabulary": answer.n_vocab,
         "layers": answer.pattern.shape[0],

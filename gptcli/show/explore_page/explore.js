@@ -6,6 +6,7 @@ function mount(figure) {
   let waiting = false;
   let turn = 0;
   let shows = 0;
+  let struck = null;
 
   // All changes of a frame are drawn once, and only the newest answers.
   function later() {
@@ -14,8 +15,9 @@ function mount(figure) {
     requestAnimationFrame(async () => {
       waiting = false;
       const mine = ++turn;
+      const { reading } = state;
       const here = await askedHere(state);
-      if (mine !== turn) return;
+      if (mine !== turn || !here || reading !== state.reading) return;
       for (const view of state.late ? [text, next] : [text, lens, arcs, map, heads, next]) view.point(here);
       if (state.moved && !state.late) lens.follow();
       state.moved = false;
@@ -29,12 +31,15 @@ function mount(figure) {
   const heads = headsView(state, map.node);
   const next = nextView(state);
   lens.scroll.append(arcs.arcs, lens.table);
-  figure.append(text.node, make("section", { class: "score", "aria-label": "Attention and lens" }, arcs.node, lens.scroll, lens.told), next.node, heads.node);
+  const score = make("section", { class: "score", "aria-label": "Attention and lens" }, arcs.node, lens.scroll, lens.told, lens.how);
+  figure.append(make("div", { class: "views" }, text.node, score, next.node, heads.node));
 
   // Draw another reading: its text and next token at once, what all layers say when no other one follows.
   async function show(reading, home) {
     const [ask, mine] = [asking(reading), ++shows];
-    Object.assign(state, { reading, ask, home, hovered: null, moved: true });
+    const within = (number, count) => Math.min(number, count - 1);
+    Object.assign(state, { reading, ask, home, hovered: null, moved: true, lensLayer: within(state.lensLayer, reading.layers + 1) });
+    Object.assign(state, { layer: within(state.layer, reading.layers), headOf: within(state.headOf, reading.heads) });
     if (mine > 1) {
       late(true);
       text.read();
@@ -43,8 +48,8 @@ function mount(figure) {
       if (mine !== shows) return;
     }
     const whole = await askedWhole(reading, ask);
-    if (mine !== shows) return;
-    if (mine === 1) [state.layer, state.headOf] = striking(reading, whole.patterns);
+    if (mine !== shows || !whole) return;
+    if (!struck) [state.layer, state.headOf] = struck = striking(reading, whole.patterns);
     for (const view of mine === 1 ? [text, lens, map, heads] : [lens, map, heads]) view.read(whole);
     late(false);
     state.moved = true;
@@ -83,8 +88,7 @@ function mount(figure) {
   const first = decodeReading(data);
   show(first, data.ids.length - 1);
   if (window.gptcliLive) {
-    state.word = (id) => window.gptcliLive.token(id);
-    figure.addEventListener("keydown", writing(state, window.gptcliLive, { text, next, show: (reading, home) => void show(reading, home) }));
+    writing(state, window.gptcliLive, { text, next, show });
   }
 }
 
@@ -94,24 +98,24 @@ function newState(number, data, changed) {
     number,
     scale: data.scale,
     options: data.options,
-    word: (id) => data.words[id] ?? `<${id}>`,
+    word: (id) => data.words[id],
     reading: null,
     ask: null,
     home: 0,
     late: false,
-    running: false,
+    running: false, // draws one token after the other
     hovered: null,
     moved: false,
     layer: 0,
     headOf: 0,
     lensLayer: data.layers,
-    sampling: { temperature: 1, topK: 0, topP: 1 },
+    sampling: data.start,
     get cursor() {
-      return this.hovered ?? this.home;
+      return Math.min(this.hovered ?? this.home, this.reading.tokens.length - 1);
     },
     // Keep a token, and a layer of the lens.
     choose(position, layer = this.lensLayer) {
-      Object.assign(this, { home: position, lensLayer: layer, hovered: null, moved: true });
+      Object.assign(this, { home: Math.min(position, this.reading.tokens.length - 1), lensLayer: layer, hovered: null, moved: true });
       changed();
     },
     // Show a token for as long as it is pointed at; ``always``: also where it is shown already.

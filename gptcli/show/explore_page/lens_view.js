@@ -7,6 +7,7 @@ function lensView(state) {
     make("thead", {}, heads), body);
   const scroll = make("div", { class: "scroll" });
   const told = make("p", { class: "told", role: "status" });
+  const how = make("p", { class: "facts", textContent: "The lens: what the model would say next if it stopped after that layer; underlined where it is what came." });
   let columns = [];
   let cells = [];
   let lists = [];
@@ -49,19 +50,19 @@ function lensView(state) {
   function point({ pattern }) {
     const { reading, cursor, lensLayer } = state;
     const size = reading.tokens.length;
-    for (const marked of table.querySelectorAll(".at, .shown")) marked.classList.remove("at", "shown");
+    for (const marked of table.querySelectorAll(".at, .now")) marked.classList.remove("at", "now");
     for (const row of table.rows) row.cells[cursor + 1].classList.add("at");
     columns.forEach((head, place) => {
       const weight = !pattern ? 0 : place <= cursor ? pattern[cursor * size + place] : pattern[place * size + cursor];
       const figure = weight >= LEAST ? weight.toFixed(2) : "";
       if (head.lastChild.textContent !== figure) head.lastChild.textContent = figure;
     });
-    cells[lensLayer][cursor].classList.add("shown");
+    cells[lensLayer][cursor].classList.add("now");
     if (stop) stop.tabIndex = -1;
     stop = cells[lensLayer][state.home];
     stop.tabIndex = 0;
     const where = lensLayer ? `After layer ${lensLayer}` : "Before the first layer";
-    const list = lists[lensLayer][cursor].map(({ text, probability }) => `${shown(text)} ${percent(probability)}`);
+    const list = lists[lensLayer][cursor].slice(0, 5).map(({ text, probability }) => `${shown(text)} ${percent(probability)}`);
     told.textContent = `${where}, at ${shown(reading.tokens[cursor].text)}: ${list.join(", ")}`;
   }
 
@@ -95,5 +96,5 @@ function lensView(state) {
   }
 
   const moved = () => (measured = null);
-  return { table, scroll, told, read, point, places, moved, follow };
+  return { table, scroll, told, how, read, point, places, moved, follow };
 }

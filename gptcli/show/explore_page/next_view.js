@@ -19,26 +19,39 @@ function nextView(state) {
   const command = make("code");
   const sliders = make("div", { class: "sliders" });
   const reset = make("button", { type: "button", class: "reset", textContent: "reset" });
+  const start = state.sampling;
+  const stops = [...new Set([...TOP_K, start.topK])].sort((one, other) => (one || Infinity) - (other || Infinity));
   const settings = [
-    slider("temperature", { min: 0, max: 5, step: 0.05, value: 1 }, Number, (value) => value.toFixed(2)),
-    slider("top-k", { min: 0, max: TOP_K.length - 1, step: 1, value: TOP_K.length - 1 }, (value) => TOP_K[value], (value) => (value ? whole(value) : "all")),
-    slider("top-p", { min: 0.01, max: 1, step: 0.01, value: 1 }, Number, (value) => value.toFixed(2)),
+    slider("temperature", { min: 0, max: Math.max(5, start.temperature), step: 0.05 }, start.temperature, 1, Number, told),
+    slider("top-k", { min: 0, max: stops.length - 1, step: 1 }, stops.indexOf(start.topK), stops.length - 1, (place) => stops[place], (k) => (k ? whole(k) : "all")),
+    slider("top-p", { min: Math.min(0.01, start.topP), max: 1, step: 0.01 }, start.topP, 1, Number, told),
   ];
   sliders.append(...settings.map(({ node }) => node), reset);
   reset.addEventListener("click", () => {
-    for (const each of settings) each.input.value = each.input.defaultValue;
+    for (const each of settings) each.input.value = each.neutral;
     turned();
   });
   const node = make("section", { class: "expects", "aria-label": "The next token" }, title, context, own, table, sliders, facts,
     make("p", { class: "same" }, command));
 
-  function slider(name, range, read, told) {
+  // Moves in steps, but begins at any value.
+  function slider(name, range, first, neutral, read, tell) {
     const id = `${name}-${state.number}`;
-    const input = make("input", { type: "range", id, min: range.min, max: range.max, step: range.step, defaultValue: String(range.value) });
-    input.value = range.value;
+    const input = make("input", { type: "range", id, min: range.min, max: range.max, step: "any" });
+    input.value = first;
     const output = make("output", { htmlFor: id });
-    input.addEventListener("input", turned);
-    return { input, output, name, told, value: () => read(Number(input.value)), node: make("div", { class: "slider" }, make("label", { htmlFor: id, textContent: name }), input, output) };
+    input.addEventListener("input", () => {
+      input.value = Math.round(input.value / range.step) * range.step;
+      turned();
+    });
+    input.addEventListener("keydown", (event) => {
+      const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      input.value = (Math.round(input.value / range.step) + by) * range.step;
+      turned();
+    });
+    return { input, output, neutral, told: tell, value: () => read(Number(input.value)), node: make("div", { class: "slider" }, make("label", { htmlFor: id, textContent: name }), input, output) };
   }
 
   function turned() {
@@ -62,7 +75,7 @@ function nextView(state) {
       rows[place].hidden = place >= count;
       if (place >= count) continue;
       const id = expected.ids[place];
-      row(rows[place], shown(state.word(id)), place + 1, expected.logits[place], chosen, came?.id === id);
+      row(rows[place], shown(state.word(id) ?? `<${id}>`), place + 1, expected.logits[place], chosen, came?.id === id);
     }
     rows[LISTED].hidden = !beyond;
     if (beyond) row(rows[LISTED], `${whole(came.rank)}. ${shown(came.text)}`, came.rank, came.logit, chosen, true);
@@ -107,6 +120,9 @@ function nextView(state) {
   return { node, point, takes };
 }
 
+// A number with two digits, more only where it has more.
+const told = (value) => (Math.abs(value * 100 - Math.round(value * 100)) < 1e-9 ? value.toFixed(2) : `${+value.toPrecision(6)}`);
+
 // The last few tokens before the gap.
 function tail(reading, cursor) {
   const first = Math.max(cursor - 7, 0);
@@ -123,6 +139,6 @@ function commandOf(reading, cursor, chosen, { temperature, topK, topP }) {
   const prompt = reading.prompt ? reading.prompt(cursor) : reading.tokens.slice(0, cursor + 1).map(({ text }) => text).join("");
   if (!prompt || shown(prompt).replace(/·/g, " ") !== prompt || prompt.includes("\\")) return "";
   const typed = `'${prompt.replace(/'/g, "'\\''")}'`;
-  const options = [temperature === 1 ? "" : ` -t ${+temperature.toFixed(2)}`, topK ? ` -k ${topK}` : "", topP < 1 ? ` -p ${+topP.toFixed(2)}` : ""];
+  const options = [temperature === 1 ? "" : ` -t ${+temperature.toPrecision(6)}`, topK ? ` -k ${topK}` : "", topP < 1 ? ` -p ${+topP.toPrecision(6)}` : ""];
   return `gptcli logits ${typed}${chosen}${options.join("")}`;
 }

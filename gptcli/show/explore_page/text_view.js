@@ -31,13 +31,16 @@ function textView(state) {
       token.setAttribute("aria-label", surprisal === null ? shown(text) : `${shown(text)}, ${surprisal.toFixed(1)} bits`);
       return token;
     });
-    line.replaceChildren(...tokens.flatMap((token, place) => (startsWord(place) ? [document.createElement("wbr"), token] : [token])));
+    line.replaceChildren(...tokens.flatMap((token, place) => (startsWord(place) ? [live ? " " : document.createElement("wbr"), token] : [token])));
   }
 
-  const startsWord = (place) => shown(written[place].text).startsWith("·");
+  // As the field has it; a space before a word stands before its colour, where a line may break.
+  const inField = (text) => (/^[\n\t]/.test(text) ? text : shown(text).replace(/^·(?=[^·])/, "").replace(/·/g, " ").replace(/⏎/g, "\n"));
+
+  const startsWord = (place) => /^·./.test(shown(written[place].text)) && !(live && /^··/.test(shown(written[place].text)));
 
   function fill(token, text) {
-    if (live) return token.append(text.includes("\n") || text.includes("\t") ? text : shown(text).replace(/·/g, " "));
+    if (live) return token.append(inField(text));
     const parts = shown(text).split("·");
     parts.forEach((part, place) => {
       if (place) token.append(make("span", { class: "space", textContent: "·" }));

@@ -1,6 +1,7 @@
 // Writing on a page that runs the model: the text is edited in place, and its next token taken, chosen or drawn.
 
 const SETTLE = 120; // milliseconds without a key before lens and attention are computed
+const MOST_STEPS = 500; // that can be undone
 
 function writing(state, live, { text, next, show }) {
   const field = make("textarea", { class: "field", spellcheck: false, autocapitalize: "off", autocomplete: "off" });
@@ -10,78 +11,89 @@ function writing(state, live, { text, next, show }) {
     made.addEventListener("click", act);
     return made;
   };
-  const best = button("take the best", "Tab", () => take(1));
-  const drawn = button("draw one", "d", draw);
+  const best = button("take the best", "Space", () => act(() => take(1)));
+  const drawn = button("draw one", "d", () => act(draw));
   const running = button("write on", "r", () => run(!state.running));
   const undone = button("undo", "u", undo);
   const told = make("p", { class: "facts", role: "status", textContent: "The model is being unpacked …" });
   const bar = make("div", { class: "write" }, best, drawn, running, undone, told);
   const steps = [];
+  const buttons = [best, drawn, running];
   let ids = state.reading.tokens.map(({ id }) => id);
+  let ends = endsOf(state.reading.tokens);
   let waiting = null;
-  let busy = false;
-  let ends = [];
+  let reading = null; // the promise of all that is being read
+  let acting = Promise.resolve();
+  let acts = 0;
 
   // Read these ids; of several in a hurry only the newest.
-  async function read(wanted, place) {
+  function read(wanted, place) {
     [ids, waiting] = [wanted, { wanted, place }];
     undone.disabled = !steps.length;
-    if (busy) return;
-    busy = true;
+    reading ??= readAll().finally(() => (reading = null));
+    return reading;
+  }
+
+  async function readAll() {
     while (waiting) {
-      const here = waiting;
+      const { wanted, place } = waiting;
       waiting = null;
       try {
-        const reading = await live.read(here.wanted);
-        if (!waiting) await arrived(reading, here.place);
+        const made = await live.read(wanted);
+        if (!waiting) arrived(made, place);
         told.textContent = "";
       } catch (error) {
         told.textContent = error.message;
         run(false);
       }
     }
-    busy = false;
   }
 
-  async function arrived(reading, place) {
-    let end = 0;
-    ends = reading.tokens.map((token) => (end += token.text.length));
-    if (field.value !== reading.text && (place === null || document.activeElement !== field)) field.value = reading.text;
-    await show(reading, place ?? reading.tokens.length - 1);
-    best.disabled = drawn.disabled = running.disabled = ids.length >= live.nPositions;
-    if (state.running) setTimeout(draw, 60);
+  function arrived(made, place) {
+    ends = endsOf(made.tokens);
+    if (place === null) field.value = made.text;
+    show(made, place ?? made.tokens.length - 1);
+    for (const each of buttons) each.disabled = ids.length >= live.nPositions;
+    if (state.running) setTimeout(() => act(draw), 60);
   }
 
   function keep() {
     steps.push([...ids]);
-    if (steps.length > 500) steps.shift();
+    if (steps.length > MOST_STEPS) steps.shift();
+  }
+
+  // One after the other, as each begins where the last one ended; a key that is held does not pile up.
+  function act(action) {
+    if (acts >= 3 || field.disabled) return;
+    acts++;
+    acting = acting.then(action).finally(() => acts--);
   }
 
   // The token of a rank after the cursor; what stood behind the cursor goes.
-  async function take(rank) {
+  async function take(rank, expected = null) {
     const at = state.home;
-    const expected = await state.ask.expected(at);
-    const id = expected.ids[rank - 1];
-    if (id === undefined) return;
+    const id = (expected ?? (await state.ask.expected(at)))?.ids[rank - 1];
+    if (id === undefined || !ids.length) return;
     keep();
-    read([...ids.slice(0, at + 1), id], null);
+    await read([...ids.slice(0, at + 1), id], null);
   }
 
   // A token by the probabilities of the sliders.
   async function draw() {
-    const expected = await state.ask.expected(state.home);
+    let expected = await state.ask.expected(state.home);
+    if (expected.rest.length) expected = await (await live.read(ids)).distribution(state.home); // the page's own data lists a part
     const chosen = choose(expected, state.sampling);
     let left = Math.random();
     for (let rank = 1; rank <= expected.ids.length; rank++) {
       left -= chosen.probability(rank, expected.logits[rank - 1]);
-      if (left < 0 || rank === chosen.kept) return take(rank);
+      if (left < 0 || rank >= chosen.kept) return take(rank, expected);
     }
   }
 
   function run(on) {
     state.running = on;
     running.setAttribute("aria-pressed", String(on));
-    if (on) draw();
+    if (on) act(draw);
   }
 
   function undo() {
@@ -94,47 +106,56 @@ function writing(state, live, { text, next, show }) {
   field.addEventListener("input", () => {
     run(false);
     keep();
-    const typed = live.encode(field.value);
-    text.type(typed.map((id) => ({ id, text: live.token(id) })));
-    if (!typed.length) return;
-    let end = 0;
-    ends = typed.map((id) => (end += live.token(id).length));
-    read(typed, before(field.selectionStart));
+    const typed = live.encode(field.value).map((id) => ({ id, text: live.token(id) }));
+    text.type(typed);
+    ends = endsOf(typed);
+    if (typed.length) read(typed.map(({ id }) => id), before(field.selectionStart));
+    else ids = [];
   });
   document.addEventListener("selectionchange", () => {
-    if (document.activeElement === field && !busy) state.choose(before(field.selectionStart));
+    if (document.activeElement === field && !reading && ids.length) state.choose(before(field.selectionStart));
   });
   field.addEventListener("pointermove", (event) => {
     const token = document.elementsFromPoint(event.clientX, event.clientY).find((each) => each.matches(".text [data-at]"));
     state.hover(token ? +token.dataset.at : null);
   });
-  const act = { " ": () => take(1), Tab: () => take(1), d: draw, u: undo, r: () => run(!state.running) };
-  for (let digit = 1; digit <= 9; digit++) act[digit] = () => take(digit);
 
-  // Keys: in the field only Tab and undo, on the tokens and the lens all of them.
-  function pressed(event) {
-    if (field.disabled || event.altKey) return;
+  const keys = { " ": () => act(() => take(1)), d: () => act(draw), u: undo, r: () => run(!state.running) };
+  for (let digit = 1; digit <= 9; digit++) keys[digit] = () => act(() => take(digit));
+
+  // In the field, Tab at its end and Escape; elsewhere, where no control has the key, all of them.
+  document.addEventListener("keydown", (event) => {
+    if (field.disabled || event.altKey || event.defaultPrevented) return;
+    const command = event.ctrlKey || event.metaKey;
     if (event.target === field) {
-      if (event.key === "Tab" && !event.shiftKey && field.selectionStart === field.value.length) return does(event, act.Tab);
-      if (event.key === "z" && (event.ctrlKey || event.metaKey)) return does(event, undo);
-      if (event.key === "Escape") return does(event, text.focus);
-    } else if (!event.ctrlKey && !event.metaKey && event.key !== "Tab" && under(event, "[data-at]") && act[event.key]) {
-      does(event, act[event.key]);
+      if (event.key === "Tab" && !event.shiftKey && field.selectionStart === field.value.length) does(event, keys[" "]);
+      else if (event.key === "Enter" && command) does(event, keys.d);
+      else if (event.key === "z" && command && steps.length) does(event, undo);
+      else if (event.key === "Escape") does(event, text.focus);
+    } else if (!command && keys[event.key] && (event.target === document.body || under(event, ".explore [data-at]"))) {
+      does(event, keys[event.key]);
     }
-  }
+  });
 
   function does(event, action) {
     event.preventDefault();
     action();
   }
 
-  for (const each of [field, best, drawn, running, undone]) each.disabled = true;
-  next.takes(take);
+  for (const each of [field, ...buttons, undone]) each.disabled = true;
+  field.value = state.reading.text;
+  next.takes((rank) => act(() => take(rank)));
   text.edited(field, bar);
   live.ready.then(() => {
-    for (const each of [field, best, drawn, running]) each.disabled = false;
-    told.textContent = "";
-    read(ids, null);
+    const known = state.word;
+    state.word = (id) => known(id) ?? live.token(id);
+    for (const each of [field, ...buttons]) each.disabled = false;
+    told.textContent = "The model runs in this page. Space takes the best next token, 1 to 9 another.";
   }, (error) => (told.textContent = error.message));
-  return pressed;
+}
+
+// Where each token ends in the text.
+function endsOf(tokens) {
+  let end = 0;
+  return tokens.map(({ text }) => (end += text.length));
 }

@@ -10,7 +10,7 @@ from typing import Any
 from gptcli.text import visible
 
 
-def document(title: str, body: str, *, style: str, script: str, kind: str = "plain") -> str:
+def document(title: str, body: str, *, style: str, script: str, kind: str = "plain", wasm: bool = False) -> str:
     """The whole file.
 
     Args:
@@ -18,8 +18,10 @@ def document(title: str, body: str, *, style: str, script: str, kind: str = "pla
         body: HTML; all untrusted text in it is from ``text`` or ``data_element``.
         kind: class of the body: where its numbers stand.
         style, script: the only ones that the page's policy allows; it makes no requests.
+        wasm: whether the script compiles WebAssembly that the page holds, and runs it in a worker.
     """
     policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+    policy += " 'wasm-unsafe-eval'; worker-src blob:" if wasm else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # Steps of the colour map: each is a CSS class, which is shorter than a colour on each cell.
 _STEPS = 48
 _HOW = "Point at a {thing}, tap it, or move with Tab and the arrow keys. Enter keeps it, Escape lets go."
-_COLOURS = ("ground", "raised", "ink", "quiet", "line", "bar", "accent")
+_COLOURS = ("ground", "raised", "ink", "quiet", "line", "bar", "negative", "accent")
 _ROOMY = 48  # columns of a row of maps that have room for large fields
 # The scripts of the views of ``explore``, and what other scripts read first.
 _EXPLORE = "explore"
@@ -126,7 +126,10 @@ class _Writer:
         styles += [own_file("globe.css")] if "globe.js" in self.scripts else []
         styles += [explore_style()] if _EXPLORE in self.scripts else []
         script = "\n".join(f"(() => {{\n{_script(name)}}})();" for name in self.scripts)
-        return document(made.title, body, style="".join(styles), script=script, kind=kind)
+        live = [each for each in every if isinstance(each, Explorer) and each.script]
+        if live:
+            script = f"(() => {{\n{live[0].script}}})();\n{script}"
+        return document(made.title, body, style="".join(styles), script=script, kind=kind, wasm=bool(live))
 
     def _section(self, place: int, sections: Sequence[Section]) -> str:
         section = sections[place]
@@ -199,7 +202,7 @@ def _explorer(number: int, part: Explorer) -> str:
     """The place of the views, which their script fills."""
     return (
         f'<figure class="explore" data-explore="{number}"><noscript><p>The views need JavaScript.</p></noscript>'
-        f"{data_element(f'data-{number}', part.data)}</figure>"
+        f"{data_element(f'data-{number}', part.data)}{part.elements}</figure>"
     )
 
 
@@ -278,14 +281,16 @@ def _tokens(cells: Sequence[Cell]) -> Iterator[str]:
 def _grid(part: Grid, name: str) -> str:
     """A table."""
     columns = "".join(f'<th scope="col"><span>{text(label)}</span></th>' for label in part.columns)
-    rows, place = [], 0
+    rows, place, kind = [], 0, _kind(part.legend)
     for label, row in zip(part.rows, part.cells, strict=True):
         fields = []
         for cell in row:
             if cell is None:
                 fields.append("<td></td>")
                 continue
-            fields.append(f'<td role="gridcell" tabindex="-1" data-i="{place}"{_class(cell)}>{text(cell.label)}</td>')
+            fields.append(
+                f'<td role="gridcell" tabindex="-1" data-i="{place}"{_class(cell, kind)}>{text(cell.label)}</td>'
+            )
             place += 1
         rows.append(f'<tr role="row"><th scope="row"><span>{text(label)}</span></th>{"".join(fields)}</tr>')
     head = f'<thead><tr role="row"><th></th>{columns}</tr></thead>'
@@ -297,27 +302,32 @@ def _listing(part: Listing) -> str:
     kinds = [' class="figure"' if column.startswith(">") else "" for column in part.columns]
     names = (column.removeprefix(">") for column in part.columns)
     head = "".join(f'<th scope="col"{kind}>{text(name)}</th>' for kind, name in zip(kinds, names, strict=True))
+    both_ways = any(fraction < 0 for _, fraction in part.rows)
     rows = "".join(
         "<tr>"
         + "".join(f"<td{kind}>{text(cell)}</td>" for kind, cell in zip(kinds, cells, strict=True))
-        + f'<td class="bar">{_bar(fraction)}</td></tr>'
+        + f'<td class="bar">{_bar(fraction, both_ways=both_ways)}</td></tr>'
         for cells, fraction in part.rows
     )
     return f'<table class="list"><thead><tr>{head}<td></td></tr></thead><tbody>{rows}</tbody></table>'
 
 
-def _bar(fraction: float) -> str:
-    """A bar that fills a share of its cell, thick as all bars are."""
+def _bar(fraction: float, *, both_ways: bool = False) -> str:
+    """A bar that fills a share of its cell, thick as all bars are; from the middle, if there are bars to both sides."""
+    start, width, sign = (-1, 2, " below" * (fraction < 0)) if both_ways else (0, 1, "")
+    length = _clipped(abs(fraction))
+    place = f' x="{-length:.4f}"' if fraction < 0 else ""
     return (
-        '<svg class="bar" viewBox="0 0 1 20" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect y="3.8" width="{_clipped(fraction):.4f}" height="12.4" fill="currentColor"/></svg>'
+        f'<svg class="bar{sign}" viewBox="{start} 0 {width} 20" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect{place} y="3.8" width="{length:.4f}" height="12.4" fill="currentColor"/></svg>'
     )
 
 
 def _legend(legend: Legend | None) -> str:
     if legend is None:
         return ""
-    swatches = "".join(f'<i class="c{_step(fraction)}">{text(tick)}</i>' for tick, fraction in legend.ticks)
+    kind = _kind(legend)
+    swatches = "".join(f'<i class="{kind}{_step(fraction)}">{text(tick)}</i>' for tick, fraction in legend.ticks)
     return f'<p class="legend">{text(legend.name)} {swatches} {text(legend.unit)}</p>'
 
 
@@ -347,8 +357,13 @@ def _choices(cell: Cell) -> list[tuple[str, str, float, str]]:
     ]
 
 
-def _class(cell: Cell) -> str:
-    return f' class="{"none" if cell.fraction is None else f"c{_step(cell.fraction)}"}"'
+def _class(cell: Cell, kind: str = "c") -> str:
+    return f' class="{"none" if cell.fraction is None else f"{kind}{_step(cell.fraction)}"}"'
+
+
+def _kind(legend: Legend | None) -> str:
+    """How the classes of a colour map begin: that of figures with signs is another one."""
+    return "z" if legend is not None and legend.signed else "c"
 
 
 def _clipped(fraction: float) -> float:
@@ -370,14 +385,15 @@ def _variables() -> str:
 
 
 def _colours() -> str:
-    """The colours of the page, and one class for each step of the colour map, in both themes."""
+    """The colours of the page, and one class for each step of the two colour maps, in both themes."""
     light, dark = palette.LIGHT, palette.DARK
     places = [step / (_STEPS - 1) for step in range(_STEPS)]
     old = ";".join(f"--{name}:{getattr(light, name)}" for name in _COLOURS)
     old += "".join(f";--g{number}:{each}" for number, each in enumerate(light.series))
     steps = "".join(
-        f".c{step}{{background:{both(palette.colour(place, light), palette.colour(place, dark))};"
-        f"color:{both(palette.text_colour(place, light), palette.text_colour(place, dark))}}}\n"
+        f".{kind}{step}{{background:{both(*(palette.colour(place, theme, signed=signed) for theme in (light, dark)))};"
+        f"color:{both(*(palette.text_colour(place, theme, signed=signed) for theme in (light, dark)))}}}\n"
+        for kind, signed in (("c", False), ("z", True))
         for step, place in enumerate(places)
     )
     plain = "@supports not (color:light-dark(#000,#fff)){:root{" + old + "}}\n"  # browsers from before 2024

@@ -48,11 +48,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Legend:
-    """What the colours mean: figures, their positions on the colour map, and the unit."""
+    """What the colours mean: figures, their positions on the colour map, the unit, and whether the middle is zero."""
 
     name: str
     ticks: Sequence[tuple[str, float]]
     unit: str = ""
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Listing:
 
     Attributes:
         columns: their names; ``>`` before one right-aligns it.
-        rows: the cells of each row, and the length of its bar, 0 to 1.
+        rows: the cells of each row, and the length of its bar, 0 to 1; or -1 to 1, to both sides.
     """
 
     title: str
@@ -185,9 +186,13 @@ class Explorer:
 
     Attributes:
         data: for its script, from ``explore_page.data``.
+        elements: of a model that runs in the page, elements of data; "" for none.
+        script: what runs it.
     """
 
     data: Any
+    elements: str = ""
+    script: str = ""
 
 
 PagePart = Strip | Grid | Listing | Drawn | Sentence | Row | Softmax | Globe | Explorer

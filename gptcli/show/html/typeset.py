@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gptcli.show.blocks import palette
+from gptcli.show.blocks.pictures import exact_bars
 from gptcli.show.html.document import text
 from gptcli.show.html.sheet import Looks, Sheet, named
 from gptcli.show.picture.cells import FRAMES, shapes_of
@@ -36,10 +37,11 @@ def typeset(draw: "Callable[[], RenderableType]", sheet: Sheet) -> str:
         sheet: gets the classes.
     """
     light, dark = _Typesetter(LIGHT), _Typesetter(DARK)
-    with palette.using(palette.LIGHT):
-        markup = light.markup(draw())
-    with palette.using(palette.DARK):
-        dark.markup(draw())
+    with exact_bars():
+        with palette.using(palette.LIGHT):
+            markup = light.markup(draw())
+        with palette.using(palette.DARK):
+            dark.markup(draw())
     return named(markup, light.looks.met, dark.looks.met, sheet)
 
 

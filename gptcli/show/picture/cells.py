@@ -53,6 +53,10 @@ MARKS = {
 }
 # What a segment of Rich's says about shapes that its characters only hint at (see ``blocks.canvas``).
 DRAWN, SHAPES = "drawn", "shapes"
+# And about the length of a bar, in columns: below zero it grows from its right end to the left.
+LENGTH = "length"
+# The shortest bar that is seen.
+_SLIVER = 0.08
 
 
 class Rect(NamedTuple):
@@ -153,7 +157,7 @@ def _add(found: Shapes, segment: "Segment", column: int, row: int, theme: Theme)
             if kind == "text":
                 found.runs.append(Run(column + start, row, cell_len(text), text, look))
             else:
-                _drawn(found, text, column + start, row, look)
+                _drawn(found, text, column + start, row, look, meta.get(LENGTH))
     return width
 
 
@@ -206,10 +210,10 @@ def _kind(character: str) -> str:
     return "text" if ord(character) < 0x250 or character in "…–—‘’“”" else "other"
 
 
-def _drawn(found: Shapes, text: str, column: int, row: int, look: Look) -> None:
+def _drawn(found: Shapes, text: str, column: int, row: int, look: Look, length: float | None) -> None:
     kind = _kind(text[0])
     if kind == "bar":
-        _bar(found, text, column, row, look)
+        _bar(found, text, column, row, look, length)
     elif kind == "half":
         for place, character in enumerate(text):
             high = _LOW_EIGHTHS.get(character, 0.5)
@@ -222,10 +226,14 @@ def _drawn(found: Shapes, text: str, column: int, row: int, look: Look) -> None:
         _frame(found, text, column, row, look.colour)
 
 
-def _bar(found: Shapes, text: str, column: int, row: int, look: Look) -> None:
-    """One rectangle for the whole bar."""
+def _bar(found: Shapes, text: str, column: int, row: int, look: Look, length: float | None) -> None:
+    """One rectangle for the whole bar, as long as it says, or else as its characters are."""
     start = column + (0.5 if text[0] == "▐" else 0.0)
     end = column + len(text) - 1 + _LEFT_EIGHTHS.get(text[-1], 1.0)
+    if length is not None and length < 0:
+        start = end - max(-length, _SLIVER)
+    elif length is not None:
+        end = start + max(length, _SLIVER)
     found.rects.append(Rect(start, row + (1 - BAR) / 2, end - start, BAR, look.colour, sharp=False))
 
 

@@ -6,18 +6,21 @@ stdout carries the answer and nothing else. Notices go to stderr. Rich chooses c
 
 import io
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptcli.errors import InputError
 from gptcli.show.blocks import palette
+from gptcli.show.blocks.pictures import exact_bars
 from gptcli.show.changed import page_with_changes, with_changes
 from gptcli.show.picture.png import check_png
 from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
 from gptcli.show.terminal.encoding import everything, holds_everything
 from gptcli.show.terminal.json_pieces import json_pieces, only_ascii
+from gptcli.show.terminal.pager import page_through, pager_command
 from gptcli.show.terminal.watching import keep_picture, showed
 from gptcli.system.notices import notice
 from gptcli.system.whole_file import write_whole
@@ -25,7 +28,7 @@ from gptcli.text import clipped, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.segment import Segment
+    from rich.segment import Segment, Segments
 
     from gptcli.show.html.page import Page
     from gptcli.show.terminal.tables import Form
@@ -164,19 +167,60 @@ def save_data(path: Path, answer: Any) -> None:
 
 
 def print_picture(picture: "RenderableType") -> None:
-    """Print a picture on stdout in pieces of some lines, so that a long one is never in memory as a whole."""
-    from rich.segment import Segment, Segments
+    """Print a picture on stdout in pieces of some lines, so that a long one is never in memory as a whole.
 
+    One that is taller than the terminal goes through the pager, if there is one (see ``pager``).
+    """
     console = stdout_console()
     if not console.is_terminal:
         return _print_trimmed(console.render(picture, console.options), console.width)
+    crop = getattr(picture, "overflow", None) != "ignore"  # lines to be copied are folded by the terminal itself
+    pieces = _pieces(console, picture)
+    pager = pager_command()
+    if pager is not None:
+        first = list(_first_screen(pieces, console.height - 1))
+        if _n_lines(first) >= console.height:
+            if page_through(pager, (_as_text(console, piece, crop=crop) for piece in chain(first, pieces))):
+                return
+            pieces = _pieces(console, picture)  # it failed: all of the picture without it
+        else:
+            pieces = iter(first)
+    for piece in pieces:
+        console.print(piece, end="", crop=crop)
+
+
+def _pieces(console: "Console", picture: "RenderableType") -> "Iterator[Segments]":
+    """A rendered picture, cut at ends of lines."""
+    from rich.segment import Segment, Segments
+
     held: list[Segment] = []
     for segment in console.render(picture, console.options):
         held.append(segment)
         if len(held) >= _SEGMENTS and segment.text.endswith("\n"):
-            console.print(Segments(held), end="")
+            yield Segments(held)
             held = []
-    console.print(Segments(held), end="")
+    yield Segments(held)
+
+
+def _first_screen(pieces: "Iterator[Segments]", room: int) -> "Iterator[Segments]":
+    """The first pieces, up to the one with which there are more than ``room`` lines."""
+    lines = 0
+    for piece in pieces:
+        yield piece
+        lines += _n_lines([piece])
+        if lines > room:
+            return
+
+
+def _n_lines(pieces: "Iterable[Segments]") -> int:
+    return sum(segment.text.count("\n") for piece in pieces for segment in piece.segments)
+
+
+def _as_text(console: "Console", piece: "Segments", *, crop: bool) -> str:
+    """A piece as the terminal would get it."""
+    with console.capture() as captured:
+        console.print(piece, end="", crop=crop)
+    return captured.get()
 
 
 def _print_trimmed(segments: "Iterable[Segment]", width: int) -> None:
@@ -265,7 +309,8 @@ def save_picture(picture: "RenderableType", path: Path) -> None:
     from rich.segment import Segments
 
     suffix = path.suffix.lower()
-    segments, more = _first_lines(recorder.render(picture, recorder.options), _MOST_LINES[suffix])
+    with exact_bars():
+        segments, more = _first_lines(recorder.render(picture, recorder.options), _MOST_LINES[suffix])
     if suffix in (".svg", ".png"):
         write_whole(path, _drawn(segments, png=suffix == ".png"))
     else:

@@ -1,7 +1,7 @@
 /* The kernels of attention for one head: rotation, caps and slopes, softmax, scores and weighted sums of values. Part of
  * kernels.c, compiled for each instruction set.
  *
- * Shapes: q and a row of keys or values are float32 [d]; p and scores [count]; x [n].
+ * Shapes: q is float32 [d]; a row of keys or values [d], in float32 or, with `half`, in half precision; p and scores [count]; x [n].
  */
 #ifndef GPTCLI_ATTEND_H
 #define GPTCLI_ATTEND_H
@@ -65,61 +65,89 @@ static float softmax_numerators(float *x, int n) {
     return v_reduce_add(sum) + rest;
 }
 
-/* Scores of N keys at once, `apart` keys from one another. The order of summation does not depend on their number. */
-INLINE void attention_scores_of(const float *q, const float *keys, const int N, size_t apart, int d, float scale, float *out) {
+/* Numbers of the cache from index `at` on. */
+INLINE vec load_cached(const void *cache, size_t at, const int half) {
+    return half ? v_load_f16((const uint16_t *)cache + at) : v_load((const float *)cache + at);
+}
+INLINE float cached(const void *cache, size_t at, const int half) {
+    return half ? f16_to_f32(((const uint16_t *)cache)[at]) : ((const float *)cache)[at];
+}
+INLINE void prefetch_cached(const void *cache, size_t at, int count, const int half) {
+    const int size = half ? 2 : 4;
+    prefetch((const char *)cache + at * (size_t)size + PREFETCH_MIN, count * size);
+}
+
+/* Scores of N keys at once, from row `first` on and `apart` rows from one another. The order of summation does not depend on
+ * their number. */
+INLINE void attention_scores_of(const float *q, const void *keys, const int half, size_t first, const int N, size_t apart, int d,
+                                float scale, float *out) {
+    const size_t width = (size_t)d;
     const float factors[4] = {scale, scale, scale, scale};
     vec sums[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
     float reduced[4], rest[4] = {0};
     int i = 0;
     for (; i + LANES <= d; i += LANES) {
         const vec one = v_load(q + i);
-        for (int j = 0; j < N; j++) sums[j] = v_fma(one, v_load(keys + j * apart * d + i), sums[j]);
+        for (int j = 0; j < N; j++) sums[j] = v_fma(one, load_cached(keys, (first + j * apart) * width + i, half), sums[j]);
     }
     for (; i < d; i++)
-        for (int j = 0; j < N; j++) rest[j] += q[i] * keys[j * apart * d + i];
+        for (int j = 0; j < N; j++) rest[j] += q[i] * cached(keys, (first + j * apart) * width + i, half);
     v_reduce_add4(sums, factors, reduced);
     for (int j = 0; j < N; j++) out[j * apart] = reduced[j] + rest[j] * scale;
 }
 
-static void attention_scores(const float *q, const float *keys, int count, int d, float scale, float *out) {
+INLINE void all_scores(const float *q, const void *keys, const int half, int count, int d, float scale, float *out) {
     const int apart = count / 4;
     for (int s = 0; s < apart; s++) {
-        for (int j = 0; j < 4; j++)
-            prefetch((const char *)(keys + (size_t)(s + j * apart) * d) + PREFETCH_MIN, d * (int)sizeof *keys);
-        attention_scores_of(q, keys + (size_t)s * d, 4, apart, d, scale, out + s);
+        for (int j = 0; j < 4; j++) prefetch_cached(keys, (size_t)(s + j * apart) * d, d, half);
+        attention_scores_of(q, keys, half, (size_t)s, 4, apart, d, scale, out + s);
     }
-    for (int s = 4 * apart; s < count; s++) attention_scores_of(q, keys + (size_t)s * d, 1, 1, d, scale, out + s);
+    for (int s = 4 * apart; s < count; s++) attention_scores_of(q, keys, half, (size_t)s, 1, 1, d, scale, out + s);
 }
 
-/* U vectors of columns at once. The order of summation of a column does not depend on the other columns. */
-INLINE void attention_mix_of(const float *p, const float *values, size_t stride, int count, const int U, float factor,
-                             float *out) {
+static void attention_scores(const float *q, const void *keys, int half, int count, int d, float scale, float *out) {
+    if (half) all_scores(q, keys, 1, count, d, scale, out);
+    else all_scores(q, keys, 0, count, d, scale, out);
+}
+
+/* U vectors of columns at once, from column `from` on. The order of summation of a column does not depend on the others. */
+INLINE void attention_mix_of(const float *p, const void *values, const int half, size_t from, size_t stride, int count,
+                             const int U, float factor, float *out) {
     const int apart = count / 4;
     vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
     for (int s = 0; s < apart; s++)
         for (int j = 0; j < 4; j++) {
-            const float *value = values + (size_t)(s + j * apart) * stride;
-            prefetch((const char *)value + PREFETCH_MIN, U * LANES * (int)sizeof *value);
-            for (int u = 0; u < U; u++) sum[u] = v_fma(v_set(p[s + j * apart]), v_load(value + u * LANES), sum[u]);
+            const size_t at = (size_t)(s + j * apart) * stride + from;
+            prefetch_cached(values, at, U * LANES, half);
+            for (int u = 0; u < U; u++)
+                sum[u] = v_fma(v_set(p[s + j * apart]), load_cached(values, at + u * LANES, half), sum[u]);
         }
     for (int s = 4 * apart; s < count; s++)
-        for (int u = 0; u < U; u++) sum[u] = v_fma(v_set(p[s]), v_load(values + (size_t)s * stride + u * LANES), sum[u]);
+        for (int u = 0; u < U; u++)
+            sum[u] = v_fma(v_set(p[s]), load_cached(values, (size_t)s * stride + from + u * LANES, half), sum[u]);
     for (int u = 0; u < U; u++) v_store(out + u * LANES, v_mul(sum[u], v_set(factor)));
 }
 
-static void attention_mix(const float *p, const float *values, size_t stride, int count, int d, float factor, float *out) {
+INLINE void all_mixed(const float *p, const void *values, const int half, size_t stride, int count, int d, float factor,
+                      float *out) {
     const int apart = count / 4;
     int i = 0;
-    for (; i + 4 * LANES <= d; i += 4 * LANES) attention_mix_of(p, values + i, stride, count, 4, factor, out + i);
-    for (; i + 2 * LANES <= d; i += 2 * LANES) attention_mix_of(p, values + i, stride, count, 2, factor, out + i);
-    for (; i + LANES <= d; i += LANES) attention_mix_of(p, values + i, stride, count, 1, factor, out + i);
+    for (; i + 4 * LANES <= d; i += 4 * LANES) attention_mix_of(p, values, half, i, stride, count, 4, factor, out + i);
+    for (; i + 2 * LANES <= d; i += 2 * LANES) attention_mix_of(p, values, half, i, stride, count, 2, factor, out + i);
+    for (; i + LANES <= d; i += LANES) attention_mix_of(p, values, half, i, stride, count, 1, factor, out + i);
     for (; i < d; i++) {
         float sum = 0;
         for (int s = 0; s < apart; s++)
-            for (int j = 0; j < 4; j++) sum = fmaf(p[s + j * apart], values[(s + j * apart) * stride + i], sum);
-        for (int s = 4 * apart; s < count; s++) sum = fmaf(p[s], values[s * stride + i], sum);
+            for (int j = 0; j < 4; j++) sum = fmaf(p[s + j * apart], cached(values, (s + j * apart) * stride + i, half), sum);
+        for (int s = 4 * apart; s < count; s++) sum = fmaf(p[s], cached(values, s * stride + i, half), sum);
         out[i] = sum * factor;
     }
+}
+
+static void attention_mix(const float *p, const void *values, int half, size_t stride, int count, int d, float factor,
+                          float *out) {
+    if (half) all_mixed(p, values, 1, stride, count, d, factor, out);
+    else all_mixed(p, values, 0, stride, count, d, factor, out);
 }
 
 #endif

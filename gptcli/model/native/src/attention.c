@@ -2,7 +2,7 @@
  *
  * Shapes (M tokens, H query heads, K key and value heads, of which H / K queries share one, D head size):
  *   qkv                [M, (H + 2K) D]: queries [H, D], keys and values [K, D] of each token
- *   keys, values       [row, K, capacity, D]: the cache of this layer
+ *   keys, values       [row, K, capacity, D]: the cache of this layer, in float32 or half precision
  *   rows, positions    [M]: the row of the batch that each token belongs to, and its position in it
  *   out                [M, H D]
  *
@@ -18,7 +18,8 @@ enum { SHARED_FLOATS = 8192 }; /* of keys or values that all queries of a group 
 
 size_t attention_scratch(int capacity, const attention *job) {
     const size_t keys = round_up(capacity, NR_MAX), size = (size_t)job->head_size;
-    const size_t prompt = keys * size + (size_t)MR_MAX * size + (size_t)MR_MAX * keys;
+    const size_t wide = job->half ? (keys + NR_MAX) * size : 0; /* values, and some keys, in float32 */
+    const size_t prompt = keys * size + (size_t)MR_MAX * size + (size_t)MR_MAX * keys + wide;
     const size_t step = (keys + 1) * (size_t)(job->heads / job->kv_heads) + size;
     return prompt > step ? prompt : step;
 }
@@ -42,15 +43,21 @@ static float weigh(const kernels *k, const attention *job, int head, float *p, i
 
 /* The keys and values that a token attends to, in the cache of one head. */
 typedef struct {
-    const float *keys, *values;
+    const char *keys, *values;
+    size_t row_bytes;
     int seen, block; /* their number; how many at a time all queries of a group read */
 } view;
 
 static view view_of(const attention *job, int m, int kv_head) {
     const int size = job->head_size, first = first_seen(job, job->positions[m]), seen = job->positions[m] + 1 - first;
     const int least = SHARED_FLOATS / size > 16 ? SHARED_FLOATS / size : 16;
-    const size_t start = cache_start(job, m, kv_head) + (size_t)first * size;
-    return (view){job->keys + start, job->values + start, seen, group_of(job) == 1 ? seen : least};
+    const matrix keys = cached_rows(job, job->keys, m, kv_head), values = cached_rows(job, job->values, m, kv_head);
+    const size_t start = (size_t)first * keys.row_bytes;
+    return (view){.keys = (const char *)keys.data + start,
+                  .values = (const char *)values.data + start,
+                  .row_bytes = keys.row_bytes,
+                  .seen = seen,
+                  .block = group_of(job) == 1 ? seen : least};
 }
 
 static int smaller(int a, int b) { return a < b ? a : b; }
@@ -62,8 +69,8 @@ static void score(const worker *me, const attention *job, int m, int kv_head, in
     const float *queries = queries_at(job, m) + (size_t)kv_head * group * size;
     for (int s = from; s < to; s += sight.block)
         for (int g = 0; g < group; g++)
-            me->k->attention_scores(queries + (size_t)g * size, sight.keys + (size_t)s * size, smaller(to - s, sight.block), size,
-                                    job->scale, p + g * stride + s);
+            me->k->attention_scores(queries + (size_t)g * size, sight.keys + (size_t)s * sight.row_bytes, job->half,
+                                    smaller(to - s, sight.block), size, job->scale, p + g * stride + s);
 }
 
 /* Turn the scores of one query into attention weights; p[seen] becomes the factor of the weighted sum. */
@@ -83,8 +90,9 @@ static void mix(const worker *me, const attention *job, int m, int kv_head, int 
     for (int s = 0; s < sight.seen; s += sight.block)
         for (int g = 0; g < group; g++) {
             float *sum = out + (size_t)g * size;
-            me->k->attention_mix(p + g * stride + s, sight.values + (size_t)s * size + first, (size_t)size,
-                                 smaller(sight.seen - s, sight.block), count, p[g * stride + sight.seen], s ? part : sum);
+            const char *values = sight.values + (size_t)s * sight.row_bytes + (size_t)first * (job->half ? 2 : 4);
+            me->k->attention_mix(p + g * stride + s, values, job->half, (size_t)size, smaller(sight.seen - s, sight.block), count,
+                                 p[g * stride + sight.seen], s ? part : sum);
             if (s) me->k->epilogue(part, NULL, count, ADD, 0, sum);
         }
 }
@@ -99,18 +107,30 @@ static void attend_step(const worker *me, const attention *job, int m, int kv_he
     mix(me, job, m, kv_head, 0, job->head_size, p, stride, p + group * stride);
 }
 
+/* Rows first..last of a matrix of the cache as float32: where they lie, or a copy [last - first][D] in `room`. */
+static const float *wide_rows(const worker *me, const matrix *cache, int first, int last, float *room) {
+    const size_t size = (size_t)cache->columns;
+    if (cache->kind == FLOAT32) return (const float *)cache->data + (size_t)first * size;
+    for (int s = first; s < last; s++) me->k->dequantize_row(cache, s, 0, (int)size, room + (size_t)(s - first) * size);
+    return room;
+}
+
 /* Attention of a prompt: mr queries at a time with all keys that they attend to, with the gemm microkernels. Scratch: transposed
- * keys [position / nr][D][nr], queries [D][mr], p [mr][p_stride]. */
+ * keys [position / nr][D][nr], queries [D][mr], p [mr][p_stride]; with a cache in half precision also nr keys and the values in
+ * float32. */
 static void attend_prompt(const worker *me, const attention *job, int head) {
     const int mr = me->k->mr, nr = me->k->nr, size = job->head_size, past = job->positions[0], all = past + job->m;
-    const size_t start = cache_start(job, 0, head / group_of(job)), width = (size_t)job->heads * size;
-    const float *keys = job->keys + start, *values = job->values + start;
+    const size_t width = (size_t)job->heads * size, padded = (size_t)round_up(job->capacity, NR_MAX);
+    const matrix keys = cached_rows(job, job->keys, 0, head / group_of(job));
+    const matrix all_values = cached_rows(job, job->values, 0, head / group_of(job));
     const int oldest = first_seen(job, past) / nr * nr, p_stride = round_up(all - oldest, nr);
-    float *keys_t = me->scratch, *queries = keys_t + (size_t)round_up(job->capacity, NR_MAX) * size;
-    float *p = queries + MR_MAX * size;
-    for (int s = oldest; s < all; s += nr)
-        pack_panel(keys + (size_t)s * size, size, all - s < nr ? all - s : nr, size, 1.0f, keys_t + (size_t)(s - oldest) * size,
-                   nr);
+    float *keys_t = me->scratch, *queries = keys_t + padded * size;
+    float *p = queries + MR_MAX * size, *few = p + MR_MAX * padded;
+    const float *values = wide_rows(me, &all_values, oldest, all, few + NR_MAX * size);
+    for (int s = oldest; s < all; s += nr) {
+        const int count = all - s < nr ? all - s : nr;
+        pack_panel(wide_rows(me, &keys, s, s + count, few), size, count, size, 1.0f, keys_t + (size_t)(s - oldest) * size, nr);
+    }
     for (int m = 0; m < job->m; m += mr) {
         const int count = job->m - m < mr ? job->m - m : mr, seen = past + m + count;
         const int first = first_seen(job, past + m) / nr * nr;
@@ -127,8 +147,8 @@ static void attend_prompt(const worker *me, const attention *job, int head) {
             memset(row + visible, 0, (size_t)(seen - first - visible) * sizeof *row);
         }
         for (int d = 0; d < size; d += nr)
-            me->k->microkernel_unpacked(seen - first, p, p_stride, values + (size_t)first * size + d, size, out + d, width, count,
-                                        size - d < nr ? size - d : nr);
+            me->k->microkernel_unpacked(seen - first, p, p_stride, values + (size_t)(first - oldest) * size + d, size, out + d,
+                                        width, count, size - d < nr ? size - d : nr);
         for (int i = 0; i < count; i++)
             for (int d = 0; d < size; d++) out[i * width + d] *= factor[i];
     }

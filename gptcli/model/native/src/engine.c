@@ -17,8 +17,9 @@ typedef struct {
     int first, last; /* stages: see gptcli_read */
     const float *const *turns, *growth; /* see gptcli_read */
     const gptcli_hooks *hooks;
-    size_t layer_floats;
-    float *cache, *logits;
+    size_t layer_numbers; /* of the keys, or of the values, of one layer of the cache */
+    void *cache;
+    float *logits;
     /* x [m, C]: the residual stream; normed: normalized x, or the output of the heads; qkv: queries, keys and values; hidden,
      * gate: the MLP's hidden layer and scratch for its gate; joined: the output of a sub-layer before it is added; packed: see
      * linear.c */
@@ -108,15 +109,22 @@ static void add_stream_norm(schedule *all, const call *c, normalization norm) {
 
 /* --- attention and MLP ------------------------------------------------------------------------------------------------- */
 
+/* Layer `layer` of an array [n_layer, rows, width], or NULL. */
+static const float *layer_at(const float *all, int layer, int rows, int width) {
+    return all ? all + (size_t)layer * (size_t)rows * (size_t)width : NULL;
+}
+
 static attention attention_of(const call *c, int layer) {
     const gptcli_shape *s = c->s;
+    const gptcli_hooks none = {0}, *hooks = c->hooks ? c->hooks : &none;
     const weights *w = &c->g->layers[layer];
-    float *cache = c->cache + 2 * (size_t)layer * c->layer_floats;
+    const size_t bytes = c->layer_numbers * (c->g->half_cache ? sizeof(uint16_t) : sizeof(float));
+    char *cache = (char *)c->cache + 2 * (size_t)layer * bytes;
     const int table = s->rotary_tables[layer];
     return (attention){.qkv = c->qkv,
                        .out = c->normed,
                        .keys = cache,
-                       .values = cache + c->layer_floats,
+                       .values = cache + bytes,
                        .rows = c->rows,
                        .positions = c->positions,
                        .m = c->m,
@@ -125,6 +133,7 @@ static attention attention_of(const call *c, int layer) {
                        .head_size = s->head_size,
                        .capacity = c->capacity,
                        .prefill = c->prefill,
+                       .half = c->g->half_cache,
                        .window = s->windows[layer],
                        .qk_norm = s->qk_norm,
                        .norm_kind = s->norm_kind,
@@ -141,6 +150,9 @@ static attention attention_of(const call *c, int layer) {
                        .turns = table < 0 || !c->turns ? NULL : c->turns[table],
                        .growth = c->growth,
                        .slopes = s->alibi_slopes,
+                       .given_queries = layer_at(hooks->given_queries, layer, hooks->period, heads_width(s)),
+                       .given_keys = layer_at(hooks->given_keys, layer, hooks->period, s->kv_heads * s->head_size),
+                       .period = hooks->period,
                        .scores = c->scores};
 }
 
@@ -268,9 +280,10 @@ static void add_logits(schedule *all, const call *c) {
 /* The residual stream is not what the call before left, but given: see gptcli_hooks. */
 static void copy_start(worker *me, const phase *p, range now, range next) {
     const call *c = p->other;
-    const size_t width = (size_t)c->s->n_embd, from = (size_t)now.first * width;
+    const size_t width = (size_t)c->s->n_embd;
     (void)me, (void)next;
-    memcpy(c->x + from, c->hooks->start + from, (size_t)(now.last - now.first) * width * sizeof *c->x);
+    for (int m = now.first; m < now.last; m++)
+        memcpy(c->x + (size_t)m * width, c->hooks->start + (size_t)(m % c->hooks->period) * width, width * sizeof *c->x);
 }
 
 static schedule schedule_of(const call *c) {
@@ -329,7 +342,8 @@ static int lay_out(call *c) {
                              .m = c->m,
                              .positions = c->positions,
                              .capacity = c->capacity,
-                             .prefill = c->prefill};
+                             .prefill = c->prefill,
+                             .half = g->half_cache};
     const size_t scores = attention_shared(&heads, g->threads);
     const size_t own = linear + GEMV_MAX * C, shared = lined(m * (C + normed + wide + gate + joined) + scores + packed);
     c->normed_at = linear;
@@ -355,7 +369,8 @@ static int lay_out(call *c) {
  *                              each from position 0
  *   turns                      the rotary tables, each [position][cosines, then sines, of rotary_dim / 2 pairs]
  *   growth [position]          factor of the queries, or NULL; like `turns` it covers all positions of the call
- *   cache                      [layers][2][batch][K][capacity][D], then OVERREAD more floats; keys and values are written to it
+ *   cache                      [layers][2][batch][K][capacity][D] in the engine's precision, then OVERREAD more floats; keys and
+ *                              values are written to it
  *   wanted [wanted_count]      indices of the tokens whose logits are computed
  *   logits                     [wanted_count, V]
  *   first, last                the stages to run, from `first` to before `last`: each layer is a stage, and the logits are the
@@ -365,7 +380,7 @@ static int lay_out(call *c) {
  *                              is only of the first
  */
 int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int *positions, int prefill,
-                const float *const *turns, const float *growth, float *cache, int batch, int capacity, int wanted_count,
+                const float *const *turns, const float *growth, void *cache, int batch, int capacity, int wanted_count,
                 const int *wanted, float *logits, int first, int last, const gptcli_hooks *hooks) {
     gpt *g = engine;
     call c = {.g = g,
@@ -383,7 +398,7 @@ int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int 
               .hooks = hooks,
               .first = first,
               .last = last,
-              .layer_floats = (size_t)batch * (size_t)g->shape.kv_heads * (size_t)g->shape.head_size * (size_t)capacity,
+              .layer_numbers = (size_t)batch * (size_t)g->shape.kv_heads * (size_t)g->shape.head_size * (size_t)capacity,
               .cache = cache,
               .logits = logits};
     if (lay_out(&c)) return -1;

@@ -22,12 +22,14 @@ static void free_arrays(gpt *g) {
     free(g);
 }
 
-/* Create an engine without weights; NULL when there is no memory. `level`: see gptcli_kernels. */
-void *gptcli_new(const gptcli_shape *shape, int threads, int level) {
+/* Create an engine without weights; NULL when there is no memory. `level`: see gptcli_kernels. `half_cache`: keys and values are
+ * cached in half precision, otherwise in float32. */
+void *gptcli_new(const gptcli_shape *shape, int threads, int level, int half_cache) {
     gpt *g = calloc(1, sizeof *g);
     if (!g) return NULL;
     const size_t layers = (size_t)shape->n_layer;
     g->shape = *shape;
+    g->half_cache = half_cache;
     g->shape.attention_scales = copied(shape->attention_scales, layers * sizeof(float));
     g->shape.windows = copied(shape->windows, layers * sizeof(int));
     g->shape.rotary_tables = copied(shape->rotary_tables, layers * sizeof(int));
@@ -92,6 +94,9 @@ int gptcli_fill_vector(void *engine, int which, int layer, const float *source, 
     memcpy(*place, source, n * sizeof **place);
     return 0;
 }
+
+/* A vector where it lies, valid as long as the engine; NULL where the model has none. */
+const float *gptcli_vector_view(void *engine, int which, int layer) { return *vector_at(engine, which, layer); }
 
 /* Whether none of the numbers is NaN or infinite. */
 int gptcli_finite(const void *source, size_t n, int kind) { return all_finite(source, n, kind); }

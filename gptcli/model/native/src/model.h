@@ -12,7 +12,7 @@ typedef struct {
 
 typedef struct {
     gptcli_shape shape; /* its arrays are owned by this model */
-    int threads;
+    int threads, half_cache;
     const kernels *k;
     weights whole, *layers; /* layers: one more than n_layer; the last stays empty */
     float *space; /* of the latest shapes */

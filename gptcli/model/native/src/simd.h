@@ -1,4 +1,4 @@
-/* Vectors for AVX-512, AVX2 with FMA, NEON, and plain C. The kernels are written once, over these names.
+/* Vectors for AVX-512, AVX2 with FMA, NEON, WebAssembly, and plain C. The kernels are written once, over these names.
  *
  * Shapes: vec is float32 [LANES], i16vec int16 [2 * LANES], i32vec int32 [LANES].
  *
@@ -250,6 +250,74 @@ static inline void int4_decode(const uint8_t *p, i16vec table, i16vec out[4]) {
     out[1] = vmovl_high_s8(low);
     out[2] = vmovl_s8(vget_low_s8(high));
     out[3] = vmovl_high_s8(high);
+}
+
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#define LANES 4
+typedef v128_t vec;
+static inline vec v_zero(void) { return wasm_f32x4_const_splat(0); }
+static inline vec v_set(float x) { return wasm_f32x4_splat(x); }
+static inline vec v_load(const float *p) { return wasm_v128_load(p); }
+static inline void v_store(float *p, vec x) { wasm_v128_store(p, x); }
+static inline vec v_add(vec a, vec b) { return wasm_f32x4_add(a, b); }
+static inline vec v_sub(vec a, vec b) { return wasm_f32x4_sub(a, b); }
+static inline vec v_mul(vec a, vec b) { return wasm_f32x4_mul(a, b); }
+static inline vec v_div(vec a, vec b) { return wasm_f32x4_div(a, b); }
+/* In this order they are one instruction of x86, and of two numbers one of which is NaN they return b, like x86's. */
+static inline vec v_max(vec a, vec b) { return wasm_f32x4_pmax(b, a); }
+static inline vec v_min(vec a, vec b) { return wasm_f32x4_pmin(b, a); }
+static inline vec v_fma(vec a, vec b, vec c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); } /* rounds twice */
+static inline vec v_round(vec a) { return wasm_f32x4_nearest(a); }
+static inline vec v_exp2_int(vec n) {
+    return wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_trunc_sat_f32x4(n), wasm_i32x4_const_splat(127)), 23);
+}
+/* Four vectors: the sums of their lanes. */
+static inline vec v_sums(vec a, vec b, vec c, vec d) {
+    const vec ab = wasm_f32x4_add(wasm_i32x4_shuffle(a, b, 0, 4, 1, 5), wasm_i32x4_shuffle(a, b, 2, 6, 3, 7));
+    const vec cd = wasm_f32x4_add(wasm_i32x4_shuffle(c, d, 0, 4, 1, 5), wasm_i32x4_shuffle(c, d, 2, 6, 3, 7));
+    return wasm_f32x4_add(wasm_i64x2_shuffle(ab, cd, 0, 2), wasm_i64x2_shuffle(ab, cd, 1, 3));
+}
+static inline float v_reduce_add(vec a) { return wasm_f32x4_extract_lane(v_sums(a, a, a, a), 0); }
+static inline void v_reduce_add4(const vec x[4], const float *factors, float *out) {
+    v_store(out, wasm_f32x4_mul(v_sums(x[0], x[1], x[2], x[3]), v_load(factors)));
+}
+static inline float v_reduce_max(vec a) {
+    a = v_max(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
+    return wasm_f32x4_extract_lane(v_max(a, wasm_i32x4_shuffle(a, a, 1, 0, 3, 2)), 0);
+}
+/* The exponent of half precision is 112 less: a product with 2^112 corrects it, of subnormal numbers too. */
+static inline vec v_load_f16(const uint16_t *p) {
+    const v128_t half = wasm_u32x4_load16x4(p), size = wasm_v128_and(half, wasm_i32x4_const_splat(0x7fff));
+    const v128_t value = wasm_f32x4_mul(wasm_i32x4_shl(size, 13), wasm_f32x4_const_splat(0x1p112f));
+    const v128_t infinite = wasm_i32x4_gt(size, wasm_i32x4_const_splat(0x7bff)); /* or NaN */
+    const v128_t sign = wasm_i32x4_shl(wasm_v128_andnot(half, wasm_i32x4_const_splat(0x7fff)), 16);
+    return wasm_v128_or(wasm_v128_or(value, wasm_v128_and(infinite, wasm_i32x4_const_splat(0x7f800000))), sign);
+}
+static inline void v_store_f16(uint16_t *p, vec x) {
+    float four[LANES];
+    v_store(four, x);
+    for (int i = 0; i < LANES; i++) p[i] = f32_to_f16(four[i]);
+}
+static inline vec v_load_bf16(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
+static inline vec v_load_i8(const int8_t *p) {
+    const v128_t bytes = wasm_v128_load32_zero(p);
+    return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(bytes)));
+}
+typedef v128_t i32vec, i16vec;
+static inline i32vec i32_zero(void) { return wasm_i32x4_const_splat(0); }
+static inline i16vec i16_load(const int16_t *p) { return wasm_v128_load(p); }
+static inline i16vec i16_load_i8(const int8_t *p) { return wasm_i16x8_load8x8(p); }
+static inline i32vec i16_dot(i16vec a, i16vec b, i32vec c) { return wasm_i32x4_add(c, wasm_i32x4_dot_i16x8(a, b)); }
+static inline vec i32_to_f32(i32vec a) { return wasm_f32x4_convert_i32x4(a); }
+static inline i16vec int4_table(void) { return wasm_v128_load(INT4_LEVELS); }
+static inline void int4_decode(const uint8_t *p, i16vec table, i16vec out[4]) {
+    const v128_t bytes = wasm_v128_load(p), low = wasm_i8x16_swizzle(table, wasm_v128_and(bytes, wasm_i8x16_const_splat(15)));
+    const v128_t high = wasm_i8x16_swizzle(table, wasm_u8x16_shr(bytes, 4));
+    out[0] = wasm_i16x8_extend_low_i8x16(low);
+    out[1] = wasm_i16x8_extend_high_i8x16(low);
+    out[2] = wasm_i16x8_extend_low_i8x16(high);
+    out[3] = wasm_i16x8_extend_high_i8x16(high);
 }
 
 #else

@@ -1,0 +1,1 @@
+/* Empty: WebAssembly maps no files, and store.c then asks for no large pages. */
