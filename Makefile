@@ -1,5 +1,5 @@
 # The README's commands, by name.
-.PHONY: setup run quick test thorough lint format types completions wheel bench limits fuzz fuzz-coverage real ci
+.PHONY: setup run quick test thorough lint format types completions wheel bench limits fuzz fuzz-coverage races real ci
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -52,6 +52,10 @@ limits: setup
 # Broken checkpoints, until Ctrl-C; what fails is kept in tests/fuzz/failures: ARGS="--count 5000 --first 0"
 fuzz: setup
 	$(BIN)/python -W ignore -m tests.fuzz.runner $(ARGS)
+
+# The engine in C under ThreadSanitizer.
+races: setup
+	.ci/races
 
 # The parsers, guided by coverage (atheris), until Ctrl-C: TARGET=header, index, config or tokenizer; ARGS=-max_total_time=60
 fuzz-coverage: setup

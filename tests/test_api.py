@@ -200,10 +200,26 @@ def test_an_unknown_name_is_an_error_with_a_hint() -> None:
 
 
 def test_choices_are_those_of_the_options() -> None:
-    from gptcli.cli.options import Device, Dtype
+    from gptcli.cli.options import Cache, Device, Dtype, Quantize
 
     assert get_args(choices.Device) == tuple(choice.value for choice in Device)
     assert get_args(choices.Dtype) == tuple(choice.value for choice in Dtype)
+    assert get_args(choices.Quantize) == tuple(choice.value for choice in Quantize)
+    assert get_args(choices.Cache) == tuple(choice.value for choice in Cache)
+
+
+@pytest.mark.parametrize("option", ["device", "dtype", "quantize", "cache"])
+def test_a_misspelt_choice_is_an_error_that_lists_them(option: str) -> None:
+    with pytest.raises(gptcli.GptcliError, match=f"{option}='flaot16': it must be one of"):
+        gptcli.load("tales", **{option: "flaot16"})  # type: ignore[arg-type]
+
+
+def test_it_loads_in_8_bits() -> None:
+    """As the command does: 8 bits keep the first choice here, and its logit nearly."""
+    exact, rounded = (gptcli.load("tales", device="cpu", quantize=how) for how in ("none", "int8"))
+    a, b = (gpt.logits("The king and the")[-1] for gpt in (exact, rounded))
+    assert a.argmax() == b.argmax()
+    assert 0 < abs(float(a.max() - b.max())) < 0.1
 
 
 @pytest.mark.slow

@@ -63,11 +63,21 @@ def test_the_package_itself_is_light(child_environment: dict[str, str]) -> None:
     assert done.stdout.strip() == b"[]", done.stderr
 
 
-def test_text_and_logits_need_no_torch_where_the_engine_in_c_is(child_environment: dict[str, str]) -> None:
+NEEDS_NO_TORCH = [
+    ["generate", "Once", "-n", "3"],
+    ["logits", "Once"],
+    ["score", "Once upon"],
+    ["ablate", "Once upon"],
+    ["ablate", "Once upon", "--by", "mean", "--measure", "loss", "--freeze-attention"],
+    ["patch", "Once upon a", "Once upon the"],
+]
+
+
+def test_text_logits_and_ablations_need_no_torch_where_the_engine_in_c_is(child_environment: dict[str, str]) -> None:
     script = (
         "import sys; from typer.testing import CliRunner; from gptcli.cli.app import app\n"
         "from gptcli.model.native import available\n"
-        "for arguments in (['generate', 'Once', '-n', '3'], ['logits', 'Once'], ['score', 'Once upon']):\n"
+        f"for arguments in {NEEDS_NO_TORCH}:\n"
         "    done = CliRunner().invoke(app, [*arguments, '--device', 'cpu'])\n"
         "    assert done.exit_code == 0 and done.stdout, (arguments, done.output)\n"
         "print('torch' in sys.modules, available())"

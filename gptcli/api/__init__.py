@@ -15,7 +15,7 @@ numpy arrays. Nothing here prints. ``print`` shows a result as the terminal does
 
 from typing import TYPE_CHECKING, Any
 
-from gptcli.api.choices import Device, Dtype
+from gptcli.api.choices import Cache, Device, Dtype, Quantize, one_of
 from gptcli.api.gpt import LoadedGPT, Run
 from gptcli.api.words import LoadedWords
 from gptcli.system.result import show_with
@@ -59,6 +59,8 @@ def load(
     *,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    quantize: Quantize = "none",
+    cache: Cache = "auto",
     n_head: int | None = None,
     tokenizer: str | None = None,
 ) -> LoadedGPT:
@@ -72,6 +74,9 @@ def load(
             is not in the cache).
         device: where to run it; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
         dtype: its precision; ``auto`` is bfloat16 on a GPU that has it, float32 elsewhere.
+        quantize: hold matrices in 8 bits, or those of the MLPs in 4.
+        cache: precision of the cached keys and values in the engine in C; ``auto`` is float16 where matrices are in 8
+            or 4 bits, float32 elsewhere.
         n_head: attention heads, for a lone file whose shapes do not tell.
         tokenizer: the name of another model whose tokenizer reads its texts; ``None``: its own.
 
@@ -81,7 +86,13 @@ def load(
     from gptcli.checkpoint.open import open_checkpoint
     from gptcli.checkpoint.weights.placement import Placement
 
-    return LoadedGPT(open_checkpoint(name, Placement(device, dtype), n_head, inside=False, tokenizer=tokenizer))
+    placement = Placement(
+        one_of(device, Device, "device"),
+        one_of(dtype, Dtype, "dtype"),
+        one_of(quantize, Quantize, "quantize"),
+        one_of(cache, Cache, "cache"),
+    )
+    return LoadedGPT(open_checkpoint(name, placement, n_head, inside=False, tokenizer=tokenizer))
 
 
 def compare(

@@ -6,6 +6,8 @@ from gptcli.errors import InputError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Quantize = Literal["none", "int8", "int4"]
+Cache = Literal["auto", "float32", "float16"]
 Overflow = Literal["slide", "stop"]
 Metric = Literal["cosine", "dot", "euclidean"]
 

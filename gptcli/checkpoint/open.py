@@ -12,8 +12,9 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.engine import Engine
 from gptcli.tokenizer import Tokenizer
 
-if TYPE_CHECKING:  # slow to import, and not needed by the engine in C
+if TYPE_CHECKING:  # slow to import, and not needed by each other
     from gptcli.model.gpt import GPT
+    from gptcli.model.native.engine import NativeEngine
 
 # Quantizing for longer than this, in seconds, comes with a note on how to shorten it.
 _LONG_S = 3.0
@@ -57,6 +58,7 @@ class OpenCheckpoint:
         self._inside = inside
         self._model: GPT | None = None
         self._engine: Engine | None = None
+        self._native: NativeEngine | None = None  # the same without masks, where it is the one in C
         self._handed_out = False  # whether a caller has the engine
         self._broken: list[str] = []  # why stored quantized matrices could not be used
 
@@ -102,7 +104,7 @@ class OpenCheckpoint:
 
             limit_torch_threads()
             if not self._handed_out:
-                self._engine = None  # the weights are held once where possible
+                self._engine = self._native = None  # the weights are held once where possible
             with self._timed():
                 self._model = load_gpt(self.what.blueprint, self.what.header, self.placement, to_run=not self._inside)
         return self._model
@@ -113,6 +115,13 @@ class OpenCheckpoint:
         engine = self.load_engine()
         self._handed_out = True
         return engine
+
+    @property
+    def native(self) -> "NativeEngine | None":
+        """The engine in C, for what only it can record or change; None where PyTorch runs this model."""
+        if not self._inside and self.changes is None and (self._engine is not None or self._model is None):
+            _ = self.engine
+        return self._native
 
     def load_engine(self) -> Engine:
         """Load the engine now, so that errors in the files are raised at once.
@@ -165,7 +174,10 @@ class OpenCheckpoint:
 
             if why_not_native(self.what.blueprint, self.placement) is None:
                 with self._timed():
-                    return load_native(self.what.blueprint, self.what.header, self.placement, notes=self._broken)
+                    self._native = load_native(
+                        self.what.blueprint, self.what.header, self.placement, notes=self._broken
+                    )
+                return self._native
         self._check_cache()
         if self.changes is not None:
             return self.changes.engine(self.model)

@@ -47,11 +47,12 @@ class RunOptions:
 
         return Placement(self.device.value, self.dtype.value)
 
-    def open(self, *, inside: bool = False) -> "OpenCheckpoint":
+    def open(self, *, inside: bool | None = None) -> "OpenCheckpoint":
         """Load the model; notes go to stderr.
 
         Args:
-            inside: to look inside, or to change it, also where the command needs only the fastest engine.
+            inside: the PyTorch model, to look inside or to change it (see ``open_checkpoint``); None: as commands with
+                these options do.
 
         Raises:
             GptcliError: as ``open_checkpoint``.
@@ -59,9 +60,8 @@ class RunOptions:
         from gptcli.checkpoint.open import open_checkpoint
         from gptcli.system.notices import notices
 
-        checkpoint = open_checkpoint(
-            self.model, self.placement(), self.n_head, inside=self._inside or inside, tokenizer=self.tokenizer
-        )
+        inside = self._inside if inside is None else inside
+        checkpoint = open_checkpoint(self.model, self.placement(), self.n_head, inside=inside, tokenizer=self.tokenizer)
         notices(checkpoint.notes)
         return checkpoint
 

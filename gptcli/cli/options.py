@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -286,3 +286,8 @@ def number_list(text: str, option: str, example: str = "0.5,1,2") -> list[float]
         return [float(part) for part in parts]
     except ValueError:
         raise InputError(f"{option} {quoted(text)}: write a number, or several with commas such as {example}") from None
+
+
+def versus_option(panel: str) -> Any:
+    """``--versus``, in a panel of the help: the token that another one is compared with."""
+    return typer.Option(metavar="WORD", help="Measure how far it is above this token.", rich_help_panel=panel)

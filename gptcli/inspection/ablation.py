@@ -4,16 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
-
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
-from gptcli.inspection.hooking import means
-from gptcli.inspection.points import Point, See, capture
+from gptcli.inspection.places import Point
 from gptcli.inspection.request import By
-from gptcli.inspection.variants import Measure, Outcome, Progress, Trunk, chunks
-from gptcli.model.gpt import GPT
+from gptcli.inspection.runs import runs_of
+from gptcli.inspection.variants import Edit, Measure, Outcome, Progress, Runs, Trunk, chunks
 from gptcli.probability.distribution import watched_ids
 from gptcli.system.result import Result
 from gptcli.tokenizer.token import Token, tokens_of
@@ -136,18 +132,18 @@ def ablate(
     Raises:
         InputError: the text does not fit into the context; a word has no token; or the options contradict each other.
     """
-    model, ids = checkpoint.model, checkpoint.encode_prompt(prompt)
+    runs, ids = runs_of(checkpoint), checkpoint.encode_prompt(prompt)
     check(measure, token, versus, len(ids))
-    layers = range(model.config.n_layer)
+    layers, heads = range(checkpoint.config.n_layer), checkpoint.config.n_head
     points: list[Point] = [(kind, layer) for layer in layers for kind in ("head", "mlp")]
-    trunk = Trunk(model, ids, points, frozen=frozen)
+    trunk = runs.trunk(ids, points, frozen=frozen)
     outcome = chosen_outcome(checkpoint, trunk, prompt, token, versus, measure)
-    values = _replacements(checkpoint, trunk, points, by, over, source)
-    (whole,) = outcome.of(model, trunk.stream[-1][None], ids)
+    values = _replacements(checkpoint, runs, trunk, points, by, over, source)
+    (whole,) = outcome.of(trunk, trunk.last[None])
     done: list[LayerEffects] = []
     try:
         for layer in reversed(layers):
-            each = list(_layer(model, trunk, layer, values, outcome))
+            each = list(_layer(trunk, layer, heads, values, outcome))
             sign = -1 if measure == "loss" else 1
             effects = [sign * (whole - value) for value in each]
             done.append(LayerEffects(layer + 1, effects[:-1], effects[-1]))
@@ -196,61 +192,43 @@ def chosen_outcome(
     words = [word for word in (token, versus) if word is not None]
     found = watched_ids(checkpoint.tokenizer, words, text, checkpoint.n_vocab, "--token or --versus")
     if token is None:
-        with torch.inference_mode():
-            found.insert(0, int(checkpoint.model.unembed(run.stream[-1][-1])[: checkpoint.n_vocab].argmax()))
+        found.insert(0, int(run.logits(run.last[-1:])[0, : checkpoint.n_vocab].argmax()))
     if versus is not None and found[0] == found[1]:
         raise InputError("--token and --versus are the same token: there is no difference to look at")
     return Outcome(measure, found[0], found[1] if versus is not None else None, checkpoint.n_vocab)
 
 
 def _replacements(
-    checkpoint: OpenCheckpoint, trunk: Trunk, points: Sequence[Point], by: By, over: str | None, source: str | None
-) -> dict[Point, Tensor] | None:
+    checkpoint: OpenCheckpoint,
+    runs: Runs,
+    trunk: Trunk,
+    points: Sequence[Point],
+    by: By,
+    over: str | None,
+    source: str | None,
+) -> dict[Point, Any] | None:
     """What replaces each part: [1 or T, ...] at each point; None for zero."""
     if by == "zero":
         return None
     if by == "mean":
         ids = trunk.ids if over is None else checkpoint.encode_prompt(over)
-        return {point: mean[None] for point, mean in means(checkpoint.model, ids, points).items()}
+        return {point: mean[None] for point, mean in runs.means(ids, points).items()}
     if source is None:
         raise InputError("resampling takes a text to take from")
-    found = capture(checkpoint.model, checkpoint.encode_prompt(source), points)
-    last = len(next(iter(found.values()))) - 1 if found else 0
+    other = runs.trunk(checkpoint.encode_prompt(source), points)
+    last = len(other.ids) - 1
     where = [index if index <= last else (1 + (index - 1) % last if last else 0) for index in range(len(trunk.ids))]
-    return {point: value[where] for point, value in found.items()}
+    return {point: other.seen[point][where] for point in points}
 
 
-def _layer(
-    model: GPT, trunk: Trunk, layer: int, values: dict[Point, Tensor] | None, outcome: Outcome
-) -> Iterator[float]:
+def _layer(trunk: Trunk, layer: int, heads: int, values: dict[Point, Any] | None, outcome: Outcome) -> Iterator[float]:
     """The outcome without each head of a layer, and without its MLP."""
-    heads = model.config.n_head
+
+    def edit(row: int, part: int) -> Edit:
+        if part == heads:
+            return Edit(row, ("mlp", layer), None if values is None else values["mlp", layer])
+        return Edit(row, ("head", layer), None if values is None else values["head", layer][:, part], part)
+
     for some in chunks(heads + 1, trunk.at_once):
-        rows = [row for row, part in enumerate(some) if part < heads]
-        edits: list[tuple[Point, See]] = []
-        if rows:
-            parts = [some[row] for row in rows]
-            edits.append((("head", layer), _heads_out(rows, parts, None if values is None else values["head", layer])))
-        if heads in some:
-            edits.append((("mlp", layer), _mlp_out(len(some) - 1, None if values is None else values["mlp", layer])))
-        yield from outcome.of(model, trunk.branch(layer, edits, len(some)), trunk.ids)
-
-
-def _heads_out(rows: list[int], heads: list[int], value: Tensor | None) -> See:
-    """In each of some rows another head is replaced."""
-
-    def see(old: Tensor) -> Tensor:  # [B, T, H, D]
-        new = old.clone()
-        new[rows, :, heads] = 0 if value is None else value[:, heads].transpose(0, 1).to(old.dtype)
-        return new
-
-    return see
-
-
-def _mlp_out(row: int, value: Tensor | None) -> See:
-    def see(old: Tensor) -> Tensor:  # [B, T, C]
-        new = old.clone()
-        new[row] = 0 if value is None else value.to(old.dtype)
-        return new
-
-    return see
+        edits = [edit(row, part) for row, part in enumerate(some)]
+        yield from outcome.of(trunk, trunk.branch(layer, edits, len(some)))

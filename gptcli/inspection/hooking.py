@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gptcli.inspection.points import Point, See, capture, seeing
+from gptcli.inspection.places import Point
+from gptcli.inspection.points import See, capture, seeing
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.gpt import GPT
 

@@ -12,8 +12,7 @@ from typing import Literal
 from torch import Tensor
 
 from gptcli.errors import InputError
-from gptcli.inspection.places import Kind, Located, Positions
-from gptcli.inspection.points import Point
+from gptcli.inspection.places import Kind, Located, Point, Positions
 from gptcli.model.engine import Engine
 from gptcli.model.gpt import GPT
 

@@ -10,20 +10,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from torch import Tensor
-
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.inspection.ablation import chosen_outcome
-from gptcli.inspection.points import Point, See
-from gptcli.inspection.variants import Measure, Outcome, Progress, Trunk, chunks
-from gptcli.model.gpt import GPT
+from gptcli.inspection.places import Kind, Point
+from gptcli.inspection.runs import runs_of
+from gptcli.inspection.variants import Edit, Measure, Outcome, Progress, Trunk, chunks
+from gptcli.model.config import GPTConfig
 from gptcli.system.result import Result
 from gptcli.text import token_text
 from gptcli.tokenizer.token import Token, tokens_of
 
 Stream = Literal["stream", "attention", "mlp"]
 _STREAMS: tuple[Stream, ...] = ("stream", "attention", "mlp")
+_EMBEDDING: Point = ("embedding", 0)
 # Differences of the two predictions below this are rounding.
 _LEAST = 1e-4
 # Columns of the tokens that an error shows.
@@ -131,24 +131,25 @@ def patch(
     """
     if not clean and not corrupted:
         raise InputError("both texts are empty: give two that differ in a word")
-    model, name = checkpoint.model, checkpoint.tokenizer.token_bytes
+    name, config = checkpoint.tokenizer.token_bytes, checkpoint.config
     ids = [checkpoint.encode_prompt(text) for text in (clean, corrupted)]
     tokens = [tokens_of(checkpoint.tokenizer, text) for text in ids]
     check_texts(*([each.token for each in text] for text in tokens))
-    layers = range(model.config.n_layer)
-    kinds: tuple[Literal["head", "attention", "mlp"], ...] = ("head",) if heads else ("attention", "mlp")
-    source = Trunk(model, ids[0], [(kind, layer) for layer in layers for kind in kinds])
-    trunk = Trunk(model, ids[1], frozen=frozen)
+    layers, runs = range(config.n_layer), runs_of(checkpoint)
+    kinds: tuple[Kind, ...] = ("head",) if heads else ("attention", "mlp", "layer")
+    points: list[Point] = [(kind, layer) for layer in layers for kind in kinds]
+    source = runs.trunk(ids[0], points if heads else [_EMBEDDING, *points])
+    trunk = runs.trunk(ids[1], frozen=frozen)
     outcome = chosen_outcome(checkpoint, source, clean, token, versus, measure)
-    (best,), (worst,) = (outcome.of(model, run.stream[-1][None], run.ids) for run in (source, trunk))
+    (best,), (worst,) = (outcome.of(run, run.last[None]) for run in (source, trunk))
     if abs(best - worst) < _LEAST:
         raise InputError(
             f"the {measure} is {best:.4f} after the clean text and {worst:.4f} after the corrupted one: there is no "
             "difference to restore (name other tokens with --token and --versus)"
         )
-    scan = _Scan(model, source, trunk, outcome, best, worst, progress)
+    scan = _Scan(config, source, trunk, outcome, best, worst, progress)
     if heads:
-        maps, done = [_empty("heads", layers, model.config.n_head)], scan.heads()
+        maps, done = [_empty("heads", layers, config.n_head)], scan.heads()
     else:
         maps, done = [_empty(part, layers, len(ids[0])) for part in _STREAMS], scan.positions()
     complete = _filled(maps, done)
@@ -192,7 +193,7 @@ def _filled(maps: list[PatchMap], found: Iterator[_Found]) -> bool:
 class _Scan:
     """The runs of a scan, late layers first."""
 
-    model: GPT
+    config: GPTConfig
     source: Trunk
     trunk: Trunk
     outcome: Outcome
@@ -200,63 +201,44 @@ class _Scan:
     worst: float
     progress: Progress
 
-    def shares(self, stream: Tensor) -> list[float]:
+    def shares(self, stream: Any) -> list[float]:
         """How much of the difference came back in each run, from its last stream [B, T, C]."""
-        values = self.outcome.of(self.model, stream, self.trunk.ids)
+        values = self.outcome.of(self.trunk, stream)
         return [(value - self.worst) / (self.best - self.worst) for value in values]
 
     def positions(self) -> Iterator[_Found]:
         """The stream, attention and the MLP of each layer at each position, and the embedding at each."""
-        ids, count = self.trunk.ids, self.model.config.n_layer
+        ids, count = self.trunk.ids, self.config.n_layer
         # Up to here the texts are the same, and so is everything that was computed.
         same = next(index for index, pair in enumerate(zip(self.source.ids, ids, strict=True)) if pair[0] != pair[1])
         where = range(same, len(ids))
-        kinds: tuple[Literal["attention", "mlp"], ...] = ("attention", "mlp")
         for layer in range(count - 1, -1, -1):
-            for part, row, point in [
+            parts: list[tuple[str, int, Point]] = [
                 ("stream", layer + 1, ("layer", layer)),
-                *((kind, layer + 1, (kind, layer)) for kind in kinds),
-                *([("stream", 0, ("embedding", 0))] if layer == 0 else []),
-            ]:
+                ("attention", layer + 1, ("attention", layer)),
+                ("mlp", layer + 1, ("mlp", layer)),
+                *([("stream", 0, _EMBEDDING)] if layer == 0 else []),
+            ]
+            for part, row, point in parts:
+                clean = self.source.seen[point]
                 for some in chunks(len(where), self.trunk.at_once):
                     columns = [where[index] for index in some]
-                    edit = _at_positions(columns, self.source.seen[point])  # type: ignore[index]
-                    stream = self.trunk.branch(layer, [(point, edit)], len(columns))  # type: ignore[list-item]
+                    edits = [Edit(index, point, clean[at], position=at) for index, at in enumerate(columns)]
+                    stream = self.trunk.branch(layer, edits, len(columns))
                     yield part, row, columns, self.shares(stream)
                 yield part, row, range(same), [0.0] * same
             self.progress(count - layer, count)
 
     def heads(self) -> Iterator[_Found]:
         """Each head at all positions."""
-        count = self.model.config.n_layer
+        count = self.config.n_layer
         for layer in range(count - 1, -1, -1):
             point: Point = ("head", layer)
-            for some in chunks(self.model.config.n_head, self.trunk.at_once):
-                edit = _whole_heads(list(some), self.source.seen[point])
-                yield "heads", layer + 1, some, self.shares(self.trunk.branch(layer, [(point, edit)], len(some)))
+            for some in chunks(self.config.n_head, self.trunk.at_once):
+                clean = self.source.seen[point]
+                edits = [Edit(row, point, clean[:, head], head) for row, head in enumerate(some)]
+                yield "heads", layer + 1, some, self.shares(self.trunk.branch(layer, edits, len(some)))
             self.progress(count - layer, count)
-
-
-def _at_positions(positions: list[int], clean: Tensor) -> See:
-    """In each run another position becomes that of the clean run [T, C]."""
-
-    def see(old: Tensor) -> Tensor:  # [B, T, C]
-        new = old.clone()
-        new[range(len(positions)), positions] = clean[positions]
-        return new
-
-    return see
-
-
-def _whole_heads(heads: list[int], clean: Tensor) -> See:
-    """In each run another head becomes that of the clean run [T, H, D]."""
-
-    def see(old: Tensor) -> Tensor:  # [B, T, H, D]
-        new = old.clone()
-        new[range(len(heads)), :, heads] = clean[:, heads].transpose(0, 1)
-        return new
-
-    return see
 
 
 def check_texts(clean: Sequence[bytes], corrupted: Sequence[bytes]) -> None:

@@ -12,6 +12,8 @@ from gptcli.model.config import GPTConfig
 from gptcli.text import clipped, quoted, token_text
 
 Kind = Literal["head", "attention", "mlp", "layer", "neuron", "embedding"]
+Point = tuple[Kind, int]
+"""A point of the model: a kind, and the layer from 0 (0 for the embedding)."""
 _SPACES = (b"\xc2\xb7", b" ")  # what stands for a leading space in a word: the sign for it, or itself
 
 
@@ -146,6 +148,16 @@ class Located:
         for layer in self.layers or (0,):
             for member in self.members or (None,):
                 yield layer, member
+
+
+def check_layers(config: GPTConfig) -> None:
+    """Check that a model has points to look at.
+
+    Raises:
+        InputError: it has no layers.
+    """
+    if not config.n_layer:
+        raise InputError("this model has no layers: there is nothing to look at or to change")
 
 
 def _spelled(tokens: Sequence[bytes], word: str) -> Iterator[int]:

@@ -19,13 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gptcli.errors import InputError
-from gptcli.inspection.places import Kind
+from gptcli.inspection.places import Point, check_layers
 from gptcli.model.gpt import GPT, Block
 from gptcli.probability.reading import check_fits
 
-Point = tuple[Kind, int]
-"""A kind, and the layer from 0 (0 for the embedding)."""
 See = Callable[[Tensor], Tensor | None]
 """Gets what stands at a point; what it returns takes its place, unless that is None."""
 
@@ -37,8 +34,7 @@ def seeing(model: GPT, points: Sequence[tuple[Point, See]]) -> Iterator[None]:
     Raises:
         InputError: the model has no layers.
     """
-    if not model.h:
-        raise InputError("this model has no layers: there is nothing to look at or to change")
+    check_layers(model.config)
     handles: list[Any] = []
     try:
         for point, see in points:

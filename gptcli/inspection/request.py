@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gptcli.checkpoint.open import OpenCheckpoint
     from gptcli.inspection.interventions import Change, Interventions
-    from gptcli.inspection.points import Point
+    from gptcli.inspection.places import Point
 
 By = Literal["zero", "mean", "resample"]
 # The most places or directions of a request.

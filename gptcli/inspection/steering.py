@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gptcli.checkpoint.open import OpenCheckpoint
-    from gptcli.inspection.points import Point
+    from gptcli.inspection.places import Point
 
 _STRENGTH = re.compile(r"\s*[*×]\s*([-+−]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))\s*$", re.ASCII)
 _SAVED = ".safetensors"

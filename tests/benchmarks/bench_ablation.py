@@ -1,16 +1,19 @@
-"""All ablations of a text, computed together, beside one changed run each.
+"""All ablations of a text, computed together: by the engine in C, by PyTorch, and one changed run each.
 
     python -m tests.benchmarks.bench_ablation          tales, and random weights of GPT-2 small's shape
     python -m tests.benchmarks.bench_ablation tales
 
 A run that is computed together with others starts at the layer of its change, so half of the arithmetic is left out,
-and the matrices are read once for many runs. The figures are the medians of some runs in turn, without loading.
+and the matrices are read once for many runs. The figures are the medians of some runs in turn, without loading; of
+``tales`` also of the whole command, from the start of Python to its end.
 """
 
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,24 +26,43 @@ from gptcli.inspection.place_text import parse
 from gptcli.inspection.record import token_batch
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
+from gptcli.model.native.engine import NativeEngine
 
 TEXT = "One day, Sara met Ben and Tom. Ben said hello to Sara. Sara said hello"  # 20 tokens with the full stop
 RUNS = 3
 
 
-class Small:
-    """Random weights of GPT-2 small's shape, with the tokenizer of the bundled model."""
+class Opened:
+    """A model in both engines, one of which is used, with the tokenizer of the bundled model."""
 
-    def __init__(self, tales: Any) -> None:
-        torch.manual_seed(0)
-        self.name, self.config = "gpt2's shape", GPTConfig()
-        self.model = GPT(self.config).eval().requires_grad_(False)
+    def __init__(self, name: str, model: GPT, tales: Any) -> None:
+        self.name, self.model, self.config = name, model, model.config
         self.tokenizer, self.n_vocab, self.encode_prompt = tales.tokenizer, tales.n_vocab, tales.encode_prompt
+        self._engine = NativeEngine(self.config)
+        self.native: NativeEngine | None = None
+        for weight, numbers in model.named_parameters():
+            self._engine.fill(weight, numbers.contiguous().numpy(), "F32", "F32")
+
+    def in_c(self) -> None:
+        """As the command does it."""
+        self.native = self._engine
+        ablate(self, TEXT)  # type: ignore[arg-type]
+
+    def in_pytorch(self) -> None:
+        """As the command does it on a GPU."""
+        self.native = None
+        ablate(self, TEXT)  # type: ignore[arg-type]
 
 
-def together(opened: Any) -> None:
-    """As the command does it."""
-    ablate(opened, TEXT)
+def small() -> GPT:
+    """Random weights of GPT-2 small's shape."""
+    torch.manual_seed(0)
+    return GPT(GPTConfig()).eval().requires_grad_(False)
+
+
+def command() -> None:
+    """The whole process."""
+    subprocess.run([sys.executable, "-m", "gptcli", "ablate", TEXT], stdout=subprocess.DEVNULL, check=True)
 
 
 @torch.inference_mode()
@@ -55,27 +77,27 @@ def one_by_one(opened: Any) -> None:
             model.unembed(model.transform(token_batch(model, ids))[0, -1])
 
 
-def seconds(action: Callable[[Any], None], opened: Any) -> float:
+def seconds(action: Callable[[], object]) -> float:
     """Of one run."""
     start = time.perf_counter()
-    action(opened)
+    action()
     return time.perf_counter() - start
 
 
 def main() -> None:
     """Measure, and print a line for each model."""
     tales = open_checkpoint("tales", Placement("cpu", "float32"))
-    models: list[Any] = [tales] if sys.argv[1:] == ["tales"] else [tales, Small(tales)]
-    print(f"{'model':<14} {'tokens':>6} {'parts':>6} {'together':>9} {'one by one':>11}")
+    models = [Opened("tales", tales.model, tales)]
+    if sys.argv[1:] != ["tales"]:
+        models.append(Opened("gpt2's shape", small(), tales))
+    print(f"{'model':<14} {'tokens':>6} {'parts':>6} {'C':>9} {'PyTorch':>9} {'one by one':>11} {'command':>9}")
     for opened in models:
-        taken: dict[str, list[float]] = {"together": [], "one by one": []}
-        for _ in range(RUNS):
-            taken["together"].append(seconds(together, opened))
-            taken["one by one"].append(seconds(one_by_one, opened))
-        batch, single = (statistics.median(each) for each in taken.values())
+        ways: list[Callable[[], object]] = [opened.in_c, opened.in_pytorch, partial(one_by_one, opened), command]
+        turns = [[seconds(way) for way in (ways if opened.name == "tales" else ways[:-1])] for _ in range(RUNS)]
+        medians = [statistics.median(each) for each in zip(*turns, strict=True)]
         count = opened.config.n_layer * (opened.config.n_head + 1)
-        length = len(opened.encode_prompt(TEXT))
-        print(f"{opened.name:<14} {length:>6} {count:>6} {batch:>7.2f} s {single:>9.2f} s")
+        figures = "".join(f" {each:>{width}.2f} s" for each, width in zip(medians, (7, 7, 9, 7), strict=False))
+        print(f"{opened.name:<14} {len(opened.encode_prompt(TEXT)):>6} {count:>6}{figures}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The page of ``gptcli explore`` in a real browser: one cursor, and the numbers that the commands print."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -250,6 +252,17 @@ def test_nothing_in_a_text_is_obeyed(chromium: Chromium, tales: OpenCheckpoint, 
     assert "\\x1b[31m" in text
     assert not any(each in text for each in "\u2028\u202e\x1b\n")
     quiet(chromium)
+
+
+def test_many_heads_scroll_inside(chromium: Chromium, tales: OpenCheckpoint, tmp_path: Path) -> None:
+    seen = explored(tales, TEXT)
+    save_page(replace(seen, pattern=np.tile(seen.pattern, (2, 4, 1, 1))), tmp_path / "many.html")
+    opened(chromium, tmp_path / "many.html", width=375, height=740, touch=True)
+    assert chromium.ask("document.querySelectorAll('.map').length") == 12 * 16
+    quiet(chromium)
+    chromium.click(".map", 20)
+    chromium.ask(SETTLED)
+    assert chromium.ask("document.querySelector('.stepper h3').textContent") == "Layer 2, head 5"
 
 
 def test_a_long_text_scrolls_inside(chromium: Chromium, tales: OpenCheckpoint, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from gptcli.cli.app import app
 from gptcli.inspection.explored import explored
 from gptcli.show.explore_page.page import save_page
 from tests.browser.chromium import Chromium
+from tests.browser.firefox import Firefox
 from tests.browser.test_explore_page import AT, ROWS, SETTLED
 from tests.browser.test_inside_pages import quiet
 from tests.made import made
@@ -112,6 +113,24 @@ def test_keys_take_choose_draw_and_undo(chromium: Chromium, page: Path) -> None:
     chromium.ask(DONE)
     assert chromium.ask(WRITTEN) == f"ab{fifth}"
     quiet(chromium)
+
+
+def test_firefox_writes_too(firefox: Firefox, page: Path) -> None:
+    firefox.open(page)
+    firefox.ask(SETTLED)
+    firefox.ask(f"({FIELD}.focus(), {FIELD}.select())")
+    firefox.type("xyz")
+    firefox.ask(DONE)
+    first = firefox.ask(FIRST)
+    firefox.type("Tab")
+    firefox.ask(DONE)
+    assert firefox.ask(WRITTEN) == f"xyz{first[0]}"
+    firefox.type("Escape")
+    firefox.type("2")
+    firefox.ask(DONE)
+    assert len(firefox.ask(WRITTEN)) == 5
+    assert firefox.ask(AT) == [4]
+    assert firefox.ask("document.querySelectorAll('.arcs .looks').length") == 5
 
 
 def test_another_road_from_any_token(chromium: Chromium, page: Path) -> None:

@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.text import Text
 from typer.testing import CliRunner
 
+from gptcli.checkpoint.open import open_checkpoint
 from gptcli.cli.app import app
 from gptcli.errors import InputError
 from gptcli.inspection.ablation import ablate
 from gptcli.inspection.patching import check_texts, patch
+from gptcli.inspection.runs import runs_of
 from gptcli.show.ablation import draw as draw_ablation
 from gptcli.show.patching import draw as draw_patching
 
@@ -112,9 +114,9 @@ def test_a_saved_picture(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("command", [("ablate", NAMES), ("patch", NAMES, CORRUPTED)])
 def test_ctrl_c_shows_the_part_that_is_done(monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
-    import gptcli.inspection.variants as variants
-
-    branch, calls = variants.Trunk.branch, [0]
+    checkpoint = open_checkpoint("tales", inside=False)
+    trunk: Any = type(runs_of(checkpoint).trunk([1]))
+    branch, calls = trunk.branch, [0]
 
     def impatient(self: Any, *arguments: Any) -> Any:
         calls[0] += 1
@@ -122,7 +124,7 @@ def test_ctrl_c_shows_the_part_that_is_done(monkeypatch: pytest.MonkeyPatch, com
             raise KeyboardInterrupt
         return branch(self, *arguments)
 
-    monkeypatch.setattr(variants.Trunk, "branch", impatient)
+    monkeypatch.setattr(trunk, "branch", impatient)
     done = run(*command)
     assert done.exit_code == 130
     assert "interrupted: " in done.stderr

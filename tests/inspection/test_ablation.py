@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from gptcli.checkpoint.weights.native_loader import load_native
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.errors import InputError
 from gptcli.inspection.ablation import Ablation, ablate
 from gptcli.inspection.attribution import attribute
@@ -15,10 +18,15 @@ from gptcli.inspection.patching import Patching, patch
 from gptcli.inspection.place_text import parse
 from gptcli.inspection.points import capture
 from gptcli.inspection.record import record
-from gptcli.inspection.variants import Outcome, Trunk
+from gptcli.inspection.variants import Edit, Outcome, Runs
+from gptcli.inspection.variants_native import NativeRuns, NativeTrunk
+from gptcli.inspection.variants_torch import TorchRuns, TorchTrunk
+from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
+from gptcli.model.native import available
+from gptcli.model.native.engine import NativeEngine
 from tests.checkpoint import zoo
-from tests.checkpoint.zoo import FAMILIES, open_folder, reference
+from tests.checkpoint.zoo import FAMILIES, open_folder, reference, understand
 from tests.inspection.hooked import CASE_PARAMS, columns, logits, seen
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
@@ -45,8 +53,13 @@ class Opened:
     """As much of an open checkpoint as the scans use."""
 
     model: GPT
+    native: NativeEngine | None
     name: str = "tiny"
     tokenizer: Numbers = field(default_factory=Numbers)
+
+    @property
+    def config(self) -> GPTConfig:
+        return self.model.config
 
     @property
     def n_vocab(self) -> int:
@@ -60,11 +73,24 @@ def text(ids: list[int]) -> str:
     return " ".join(map(str, ids))
 
 
+ENGINES = [pytest.param("C", marks=pytest.mark.skipif(not available(), reason="no engine in C here")), "PyTorch"]
+
+
 @pytest.fixture(scope="module", params=CASE_PARAMS)
-def both(request: pytest.FixtureRequest) -> tuple[Any, Any]:
+def case(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=ENGINES)
+def both(request: pytest.FixtureRequest, case: str) -> tuple[Any, Any]:
     """Their model, and ours as it is opened."""
-    theirs, model = zoo.both(request.param)
-    return theirs, Opened(model)
+    theirs, model = zoo.both(case)
+    return theirs, Opened(model, in_c(case) if request.param == "C" else None)
+
+
+def in_c(name: str) -> NativeEngine:
+    """A case of the zoo in the engine in C."""
+    return load_native(*understand(zoo.saved(name)[1]), Placement("cpu", "float32"))
 
 
 def replaced(part: slice, by: Tensor | float) -> Any:
@@ -169,7 +195,8 @@ def test_heads_are_patched_at_all_positions(both: tuple[Any, Any]) -> None:
 def test_few_at_a_time_are_the_same(both: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     _, opened = both
     wanted = ablate(opened, text(IDS), token="7"), patch(opened, text(IDS), text(OTHER), token="7")
-    monkeypatch.setattr("gptcli.inspection.variants._BYTES", 1)
+    monkeypatch.setattr("gptcli.inspection.variants_torch.BYTES", 1)
+    monkeypatch.setattr("gptcli.inspection.variants_native.BYTES", 1)
     got = ablate(opened, text(IDS), token="7"), patch(opened, text(IDS), text(OTHER), token="7")
     for one, other in zip(got[0].layers, wanted[0].layers, strict=True):
         assert [*one.heads, one.mlp] == pytest.approx([*other.heads, other.mlp], abs=1e-5)
@@ -200,8 +227,7 @@ def test_direct_effects_add_up_to_the_logit(tmp_path: Any) -> None:
     parts = attribute(model, record(model, IDS), 7, b"")
     assert parts.total == pytest.approx(float(logits(theirs, IDS)[-1][7]), abs=1e-4)
     points = [(kind, layer) for layer in range(model.config.n_layer) for kind in ("attention", "mlp")]
-    nothing = [(point, torch.zeros_like) for point in points]
-    bare = Trunk(model, IDS).branch(0, nothing, 1)  # type: ignore[arg-type]
+    bare = TorchTrunk(model, IDS).branch(0, [Edit(0, point, None) for point in points], 1)  # type: ignore[arg-type]
     torch.testing.assert_close(bare[0], capture(model, IDS, [("embedding", 0)])["embedding", 0])
 
 
@@ -277,16 +303,17 @@ def test_what_cannot_be_measured(tales: Any) -> None:
 
 def test_an_outcome_of_several_runs() -> None:
     found = Outcome("logit", 1, 2, 3)
-    model: Any = type("M", (), {"unembed": staticmethod(lambda stream: stream)})
-    stream = torch.tensor([[[0.0, 3.0, 1.0, 9.0]], [[0.0, 1.0, 1.5, 9.0]]])
-    assert found.of(model, stream, [1]) == [2.0, -0.5]
+    trunk: Any = type("T", (), {"logits": staticmethod(lambda stream: stream)})
+    stream = np.array([[[0.0, 3.0, 1.0, 9.0]], [[0.0, 1.0, 1.5, 9.0]]])
+    assert found.of(trunk, stream) == [2.0, -0.5]
 
 
 def test_ctrl_c_before_anything_is_done_shows_nothing(tales: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Trunk, "branch", interrupted)
+    for trunk in (TorchTrunk, NativeTrunk):
+        monkeypatch.setattr(trunk, "branch", interrupted)
     for scan in (lambda: ablate(tales, NAMES), lambda: patch(tales, NAMES, CORRUPTED)):
         with pytest.raises(KeyboardInterrupt):
             scan()
@@ -300,6 +327,60 @@ def test_the_loss_of_a_text_of_several_pieces(tales: Any, tales_reference: Any) 
     with torch.inference_mode():
         logprobs = tales_reference(torch.tensor([ids])).logits[0].double().log_softmax(-1)[:-1]
     wanted = -float(logprobs.gather(1, torch.tensor(ids[1:])[:, None]).mean())
-    outcome, run = Outcome("loss", 0, None, tales.n_vocab), Trunk(tales.model, ids)
-    with torch.inference_mode():
-        assert outcome.of(tales.model, run.stream[-1][None], ids) == pytest.approx([wanted], abs=1e-4)
+    outcome, run = Outcome("loss", 0, None, tales.n_vocab), TorchTrunk(tales.model, ids)
+    assert outcome.of(run, run.last[None]) == pytest.approx([wanted], abs=1e-4)
+
+
+def test_nothing_changed_is_the_same_to_the_bit(both: tuple[Any, Any]) -> None:
+    """A run without changes beside a changed one; and what stands there in place of itself."""
+    opened = both[1]
+    layers = range(opened.config.n_layer)
+    kinds: Any = ("head", "attention", "neuron", "mlp", "layer")
+    points = [(kind, layer) for layer in layers for kind in kinds]
+    runs: Runs = TorchRuns(opened.model) if opened.native is None else NativeRuns(opened.native)
+    trunk = runs.trunk(IDS, points)
+    for layer in (*layers, len(layers)):
+        itself = [Edit(2, point, trunk.seen[point]) for point in points if point[1] >= layer and point[0] != "neuron"]
+        out = [Edit(1, point, None) for point in points if point[1] >= layer]
+        untouched, changed, same = map(np.asarray, trunk.branch(layer, [*out, *itself], 3))
+        # PyTorch multiplies batches of other sizes in another order.
+        alone = np.asarray(trunk.branch(layer, [], 3 if opened.native is None else 1)[0])
+        assert np.array_equal(untouched, alone)
+        assert np.abs(same - np.asarray(trunk.last)).max() < 1e-4
+        assert np.array_equal(changed, untouched) == (layer == len(layers))
+
+
+@pytest.mark.skipif(not available(), reason="no engine in C here")
+@pytest.mark.parametrize("name", zoo.each(FAMILIES))
+def test_the_engine_in_c_changes_what_pytorch_changes(name: str) -> None:
+    """Every kind of point, in one layer and the next, by zero and by other values, with attention frozen and not."""
+    native, model = NativeRuns(in_c(name)), zoo.both(name)[1]
+    theirs, last = TorchRuns(model), model.config.n_layer - 1
+    kinds: Any = ("head", "attention", "neuron", "mlp", "layer")
+    points = [(kind, last) for kind in kinds] + [("embedding", 0)]
+    for frozen in (False, True):
+        ours = native.trunk(IDS, points, frozen=frozen), native.trunk(OTHER, points), native.means(OTHER * 20, points)
+        wanted = theirs.trunk(IDS, points, frozen=frozen), theirs.trunk(OTHER, points), theirs.means(OTHER * 20, points)
+        for point in points:
+            for mine, other in zip(ours[:2], wanted[:2], strict=True):
+                close(mine.seen[point], other.seen[point])
+            close(ours[2][point], wanted[2][point])
+
+        def edits(from_run: Any, means: Any) -> list[Edit]:
+            made = [Edit(row, point, None) for row, point in enumerate(points)]
+            made += [Edit(row + 6, point, from_run.seen[point]) for row, point in enumerate(points)]
+            made += [Edit(row + 12, point, means[point][None]) for row, point in enumerate(points)]
+            made += [Edit(row + 18, point, from_run.seen[point][5], position=5) for row, point in enumerate(points)]
+            return [
+                *made,
+                Edit(24, ("head", last), from_run.seen["head", last][:, 0], 0),
+                Edit(24, ("mlp", last), None),
+            ]
+
+        close(ours[0].branch(0, edits(*ours[1:]), 25), wanted[0].branch(0, edits(*wanted[1:]), 25))
+
+
+def close(ours: Any, theirs: Any) -> None:
+    wanted = np.asarray(theirs)
+    largest = np.maximum(np.abs(wanted).max(axis=-1, keepdims=True), 1)
+    assert (np.abs(ours - wanted) / largest).max() < 1e-4

@@ -15,7 +15,8 @@ from gptcli.inspection.changed_engine import ChangedEngine
 from gptcli.inspection.hooking import means
 from gptcli.inspection.interventions import Interventions, located_changes
 from gptcli.inspection.place_text import parse
-from gptcli.inspection.points import Point, capture
+from gptcli.inspection.places import Point
+from gptcli.inspection.points import capture
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine

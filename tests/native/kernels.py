@@ -49,6 +49,8 @@ class AttentionJob(ctypes.Structure):
         *((name, ctypes.c_float) for name in ("scale", "cap", "clip", "epsilon")),
         *((name, ctypes.c_void_p) for name in ("q_norm", "q_norm_bias", "k_norm", "k_norm_bias")),
         *((name, ctypes.c_void_p) for name in ("turns", "growth", "slopes", "scores")),
+        *((name, ctypes.c_void_p) for name in ("given_queries", "given_keys")),
+        ("period", ctypes.c_int),
     )
 
 

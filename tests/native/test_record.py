@@ -1,6 +1,5 @@
 """What the engine in C records, against the PyTorch model's hooks, for every family."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from torch import Tensor
 
 from gptcli.checkpoint.weights.native_loader import load_native
 from gptcli.checkpoint.weights.placement import Placement
-from gptcli.checkpoint.weights.torch_loader import load_gpt
 from gptcli.inspection.lens import stage_logprobs, streams
 from gptcli.inspection.record import record
 from gptcli.model.config import GPTConfig
@@ -20,7 +18,7 @@ from gptcli.model.native import library
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.record import NativeRecord
 from gptcli.model.quantize import fake_quantize
-from tests.checkpoint.zoo import FAMILIES, each, reference, understand
+from tests.checkpoint.zoo import FAMILIES, both, each, saved, understand
 from tests.native.test_engine import LEVELS_HERE, in_c, random_model
 
 pytestmark = pytest.mark.skipif(not library.available(), reason="no engine in C here")
@@ -70,11 +68,9 @@ def compare(ours: NativeRecord, model: GPT, most: float = 1e-4) -> None:
 
 
 @pytest.mark.parametrize("name", each(FAMILIES))
-def test_every_family(name: str, tmp_path: Path) -> None:
-    reference(FAMILIES[name]).save_pretrained(tmp_path)
-    understood = understand(tmp_path)
-    model = load_gpt(*understood, Placement("cpu", "float32"))
-    engine = load_native(*understood, Placement("cpu", "float32"))
+def test_every_family(name: str) -> None:
+    model = both(name)[1]
+    engine = load_native(*understand(saved(name)[1]), Placement("cpu", "float32"))
     first = engine.record(IDS[:7])
     compare(first, model)
     compare(engine.record(IDS, after=first), model)

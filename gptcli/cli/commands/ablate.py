@@ -35,10 +35,7 @@ def ablate(
             rich_help_panel=_PANEL,
         ),
     ] = None,
-    versus: Annotated[
-        str | None,
-        typer.Option(metavar="WORD", help="Measure how far it is above this token.", rich_help_panel=_PANEL),
-    ] = None,
+    versus: Annotated[str | None, options.versus_option(_PANEL)] = None,
     measure: Annotated[
         Measure,
         typer.Option(help="logit and probability of the token, or loss: of the whole text.", rich_help_panel=_PANEL),
@@ -95,7 +92,7 @@ def ablate(
     from gptcli.show.ablation import draw, draw_page
     from gptcli.show.terminal.progress import progress_bar
 
-    checkpoint = run.open()
+    checkpoint = run.open(inside=False)
     with progress_bar("taking out") as progress:
         answer = ablation.ablate(
             checkpoint,

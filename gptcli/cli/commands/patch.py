@@ -33,10 +33,7 @@ def patch(
             rich_help_panel=_PANEL,
         ),
     ] = None,
-    versus: Annotated[
-        str | None,
-        typer.Option(metavar="WORD", help="Measure how far it is above this token.", rich_help_panel=_PANEL),
-    ] = None,
+    versus: Annotated[str | None, options.versus_option(_PANEL)] = None,
     measure: Annotated[Measure, typer.Option(help="Of the token.", rich_help_panel=_PANEL)] = Measure.logit,
     heads: Annotated[
         bool, typer.Option("--heads", help="Copy heads, at all positions.", rich_help_panel=_PANEL)
@@ -69,7 +66,7 @@ def patch(
     from gptcli.show.patching import draw, draw_page
     from gptcli.show.terminal.progress import progress_bar
 
-    checkpoint = run.open()
+    checkpoint = run.open(inside=False)
     with progress_bar("patching") as progress:
         answer = patching.patch(
             checkpoint,

@@ -3,7 +3,7 @@
 import ctypes
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from threading import Lock
 from typing import ClassVar
@@ -18,7 +18,7 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.engine import CacheType, EngineFacts
 from gptcli.model.memory import free_memory, out_of_memory_in_c
 from gptcli.model.native.library import BEST, Hooks, address, kernels, library
-from gptcli.model.native.record import Cache, NativeRecord, new_record, spare
+from gptcli.model.native.record import Cache, NativeRecord, Part, new_record, spare
 from gptcli.model.native.shape import Tables, shape_of, sine_positions
 from gptcli.model.native.weights import (
     KIND_NAMES,
@@ -74,7 +74,7 @@ class NativeEngine:
     """
 
     # Modes of gptcli_read: see native.h.
-    _STEPS, _ONE_TEXT, _TEXTS = range(3)
+    STEPS, ONE_TEXT, TEXTS = range(3)
     # Prompts are read in chunks of this many tokens, which bounds the memory of the activations.
     _PIECE = 512
     # Up to so many tokens run all layers in one call, as that is about as short as a step.
@@ -268,10 +268,10 @@ class NativeEngine:
             ids = [token for row in rows for token in row]
             of = [row for row, text in enumerate(rows) for _ in text]
             positions = [position for text in rows for position in range(len(text))]
-            return self._read(ids, of, positions, range(len(ids)), max(positions) + 1, mode=self._TEXTS)
+            return self._read(ids, of, positions, range(len(ids)), max(positions) + 1, mode=self.TEXTS)
         # Each row has the angles of its own length.
         read = (
-            self._read(ids, [row] * len(ids), range(len(ids)), range(len(ids)), len(ids), mode=self._ONE_TEXT)
+            self._read(ids, [row] * len(ids), range(len(ids)), range(len(ids)), len(ids), mode=self.ONE_TEXT)
             for row, ids in enumerate(rows)
         )
         return np.concatenate(list(read))
@@ -291,7 +291,7 @@ class NativeEngine:
         check_step(ids, self._lengths, self._capacity, self.config.vocab_size)
         rows = range(len(ids))
         if self._tables.fixed:
-            return self._read(ids, rows, list(self._lengths), rows, max(self._lengths, default=0) + 1, mode=self._STEPS)
+            return self._read(ids, rows, list(self._lengths), rows, max(self._lengths, default=0) + 1, mode=self.STEPS)
         for row, token in enumerate(ids):
             self._turn_long(row, 1)
             self._texts[row].append(token)
@@ -299,7 +299,7 @@ class NativeEngine:
         lengths = [length + 1 for length in self._lengths]
         steps = ((row, self._lengths[row], length) for row, length in enumerate(lengths))
         return np.concatenate(
-            [self._read([ids[row]], [row], [at], [0], length, mode=self._STEPS) for row, at, length in steps]
+            [self._read([ids[row]], [row], [at], [0], length, mode=self.STEPS) for row, at, length in steps]
         )
 
     def refill(self, row: int, ids: Sequence[int]) -> None:
@@ -329,7 +329,7 @@ class NativeEngine:
             self._texts[0] += ids
         start = self._lengths[0]
         end = start + len(ids)
-        return self._read(ids, [0] * len(ids), range(start, end), range(len(ids)), end, mode=self._ONE_TEXT)
+        return self._read(ids, [0] * len(ids), range(start, end), range(len(ids)), end, mode=self.ONE_TEXT)
 
     def rewind(self, count: int) -> None:
         """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
@@ -374,7 +374,7 @@ class NativeEngine:
             last = start + len(piece) == len(ids)
             wanted = [len(piece) - 1] if logits and last else []
             places = range(start, start + len(piece))
-            read = self._read(piece, [row] * len(piece), places, wanted, length, mode=self._ONE_TEXT)
+            read = self._read(piece, [row] * len(piece), places, wanted, length, mode=self.ONE_TEXT)
         return read
 
     def _read(
@@ -453,19 +453,22 @@ class NativeEngine:
                     hooks.start = None  # the next call finds the residual stream where this one left it
         return logits
 
-    def record(self, ids: Sequence[int], *, after: NativeRecord | None = None) -> NativeRecord:
+    def record(
+        self, ids: Sequence[int], *, after: NativeRecord | None = None, parts: Collection[Part] = ()
+    ) -> NativeRecord:
         """Read one text and record its activations. The batch stays as it is.
 
         Args:
             ids: the text.
             after: a record of this engine whose text begins in the same way: only the rest is read.
+            parts: what is recorded in addition; ``after`` is of use only where it has them too.
 
         Raises:
             IndexError: there is no id, more than the context holds, or one is not in the vocabulary.
             GptcliError: there is no memory.
         """
         check_prefill([ids], len(ids), self.config.n_positions, self.config.vocab_size)
-        made = new_record(self, ids, after if self._tables.fixed else None)
+        made = new_record(self, ids, after if self._tables.fixed else None, parts)
         for start in range(made.kept, len(ids), self._PIECE):
             end = min(start + self._PIECE, len(ids))
             self.run(
@@ -474,7 +477,7 @@ class NativeEngine:
                 range(start, end),
                 [],
                 len(ids),
-                mode=self._ONE_TEXT,
+                mode=self.ONE_TEXT,
                 cache=made.cache,
                 hooks=made.hooks(start),
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent
 NAMES = ("libgptcli.so", "libgptcli.dylib")
 # The same as in native.h: increased with every change of a structure, an enum or a function's arguments.
-ABI_VERSION = 7
+ABI_VERSION = 8
 # Level 5: the best instruction set available; 4: no AMX; 3: AVX-512 without VNNI; 2: AVX2 with VNNI, 1: without; 0:
 # plain C.
 BEST = 5
@@ -51,8 +51,8 @@ class Hooks(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ["stream", "queries", "heads", "attention", "neurons", "mlp", "start"]),
         ("changes", ctypes.POINTER(Change)),
-        ("room", ctypes.c_int),
-        ("change_count", ctypes.c_int),
+        *((name, ctypes.c_int) for name in ("room", "change_count", "first_layer", "period")),
+        *((name, ctypes.c_void_p) for name in ("given_queries", "given_keys")),
     )
 
 

@@ -1,10 +1,10 @@
 """The activations of one text, as the engine in C records them. Shapes as in ``gpt``: T positions, L layers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ _SPARE_BYTES = 256
 def spare(cache_type: "np.dtype[np.floating]") -> int:
     """How many numbers the memory of a cache has after the last key or value."""
     return _SPARE_BYTES // cache_type.itemsize
+
+
+Part = Literal["attention", "neurons", "mlp"]
+"""What is recorded only on request: what attention or the MLP adds to the stream, what the MLP's last matrix reads."""
 
 
 class Cache(NamedTuple):
@@ -60,6 +64,7 @@ class NativeRecord:
         stream: the residual stream before the first layer and after each, [L + 1, T, C].
         queries: after norms and rotation, [L, T, H, D].
         heads: what each head gathered, before the output projection, [L, T, H, D].
+        parts: what else was asked for: ``attention`` and ``mlp`` [L, T, C], ``neurons`` [L, T, F].
     """
 
     engine: Look
@@ -68,6 +73,7 @@ class NativeRecord:
     stream: NDArray[np.float32]
     queries: NDArray[np.float32]
     heads: NDArray[np.float32]
+    parts: dict[Part, NDArray[np.float32]]
     _cache: NDArray[np.floating]  # keys and values in the engine's precision, and some more
 
     @cached_property
@@ -107,9 +113,9 @@ class NativeRecord:
         def place(array: NDArray[np.float32]) -> int:
             return array.ctypes.data + start * array.strides[1]
 
-        return Hooks(
-            stream=place(self.stream), queries=place(self.queries), heads=place(self.heads), room=len(self.ids)
-        )
+        parts = {name: place(array) for name, array in self.parts.items()}
+        arrays = {"stream": self.stream, "queries": self.queries, "heads": self.heads}
+        return Hooks(room=len(self.ids), **{name: place(array) for name, array in arrays.items()}, **parts)
 
     def pattern(self, layer: int, *, scores: bool = False) -> NDArray[np.float32]:
         """The attention weights of a layer, [H, T, T]; each row (a query) sums to 1.
@@ -126,23 +132,27 @@ class NativeRecord:
         return self.engine.unembed(self.stream[-1])
 
 
-def new_record(engine: Look, ids: Sequence[int], after: NativeRecord | None) -> NativeRecord:
+def new_record(engine: Look, ids: Sequence[int], after: NativeRecord | None, parts: Collection[Part]) -> NativeRecord:
     """Memory for the activations of a text, with those of the beginning that it shares with another record."""
     config, length = engine.config, len(ids)
     layers, heads = config.n_layer, (config.n_head, config.head_size)
+    widths = {"attention": config.n_embd, "neurons": config.mlp_width, "mlp": config.n_embd}
+    kept = 0 if after is None or set(parts) - after.parts.keys() else shared_prefix(after.ids, ids)
     made = NativeRecord(
         engine,
         tuple(ids),
-        0 if after is None else shared_prefix(after.ids, ids),
+        kept,
         np.empty((layers + 1, length, config.n_embd), np.float32),
         np.empty((layers, length, *heads), np.float32),
         np.empty((layers, length, *heads), np.float32),
+        {part: np.empty((layers, length, widths[part]), np.float32) for part in parts},
         np.empty(length * config.cached_per_token + spare(engine.cache_type), engine.cache_type),
     )
-    if after is not None and made.kept:
-        here = slice(0, made.kept)
-        made.stream[:, here], made.queries[:, here] = after.stream[:, here], after.queries[:, here]
-        made.heads[:, here], made._both[:, :, :, here] = after.heads[:, here], after._both[:, :, :, here]
+    if after is not None and kept:
+        made.stream[:, :kept], made.queries[:, :kept] = after.stream[:, :kept], after.queries[:, :kept]
+        made.heads[:, :kept], made._both[:, :, :, :kept] = after.heads[:, :kept], after._both[:, :, :, :kept]
+        for part, array in made.parts.items():
+            array[:, :kept] = after.parts[part][:, :kept]
     return made
 
 

@@ -109,8 +109,14 @@ static void add_stream_norm(schedule *all, const call *c, normalization norm) {
 
 /* --- attention and MLP ------------------------------------------------------------------------------------------------- */
 
+/* Layer `layer` of an array [n_layer, rows, width], or NULL. */
+static const float *layer_at(const float *all, int layer, int rows, int width) {
+    return all ? all + (size_t)layer * (size_t)rows * (size_t)width : NULL;
+}
+
 static attention attention_of(const call *c, int layer) {
     const gptcli_shape *s = c->s;
+    const gptcli_hooks none = {0}, *hooks = c->hooks ? c->hooks : &none;
     const weights *w = &c->g->layers[layer];
     const size_t bytes = c->layer_numbers * (c->g->half_cache ? sizeof(uint16_t) : sizeof(float));
     char *cache = (char *)c->cache + 2 * (size_t)layer * bytes;
@@ -144,6 +150,9 @@ static attention attention_of(const call *c, int layer) {
                        .turns = table < 0 || !c->turns ? NULL : c->turns[table],
                        .growth = c->growth,
                        .slopes = s->alibi_slopes,
+                       .given_queries = layer_at(hooks->given_queries, layer, hooks->period, heads_width(s)),
+                       .given_keys = layer_at(hooks->given_keys, layer, hooks->period, s->kv_heads * s->head_size),
+                       .period = hooks->period,
                        .scores = c->scores};
 }
 
@@ -271,9 +280,10 @@ static void add_logits(schedule *all, const call *c) {
 /* The residual stream is not what the call before left, but given: see gptcli_hooks. */
 static void copy_start(worker *me, const phase *p, range now, range next) {
     const call *c = p->other;
-    const size_t width = (size_t)c->s->n_embd, from = (size_t)now.first * width;
+    const size_t width = (size_t)c->s->n_embd;
     (void)me, (void)next;
-    memcpy(c->x + from, c->hooks->start + from, (size_t)(now.last - now.first) * width * sizeof *c->x);
+    for (int m = now.first; m < now.last; m++)
+        memcpy(c->x + (size_t)m * width, c->hooks->start + (size_t)(m % c->hooks->period) * width, width * sizeof *c->x);
 }
 
 static schedule schedule_of(const call *c) {

@@ -3,6 +3,8 @@
  *
  * Shapes as in attention.c.
  */
+#include <string.h>
+
 #include "heads.h"
 
 #define HALF_MAX 65504.0f
@@ -11,6 +13,13 @@
 static void norm_head(const kernels *k, const attention *job, float *x, const float *weight, const float *bias, int head) {
     const size_t from = job->qk_norm == QK_EACH_HEAD ? (size_t)head * job->head_size : 0;
     k->norm(job->norm_kind, x, weight ? weight + from : NULL, bias ? bias + from : NULL, job->epsilon, job->head_size, x);
+}
+
+/* The queries of a group and their key, as a call gives them. */
+static void take_given(const attention *job, int m, int kv_head, float *queries, float *key) {
+    const size_t size = (size_t)job->head_size, group = (size_t)group_of(job), at = (size_t)(m % job->period);
+    memcpy(queries, job->given_queries + (at * job->heads + kv_head * group) * size, group * size * sizeof *queries);
+    memcpy(key, job->given_keys + (at * job->kv_heads + kv_head) * size, size * sizeof *key);
 }
 
 void prepare_heads(const kernels *k, const attention *job, int m, int kv_head) {
@@ -33,6 +42,7 @@ void prepare_heads(const kernels *k, const attention *job, int m, int kv_head) {
         k->rotate(key, turns, job->rotary_dim / 2, job->interleaved);
     }
     if (job->growth) k->soft_cap(queries, group * size, job->growth[position], 0.0f);
+    if (job->given_queries) take_given(job, m, kv_head, queries, key);
     matrix keys = cached_rows(job, job->keys, m, kv_head), values = cached_rows(job, job->values, m, kv_head);
     if (job->half) { /* half precision has no larger numbers: they would become infinite */
         k->clamp(key, size, HALF_MAX);

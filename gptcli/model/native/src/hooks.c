@@ -6,14 +6,15 @@
 
 #include "native.h"
 
-static float *buffer_of(const gptcli_hooks *hooks, int point) {
+static float *buffer_of(const gptcli_hooks *hooks, int point, int layer) {
+    if (layer < hooks->first_layer) return NULL;
     float *const buffers[] = {hooks->stream, hooks->queries, hooks->heads, hooks->attention, hooks->neurons, hooks->mlp};
     return buffers[point];
 }
 
 int is_hooked(const gptcli_hooks *hooks, int point, int layer) {
     if (!hooks) return 0;
-    if (buffer_of(hooks, point)) return 1;
+    if (buffer_of(hooks, point, layer)) return 1;
     for (int i = 0; i < hooks->change_count; i++)
         if (hooks->changes[i].point == point && hooks->changes[i].layer == layer) return 1;
     return 0;
@@ -32,14 +33,14 @@ static void change(const gptcli_change *how, int m, float *x) {
 static void hook_tokens(worker *me, const phase *p, range now, range next) {
     const hooked *at = &p->hooked;
     const gptcli_hooks *hooks = at->hooks;
-    float *buffer = buffer_of(hooks, at->point);
+    float *buffer = buffer_of(hooks, at->point, at->layer);
     (void)me, (void)next;
     for (int m = now.first; m < now.last; m++) {
         float *x = at->x + (size_t)m * at->stride;
         for (const gptcli_change *one = hooks->changes, *end = one + hooks->change_count; one < end; one++)
             if (one->point == at->point && one->layer == at->layer && one->first <= m && m < one->last) change(one, m, x);
         if (buffer) {
-            const size_t row = (size_t)at->layer * (size_t)hooks->room + (size_t)m;
+            const size_t row = (size_t)(at->layer - hooks->first_layer) * (size_t)hooks->room + (size_t)m;
             memcpy(buffer + row * at->width, x, at->width * sizeof *x);
         }
     }

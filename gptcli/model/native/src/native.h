@@ -12,7 +12,7 @@
 /* A model's shape as Python passes it: fields of GPTConfig. library.py has the same structure, and compares ABI_VERSION and the
  * size when it loads the library. Increase ABI_VERSION with every change of this structure, of an enum whose numbers Python uses,
  * or of a function's arguments. */
-enum { ABI_VERSION = 7 };
+enum { ABI_VERSION = 8 };
 typedef struct {
     int n_layer, n_embd, n_head, kv_heads, head_size, mlp_width, vocab_size, embedding_width, activation;
     int norm_kind, norm, qk_norm, final_norm, embedding_norm, parallel_residual, shared_norm, gated, rotary_dim,
@@ -272,16 +272,20 @@ typedef struct {
     const float *values; /* [last - first, width], or [width]; NULL: zeros replace it */
 } gptcli_change;
 typedef struct {
-    /* Where to record what stands at each point, after the changes; NULL: nowhere. */
-    float *stream; /* [n_layer + 1, room, C] */
-    float *queries, *heads; /* [n_layer, room, H D] */
-    float *attention; /* [n_layer, room, C] */
-    float *neurons; /* [n_layer, room, mlp_width] */
-    float *mlp; /* [n_layer, room, C] */
-    const float *start; /* [m, C]: the residual stream before the first stage of the call; NULL: the embedding, or what the
+    /* Where to record what stands at each point, after the changes; NULL: nowhere. `layers` are those from first_layer on. */
+    float *stream; /* [layers + 1, room, C] */
+    float *queries, *heads; /* [layers, room, H D] */
+    float *attention; /* [layers, room, C] */
+    float *neurons; /* [layers, room, mlp_width] */
+    float *mlp; /* [layers, room, C] */
+    const float *start; /* [period, C]: the residual stream before the first stage of the call; NULL: the embedding, or what the
                          * call before left */
     const gptcli_change *changes; /* [change_count]; at one point they are made in this order */
     int room, change_count; /* room: tokens of each layer of the buffers, m or more */
+    int first_layer; /* the first that is recorded */
+    int period; /* token m of the call has `start`, `given_queries` and `given_keys` at m % period; m at most */
+    const float *given_queries, *given_keys; /* [n_layer, period, H D] and [n_layer, period, K D]: attention takes these, as
+                                              * they are recorded, instead of its own; NULL: its own */
 } gptcli_hooks;
 typedef struct {
     const gptcli_hooks *hooks;
@@ -312,6 +316,8 @@ typedef struct {
     const float *turns, *growth; /* by position: cosines and sines [rotary_dim]; a factor of queries */
     const float *slopes; /* [H] */
     float *scores; /* shared scratch of attention_shared(job, threads) floats */
+    const float *given_queries, *given_keys; /* [period, H D] and [period, K D], see gptcli_hooks */
+    int period;
 } attention;
 enum { ATTENTION_PHASES = 4 };
 void add_attention(schedule *all, const attention *job);
