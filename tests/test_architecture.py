@@ -55,10 +55,16 @@ MODULES = module_names()
 
 
 @cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imported(path: Path, *, types: bool = True) -> set[str]:
     """The modules of ours that a file imports, wherever it does so; ``types``: also those under ``TYPE_CHECKING``."""
     names = set()
-    nodes: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    nodes: list[ast.AST] = [parsed(path)]
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
@@ -138,4 +144,4 @@ def test_files_form_no_circle() -> None:
 def test_each_package_says_what_is_in_it() -> None:
     for name, path in MODULES.items():
         if path.name == "__init__.py":
-            assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{name} says nothing of itself"
+            assert ast.get_docstring(parsed(path)), f"{name} says nothing of itself"
