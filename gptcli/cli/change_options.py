@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gptcli.cli import options
 from gptcli.cli.inputs import plain_text
 from gptcli.cli.option_groups import RunOptions
 from gptcli.errors import InputError
@@ -138,12 +137,3 @@ class ChangeOptions:
         if self.save_direction is not None:
             save_steered(opened, request.steer[0], self.save_direction)
         return opened.changed(changes)
-
-
-def forbid_changes(owner: str, *, given: bool, changes: ChangeOptions) -> None:
-    """Refuse interventions next to an option that has no use for them.
-
-    Raises:
-        InputError: both are given.
-    """
-    options.forbid_together(owner, given=given, without=changes.without, steer=changes.steer)

@@ -118,6 +118,22 @@ class Active:
     neurons: "Neurons"
 
 
+# States unembedded at a time: each gives a logit for every token.
+_ROWS = 64
+
+
+def _best(logits: NDArray[np.float32]) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
+    """The best token of each row [N, V], and its probability: [N] each.
+
+    Raises:
+        OverflowedError: a row has none.
+    """
+    most = logits.max(axis=1, keepdims=True)
+    if not np.isfinite(most).all():
+        raise OverflowedError
+    return logits.argmax(axis=1), 1 / np.exp(logits - most).sum(axis=1)
+
+
 # What cannot be looked at: some inspections read a text, not tokens.
 _NOT_ITS_TOKENS = "the tokens up to here are not those of their text: type it to look at it"
 _MOST_NEURONS, _WORDS = 24, 8
@@ -175,17 +191,19 @@ class Inside:
         probabilities: list[list[float]] = []
         rows = list(positions)
         if native is not None:
-            for stream in native.stream:
-                logits = native.engine.unembed(stream[rows])[:, :n_vocab]
-                if not np.isfinite(logits.max(axis=1)).all():
-                    raise OverflowedError
-                best.append(logits.argmax(axis=1).tolist())
-                probabilities.append((1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)).tolist())
+            states = native.stream[:, rows]
+            stages, count, width = states.shape
+            found = [
+                _best(native.engine.unembed(some)[:, :n_vocab])
+                for some in np.split(states.reshape(-1, width), range(_ROWS, stages * count, _ROWS))
+            ]
+            best = np.concatenate([ids for ids, _ in found]).reshape(stages, count).tolist()
+            probabilities = np.concatenate([shares for _, shares in found]).reshape(stages, count).tolist()
         else:
             from gptcli.inspection.lens import stage_logprobs, streams
 
-            for _, _, states in streams(self._run(ids, out), self._checkpoint.model):
-                most, token = stage_logprobs(self._checkpoint.model, states[rows], n_vocab).max(-1)
+            for _, _, stream in streams(self._run(ids, out), self._checkpoint.model):
+                most, token = stage_logprobs(self._checkpoint.model, stream[rows], n_vocab).max(-1)
                 best.append(token.tolist())
                 probabilities.append(most.exp().tolist())
         return {

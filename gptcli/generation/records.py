@@ -96,6 +96,7 @@ class DraftRecord:
         overflow: what happens at the end of the context.
         origins: how each token was chosen.
         steps: the candidates for each token.
+        changes: what was changed in the model, as typed; None: nothing.
     """
 
     schema: ClassVar[str] = "gptcli.generate.pick/1"
@@ -112,6 +113,7 @@ class DraftRecord:
     overflow: Literal["slide", "stop"]
     origins: Sequence[Literal["picked", "typed", "drawn"]]
     steps: list[Explanation]
+    changes: list[str] | None = left_out()
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def record(made: Draft) -> dict[str, Any]:
 
 
 def repeated(value: Any, **options: Any) -> Draft:
-    toy = SimpleNamespace(engine=ToyEngine(TABLE, 12), tokenizer=GPT2, n_vocab=300, eos_ids=())
+    toy = SimpleNamespace(engine=ToyEngine(TABLE, 12), tokenizer=GPT2, n_vocab=300, eos_ids=(), told_changes=None)
     for name, option in options.items():
         setattr(toy, name, option)
     return replayed(read_record(json.dumps(value), "x.json"), cast(OpenCheckpoint, toy), "x.json")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gptcli.cli import options
-from gptcli.cli.change_options import ChangeOptions, forbid_changes
+from gptcli.cli.change_options import ChangeOptions
 from gptcli.cli.chat_options import ChatOptions
 from gptcli.cli.inputs import unescaped
 from gptcli.cli.option_groups import EngineOptions, SamplingOptions, grouped, with_epilog
@@ -177,8 +177,6 @@ def generate(
     options.forbid_together("--chat", given=chat, bos=bos, pick=pick, replay=replay)
     turns.check()
     changes.request()
-    forbid_changes("--pick", given=pick, changes=changes)
-    forbid_changes("--replay", given=replay is not None, changes=changes)
     if replay is not None and prompt:
         raise InputError("--replay repeats what the file holds, so there is no PROMPT to give")
     options.require_owner("--explain", given=explain, explain_top=explain_top)
@@ -204,7 +202,8 @@ def generate(
         from gptcli.show.pick import show_draft
 
         recorded = read_record(read_text_file(replay), str(replay))
-        draft = replayed(recorded, run.open_shared(), str(replay))
+        changed = changes.open(run) if changes.given else run.open_shared()
+        draft = replayed(recorded, changed, str(replay))
         return show_draft(draft, run.model, recorded.finish_reason, as_json=as_json, echo=not no_echo, save=save)
 
     layout = turns.layout(run.model) if chat else None

@@ -41,9 +41,10 @@ class Draft:
         seed: determines the draws.
         n_vocab: ids from here on are never chosen.
         top: how many candidates to explain each token with.
+        changes: what is changed in the model, as typed; None: nothing.
 
     Attributes:
-        tokenizer, prompt, limits, seed: as given.
+        tokenizer, prompt, limits, seed, changes: as given.
         sample: the tokens.
         origins: how each was chosen.
         steps: the candidates for each.
@@ -64,8 +65,10 @@ class Draft:
         seed: int,
         n_vocab: int,
         top: int = TOP,
+        changes: list[str] | None = None,
     ) -> None:
         self.tokenizer, self.prompt, self.limits, self.seed = tokenizer, prompt, limits, seed
+        self.changes = changes
         self._engine, self._sampling, self._n_vocab, self._top = engine, sampling, n_vocab, top
         read = window(prompt_ids, engine.n_positions, limits.overflow)
         self.sample = Sample(0, 0, list(prompt_ids), slid=int(len(prompt_ids) > len(read)))
@@ -186,6 +189,7 @@ class Draft:
             overflow=self.limits.overflow,
             origins=self.origins,
             steps=self.steps,
+            changes=self.changes,
         )
 
 
@@ -199,7 +203,14 @@ def new_draft(checkpoint: OpenCheckpoint, request: Request) -> Draft:
         raise InputError(f"--pick takes one prompt, and there are {len(request.prompts)}")
     (prompt,) = request.prompts
     ids = checkpoint.encode_prompt(prompt, bos=request.bos)
-    how = (request.sampling, request.limits)
     return Draft(
-        checkpoint.engine, checkpoint.tokenizer, prompt, ids, *how, seed=request.seed, n_vocab=checkpoint.n_vocab
+        checkpoint.engine,
+        checkpoint.tokenizer,
+        prompt,
+        ids,
+        request.sampling,
+        request.limits,
+        seed=request.seed,
+        n_vocab=checkpoint.n_vocab,
+        changes=checkpoint.told_changes,
     )

@@ -31,6 +31,7 @@ class Recorded:
         model: which model it was.
         sampling: the settings of the draws.
         overflow: what happened at the end of the context.
+        changes: what was changed in the model, as typed; None: nothing.
     """
 
     prompt: str
@@ -42,6 +43,7 @@ class Recorded:
     model: str
     sampling: Sampling
     overflow: Literal["slide", "stop"]
+    changes: list[str] | None = None
 
 
 def read_record(text: str, source: str) -> Recorded:
@@ -70,6 +72,7 @@ def read_record(text: str, source: str) -> Recorded:
         "model": isinstance(record.get("model"), str),
         "sampling": isinstance(record.get("sampling"), dict),
         "overflow": record.get("overflow") in ("slide", "stop"),
+        "changes": "changes" not in record or _are_options(record["changes"]),
     }
     for name, right in checks.items():
         if not right:
@@ -77,7 +80,7 @@ def read_record(text: str, source: str) -> Recorded:
     if len(record["origins"]) != len(record["ids"]):
         raise _wrong(source, "'origins' and 'ids' are of different lengths")
     sampling = _sampling(record["sampling"], source)
-    taken = {name: record[name] for name in checks if name != "sampling"}
+    taken = {name: record[name] for name in checks if name != "sampling" and name in record}
     return Recorded(**taken, sampling=sampling)
 
 
@@ -90,9 +93,13 @@ def replayed(recorded: Recorded, checkpoint: OpenCheckpoint, source: str) -> Dra
         source: the file or pipe, for errors.
 
     Raises:
-        InputError: the model lacks a token, ends the text early, or draws something else than the record has.
+        InputError: the model lacks a token, ends the text early, or draws something else than the record has; or what
+            is changed in it is not what the record says.
     """
     n_vocab = checkpoint.n_vocab
+    if checkpoint.told_changes != recorded.changes:
+        told = clipped(" ".join(recorded.changes), 200) if recorded.changes else "an unchanged model"
+        raise InputError(f"{source} was written with {told}: give the same options")
     largest = max([*recorded.prompt_ids, *recorded.ids, *recorded.sampling.logit_bias], default=0)
     if largest >= n_vocab:
         raise InputError(f"{source} holds token {largest:,}, and the model has {n_vocab:,}: {_ADVICE}")
@@ -107,6 +114,7 @@ def replayed(recorded: Recorded, checkpoint: OpenCheckpoint, source: str) -> Dra
         Limits(len(recorded.ids) + 1, eos_ids, recorded.overflow),
         seed=recorded.seed,
         n_vocab=n_vocab,
+        changes=recorded.changes,
     )
     for number, (how, token) in enumerate(zip(recorded.origins, recorded.ids, strict=True), start=1):
         if draft.finished:
@@ -152,6 +160,10 @@ def _is_id(value: object) -> bool:
 
 def _are_ids(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_id, value))
+
+
+def _are_options(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
 
 
 def _wrong(source: str, what: str) -> InputError:
