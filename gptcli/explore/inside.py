@@ -182,7 +182,7 @@ class Inside:
                 best.append(logits.argmax(axis=1).tolist())
                 probabilities.append((1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)).tolist())
         else:
-            from gptcli.inspection.lens import stage_logprobs, streams
+            from gptcli.inspection.stages import stage_logprobs, streams
 
             for _, _, states in streams(self._run(ids, out), self._checkpoint.model):
                 most, token = stage_logprobs(self._checkpoint.model, states[rows], n_vocab).max(-1)
