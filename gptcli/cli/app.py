@@ -16,6 +16,7 @@ from gptcli.checkpoint.files.bus_errors import announce
 from gptcli.cli.command import ORIGINS, SETTINGS, apply_settings
 from gptcli.cli.commands import Commands
 from gptcli.cli.options import given_on_command_line
+from gptcli.cli.settings import told_origins
 from gptcli.errors import GptcliError
 from gptcli.show.picture.title import begin
 from gptcli.show.terminal.colours import Color, ThemeChoice, choose_color, choose_theme
@@ -31,6 +32,8 @@ from gptcli.text import QUOTED, clipped, quoted, shortened
 _UsageError: Any = typer.BadParameter.__mro__[2]
 # How Typer's error about words that no argument takes begins.
 _TOO_MANY = "Got unexpected extra argument"
+# How Typer calls numbers, and how people do.
+_NUMBERS = {"int": "whole number", "float": "number"}
 # Errors of a stdout on a full or broken disk.
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -77,7 +80,7 @@ class ErrorBoundary(TyperGroup):
         try:
             return super().main(args=args, prog_name=prog_name, **extra)
         except GptcliError as error:
-            return _say(str(error), error.exit_code)
+            return _say(told_origins(str(error)), error.exit_code)
         except _UsageError as error:
             # Without arguments the help was shown.
             return _say(_one_line(error, args, self._asked(args)), 2) if error.format_message() else 2
@@ -174,6 +177,7 @@ def _one_line(error: Any, given: Sequence[str], asked: str) -> str:
         if len(part) > QUOTED:
             message = message.replace(repr(part), quoted(part)).replace(part, clipped(part))
     message = " ".join(message.split()).replace("Value error, ", "")
+    message = re.sub(r"is not a valid (int|float)( range)?\b", lambda found: f"is no {_NUMBERS[found[1]]}", message)
     message = re.sub(r"\(Possible options: (.*)\)", r"(did you mean \1?)", message)
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     if message.startswith(_TOO_MANY) and _takes_a_text(context):

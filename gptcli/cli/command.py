@@ -28,15 +28,16 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; settings are the defaults."""
-        took_settings(())
+        took_settings({})
         order: list[Any] = []
         if not ctx.resilient_parsing and not any(word in _HELP for word in args):
             _, _, order = self.make_parser(ctx).parse_args(args=list(args))
             apply_settings(ctx, self)
+        origins, typed = ctx.meta.get(ORIGINS, {}), {each.name for each in order}
+        taken = (each for each in self.params if each.name in origins and each.name not in typed)
+        took_settings({max(each.opts, key=len).lstrip("-"): origins[each.name] for each in taken})
         rest: list[str] = super().parse_args(ctx, args)
         _tell_repeated(order)
-        taken = [name for name in ctx.meta.get(ORIGINS, {}) if _is_default(ctx, name)]
-        took_settings(max(each.opts, key=len).lstrip("-") for each in self.params if each.name in taken)
         return rest
 
 
@@ -55,11 +56,6 @@ def apply_settings(ctx: Any, command: Any) -> None:
     settings = settings_of(command, tuple(words), root.command)
     ctx.default_map = {name: setting.value for name, setting in settings.items()}
     ctx.meta[ORIGINS] = {**ctx.meta.get(ORIGINS, {}), **{name: each.origin for name, each in settings.items()}}
-
-
-def _is_default(ctx: Any, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "DEFAULT_MAP"
 
 
 def _tell_repeated(order: list[Any]) -> None:

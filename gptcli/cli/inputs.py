@@ -1,5 +1,6 @@
 """The input of commands: an argument, a file, or a pipe."""
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -50,8 +51,7 @@ def text_argument(
         InputError: there is neither an argument nor a pipe, or it does not hold UTF-8, or a pipe more than ``most``.
     """
     if text is not None and text != "-":
-        if any("\ud800" <= character <= "\udfff" for character in text):  # how Python passes bytes that are no text
-            raise InputError(f"{what} is not UTF-8")
+        text = _as_utf8(text, what)
         if file_hint is not None:
             tell_file(text, file_hint)
         return unescaped(text) if escapes else text
@@ -59,6 +59,16 @@ def text_argument(
         raise InputError(f"{what} is missing: give it as an argument, or pipe it in")
     piped = read_stdin(most)
     return plain_text(piped) if strip_newline else piped
+
+
+def _as_utf8(text: str, what: str) -> str:
+    """An argument as text: Python passes bytes that its locale does not know as surrogates, also those of UTF-8."""
+    if not any("\ud800" <= character <= "\udfff" for character in text):
+        return text
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        raise InputError(f"{what} is not UTF-8") from None
 
 
 def prompt_argument(text: str | None, *, raw: bool, file_hint: str = PIPED) -> str:

@@ -10,6 +10,7 @@ In the file, keys of the first level are options of every command that has them;
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _NOT_SETTINGS = ("help", "version", "verbose", "show_completion")
 # GPTCLI_CACHE is a folder (cache_folder).
 _OTHER_VARIABLES = {"cache": "GPTCLI_CACHE_TYPE"}
-# The options of the running command that have their values from here.
-_from_settings: ContextVar[frozenset[str]] = ContextVar("from_settings", default=frozenset())
+# The options of the running command that have their values from here, with the origins of these.
+_from_settings: ContextVar[Mapping[str, str] | None] = ContextVar("from_settings", default=None)
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,24 @@ def variable_of(option: str) -> str:
     return _OTHER_VARIABLES.get(option) or f"GPTCLI_{option.upper().replace('-', '_')}"
 
 
-def took_settings(names: Iterable[str]) -> None:
-    """Remember the options (long names) of the running command that have their values from settings."""
-    _from_settings.set(frozenset(name.replace("-", "_") for name in names))
+def took_settings(origins: Mapping[str, str]) -> None:
+    """Remember the options (long names) of the running command that have their values from settings, and whence."""
+    _from_settings.set({name.replace("-", "_"): origin for name, origin in origins.items()})
 
 
 def is_setting(option: str) -> bool:
     """Whether an option of the running command has its value from a setting, not from the command line."""
-    return option.replace("-", "_") in _from_settings.get()
+    return option.replace("-", "_") in (_from_settings.get() or {})
+
+
+def told_origins(message: str) -> str:
+    """An error, with where the options that it names were set, if that was not on the command line."""
+    origins = _from_settings.get() or {}
+    named = [name.replace("-", "_") for name in re.findall(r"--([a-z][a-z-]*)", message)]
+    if message.startswith("no model "):
+        named.append("model")
+    told = [f"--{name.replace('_', '-')} is from {origins[name]}" for name in dict.fromkeys(named) if name in origins]
+    return f"{message} ({', '.join(told)})" if told else message
 
 
 def all_settings(root: Any, words: tuple[str, ...]) -> Iterator[tuple[str, str, str | None, str]]:
@@ -140,6 +151,8 @@ def _entries(config: Mapping[str, Any], words: tuple[str, ...], root: Any) -> It
         if isinstance(value, Mapping):
             if key not in commands:
                 file = clipped(str(config_file()))
+                if any(_option_name(key) in options_of(command) for _, command in _all_commands(root)):
+                    raise InputError(f"{file}: {key} is a table, and an option: write one value")
                 raise InputError(f"{file}: there is no command {quoted(key, 40)}{_did_you_mean(key, commands)}")
         else:
             yield key, value, ""

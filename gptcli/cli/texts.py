@@ -63,6 +63,7 @@ class Sources(Iterable[Source]):
 
     def __init__(self, files: Sequence[Path], *, lines: bool, option: str = "--lines") -> None:
         self._files, self._lines, self._option = files, lines, option
+        self._told_returns = False
         self.done = 0
         self.total = _total_size(files)
 
@@ -94,7 +95,11 @@ class Sources(Iterable[Source]):
         self.done += len(line)
         text = from_utf8(line, what, mark_length(line, file_name(file)) if number == 1 else 0)
         # Not rstrip(), and not splitlines(): a text may hold other separators, such as U+2028.
-        return text.removesuffix("\n").removesuffix("\r")
+        text = text.removesuffix("\n").removesuffix("\r")
+        if "\r" in text and not self._told_returns:
+            self._told_returns = True
+            notice(f"{what} has carriage returns inside, which end no line (tr '\\r' '\\n' makes them)")
+        return text
 
 
 def _total_size(files: Iterable[Path]) -> int | None:

@@ -27,7 +27,7 @@ from gptcli.show.blocks import palette
 from gptcli.show.tour import Stop
 
 # An answer that takes longer than this is drawn when it comes, and what is there before it.
-_SOON_S = 0.03
+_SOON_S = 0.02
 
 
 class Board(Widget):
@@ -37,16 +37,22 @@ class Board(Widget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._lines: list[Line] = []
         self._strips: list[Strip] = []
 
     def show(self, lines: Iterable[Line]) -> None:
         """Draw these lines."""
-        strips = [Strip(each.segments(), each.width) for each in lines]
-        old, self._strips = self._strips, strips
+        lines = list(lines)
+        count = max(len(lines), len(self._lines))
         changed = [
             row
-            for row in range(max(len(strips), len(old)))
-            if row >= len(strips) or row >= len(old) or strips[row] != old[row]
+            for row in range(count)
+            if row >= len(lines) or row >= len(self._lines) or lines[row].pieces != self._lines[row].pieces
+        ]
+        self._lines, old = lines, self._strips
+        new = set(changed)
+        self._strips = [
+            Strip(each.segments(), each.width) if row in new else old[row] for row, each in enumerate(lines)
         ]
         if changed:
             self.refresh(*(Region(0, row, self.size.width, 1) for row in changed))
@@ -228,7 +234,7 @@ class ExploreApp(App[int]):
 
     def redraw_soon(self) -> None:
         """See ``Host``."""
-        if not self.explorer.late and not self.explorer.view_late:
+        if not self.explorer.busy:
             self.redraw()
         elif self._soon is None:
             self._soon = self.set_timer(_SOON_S, self.redraw)

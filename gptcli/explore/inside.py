@@ -5,7 +5,7 @@ Everything here runs in a thread of its own: a model may take seconds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from gptcli.inspection.attribution import Attribution
     from gptcli.inspection.neurons import Neurons
     from gptcli.inspection.record import Record
-    from gptcli.model.native.engine import NativeEngine
     from gptcli.model.native.record import NativeRecord
 
 _Column = tuple[tuple[int, ...], tuple[float, ...]]
@@ -118,6 +117,22 @@ class Active:
     neurons: "Neurons"
 
 
+# States unembedded at a time: each gives a logit for every token.
+_ROWS = 64
+
+
+def _best(logits: NDArray[np.float32]) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
+    """The best token of each row [N, V], and its probability: [N] each.
+
+    Raises:
+        OverflowedError: a row has none.
+    """
+    most = logits.max(axis=1, keepdims=True)
+    if not np.isfinite(most).all():
+        raise OverflowedError
+    return logits.argmax(axis=1), 1 / np.exp(logits - most).sum(axis=1)
+
+
 # What cannot be looked at: some inspections read a text, not tokens.
 _NOT_ITS_TOKENS = "the tokens up to here are not those of their text: type it to look at it"
 _MOST_NEURONS, _WORDS = 24, 8
@@ -134,7 +149,6 @@ class Inside:
         self._checkpoint = checkpoint
         self._key: Any = None
         self._record: Record | None = None
-        self._engine: NativeEngine | Literal["unknown"] | None = "unknown"
         self._native: NativeRecord | None = None
         self._lens: tuple[tuple[int, ...], frozenset[Part], dict[int, _Column]] = ((), frozenset(), {})
 
@@ -175,17 +189,19 @@ class Inside:
         probabilities: list[list[float]] = []
         rows = list(positions)
         if native is not None:
-            for stream in native.stream:
-                logits = native.engine.unembed(stream[rows])[:, :n_vocab]
-                if not np.isfinite(logits.max(axis=1)).all():
-                    raise OverflowedError
-                best.append(logits.argmax(axis=1).tolist())
-                probabilities.append((1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)).tolist())
+            states = native.stream[:, rows]
+            stages, count, width = states.shape
+            found = [
+                _best(native.engine.unembed(some)[:, :n_vocab])
+                for some in np.split(states.reshape(-1, width), range(_ROWS, stages * count, _ROWS))
+            ]
+            best = np.concatenate([ids for ids, _ in found]).reshape(stages, count).tolist()
+            probabilities = np.concatenate([shares for _, shares in found]).reshape(stages, count).tolist()
         else:
             from gptcli.inspection.stages import stage_logprobs, streams
 
-            for _, _, states in streams(self._run(ids, out), self._checkpoint.model):
-                most, token = stage_logprobs(self._checkpoint.model, states[rows], n_vocab).max(-1)
+            for _, _, stream in streams(self._run(ids, out), self._checkpoint.model):
+                most, token = stage_logprobs(self._checkpoint.model, stream[rows], n_vocab).max(-1)
                 best.append(token.tolist())
                 probabilities.append(most.exp().tolist())
         return {
@@ -195,15 +211,11 @@ class Inside:
 
     def _native_run(self, ids: tuple[int, ...], out: frozenset[Part]) -> "NativeRecord | None":
         """The activations of a text in C; None where that does not run the model, or parts are out."""
-        if self._engine == "unknown":
-            from gptcli.model.native.engine import NativeEngine
-
-            engine = self._checkpoint.another_engine()
-            self._engine = engine if isinstance(engine, NativeEngine) else None
-        if self._engine is None or out:
+        engine = None if out else self._checkpoint.native
+        if engine is None:
             return None
         if self._native is None or self._native.ids != ids:
-            self._native = self._engine.record(ids, after=self._native)
+            self._native = engine.record(ids, after=self._native)
         return self._native
 
     def adds(self, ids: tuple[int, ...], out: frozenset[Part], token: int) -> Adds:

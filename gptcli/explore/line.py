@@ -34,9 +34,13 @@ class Line:
         return "".join(text for text, _ in self.pieces)
 
     def append(self, text: str, look: Look = "") -> "Line":
-        """Add a piece."""
+        """Add a piece; to the one before where that looks alike."""
         if text:
-            self.pieces.append((text, look))
+            if self.pieces and self.pieces[-1][1] == look:
+                text_before, _ = self.pieces.pop()
+                self.pieces.append((text_before + text, look))
+            else:
+                self.pieces.append((text, look))
             self.width += len(text) if text.isascii() else cell_len(text)
         return self
 

@@ -6,6 +6,7 @@ Nothing here waits for a model, and nothing knows Textual: ``app`` gives it keys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _MOST_PASTED = 100_000
 # Seconds between tokens that are drawn one after the other.
 _STEP_S = 0.08
+# Seconds after which what has not come is drawn as late.
+_LATE_S = 0.2
 
 
 class Host(Protocol):
@@ -113,6 +116,7 @@ class Explorer:
         self._wanted: tuple[str, Any] | None = None
         self._found: dict[str, tuple[Any, Any]] = {}  # by view: what was wanted, and what came
         self._problem = self.message = ""
+        self._late_since: float | None = None
         self._runs = count()
         self._run = 0
         self.picture = Picture()
@@ -166,12 +170,13 @@ class Explorer:
         """The board, in exactly so many lines."""
         checkpoint = self._setup.checkpoint
         config = checkpoint.config
+        long_late = self._late_since is not None and monotonic() - self._late_since >= _LATE_S
         shown = board.Shown(
             clipped(checkpoint.name, 40),
             f"· {config.n_layer} layers of {config.n_head} heads, width {config.n_embd:,}",
             self._found.get(self.state.view, (None, None))[1],
-            self.late and self.question is not None,
-            self.view_late,
+            long_late and self.late and self.question is not None,
+            long_late and self.view_late,
             self.message,
             self._problem,
         )
@@ -179,6 +184,18 @@ class Explorer:
         return self.picture
 
     # Questions to the model
+
+    def _notice_lateness(self) -> None:
+        """Draw again when what is wanted has not come for a while; what comes at once is never drawn as late."""
+        if not (self.late and self.question is not None) and not self.view_late:
+            self._late_since = None
+        elif self._late_since is None:
+            since = self._late_since = monotonic()
+            self._host.later(_LATE_S * 1.1, lambda: self._draw_late(since))
+
+    def _draw_late(self, since: float) -> None:
+        if self._late_since == since:
+            self._host.redraw()
 
     def ask(self) -> None:
         """Ask for what the screen wants to know and does not have."""
@@ -190,6 +207,7 @@ class Explorer:
             self._asked = question
             self._reading.ask(lambda: self._answers.answer(question), self._answered)
         self._look()
+        self._notice_lateness()
         self._host.redraw_soon()
 
     def _answered(self, answer: Any, failure: BaseException | None) -> None:
@@ -199,7 +217,8 @@ class Explorer:
         else:
             self._answer = answer
         self._look()
-        self._host.redraw()
+        self._notice_lateness()
+        self._host.redraw_soon()
 
     def _look(self) -> None:
         """Ask for what the view wants, unless it is there or on its way."""
@@ -222,7 +241,8 @@ class Explorer:
             self._problem = _said(failure)
         self._found[name] = (wanted, found)
         self._look()
-        self._host.redraw()
+        self._notice_lateness()
+        self._host.redraw_soon()
 
     def _failed(self, failure: BaseException) -> None:
         """A model that cannot read the text says so; anything else ends the program."""
@@ -544,14 +564,14 @@ class Explorer:
 
     def do_save(self) -> None:
         """Save the page of the text."""
-        checkpoint, text = self._setup.checkpoint, self.state.document.now.text
+        checkpoint, text, sampling = self._setup.checkpoint, self.state.document.now.text, self.state.sampling
         self.message = "saving the page ..."
 
         def saved(path: Any, failure: BaseException | None) -> None:
             self.message = f"saved {path}" if failure is None else _said(failure)
             self._host.redraw()
 
-        self._saving.ask(lambda: save_page(checkpoint, text), saved)
+        self._saving.ask(lambda: save_page(checkpoint, text, sampling), saved)
 
     def do_save_screen(self) -> None:
         """Save the screen as a picture."""

@@ -23,6 +23,8 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+# Control characters that texts do not have.
+_CONTROLS = frozenset((*range(9), *range(14, 27), *range(28, 32)))
 
 
 def read_text_file(file: Path, most: int = MOST_TEXT) -> str:
@@ -103,15 +105,24 @@ def mark_length(start: bytes, what: str) -> int:
 
 
 def _other_encoding(start: bytes) -> str | None:
-    """UTF-16 or UTF-32, by its mark; or UTF-16 without one, by a NUL in every second byte, as Latin letters have it."""
+    """UTF-16 or UTF-32, by its mark; or without one, by bytes of every second character that no text has.
+
+    They are NUL where letters are Latin, and other controls in most alphabets (4 in Cyrillic).
+    """
     marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
     if marked is not None:
         return marked
     seen = start[:ENCODING_BYTES]
-    even, odd, pairs = seen[::2].count(0), seen[1::2].count(0), len(seen) // 2
-    if pairs < 2 or max(even, odd) < 0.75 * pairs or min(even, odd):
+    fours = seen[: len(seen) // 4 * 4]
+    if len(fours) >= 8 and any(fours[::4] + fours[3::4]):
+        for order, high in (("LE", fours[2::4] + fours[3::4]), ("BE", fours[::4] + fours[1::4])):
+            if not any(high):
+                return f"UTF-32{order}"
+    even, odd = (sum(byte in _CONTROLS for byte in half) for half in (seen[::2], seen[1::2]))
+    pairs = len(seen) // 2
+    if pairs < 2 or max(even, odd) < 0.75 * pairs or min(even, odd) > 0.25 * pairs:
         return None
-    return "UTF-16LE" if odd else "UTF-16BE"
+    return "UTF-16LE" if odd > even else "UTF-16BE"
 
 
 def from_utf8(data: bytes, what: str, start: int = 0) -> str:

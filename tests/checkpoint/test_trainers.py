@@ -76,6 +76,10 @@ WRAPPED: dict[str, Callable[[str], str]] = {
         + key.replace(".h.", "._fsdp_wrapped_module.h.").replace(".mlp.", "._checkpoint_wrapped_module.mlp.")
     ),
     "a training state": front("model_state_dict."),
+    "in an nn.Sequential": front("model.0."),
+    "as sentence-transformers has it": front("0.auto_model."),
+    "PEFT's layers without their adapters": lambda key: key.replace(".attn.c_attn.", ".attn.c_attn.base_layer."),
+    "Opacus": front("_module."),
     "the decoder of a class of one's own": inside("transformer.", "gpt.core."),
 }
 
@@ -101,6 +105,19 @@ def test_wrapped_decoder_with_a_head_of_its_own(family: Any, tmp_path: Path) -> 
     saved = Saved(tmp_path, family(**small))
     saved.write(tmp_path, {f"model._orig_mod.{key}": tensor for key, tensor in saved.tensors.items()}, saved.config)
     _, ours = open_folder(tmp_path)
+    assert (ours(IDS) - saved.logits).abs().max() < 1e-4
+
+
+def test_tables_of_angles_follow_from_the_configuration(tmp_path: Path) -> None:
+    small = {"vocab_size": 31, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1}
+    saved = Saved(tmp_path, LlamaConfig(**small, num_attention_heads=2, max_position_embeddings=16))
+    tables = {
+        "model.layers.0.self_attn.rotary_emb.cos_cached": torch.ones(1, 1, 16, 4),
+        "model.rotary_emb.original_inv_freq": torch.ones(2),
+        "freqs_cis": torch.ones(16, 2),
+    }
+    blueprint, ours = open_folder(saved.write(tmp_path, saved.tensors | tables, saved.config))
+    assert "(table of rotary angles)" in blueprint.notes[0]
     assert (ours(IDS) - saved.logits).abs().max() < 1e-4
 
 
@@ -144,6 +161,13 @@ NEXT_TO_IT: dict[str, tuple[Tensors, str]] = {
         {"decay": torch.tensor(0.999), "num_updates": torch.tensor([7])},
         "num_updates, decay (counter)",
     ),
+    "a trainer's": (
+        {"lr": torch.tensor(1e-4), "iter_num": torch.tensor(5), "best_val_loss": torch.tensor(1.2)},
+        "iter_num, best_val_loss, lr (counter)",
+    ),
+    "a loss with weights": ({"criterion.weight": torch.ones(31)}, "criterion.weight (weights of the loss)"),
+    "a mask of numbers": ({"transformer.h.0.attn.tril": torch.ones(12, 12).tril()}, "tril (causal mask)"),
+    "a pooler": ({"pooler.dense.weight": torch.ones(8, 8)}, "pooler.dense.weight (head next to the language model)"),
     "a profiler's": ({"transformer.h.0.total_ops": torch.zeros(1, dtype=torch.float64)}, "total_ops (counter)"),
 }
 
@@ -170,6 +194,9 @@ def test_what_cannot_change_the_logits_is_left_out(name: str, saved: Saved, tmp_
         ("transformer.h.0.mlp.c_fc.qweight", torch.ones(2, 8, dtype=torch.int32)),
         ("transformer.scale", torch.ones(1)),
         ("scale.weight", torch.ones(8)),
+        ("transformer.h.0.attn.mask", torch.ones(12)),
+        ("transformer.h.0.attn.rotary_emb.inv_freq", torch.ones(2)),  # GPT-2 has no rotary positions
+        ("temperature", torch.tensor(1.5)),
     ],
 )
 def test_what_might_change_the_logits_is_surplus(key: str, tensor: Tensor, saved: Saved, tmp_path: Path) -> None:

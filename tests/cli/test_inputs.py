@@ -57,7 +57,14 @@ def test_only_one_newline_falls_away() -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "name"),
-    [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16LE"), ("utf-16-be", "UTF-16BE"), ("utf-32", "UTF-32")],
+    [
+        ("utf-16", "UTF-16"),
+        ("utf-16-le", "UTF-16LE"),
+        ("utf-16-be", "UTF-16BE"),
+        ("utf-32", "UTF-32"),
+        ("utf-32-le", "UTF-32LE"),
+        ("utf-32-be", "UTF-32BE"),
+    ],
 )
 @pytest.mark.parametrize("command", ["score", "logits", "generate", "tokenize", "chat", "neighbors"])
 def test_another_encoding_is_refused_by_name(command: str, encoding: str, name: str) -> None:
@@ -66,7 +73,20 @@ def test_another_encoding_is_refused_by_name(command: str, encoding: str, name: 
     assert f" is {name}, not UTF-8: convert it first (iconv -f {name} -t UTF-8" in done.stderr
 
 
-@pytest.mark.parametrize("data", [b"", b"a\0", b"\0\0\0\0\0\0", "é\0à\0".encode(), b"a\0b c d e f", b"\xff\xff"])
+@pytest.mark.parametrize("text", ["Кот и пёс", "Ο γάτος", "חתול וכלב", "a", "Ab\n", "café 12\r\n", "ой\n" * 40])
+@pytest.mark.parametrize("name", ["UTF-16LE", "UTF-16BE", "UTF-32LE", "UTF-32BE"])
+def test_encodings_without_a_mark_have_names(name: str, text: str) -> None:
+    data = (text * 2).encode(name)
+    for piece in (data, data[:-1], data[: data.find(b"\n") + 1 or None]):  # --lines reads up to a newline
+        if len(piece) > 7:
+            with pytest.raises(InputError, match=f"it is {name}, not UTF-8"):
+                mark_length(piece, "it")
+    assert mark_length((text * 2).encode(), "it") == 0
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"a\0", b"\0\0\0\0\0\0", "é\0à\0".encode(), b"a\0b c d e f", b"\xff\xff", b"\x1b[1mbold\x1b[0m"]
+)
 def test_nuls_alone_do_not_make_it_utf_16(data: bytes) -> None:
     assert mark_length(data, "it") == 0
 
@@ -121,3 +141,10 @@ def test_a_file_name_as_the_text_is_told(command: str, tmp_path: Path, monkeypat
     assert ("-f a.txt reads it" in done.stderr) == (command in {"score", "logits", "tokenize"})
     assert "is a file" not in run("tokenize", "folder").stderr
     assert "is a file" not in run("tokenize", "a" * 5000).stderr
+
+
+def test_carriage_returns_alone_are_no_lines_and_that_is_told() -> None:
+    done = run("tokenize", "--lines", "--count", data=b"one\rtwo\rthree\r\nfour\rfive\n")
+    assert [int(count) for count in done.stdout.split()] == [5, 3]
+    assert done.stderr == "line 1 of stdin has carriage returns inside, which end no line (tr '\\r' '\\n' makes them)\n"
+    assert run("tokenize", "--lines", data=b"one\r\ntwo\r\n").stderr == ""

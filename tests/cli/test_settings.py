@@ -87,6 +87,10 @@ def test_lists_flags_and_numbers_for_texts(write: Write, monkeypatch: pytest.Mon
         ("json = 1", ["score", "a b"], ": json is '1': write true or false"),
         ("device = []", ["score", "a b"], ": device is '[]': write a text"),
         ("device = 'tpu'", ["score", "a b"], "Invalid value for '--device': 'tpu' is not one of "),
+        ("temperature = 'hot'", ["logits", "a"], "--temperature 'hot': write a number, or several"),
+        ("temperature = {a = 1}", ["logits", "a"], ": temperature is a table, and an option: write one value"),
+        ("top-p = 2", ["logits", "a"], "--top-p 2.0: it must be above 0 and at most 1 (--top-p is from "),
+        ("model = 'no-such-model-here'", ["logits", "a"], "(--model is from "),
         ("a = ]", ["score", "a b"], " is not TOML: Invalid value (at line 1, column 5)"),
     ],
 )
@@ -100,12 +104,25 @@ def test_a_wrong_setting_is_one_line(write: Write, config: str, arguments: list[
     assert run("--version").exit_code == 0
 
 
-@pytest.mark.parametrize(("variable", "value"), [("GPTCLI_JSON", "maybe"), ("GPTCLI_TOP", "many"), ("GPTCLI_TOP", "0")])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GPTCLI_JSON", "maybe"), ("GPTCLI_TOP", "many"), ("GPTCLI_TOP", "0"), ("GPTCLI_DEVICE", "tpu"),
+        ("GPTCLI_STRIDE", "1.5"), ("GPTCLI_STRIDE", "9999"), ("GPTCLI_MODEL", "no-such-model-here"),
+        ("GPTCLI_QUANTIZE", "int5"), ("GPTCLI_SAVE", "x.pdf"), ("GPTCLI_TIMEOUT", "soon"), ("GPTCLI_THEME", "blue"),
+    ],
+)  # fmt: skip
 def test_a_wrong_variable_is_named(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, value)
     done = run("score", "a b")
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert variable in done.stderr
+
+
+def test_what_is_typed_is_not_blamed_on_a_setting(write: Write) -> None:
+    write("top-p = 0.5\ntemperature = 1\n")
+    assert "is from" not in run("logits", "a", "--top-p", "2").stderr
+    assert "'many' is no whole number" in run("logits", "a", "--top", "many").stderr
 
 
 @pytest.mark.slow

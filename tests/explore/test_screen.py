@@ -203,16 +203,20 @@ def test_every_key(drive: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -
     assert "<html" in (tmp_path / "explore.html").read_text()
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_every_tab_at_every_size(drive: Any, size: tuple[int, int]) -> None:
+@pytest.mark.slow
+def test_every_tab_at_every_size(drive: Any, tales: Any) -> None:
     async def steps(it: Driven) -> None:
         for view in VIEWS:
             await it.press(view.key)
-            assert len(it.lines) == size[1]
-            assert all(strip.cell_length <= size[0] for strip in it.app.screen.board._strips)  # type: ignore[attr-defined]
-            assert it.lines[-1].strip()
+            for size in SIZES:
+                await it.pilot.resize_terminal(*size)
+                await it.settle()
+                assert len(it.lines) == size[1]
+                assert max(strip.cell_length for strip in it.app.screen.board._strips) <= size[0]  # type: ignore[attr-defined]
+                assert view.title in it.shown
+                assert it.lines[-1].strip().startswith("KEYS")
 
-    drive(steps, size=size)
+    drive(steps)
 
 
 def test_a_terminal_of_nothing_and_back(drive: Any) -> None:
@@ -225,24 +229,23 @@ def test_a_terminal_of_nothing_and_back(drive: Any) -> None:
     drive(steps)
 
 
-@pytest.mark.parametrize("theme", [palette.DARK, palette.LIGHT], ids=["dark", "light"])
-def test_no_colour_means_none(drive: Any, theme: palette.Theme) -> None:
+def test_no_colour_means_none(drive: Any) -> None:
     async def steps(it: Driven) -> None:
-        for view in VIEWS:
-            await it.press(view.key)
+        for key in "alw":
+            await it.press(key)
             lines = it.app.screen._compositor.render_strips(None)
             styles = [segment.style for strip in lines for segment in strip if segment.style is not None]
             assert all(style.color is None and style.bgcolor is None for style in styles)
 
-    drive(steps, coloured=False, theme=theme)
+    drive(steps, coloured=False, theme=palette.LIGHT)
 
 
 def test_what_is_typed_and_pasted_is_text(drive: Any) -> None:
     async def steps(it: Driven) -> None:
         it.screen.paste(ATTACK)
         await it.settle()
-        for view in VIEWS:
-            await it.press("escape", view.key)
+        for key in "alw":
+            await it.press("escape", key)
             shown = it.shown.replace("\n", "")
             assert shown.isprintable()
             assert "[bold red]loud[/]" in shown

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import unicodedata
 from functools import cache
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 import gptcli
 from gptcli.cli.app import app
 from gptcli.show.terminal.encoding import STAND_INS, stand_in
+from tests.conftest import Run
 
 PICTURES = {
     "tokenize": "tokenize Not_all 日本 x",
@@ -159,3 +161,14 @@ def test_the_columns_of_a_pipe_do_not_depend_on_their_cells() -> None:
         [re.search(r"[\d,]{5,}(?= +\d+\.\d%)", line) for line in lines if "%" in line] for lines in (first, second)
     ]
     assert len({found.end() for lines in counts for found in lines if found}) == 1
+
+
+@pytest.mark.slow
+def test_arguments_are_utf_8_in_any_locale(run_gptcli: Run) -> None:
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert (
+        run_gptcli("tokenize", "--ids", "café 😀", env=plain).stdout
+        == run_gptcli("tokenize", "--ids", "café 😀").stdout
+    )
+    done = run_gptcli("tokenize", "--ids", os.fsdecode(b"caf\xe9"), env=plain)
+    assert (done.returncode, done.stderr) == (2, b"error: TEXT is not UTF-8\n")

@@ -228,7 +228,8 @@ def _without_config(header: Header, n_head: int | None, place: str) -> Blueprint
 def _refuse_changed_arithmetic(fields: Fields) -> None:
     """Refuse fields that change what a model computes, under any model_type, and that no family here supports."""
     known = f"gptcli runs plain {supported()}"
-    mup = next((name for name in fields.values if name.startswith(("mup_", "use_mup"))), None)
+    # Multiplying by one, and what is switched off, changes nothing.
+    mup = next((k for k, v in fields.values.items() if k.startswith(("mup_", "use_mup")) and v not in (False, 1)), None)
     if mup is not None:
         raise CheckpointError(
             f"{fields.place}: {mup:.60} belongs to a muP-style model, which is not supported; {known}"

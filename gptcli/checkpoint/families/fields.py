@@ -17,6 +17,7 @@ _ACTIVATIONS: dict[str, Activation] = {
     "gelu_fast": "gelu_new",
     "gelu_pytorch_tanh": "gelu_new",
     "gelu_python_tanh": "gelu_new",
+    "gelu_accurate": "gelu_new",
     "gelu": "gelu",
     "gelu_python": "gelu",
     "quick_gelu": "quick_gelu",

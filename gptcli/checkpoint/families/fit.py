@@ -120,9 +120,7 @@ def _under_prefixes(
 def _attempt(prefix: str, renamed: Unwrapped, header: Header, build: Build) -> _Attempt:
     made = build(renamed.header)
     restored = renamed.restored(made)
-    reasons = {
-        key: why_left_out(key, renamed.header.tensors[key], made.config.vocab_size) for key in made.unknown
-    }  # fmt: skip
+    reasons = {key: why_left_out(key, renamed.header.tensors[key], made.config) for key in made.unknown}
     left_out = [(renamed.originals[key], reason) for key, reason in reasons.items() if reason is not None]
     unknown = tuple(renamed.originals[key] for key, reason in reasons.items() if reason is None)
     if left_out:

@@ -8,6 +8,7 @@ LightningModule, a policy with a value head) puts the name of its attribute in f
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from gptcli.checkpoint.families.blueprint import Blueprint
 from gptcli.checkpoint.families.scaled import Scale
@@ -23,6 +24,7 @@ _MARKERS = frozenset(
         "_fpw_module",  # FSDP of PyTorch 1.x
         "_checkpoint_wrapped_module",  # activation checkpointing
         "_forward_module",  # Lightning Fabric
+        "base_layer",  # PEFT, around a layer with an adapter
     }
 )
 # Names that classes around a model give it. Families have modules of such names, so these go only where nothing else
@@ -75,10 +77,13 @@ def without_markers(header: Header) -> Unwrapped:
 def without_prefixes(plain: Unwrapped) -> Iterator[tuple[str, Unwrapped]]:
     """The same header under each prefix that its keys may have in common, the shortest first."""
     counted: Counter[str] = Counter()
+    # Where all keys have it, the place in an nn.Sequential is a part of a prefix too.
+    columns = zip(*(key.split(".") for key in plain.originals), strict=False)
+    shared = len(list(takewhile(lambda parts: len(set(parts)) == 1, columns)))
     for key in plain.originals:
         prefix = ""
-        for part in key.split(".")[:-1]:
-            if part.isdigit():
+        for depth, part in enumerate(key.split(".")[:-1]):
+            if part.isdigit() and depth >= shared:
                 break
             prefix += f"{part}."
             counted[prefix] += 1

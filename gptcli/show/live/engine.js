@@ -5,6 +5,7 @@
 "use strict";
 
 function gptcliEngine() {
+  const { unpacked, reader, addPrediction } = gptcliUnpack();
   const INT8 = 3; // a kind of matrix
   const ONE_TEXT = 1; // a mode of gptcli_read
   const PIECE = 256; // tokens that are read at once
@@ -14,43 +15,6 @@ function gptcliEngine() {
   const NO_MEMORY = "the browser has no memory for this model";
   const OVERFLOW = "the model's logits are not finite: its numbers overflow";
   const SILENT = -1e30; // the logit of ids without a token, as in Python
-
-  // --- what the page holds -------------------------------------------------------------------------------------------------
-
-  // Seven bits a character; see text_encoding.py. A character from U+00A0 on stands for a code that a page cannot hold, and
-  // for the one after it.
-  const UNHELD = [0, 5, 7, 8, 10, 13, 14, 15, 26, 27, 38, 60, 62, 127];
-
-  function decodeText(text, size) {
-    const bytes = new Uint8Array(Math.ceil((text.length * 7) / 4));
-    let [at, held, bits] = [0, 0, 0];
-    for (let i = 0; i < text.length; i++) {
-      let code = text.charCodeAt(i);
-      if (code >= 0xa0) {
-        held = (held << 7) | UNHELD[(code - 0xa0) >> 7];
-        bits += 7;
-        if (bits >= 8) bytes[at++] = held >> (bits -= 8);
-        code = (code - 0xa0) & 127;
-      }
-      held = ((held & 0xff) << 7) | code;
-      bits += 7;
-      if (bits >= 8) bytes[at++] = held >> (bits -= 8);
-    }
-    return bytes.subarray(0, size);
-  }
-
-  async function inflate(bytes) {
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  }
-
-  // Reads packed numbers from front to back.
-  function reader(bytes) {
-    let at = 0;
-    const take = (count) => bytes.subarray(at, (at += count));
-    const numbers = (Kind, count) => new Kind(take(count * Kind.BYTES_PER_ELEMENT).slice().buffer);
-    return { take, numbers };
-  }
 
   // --- the engine's memory -------------------------------------------------------------------------------------------------
 
@@ -98,19 +62,6 @@ function gptcliEngine() {
     if (predicted) addPrediction(packed, f32(scales, rows), columns, new Int8Array(c.memory.buffer, numbers, rows * columns));
     else u8(numbers, rows * row_bytes).set(packed.take(rows * row_bytes));
     c.gptcli_borrow_matrix(engine, which, layer, kind, rows, columns, numbers, scales);
-  }
-
-  // A matrix as what is left of it after a prediction, its rows in the order of their scales (prediction.py).
-  function addPrediction(packed, scales, columns, out) {
-    const order = scales.map((_, row) => row).sort((a, b) => scales[a] - scales[b] || a - b);
-    const [first, second] = [packed.numbers(Int16Array, columns), packed.numbers(Int16Array, columns)];
-    const factors = packed.numbers(Int8Array, 2 * scales.length);
-    for (const row of order) {
-      const left = packed.take(columns);
-      const [one, two] = [factors[2 * row], factors[2 * row + 1]];
-      const from = row * columns;
-      for (let i = 0; i < columns; i++) out[from + i] = left[i] + ((one * first[i] + two * second[i] + 512) >> 10);
-    }
   }
 
   function fillVector(packed, { which, layer, count }) {
@@ -222,10 +173,20 @@ function gptcliEngine() {
   // All tokens from the best down; of equal ones the lower id first. In `keys` a logit's bits, turned so that they order as it
   // does, are above the id.
   function ranked(logits) {
+    const n = logits.length;
     const bits = new Int32Array(logits.buffer);
-    const keys = Float64Array.from(bits, (each, id) => (each < 0 ? 0x80000000 + (each & 0x7fffffff) : 0x7fffffff - each) * 0x100000 + id);
-    const ids = Int32Array.from(keys.sort(), (key) => key - Math.floor(key / 0x100000) * 0x100000);
-    return { ids, logits: Float32Array.from(ids, (id) => logits[id]), rest: [] };
+    const keys = new Float64Array(n);
+    for (let id = 0; id < n; id++) {
+      const down = bits[id] < 0 ? 0x80000000 + (bits[id] & 0x7fffffff) : 0x7fffffff - bits[id];
+      keys[id] = down * 0x100000 + id;
+    }
+    keys.sort();
+    const [ids, sorted] = [new Int32Array(n), new Float32Array(n)];
+    for (let rank = 0; rank < n; rank++) {
+      ids[rank] = keys[rank] - Math.floor(keys[rank] / 0x100000) * 0x100000;
+      sorted[rank] = logits[ids[rank]];
+    }
+    return { ids, logits: sorted, rest: [] };
   }
 
   // --- what is asked of it -------------------------------------------------------------------------------------------------
@@ -233,10 +194,9 @@ function gptcliEngine() {
   // `library`, `weights`: compressed bytes as text; `sizes`: how many bytes; `description`: of the model (pack.py).
   async function start({ library, weights, sizes, description }) {
     about = description;
-    const unpack = (text, size) => inflate(decodeText(text, size));
-    const { instance } = await WebAssembly.instantiate(await unpack(library, sizes.library), {});
+    const { instance } = await WebAssembly.instantiate(await unpacked(library, sizes.library), {});
     c = instance.exports;
-    const packed = reader(await unpack(weights, sizes.weights));
+    const packed = reader(await unpacked(weights, sizes.weights));
     newModel();
     for (const matrix of about.matrices) fillMatrix(packed, matrix);
     for (const vector of about.vectors) fillVector(packed, vector);
@@ -292,7 +252,7 @@ function gptcliEngine() {
     );
   }
 
-  return { ROWS, decodeText, inflate, start, read, next, distribution, pattern, lens };
+  return { ROWS, start, read, next, distribution, pattern, lens };
 }
 
-if (typeof module !== "undefined") module.exports = { ...module.exports, gptcliEngine };
+if (typeof module !== "undefined") module.exports = { gptcliEngine };

@@ -19,7 +19,7 @@ window.gptcliLive = (() => {
 
   function started() {
     try {
-      const source = [gptcliEngine, gptcliService, "const take = gptcliService(gptcliEngine(), postMessage.bind(globalThis)); onmessage = ({ data }) => take(data);"];
+      const source = [gptcliUnpack, gptcliEngine, gptcliService, "const take = gptcliService(gptcliEngine(), postMessage.bind(globalThis)); onmessage = ({ data }) => take(data);"];
       const address = URL.createObjectURL(new Blob([`"use strict";\n${source.join("\n")}`], { type: "text/javascript" }));
       const worker = new Worker(address);
       worker.onmessage = ({ data }) => receive(data);
@@ -49,8 +49,7 @@ window.gptcliLive = (() => {
     if (typeof WebAssembly !== "object" || typeof DecompressionStream !== "function")
       throw new Error("this browser is too old to run the model: it needs WebAssembly and DecompressionStream");
     const engine = ask("start", { library: text("library"), weights: text("weights"), sizes, description: model });
-    const { decodeText, inflate } = gptcliEngine();
-    const packed = await inflate(decodeText(text("tokenizer"), sizes.tokenizer));
+    const packed = await gptcliUnpack().unpacked(text("tokenizer"), sizes.tokenizer);
     tokenizer = gptcliTokenizer(JSON.parse(new TextDecoder().decode(packed)));
     await engine;
   }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gptcli.model.engine import Quantize
 
 # In this order: each uses what the ones before it define.
-_SCRIPTS = ("tokenizer.js", "engine.js", "service.js", "model.js")
+_SCRIPTS = ("unpack.js", "tokenizer.js", "engine.js", "service.js", "model.js")
 
 
 @dataclass(frozen=True)

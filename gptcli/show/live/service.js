@@ -65,4 +65,4 @@ function gptcliService(engine, send) {
   return take;
 }
 
-if (typeof module !== "undefined") module.exports = { ...module.exports, gptcliService };
+if (typeof module !== "undefined") module.exports = { gptcliService };

@@ -218,4 +218,4 @@ function gptcliTokenizer(about) {
   return { encode, token };
 }
 
-if (typeof module !== "undefined") module.exports = { ...module.exports, gptcliTokenizer };
+if (typeof module !== "undefined") module.exports = { gptcliTokenizer };

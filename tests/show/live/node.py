@@ -15,7 +15,7 @@ SCRIPTS = Path(gptcli.show.live.__file__).parent
 _PRELUDE = """
 const { readFileSync } = require("node:fs");
 const load = (name) => require(`${process.argv[1]}/${name}.js`);
-const [{ gptcliEngine }, { gptcliTokenizer }, { gptcliService }] = ["engine", "tokenizer", "service"].map(load);
+for (const name of ["unpack", "tokenizer", "engine", "service"]) Object.assign(globalThis, load(name));
 const given = JSON.parse(readFileSync(0, "utf8"));
 const numbers = (array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("base64");
 (async () => { %s })().then((said) => console.log(JSON.stringify(said)));

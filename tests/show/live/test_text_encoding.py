@@ -36,6 +36,6 @@ def test_they_come_back_in_javascript() -> None:
         b"<script>\r\n\x1b[2J</script><!-- \0",
         b"\x3c\x79\xe0" * 40,
     ]
-    script = "return given.map(([text, size]) => numbers(gptcliEngine().decodeText(text, size)));"
+    script = "return given.map(([text, size]) => numbers(gptcliUnpack().decodeText(text, size)));"
     said = run(script, [[encode_bytes(data), len(data)] for data in some])
     assert list(map(base64.b64decode, said)) == some

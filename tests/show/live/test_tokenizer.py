@@ -75,6 +75,7 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]
     return {name: tokenizer_for(folder / name, None) for name in KINDS} | {"ours": gpt2_tokenizer(), "by rank": made}
 
 
+@pytest.mark.slow
 def test_every_kind_has_the_same_ids_and_texts(tokenizers: dict[str, Tokenizer]) -> None:
     known = {name: each for name, each in tokenizers.items() if name not in NOT_RUN}
     some = [*texts(), "a <x> <x>b aaa AAa ＡＡ"]
@@ -87,6 +88,7 @@ def test_every_kind_has_the_same_ids_and_texts(tokenizers: dict[str, Tokenizer])
         assert said["texts"] == ours, name
 
 
+@pytest.mark.slow
 def test_what_stands_before_every_text_and_what_no_text_is(tokenizers: dict[str, Tokenizer]) -> None:
     read = [*asked(tokenizers["llama3"], [""]).items()]
     empty, prefixed = run(ASK, [asked(tokenizers["ours"], [""]), dict(read)])
@@ -95,6 +97,7 @@ def test_what_stands_before_every_text_and_what_no_text_is(tokenizers: dict[str,
     assert len(tokenizers["llama3"].prefix_ids) == 1
 
 
+@pytest.mark.slow
 def test_what_javascript_lacks_is_refused(tokenizers: dict[str, Tokenizer], tmp_path: Path) -> None:
     for name in NOT_RUN:
         with pytest.raises(
