@@ -1,12 +1,13 @@
 """What many tests share: the bundled model opened once, its twin in transformers, and a tiny random GPT-2."""
 
 import gc
+import inspect
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -114,6 +115,17 @@ def _tales_loaded_once(_plain_environment: None) -> None:
         share_tales(torch_loader, "load_gpt", lambda model: model)
 
 
+@pytest.fixture
+def loaded_anew() -> Iterator[None]:
+    """For tests of what goes wrong while the bundled model is loaded: it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in (("native_loader", "load_native"), ("torch_loader", "load_gpt")):
+            loader = sys.modules.get(f"gptcli.checkpoint.weights.{module}")
+            if loader is not None:
+                patch.setattr(loader, name, inspect.unwrap(getattr(loader, name)))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tales() -> Any:
     """The bundled model as the commands open it: ``Checkpoint`` on the CPU in float32."""
@@ -184,6 +196,7 @@ def share_tales(module: ModuleType, name: str, another: Callable[[Any], Any]) ->
     """
     load, loaded = getattr(module, name), {}
 
+    @wraps(load)
     def shared(blueprint: Any, header: Any, placement: Placement, **more: Any) -> Any:
         if header.files != (bundled_folder() / "tales" / "model.safetensors",) or placement.group is not None:
             return load(blueprint, header, placement, **more)

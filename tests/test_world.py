@@ -483,6 +483,7 @@ def test_a_context_that_no_memory_holds(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("loaded_anew")
 def test_weights_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     from gptcli.checkpoint.weights import slices
 
@@ -497,6 +498,7 @@ def test_weights_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "for the context" not in done.stderr
 
 
+@pytest.mark.usefixtures("loaded_anew")
 def test_the_engine_in_c_without_memory_offers_to_quantize(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three times: while weights are loaded, for a context that nothing holds, and once it is quantized already."""
     from gptcli.model.memory import weights

@@ -175,10 +175,8 @@ def _inside(
     checkpoint: OpenCheckpoint, ids: Sequence[int]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
     """The attention weights, and the guesses of each layer with their probabilities; in C where that runs the model."""
-    from gptcli.model.native.engine import NativeEngine
-
-    engine = checkpoint.engine_for(ids)
-    if isinstance(engine, NativeEngine):
+    engine = checkpoint.native
+    if engine is not None and checkpoint.changes is None:
         run = engine.record(ids)
         patterns = [run.pattern(layer) for layer in range(checkpoint.config.n_layer)]
         stages = [_guesses(map(engine.unembed, _split(stream)), checkpoint.n_vocab) for stream in run.stream]
@@ -195,8 +193,8 @@ _Guesses: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float64]]
 def _inside_torch(checkpoint: OpenCheckpoint, ids: Sequence[int]) -> tuple[list[NDArray[np.float32]], list[_Guesses]]:
     import torch
 
-    from gptcli.inspection.lens import streams
     from gptcli.inspection.record import record
+    from gptcli.inspection.stages import streams
 
     model = checkpoint.model
     run = record(model, ids, checkpoint.changes)

@@ -254,6 +254,19 @@ def test_nothing_in_a_text_is_obeyed(chromium: Chromium, tales: OpenCheckpoint, 
     quiet(chromium)
 
 
+def test_one_token_alone_and_no_motion(chromium: Chromium, tales: OpenCheckpoint, tmp_path: Path) -> None:
+    save_page(explored(tales, ""), tmp_path / "one.html")
+    opened(chromium, tmp_path / "one.html")
+    assert chromium.ask(AT) == [0]
+    assert chromium.ask("document.querySelector('.text').textContent") == "<|endoftext|>"
+    assert chromium.ask("document.querySelectorAll('.arcs path').length") == 1  # it looks at itself
+    moves = "getComputedStyle(document.querySelector('.next svg')).transitionDuration"
+    assert chromium.ask(moves) == "0.16s"
+    chromium.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+    assert chromium.ask(moves) == "0s"
+    quiet(chromium)
+
+
 def test_many_heads_scroll_inside(chromium: Chromium, tales: OpenCheckpoint, tmp_path: Path) -> None:
     seen = explored(tales, TEXT)
     save_page(replace(seen, pattern=np.tile(seen.pattern, (2, 4, 1, 1))), tmp_path / "many.html")

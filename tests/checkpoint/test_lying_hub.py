@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.amount import amount
 from tests.checkpoint.lying_hub import (
     COMMIT,
     CONFIG,
@@ -485,16 +486,19 @@ def _placed(change: Change, folder: Path) -> Change:
     return placed
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("models", "show", "o/m"),
-        ("models", "pull", "o/m"),
-        ("generate", "-m", "o/m", "A"),
-        ("neighbors", "-m", "o/m", "A"),
-    ],
+COMMANDS = (
+    ("models", "show", "o/m"),
+    ("models", "pull", "o/m"),
+    ("generate", "-m", "o/m", "A"),
+    ("neighbors", "-m", "o/m", "A"),
 )
-@pytest.mark.parametrize("lie", ["etag up", "listed size negative", "config cut short", "list nested deeply"])
+TOLD = ("etag up", "listed size negative", "config cut short", "list nested deeply")
+
+
+@pytest.mark.parametrize(
+    ("lie", "words"),
+    amount(list(zip(TOLD, COMMANDS, strict=True)), [(lie, words) for lie in TOLD for words in COMMANDS]),
+)
 def test_every_command_is_told_the_same(
     hub: LyingHub, lie: str, words: tuple[str, ...], tmp_path: Path, child_environment: dict[str, str]
 ) -> None:

@@ -19,7 +19,7 @@ from tests.fuzz.seeds import CACHE, write_seeds
 from tests.fuzz.worker import MEGABYTES, Finding, _write_kept, read_seeds
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
-COUNT = amount(1_300, 5_200)
+COUNT = amount(800, 5_200)
 ROOT = Path(__file__).parents[2]
 
 

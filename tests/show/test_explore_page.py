@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import gptcli
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.cli.app import app
 from gptcli.inspection.explored import Explored, explored
 from gptcli.sampling.settings import Sampling
-from gptcli.show.explore_page.page import Exploration, explore_page
+from gptcli.show.explore_page.page import Exploration, explore_page, save_page
 from gptcli.show.tour_page import tour_page
 from tests.show.test_page import EVIL, data, shape
 
@@ -63,6 +65,16 @@ def test_the_tour_ends_with_all_of_it(seen: Explored) -> None:
 def test_the_sliders_begin_where_they_are_told(seen: Explored) -> None:
     (held,) = data(explore_page(seen, sampling=Sampling(temperature=0.7, top_k=7, top_p=0.9)).html())
     assert held["start"] == {"temperature": 0.7, "topK": 7, "topP": 0.9}
+
+
+def test_a_theme_that_was_asked_for_is_the_pages(seen: Explored, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    for theme, name in (("dark", "explore"), ("light", "score")):
+        done = CliRunner().invoke(app, ["--theme", theme, name, "The king", "--save", str(file)])
+        assert done.exit_code == 0, done.output
+        assert f'<html lang="en" data-theme="{theme}">' in file.read_text()
+    save_page(seen, file)
+    assert '<html lang="en">' in file.read_text()
 
 
 def test_python_saves_it_too(seen: Explored, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gptcli.show.blocks import heat, palette
 from gptcli.show.html.parts import Legend
+from gptcli.show.terminal.encoding import _ERRORS as HANDLER
 from tests.show.test_pictures import drawn
 
 NOTHING = -math.inf
@@ -101,7 +102,7 @@ def test_the_legend_names_its_figures_in_order(bounds: tuple[float, float]) -> N
     assert all(a < b for a, b in pairwise(places))
     assert "masked" in coloured
     plain = drawn(heat.MapLegend("weight", bounds))
-    assert [character for character in plain if character in "·░▒▓█"] == [*"·░▒▓█"]
+    assert [character for character in plain if character in "·░▒▓█"] == [*"··░░▒▒▓▓██"]
     assert f"█ {low + (high - low) * 0.8:g}+" in plain
     assert "blank" not in plain
 
@@ -113,3 +114,8 @@ def test_the_legend_of_a_text_shows_colours_or_says_where_the_figures_are() -> N
         assert sample in coloured
     assert not set("░▒▓█") & set(coloured)  # shades are for where there is no colour
     assert drawn(legend) == "the bits stand below\n"
+
+
+def test_the_shades_of_a_legend_differ_where_an_encoding_has_none() -> None:
+    shown = drawn(heat.MapLegend("weight")).encode("ascii", HANDLER).decode()
+    assert shown.split() == ["weight", "__", "0+", "..", "0.2+", "::", "0.4+", "%%", "0.6+", "##", "0.8+"]

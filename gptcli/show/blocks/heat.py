@@ -173,7 +173,7 @@ class MapLegend:
             ticks = [(figure(step / 4), step / 4) for step in range(5)]
             yield from _swatches(Legend(self.name, ticks, empty), options.max_width)
         else:
-            shades = "".join(f" {map_shade(step / 5)} {figure(step / 5)}+" for step in range(5))
+            shades = "".join(f" {map_shade(step / 5) * 2} {figure(step / 5)}+" for step in range(5))
             yield Text(f"{self.name} {shades}{empty}", style="dim")
 
 

@@ -43,7 +43,7 @@ function arcsView(state, columns) {
     }
     arcs.replaceChildren(...lines);
     named.textContent = `Layer ${layer + 1}, head ${headOf + 1}`;
-    mostly.textContent = `here mostly at ${mostlyAt(pattern, size)}`;
+    mostly.textContent = size < 3 ? "" : `here mostly at ${mostlyAt(pattern, size)}`;
   }
 
   function arc(at, from, to, weight, span, kind) {
@@ -64,9 +64,8 @@ function arcsView(state, columns) {
   return { node, arcs, point };
 }
 
-// Where a head looks in this text, of what attention is most often about.
+// Where a head looks in a text of three tokens or more, of what attention is most often about.
 function mostlyAt(pattern, size) {
-  if (size < 3) return "a text this short says little";
   const shares = { "the first token": 0, "the token before": 0, "the token itself": 0 };
   for (let row = 2; row < size; row++) {
     shares["the first token"] += pattern[row * size];

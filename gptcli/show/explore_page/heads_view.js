@@ -18,7 +18,8 @@ function headsView(state, large) {
         const canvas = make("canvas");
         const button = make("button", { type: "button", role: "radio", class: "map" }, canvas, make("span", { class: "line" }));
         button.dataset.head = maps.length;
-        button.setAttribute("aria-label", `Layer ${layer + 1}, head ${head + 1}: mostly at ${mostlyAt(patterns[maps.length], tokens.length)}`);
+        const most = tokens.length < 3 ? "" : `: mostly at ${mostlyAt(patterns[maps.length], tokens.length)}`;
+        button.setAttribute("aria-label", `Layer ${layer + 1}, head ${head + 1}${most}`);
         button.title = `Layer ${layer + 1}, head ${head + 1}`;
         maps.push(button);
         row.append(button);

@@ -1,12 +1,13 @@
 """The page of one text, and saving it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from gptcli.show.explore_page.data import page_data
 from gptcli.show.html.page import Page
 from gptcli.show.html.parts import Explorer
+from gptcli.show.terminal.colours import asked_theme
 from gptcli.system.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def save_page(
     Raises:
         GptcliError: the file cannot be written.
     """
-    write_whole(path, explore_page(answer, live, sampling).html())
+    write_whole(path, replace(explore_page(answer, live, sampling), theme=asked_theme()).html())
 
 
 @dataclass(frozen=True)

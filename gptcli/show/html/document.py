@@ -10,7 +10,9 @@ from typing import Any
 from gptcli.text import visible
 
 
-def document(title: str, body: str, *, style: str, script: str, kind: str = "plain", wasm: bool = False) -> str:
+def document(
+    title: str, body: str, *, style: str, script: str, kind: str = "plain", wasm: bool = False, theme: str | None = None
+) -> str:
     """The whole file.
 
     Args:
@@ -18,12 +20,14 @@ def document(title: str, body: str, *, style: str, script: str, kind: str = "pla
         body: HTML; all untrusted text in it is from ``text`` or ``data_element``.
         kind: class of the body: where its numbers stand.
         style, script: the only ones that the page's policy allows; it makes no requests.
+        theme: ``dark`` or ``light``; None: as the reader's system has it.
         wasm: whether the script compiles WebAssembly that the page holds, and runs it in a worker.
     """
     policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
     policy += " 'wasm-unsafe-eval'; worker-src blob:" if wasm else ""
+    chosen = "" if theme is None else f' data-theme="{theme}"'
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!DOCTYPE html>\n<html lang="en"{chosen}>\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<link rel="icon" href="data:,">\n<title>{text(title)} · gptcli</title>\n<style>{style}</style>\n</head>\n'

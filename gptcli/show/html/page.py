@@ -57,6 +57,7 @@ class Page:
         thing: name of what to point at.
         sections: after the parts, each with its own; they are listed at the top.
         how: what to do with the page, where it is not pointing at a thing.
+        theme: ``dark`` or ``light``; None: as the reader's system has it.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Page:
     thing: str = "token"
     sections: Sequence[Section] = ()
     how: str | None = None
+    theme: str | None = None
 
     def html(self) -> str:
         """The file."""
@@ -129,7 +131,9 @@ class _Writer:
         live = [each for each in every if isinstance(each, Explorer) and each.script]
         if live:
             script = f"(() => {{\n{live[0].script}}})();\n{script}"
-        return document(made.title, body, style="".join(styles), script=script, kind=kind, wasm=bool(live))
+        return document(
+            made.title, body, style="".join(styles), script=script, kind=kind, wasm=bool(live), theme=made.theme
+        )
 
     def _section(self, place: int, sections: Sequence[Section]) -> str:
         section = sections[place]

@@ -82,6 +82,11 @@ def saved_theme() -> palette.Theme:
     return _chosen[-1] if _chosen else palette.LIGHT
 
 
+def asked_theme() -> str | None:
+    """The theme that --theme names, for pages; None: a page follows its reader's."""
+    return _chosen[-1].name if _chosen else None
+
+
 def colours_forced() -> bool:
     """Whether the environment wants colours also where there is no terminal."""
     if os.environ.get("NO_COLOR"):

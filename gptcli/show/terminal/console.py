@@ -17,7 +17,7 @@ from gptcli.show.blocks import palette
 from gptcli.show.blocks.pictures import exact_bars
 from gptcli.show.changed import page_with_changes, with_changes
 from gptcli.show.picture.png import check_png
-from gptcli.show.terminal.colours import colours_forced, colours_off, saved_theme
+from gptcli.show.terminal.colours import asked_theme, colours_forced, colours_off, saved_theme
 from gptcli.show.terminal.encoding import everything, holds_everything
 from gptcli.show.terminal.json_pieces import json_pieces, only_ascii
 from gptcli.show.terminal.pager import page_through, pager_command
@@ -254,7 +254,7 @@ def save_as(path: Path, draw: Callable[[], "RenderableType"], page: "Callable[[]
 
         with everything():
             made = drawn_page(picture_title(), draw) if page is None else page()
-            write_whole(path, (replace(made, title=saving.title) if saving.title else made).html())
+            write_whole(path, replace(made, title=saving.title or made.title, theme=asked_theme()).html())
         notice(f"saved {path}")
         return
     with everything(), palette.using(saved_theme()):
