@@ -198,7 +198,7 @@ class Inside:
             best = np.concatenate([ids for ids, _ in found]).reshape(stages, count).tolist()
             probabilities = np.concatenate([shares for _, shares in found]).reshape(stages, count).tolist()
         else:
-            from gptcli.inspection.lens import stage_logprobs, streams
+            from gptcli.inspection.stages import stage_logprobs, streams
 
             for _, _, stream in streams(self._run(ids, out), self._checkpoint.model):
                 most, token = stage_logprobs(self._checkpoint.model, stream[rows], n_vocab).max(-1)
