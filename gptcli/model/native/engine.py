@@ -484,14 +484,14 @@ class NativeEngine:
         return made
 
     def pattern(
-        self, layer: int, queries: NDArray[np.float32], keys: NDArray[np.float32], *, scores: bool = False
+        self, layer: int, queries: NDArray[np.float32], keys: NDArray[np.floating], *, scores: bool = False
     ) -> NDArray[np.float32]:
         """Where a layer looks, from its recorded queries and keys.
 
         Args:
             layer: from 0.
             queries: of the latest T positions, [T, H, D], contiguous.
-            keys: of all S, [K, S, D], contiguous, followed by at least 256 readable bytes.
+            keys: of all S, [K, S, D], in ``cache_type``, contiguous, followed by at least 256 readable bytes.
             scores: as they are before the softmax, -infinity where a query does not look; else the weights.
 
         Returns:

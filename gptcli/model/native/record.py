@@ -45,7 +45,7 @@ class Look(Protocol):
         """The precision in which it caches keys and values."""
 
     def pattern(
-        self, layer: int, queries: NDArray[np.float32], keys: NDArray[np.float32], *, scores: bool = False
+        self, layer: int, queries: NDArray[np.float32], keys: NDArray[np.floating], *, scores: bool = False
     ) -> NDArray[np.float32]:
         """Where a layer looks (see ``NativeEngine.pattern``)."""
 
@@ -76,25 +76,15 @@ class NativeRecord:
     parts: dict[Part, NDArray[np.float32]]
     _cache: NDArray[np.floating]  # keys and values in the engine's precision, and some more
 
-    @cached_property
+    @property
     def keys(self) -> NDArray[np.float32]:
         """The keys after norms and rotation, [L, K, T, D]."""
-        return self._wide(0)
+        return self._both[:, 0].astype(np.float32, copy=False)
 
-    @cached_property
+    @property
     def values(self) -> NDArray[np.float32]:
         """The values, [L, K, T, D]."""
-        return self._wide(1)
-
-    def _wide(self, which: int) -> NDArray[np.float32]:
-        """Keys (0) or values (1) in float32, followed by readable memory."""
-        found = self._both[:, which]
-        if self._cache.dtype == np.float32:
-            return found.view(np.float32)
-        copied = np.empty(found.size + spare(self._cache.dtype), np.float32)
-        wide = copied[: found.size].reshape(found.shape)
-        wide[...] = found
-        return wide
+        return self._both[:, 1].astype(np.float32, copy=False)
 
     @property
     def _both(self) -> NDArray[np.floating]:
@@ -124,7 +114,7 @@ class NativeRecord:
             layer: from 0.
             scores: instead the scores before the softmax, -infinity where a query does not look.
         """
-        return self.engine.pattern(layer, self.queries[layer], self.keys[layer], scores=scores)
+        return self.engine.pattern(layer, self.queries[layer], self._both[layer, 0], scores=scores)
 
     @cached_property
     def logits(self) -> NDArray[np.float32]:

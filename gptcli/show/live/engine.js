@@ -52,7 +52,7 @@ function gptcliEngine() {
     i32(shape, integers.length).set(integers);
     f32(shape + integers.length * 4, floats.length).set(floats);
     i32(shape + (integers.length + floats.length) * 4, ints.length).set(ints);
-    engine = c.gptcli_new(shape, 1, 0);
+    engine = c.gptcli_new(shape, 1, 0, about.cache_bytes === 2 ? 1 : 0);
     if (!engine) throw new Error(NO_MEMORY);
   }
 
@@ -94,7 +94,7 @@ function gptcliEngine() {
       tables,
       turns: placed(Int32Array, tables),
       growth: about.growth ? placed(Float32Array, about.growth.slice(0, room)) : 0,
-      cache: allocate(room * about.cached_per_token * 4),
+      cache: allocate(room * about.cached_per_token * about.cache_bytes),
       stream: allocate((about.layers + 1) * room * about.width * 4),
       queries: allocate(about.layers * room * about.heads * about.head_size * 4),
     };
@@ -226,7 +226,7 @@ function gptcliEngine() {
     const key = `${layer} ${T}`; // the cache may hold more tokens than this text
     if (!patterns.has(key)) {
       const queries = at.queries + layer * capacity * about.heads * about.head_size * 4;
-      const keys = at.cache + layer * capacity * (about.cached_per_token / about.layers) * 4;
+      const keys = at.cache + layer * capacity * (about.cached_per_token / about.layers) * about.cache_bytes;
       const all = within([about.heads * T * T], (out) => {
         if (c.gptcli_pattern(engine, layer, T, 0, queries, keys, capacity, 0, out)) throw new Error(NO_MEMORY);
         return f32(out, about.heads * T * T).slice();

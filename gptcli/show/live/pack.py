@@ -64,7 +64,7 @@ def pack_model(what: Checkpoint, quantize: "Quantize") -> PackedModel:
     deflate = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
     weights = b"".join(deflate.compress(data) for part in parts for data in part.numbers) + deflate.flush()
     listed = {kind: [part.about for part in parts if part.kind == kind] for kind in ("matrices", "vectors")}
-    return PackedModel({**_described(what), **listed}, weights)
+    return PackedModel({**_described(what, engine.cache_type.itemsize), **listed}, weights)
 
 
 def _least_bytes(config: "GPTConfig", quantize: "Quantize") -> Iterator[float]:
@@ -145,8 +145,13 @@ def _vectors(engine: "NativeEngine") -> Iterator[_Part]:
         yield _Part("vectors", about, vector.nbytes, [vector.tobytes()])
 
 
-def _described(what: Checkpoint) -> dict[str, Any]:
-    """The model's shape for engine.js: the structure that the library takes, and what the page computes itself."""
+def _described(what: Checkpoint, cache_bytes: int) -> dict[str, Any]:
+    """The model's shape for engine.js: the structure that the library takes, and what the page computes itself.
+
+    Args:
+        what: the model.
+        cache_bytes: of one number of the cached keys and values.
+    """
     from gptcli.model.native.shape import shape_of
     from gptcli.model.positions import query_growth
 
@@ -174,6 +179,7 @@ def _described(what: Checkpoint) -> dict[str, Any]:
         "unused": list(what.unused),
         "n_positions": length,
         "cached_per_token": config.cached_per_token,
+        "cache_bytes": cache_bytes,
     }
 
 

@@ -415,12 +415,12 @@ int gptcli_read(void *engine, int m, const int *ids, const int *rows, const int 
  *                              look
  *   out [H, m, start + m]
  */
-int gptcli_pattern(void *engine, int layer, int m, int start, const float *queries, const float *keys, int capacity, int scores,
+int gptcli_pattern(void *engine, int layer, int m, int start, const float *queries, const void *keys, int capacity, int scores,
                    float *out) {
     gpt *g = engine;
     call c = {.g = g, .s = &g->shape, .m = m, .capacity = capacity};
     attention job = attention_of(&c, layer);
-    job.qkv = (float *)queries, job.keys = (float *)keys, job.out = out, job.positions = &start, job.half = 0;
+    job.qkv = (float *)queries, job.keys = (void *)keys, job.out = out, job.positions = &start;
     c.scratch_floats = lined(attention_scratch(capacity, &job) + OVERREAD);
     if (reserve(g, c.scratch_floats * (size_t)g->threads)) return -1;
     c.scratch = g->space;
