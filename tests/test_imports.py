@@ -70,6 +70,7 @@ NEEDS_NO_TORCH = [
     ["ablate", "Once upon"],
     ["ablate", "Once upon", "--by", "mean", "--measure", "loss", "--freeze-attention"],
     ["patch", "Once upon a", "Once upon the"],
+    ["lens", "Once upon a", "--sublayers", "--token", "time"],
 ]
 
 

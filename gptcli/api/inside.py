@@ -242,8 +242,9 @@ class LooksInside:
         from gptcli.inspection.attribution import attribute
         from gptcli.inspection.lens import lens
 
-        seen, record = lens(self.checkpoint, text, words=() if word is None else [word])
+        seen, record = lens(self.checkpoint, text, words=() if word is None else [word], attribution=True)
         track = seen.tracks[0]
+        assert record is not None
         return attribute(self.checkpoint.model, record, track.id, track.token)
 
     def explore(self, text: str) -> "Exploration":

@@ -113,18 +113,19 @@ class ChangeOptions:
             freeze_attention=self.freeze_attention,
         )
 
-    def open(self, run: RunOptions) -> "OpenCheckpoint":
+    def open(self, run: RunOptions, *, inside: bool | None = None) -> "OpenCheckpoint":
         """Load the model and change it; notes go to stderr.
 
         Args:
             run: which model, and how.
+            inside: see ``RunOptions.open``; a changed model is always opened so.
 
         Raises:
             GptcliError: as ``RunOptions.open``; or the model has no such place, word or text.
         """
         request = self.request()
         if not self.given:
-            return run.open()
+            return run.open(inside=inside)
         from gptcli.inspection.request import made, notes, save_steered
         from gptcli.model.ranks import world_size
         from gptcli.system.notices import notices

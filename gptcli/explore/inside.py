@@ -5,7 +5,7 @@ Everything here runs in a thread of its own: a model may take seconds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from gptcli.inspection.attribution import Attribution
     from gptcli.inspection.neurons import Neurons
     from gptcli.inspection.record import Record
-    from gptcli.model.native.engine import NativeEngine
     from gptcli.model.native.record import NativeRecord
 
 _Column = tuple[tuple[int, ...], tuple[float, ...]]
@@ -150,7 +149,6 @@ class Inside:
         self._checkpoint = checkpoint
         self._key: Any = None
         self._record: Record | None = None
-        self._engine: NativeEngine | Literal["unknown"] | None = "unknown"
         self._native: NativeRecord | None = None
         self._lens: tuple[tuple[int, ...], frozenset[Part], dict[int, _Column]] = ((), frozenset(), {})
 
@@ -200,7 +198,7 @@ class Inside:
             best = np.concatenate([ids for ids, _ in found]).reshape(stages, count).tolist()
             probabilities = np.concatenate([shares for _, shares in found]).reshape(stages, count).tolist()
         else:
-            from gptcli.inspection.lens import stage_logprobs, streams
+            from gptcli.inspection.stages import stage_logprobs, streams
 
             for _, _, stream in streams(self._run(ids, out), self._checkpoint.model):
                 most, token = stage_logprobs(self._checkpoint.model, stream[rows], n_vocab).max(-1)
@@ -213,15 +211,11 @@ class Inside:
 
     def _native_run(self, ids: tuple[int, ...], out: frozenset[Part]) -> "NativeRecord | None":
         """The activations of a text in C; None where that does not run the model, or parts are out."""
-        if self._engine == "unknown":
-            from gptcli.model.native.engine import NativeEngine
-
-            engine = self._checkpoint.another_engine()
-            self._engine = engine if isinstance(engine, NativeEngine) else None
-        if self._engine is None or out:
+        engine = None if out else self._checkpoint.native
+        if engine is None:
             return None
         if self._native is None or self._native.ids != ids:
-            self._native = self._engine.record(ids, after=self._native)
+            self._native = engine.record(ids, after=self._native)
         return self._native
 
     def adds(self, ids: tuple[int, ...], out: frozenset[Part], token: int) -> Adds:

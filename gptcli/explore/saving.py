@@ -11,10 +11,11 @@ from gptcli.system.whole_file import write_whole
 
 if TYPE_CHECKING:
     from gptcli.checkpoint.open import OpenCheckpoint
+    from gptcli.sampling.settings import Sampling
 
 
-def save_page(checkpoint: "OpenCheckpoint", text: str, folder: Path = Path(".")) -> Path:
-    """Write the page of a text under a name that is free; returns the file.
+def save_page(checkpoint: "OpenCheckpoint", text: str, sampling: "Sampling", folder: Path = Path(".")) -> Path:
+    """Write the page of a text under a name that is free, with its sliders as they are here; returns the file.
 
     Raises:
         GptcliError: it cannot be written, or the text does not fit.
@@ -23,7 +24,7 @@ def save_page(checkpoint: "OpenCheckpoint", text: str, folder: Path = Path("."))
     from gptcli.show.explore_page.page import save_page as write
 
     path = _free(folder, "explore", ".html")
-    write(explored(checkpoint, text), path)
+    write(explored(checkpoint, text), path, sampling=sampling)
     return path
 
 

@@ -564,14 +564,14 @@ class Explorer:
 
     def do_save(self) -> None:
         """Save the page of the text."""
-        checkpoint, text = self._setup.checkpoint, self.state.document.now.text
+        checkpoint, text, sampling = self._setup.checkpoint, self.state.document.now.text, self.state.sampling
         self.message = "saving the page ..."
 
         def saved(path: Any, failure: BaseException | None) -> None:
             self.message = f"saved {path}" if failure is None else _said(failure)
             self._host.redraw()
 
-        self._saving.ask(lambda: save_page(checkpoint, text), saved)
+        self._saving.ask(lambda: save_page(checkpoint, text, sampling), saved)
 
     def do_save_screen(self) -> None:
         """Save the screen as a picture."""

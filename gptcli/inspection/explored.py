@@ -193,8 +193,8 @@ _Guesses: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float64]]
 def _inside_torch(checkpoint: OpenCheckpoint, ids: Sequence[int]) -> tuple[list[NDArray[np.float32]], list[_Guesses]]:
     import torch
 
-    from gptcli.inspection.lens import streams
     from gptcli.inspection.record import record
+    from gptcli.inspection.stages import streams
 
     model = checkpoint.model
     run = record(model, ids, checkpoint.changes)

@@ -7,22 +7,26 @@ last layer that is the model's own prediction.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import OverflowedError
-from gptcli.inspection.attribution import Attribution
-from gptcli.inspection.record import Record, record
-from gptcli.model.gpt import GPT
+from gptcli.inspection.contribution import Attribution
 from gptcli.probability.distribution import Guess, watched_ids
-from gptcli.probability.reading import rank_of
+from gptcli.probability.reading import check_fits, rank_of
+from gptcli.sampling.softmax import log_softmax
 from gptcli.system.answer import left_out, row_of
 from gptcli.system.result import Result
 from gptcli.tokenizer.token import Token, tokens_of
 
+if TYPE_CHECKING:
+    from gptcli.inspection.record import Record
+    from gptcli.model.native.record import Part
+
+Floats = NDArray[np.float64]
 # Positions unembedded at a time: 64 x 50,257 numbers of eight bytes are 26 MB, and there are several of them.
 _ROWS = 64
 
@@ -107,8 +111,13 @@ class Lens(Result):
 
 
 def lens(
-    checkpoint: OpenCheckpoint, prompt: str, *, sublayers: bool = False, words: Sequence[str] = ()
-) -> tuple[Lens, Record]:
+    checkpoint: OpenCheckpoint,
+    prompt: str,
+    *,
+    sublayers: bool = False,
+    words: Sequence[str] = (),
+    attribution: bool = False,
+) -> "tuple[Lens, Record | None]":
     """The best guess of every layer for a prompt.
 
     Args:
@@ -116,28 +125,27 @@ def lens(
         prompt: the text.
         sublayers: also between attention and MLP.
         words: follow the first tokens of these instead of the prediction.
+        attribution: record the run of the PyTorch model, for ``attribute``.
 
     Returns:
-        The lens, and the recorded run.
+        The lens, and the recorded run; None where the engine in C did it and no run was asked for.
 
     Raises:
         InputError: the prompt does not fit into the context, or a word is empty.
     """
     ids = checkpoint.encode_prompt(prompt)
     wanted = watched_ids(checkpoint.tokenizer, words, prompt, checkpoint.n_vocab, "--token")
-    run = record(checkpoint.model, ids, checkpoint.changes)
     text = checkpoint.tokenizer.token_bytes
+    run = _recorded(checkpoint, ids, sublayers=sublayers, attribution=attribution)
     stages, last = [], []
-    for layer, sublayer, stream in streams(run, checkpoint.model, sublayers=sublayers):
+    for layer, sublayer, pieces in _stages(checkpoint, ids, run, sublayers=sublayers):
         guesses: list[Guess] = []
-        for some in torch.split(stream, _ROWS):
-            logprobs = stage_logprobs(checkpoint.model, some, checkpoint.n_vocab)
-            best, token = logprobs.max(-1)
-            guesses += [
-                Guess(int(each), text(int(each)), float(p)) for each, p in zip(token, best.exp().tolist(), strict=True)
-            ]
+        for logprobs in pieces:
+            best = logprobs.argmax(-1).tolist()
+            each = zip(best, np.exp(logprobs.max(-1)).tolist(), strict=True)
+            guesses += [Guess(token, text(token), probability) for token, probability in each]
         stages.append(Stage(layer, sublayer, guesses))
-        last.append(logprobs[-1].numpy().copy())
+        last.append(logprobs[-1].copy())
     answer = stages[-1].guesses[-1].id
     tracks = [
         Track(token, text(token), [rank_of(row, token) for row in last], [math.exp(row[token]) for row in last])
@@ -160,35 +168,46 @@ def lens(
     )
 
 
-def streams(run: Record, model: GPT, *, sublayers: bool = False) -> Iterator[tuple[int, str, Tensor]]:
-    """The residual stream at each stage: layer, sublayer, [T, C].
+def _recorded(checkpoint: OpenCheckpoint, ids: Sequence[int], *, sublayers: bool, attribution: bool) -> "Record | None":
+    """The run of the PyTorch model; None where the engine in C can do without it."""
+    lacks = sublayers and checkpoint.config.post_norm  # what stands between its norms is not recorded in C
+    if not attribution and not lacks and checkpoint.native is not None:
+        return None
+    from gptcli.inspection.record import record
 
-    The stage between attention and MLP is the MLP's residual input: the layer's input plus attention's output, and the
-    norm of that in a post-norm model.
-    """
-    yield 0, "embedding", run.embedded
-    for number, layer in enumerate(run.layers, start=1):
-        if sublayers:
-            yield number, "attention", layer.mlp_in if model.config.post_norm else layer.before + layer.attention
-        yield number, "layer", layer.after
+    return record(checkpoint.model, ids, checkpoint.changes)
 
 
-def finite(logits: Tensor) -> Tensor:
-    """Return the logits [..., V], which must be finite.
+def _stages(
+    checkpoint: OpenCheckpoint, ids: Sequence[int], run: "Record | None", *, sublayers: bool
+) -> Iterator[tuple[int, str, Iterator[Floats]]]:
+    """For each stage the layer, the sublayer, and log-probabilities [rows, n_vocab], some positions at a time."""
+    n_vocab = checkpoint.n_vocab
+    if run is not None:
+        from gptcli.inspection.stages import stage_logprobs, streams
 
-    Raises:
-        OverflowedError: one is.
-    """
-    if not logits.isfinite().all():
+        for layer, sublayer, states in streams(run, checkpoint.model, sublayers=sublayers):
+            parts = (states[start : start + _ROWS] for start in range(0, len(ids), _ROWS))
+            yield layer, sublayer, (stage_logprobs(checkpoint.model, some, n_vocab).numpy() for some in parts)
+        return
+    engine = checkpoint.native
+    assert engine is not None
+    check_fits(ids, engine.n_positions)
+    wanted: list[Part] = ["attention"] if sublayers else []
+    seen = engine.record(ids, parts=wanted)
+    for layer, after in enumerate(seen.stream):
+        stages = [("layer" if layer else "embedding", after)]
+        if sublayers and layer:
+            stages.insert(0, ("attention", seen.stream[layer - 1] + seen.parts["attention"][layer - 1]))
+        for sublayer, rows in stages:
+            pieces = (rows[start : start + _ROWS] for start in range(0, len(ids), _ROWS))
+            yield layer, sublayer, (log_softmax(_finite(engine.unembed(some)[:, :n_vocab])) for some in pieces)
+
+
+def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(logits).all():
         raise OverflowedError
     return logits
-
-
-@torch.inference_mode()
-def stage_logprobs(model: GPT, stream: Tensor, n_vocab: int) -> Tensor:
-    """Final norm, unembedding, log-softmax: [T, C] -> [T, n_vocab] in float64 on the CPU."""
-    logits = finite(model.unembed(stream)[:, :n_vocab])
-    return logits.cpu().double().log_softmax(-1)
 
 
 def decided_at(best: Sequence[int]) -> int:

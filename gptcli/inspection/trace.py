@@ -10,8 +10,8 @@ from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.counting.steps import OF_POSITIONS, TraceStep, walk
 from gptcli.counting.tally import tally
 from gptcli.counting.tracing import Trace
-from gptcli.inspection.lens import finite
 from gptcli.inspection.record import LayerRecord, Record, record
+from gptcli.inspection.stages import finite
 from gptcli.model.attention import Attention, repeat_heads
 from gptcli.model.gpt import GPT
 from gptcli.probability.distribution import Guess

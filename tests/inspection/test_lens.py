@@ -1,5 +1,6 @@
 """The logit lens against transformers' hidden states, put through their own final norm and unembedding."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,9 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptcli.inspection.lens import decided_at, lens, stage_logprobs, streams
+from gptcli.checkpoint.weights.native_loader import load_native
+from gptcli.checkpoint.weights.placement import Placement
+from gptcli.inspection.lens import decided_at, lens
 from gptcli.inspection.record import record
-from tests.checkpoint.zoo import FAMILIES, both, few
+from gptcli.inspection.stages import stage_logprobs, streams
+from gptcli.model.native import available
+from tests.checkpoint.zoo import FAMILIES, both, few, saved, understand
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 PROMPT = "Once upon a time there was a little"
@@ -75,6 +80,7 @@ def test_the_last_row_is_what_the_model_says(tales: Any, tales_reference: Any) -
     for guess, row in zip(last.guesses, logprobs, strict=True):
         assert guess.probability == pytest.approx(float(row.max().exp()), abs=1e-5)
         assert guess.token == tales.tokenizer.token_bytes(guess.id)
+    assert run is not None
     assert len(run.layers) == seen.stages[-1].layer == 6
 
 
@@ -82,6 +88,7 @@ def test_the_last_row_is_what_the_model_says(tales: Any, tales_reference: Any) -
 def test_a_token_is_followed(tales: Any) -> None:
     seen, run = lens(tales, PROMPT, words=["girl", "refrigerator"], sublayers=True)
     girl, fridge = seen.tracks
+    assert run is not None
     assert (girl.token, len(girl.ranks), len(seen.stages)) == (b" girl", 13, 13)
     assert fridge.ranks[-1] > girl.ranks[-1] == 1
     for stage, (_, _, stream), rank, probability in zip(
@@ -108,3 +115,31 @@ def test_decided_is_the_start_of_the_last_run(best: list[int]) -> None:
     place = decided_at(best)
     assert set(best[place:]) == {best[-1]}
     assert place == 0 or best[place - 1] != best[-1]
+
+
+@pytest.mark.skipif(not available(), reason="no engine in C here")
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "openai-gpt", "gemma2", "granite", "opt as 350m"])
+def test_the_engine_in_c_says_what_pytorch_says(name: str) -> None:
+    """Norms before, behind and on both sides; where it cannot look between two parts, PyTorch does."""
+    _, model = both(name)
+    engine = load_native(*understand(saved(name)[1]), Placement("cpu", "float32"))
+    opened: Any = SimpleNamespace(
+        name=name, model=model, config=model.config, changes=None, told_changes=None, n_vocab=model.config.vocab_size,
+        encode_prompt=lambda text: IDS, tokenizer=SimpleNamespace(token_bytes=lambda token: b"%d" % token),
+    )  # fmt: skip
+    for sublayers in (False, True):
+        opened.native = engine
+        ours, run = lens(opened, "text", sublayers=sublayers)
+        assert (run is None) == (not sublayers or not model.config.post_norm)
+        opened.native = None
+        theirs, run = lens(opened, "text", sublayers=sublayers)
+        assert run is not None
+        assert ours.decided == theirs.decided
+        for mine, other in zip(ours.stages, theirs.stages, strict=True):
+            assert (mine.layer, mine.sublayer) == (other.layer, other.sublayer)
+            assert [guess.id for guess in mine.guesses] == [guess.id for guess in other.guesses]
+            wanted = [guess.probability for guess in other.guesses]
+            assert [guess.probability for guess in mine.guesses] == pytest.approx(wanted, rel=1e-4)
+        (mine_track,), (other_track,) = ours.tracks, theirs.tracks
+        assert mine_track.ranks == other_track.ranks
+        assert mine_track.probabilities == pytest.approx(other_track.probabilities, rel=1e-4)

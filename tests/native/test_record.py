@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gptcli.checkpoint.weights.native_loader import load_native
 from gptcli.checkpoint.weights.placement import Placement
-from gptcli.inspection.lens import stage_logprobs, streams
 from gptcli.inspection.record import record
+from gptcli.inspection.stages import stage_logprobs, streams
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from gptcli.model.native import library

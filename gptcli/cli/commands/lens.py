@@ -54,15 +54,18 @@ def lens(
     options.at_most("--token", token, options.MOST_TRACKS)
 
     from gptcli.inspection import lens as inspection
-    from gptcli.inspection.attribution import attribute
     from gptcli.probability.distribution import words_cut
     from gptcli.show.attribution import draw as draw_attribution
     from gptcli.show.lens import draw, draw_page
 
-    checkpoint = changes.open(run)
-    seen, record = inspection.lens(checkpoint, text, sublayers=sublayers, words=token or [])
+    checkpoint = changes.open(run, inside=attribution)
+    seen, record = inspection.lens(checkpoint, text, sublayers=sublayers, words=token or [], attribution=attribution)
     notices(words_cut(checkpoint.tokenizer, token or [], text))
-    parts = [attribute(checkpoint.model, record, each.id, each.token) for each in seen.tracks] if attribution else []
+    parts = []
+    if record is not None and attribution:
+        from gptcli.inspection.attribution import attribute
+
+        parts = [attribute(checkpoint.model, record, each.id, each.token) for each in seen.tracks]
     answer = replace(seen, attribution=parts)
     output.present(
         answer,

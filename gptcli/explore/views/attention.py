@@ -152,7 +152,7 @@ def _arcs(scene: Scene, found: Patterns, width: int) -> Picture:
     if not lines or len(lines) > _ARCS - 2:
         return made
     made.add()
-    where = "all heads" if len(found.layers) > 1 else f"layer {found.layers[0] + 1}"
-    made.add((fitted(f"its strongest links in {where}, the first token aside", width), theme.quiet))
+    where = "" if len(found.layers) > 1 else f" in layer {found.layers[0] + 1}"
+    made.add((fitted(f"its strongest links{where} (first token aside)", width), theme.quiet))
     made.lines += lines
     return made
