@@ -16,7 +16,7 @@ from gptcli.model.cache import KeyValueCache
 from gptcli.model.config import GPTConfig
 from gptcli.model.native import library
 from gptcli.model.native.engine import NativeEngine
-from tests.native.test_engine import LEVELS_HERE, SHAPES, both, random_model
+from tests.native.test_engine import LEVELS_HERE, SHAPES, both, in_c, random_model
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
 GROUPED = GPTConfig(
@@ -66,7 +66,9 @@ def test_a_record_is_what_it_computes() -> None:
         assert (cached == cached.astype(np.float16)).all()
     again = engine.record([*ids[:30], 1, 2], after=record)
     np.testing.assert_allclose(again.logits[:30], record.logits[:30], atol=1e-3)
-    np.testing.assert_allclose(again.pattern(1).sum(-1), 1, atol=1e-5)
+    exact = in_c(random_model(GROUPED)).record(ids)
+    for layer in range(GROUPED.n_layer):
+        np.testing.assert_allclose(record.pattern(layer), exact.pattern(layer), atol=2e-3)
 
 
 @pytest.mark.parametrize("shape", CONFIGS)
@@ -115,6 +117,7 @@ def test_the_placement_decides(placement: Placement, itemsize: int) -> None:
     assert open_checkpoint("tales", placement, inside=False).engine.facts().cache_itemsize == itemsize
 
 
+@pytest.mark.slow
 def test_tales_is_hardly_changed_by_it() -> None:
     """Over 200 tokens the mean divergence is a hundred-thousandth of a bit, and every best token stays."""
     ids = open_checkpoint("tales", Placement("cpu"), inside=False).encode_prompt("The king and the queen " * 40)[:200]
