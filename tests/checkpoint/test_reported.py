@@ -41,6 +41,7 @@ def greedy(path: Path, prompt: str, tokens: int) -> list[int]:
     return list(map(int, found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["list", "number", "alone"])
 def test_what_ends_a_text_stands_in_generation_config(shape: str, tmp_path: Path) -> None:
     folder(tmp_path)
@@ -56,6 +57,7 @@ def test_what_ends_a_text_stands_in_generation_config(shape: str, tmp_path: Path
     assert (got["finish_reason"], len(got["ids"]) < 20) == ("eos", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["tokenizer_config.json", "added_tokens.json"])
 def test_added_tokens_next_to_a_tokenizer(where: str, tmp_path: Path) -> None:
     folder(tmp_path, size=SIZE + 4)
@@ -94,6 +96,7 @@ SMALL = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", SMALL)
 def test_prompts_of_a_batch_are_continued_as_alone(family: str, tmp_path: Path) -> None:
     """Elsewhere the shorter ones go wrong, with padding in front of them."""

@@ -136,4 +136,4 @@ def test_a_folder_with_only_a_pickle_says_how_to_convert_it(tmp_path: Path) -> N
     for words in (["generate", "A"], ["neighbors", "A"]):
         done = CliRunner().invoke(app, [*words, "-m", str(tmp_path)])
         assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
-        assert "torch.load(\"a'); import os; os.system('x.bin\", weights_only=True)" in done.stderr
+        assert "torch.load(\"a'); import os; os.system('x.bin\", map_location='cpu', weights_only=True)" in done.stderr

@@ -131,9 +131,13 @@ def _view(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
     made, theme = Picture(), palette.current()
     view = next(each for each in VIEWS if each.name == scene.state.view)
     made.add()
-    roomy = sum(len(each.title) + 2 for each in VIEWS) <= width
+    titles = sum(len(each.title) + 1 for each in VIEWS)
+    roomy, letters = titles + len(VIEWS) <= width, titles > width
     for each in VIEWS:
-        made.put(*_tab(each, chosen=each is view, roomy=roomy), action=("view", each.name))
+        if letters and each is not view:
+            made.put((each.key, f"bold underline {theme.ink}"), (" ", ""), action=("view", each.name))
+        else:
+            made.put(*_tab(each, chosen=each is view, roomy=roomy), action=("view", each.name))
     made.lines[0].fit(width)
     if height < 2:
         return made

@@ -420,8 +420,7 @@ int gptcli_pattern(void *engine, int layer, int m, int start, const float *queri
     gpt *g = engine;
     call c = {.g = g, .s = &g->shape, .m = m, .capacity = capacity};
     attention job = attention_of(&c, layer);
-    job.qkv = (float *)queries, job.keys = (float *)keys, job.out = out, job.positions = &start;
-    job.half = 0; /* these keys are float32, whatever the cache is in */
+    job.qkv = (float *)queries, job.keys = (float *)keys, job.out = out, job.positions = &start, job.half = 0;
     c.scratch_floats = lined(attention_scratch(capacity, &job) + OVERREAD);
     if (reserve(g, c.scratch_floats * (size_t)g->threads)) return -1;
     c.scratch = g->space;
