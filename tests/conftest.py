@@ -102,7 +102,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _tales_loaded_once(_plain_environment: None) -> None:
+def _tales_loaded_once() -> None:
     """The commands that run in this process share the weights of the bundled model: to load them takes longer than most
     of what is done with them. Each has an engine of its own, as for several texts of one program.
     """

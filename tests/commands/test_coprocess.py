@@ -124,6 +124,7 @@ def test_each_line_is_tokenized_before_the_next_is_written(child_environment: di
             assert list(map(int, asked.line().split())) == gpt2_tokenizer().encode(line)
 
 
+@pytest.mark.slow
 def test_a_file_goes_in_full_batches(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """64 lines at once, and what is left at the end."""
     sizes = []

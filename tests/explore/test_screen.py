@@ -69,6 +69,7 @@ def test_in_the_middle_a_token_replaces_what_followed(drive: Any) -> None:
     drive(steps)
 
 
+@pytest.mark.slow
 def test_space_draws_the_same_tokens_with_the_same_seed(drive: Any) -> None:
     texts = []
 
@@ -102,6 +103,7 @@ def test_r_runs_until_a_key(drive: Any) -> None:
     drive(steps)
 
 
+@pytest.mark.slow
 def test_typing(drive: Any, model: Any) -> None:
     async def steps(it: Driven) -> None:
         await it.press("i", *["space", "a", "t", "e", "q"])
@@ -121,6 +123,7 @@ def test_typing(drive: Any, model: Any) -> None:
     drive(steps)
 
 
+@pytest.mark.slow
 def test_the_keys_that_turn_and_choose(drive: Any) -> None:
     async def steps(it: Driven) -> None:
         await it.press("plus", "plus", "minus", "k", "p")
@@ -229,6 +232,7 @@ def test_a_terminal_of_nothing_and_back(drive: Any) -> None:
     drive(steps)
 
 
+@pytest.mark.slow
 def test_no_colour_means_none(drive: Any) -> None:
     async def steps(it: Driven) -> None:
         for key in "alw":
@@ -240,6 +244,7 @@ def test_no_colour_means_none(drive: Any) -> None:
     drive(steps, coloured=False, theme=palette.LIGHT)
 
 
+@pytest.mark.slow
 def test_what_is_typed_and_pasted_is_text(drive: Any) -> None:
     async def steps(it: Driven) -> None:
         it.screen.paste(ATTACK)
@@ -254,6 +259,7 @@ def test_what_is_typed_and_pasted_is_text(drive: Any) -> None:
     drive(steps, size=(200, 60))
 
 
+@pytest.mark.slow
 def test_more_than_the_context_holds(drive: Any) -> None:
     async def steps(it: Driven) -> None:
         it.screen.paste(" word" * 600)

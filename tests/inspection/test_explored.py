@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from gptcli.checkpoint.open import OpenCheckpoint, open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.errors import InputError
 from gptcli.inspection.attention import attention
 from gptcli.inspection.explored import MOST_WEIGHTS, _ends, binned, explored
 from gptcli.inspection.lens import lens
+from gptcli.model.engine import Quantize
 from gptcli.model.native import available
 from gptcli.probability.scoring import score
 from gptcli.sampling.softmax import softmax
@@ -70,3 +72,14 @@ def test_a_text_too_long_for_a_page_is_refused(tales: OpenCheckpoint) -> None:
     most = int((MOST_WEIGHTS / 24) ** 0.5)
     with pytest.raises(InputError, match=f"too many for a page: .*--truncate {most} "):
         explored(tales, " a" * (most + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not available(), reason="no engine in C")
+@pytest.mark.parametrize("quantize", ["int8", "int4"])
+def test_a_quantized_model_looks_nearly_where_the_whole_one_does(tales: OpenCheckpoint, quantize: Quantize) -> None:
+    """Keys are kept in half precision there; PyTorch with the same rounded weights says the same."""
+    seen = explored(open_checkpoint("tales", Placement("cpu", quantize=quantize), inside=False), TEXT)
+    torch = explored(open_checkpoint("tales", Placement("cpu", quantize=quantize), inside=True), TEXT)
+    assert seen.pattern == pytest.approx(torch.pattern, abs=0.03)
+    assert seen.pattern == pytest.approx(explored(tales, TEXT).pattern, abs=0.1)

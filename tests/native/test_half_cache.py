@@ -117,6 +117,7 @@ def test_the_placement_decides(placement: Placement, itemsize: int) -> None:
     assert open_checkpoint("tales", placement, inside=False).engine.facts().cache_itemsize == itemsize
 
 
+@pytest.mark.slow
 def test_tales_is_hardly_changed_by_it() -> None:
     """Over 200 tokens the mean divergence is a hundred-thousandth of a bit, and every best token stays."""
     ids = open_checkpoint("tales", Placement("cpu"), inside=False).encode_prompt("The king and the queen " * 40)[:200]
