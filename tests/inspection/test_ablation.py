@@ -332,7 +332,7 @@ def test_the_loss_of_a_text_of_several_pieces(tales: Any, tales_reference: Any) 
 
 
 def test_nothing_changed_is_the_same_to_the_bit(both: tuple[Any, Any]) -> None:
-    """A run without changes beside a changed one; and what stands there in place of itself."""
+    """A run without changes, whatever is changed beside it; and what stands there in place of itself."""
     opened = both[1]
     layers = range(opened.config.n_layer)
     kinds: Any = ("head", "attention", "neuron", "mlp", "layer")
@@ -343,8 +343,9 @@ def test_nothing_changed_is_the_same_to_the_bit(both: tuple[Any, Any]) -> None:
         itself = [Edit(2, point, trunk.seen[point]) for point in points if point[1] >= layer and point[0] != "neuron"]
         out = [Edit(1, point, None) for point in points if point[1] >= layer]
         untouched, changed, same = map(np.asarray, trunk.branch(layer, [*out, *itself], 3))
-        # Batches of other sizes may be multiplied in another order.
-        alone = np.asarray(trunk.branch(layer, [], 3)[0])
+        # In a batch of the same size with changes at the same points: others may be added up in another order.
+        others = [Edit(1, point, trunk.seen[point]) for point in points if point[1] >= layer]
+        alone = np.asarray(trunk.branch(layer, [*others, *itself], 3)[0])
         assert np.array_equal(untouched, alone)
         assert np.abs(same - np.asarray(trunk.last)).max() < 1e-4
         assert np.array_equal(changed, untouched) == (layer == len(layers))
