@@ -126,7 +126,7 @@ def drawn_with() -> set[str]:
     show = Path(gptcli.__file__).parent / "show"
     found: set[str] = set()
     for file in show.rglob("*.py"):
-        if {"html", "picture"} & set(file.parts) or file.stem.endswith("page") or file.stem == "encoding":
+        if {"html", "picture", "live"} & set(file.parts) or file.stem.endswith("page") or file.stem == "encoding":
             continue
         tree = ast.parse(file.read_text(encoding="utf-8"))
         told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
