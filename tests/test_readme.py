@@ -94,7 +94,7 @@ def test_python_of_the_readme() -> None:
 def test_pictures_were_saved_by_the_tool() -> None:
     """In light and in dark, by the command that stands below them."""
     pictures = re.findall(r"src(?:set)?=\"([^\"]+\.svg)\"", README)
-    assert len(pictures) == 2
+    assert len(pictures) == 4
     for picture in pictures:
         title = ElementTree.parse(ROOT / picture).getroot().findtext("{http://www.w3.org/2000/svg}title")
         assert f"`{title} --save " in README

@@ -11,6 +11,7 @@ from gptcli.explore.line import Line
 from gptcli.explore.saving import screen_svg
 from gptcli.explore.screen import Explorer, Setup
 from gptcli.show.picture.png import png
+from gptcli.show.picture.title import picture_title
 from gptcli.show.tour import Stop
 from gptcli.system.whole_file import write_whole
 
@@ -80,5 +81,5 @@ def save_still(setup: Setup, path: Path, width: int, height: int) -> None:
     lines = still(setup, width, height, coloured=suffix != ".txt")
     if suffix == ".txt":
         return write_whole(path, "".join(f"{each.plain.rstrip()}\n" for each in lines))
-    drawn = screen_svg(lines, "")
+    drawn = screen_svg(lines, picture_title())
     write_whole(path, png(drawn) if suffix == ".png" else drawn)
