@@ -216,7 +216,7 @@ def paged(head: Sequence[str], body: Sequence[str], foot: Sequence[str], room: i
     """The lines of a stop in pages of at most ``room`` lines; on the second and later pages one line is the heading's.
 
     A picture that fits on a page is not cut: where it does not fit below the text, it is on the second page. A longer
-    one is cut where a part of it begins, unless that leaves much of a page empty.
+    one is cut where a part of it begins, unless that leaves much of a page empty. The last page repeats what fits.
     """
     if len(head) + len(body) + len(foot) <= room:
         yield [*head, *body, *foot]
@@ -228,24 +228,27 @@ def paged(head: Sequence[str], body: Sequence[str], foot: Sequence[str], room: i
         return
     first = _cut(rest, max(room - len(head), 0))
     yield [*head, *rest[:first]]
-    rest = rest[first:]
-    while rest:
-        end = _cut(rest, room_after)
-        yield rest[:end]
-        rest = rest[end:]
+    start = first
+    while len(rest) - start > room_after:
+        end = start + _cut(rest[start:], room_after)
+        yield rest[start:end]
+        start = end
+    # The last page has room for parts that were shown before: what its last sentence points at is more often on it.
+    yield rest[next((place for place in range(len(rest) - room_after, start) if _begins(rest, place)), start) :]
 
 
 def _cut(lines: Sequence[str], most: int) -> int:
     """How many lines go on a page that holds ``most``: to the last part that is whole, of at least a third of it."""
     if len(lines) <= most:
         return len(lines)
-    plain = [_STYLES.sub("", line).strip() for line in lines[: most + 1]]
-    starts = (
-        place
-        for place in range(most, max(most // _LEAST_SHARE, 1) - 1, -1)
-        if plain[place] and (not plain[place - 1] or plain[place].startswith("┌"))
-    )
-    return next(starts, most)
+    places = range(most, max(most // _LEAST_SHARE, 1) - 1, -1)
+    return next((place for place in places if _begins(lines, place)), most)
+
+
+def _begins(lines: Sequence[str], place: int) -> bool:
+    """Whether a part of a picture begins at this line: a box, or what follows an empty line."""
+    here, before = (_STYLES.sub("", lines[at]).strip() if at >= 0 else "" for at in (place, place - 1))
+    return bool(here) and (not before or here.startswith("┌"))
 
 
 def edited_line(prompt: str, line: str) -> str | None:

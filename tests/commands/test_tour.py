@@ -276,6 +276,15 @@ def test_a_picture_of_several_pages_is_cut_where_a_part_of_it_begins() -> None:
     assert list(map(len, paged([], ["x"] * 30, [], 14))) == [14, 13, 3]  # one part is cut anywhere
 
 
+def test_the_last_page_of_a_picture_repeats_the_parts_that_fit() -> None:
+    body = ["a"] * 6 + [""] + ["b"] * 6 + [""] + ["c"] * 3
+    pages = list(paged(["h"] * 3, body, ["f"], 14))
+    assert pages == [["h"] * 3 + ["a"] * 6 + [""], ["b"] * 6 + [""] + ["c"] * 3 + ["f"]]
+    assert list(paged(["h"] * 7, body, ["f"], 14))[-1] == pages[-1]
+    assert list(paged(["h"] * 3, [*body, *"dd"], ["f"], 14))[-1] == [*"bbbbbb", "", *"cccdd", "f"]
+    assert list(paged(["h"] * 3, [*body, *"ddd"], ["f"], 14))[-1] == [*"cccddd", "f"]
+
+
 @pytest.mark.slow
 def test_pages_of_every_stop_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """At 80 columns and 24 lines."""
