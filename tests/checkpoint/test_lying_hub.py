@@ -439,7 +439,7 @@ def run(hub: LyingHub, lie: str, folder: Path, *words: str, env: dict[str, str])
     allowed = re.compile(
         r"home(/hub(/models--o--m(/blobs(/[0-9a-f]{40,64}(\.incomplete)?)?|/refs(/main)?|/snapshots(/a{40}(/[a-z.]+)?)?"
         # The marks of a tokenizer's files that the commit lacks: no other name may lie there, whatever a hub lists.
-        r"|/\.no_exist(/a{40}(/(tokenizer\.json|vocab\.json|merges\.txt))?)?)?"
+        r"|/\.no_exist(/a{40}(/(tokenizer\.json|vocab\.json|merges\.txt|model\.safetensors\.index\.json))?)?)?"
         r"|/\.locks(/models--o--m(/[0-9a-f]{40,64}\.lock)?)?)?)?"
     )
     odd = [str(path) for path in folder.rglob("*") if not allowed.fullmatch(str(path.relative_to(folder)))]
@@ -538,7 +538,10 @@ def test_a_list_does_not_choose_the_marks_of_what_is_absent(
     absent = tmp_path / "home" / "hub" / "models--o--m" / ".no_exist"
     assert {str(path.relative_to(absent)) for path in absent.rglob("*")} == {
         COMMIT,
-        *(f"{COMMIT}/{file}" for file in ("tokenizer.json", "vocab.json", "merges.txt")),
+        *(
+            f"{COMMIT}/{file}"
+            for file in ("tokenizer.json", "vocab.json", "merges.txt", "model.safetensors.index.json")
+        ),
     }
 
 
