@@ -115,6 +115,8 @@ class Chromium:
         self.send("Page.navigate", url=file.as_uri())
         while not self._loaded:
             self._next()
+        # What is not yet drawn does not feel a pointer.
+        self.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression."""
