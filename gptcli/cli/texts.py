@@ -71,7 +71,7 @@ class Sources(Iterable[Source]):
         return (source for source in self.with_pauses() if source is not None)
 
     def with_pauses(self) -> Iterator[Source | None]:
-        """The texts; None where whoever writes a pipe waits, so that what was read has to be answered now."""
+        """The texts; None where the writer of a pipe waits for answers to what was read so far."""
         for file in self._files:
             name = None if file == STDIN else str(file)
             if not self._lines:

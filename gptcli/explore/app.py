@@ -273,7 +273,7 @@ class ExploreApp(App[int]):
         self.push_screen(Overlay(self, lambda width, height: tour_lines(stop, width)))
 
     def _handle_exception(self, error: Exception) -> None:
-        """End without a traceback; whoever runs the program tells what happened."""
+        """End without a traceback; ``run`` tells what happened."""
         if self.failure is None:
             self.failure = error
         self._return_code = 1

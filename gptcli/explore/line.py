@@ -1,4 +1,4 @@
-"""One line of the screen: pieces of text with a style each. It is built anew at every key, so it is kept simple."""
+"""One line of the screen: pieces of text with a style each. It is built again at every key, so it is kept simple."""
 
 from collections.abc import Iterator
 from functools import lru_cache

@@ -27,7 +27,7 @@ def help_lines(width: int, height: int) -> Picture:
             theme.quiet,
         )
     )
-    made = left.beside(right, half + 1) if width >= 100 else left
+    made = left.next_to(right, half + 1) if width >= 100 else left
     if width < 100:
         made.add()
         made.below(right)
@@ -67,5 +67,5 @@ def tour_lines(stop: Stop, width: int) -> Picture:
     made.below(wrapped(f"Stop {stop.number} of gptcli tour: {stop.command}", room, theme.quiet))
     around = Picture()
     around.add()
-    around.below(Picture().beside(made, 2))
+    around.below(Picture().next_to(made, 2))
     return around

@@ -53,7 +53,7 @@ class Picture:
         found = [each.action for each in self.spots if each.line == row and each.start <= column < each.end]
         return found[-1] if found else None
 
-    def beside(self, other: "Picture", column: int) -> "Picture":
+    def next_to(self, other: "Picture", column: int) -> "Picture":
         """Another picture to the right of this one, from a column on."""
         made = Picture()
         for row in range(max(len(self.lines), len(other.lines))):

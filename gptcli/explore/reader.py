@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.errors import OverflowedError
 from gptcli.model.engine import Engine
+from gptcli.model.native.record import shared_prefix
+from gptcli.probability.reading import finite, rank_of
 from gptcli.sampling.softmax import log_softmax
 
 # Tokens read at a time, which bounds the memory of their logits on the way.
@@ -69,7 +69,7 @@ class Reader:
             OverflowedError: the model's numbers overflow.
             GptcliError: there is no memory.
         """
-        same = common(self._ids, ids)
+        same = shared_prefix(self._ids, ids)
         del self._rows[same:], self._came[same:]
         self._ids = list(ids[:same])
         if same and self._rows[-1] is None:
@@ -97,13 +97,11 @@ class Reader:
         except BaseException:
             self._read, self._capacity = [], 0  # the cache may hold anything
             raise
-        if not np.isfinite(logits.max(axis=1)).all():
-            raise OverflowedError
-        return logits
+        return finite(logits)
 
     def _advance(self, ids: Sequence[int], start: int, end: int) -> NDArray[np.float32]:
         if self._read and end <= self._capacity:
-            same = min(common(self._read, ids), start)
+            same = min(shared_prefix(self._read, ids), start)
             if same:
                 self._engine.rewind(len(self._read) - same)
                 new = list(ids[same:end])
@@ -139,10 +137,4 @@ class Reader:
 def came(logits: NDArray[np.float32], token: int) -> Came:
     """How expected a token was, by the logits [V] before it."""
     bits = -float(log_softmax(logits)[token]) / float(np.log(2))
-    rank = 1 + int(np.count_nonzero(logits > logits[token])) + int(np.count_nonzero(logits[:token] == logits[token]))
-    return Came(max(bits, 0.0), rank)
-
-
-def common(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two texts have in common at their beginning."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    return Came(max(bits, 0.0), rank_of(logits, token))

@@ -82,7 +82,7 @@ class Worker:
             failure: BaseException | None = None
             try:
                 result = job.work()
-            except BaseException as error:  # told to whoever asked
+            except BaseException as error:  # told to the caller
                 failure = error
             if self._wanted(job):
                 self._deliver(partial(self._hand_over, job, result, failure))

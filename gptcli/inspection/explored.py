@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
-from gptcli.probability.reading import each_logits
+from gptcli.probability.reading import each_logits, rank_of
 from gptcli.sampling.shortlist import log_normalizer, shortlist
 
 # The most attention weights of one reading: 16 MB in a file.
@@ -165,8 +165,6 @@ def binned(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _came(logits: NDArray[np.float32], token: int, log_sum: float) -> Came:
-    from gptcli.probability.reading import rank_of
-
     bits = (log_sum - float(logits[token])) / float(np.log(2))
     return Came(float(logits[token]), rank_of(logits, token), bits)
 

@@ -11,8 +11,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.errors import OverflowedError
 from gptcli.inspection.places import Point
+from gptcli.probability.reading import finite
 from gptcli.sampling.softmax import log_softmax, softmax
 
 Measure = Literal["logit", "probability", "loss"]
@@ -134,10 +134,7 @@ class Outcome:
         return total / len(following)
 
     def _logits(self, trunk: Trunk, stream: Any) -> NDArray[np.float64]:
-        logits = trunk.logits(stream)[:, : self.n_vocab]
-        if not np.isfinite(logits.max(-1)).all():  # NaN, +infinity, or nothing but -infinity
-            raise OverflowedError
-        return logits.astype(np.float64)
+        return finite(trunk.logits(stream)[:, : self.n_vocab]).astype(np.float64)
 
 
 Progress = Callable[[int, int], None]

@@ -55,7 +55,7 @@ def last_logits(engine: Engine, texts: Sequence[Sequence[int]], n_vocab: int) ->
     """
     for ids in texts:
         check_fits(ids, engine.n_positions)
-    return _finite(engine.prefill(texts, max(map(len, texts)))[:, :n_vocab])
+    return finite(engine.prefill(texts, max(map(len, texts)))[:, :n_vocab])
 
 
 def each_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> Iterator[NDArray[np.float32]]:
@@ -65,7 +65,7 @@ def each_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0
         InputError: there is no token, or more than the context holds.
         OverflowedError: the model's numbers overflow.
     """
-    yield from map(_finite, _unchecked_logits(engine, ids, n_vocab, first))
+    yield from map(finite, _unchecked_logits(engine, ids, n_vocab, first))
 
 
 def _unchecked_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int) -> Iterator[NDArray[np.float32]]:
@@ -81,7 +81,12 @@ def _unchecked_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: i
         yield engine.extend(ids[start : start + _ROWS])[:, :n_vocab]
 
 
-def _finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """These logits [N, V], if each row has a largest one.
+
+    Raises:
+        OverflowedError: one is NaN or +infinity, or a row has no finite one.
+    """
     if not np.isfinite(logits.max(axis=1)).all():  # NaN, +infinity, or nothing but -infinity
         raise OverflowedError
     return logits
@@ -191,7 +196,7 @@ def expectations(
     """
     found = library()
     if found is None or logits.dtype != np.float32 or logits.strides[1] != logits.itemsize:
-        return _in_numpy(_finite(logits), following)
+        return _in_numpy(finite(logits), following)
     rows, n_vocab = logits.shape
     wanted = np.array([-1 if token is None else token for token in following], np.intc)
     best, rank = np.zeros((2, rows), np.intc)

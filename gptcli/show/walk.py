@@ -226,9 +226,8 @@ def paged(head: Sequence[str], body: Sequence[str], foot: Sequence[str], room: i
         yield list(head)
         yield rest
         return
-    first = _cut(rest, max(room - len(head), 0))
-    yield [*head, *rest[:first]]
-    start = first
+    start = _cut(rest, max(room - len(head), 0))
+    yield [*head, *rest[:start]]
     while len(rest) - start > room_after:
         end = start + _cut(rest[start:], room_after)
         yield rest[start:end]

@@ -73,7 +73,7 @@ class AttentionView:
         below = _arcs(scene, found, left) if height >= _ARCS + min(len(found.ids), _WORDS_FIRST) + 1 else Picture()
         made = _words(scene, found, pattern, left, height - len(below.lines))
         made.below(below)
-        return made if cell is None else made.beside(maps.draw(scene, found, cell, height), left + 2)
+        return made if cell is None else made.next_to(maps.draw(scene, found, cell, height), left + 2)
 
 
 def _words(scene: Scene, found: Patterns, pattern: NDArray[np.float32], width: int, height: int) -> Picture:

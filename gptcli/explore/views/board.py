@@ -107,7 +107,7 @@ def _body(scene: Scene, shown: Shown, width: int, height: int) -> Picture:
         right = _view(scene, shown, width - left_width - _GAP - 1, height)
         theme = palette.current()
         rule = Picture([Line(("│", theme.line)) for _ in range(height)])
-        whole = left.beside(rule, left_width + 1).beside(right, left_width + _GAP + 1)
+        whole = left.next_to(rule, left_width + 1).next_to(right, left_width + _GAP + 1)
         return _indented(whole, height)
     upper = max(height * 2 // 5, 3)
     made = _following(scene, shown, width, upper)
@@ -200,8 +200,8 @@ def _space(lines: int) -> Picture:
 
 def _indented(picture: Picture, lines: int) -> Picture:
     """One column to the right, in exactly so many lines."""
-    made = Picture([Line() for _ in range(lines)]).beside(Picture(), 1)
-    moved = made.beside(Picture(picture.lines[:lines], picture.spots), 1)
+    made = Picture([Line() for _ in range(lines)]).next_to(Picture(), 1)
+    moved = made.next_to(Picture(picture.lines[:lines], picture.spots), 1)
     return moved
 
 
