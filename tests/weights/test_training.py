@@ -323,6 +323,30 @@ def test_held_out_loss_counts_each_token_once(exported: Path) -> None:
     assert bits == pytest.approx(total / math.log(2) / len(text.encode()), rel=1e-5)
 
 
+@pytest.mark.parametrize("layers", [3, 4])
+def test_a_deeper_start_says_at_first_what_it_said_before(
+    exported: Path, data: Path, tmp_path: Path, layers: int
+) -> None:
+    frozen = ("--rate", 0, "--matrix-rate", 0, "--layers", layers)
+    train(data, tmp_path / "next", "--start", exported, *frozen, steps=1)
+    weights, config, vocab = model_of(tmp_path / "next" / "checkpoint.safetensors")
+    deeper, before = GPT(config), open_checkpoint(str(exported), Placement("cpu", "float32")).model
+    deeper.load_state_dict(weights, strict=False)  # the unembedding is the embedding
+    places = torch.randint(len(vocab), (2, 16))
+    ids = torch.from_numpy(vocab.astype(np.int64))[places]
+    assert config.n_layer == layers
+    with torch.inference_mode():
+        torch.testing.assert_close(deeper(places), before(ids)[..., vocab], atol=1e-5, rtol=0)
+
+
+def test_a_start_cannot_lose_layers_or_have_more_than_twice_as_many(exported: Path, data: Path, tmp_path: Path) -> None:
+    for layers in (1, 5):
+        args = ("train", data, "--run", tmp_path / "next", "--steps", 1, "--start", exported, "--layers", layers)
+        result = CliRunner().invoke(app, [*map(str, args), "--width", "32", "--heads", "2", "--positions", "32"])
+        assert result.exit_code == 2
+        assert "a start of 2 layers can get 2 to 4" in " ".join(result.output.split())
+
+
 def test_starting_from_an_exported_folder_goes_on_with_its_weights(exported: Path, data: Path, tmp_path: Path) -> None:
     train(data, tmp_path / "next", "--start", exported, "--rate", 0, "--matrix-rate", 0, steps=1)
     shipped, begun = load_file(exported / "model.safetensors"), load_file(tmp_path / "next" / "checkpoint.safetensors")

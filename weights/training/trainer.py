@@ -22,6 +22,7 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from weights.training.checkpoint import Tensors, metadata, model_of
 from weights.training.data import Ids, Stream
+from weights.training.deepen import deepen
 from weights.training.new_tokens import with_vocab
 from weights.training.optimizer import Muon
 
@@ -171,9 +172,13 @@ class Trainer:
         self.position = about["position"] if about["plan"]["sequence"] == self.plan.sequence else 0
 
     def begin_with(self, path: Path, held_out: list[str], shares: NDArray[np.float64]) -> None:
-        """Take the weights of another run; tokens that it did not have get rows (see ``with_vocab``)."""
+        """Take the weights of another run; tokens and layers that it did not have are added.
+
+        See ``with_vocab`` and ``deepen``.
+        """
         weights, config, vocab = model_of(path)
         weights = with_vocab(weights, config, vocab, self.vocab, held_out, shares)
+        weights = deepen(weights, config.n_layer, self.model.config.n_layer)
         self._take(weights, "", dict(self.model.named_parameters()))
 
     @staticmethod
