@@ -22,6 +22,7 @@ from gptcli.tokenizer import gpt2_tokenizer
 from weights.training.__main__ import app
 from weights.training.checkpoint import metadata, model_of, stored_vocab
 from weights.training.data import Stream, held_out_texts
+from weights.training.deepen import deepen
 from weights.training.evaluate import held_out_loss
 from weights.training.new_tokens import apart, final_states, lift, widen
 from weights.training.optimizer import orthogonalise
@@ -339,12 +340,49 @@ def test_a_deeper_start_says_at_first_what_it_said_before(
         torch.testing.assert_close(deeper(places), before(ids)[..., vocab], atol=1e-5, rtol=0)
 
 
+def test_an_added_block_is_a_copy_that_writes_nothing() -> None:
+    torch.manual_seed(0)
+    names = ("attn.c_attn.weight", "attn.c_proj.weight", "attn.c_proj.bias", "mlp.c_fc.weight", "mlp.c_proj.weight")
+    before = {f"h.{layer}.{name}": torch.randn(3, 3) for layer in range(4) for name in names}
+    deeper = deepen({**before, "ln_f.bias": torch.ones(3)}, 4, 6)
+    origin, added = [0, 1, 1, 2, 2, 3], {2, 4}  # the middle two are doubled
+    for place, layer in enumerate(origin):
+        for name in names:
+            expected = before[f"h.{layer}.{name}"] * (0 if place in added and "c_proj" in name else 1)
+            assert torch.equal(deeper.pop(f"h.{place}.{name}"), expected)
+    assert torch.equal(deeper.pop("ln_f.bias"), torch.ones(3))
+    assert not deeper
+
+
 def test_a_start_cannot_lose_layers_or_have_more_than_twice_as_many(exported: Path, data: Path, tmp_path: Path) -> None:
     for layers in (1, 5):
         args = ("train", data, "--run", tmp_path / "next", "--steps", 1, "--start", exported, "--layers", layers)
         result = CliRunner().invoke(app, [*map(str, args), "--width", "32", "--heads", "2", "--positions", "32"])
         assert result.exit_code == 2
         assert "a start of 2 layers can get 2 to 4" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(("option", "value", "has"), [("--width", 64, 32), ("--heads", 4, 2), ("--positions", 16, 32)])
+def test_a_start_or_a_run_of_another_shape_is_refused(
+    exported: Path, data: Path, tmp_path: Path, option: str, value: int, has: int
+) -> None:
+    """Other heads would fit the same matrices, and train something else without a word."""
+    shape = {"--layers": 2, "--width": 32, "--heads": 2, "--positions": 32, option: value}
+    args = (
+        "train",
+        data,
+        "--run",
+        tmp_path / "run",
+        "--sequence",
+        16,
+        *(word for pair in shape.items() for word in pair),
+    )
+    first = CliRunner().invoke(app, [str(arg) for arg in (*args, "--steps", 1, "--start", exported)])
+    train(data, tmp_path / "run", steps=1)
+    again = CliRunner().invoke(app, [str(arg) for arg in (*args, "--steps", 2)])
+    for result, whose in ((first, "start"), (again, "run")):
+        assert result.exit_code == 2
+        assert f"{option} {value}: the {whose} has {has}" in " ".join(result.output.split())
 
 
 def test_starting_from_an_exported_folder_goes_on_with_its_weights(exported: Path, data: Path, tmp_path: Path) -> None:

@@ -29,6 +29,12 @@ def stored_vocab(checkpoint: Path) -> NDArray[np.int32]:
     return np.asarray(load_file(checkpoint)["vocab"].numpy(), np.int32)
 
 
+def config_of(about: dict[str, Any]) -> GPTConfig:
+    """The shape that a checkpoint's metadata describes."""
+    fields = about["config"]
+    return GPTConfig(**{**fields, "windows": tuple(fields["windows"])})
+
+
 def model_of(checkpoint: Path) -> tuple[Tensors, GPTConfig, NDArray[np.int32]]:
     """Weights (by the GPT's own names), shape, and vocabulary of a run's checkpoint or of an exported folder."""
     if checkpoint.is_dir():
@@ -36,6 +42,4 @@ def model_of(checkpoint: Path) -> tuple[Tensors, GPTConfig, NDArray[np.int32]]:
         return dict(model.named_parameters()), model.config, np.arange(N_VOCAB, dtype=np.int32)
     tensors = load_file(checkpoint)
     weights = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
-    fields = metadata(checkpoint)["config"]
-    config = GPTConfig(**{**fields, "windows": tuple(fields["windows"])})
-    return weights, config, np.asarray(tensors["vocab"].numpy(), np.int32)
+    return weights, config_of(metadata(checkpoint)), np.asarray(tensors["vocab"].numpy(), np.int32)

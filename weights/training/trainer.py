@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import numpy as np
 import torch
+import typer
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -20,11 +21,14 @@ from torch.nn import functional as F
 
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
-from weights.training.checkpoint import Tensors, metadata, model_of
+from weights.training.checkpoint import Tensors, config_of, metadata, model_of
 from weights.training.data import Ids, Stream
 from weights.training.deepen import deepen
 from weights.training.new_tokens import with_vocab
 from weights.training.optimizer import Muon
+
+# What says which shape is trained.
+_OPTIONS = {"n_layer": "--layers", "n_embd": "--width", "n_head": "--heads", "n_positions": "--positions"}
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,7 @@ class Trainer:
     def restore(self, path: Path) -> None:
         """Go on exactly where ``save`` was called (with another sequence length: at the start of the data)."""
         tensors, about = load_file(path), metadata(path)
+        self._check(config_of(about), "run", tuple(_OPTIONS))
         self._take(tensors, "model.", dict(self.model.named_parameters()))
         self._take(tensors, "muon.", self.muon.buffers)
         for name, parameter in self.rest.items():
@@ -177,9 +182,17 @@ class Trainer:
         See ``with_vocab`` and ``deepen``.
         """
         weights, config, vocab = model_of(path)
+        self._check(config, "start", ("n_embd", "n_head", "n_positions"))
         weights = with_vocab(weights, config, vocab, self.vocab, held_out, shares)
         weights = deepen(weights, config.n_layer, self.model.config.n_layer)
         self._take(weights, "", dict(self.model.named_parameters()))
+
+    def _check(self, theirs: GPTConfig, whose: str, fields: tuple[str, ...]) -> None:
+        """Refuse weights of another shape; with other heads they would fit, and mean something else."""
+        for field in fields:
+            ours, has = getattr(self.model.config, field), getattr(theirs, field)
+            if ours != has:
+                raise typer.BadParameter(f"{_OPTIONS[field]} {ours}: the {whose} has {has}")
 
     @staticmethod
     @torch.no_grad()
