@@ -16,6 +16,7 @@ import gptcli
 from gptcli.api import choices
 from gptcli.checkpoint.weights.placement import Placement
 from tests.conftest import Run
+from tests.tales import HEADS, LAYERS
 
 TEXT = "Once upon a time there was a little girl named Lily."
 
@@ -190,7 +191,7 @@ def test_words(words: gptcli.LoadedWords) -> None:
 
 
 def test_what_they_are_is_said(gpt: gptcli.LoadedGPT, words: gptcli.LoadedWords) -> None:
-    assert repr(gpt) == f"<gptcli tales: 6 layers of {gpt.config.n_head} heads, width {gpt.config.n_embd}>"
+    assert repr(gpt) == f"<gptcli tales: {LAYERS} layers of {gpt.config.n_head} heads, width {gpt.config.n_embd}>"
     assert "100,000 vectors of 50" in repr(words)
 
 
@@ -249,7 +250,7 @@ def test_a_changed_model_is_changed_in_all_that_it_does(gpt: gptcli.LoadedGPT) -
     difference = changed.attention(text) - gpt.attention(text)
     assert np.abs(difference).max() > 0.1
     np.testing.assert_array_equal(difference, np.asarray(changed.attention(text)) - np.asarray(gpt.attention(text)))
-    with pytest.raises(gptcli.GptcliError, match="the same layers, heads and number of tokens: 6 x 4"):
+    with pytest.raises(gptcli.GptcliError, match=f"the same layers, heads and number of tokens: {LAYERS} x {HEADS}"):
         gpt.attention(text) - gpt.attention("The king")
     assert changed.checkpoint.model is gpt.checkpoint.model
     seen = gpt.run(text, {"without": ["mlp:2", "3.*@Tom"]})
@@ -257,8 +258,8 @@ def test_a_changed_model_is_changed_in_all_that_it_does(gpt: gptcli.LoadedGPT) -
     np.testing.assert_array_equal(seen.attention, changed.attention(text))
     np.testing.assert_allclose(gpt.run(text).logits, gpt.logits(text), atol=1e-4)
     np.testing.assert_array_equal(changed.changed().logits(text), gpt.changed().logits(text))
-    with pytest.raises(gptcli.GptcliError, match="layers 1 to 6"):
-        gpt.changed(without=["7.1"])
+    with pytest.raises(gptcli.GptcliError, match=f"layers 1 to {LAYERS}"):
+        gpt.changed(without=[f"{LAYERS + 1}.1"])
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from gptcli.show.blocks.figures import percent
 from gptcli.system.named_options import told
 from gptcli.system.result import Result
 from tests.show.test_page import EVIL, Elements
+from tests.tales import HEADS, LAYERS
 
 TEXT = "The king and the"
 
@@ -126,7 +127,7 @@ def test_without_pandas_one_line_says_what_to_install(
 def test_attention_is_also_an_array(gpt: gptcli.LoadedGPT) -> None:
     answer = gpt.attention(TEXT)
     whole = np.asarray(answer)
-    assert whole.shape == (6, 4, 4, 4)
+    assert whole.shape == (LAYERS, HEADS, 4, 4)
     np.testing.assert_allclose(whole.sum(-1), 1, atol=1e-5)
     for head in answer.heads:
         np.testing.assert_array_equal(answer[head.layer - 1, head.head - 1], np.array(head.values, np.float32))

@@ -23,7 +23,7 @@ MOST_FIGURES = 4_000_000
 # The most weights among which the strongest links are looked for: 400 MB.
 MOST_COMPARED = 100_000_000
 # With up to this many heads all are shown by default; with more, the first layer.
-_HEADS_UNASKED = 32
+_HEADS_UNASKED = 40
 
 
 @dataclass(frozen=True)

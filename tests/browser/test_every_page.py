@@ -13,10 +13,11 @@ from gptcli.show.blocks.figures import percent
 from tests.browser.chromium import Chromium
 from tests.browser.test_inside_pages import CELL, lines, saved
 from tests.browser.test_pages import luminance
+from tests.tales import LAYERS
 
 PROMPT = "The king took his crown and the queen took her"
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "attention": ("attention", PROMPT),
+    "attention": ("attention", PROMPT, "--layer", "all"),
     "head": ("attention", PROMPT, "--layer", "4", "--head", "1"),
     "lens": ("lens", PROMPT, "--token", "queen", "--attribution"),
     "heads": ("head", "--all", "--tokens", "9", "--no-kind"),
@@ -114,12 +115,12 @@ def test_the_lens_by_finger_and_by_keyboard(chromium: Chromium, tmp_path: Path) 
         return [f"{named}, after {tokens[position]}", *figures, "the last guess stays from", stays]
 
     chromium.open(file, width=375, height=740, touch=True)
-    for layer, position in ((0, 0), (4, 9), (6, 5)):  # the latter two have to be scrolled to
+    for layer, position in ((0, 0), (4, 9), (LAYERS, 5)):  # the latter two have to be scrolled to
         chromium.tap(CELL, layer * len(tokens) + position)
         assert lines(chromium) == told(layer, position)
     chromium.open(file)
     steps = (("Tab", 0, 0), ("ArrowDown", 1, 0), ("ArrowRight", 1, 1), ("ArrowDown", 2, 1), ("ArrowUp", 1, 1))
-    for key, layer, position in (*steps, ("End", 6, 9), ("ArrowLeft", 6, 8), ("Home", 0, 0)):
+    for key, layer, position in (*steps, ("End", LAYERS, 9), ("ArrowLeft", LAYERS, 8), ("Home", 0, 0)):
         chromium.press(key)
         assert lines(chromium) == told(layer, position)
     chromium.press("Enter")

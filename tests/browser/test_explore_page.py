@@ -24,6 +24,7 @@ from tests.browser.chromium import Chromium
 from tests.browser.test_every_page import SEEN
 from tests.browser.test_inside_pages import quiet
 from tests.browser.test_pages import luminance
+from tests.tales import HEADS, LAYERS
 
 pytestmark = pytest.mark.slow
 TEXT = "The king took his crown and the queen"
@@ -131,9 +132,9 @@ def test_the_views_show_what_the_commands_compute(chromium: Chromium, page: Path
     guesses = [[token_text(guess.token) for guess in stage.guesses] for stage in seen.stages]
     shown = chromium.ask(TEXTS.format(".lens td[data-layer]"))
     assert shown == [guess for row in guesses for guess in row]
-    weights = attention(tales, TEXT)
-    for layer, head in ((1, 1), (4, 3), (6, 4)):
-        chromium.click(".maps .map", (layer - 1) * 4 + head - 1)
+    weights = attention(tales, TEXT, layers="all")
+    for layer, head in ((1, 1), (4, 3), (LAYERS, HEADS)):
+        chromium.click(".maps .map", (layer - 1) * HEADS + head - 1)
         chromium.hover(".text [data-at]", 6)
         chromium.ask(SETTLED)
         assert chromium.ask("document.querySelector('.stepper h3').textContent") == f"Layer {layer}, head {head}"
@@ -185,7 +186,10 @@ def test_all_of_it_by_keyboard(chromium: Chromium, page: Path) -> None:
     chromium.press("Enter")
     chromium.press("Tab")
     chromium.press("Tab")  # the lens
-    for key, layer, place in (("ArrowUp", 5, 7), ("ArrowLeft", 5, 6), ("ArrowDown", 6, 6), ("Home", 6, 0)):
+    for key, layer, place in (
+        *(("ArrowUp", LAYERS - 1, 7), ("ArrowLeft", LAYERS - 1, 6)),
+        *(("ArrowDown", LAYERS, 6), ("Home", LAYERS, 0)),
+    ):
         chromium.press(key)
         chromium.ask(SETTLED)
         assert chromium.ask("[document.activeElement.dataset.layer, document.activeElement.dataset.at]") == [
@@ -202,10 +206,10 @@ def test_all_of_it_by_keyboard(chromium: Chromium, page: Path) -> None:
     chromium.press("Tab")
     chromium.ask("document.querySelector('.map[tabindex=\"0\"]').focus()")
     chromium.press("Home")
-    for key, head in (("ArrowRight", 2), ("ArrowDown", 6), ("ArrowLeft", 5), ("End", 24)):
+    for key, head in (("ArrowRight", 2), ("ArrowDown", 2 + HEADS), ("ArrowLeft", 1 + HEADS), ("End", LAYERS * HEADS)):
         chromium.press(key)
         chromium.ask(SETTLED)
-        number = f"Layer {(head - 1) // 4 + 1}, head {(head - 1) % 4 + 1}"
+        number = f"Layer {(head - 1) // HEADS + 1}, head {(head - 1) % HEADS + 1}"
         assert chromium.ask("document.querySelector('.stepper h3').textContent") == number
         assert chromium.ask("document.querySelectorAll('.map[aria-checked=true]').length") == 1
 
@@ -271,7 +275,7 @@ def test_many_heads_scroll_inside(chromium: Chromium, tales: OpenCheckpoint, tmp
     seen = explored(tales, TEXT)
     save_page(replace(seen, pattern=np.tile(seen.pattern, (2, 4, 1, 1))), tmp_path / "many.html")
     opened(chromium, tmp_path / "many.html", width=375, height=740, touch=True)
-    assert chromium.ask("document.querySelectorAll('.map').length") == 12 * 16
+    assert chromium.ask("document.querySelectorAll('.map').length") == 2 * LAYERS * 4 * HEADS
     quiet(chromium)
     chromium.click(".map", 20)
     chromium.ask(SETTLED)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from gptcli.cli.app import app
 from gptcli.show.blocks.figures import percent
 from tests.browser.chromium import Chromium
+from tests.tales import HEADS, LAYERS
 
 PROMPT = "The king took his crown and the queen"
 TOKENS = ["The", "·king", "·took", "·his", "·crown", "·and", "·the", "·queen"]
@@ -84,21 +85,21 @@ def test_keys_move_over_a_map_as_it_lies(chromium: Chromium, tmp_path: Path) -> 
 
 
 def test_many_heads_are_small_maps(chromium: Chromium, tmp_path: Path) -> None:
-    file, answer = saved(tmp_path, "attention", PROMPT)
+    file, answer = saved(tmp_path, "attention", PROMPT, "--layer", "all")
     chromium.open(file, width=360, height=740, touch=True)
-    assert chromium.ask("document.querySelectorAll('[role=grid]').length") == len(answer["heads"]) == 24
+    assert chromium.ask("document.querySelectorAll('[role=grid]').length") == len(answer["heads"]) == LAYERS * HEADS
     assert (
         chromium.ask("[...document.querySelectorAll('.row')].map(each => each.querySelectorAll('.grid').length)")
-        == [4] * 6
+        == [HEADS] * LAYERS
     )
-    chromium.tap("[role=grid]:last-of-type [data-i='35']", 23)
-    assert lines(chromium)[:3] == ["·queen looks at ·queen", "weight", f"{answer['heads'][23]['values'][7][7]:.3g}"]
+    chromium.tap("[role=grid]:last-of-type [data-i='35']", LAYERS * HEADS - 1)
+    assert lines(chromium)[:3] == ["·queen looks at ·queen", "weight", f"{answer['heads'][-1]['values'][7][7]:.3g}"]
     assert chromium.ask("document.querySelector('.grid td').getBoundingClientRect().width") >= 24  # a fingertip
     quiet(chromium)
 
 
 def test_a_long_text_is_cut_with_a_count(chromium: Chromium, tmp_path: Path) -> None:
-    file, answer = saved(tmp_path, "attention", "the cat sat on a mat and " * 20)
+    file, answer = saved(tmp_path, "attention", "the cat sat on a mat and " * 20, "--layer", "all")
     chromium.open(file)
     assert chromium.ask(f"document.querySelectorAll('{CELL}').length") <= 45_000
     assert f"of {len(answer['tokens'])} tokens" in chromium.ask("document.querySelector('header').innerText")
@@ -108,17 +109,17 @@ def test_a_long_text_is_cut_with_a_count(chromium: Chromium, tmp_path: Path) -> 
 
 
 def test_a_word_shows_where_it_looks_in_the_chosen_head(chromium: Chromium, tmp_path: Path) -> None:
-    file, answer = saved(tmp_path, "attention", PROMPT)
+    file, answer = saved(tmp_path, "attention", PROMPT, "--layer", "all")
     chromium.open(file)
     link = answer["striking"]
     assert chromium.ask("document.querySelector('.sentence .looks').textContent") == TOKENS[link["query"] - 1]
-    chromium.hover(".grid", 5)  # layer 2, head 2
-    chromium.hover("[data-part='5'] [data-i]", 0)
+    chromium.hover(".grid", HEADS + 1)  # layer 2, head 2
+    chromium.hover(f"[data-part='{HEADS + 1}'] [data-i]", 0)
     chromium.hover("[data-token]", 6)
     told = lines(chromium)
     assert told[0] == "·the looks at …"
     assert told[2].startswith("Layer 2, Head 2")
-    weights = answer["heads"][5]["values"][6][:7]
+    weights = answer["heads"][HEADS + 1]["values"][6][:7]
     best = sorted(zip(weights, TOKENS, strict=False), reverse=True)[:5]
     assert told[1] == " · ".join(f"{token} {weight:.2f}" for weight, token in best)
     assert chromium.ask("document.querySelectorAll('#arcs path').length") == sum(weight >= 0.01 for weight in weights)
@@ -133,7 +134,7 @@ def test_a_word_shows_where_it_looks_in_the_chosen_head(chromium: Chromium, tmp_
 def test_the_lens_shows_each_guess(chromium: Chromium, tmp_path: Path) -> None:
     file, answer = saved(tmp_path, "lens", PROMPT, "--attribution")
     chromium.open(file, dark=True)
-    for layer, position in ((0, 0), (3, 2), (6, 7)):
+    for layer, position in ((0, 0), (3, 2), (LAYERS, 7)):
         chromium.hover(CELL, layer * 8 + position)
         guess = answer["stages"][layer]["guesses"][position]
         told = lines(chromium)

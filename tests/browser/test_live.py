@@ -15,6 +15,7 @@ from gptcli.show.live import live_parts
 from tests.browser.chromium import Chromium
 from tests.browser.firefox import Firefox
 from tests.made import made
+from tests.tales import HEADS, LAYERS
 
 pytestmark = pytest.mark.slow
 TEXT = "The king took his crown and the queen took her"
@@ -63,6 +64,7 @@ def check(said: dict[str, Any], tales: OpenCheckpoint) -> None:
     """
     ids, tokenizer = said["ids"], tales.tokenizer
     assert ids == tales.encode_prompt(TEXT)
+    assert (said["layers"], said["heads"]) == (LAYERS, HEADS)
     engine = tales.another_engine()
     logits = engine.read_texts([said["written"]], 64)
     assert np.abs(np.array(said["logits"]) - logits[len(ids) + 6]).max() < 5e-3
@@ -117,11 +119,11 @@ def test_newer_texts_come_first(chromium: Chromium, page: Path, tales: OpenCheck
         """(async () => {
           await gptcliLive.ready;
           const old = await gptcliLive.read([464, 5822, 1718]);
-          const cells = Promise.all([...Array(60).keys()].map((i) => old.lens(i % 7, i % 3)));
+          const cells = Promise.all([...Array(60).keys()].map((i) => old.lens(i % (old.layers + 1), i % 3)));
           const read = gptcliLive.read([464, 16599, 1718, 607]);
           const first = await Promise.race([cells.then(() => "cells"), read.then(() => "text")]);
           const dropped = (await cells).filter((each) => each === null).length;
-          const again = await old.lens(6, 2);
+          const again = await old.lens(old.layers, 2);
           return { first, dropped, again: again[0].id, pending: gptcliLive.pending };
         })()"""
     )

@@ -28,6 +28,7 @@ from gptcli.model.native.weights import checksum
 from gptcli.model.quantize import fake_quantize
 from gptcli.system.bundled import bundled_folder
 from tests.made import made
+from tests.tales import LAYERS
 
 pytestmark = pytest.mark.skipif(not library.available(), reason="the engine in C was not built")
 IDS = [7454, 2402, 257, 640, 11, 612, 373]
@@ -118,8 +119,8 @@ def test_what_is_kept_is_the_rounded_matrix(tales: Path) -> None:
     kept = load_file(keep_quantized(str(tales), "int8").file)
     model = load_file(tales / "model.safetensors")
     matrices = {name for name in kept if not name.endswith(".scale")} - {quantized._SPARE}
-    assert len(matrices) == 1 + 4 * 6
-    for name in ("wte.weight", "h.5.mlp.c_fc.weight"):
+    assert len(matrices) == 1 + 4 * LAYERS
+    for name in ("wte.weight", f"h.{LAYERS - 1}.mlp.c_fc.weight"):
         weight = model[name].astype(np.float32)
         exact = fake_quantize(weight if name.startswith("wte") else weight.T, "int8")
         assert kept[name].dtype == np.int8
@@ -491,6 +492,7 @@ def test_the_commands(tales: Path, cache: Path) -> None:
     [file] = (cache / "quantized").glob("*/*-int4.safetensors")
     assert (done["file"], done["nbytes"], done["quantize"]) == (str(file), file.stat().st_size, "int4")
     shown = run("models", "quantize", str(tales))
+    # A byte for each of 17,584,384 weights, and a scale of 4 bytes for each of 64,081 rows.
     assert "int8, 17.8 MB (the weights: 35.5 MB)" in shown
     assert "is not one of 'int8', 'int4'" in run("models", "quantize", str(tales), "int2", code=2)
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from gptcli.cli.app import app
 from gptcli.show.blocks import palette
+from tests.tales import HEADS, LAYERS
 
 TEXT = "The king and the queen lived in a castle by the sea."
 TOKENS = 13
@@ -31,7 +32,7 @@ def answer(*arguments: str) -> dict[str, Any]:
 
 def test_json_holds_every_figure() -> None:
     got = answer(TEXT, "--layer", "3", "--head", "2,4")
-    assert (got["quantity"], got["rows"], got["n_layer"], got["n_head"]) == ("weights", "queries", 6, 4)
+    assert (got["quantity"], got["rows"], got["n_layer"], got["n_head"]) == ("weights", "queries", LAYERS, HEADS)
     assert "".join(each["token"] for each in got["tokens"]) == TEXT
     assert [(head["layer"], head["head"]) for head in got["heads"]] == [(3, 2), (3, 4)]
     for head in got["heads"]:
@@ -68,7 +69,7 @@ def test_narrow_terminals_get_fewer_maps_a_row() -> None:
 def test_wide_terminals_get_layers_side_by_side() -> None:
     lines = run("one two three", width=200).stdout.splitlines()
     assert any("Layer 1" in line and "Layer 2" in line for line in lines)
-    assert all(sum(f"Layer {layer}" in line for line in lines) == 1 for layer in range(1, 7))
+    assert all(sum(f"Layer {layer}" in line for line in lines) == 1 for layer in range(1, LAYERS + 1))
 
 
 def weights_of(arguments: list[str], width: int = 80) -> list[list[str]]:
@@ -122,7 +123,7 @@ def test_a_long_text_is_cut_in_the_grid_and_said() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("x", "--layer", "7"), "layers 1 to 6"),
+        (("x", "--layer", f"{LAYERS + 1}"), f"layers 1 to {LAYERS}"),
         (("x", "--head", "0"), "heads 1 to 4"),
         (("x", "--head", "two"), "--head 'two'"),
         (("x" * 3000 + " y" * 600,), "512"),

@@ -17,10 +17,11 @@ from gptcli.measuring import speed as benchmark
 from gptcli.model.config import GPTConfig
 from gptcli.model.native import available
 from tests.conftest import Run
+from tests.tales import LAYERS
 from tests.toy_engine import ToyEngine
 
-# The bundled model: 6 layers of 12 C^2 weights, and the unembedding.
-WEIGHTS = 50257 * 256 + 6 * 12 * 256**2
+# The bundled model: layers of 12 C^2 weights, and the unembedding.
+WEIGHTS = 50257 * 256 + LAYERS * 12 * 256**2
 
 
 @pytest.fixture(autouse=True)
@@ -49,8 +50,8 @@ def test_limits_and_fractions_follow_from_what_was_measured() -> None:
     for row in got["decoding"]:
         assert row["limit"] == pytest.approx(got["bandwidth"] / row["bytes_per_step"])
         assert row["fraction"] == pytest.approx(row["tokens_per_s"]["median"] / row["limit"])
-        # Keys and values in float32, of 6 layers of width 256.
-        assert row["bytes_per_step"] - got["weight_bytes"] == 2 * 6 * 256 * 4 * row["context"]
+        # Keys and values in float32, of layers of width 256.
+        assert row["bytes_per_step"] - got["weight_bytes"] == 2 * LAYERS * 256 * 4 * row["context"]
     assert [row["tokens"] for row in got["reading"]] == [32, 512]
     for row in [*got["decoding"], *got["reading"]]:
         rate = row["tokens_per_s"]
@@ -94,7 +95,7 @@ def test_without_it_pytorch_is_measured(
 ) -> None:
     monkeypatch.setenv("GPTCLI_NATIVE", "0")
     got = answer("--contexts", "4", "--device", "cpu", *options)
-    vectors = 6 * 13 * 256 + 2 * 256  # biases and layer norms
+    vectors = LAYERS * 13 * 256 + 2 * 256  # biases and layer norms
     assert (got["engine"], got["weights"]) == ("PyTorch", weights)
     why = "the engine in C is switched off (GPTCLI_NATIVE=0)"
     assert got["why_not_c"] == why

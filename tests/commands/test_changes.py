@@ -18,9 +18,15 @@ from gptcli.inspection.request import made, requested
 from gptcli.sampling.filters import DEFAULTS
 from gptcli.sampling.settings import Sampling
 from gptcli.show.terminal.console import json_text
+from tests.tales import LAYERS
 
 TEXT = "Lily and Tom went to the park. Lily said"
-OUT = ["--without", "4.*", "--without", "mlp:2@Tom"]
+# Any model says something else when its first layer looks nowhere.
+OUT = ["--without", "1.*", "--without", "mlp:2@Tom"]
+# Enough to make " happy" twice as probable after FOREST: a layer, and the strength.
+LAYER, STRENGTH = 4, 6
+FOREST = "The forest was"
+HAPPIER = f"layer:{LAYER}: happy - sad * {STRENGTH}"
 
 
 def run(*arguments: str, text: str | None = None) -> Any:
@@ -49,7 +55,7 @@ def changed(tales_reference: Any) -> Tensor:
         output[:, tom] = 0
         return output
 
-    handles = [blocks[3].attn.c_proj.register_forward_pre_hook(no_heads), blocks[1].mlp.register_forward_hook(no_tom)]
+    handles = [blocks[0].attn.c_proj.register_forward_pre_hook(no_heads), blocks[1].mlp.register_forward_hook(no_tom)]
     with torch.inference_mode():
         logits: Tensor = tales_reference(torch.tensor([ids])).logits[0]
     for handle in handles:
@@ -87,7 +93,7 @@ def test_attribution_adds_up_to_the_changed_logit(changed: Tensor) -> None:
     (made,) = answer("lens", TEXT, *OUT, "--attribution")["attribution"]
     assert made["id"] == int(changed[-1].argmax())
     assert made["total"] == pytest.approx(float(changed[-1].max()), abs=1e-3)
-    heads = [part for part in made["contributions"] if part["kind"] == "head" and part["layer"] == 4]
+    heads = [part for part in made["contributions"] if part["kind"] == "head" and part["layer"] == 1]
     assert [part["logit"] for part in heads] == [0] * 4
 
 
@@ -113,15 +119,15 @@ def test_a_happier_forest(tmp_path: Path) -> None:
     """The direction raises what it names, and its opposite lowers it."""
 
     def probability(*arguments: str) -> float:
-        got = answer("logits", "The forest was", "--watch", "happy", *arguments)
+        got = answer("logits", FOREST, "--watch", "happy", *arguments)
         return float(got["distributions"][0]["watched"][0]["model_probability"])
 
     file = tmp_path / "joy.safetensors"
     plain = probability()
-    happier = probability("--steer", "layer:4: happy - sad * 6", "--save-direction", str(file))
+    happier = probability("--steer", HAPPIER, "--save-direction", str(file))
     assert happier > 2 * plain
-    assert probability("--steer", "layer:4: happy - sad * -6") < plain / 2
-    assert probability("--steer", f'layer:4: "{file}" * 6') == pytest.approx(happier, rel=1e-4)
+    assert probability("--steer", f"layer:{LAYER}: happy - sad * -{STRENGTH}") < plain / 2
+    assert probability("--steer", f'layer:{LAYER}: "{file}" * {STRENGTH}') == pytest.approx(happier, rel=1e-4)
 
 
 def test_positions_are_checked_before_anything_is_written() -> None:
@@ -148,7 +154,7 @@ def test_positions_are_checked_before_anything_is_written() -> None:
 def test_answers_say_what_was_changed(command: tuple[str, ...]) -> None:
     form = [] if "--jsonl" in command else ["--json"]
     done = run(*command, TEXT, *OUT, "--by", "mean", *form)
-    assert json.loads(done.stdout)["changes"] == ["--without 4.*", "--without mlp:2@Tom", "--by mean"]
+    assert json.loads(done.stdout)["changes"] == ["--without 1.*", "--without mlp:2@Tom", "--by mean"]
     assert "changes" not in json.loads(run(*command, TEXT, *form).stdout)
 
 
@@ -177,12 +183,12 @@ def test_texts_are_happier() -> None:
     """Not in one text, which luck decides, but over many: twice as many have a happy word (24 of 40, else 8)."""
 
     def happy(*arguments: str) -> int:
-        lines = run("generate", "The forest was", "-N", "40", "-n", "36", "--seed", "1", "--json", *arguments).stdout
+        lines = run("generate", FOREST, "-N", "40", "-n", "36", "--seed", "1", "--json", *arguments).stdout
         words = [re.findall("[a-z]+", json.loads(line)["completion"].lower()) for line in lines.splitlines()]
         assert len(words) == 40
         return sum(bool({"happy", "smiled", "fun", "glad", "joy", "laughed", "loved"} & set(each)) for each in words)
 
-    assert happy("--steer", "layer:4: happy - sad * 6") >= 2 * happy() > 0
+    assert happy("--steer", HAPPIER) >= 2 * happy() > 0
 
 
 @pytest.mark.slow
@@ -191,13 +197,16 @@ def test_chat_without_it() -> None:
     got = run("chat", "--seed", "1", "-n", "5", "-t", "0", *OUT[:2], text="Hello\n")
     assert (plain.exit_code, got.exit_code) == (0, 0)
     assert plain.stdout != got.stdout
-    assert "a changed model: --without 4.*" in got.stderr
+    assert "a changed model: --without 1.*" in got.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("logits", "A", "--without", "9.1"), "this model has layers 1 to 6\n  9.1\n  ^"),
+        (
+            ("logits", "A", "--without", f"{LAYERS + 1}.1"),
+            f"this model has layers 1 to {LAYERS}\n  {LAYERS + 1}.1\n  ^",
+        ),
         (("logits", "A", "--without", "4.1.2"), "one place ends here"),
         (("logits", "A", "--without", "4.1@queen"), "the text has no token 'queen'"),
         (("logits", "A", "--by", "mean"), "go with --without"),
@@ -233,5 +242,5 @@ def test_a_picked_text_of_a_changed_model_and_its_replay(tales: Any, tmp_path: P
     for options in ([], OUT[:2]):
         refused = run("generate", "--replay", str(record), *options)
         assert refused.exit_code == 2
-        told = "was written with --without 4.* --without mlp:2@Tom: give the same options"
+        told = "was written with --without 1.* --without mlp:2@Tom: give the same options"
         assert told in " ".join(refused.stderr.split("\n"))

@@ -9,7 +9,9 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
+from tests.tales import HEADS, LAYERS, NAME_HEAD
 
+LAYER, HEAD = map(int, NAME_HEAD.split("."))
 FEW = ("--tokens", "60")
 
 
@@ -20,19 +22,19 @@ def run(*arguments: str, width: int = 80) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_picture_fits_and_says_what_it_is_of(width: int) -> None:
-    done = run("5.3", *FEW, "--token", "Tom", "--no-kind", width=width)
+    done = run(NAME_HEAD, *FEW, "--token", "Tom", "--no-kind", width=width)
     assert done.exit_code == 0, done.output
     assert max(map(cell_len, done.stdout.splitlines())) <= width
     words = " ".join(done.stdout.split())
-    assert "Left out: layers 2 to 4, positions, other tokens." in words
+    assert f"Left out: layers 2 to {LAYER - 1}, positions, other tokens." in words
     assert "·Tom 1 ·Tom" in words
     assert "Its kind" not in words
 
 
 @pytest.mark.slow
 def test_json_has_its_schema_and_every_figure() -> None:
-    got = json.loads(run("5.3", *FEW, "--token", "Tom", "--top", "3", "--no-kind", "--json").stdout)
-    assert (got["schema"], got["model"], got["layer"], got["head"]) == ("gptcli.head/1", "tales", 5, 3)
+    got = json.loads(run(NAME_HEAD, *FEW, "--token", "Tom", "--top", "3", "--no-kind", "--json").stdout)
+    assert (got["schema"], got["model"], got["layer"], got["head"]) == ("gptcli.head/1", "tales", LAYER, HEAD)
     assert (got["sampled"], got["n_vocab"], got["through"], got["label"]) == (61, 50257, 1, None)
     (seen,) = got["moves"]["seen"]
     assert (seen["token"], seen["rank"], len(seen["raises"]), len(seen["lowers"])) == (" Tom", 1, 3, 3)
@@ -56,11 +58,14 @@ def test_the_scan_is_a_table_or_json(tmp_path: Path) -> None:
     file = tmp_path / "heads.html"
     done = run("--all", "--tokens", "2", "--no-kind", "--save", str(file))
     assert done.exit_code == 0, done.output
-    assert sum(line.strip().startswith(f"{layer}.") for line in done.stdout.splitlines() for layer in range(1, 7)) == 24
+    assert (
+        sum(line.strip().startswith(f"{layer}.") for line in done.stdout.splitlines() for layer in range(1, LAYERS + 1))
+        == LAYERS * HEADS
+    )
     assert max(map(cell_len, done.stdout.splitlines())) <= 80
-    assert "layer 6" in file.read_text()
+    assert f"layer {LAYERS}" in file.read_text()
     got = json.loads(run("--all", "--tokens", "2", "--no-kind", "--json").stdout)
-    assert (got["schema"], got["complete"], len(got["heads"])) == ("gptcli.head.all/1", True, 24)
+    assert (got["schema"], got["complete"], len(got["heads"])) == ("gptcli.head.all/1", True, LAYERS * HEADS)
 
 
 @pytest.mark.slow
@@ -75,14 +80,14 @@ def test_it_can_be_saved(tmp_path: Path, suffix: str) -> None:
     ("arguments", "said"),
     [
         ((), "--all"),
-        (("5.3", "--all"), "--all"),
+        ((NAME_HEAD, "--all"), "--all"),
         (("--all", "--token", "x"), "--token"),
-        (("9.1",), "layers 1 to 6"),
+        ((f"{LAYERS + 1}.1",), f"layers 1 to {LAYERS}"),
         (("5",), "expected '.'"),
         (("neuron:3.1",), "one head"),
-        (("5.3", "--through", "5"), "--through 5"),
-        (("5.3", "--distance", "-1"), "--distance -1"),
-        (("5.3", "--token", "overgrown"), "give a word that is one"),
+        ((NAME_HEAD, "--through", f"{LAYER}"), f"--through {LAYER}"),
+        ((NAME_HEAD, "--distance", "-1"), "--distance -1"),
+        ((NAME_HEAD, "--token", "overgrown"), "give a word that is one"),
     ],
 )
 def test_mistakes_exit_2(arguments: tuple[str, ...], said: str) -> None:
@@ -111,7 +116,7 @@ def test_the_table_as_csv() -> None:
     import csv
     import io
 
-    done = run("5.3", *FEW, "--no-kind", "--token", "Tom", "--top", "2", "--csv")
+    done = run(NAME_HEAD, *FEW, "--no-kind", "--token", "Tom", "--top", "2", "--csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["what"] for row in rows] == ["raises"] * 2 + ["lowers"] * 2 + ["matches"] * 2
     assert {row["for.token"] for row in rows} == {" Tom"}

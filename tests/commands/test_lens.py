@@ -10,7 +10,10 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from gptcli.cli.app import app
+from gptcli.tokenizer import gpt2_tokenizer
+from tests.tales import HEADS, LAYERS
 
+GPT2 = gpt2_tokenizer()
 PROMPT = "Once upon a time there was a little"
 
 
@@ -33,7 +36,7 @@ def test_the_last_layer_says_what_the_model_says(tales_reference: Any) -> None:
             tales_reference(torch.tensor([[each["id"] for each in lens["tokens"]]])).logits[0].double().log_softmax(-1)
         )
     assert [guess["id"] for guess in lens["stages"][-1]["guesses"]] == logprobs.argmax(-1).tolist()
-    assert [stage["layer"] for stage in lens["stages"]] == list(range(7))
+    assert [stage["layer"] for stage in lens["stages"]] == list(range(LAYERS + 1))
     for place, since in enumerate(lens["decided"]):
         best = [stage["guesses"][place]["id"] for stage in lens["stages"]]
         assert set(best[since:]) == {best[-1]}
@@ -62,10 +65,11 @@ def test_no_width_breaks_the_grid(monkeypatch: pytest.MonkeyPatch, columns: int,
     lines = shown.splitlines()
     assert all(cell_len(line) <= columns for line in lines)
     rows = [line for line in shown.split("\nsince")[0].splitlines() if line.lstrip()[:1].isdigit()]
-    assert len(rows) == (12 if arguments else 6)
+    assert len(rows) == (2 * LAYERS if arguments else LAYERS)
     if columns < 100:
         assert "earlier of 8 tokens" in " ".join(map(str.strip, lines[:3]))
-    assert "70" in rows[-1]  # the percentage stays, whatever the token's column comes to
+    girl = answer(PROMPT)["stages"][-1]["guesses"][-1]["probability"]
+    assert f"{100 * girl:.0f}" in rows[-1]  # the percentage stays, whatever the token's column comes to
 
 
 @pytest.mark.slow
@@ -83,7 +87,7 @@ def test_words_through_the_layers_fit_any_terminal(monkeypatch: pytest.MonkeyPat
 def test_the_picture_says_when_it_was_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     shown, got = run(PROMPT).stdout, answer(PROMPT)
-    assert f"decided at layer {got['decided'][-1]} of 6" in shown
+    assert f"decided at layer {got['decided'][-1]} of {LAYERS}" in shown
     assert "next: ·girl" in shown
     assert "rank of" not in shown
 
@@ -97,7 +101,8 @@ def test_bars_and_heads_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "rank of ·girl" in shown
         assert "all together" in shown
         assert "smaller" in shown
-        assert len([line for line in shown.split("What each head adds")[1].splitlines() if line[:1].isdigit()]) == 6
+        heads = shown.split("What each head adds")[1].splitlines()
+        assert len([line for line in heads if line[:1].isdigit()]) == LAYERS
 
 
 @pytest.mark.slow
@@ -117,7 +122,7 @@ def test_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], said: str)
 
 
 @pytest.mark.slow
-def test_the_page_holds_every_cell(tmp_path: Any) -> None:
+def test_the_page_holds_every_cell(tmp_path: Any, tales_reference: Any) -> None:
     file = tmp_path / "lens.html"
     assert run(PROMPT, "--attribution", "--token", "girl", "--save", str(file)).exit_code == 0
     saved = file.read_text(encoding="utf-8")
@@ -126,8 +131,12 @@ def test_the_page_holds_every_cell(tmp_path: Any) -> None:
         for found in re.findall(r'<script type="application/json" id="data-\d+">(.*?)</script>', saved)
     ]
     lens, heads = data
-    assert (len(lens["cells"]), len(heads["cells"])) == (7 * 8, 6 * 4)
-    assert lens["cells"][-1][0] == ["·girl", "70.26%", "1"]
+    assert (len(lens["cells"]), len(heads["cells"])) == ((LAYERS + 1) * 8, LAYERS * HEADS)
+    with torch.inference_mode():
+        last = tales_reference(torch.tensor([GPT2.encode(PROMPT)])).logits[0, -1].softmax(-1)
+    word, percentage, rank = lens["cells"][-1][0]
+    assert (word, rank) == ("·girl", "1")
+    assert float(percentage.removesuffix("%")) == pytest.approx(100 * float(last.max()), abs=0.01)
     assert heads["names"] == ["adds"]
     assert "·girl through the layers" in saved
     assert "all together" in saved

@@ -21,6 +21,7 @@ from gptcli.show.models import difference_texts
 from tests.checkpoint.conftest import hub as hub  # the fixture, under the name it is asked for
 from tests.checkpoint.hub_server import Hub
 from tests.checkpoint.test_hub import CONFIG, MODEL, REPO, WEIGHTS, shards
+from tests.tales import HEADS, LAYERS, PARAMETERS
 
 
 def run(*args: str, code: int = 0) -> str:
@@ -121,7 +122,7 @@ def test_show_of_a_model_from_the_hub_names_its_commit(hub: Hub) -> None:
 
 def test_show_tales() -> None:
     shown = run_json("show", "tales", "--keys")
-    assert (shown["family"], shown["parameters"], shown["unlike_gpt2"]) == ("gpt2", 17_735_936, {})
+    assert (shown["family"], shown["parameters"], shown["unlike_gpt2"]) == ("gpt2", PARAMETERS, {})
     assert shown["config"]["n_embd"] == 256
     assert shown["tokenizer"] == {
         "kind": "byte-level BPE",
@@ -138,12 +139,12 @@ def test_show_tales() -> None:
         "tokenizer": "inferred",
     }
     tensors = {tensor["key"]: tensor for tensor in shown["tensors"]}
-    assert set(tensors) == set(parameter_shapes(GPTConfig(n_layer=6, n_embd=256, n_head=4, n_positions=512)))
+    assert set(tensors) == set(parameter_shapes(GPTConfig(n_layer=LAYERS, n_embd=256, n_head=HEADS, n_positions=512)))
     assert tensors["h.0.attn.c_attn.weight"]["done"] == "transposed"
     assert tensors["h.0.attn.c_attn.weight"]["shape"] == [256, 768]
     assert tensors["wte.weight"]["done"] == "as is"
     table = run("show", "tales", "--keys")
-    assert "6 layers, 4 heads of 64, width 256" in table
+    assert f"{LAYERS} layers, {HEADS} heads of 64, width 256" in table
     assert "inferred: size is GPT-2's" in table
 
 
@@ -245,7 +246,7 @@ def test_show_escapes_names_of_tensors_and_folders(tmp_path: Path) -> None:
 
 def test_show_saves_a_picture(tmp_path: Path) -> None:
     run("show", "tales", "--save", str(tmp_path / "tales.svg"))
-    assert "17,735,936" in (tmp_path / "tales.svg").read_text()
+    assert f"{PARAMETERS:,}" in (tmp_path / "tales.svg").read_text()
 
 
 @pytest.mark.slow
@@ -264,5 +265,5 @@ def test_neither_torch_nor_numpy_nor_the_hubs_client_is_imported() -> None:
 def test_show_keeps_its_facts_at_any_width(width: int) -> None:
     shown = CliRunner().invoke(app, ["models", "show", "tales"], env={"COLUMNS": f"{width}"}).stdout
     assert all(len(line) <= width for line in shown.splitlines())
-    assert "17,735,936" in shown
+    assert f"{PARAMETERS:,}" in shown
     assert ("counted: header" in shown) == (width >= 60)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from gptcli.cli.app import app
 from gptcli.system.bundled import bundled_folder
 from tests import glove
+from tests.tales import LAYERS
 
 
 def run(*arguments: str, stdin: str | None = None, width: int = 80) -> Result:
@@ -98,7 +99,7 @@ CONTEXTS = ["a machine learning [model]", "a fashion [model]", "the [mole] dug a
 def test_in_context_runs_tales_and_shows_every_figure() -> None:
     answer = json.loads(run("--in-context", *CONTEXTS, "--neighbors", "2", "--json").stdout)
     assert answer["model"] == "tales"
-    assert [len(context) for context in answer["nearest"]] == [7, 7, 7]
+    assert [len(context) for context in answer["nearest"]] == [LAYERS + 1] * 3
     done = run("--in-context", *CONTEXTS, "--neighbors", "2")
     assert "2  a fashion [model]  ·model at position 3" in done.stdout
     for pair in answer["pairs"]:

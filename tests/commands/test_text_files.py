@@ -1,6 +1,7 @@
 """Texts from files and lines: -f and --lines of tokenize, logits and generate (test_score has score's)."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +106,12 @@ def test_rows_of_next_tokens(files: list[str]) -> None:
     table = run("logits", *given(files[:2])).stdout.splitlines()
     assert table[0].split() == ["entropy", "first", "second", "third", "text"]
     assert [line.split()[-1] for line in table[1:]] == files[:2]
-    assert table[1].split()[1:3] == [",", "91.95%"]
+    (said,) = json.loads(run("logits", LINES[0], "--watch", "there", "--json").stdout)["distributions"]
+    assert table[1].split()[1:3] == [",", f"{said['candidates'][0]['probability']:.2%}"]
     table = run("logits", "--lines", "--watch", "dragon", "--watch", "there", text="\n".join(LINES)).stdout.splitlines()
     assert table[0].split() == ["entropy", "dragon", "there", "first", "text"]
-    assert table[1].split()[5] == "7.39%"  # after "1 in 13 million"
+    there = said["watched"][0]["model_probability"]
+    assert re.split("  +", table[1].strip())[2] == f"{there:.2%}"  # after "1 in 13 million"
     assert run("logits", "--lines", "-t", "1,2", text="a").exit_code == 2
     assert run("logits", "--lines", "--all-positions", text="a").exit_code == 2
 

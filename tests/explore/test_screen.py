@@ -10,8 +10,10 @@ from gptcli.explore.screen import Explorer
 from gptcli.explore.views import VIEWS
 from gptcli.show.blocks import palette
 from tests.explore.conftest import TEXT, Driven
+from tests.tales import LAYERS
 from tests.test_terminal_safety import ATTACK
 
+MIDDLE = LAYERS // 2  # the layer where it begins, from 0
 SIZES = [(40, 12), (60, 20), (72, 24), (80, 24), (100, 30), (132, 43), (200, 60)]
 
 
@@ -132,7 +134,7 @@ def test_the_keys_that_turn_and_choose(drive: Any) -> None:
         await it.press("K", "P", "0")
         assert it.state.sampling.temperature == 1
         await it.press("up", "h", "H", "down", "down")
-        assert (it.state.layer, it.state.head) == (4, 0)
+        assert (it.state.layer, it.state.head) == (MIDDLE - 1 + 2, 0)
         await it.press("home")
         assert it.state.cursor == 0
         await it.press("right", "end", "left")
@@ -159,7 +161,7 @@ def test_a_head_that_is_out_changes_what_comes(drive: Any, tales: Any) -> None:
         answer = it.screen._answer
         assert answer.whole.candidates + answer.whole.watched
         assert answer.distribution.candidates[0].probability != before
-        assert "without 4.1" in it.shown
+        assert f"without {MIDDLE + 1}.1" in it.shown
         await it.press("m", "O")
         assert it.screen._answer.distribution.candidates[0].probability == pytest.approx(before)
 

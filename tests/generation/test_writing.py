@@ -97,7 +97,7 @@ def test_stop_texts_across_tokens(tales: OpenCheckpoint) -> None:
 
 @pytest.mark.slow
 def test_the_text_is_that_of_the_new_ids(tales: OpenCheckpoint) -> None:
-    for completion in written(tales, ["Once upon a time", "The"], num_samples=2).completions:
+    for completion in written(tales, ["Once upon a time", "The"], num_samples=2, eos=()).completions:
         assert completion.stream.text == tales.tokenizer.decode(completion.sample.ids)
         assert completion.finish_reason == "length"
 

@@ -28,12 +28,15 @@ from gptcli.model.native.engine import NativeEngine
 from tests.checkpoint import zoo
 from tests.checkpoint.zoo import FAMILIES, open_folder, reference, understand
 from tests.inspection.hooked import CASE_PARAMS, columns, logits, seen
+from tests.tales import HEADS, LAYERS
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 OTHER = [5, 17, 3, 44, 3, 17, 9, 41, 2, 5]
-# The head that repeats names: with it out, the other name of the two comes.
+# A name that heads repeat: with them out, the other name of the two comes.
 NAMES = "One day, Sara met Ben. Ben said hello to Sara. Sara said hello to"
 CORRUPTED = "One day, Sara met Ben. Ben said hello to Sara. Ben said hello to"
+# Of the bundled model, layer and head, strongest first: the heads of `ablate(NAMES, token="Ben", versus="Sara")`.
+REPEATING = [(3, 3), (5, 2), (6, 1)]
 
 
 class Numbers:
@@ -247,11 +250,12 @@ def test_ctrl_c_keeps_what_is_there(tales: Any) -> None:
     whole = ablate(tales, NAMES, token="Ben", versus="Sara")
     part = ablate(tales, NAMES, token="Ben", versus="Sara", progress=Stop(2))
     assert (whole.complete, part.complete) == (True, False)
-    assert [layer.layer for layer in part.layers] == [5, 6]
-    assert part.layers == whole.layers[4:]
+    assert [layer.layer for layer in part.layers] == [LAYERS - 1, LAYERS]
+    assert part.layers == whole.layers[-2:]
     patched = patch(tales, NAMES, CORRUPTED, token="Ben", progress=Stop(2))
     assert not patched.complete
-    assert [row[-1] is not None for row in patched.maps[0].values] == [False] * 5 + [True] * 2
+    done = [row[-1] is not None for row in patched.maps[0].values]  # the embedding, then each layer
+    assert done == [False] * (1 + LAYERS - 2) + [True] * 2
 
 
 @pytest.mark.slow
@@ -264,11 +268,11 @@ def test_the_heads_that_repeat_names(tales: Any, tales_reference: Any) -> None:
     looking = {
         (layer + 1, head + 1): float(pattern[0, head, -1, names].sum())
         for layer, pattern in enumerate(patterns)
-        for head in range(4)
+        for head in range(HEADS)
     }
     answer: Ablation = ablate(tales, NAMES, token="Ben", versus="Sara")
     found = [(each.layer, each.head) for each in answer.strongest(30) if each.head is not None][:3]
-    assert found == [(3, 3), (5, 2), (6, 1)]
+    assert found == REPEATING
     assert {max(looking, key=lambda head: looking[head])} <= set(found)
     again: Patching = patch(tales, NAMES, CORRUPTED, token="Ben", versus="Sara", heads=True)
     shares = {

@@ -15,6 +15,7 @@ from gptcli.inspection.attention import HeadAttention, attention, chosen
 from gptcli.inspection.heads import label_heads
 from gptcli.tokenizer.prompt import prompt_ids
 from tests.checkpoint.zoo import FAMILIES, both, each, eager
+from tests.tales import HEADS, LAYERS
 
 TEXT = "The king and the queen lived in a castle by the sea."
 
@@ -110,7 +111,7 @@ def test_the_scores_are_queries_times_keys(tales: Any) -> None:
 def test_heads_carry_their_names(tales: Any) -> None:
     named = label_heads(tales.model, tales.n_vocab)
     assert named is not None
-    for head in attention(tales, "one word", layers="2,6").heads:
+    for head in attention(tales, "one word", layers=f"2,{LAYERS}").heads:
         assert head.label == named[head.layer - 1][head.head - 1]
 
 
@@ -123,17 +124,18 @@ def test_a_window_hides_what_is_too_far() -> None:
 def test_a_small_model_is_shown_whole_and_a_large_one_by_its_first_layer(
     tales: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert {head.layer for head in attention(tales, TEXT).heads} == set(range(1, 7))
-    monkeypatch.setattr(module, "_HEADS_UNASKED", 23)
+    assert {head.layer for head in attention(tales, TEXT).heads} == set(range(1, LAYERS + 1))
+    monkeypatch.setattr(module, "_HEADS_UNASKED", LAYERS * HEADS - 1)
     assert {head.layer for head in attention(tales, TEXT).heads} == {1}
-    assert len(attention(tales, TEXT, heads="2").heads) == 6
+    assert len(attention(tales, TEXT, heads="2").heads) == LAYERS
 
 
 def test_too_much_is_refused_before_the_model_runs(tales: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_FIGURES", 24 * 13 * 13 - 1)
+    heads = LAYERS * HEADS
+    monkeypatch.setattr(module, "MOST_FIGURES", heads * 13 * 13 - 1)
     monkeypatch.setattr(module, "record", None)
-    with pytest.raises(InputError, match="at most 23 with --layer and --head"):
-        attention(tales, TEXT)
+    with pytest.raises(InputError, match=f"at most {heads - 1} with --layer and --head"):
+        attention(tales, TEXT, layers="all")
     monkeypatch.setattr(module, "MOST_FIGURES", 100)
     with pytest.raises(InputError, match=r"13 tokens.*10 are the most"):
         attention(tales, TEXT, layers="1", heads="1")

@@ -21,6 +21,7 @@ from gptcli.inspection.record import record
 from gptcli.inspection.stream import StreamWeights
 from gptcli.inspection.token_scores import Top
 from tests.inspection.weights import IDS, LAYOUTS, alone, opened, stream_of
+from tests.tales import LAYERS, NAME_HEAD
 
 Doubles = NDArray[np.float64]
 
@@ -316,7 +317,7 @@ def test_scores_at_a_distance_are_those_of_a_run() -> None:
 
 @pytest.mark.slow
 def test_the_head_of_tales_that_repeats_names_copies(tales: Any) -> None:
-    view = view_head(tales.what, "5.3", words=["Tom", "Lily", "dragon"], sampled=300)
+    view = view_head(tales.what, NAME_HEAD, words=["Tom", "Lily", "dragon"], sampled=300)
     assert view.moves.copying_score > 0.95
     assert view.moves.copied > 0.4
     assert [each.token for each in view.moves.seen] == [b" Tom", b" Lily", b" dragon"]
@@ -329,7 +330,7 @@ def test_the_scan_finds_it(tales: Any) -> None:
     scan = scan_heads(tales.what, sampled=100, labels=lambda: label_heads(tales.model, tales.n_vocab))
     assert scan.complete
     best = max(scan.heads, key=lambda each: each.copied)
-    assert (best.layer, best.head) == (5, 3)
+    assert f"{best.layer}.{best.head}" == NAME_HEAD
     assert best.label is not None
     assert [each.layer for each in scan.heads if each.preferred == 1][:1] == [1]
 
@@ -353,7 +354,7 @@ def test_shared_keys_are_said() -> None:
 @pytest.mark.parametrize(
     ("place", "more", "error", "said"),
     [
-        ("7.1", {}, ExpressionError, "layers 1 to 6"),
+        (f"{LAYERS + 1}.1", {}, ExpressionError, f"layers 1 to {LAYERS}"),
         ("4.9", {}, ExpressionError, "heads 1 to 4"),
         ("4.*", {}, InputError, "one head"),
         ("mlp:3", {}, InputError, "one head"),

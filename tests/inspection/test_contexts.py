@@ -13,6 +13,7 @@ from gptcli.embedding.metric import Metric
 from gptcli.errors import InputError
 from gptcli.inspection.contexts import compare_contexts, marked_vectors, nearest_tokens, read_mark
 from tests.checkpoint.zoo import FAMILIES, both, each, open_folder, reference
+from tests.tales import LAYERS
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 TEXTS = ["a machine learning [model]", "a fashion [model]", "the [mole] dug a hole"]
@@ -50,7 +51,7 @@ def test_cosines_are_those_of_transformers_hidden_states(tales: Any, tales_refer
         for step, value in enumerate(pair.values[:-1]):
             expected = torch.cosine_similarity(states[pair.first - 1][step], states[pair.second - 1][step], dim=0)
             assert value == pytest.approx(float(expected), abs=1e-5)
-    assert answer.layers == ("embedding", "1", "2", "3", "4", "5", "6")
+    assert answer.layers == ("embedding", *map(str, range(1, LAYERS + 1)))
 
 
 def test_the_same_token_at_the_same_position_is_the_same_until_it_has_looked_around(tales: Any) -> None:
@@ -58,7 +59,7 @@ def test_the_same_token_at_the_same_position_is_the_same_until_it_has_looked_aro
     assert pair.values[0] == pytest.approx(1, abs=1e-12)
     assert max(pair.values[1:]) < 0.9999
     (same,) = compare_contexts(tales, ["she sat on the [bank]", "she sat on the [bank] of it"]).pairs
-    assert same.values == pytest.approx([1] * 7, abs=1e-12)
+    assert same.values == pytest.approx([1] * (1 + LAYERS), abs=1e-12)
 
 
 def test_euclidean_distances(tales: Any) -> None:
@@ -77,7 +78,7 @@ def test_nearest_tokens_by_embedding_and_by_logit(tales: Any, tales_reference: A
     lengths = np.linalg.norm(embedding, axis=1)
     near = nearest_tokens(tales, vectors, 4)
     by_logit = nearest_tokens(tales, vectors, 4, unembedding=True)
-    for context, step in ((0, 0), (1, 0), (1, 3), (0, 6)):
+    for context, step in ((0, 0), (1, 0), (1, 3), (0, LAYERS)):
         vector = vectors[context, step].astype(np.float64)
         cosines = embedding @ vector / np.linalg.norm(vector) / lengths
         best = np.argsort(-cosines)[:4]

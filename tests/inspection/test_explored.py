@@ -13,6 +13,7 @@ from gptcli.model.engine import Quantize
 from gptcli.model.native import available
 from gptcli.probability.scoring import score
 from gptcli.sampling.softmax import softmax
+from tests.tales import HEADS, LAYERS
 
 TEXT = "The king and the queen"
 
@@ -27,7 +28,7 @@ def tales() -> OpenCheckpoint:
 def test_the_engine_in_c_and_torch_agree(tales: OpenCheckpoint) -> None:
     """Attention and lens of the C engine are those of the commands, which run PyTorch; logits are the engine's own."""
     seen = explored(tales, TEXT)
-    assert seen.pattern == pytest.approx(np.asarray(attention(tales, TEXT)), abs=1e-5)
+    assert seen.pattern == pytest.approx(np.asarray(attention(tales, TEXT, layers="all")), abs=1e-5)
     stages = lens(tales, TEXT)[0].stages
     assert seen.guesses[..., 0].tolist() == [[guess.id for guess in stage.guesses] for stage in stages]
     shares = [[guess.probability for guess in stage.guesses] for stage in stages]
@@ -69,7 +70,7 @@ def test_where_tokens_end_counts_as_javascript_does() -> None:
 
 
 def test_a_text_too_long_for_a_page_is_refused(tales: OpenCheckpoint) -> None:
-    most = int((MOST_WEIGHTS / 24) ** 0.5)
+    most = int((MOST_WEIGHTS / (LAYERS * HEADS)) ** 0.5)
     with pytest.raises(InputError, match=f"too many for a page: .*--truncate {most} "):
         explored(tales, " a" * (most + 1))
 

@@ -15,6 +15,7 @@ from gptcli.inspection.record import record
 from gptcli.inspection.stages import stage_logprobs, streams
 from gptcli.model.native import available
 from tests.checkpoint.zoo import FAMILIES, both, few, saved, understand
+from tests.tales import LAYERS
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 PROMPT = "Once upon a time there was a little"
@@ -81,7 +82,7 @@ def test_the_last_row_is_what_the_model_says(tales: Any, tales_reference: Any) -
         assert guess.probability == pytest.approx(float(row.max().exp()), abs=1e-5)
         assert guess.token == tales.tokenizer.token_bytes(guess.id)
     assert run is not None
-    assert len(run.layers) == seen.stages[-1].layer == 6
+    assert len(run.layers) == seen.stages[-1].layer == LAYERS
 
 
 @pytest.mark.slow
@@ -89,7 +90,8 @@ def test_a_token_is_followed(tales: Any) -> None:
     seen, run = lens(tales, PROMPT, words=["girl", "refrigerator"], sublayers=True)
     girl, fridge = seen.tracks
     assert run is not None
-    assert (girl.token, len(girl.ranks), len(seen.stages)) == (b" girl", 13, 13)
+    stages = 1 + 2 * LAYERS  # the embedding, then each layer's attention and MLP
+    assert (girl.token, len(girl.ranks), len(seen.stages)) == (b" girl", stages, stages)
     assert fridge.ranks[-1] > girl.ranks[-1] == 1
     for stage, (_, _, stream), rank, probability in zip(
         seen.stages, streams(run, tales.model, sublayers=True), girl.ranks, girl.probabilities, strict=True
@@ -106,7 +108,7 @@ def test_without_a_token_the_answer_is_followed(tales: Any) -> None:
     (track,) = seen.tracks
     assert track.id == seen.stages[-1].guesses[-1].id
     assert track.ranks[-1] == 1
-    assert [rank == 1 for rank in track.ranks][seen.decided[-1] :] == [True] * (7 - seen.decided[-1])
+    assert [rank == 1 for rank in track.ranks][seen.decided[-1] :] == [True] * (1 + LAYERS - seen.decided[-1])
 
 
 @pytest.mark.slow

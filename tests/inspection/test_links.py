@@ -59,11 +59,11 @@ def test_the_striking_link_is_that_of_transformers(tales: Any, patterns: Any) ->
     over[patterns < STRIKING_WEIGHT] = -math.inf
     layer, head, query, key = (int(index) for index in np.unravel_index(int(over.argmax()), over.shape))
     assert over.max() >= STRIKING_SURPLUS
-    found = attention(tales, TEXT).striking
+    found = attention(tales, TEXT, layers="all").striking
     assert found is not None
     assert (found.layer, found.head, found.query, found.key) == (layer + 1, head + 1, query + 1, key + 1)
     assert found.weight == pytest.approx(patterns[layer, head, query, key], abs=1e-5)
-    assert attention(tales, TEXT, scores=True, columns=True).striking == found
+    assert attention(tales, TEXT, layers="all", scores=True, columns=True).striking == found
 
 
 def test_what_a_head_does_everywhere_is_not_striking() -> None:
@@ -80,7 +80,7 @@ def test_what_a_head_does_everywhere_is_not_striking() -> None:
 
 
 def test_the_shares_of_a_text_are_means_that_add_up(tales: Any, patterns: Any) -> None:
-    answer = attention(tales, TEXT)
+    answer = attention(tales, TEXT, layers="all")
     length = patterns.shape[-1]
     for head in answer.heads:
         pattern, told = patterns[head.layer - 1, head.head - 1], head.in_text

@@ -16,8 +16,12 @@ from gptcli.inspection.passages import activations_of
 from gptcli.inspection.place_text import parse
 from gptcli.inspection.record import record
 from tests.inspection.weights import IDS, LAYOUTS, opened, stream_of
+from tests.tales import FEELINGS_NEURON, LAYERS, NAME_HEAD
 
 TEXT = " ".join(map(str, IDS))
+# A text that a feeling follows, and some of the six words that the neuron of feelings raises most.
+LOST = "Tom lost his ball and he was"
+FEELINGS = {" unhappy", " tired", " lonely", " happy"}
 # Where transformers keeps the last matrix of an MLP, and the layers.
 _LAST = {
     "gpt2": ("transformer.h.{}.mlp.c_proj", "transformer.ln_f"),
@@ -207,18 +211,18 @@ def test_negative_activations_raise_what_the_vector_lowers() -> None:
 
 @pytest.mark.slow
 def test_a_neuron_of_tales_writes_feelings(tales: Any) -> None:
-    view = view_neuron(tales.what, "5.1015", top=6, sampled=50)
+    view = view_neuron(tales.what, FEELINGS_NEURON, top=6, sampled=50)
     assert (view.through, view.sampled, view.n_vocab) == (1, 50, 50257)
     words = {each.token.decode() for each in view.neuron.raises}
-    assert {" unhappy", " tired", " lonely", " happy"} <= words
-    answer = neurons(tales, "Tom lost his ball and he was", at=parse("embedding@-1").positions, top=3)
-    assert (5, 1015) in [(each.layer, each.neuron) for each in answer.tokens[0].neurons]
+    assert words >= FEELINGS
+    answer = neurons(tales, LOST, at=parse("embedding@-1").positions, top=3)
+    assert FEELINGS_NEURON in [f"{each.layer}.{each.neuron}" for each in answer.tokens[0].neurons]
 
 
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"layers": "9"}, "layers 1 to 6"),
+        ({"layers": f"{LAYERS + 1}"}, f"layers 1 to {LAYERS}"),
         ({"top": 1000}, "more than 3,000"),
         ({"at": parse("embedding@dragon").positions}, "no token"),
     ],
@@ -233,12 +237,11 @@ def test_python_has_the_same_answers(tales: Any) -> None:
     from gptcli.api import LoadedGPT
 
     gpt = LoadedGPT(tales)
-    text = "Tom lost his ball and he was"
-    answer = gpt.neurons(text, at="-1", top=2)
-    assert answer == neurons(tales, text, at=parse("embedding@-1").positions, top=2)
-    assert gpt.neuron("5.1015", top=2) == view_neuron(tales.what, "5.1015", top=2)
-    passages = gpt.passages("5.1015", text, top=1)
-    assert passages.passages[0].position == 7
-    view = gpt.head("5.3", words=["Tom"], sampled=20)
+    answer = gpt.neurons(LOST, at="-1", top=2)
+    assert answer == neurons(tales, LOST, at=parse("embedding@-1").positions, top=2)
+    assert gpt.neuron(FEELINGS_NEURON, top=2) == view_neuron(tales.what, FEELINGS_NEURON, top=2)
+    passages = gpt.passages(FEELINGS_NEURON, LOST, top=1)
+    assert passages.passages[0].position == len(gpt.encode(LOST))  # the last token: a feeling follows
+    view = gpt.head(NAME_HEAD, words=["Tom"], sampled=20)
     assert view.label is not None
     assert view.moves.seen[0].raises[0].token == b" Tom"

@@ -13,6 +13,7 @@ from gptcli.inspection.interventions import Interventions
 from gptcli.inspection.record import record
 from gptcli.inspection.request import made, notes, requested, save_steered
 from gptcli.inspection.steering import directions, parse_steer
+from tests.tales import LAYERS
 
 
 def direction(tales: Any, text: str) -> torch.Tensor:
@@ -140,18 +141,17 @@ def test_a_request_in_a_model(tales: Any) -> None:
         assert isinstance(changes, Interventions)
         return record(tales.model, ids, changes).stream[-1]
 
-    joy = direction(tales, "layer:6: happy - sad")
-    torch.testing.assert_close(stream(steer=["layer:6: happy - sad * 6"]), plain + 6 * joy, atol=1e-4, rtol=1e-5)
-    assert torch.equal(stream(steer=["layer:6: happy * 0"]), plain)
+    last = f"layer:{LAYERS}"
+    joy = direction(tales, f"{last}: happy - sad")
+    torch.testing.assert_close(stream(steer=[f"{last}: happy - sad * 6"]), plain + 6 * joy, atol=1e-4, rtol=1e-5)
+    assert torch.equal(stream(steer=[f"{last}: happy * 0"]), plain)
     other = "Tom went home. He was sad."
     theirs = record(tales.model, tales.tokenizer.encode(other))
-    torch.testing.assert_close(stream(without=["layer:6"], by="resample", from_text=other)[:7], theirs.stream[-1][:7])
+    torch.testing.assert_close(stream(without=[last], by="resample", from_text=other)[:7], theirs.stream[-1][:7])
     average = theirs.stream[-1].mean(0).expand_as(plain)
-    torch.testing.assert_close(stream(without=["layer:6"], by="mean", over=other), average, atol=1e-4, rtol=1e-5)
-    torch.testing.assert_close(
-        stream(without=["layer:6"], by="mean"), plain.mean(0).expand_as(plain), atol=1e-4, rtol=1e-5
-    )
-    at = stream(without=["layer:6@Lily"])
+    torch.testing.assert_close(stream(without=[last], by="mean", over=other), average, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(stream(without=[last], by="mean"), plain.mean(0).expand_as(plain), atol=1e-4, rtol=1e-5)
+    at = stream(without=[f"{last}@Lily"])
     assert at.abs().sum(-1).eq(0).tolist() == [
         True,
         True,

@@ -14,10 +14,15 @@ from gptcli.model.lookup import LookupEngine, guess
 from gptcli.model.native.engine import NativeEngine
 from gptcli.model.torch_engine import TorchEngine
 from gptcli.sampling.settings import Sampling
+from gptcli.tokenizer import gpt2_tokenizer
 from tests.checkpoint.zoo import FAMILIES, open_folder, reference, understand
 from tests.gpt2_reference import load_folder
 
 PROMPT = "One day, Lily saw a big red ball. Lily saw a big red ball. Lily saw a"
+
+
+# Makes what was read likely, so that any model says some of it again.
+AGAIN = dict.fromkeys(gpt2_tokenizer().encode(" big red ball."), 6.0)
 
 
 def written(engine: Any, ids: list[int], sampling: Sampling, seed: int, n: int = 30) -> list[int]:
@@ -36,7 +41,9 @@ def test_what_followed_is_guessed() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(temperature=0.8, top_k=40)])
+@pytest.mark.parametrize(
+    "sampling", [Sampling(temperature=0, logit_bias=AGAIN), Sampling(temperature=0.8, top_k=40, logit_bias=AGAIN)]
+)
 def test_the_text_is_the_same_with_and_without(tales: Any, sampling: Sampling) -> None:
     ids = tales.tokenizer.encode(PROMPT)
     for engine in (open_checkpoint("tales", Placement(device="cpu"), inside=False).engine, TorchEngine(tales.model)):

@@ -18,6 +18,7 @@ from gptcli.sampling.settings import Sampling
 from gptcli.show.explore_page.page import Exploration, explore_page, save_page
 from gptcli.show.tour_page import tour_page
 from tests.show.test_page import EVIL, data, shape
+from tests.tales import HEADS, LAYERS
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_the_data_is_what_was_computed(seen: Explored) -> None:
     (held,) = data(explore_page(seen).html())
     logits = np.frombuffer(base64.b64decode(held["logits"]), "<f4")
     assert logits.tolist() == np.concatenate([each.logits for each in seen.expected]).tolist()
-    lower = np.frombuffer(base64.b64decode(held["pattern"]), "<u2").reshape(6, 4, 6) / 65535
+    lower = np.frombuffer(base64.b64decode(held["pattern"]), "<u2").reshape(LAYERS, HEADS, 6) / 65535  # 1 + 2 + 3
     assert lower[3, 2] == pytest.approx(seen.pattern[3, 2][np.tril_indices(3)], abs=1e-5)
     assert held["ids"] == seen.ids
     assert held["ends"] == [3, 8, 12]

@@ -11,6 +11,7 @@ from gptcli.inspection.attention import attention, linked
 from gptcli.show.attention import draw
 from gptcli.show.blocks.word_map import WordMap, downwards, plain, shortened
 from tests.show.test_pictures import drawn
+from tests.tales import HEADS, LAYERS
 
 TEXT = "The king took his crown and the queen took her"
 NOTHING = -math.inf
@@ -49,16 +50,16 @@ def test_a_map_has_words_on_both_sides_in_colour_and_without() -> None:
 
 @pytest.fixture(scope="module")
 def whole(tales: Any) -> Any:
-    return attention(tales, TEXT)
+    return attention(tales, TEXT, layers="all")
 
 
 @pytest.mark.parametrize("width", [20, 60, 80, 100, 200])
 def test_every_head_has_the_words_at_every_width(whole: Any, width: int) -> None:
-    answer = replace(whole, heads=whole.heads[:8])
+    answer = replace(whole, heads=whole.heads[: 2 * HEADS])  # two layers
     shown = drawn(draw(answer), width)
     lines = shown.splitlines()
     assert max(map(cell_len, lines)) <= width
-    for number in range(1, 5):
+    for number in range(1, HEADS + 1):
         assert sum(line.count(f"head {number} ") for line in lines) >= 2
     rows = [line for line in lines if "█" in line or "·" in line]
     for start in ("k", "cr", "qu"):  # each head has each row
@@ -78,7 +79,8 @@ def test_one_head_has_its_columns_named_downwards_or_across(one_head: Any, width
     shown = drawn(draw(one_head), width)
     assert max(map(cell_len, shown.splitlines())) <= width
     assert "No single kind" not in shown
-    assert "token before 0.50" in " ".join(shown.split())
+    (head,) = one_head.heads
+    assert f"token before {head.in_text.previous_token:.2f}" in " ".join(shown.split())
     if width == 200:
         assert "·queen" in shown.split("blank: the mask")[1].splitlines()[2]
     if width == 80:
@@ -124,8 +126,9 @@ def test_a_text_in_which_nothing_stands_out_says_what_dominates(whole: Any) -> N
 
 @pytest.mark.slow
 def test_of_many_large_maps_those_are_drawn_that_look_furthest(tales: Any) -> None:
-    answer = attention(tales, TEXT + " and the old man saw a small dog near the big river in the dark wood" * 2)
+    text = TEXT + " and the old man saw a small dog near the big river in the dark wood" * 2
+    answer = attention(tales, text, layers="all")
     shown = drawn(draw(answer), 60)
     assert len(shown.splitlines()) < 320  # and in colour, where two rows share a line, more heads
     assert len(drawn(draw(answer), 60, colour=True).splitlines()) < 320
-    assert "of 24 heads that look most at other tokens" in " ".join(shown.split())
+    assert f"of {LAYERS * HEADS} heads that look most at other tokens" in " ".join(shown.split())

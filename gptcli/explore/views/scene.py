@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 # Attention weights of all layers together; more are computed layer by layer.
-_MOST_WEIGHTS = 8_000_000
+_MOST_WEIGHTS = 10_500_000
 
 
 @dataclass(frozen=True)
