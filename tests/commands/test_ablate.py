@@ -92,7 +92,7 @@ def test_what_the_pictures_say() -> None:
     shown = run("ablate", NAMES, *OVER, "--top", "2").stdout
     assert "The logit of ·Ben over ·Sara: " in shown
     assert "becomes zero" in shown
-    parts = {}
+    parts: dict[str, float] = {}
     for row in answer("ablate", NAMES, *OVER)["layers"]:
         parts |= {f"{row['layer']}.{head}": abs(value) for head, value in enumerate(row["heads"], 1)}
         parts[f"mlp:{row['layer']}"] = abs(row["mlp"])
