@@ -1,8 +1,9 @@
 """Everything that is measured beside the peers, in one run: ``make bench``, or ``python -m tests.benchmarks``.
 
     make bench                                  all of it: under half an hour on two cores
-    make bench ONLY=tales,gpt2                  some of it: tales, gpt2, gpt2-medium, gpt2-xl, startup, growth,
-                                                neighbours
+    make bench ONLY=tales,gpt2                  some of it: tales, gpt2, gpt2-medium, startup, growth, neighbours;
+                                                and by name only: gpt2-xl, pythia-160m, gpt-neo-125m, smollm2-135m,
+                                                qwen2.5-0.5b, contexts
     make bench ONLY=gpt2-xl RUNS=3              it takes 6 minutes a run
     make bench PEERS=/somewhere/venv            the peers' environment; made where it is not there
 
@@ -19,9 +20,10 @@ from tests.benchmarks import bench_decode, bench_growth, bench_neighbours, bench
 from tests.benchmarks.environment import HERE, install, missing, say
 from tests.benchmarks.machine import Watch, facts, processor
 
-MODELS = ("tales", "gpt2", "gpt2-medium", "gpt2-xl")
-MORE = ("startup", "growth", "neighbours")
-DEFAULT = ("tales", "gpt2", "gpt2-medium", *MORE)
+FAMILIES = ("pythia-160m", "gpt-neo-125m", "smollm2-135m", "qwen2.5-0.5b")
+MODELS = ("tales", "gpt2", "gpt2-medium", "gpt2-xl", *FAMILIES)
+MORE = ("startup", "growth", "contexts", "neighbours")
+DEFAULT = ("tales", "gpt2", "gpt2-medium", "startup", "growth", "neighbours")
 # So that all of it stays under half an hour on two cores. What is asked for by name gets all of its runs.
 RUNS_AT_MOST = {"gpt2-medium": 3}
 
@@ -29,6 +31,7 @@ RUNS_AT_MOST = {"gpt2-medium": 3}
 def main() -> None:
     """Measure, and write the results of this kind of processor; a part of it gets a section of its own."""
     given = _arguments()
+    given.peers = given.peers.absolute()
     only = given.only or list(DEFAULT)
     use_threads(given.threads)
     threads = default_threads()
@@ -49,6 +52,8 @@ def main() -> None:
         parts.append(results.startup_section(bench_startup.measure(given.peers, list(without), **common)))
     if "growth" in only:
         parts.append(results.growth_section(*bench_growth.measure(given.peers, runs=given.runs, watch=watch)))
+    if "contexts" in only:
+        parts.append(results.contexts_section(bench_growth.contexts(given.peers, watch=watch)))
     if "neighbours" in only:
         found_shared = bench_neighbours.measure(given.former, runs=given.runs, watch=watch)
         parts.append(results.neighbours_section(found_shared))

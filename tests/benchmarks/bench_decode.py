@@ -20,8 +20,9 @@ from statistics import median
 from typing import Any
 
 from gptcli.measuring.speed import read_bandwidth
-from tests.benchmarks.environment import HERE, convert, model_folder, python_of, say
+from tests.benchmarks.environment import ROOT, convert, model_folder, python_of, say
 from tests.benchmarks.machine import Watch
+from tests.benchmarks.neutral import shape_of
 from tests.benchmarks.peers import LLAMA_PLAIN
 
 WEIGHTS = ("float32", "float16", "int8", "int4")
@@ -46,6 +47,8 @@ class Subject:
         decode: tokens/s of each round.
         prefill: the same.
         bandwidth: what the memory gave in each round, bytes/s.
+        peak: the most memory that the process has held, bytes.
+        written: the tokens of the last answer.
     """
 
     program: str
@@ -56,6 +59,7 @@ class Subject:
     prefill: list[float] = field(default_factory=list)
     bandwidth: list[float] = field(default_factory=list)
     peak: int = 0
+    written: list[int] = field(default_factory=list)
 
     def ask(self, ids: Sequence[int], new: int) -> float:
         """Seconds to read the ids and write ``new`` tokens."""
@@ -63,7 +67,7 @@ class Subject:
         self.process.stdin.write(json.dumps({"ids": list(ids), "new": new}) + "\n")
         self.process.stdin.flush()
         answer = self.hear(self.process)
-        self.peak = answer["peak"]
+        self.peak, self.written = answer["peak"], answer["written"]
         return float(answer["seconds"])
 
     @staticmethod
@@ -103,6 +107,11 @@ class Measured:
         """What the memory gave, bytes/s: once a round for each way to keep the weights."""
         return [read for weights in WEIGHTS for read in next((s.bandwidth for s in self.of(weights)), [])]
 
+    def others(self) -> list[str]:
+        """Programs whose first token after the long prompt is in float32 another than ours: they run another model."""
+        ours = next((s.written for s in self.of("float32") if s.program == "gptcli"), None)
+        return [s.program for s in self.of("float32") if ours is not None and s.written != ours]
+
     def of(self, weights: str) -> list[Subject]:
         """Those that keep the weights like that."""
         return [subject for subject in self.subjects if subject.weights == weights]
@@ -128,10 +137,9 @@ def measure(model: str, peers: Path, without: Sequence[str], *, runs: int, threa
         watch: asked how quiet it is, between runs.
     """
     folder = model_folder(model, peers)
-    config = json.loads((folder / "config.json").read_text())
-    found = Measured(model, _NEW.get(model, 32), min(PREFILL, config["n_positions"] - 32))
-    found.parameters = config["n_embd"] * (config["vocab_size"] + 12 * config["n_layer"] * config["n_embd"])
-    ids = random.Random(0).choices(range(config["vocab_size"] - 1), k=found.prefill)
+    shape = shape_of(folder)
+    found = Measured(model, _NEW.get(model, 32), min(PREFILL, shape.positions - 32), parameters=shape.per_token)
+    ids = random.Random(0).choices(range(shape.vocab - 1), k=found.prefill)
     for weights in WEIGHTS:
         programs = [program for program, kinds in _HAVE.items() if weights in kinds and program not in without]
         for group in [[program] for program in programs] if model in _ONE_BY_ONE else [programs]:
@@ -158,12 +166,13 @@ def start(program: str, weights: str, folder: Path, peers: Path, threads: int) -
     say(f"{folder.name}: {program} {weights}")
     log = (peers / "models" / "errors.txt").open("w+")
     process = subprocess.Popen(
-        [python, str(HERE / "peers.py"), program, weights, str(folder), str(threads)],
+        [python, "-m", "tests.benchmarks.peers", program, weights, str(folder), str(threads)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"},
+        cwd=ROOT,
     )
     try:
         subject = Subject(program, weights, Subject.hear(process), process)

@@ -67,13 +67,25 @@ def measure(peers: Path, *, runs: int, watch: Watch) -> tuple[list[Compared], li
                 if number:
                     seconds.append(time.perf_counter() - started)
         say(f"growth: {compared.what}")
+    return found, _benches(gpt2, watch)
+
+
+def contexts(peers: Path, *, watch: Watch) -> dict[str, list[dict[str, Any]]]:
+    """What ``gptcli bench`` says of long contexts, by model, for each kind of weights."""
+    return {
+        name: _benches(model_folder(name, peers), watch, "--contexts", "256,2048,8192")
+        for name in ("smollm2-135m", "qwen2.5-0.5b")
+    }
+
+
+def _benches(folder: Path, watch: Watch, *more: str) -> list[dict[str, Any]]:
     benches = []
     for options in ([], ["--dtype", "float16"], ["--quantize", "int8"], ["--quantize", "int4"]):
-        say(f"gptcli bench {' '.join(options)}")
+        say(f"gptcli bench {folder.name} {' '.join(options)}")
         watch.pause()
-        command = [sys.executable, "-m", "gptcli", "bench", str(gpt2), "--device", "cpu", "--json", *options]
+        command = [sys.executable, "-m", "gptcli", "bench", str(folder), "--device", "cpu", "--json", *more, *options]
         benches.append(json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout))
-    return found, benches
+    return benches
 
 
 def _samples(folder: Path) -> Compared:

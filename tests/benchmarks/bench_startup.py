@@ -49,7 +49,8 @@ model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
 prompt = tokenizer("Once upon a time there was a", return_tensors="pt")
 print(tokenizer.decode(model.generate(**prompt, max_new_tokens=1, do_sample=True, top_k=40, pad_token_id=0)[0]))
 """
-# The ids of the same prompt: the two below are given no tokenizer.
+PROMPT = "Once upon a time there was a"
+# The ids of the same prompt, where a program is given no tokenizer.
 IDS = [7454, 2402, 257, 640, 612, 373, 257]
 CTRANSLATE2 = f"""
 import sys
@@ -67,8 +68,16 @@ if {LLAMA_PLAIN!r} in os.environ:
     options.use_extra_bufts = False
     llama_cpp.llama_model_default_params = lambda: options
 model = Llama(sys.argv[1] + "/model-" + sys.argv[2] + ".gguf", n_ctx=512, verbose=False)
-print(next(model.generate({IDS}, top_k=40)))
+ids = model.tokenize({PROMPT.encode()}, add_bos=False) if os.path.exists(sys.argv[1] + "/tokenizer.json") else {IDS}
+print(next(model.generate(ids, top_k=40)))
 """
+# Which models write a first token, and with which weights.
+_FIRST_TOKENS = {
+    "tales": ("float32", "int8"),
+    "gpt2": ("float32", "int8"),
+    "smollm2-135m": ("float32", "int8", "int4"),
+    "qwen2.5-0.5b": ("int8", "int4"),
+}
 # A small process that starts the one to measure: Linux counts a child's memory from what its parent held.
 _LAUNCHER = """
 import os, sys, time
@@ -129,7 +138,7 @@ def run(command: list[str], environment: dict[str, str]) -> tuple[float, int | N
 
 
 def _subjects(peers: Path, without: Sequence[str], threads: int) -> list[Timed]:
-    tales, gpt2 = (model_folder(name, peers) for name in ("tales", "gpt2"))
+    gpt2 = model_folder("gpt2", peers)
     gptcli = [sys.executable, "-m", "gptcli"]
     small = ["tokenize", "Once upon a time there was a little girl"]
     found = [
@@ -141,19 +150,27 @@ def _subjects(peers: Path, without: Sequence[str], threads: int) -> list[Timed]:
     if "transformers" not in without:
         scripts = {"--help": HELP, "tokenize": TOKENIZE, "params": PARAMS, "analogy king-man+woman": ANALOGY}
         found += [Timed(task, "transformers", _script(peers, text, gpt2)) for task, text in scripts.items()]
-    for folder in (tales, gpt2):
-        first = ["generate", "-n", "1", "-m", str(folder), "Once upon a time there was a"]
-        for weights, more in (("float32", []), ("int8", ["--quantize", "int8"])):
-            task = f"first token, {folder.name}, {weights}"
-            if not more or convert(peers, "gptcli", weights, folder):
-                found.append(Timed(task, "gptcli", [*gptcli, *first, *more]))
-            if weights == "float32" and "transformers" not in without:
-                found.append(Timed(task, "transformers", _script(peers, GENERATE, folder)))
-            if "ctranslate2" not in without and convert(peers, "ctranslate2", weights, folder):
-                found.append(Timed(task, "ctranslate2", _script(peers, CTRANSLATE2, folder, weights)))
-            if "llama.cpp" not in without and (able := start("llama.cpp", weights, folder, peers, threads)):
-                able.end()
-                found.append(Timed(task, "llama.cpp", _script(peers, LLAMA_CPP, folder, GGUF[weights])))
+    for name, kinds in _FIRST_TOKENS.items():
+        folder = model_folder(name, peers)
+        for weights in kinds:
+            found += _first_token(peers, without, folder, weights, threads)
+    return found
+
+
+def _first_token(peers: Path, without: Sequence[str], folder: Path, weights: str, threads: int) -> list[Timed]:
+    """The programs that write one token with such weights."""
+    task, found = f"first token, {folder.name}, {weights}", []
+    quantize = [] if weights == "float32" else ["--quantize", weights]
+    if not quantize or convert(peers, "gptcli", weights, folder):
+        command = [sys.executable, "-m", "gptcli", "generate", "-n", "1", "-m", str(folder), PROMPT, *quantize]
+        found.append(Timed(task, "gptcli", command))
+    if weights == "float32" and "transformers" not in without:
+        found.append(Timed(task, "transformers", _script(peers, GENERATE, folder)))
+    if weights != "int4" and "ctranslate2" not in without and convert(peers, "ctranslate2", weights, folder):
+        found.append(Timed(task, "ctranslate2", _script(peers, CTRANSLATE2, folder, weights)))
+    if "llama.cpp" not in without and (able := start("llama.cpp", weights, folder, peers, threads)):
+        able.end()
+        found.append(Timed(task, "llama.cpp", _script(peers, LLAMA_CPP, folder, GGUF[weights])))
     return found
 
 

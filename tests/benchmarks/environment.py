@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gptcli.model.presets import PRESETS
 from gptcli.system.bundled import bundled_folder
 from tests.benchmarks.bench_load import write_checkpoint
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 # Installed one after another, so that one that fails takes no other with it.
 INSTALLED = {
     "transformers": ["torch>=2.6,<2.14", "transformers", "tiktoken"],
@@ -63,8 +65,10 @@ def model_folder(name: str, peers: Path) -> Path:
     folder.mkdir(parents=True)
     if name == "tales":
         _in_float32(bundled_folder() / "tales", folder)
-    else:
+    elif name in PRESETS:
         write_checkpoint(folder, name, "float32")
+    elif not convert(peers, "random", "-", folder, name):
+        raise SystemExit(f"{name} needs transformers in {peers}, which makes its weights")
     ranks = bundled_folder() / "gpt2-bpe" / "gpt2.tiktoken"
     convert(peers, "tokenizer", "-", folder, str(ranks))
     (folder / "done").touch()
@@ -76,10 +80,10 @@ def convert(peers: Path, form: str, weights: str, folder: Path, *more: str) -> b
     mark = folder / f"{form}-{weights}.done"
     if form == "gptcli" or not mark.is_file():  # gptcli keeps its own elsewhere, and knows it again
         say(f"{folder.name}: {form} {weights}")
-        command = [python_of(peers), str(HERE / "convert.py"), form, weights, str(folder), *more]
+        command = [python_of(peers), "-m", "tests.benchmarks.convert", form, weights, str(folder), *more]
         if form == "gptcli":
             command = [sys.executable, "-m", "gptcli", "models", "quantize", str(folder), weights]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         if done.returncode:
             say(f"{form} {weights} cannot be made:\n" + "\n".join(done.stderr.strip().splitlines()[-5:]))
             return False

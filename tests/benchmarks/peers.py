@@ -1,10 +1,10 @@
 """One program with one model in a process of its own, asked to generate again and again.
 
-    python tests/benchmarks/peers.py PROGRAM WEIGHTS FOLDER THREADS
+    python -m tests.benchmarks.peers PROGRAM WEIGHTS FOLDER THREADS
 
-Runs in the peers' environment (gptcli in its own) and imports nothing of the project's tests. It prints a JSON line
-when the model is loaded, and then one for each request ``{"ids": [...], "new": N}`` on stdin: seconds to read the ids
-and write N tokens greedily, by each program's own way of generating, and the most memory that the process has held.
+Runs in the peers' environment (gptcli in its own). It prints a JSON line when the model is loaded, and then one for
+each request ``{"ids": [...], "new": N}`` on stdin: seconds to read the ids and write N tokens greedily, by each
+program's own way of generating, the tokens, and the most memory that the process has held.
 """
 
 import json
@@ -17,7 +17,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-Generate = Callable[[list[int], int], object]
+from tests.benchmarks.neutral import read, shape_of
+
+Generate = Callable[[list[int], int], list[int]]
+# Tokens of context that programs are to make room for; a model with fewer gets its own number.
+CONTEXT = 1024
 # Set where llama.cpp crashes with weights that it rearranges for the processor: a virtual machine may promise AMX and
 # not have it.
 LLAMA_PLAIN = "GPTCLI_BENCH_LLAMA_PLAIN"
@@ -36,7 +40,7 @@ def gptcli(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[str
     opened = open_checkpoint(str(folder), Placement(device="cpu", dtype=dtype, quantize=quantize), inside=False)
     engine = opened.engine
 
-    def run(ids: list[int], new: int) -> object:
+    def run(ids: list[int], new: int) -> list[int]:
         steps = generate(engine, new_samples([ids], scored=False), Sampling(temperature=0), Limits(new), seed=0)
         return [step.token for step in steps]  # as the command does: nothing of a step is held
 
@@ -48,15 +52,15 @@ def gptcli(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[str
 def transformers(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[str, Any]]:
     """Its own ``generate``, eager."""
     import torch
-    from transformers import GPT2LMHeadModel
+    from transformers import AutoModelForCausalLM
 
     torch.set_num_threads(threads)
-    model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
-    def run(ids: list[int], new: int) -> object:
+    def run(ids: list[int], new: int) -> list[int]:
         prompt = torch.tensor([ids])
         with torch.inference_mode():
-            return model.generate(
+            written = model.generate(
                 prompt,
                 attention_mask=torch.ones_like(prompt),
                 do_sample=False,
@@ -64,6 +68,8 @@ def transformers(folder: Path, weights: str, threads: int) -> tuple[Generate, di
                 max_new_tokens=new,
                 pad_token_id=0,
             )
+        ids_: list[int] = written[0, len(ids) :].tolist()
+        return ids_
 
     return run, {"version": f"{version('transformers')}, torch {torch.__version__}"}
 
@@ -71,43 +77,70 @@ def transformers(folder: Path, weights: str, threads: int) -> tuple[Generate, di
 def pytorch(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[str, Any]]:
     """The shortest loop that wastes nothing: plain functions over a preallocated cache."""
     import torch
-    from safetensors.torch import load_file
     from torch.nn import functional as F
 
     torch.set_num_threads(threads)
-    w = {name.removeprefix("transformer."): tensor for name, tensor in load_file(folder / "model.safetensors").items()}
-    config = json.loads((folder / "config.json").read_text())
-    H, C, T = config["n_head"], config["n_embd"], config["n_positions"]
-    for name in list(w):  # Conv1D keeps matrices the other way round
-        if name.startswith("h.") and w[name].dim() == 2:
-            w[name] = w[name].T.contiguous()
-    keys, values = torch.zeros(2, config["n_layer"], 1, H, T, C // H)
+    shape, arrays = read(folder)
+    w = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    H, K, D, T = shape.heads, shape.kv_heads, shape.head_width, min(shape.positions, CONTEXT)
+    keys, values = torch.zeros(2, shape.layers, 1, K, T, D)
+    angles = torch.arange(T)[:, None] * shape.base ** -(torch.arange(0, shape.rotary, 2) / max(shape.rotary, 1))
+    cosines, sines = (part.repeat(1, 2) for part in (angles.cos(), angles.sin()))
+    activate = {"silu": F.silu, "gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh")}[shape.activation]
+    seen_by = torch.arange(T)[:, None] - torch.arange(T)  # how far back each position is from each other one
+    windowed = {size: (seen_by >= 0) & (seen_by < size) for size in set(shape.windows) if size}
 
     def norm(x: Any, name: str) -> Any:
-        return F.layer_norm(x, (C,), w[f"{name}.weight"], w[f"{name}.bias"], config.get("layer_norm_epsilon", 1e-5))
+        if shape.rms:
+            return F.rms_norm(x, (shape.width,), w[f"{name}.weight"], shape.eps)
+        return F.layer_norm(x, (shape.width,), w[f"{name}.weight"], w[f"{name}.bias"], shape.eps)
 
     def linear(x: Any, name: str) -> Any:
-        return F.linear(x, w[f"{name}.weight"], w[f"{name}.bias"])
+        return F.linear(x, w[f"{name}.weight"], w.get(f"{name}.bias"))
 
-    def read(ids: list[int], start: int) -> int:
-        end = start + len(ids)
-        x = w["wte.weight"][ids] + w["wpe.weight"][start:end]
-        for layer in range(config["n_layer"]):
-            h = f"h.{layer}"
-            q, k, v = linear(norm(x, f"{h}.ln_1"), f"{h}.attn.c_attn").view(-1, 3, H, C // H).permute(1, 2, 0, 3)
-            keys[layer, 0, :, start:end], values[layer, 0, :, start:end] = k, v
-            seen = keys[layer, :, :, :end], values[layer, :, :, :end]
-            y = F.scaled_dot_product_attention(q[None], *seen, is_causal=start == 0 and len(ids) > 1)
-            x = x + linear(y[0].transpose(0, 1).reshape(-1, C), f"{h}.attn.c_proj")
-            hidden = F.gelu(linear(norm(x, f"{h}.ln_2"), f"{h}.mlp.c_fc"), approximate="tanh")
-            x = x + linear(hidden, f"{h}.mlp.c_proj")
-        return int(F.linear(norm(x[-1:], "ln_f"), w["wte.weight"]).argmax())
+    def turned(x: Any, start: int, end: int) -> Any:
+        if not shape.rotary:
+            return x
+        part, rest = x[..., : shape.rotary], x[..., shape.rotary :]
+        low, high = part.chunk(2, dim=-1)
+        part = part * cosines[start:end] + torch.cat((-high, low), dim=-1) * sines[start:end]
+        return torch.cat((part, rest), dim=-1) if rest.shape[-1] else part
 
-    def run(ids: list[int], new: int) -> object:
+    def attention(x: Any, layer: int, start: int) -> Any:
+        end = start + len(x)
+        q, k, v = linear(x, f"{layer}.qkv").view(len(x), -1, D).transpose(0, 1).split((H, K, K))
+        keys[layer, 0, :, start:end], values[layer, 0, :, start:end] = turned(k, start, end), v
+        seen = keys[layer, :, :, :end], values[layer, :, :, :end]
+        window = windowed.get(shape.windows[layer]) if shape.windows else None
+        y = F.scaled_dot_product_attention(
+            turned(q, start, end)[None],
+            *seen,
+            attn_mask=None if window is None else window[start:end, :end],
+            is_causal=window is None and len(x) > 1,
+            scale=None if shape.scaled else 1.0,
+            enable_gqa=K < H,
+        )
+        return linear(y[0].transpose(0, 1).reshape(len(x), -1), f"{layer}.out")
+
+    def mlp(x: Any, layer: int) -> Any:
+        up = linear(x, f"{layer}.up")
+        return linear(activate(linear(x, f"{layer}.gate")) * up if shape.gated else activate(up), f"{layer}.down")
+
+    def step(ids: list[int], start: int) -> int:
+        x = w["embed.weight"][ids]
+        if "positions.weight" in w:
+            x = x + w["positions.weight"][start : start + len(ids)]
+        for layer in range(shape.layers):
+            added = attention(norm(x, f"{layer}.attn_norm"), layer, start)
+            after = x + added
+            x = after + mlp(norm(x if shape.parallel else after, f"{layer}.mlp_norm"), layer)
+        return int(F.linear(norm(x[-1:], "final_norm"), w["unembed.weight"]).argmax())
+
+    def run(ids: list[int], new: int) -> list[int]:
         with torch.inference_mode():
-            written = [read(ids, 0)]
+            written = [step(ids, 0)]
             while len(written) < new:
-                written.append(read(written[-1:], len(ids) + len(written) - 1))
+                written.append(step(written[-1:], len(ids) + len(written) - 1))
         return written
 
     return run, {"version": torch.__version__}
@@ -121,9 +154,10 @@ def ctranslate2(folder: Path, weights: str, threads: int) -> tuple[Generate, dic
         str(folder / f"ct2-{weights}"), device="cpu", compute_type=weights, intra_threads=threads, inter_threads=1
     )
 
-    def run(ids: list[int], new: int) -> object:
+    def run(ids: list[int], new: int) -> list[int]:
         prompt = [f"t{token}" for token in ids]
-        return generator.generate_batch([prompt], max_length=new, min_length=new, include_prompt_in_result=False)
+        (said,) = generator.generate_batch([prompt], max_length=new, min_length=new, include_prompt_in_result=False)
+        return list(said.sequences_ids[0])
 
     return run, {"version": version("ctranslate2")}
 
@@ -143,17 +177,16 @@ def llama_cpp(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[
 
         llama_cpp.llama_model_default_params = without
 
-    n_positions = json.loads((folder / "config.json").read_text())["n_positions"]
     model = Llama(
         str(folder / f"model-{GGUF[weights]}.gguf"),
-        n_ctx=n_positions,
+        n_ctx=min(shape_of(folder).positions, CONTEXT),
         n_batch=512,
         n_threads=threads,
         n_threads_batch=threads,
         verbose=False,
     )
 
-    def run(ids: list[int], new: int) -> object:
+    def run(ids: list[int], new: int) -> list[int]:
         model.reset()  # or it would remember the prompt
         return list(islice(model.generate(ids, temp=0.0, top_k=1, repeat_penalty=1.0), new))
 
@@ -196,8 +229,9 @@ def main() -> None:
     print(json.dumps({"load_s": time.perf_counter() - started, **about}), file=answers)
     for request in requests():
         started = time.perf_counter()
-        run(request["ids"], request["new"])
-        print(json.dumps({"seconds": time.perf_counter() - started, "peak": peak_memory()}), file=answers)
+        written = run(request["ids"], request["new"])
+        seconds = time.perf_counter() - started
+        print(json.dumps({"seconds": seconds, "written": written, "peak": peak_memory()}), file=answers)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ def model_section(found: Measured) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *_ratios(found)]
     lines += [f"- failed: {what}" for what in found.failed]
+    lines += [f"- the first token after the long prompt is another in {program}" for program in found.others()]
     return "\n".join(lines) + "\n"
 
 
@@ -96,8 +97,20 @@ def growth_section(found: Sequence[Compared], benches: Sequence[dict[str, Any]])
         ratio = compared.amount * median(compared.their_seconds) / median(compared.our_seconds)
         cells = [compared.what, spread(compared.our_seconds), compared.beside, spread(compared.their_seconds)]
         lines.append(f"| {' | '.join([*cells, f'{ratio:.2f}'])} |")
-    lines += ["", "`gptcli bench` on gpt2's shape; its limit counts keys and values too:", ""]
-    lines += [
+    lines += ["", "`gptcli bench` on gpt2's shape; its limit counts keys and values too:", "", *_bench_rows(benches)]
+    return "\n".join(lines) + "\n"
+
+
+def contexts_section(found: dict[str, list[dict[str, Any]]]) -> str:
+    """How decoding slows down with the text before it, model by model."""
+    lines = ["### Long contexts", "", "`gptcli bench`; its limit counts keys and values too."]
+    for model, benches in found.items():
+        lines += ["", f"{model}:", "", *_bench_rows(benches)]
+    return "\n".join(lines) + "\n"
+
+
+def _bench_rows(benches: Sequence[dict[str, Any]]) -> list[str]:
+    lines = [
         "| weights | context | tokens/s | of the limit | load | peak memory |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
@@ -108,7 +121,7 @@ def growth_section(found: Sequence[Compared], benches: Sequence[dict[str, Any]])
             cells = [bench["weights"], f"{row['context']:,}", shown, f"{row['fraction']:.2f}"]
             cells += [f"{bench['load_s']:.2f} s", f"{(bench['peak_memory'] or 0) / 1e6:,.0f} MB"]
             lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def neighbours_section(found: Sequence[Shared]) -> str:

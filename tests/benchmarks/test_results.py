@@ -30,6 +30,8 @@ def measured() -> Measured:
         subject("gptcli", "int4", [150.0], [2e10], weight_bytes=5 * 10**7),
     ]
     found.failed = ["llama.cpp int8"]
+    for each, token in zip(found.subjects, (7, 7, 8, 9), strict=True):
+        each.written = [token]
     return found
 
 
@@ -53,6 +55,8 @@ def test_a_model_beside_the_limit_and_the_best_peer() -> None:
     assert "| int4 | gptcli | 150 | 0.38 |" in text
     assert "- int4:" not in text  # nobody to compare with
     assert "- failed: llama.cpp int8" in text
+    assert "another in fast" in text
+    assert "another in slow" not in text
 
 
 def test_whole_processes_stand_beside_ours() -> None:
