@@ -68,7 +68,7 @@ if {LLAMA_PLAIN!r} in os.environ:
     options.use_extra_bufts = False
     llama_cpp.llama_model_default_params = lambda: options
 model = Llama(sys.argv[1] + "/model-" + sys.argv[2] + ".gguf", n_ctx=512, verbose=False)
-ids = model.tokenize({PROMPT.encode()}, add_bos=False) if os.path.exists(sys.argv[1] + "/tokenizer.json") else {IDS}
+ids = model.tokenize({PROMPT.encode()!r}, add_bos=False) if os.path.exists(sys.argv[1] + "/tokenizer.json") else {IDS}
 print(next(model.generate(ids, top_k=40)))
 """
 # Which models write a first token, and with which weights.

@@ -86,7 +86,9 @@ def pytorch(folder: Path, weights: str, threads: int) -> tuple[Generate, dict[st
     keys, values = torch.zeros(2, shape.layers, 1, K, T, D)
     angles = torch.arange(T)[:, None] * shape.base ** -(torch.arange(0, shape.rotary, 2) / max(shape.rotary, 1))
     cosines, sines = (part.repeat(1, 2) for part in (angles.cos(), angles.sin()))
-    activate = {"silu": F.silu, "gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh")}[shape.activation]
+    activate: Any = {"silu": F.silu, "gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh")}[
+        shape.activation
+    ]
     seen_by = torch.arange(T)[:, None] - torch.arange(T)  # how far back each position is from each other one
     windowed = {size: (seen_by >= 0) & (seen_by < size) for size in set(shape.windows) if size}
 
