@@ -17,10 +17,19 @@ from tests.benchmarks.neutral import read, shape_of
 
 pytestmark = pytest.mark.slow
 VOCAB = 300
-SMALL = {"vocab_size": VOCAB, "hidden_size": 32, "initializer_range": 0.4, "max_position_embeddings": 64}
+END = {"bos_token_id": VOCAB - 1, "eos_token_id": VOCAB - 1}  # or transformers would not write some other token
+SMALL = {**END, "vocab_size": VOCAB, "hidden_size": 32, "initializer_range": 0.4, "max_position_embeddings": 64}
 ROTARY = {**SMALL, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
 FAMILIES: dict[str, dict[str, Any]] = {
-    "gpt2": {"vocab_size": VOCAB, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "initializer_range": 0.4},
+    "gpt2": {
+        **END,
+        "vocab_size": VOCAB,
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_positions": 64,
+        "initializer_range": 0.4,
+    },
     "gpt_neo": {
         **SMALL,
         "num_layers": 2,
