@@ -3,7 +3,7 @@
     make bench                                  all of it: under half an hour on two cores
     make bench ONLY=tales,gpt2                  some of it: tales, gpt2, gpt2-medium, startup, growth, neighbours;
                                                 and by name only: gpt2-xl, pythia-160m, gpt-neo-125m, smollm2-135m,
-                                                qwen2.5-0.5b, contexts
+                                                qwen2.5-0.5b, contexts, large (20 GB of disk)
     make bench ONLY=gpt2-xl RUNS=3              it takes 6 minutes a run
     make bench PEERS=/somewhere/venv            the peers' environment; made where it is not there
 
@@ -16,13 +16,13 @@ from pathlib import Path
 
 from gptcli.measuring.speed import use_threads
 from gptcli.system.threads import default_threads
-from tests.benchmarks import bench_decode, bench_growth, bench_neighbours, bench_startup, results
+from tests.benchmarks import bench_decode, bench_growth, bench_large, bench_neighbours, bench_startup, results
 from tests.benchmarks.environment import HERE, install, missing, say
 from tests.benchmarks.machine import Watch, facts, processor
 
 FAMILIES = ("pythia-160m", "gpt-neo-125m", "smollm2-135m", "qwen2.5-0.5b")
 MODELS = ("tales", "gpt2", "gpt2-medium", "gpt2-xl", *FAMILIES)
-MORE = ("startup", "growth", "contexts", "neighbours")
+MORE = ("startup", "growth", "contexts", "large", "neighbours")
 DEFAULT = ("tales", "gpt2", "gpt2-medium", "startup", "growth", "neighbours")
 # So that all of it stays under half an hour on two cores. What is asked for by name gets all of its runs.
 RUNS_AT_MOST = {"gpt2-medium": 3}
@@ -54,6 +54,9 @@ def main() -> None:
         parts.append(results.growth_section(*bench_growth.measure(given.peers, runs=given.runs, watch=watch)))
     if "contexts" in only:
         parts.append(results.contexts_section(bench_growth.contexts(given.peers, watch=watch)))
+    if "large" in only:
+        large = bench_large.measure(given.peers, runs=given.runs, threads=threads, watch=watch)
+        parts.append(results.large_section(large))
     if "neighbours" in only:
         found_shared = bench_neighbours.measure(given.former, runs=given.runs, watch=watch)
         parts.append(results.neighbours_section(found_shared))

@@ -18,9 +18,11 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+Kind = Literal["bfloat16", "float32"]
 SUBJECTS = {
     f"{program} {dtype}": (program, dtype)
     for dtype in ("bfloat16", "float32")
@@ -57,20 +59,25 @@ print(json.dumps({"load": loaded, "seconds": time.perf_counter() - started, "bef
 """
 
 
-def write_checkpoint(folder: Path, preset: str, dtype: Literal["bfloat16", "float32"] = "bfloat16") -> int:
-    """A random GPT-2 under the hub's names, tensor by tensor; returns the file's size in bytes."""
-    import torch
-
+def write_checkpoint(folder: Path, preset: str, dtype: Kind = "bfloat16") -> int:
+    """A random GPT-2 under the hub's names; returns the file's size in bytes."""
     from gptcli.model.presets import PRESETS
     from gptcli.model.shapes import parameter_shapes
 
     config = PRESETS[preset]
     fields = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "torch_dtype": dtype}
     sizes = {name: getattr(config, name) for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")}
-    (folder / "config.json").write_text(json.dumps(fields | sizes))
     shapes = parameter_shapes(config)
     for name, shape in shapes.items():  # Conv1D keeps the blocks' matrices the other way round
         shapes[name] = shape[::-1] if name.startswith("h.") else shape
+    return write_random(folder, fields | sizes, shapes, dtype)
+
+
+def write_random(folder: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], dtype: Kind) -> int:
+    """config.json, and random tensors of these names and shapes, one in memory at a time; returns the file's size."""
+    import torch
+
+    (folder / "config.json").write_text(json.dumps(config))
     kind, kept = getattr(torch, dtype), {"bfloat16": "BF16", "float32": "F32"}[dtype]
     header, end = {}, 0
     for name, shape in shapes.items():

@@ -69,10 +69,15 @@ def model_folder(name: str, peers: Path) -> Path:
         write_checkpoint(folder, name, "float32")
     elif not convert(peers, "random", "-", folder, name):
         raise SystemExit(f"{name} needs transformers in {peers}, which makes its weights")
+    with_tokenizer(folder, peers)
+    return folder
+
+
+def with_tokenizer(folder: Path, peers: Path) -> None:
+    """Give a checkpoint GPT-2's tokenizer, or one with as many tokens as it has; it is then whole."""
     ranks = bundled_folder() / "gpt2-bpe" / "gpt2.tiktoken"
     convert(peers, "tokenizer", "-", folder, str(ranks))
     (folder / "done").touch()
-    return folder
 
 
 def convert(peers: Path, form: str, weights: str, folder: Path, *more: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.benchmarks.bench_decode import PROMPT, WEIGHTS, Measured, Subject
 from tests.benchmarks.bench_growth import Compared
+from tests.benchmarks.bench_large import Large
 from tests.benchmarks.bench_neighbours import Shared
 from tests.benchmarks.bench_startup import Timed
 
@@ -106,6 +107,19 @@ def contexts_section(found: dict[str, list[dict[str, Any]]]) -> str:
     lines = ["### Long contexts", "", "`gptcli bench`; its limit counts keys and values too."]
     for model, benches in found.items():
         lines += ["", f"{model}:", "", *_bench_rows(benches)]
+    return "\n".join(lines) + "\n"
+
+
+def large_section(found: Large) -> str:
+    """The first token of a model that fills a good part of the memory."""
+    peak = median(found.peak)
+    lines = [
+        "### A model of 7B shape in 4 bits",
+        "",
+        "| kept form | first token of a whole process, s | peak memory | of the form |",
+        "| --- | --- | --- | --- |",
+        f"| {found.file / 1e9:.2f} GB | {spread(found.seconds)} | {peak / 1e9:.2f} GB | {peak / found.file:.2f} |",
+    ]
     return "\n".join(lines) + "\n"
 
 

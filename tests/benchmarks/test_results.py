@@ -10,6 +10,7 @@ import pytest
 from tests.benchmarks import results
 from tests.benchmarks.bench_decode import Measured, Subject
 from tests.benchmarks.bench_growth import Compared
+from tests.benchmarks.bench_large import Large
 from tests.benchmarks.bench_neighbours import Shared
 from tests.benchmarks.bench_startup import Timed, run
 from tests.benchmarks.machine import Watch, facts, processor
@@ -71,6 +72,11 @@ def test_growth_compares_rates_not_times() -> None:
     text = results.growth_section([eight], [{"weights": "int8", "decoding": [row], "load_s": 1, "peak_memory": 10**8}])
     assert "| 8 samples | 2.00 | 1 sample | 1.00 | 4.00 |" in text
     assert "| int8 | 1,000 | 30.0 (29.0 – 31.0) | 0.50 | 1.00 s | 100 MB |" in text
+
+
+def test_a_large_model_stands_beside_its_file() -> None:
+    text = results.large_section(Large(4 * 10**9, [1.5, 1.6, 1.7], [42 * 10**8] * 3))
+    assert "| 4.00 GB | 1.60 (1.55 – 1.65) | 4.20 GB | 1.05 |" in text
 
 
 @pytest.mark.parametrize(
