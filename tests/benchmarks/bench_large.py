@@ -1,11 +1,10 @@
 """A model of Llama 2's 7B shape in 4 bits: how soon a process writes its first token, and in how much memory.
 
-Weights are random, 13.5 GB in bfloat16; `gptcli models quantize` writes the 4-bit form once. The file is read before,
-so that all runs find it in the page cache: a warm start. Memory is the most that the process held, pages of the mapped
-file among them.
+Weights are random, 13.5 GB in bfloat16; `gptcli models quantize` writes the 4-bit form once. A first run
+does not count and brings it into the page cache: a warm start. Memory is the most that the process held, pages of the
+mapped file among them.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -13,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.benchmarks.bench_load import write_random
-from tests.benchmarks.bench_startup import PROMPT, run
-from tests.benchmarks.environment import ROOT, say, with_tokenizer
+from tests.benchmarks.bench_startup import PROMPT, run, surroundings
+from tests.benchmarks.environment import say, with_tokenizer
 from tests.benchmarks.machine import Watch
 
 WIDTH, INNER, LAYERS, HEADS, VOCAB = 4096, 11_008, 32, 32, 32_000
@@ -36,8 +35,7 @@ def measure(peers: Path, *, runs: int, threads: int, watch: Watch) -> Large:
         SystemExit: it cannot be quantized, or does not run.
     """
     folder = _model(peers)
-    environment = {**os.environ, "GPTCLI_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": str(threads)}
-    environment |= {"NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
+    environment = surroundings(threads) | {"GPTCLI_CACHE": str(folder / "cache")}
     gptcli = [sys.executable, "-m", "gptcli"]
     if not (folder / "cache").is_dir():
         say("llama-7b: gptcli int4")

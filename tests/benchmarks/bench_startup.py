@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.benchmarks.bench_decode import start
-from tests.benchmarks.environment import convert, model_folder, python_of, say
+from tests.benchmarks.environment import ROOT, convert, model_folder, python_of, say
 from tests.benchmarks.machine import Watch
 from tests.benchmarks.peers import GGUF, LLAMA_PLAIN
 
@@ -105,14 +105,7 @@ class Timed:
 def measure(peers: Path, without: Sequence[str], *, runs: int, threads: int, watch: Watch) -> list[Timed]:
     """Run every process in turn, one round more than counts; processes that fail are left out."""
     subjects = _subjects(peers, without, threads)
-    # Compiled modules are kept, as where people work: the peers' were compiled when they were installed.
-    environment = {
-        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
-        "OMP_NUM_THREADS": str(threads),
-        "HF_HUB_OFFLINE": "1",
-        "NO_COLOR": "1",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-    }
+    environment = surroundings(threads)
     watch.spin()
     for number in range(runs + 1):
         for subject in list(subjects):
@@ -126,6 +119,18 @@ def measure(peers: Path, without: Sequence[str], *, runs: int, threads: int, wat
                 subject.peak.append(peak)
         say(f"start-up: round {number} of {runs}")
     return subjects
+
+
+def surroundings(threads: int) -> dict[str, str]:
+    """The environment of a process that is measured."""
+    # Compiled modules are kept, as where people work: the peers' were compiled when they were installed.
+    return {
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+        "OMP_NUM_THREADS": str(threads),
+        "HF_HUB_OFFLINE": "1",
+        "NO_COLOR": "1",
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 def run(command: list[str], environment: dict[str, str]) -> tuple[float, int | None]:

@@ -5,14 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file
 from typer.testing import CliRunner, Result
 
 from gptcli.cli.app import app
-from gptcli.system.bundled import bundled_folder
-from gptcli.tokenizer import gpt2_tokenizer
+from tests.tales import cosine_of_analogy
 
 
 def run(*arguments: str, stdin: str | None = None) -> Result:
@@ -32,11 +29,7 @@ def test_king_man_woman() -> None:
 @pytest.fixture(scope="module")
 def queen() -> float:
     """How near " queen" is to king - man + woman in the bundled GPT's embedding, by numpy in float64."""
-    rows = load_file(bundled_folder() / "tales" / "model.safetensors")["wte.weight"]
-    words = [gpt2_tokenizer().encode(f" {word}")[0] for word in ("king", "man", "woman", "queen")]
-    king, man, woman, expected = (row / np.linalg.norm(row) for row in rows[words].astype(np.float64))
-    sum_ = king - man + woman
-    return float(expected @ sum_ / np.linalg.norm(sum_))
+    return cosine_of_analogy("king", "man", "woman", "queen")
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -2,17 +2,15 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from gptcli.embedding.expression import parse
 from gptcli.embedding.load import Embedding, open_embedding
 from gptcli.embedding.metric import Method, Metric
 from gptcli.embedding.queries import analogy, direction, neighbors, similarity
 from gptcli.errors import ExpressionError, InputError
-from gptcli.system.bundled import bundled_folder
 from tests import glove
+from tests.tales import cosine_of_analogy
 
 
 @pytest.fixture(scope="module")
@@ -111,17 +109,12 @@ def test_the_videos_direction_of_the_plural(words: Embedding) -> None:
     ],
 )
 def test_the_bundled_gpts_own_embedding(
-    tales: Any, tales_embedding: Embedding, text: str, three: tuple[str, str, str], word: str
+    tales_embedding: Embedding, text: str, three: tuple[str, str, str], word: str
 ) -> None:
     """Held to numpy in float64 on the rows of the file."""
-    rows = load_file(bundled_folder() / "tales" / "model.safetensors")["wte.weight"].astype(np.float64)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    (start,), (less,), (more,), (expected,) = (tales.tokenizer.encode(f" {each}") for each in (*three, word))
-    step = rows[start] - rows[less] + rows[more]
-    cosine = rows[expected] @ step / np.linalg.norm(step)
     best = analogy(tales_embedding, parse(text), top=1).neighbors[0]
     assert best.token == f" {word}".encode()
-    assert best.similarity == pytest.approx(cosine, abs=1e-5)
+    assert best.similarity == pytest.approx(cosine_of_analogy(*three, word), abs=1e-5)
 
 
 @pytest.mark.slow
