@@ -27,6 +27,7 @@ from gptcli.errors import GptcliError
 from gptcli.model.config import GPTConfig
 from tests.checkpoint.hub_server import Fault, Hub, running_hub
 from tests.conftest import Run, command
+from tests.tales import PARAMETERS
 
 pytestmark = [
     pytest.mark.slow,
@@ -524,9 +525,9 @@ def test_the_engine_in_c_without_memory_offers_to_quantize(monkeypatch: pytest.M
     done = CliRunner().invoke(app, ["generate", "A", "-n", "1", "--device", "cpu"])
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith(
-        "error: out of memory on cpu: float32 takes 70.9 MB for the weights; what takes less: "
+        f"error: out of memory on cpu: float32 takes {PARAMETERS * 4 / 1e6:.1f} MB for the weights; what takes less: "
     )
-    assert "--quantize int8 (1" in done.stderr
+    assert "--quantize int8 (21.7 MB" in done.stderr
     monkeypatch.undo()
 
     real: Any = np.empty

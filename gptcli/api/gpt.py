@@ -183,14 +183,14 @@ class LoadedGPT(LooksInside):
     ) -> "LoadedGPT":
         """The same model, with parts taken out or directions added in all that it does; weights are shared.
 
-        ``gpt.changed(without=["3.3"]).generate("The")``
+        ``gpt.changed(without=["8.3"]).generate("The")``
 
         Args:
             without: places that are taken out: ``4.1`` (a head), ``mlp:3``, ``layer:5@-1``, ``neuron:3.117``.
             by: what stands in their place.
             over: the text whose mean is meant; the text itself where it is not given.
             from_text: the text to resample from.
-            steer: directions that are added: ``layer:4: happy - sad * 6``.
+            steer: directions that are added: ``layer:7: happy - sad * 6``.
             freeze_attention: look where the model looks without the changes.
 
         Raises:
@@ -215,7 +215,7 @@ class LoadedGPT(LooksInside):
 
         Args:
             text: what it reads.
-            interventions: the arguments of ``changed``: ``{"without": ["3.3"]}``.
+            interventions: the arguments of ``changed``: ``{"without": ["8.3"]}``.
 
         Raises:
             ExpressionError, InputError: see ``changed``; or the text does not fit into the context.

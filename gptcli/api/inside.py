@@ -94,7 +94,7 @@ class LooksInside:
         sampled: int = 1000,
         through: int | None = None,
     ) -> "HeadView":
-        """A head by its weights, such as ``5.3``, and its kind, as ``gptcli head`` shows it.
+        """A head by its weights, such as ``8.3``, and its kind, as ``gptcli head`` shows it.
 
         Raises:
             InputError: there is no such head, word, distance or layer.

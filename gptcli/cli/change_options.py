@@ -67,7 +67,7 @@ class ChangeOptions:
         list[str] | None,
         typer.Option(
             metavar="'PLACE: DIRECTION * N'",
-            help="Add a direction: 'layer:4: happy - sad * 12', 'layer:3: \"I love you\" - \"I hate you\"'. "
+            help="Add a direction: 'layer:7: happy - sad * 12', 'layer:3: \"I love you\" - \"I hate you\"'. "
             "Repeatable.",
             rich_help_panel=PANEL,
         ),
@@ -81,7 +81,7 @@ class ChangeOptions:
         typer.Option(
             metavar="FILE",
             callback=_is_direction_file,
-            help="Keep the direction of --steer, for --steer 'layer:4: FILE.safetensors'.",
+            help="Keep the direction of --steer, for --steer 'layer:7: FILE.safetensors'.",
             rich_help_panel=PANEL,
         ),
     ] = None

@@ -92,7 +92,7 @@ _STOPS = (
         "For each token, each head asks which of the tokens before it matter, and spreads its attention over them. "
         "A row is the token that looks, a column the one that is looked at, and the upper right is empty: nobody looks "
         "ahead.",
-        'gptcli attention "The king took his crown and the queen took her" --layer 4',
+        'gptcli attention "The king took his crown and the queen took her" --layer 6',
         "Why is the upper right of each map empty? Find one strong link between two words.",
         "The model is to predict the next token, so none may look at a later one.",
     ),
@@ -109,7 +109,7 @@ _STOPS = (
         "Where it makes up its mind",
         "Any layer can be asked what it would say if it were the last one. "
         "Read a column downwards: the first row mostly repeats the token, and further down the next one takes shape.",
-        'gptcli lens "Once upon a time there was a little"',
+        'gptcli lens "The king and the"',
         "After which layer is the last guess settled? What do the first rows say?",
         "The first rows are near the token itself; the layers after them turn it into a guess of the next one.",
     ),
@@ -119,14 +119,14 @@ _STOPS = (
         "Each cell is a head or an MLP without its output, and how far Ben then falls back towards Sara.",
         'gptcli ablate "Sara met Ben. Sara said hello to" --token Ben --versus Sara --top 6',
         "Which part does the prediction need most, and which head? What would a negative number mean?",
-        "All layers build on the first MLP; of the heads, late ones bring the name. Without a part below zero the "
+        "All layers build on the first MLP; of the heads, 4.3 and 10.1 bring the name. Without a part below zero the "
         "prediction would be surer.",
     ),
     (
         "Put it in",
         "A thought is a direction in the residual stream, and one can be added while the model runs. "
-        "Here it is happy minus sad, twelve times after layer 4, in a text that would go on with sad.",
-        'gptcli logits "Tom lost his ball. He felt" --steer "layer:4: happy - sad * 12" --top 6',
+        "Here it is happy minus sad, twelve times after layer 7, in a text that would go on with sad.",
+        'gptcli logits "Tom lost his ball. He felt" --steer "layer:7: happy - sad * 12" --top 6',
         "What comes next without --steer? What happens with 6 or -12 instead of 12?",
         "Without it sad is far ahead. A smaller number only brings happy closer, and a negative one makes sad surer.",
     ),
@@ -134,7 +134,7 @@ _STOPS = (
         "Ask the neurons",
         "An MLP is a list of questions to the stream, and a neuron is one of them: its activation is the answer, and "
         "what it writes is added to the stream that much. Here are the most active ones at the last token.",
-        'gptcli neurons "The king and the" --at -1 --top 4',
+        'gptcli neurons "Tom lost his ball and he was" --at -1 --top 4',
         "Which neuron is the most active? What have the tokens that it raises in common?",
         "Many neurons raise words of one kind; others show no pattern, for most stand for several things at once.",
     ),
@@ -158,7 +158,7 @@ _STOPS = (
         "It writes",
         "Read, score, draw, append, and read again: that is all there is to writing. "
         "The same seed draws the same text; leave it out for another one.",
-        'gptcli generate "Once upon a time there was a" -n 60 --seed 7',
+        'gptcli generate "Once upon a time there was a" -n 60 --seed 3',
         "Run it twice with the same seed, then without one. What stays the same, and why?",
         "The model's probabilities are always the same; the seed decides which of the tokens is drawn.",
     ),
@@ -167,7 +167,7 @@ _STOPS = (
         "Every token of a text was drawn from a list like the one you saw. "
         "Where the first candidate holds nearly everything the story had to go on that way, and where it does not the "
         "dice decided.",
-        'gptcli generate "Once upon a time there was a" -n 12 --seed 7 --explain',
+        'gptcli generate "Once upon a time there was a" -n 12 --seed 3 --explain',
         "Find a token that was nearly certain, and one that might have been another.",
         "Names and the ends of set phrases are nearly certain; what happens next in the story is open.",
     ),
@@ -179,9 +179,8 @@ _NOTES = {
         "sausages instead of bratwurst."
     ),
     7: (
-        'The chapter\'s "a machine learning [model]" and "a fashion [model]" stay at 0.90 in this small model, which '
-        "read little but children's stories. In SmolLM2-135M-Instruct (-m HuggingFaceTB/SmolLM2-135M-Instruct) they "
-        "part from 1.00 to 0.75 by layer 7."
+        'The chapter\'s "a machine learning [model]" and "a fashion [model]" part from 0.94 to 0.73 here too; in '
+        "SmolLM2-135M-Instruct (-m HuggingFaceTB/SmolLM2-135M-Instruct) from 1.00 to 0.75 by layer 7."
     ),
 }
 STOPS = [Stop(number, *stop, note=_NOTES.get(number, "")) for number, stop in enumerate(_STOPS, start=1)]

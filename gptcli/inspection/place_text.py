@@ -59,7 +59,7 @@ def parse(text: str, *, bare: Literal["head", "neuron"] = "head") -> Place:
 
 
 def parse_before_colon(line: str) -> tuple[Place, int]:
-    """Read a place that a colon follows, as in ``layer:4: happy - sad``.
+    """Read a place that a colon follows, as in ``layer:7: happy - sad``.
 
     Args:
         line: without line breaks.
@@ -74,7 +74,7 @@ def parse_before_colon(line: str) -> tuple[Place, int]:
     place = reader.place()
     reader.spaces()
     if not reader.took(":"):
-        reader.wrong("expected ':' behind the place, as in layer:4: happy - sad")
+        reader.wrong("expected ':' behind the place, as in layer:7: happy - sad")
     return place, reader.at
 
 

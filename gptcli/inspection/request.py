@@ -71,7 +71,7 @@ def requested(
         by: ``zero``, ``mean`` or ``resample``.
         over: a text for the mean.
         from_text: the text to resample from.
-        steer: directions, such as ``layer:4: happy - sad * 6`` (see ``steering``).
+        steer: directions, such as ``layer:7: happy - sad * 6`` (see ``steering``).
         freeze_attention: hold attention weights as they are without the changes.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Directions that are added to the residual stream: ``layer:4: happy - sad * 6``.
+"""Directions that are added to the residual stream: ``layer:7: happy - sad * 6``.
 
 Behind the place and its colon stands word arithmetic (``embedding.expression``), and at the end the strength, which
 multiplies all of it. Its terms:
@@ -9,10 +9,10 @@ multiplies all of it. Its terms:
     love.safetensors        a saved direction; a path with a space is quoted
 
 Adding the difference of two texts' activations is activation addition (Turner et al. 2023; Rimsky et al. 2023). Nothing
-is normalized: the strength is the factor of these papers. What suits it depends on the direction. On ``tales``, of 20
-texts that begin with "The forest was" (36 tokens each), 5 have a happy word; with ``layer:4: happy - sad * 6`` 15, and
-with ``* 12`` 16. One text alone may show nothing. The same words as texts, ``" happy" - " sad"``, which the layers
-before have turned into activations, are much longer vectors: 12 at ``* 1`` or ``* 2``, and from ``* 3`` on the
+is normalized: the strength is the factor of these papers. What suits it depends on the direction. On ``tales``, of 40
+texts that begin with "The forest was" (36 tokens each), 18 have a happy word; with ``layer:7: happy - sad * 6`` 28, and
+with ``* 12`` 32. One text alone may show nothing. The same words as texts, ``" happy" - " sad"``, which the layers
+before have turned into activations, are much longer vectors: 25 at ``* 1`` or ``* 2``, and from ``* 3`` on the
 sentences fall apart. So a bare word is its embedding.
 """
 
@@ -82,7 +82,7 @@ def parse_steer(text: str) -> Steer:
     strength = float(found[1].replace("−", "-")) if found and rest[: found.start()].strip() else 1.0
     expression = rest[: found.start()] if found and rest[: found.start()].strip() else rest
     if not expression.strip():
-        raise ExpressionError("expected what to add here, as in layer:4: happy - sad", line, len(line))
+        raise ExpressionError("expected what to add here, as in layer:7: happy - sad", line, len(line))
     try:
         terms = parse_expression(expression, files=True).terms
     except ExpressionError as error:

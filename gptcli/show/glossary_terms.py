@@ -87,7 +87,7 @@ TERMS: dict[str, dict[str, tuple[tuple[str, ...], str, str, tuple[str, ...]]]] =
             ("attention head", "heads"),
             "One of several attentions that work side by side in a layer, each with small matrices of its own. Some "
             "have a clear habit, such as to look at the token before; most do not.",
-            'gptcli attention "The king and the queen" --layer 4 --head 1',
+            'gptcli attention "The king and the queen" --layer 6 --head 1',
             ("attention", "induction head", "key head"),
         ),
         "query, key, value": (
@@ -335,7 +335,7 @@ TERMS: dict[str, dict[str, tuple[tuple[str, ...], str, str, tuple[str, ...]]]] =
             "Adding a direction to the residual stream while a model runs, such as happy minus sad, so that what it "
             "writes turns that way. The larger the factor, the stronger, until the text falls apart; one text alone "
             "may show little.",
-            'gptcli generate "The forest was" --steer "layer:4: happy - sad * 12"',
+            'gptcli generate "The forest was" --steer "layer:7: happy - sad * 12"',
             ("residual stream", "analogy"),
         ),
         "cosine similarity": (

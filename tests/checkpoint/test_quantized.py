@@ -492,8 +492,8 @@ def test_the_commands(tales: Path, cache: Path) -> None:
     [file] = (cache / "quantized").glob("*/*-int4.safetensors")
     assert (done["file"], done["nbytes"], done["quantize"]) == (str(file), file.stat().st_size, "int4")
     shown = run("models", "quantize", str(tales))
-    # A byte for each of 17,584,384 weights, and a scale of 4 bytes for each of 64,081 rows.
-    assert "int8, 17.8 MB (the weights: 35.5 MB)" in shown
+    # A byte for each of 20,730,112 weights, and a scale of 4 bytes for each of 73,297 rows.
+    assert "int8, 21.0 MB (the weights: 41.8 MB)" in shown
     assert "is not one of 'int8', 'int4'" in run("models", "quantize", str(tales), "int2", code=2)
 
     listed = json.loads(run("models", "list", "--json"))

@@ -25,8 +25,8 @@ from tests.conftest import Run
         (["generate", "king", "--explain", "--save", "a.svg", "-N", "1001"], "1,000 are the most"),
         (["map", "king", "queen", "--neighbors", "99999999999"], "200,002 points are too many to be told apart"),
         (["similarity", "--in-context", *["the [dog]"] * 201], "201 are more than 200"),
-        # 200,000 tokens for 100 texts, each at the embedding and after 6 layers.
-        (["similarity", "--in-context", *["the [dog]"] * 100, "--neighbors", "500"], "give 285 at most"),
+        # 200,000 tokens for 100 texts, each at the embedding and after 10 layers.
+        (["similarity", "--in-context", *["the [dog]"] * 100, "--neighbors", "500"], "give 181 at most"),
         (["similarity", *["king"] * 2001], "give 2,000 words at most"),
         (["analogy", "king" + "+king" * 2000], "10,000 characters at most"),
         (["neighbors", "q" * 10_001], "10,000 characters at most"),

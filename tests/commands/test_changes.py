@@ -24,7 +24,7 @@ TEXT = "Lily and Tom went to the park. Lily said"
 # Any model says something else when its first layer looks nowhere.
 OUT = ["--without", "1.*", "--without", "mlp:2@Tom"]
 # Enough to make " happy" twice as probable after FOREST: a layer, and the strength.
-LAYER, STRENGTH = 4, 6
+LAYER, STRENGTH = 7, 12
 FOREST = "The forest was"
 HAPPIER = f"layer:{LAYER}: happy - sad * {STRENGTH}"
 
@@ -180,10 +180,10 @@ def test_pages_and_notebooks_say_what_was_changed(tales: Any) -> None:
 
 @pytest.mark.slow
 def test_texts_are_happier() -> None:
-    """Not in one text, which luck decides, but over many: twice as many have a happy word (24 of 40, else 8)."""
+    """Not in one text, which luck decides, but over many: twice as many have a happy word (27 of 40, else 7)."""
 
     def happy(*arguments: str) -> int:
-        lines = run("generate", FOREST, "-N", "40", "-n", "36", "--seed", "1", "--json", *arguments).stdout
+        lines = run("generate", FOREST, "-N", "40", "-n", "12", "--seed", "1", "--json", *arguments).stdout
         words = [re.findall("[a-z]+", json.loads(line)["completion"].lower()) for line in lines.splitlines()]
         assert len(words) == 40
         return sum(bool({"happy", "smiled", "fun", "glad", "joy", "laughed", "loved"} & set(each)) for each in words)

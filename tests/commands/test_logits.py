@@ -110,7 +110,7 @@ def test_filters_name_what_they_cut() -> None:
     candidates = answer(PROMPT, "-k", "3", "--top", "5")["distributions"][0]["candidates"]
     assert [candidate["cut_by"] for candidate in candidates] == [None, None, None, "top-k", "top-k"]
     assert sum(candidate["probability"] for candidate in candidates) == pytest.approx(1, abs=1e-9)
-    narrow = answer(PROMPT, "--top-p", "0.15", "--top", "3")["distributions"][0]
+    narrow = answer(PROMPT, "--top-p", "0.45", "--top", "3")["distributions"][0]
     assert [candidate["cut_by"] for candidate in narrow["candidates"]] == [None, None, "top-p"]
 
 

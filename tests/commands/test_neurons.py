@@ -14,7 +14,7 @@ from tests.tales import FEELINGS_NEURON, LAYERS
 pytestmark = pytest.mark.slow
 
 LAYER, NEURON = map(int, FEELINGS_NEURON.split("."))
-FEELING = "·unhappy"  # of the words that it raises: `gptcli neurons --neuron 5.1015`
+FEELING = "·unhappy"  # of the words that it raises: `gptcli neurons --neuron 8.1015`
 TEXT = "Tom lost his ball and he was"
 HELD_OUT = str(Path(__file__).parents[1] / "held_out.txt")
 

@@ -74,9 +74,9 @@ def test_no_width_cuts_a_count(monkeypatch: pytest.MonkeyPatch, columns: int) ->
 def test_no_width_cuts_the_memory(monkeypatch: pytest.MonkeyPatch, columns: int, missing: str) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     words = output("tales").split("Memory")[1].split()
-    # 17,735,936 x 4 bytes; keys and values: 2 x 6 layers x 256 x 512 tokens x 4 bytes.
-    assert words[words.index("float32") + 1 :][:2] == ["70.9", "MB"]
-    assert ("6.29" in words) == ("512" not in missing)
+    # 20,894,976 x 4 bytes; keys and values: 2 x 10 layers x 256 x 512 tokens x 4 bytes.
+    assert words[words.index("float32") + 1 :][:2] == ["83.6", "MB"]
+    assert ("10.5" in words) == ("512" not in missing)
     assert " ".join(words).endswith(f"not shown: {missing}") == bool(missing)
 
 

@@ -131,7 +131,7 @@ def test_a_walk_is_saved_as_it_looks(tmp_path: Path, run_gptcli: Run) -> None:
         saved = html.unescape((tmp_path / f"stop{suffix}").read_text(encoding="utf-8")).replace("\xa0", " ")
         assert (LIGHT.scale[-1] in saved.lower()) == (suffix != ".txt")  # the largest weight
         assert ("▓" in saved) == (suffix == ".txt")
-        assert "Layer 4" in saved
+        assert "Layer 6" in saved
     done = run_gptcli("tour", "--stop", "2", "--json", "--save", str(tmp_path / "stop.txt"))
     assert [stop["title"] for stop in json.loads(done.stdout)["stops"]] == ["Embeddings"]
     assert "towers" in (tmp_path / "stop.txt").read_text(encoding="utf-8")

@@ -154,7 +154,7 @@ def test_word_vectors_are_counted() -> None:
 def test_the_bundled_gpt_agrees_with_its_file() -> None:
     answer = count_parameters("tales")
     assert answer.stored is not None
-    # 50,257 x 256 tokens and 512 x 256 positions, six blocks of 12 x 256 x 256 weights and 13 x 256 biases and norms.
+    # 50,257 x 256 tokens and 512 x 256 positions, ten blocks of 12 x 256 x 256 weights and 13 x 256 biases and norms.
     assert answer.parameters == 50_257 * 256 + 512 * 256 + LAYERS * (12 * 256**2 + 13 * 256) + 2 * 256
     assert answer.stored.difference == 0
 

@@ -35,8 +35,8 @@ OTHER = [5, 17, 3, 44, 3, 17, 9, 41, 2, 5]
 # A name that heads repeat: with them out, the other name of the two comes.
 NAMES = "One day, Sara met Ben. Ben said hello to Sara. Sara said hello to"
 CORRUPTED = "One day, Sara met Ben. Ben said hello to Sara. Ben said hello to"
-# Of the bundled model, layer and head, strongest first: the heads of `ablate(NAMES, token="Ben", versus="Sara")`.
-REPEATING = [(3, 3), (5, 2), (6, 1)]
+# Of the bundled model, layer and head: those that bring the name back in `patch(NAMES, CORRUPTED, token="Ben", ...)`.
+REPEATING = {(4, 3), (9, 2), (10, 1)}
 
 
 class Numbers:
@@ -271,16 +271,17 @@ def test_the_heads_that_repeat_names(tales: Any, tales_reference: Any) -> None:
         for head in range(HEADS)
     }
     answer: Ablation = ablate(tales, NAMES, token="Ben", versus="Sara")
-    found = [(each.layer, each.head) for each in answer.strongest(30) if each.head is not None][:3]
-    assert found == REPEATING
-    assert {max(looking, key=lambda head: looking[head])} <= set(found)
+    needed = {(each.layer, each.head): each.effect for each in answer.strongest(50) if each.head is not None}
+    assert len(needed) == LAYERS * HEADS
+    assert set(sorted(needed, key=lambda head: -needed[head])[:4]) >= REPEATING
+    assert max(looking, key=lambda head: looking[head]) in REPEATING
     again: Patching = patch(tales, NAMES, CORRUPTED, token="Ben", versus="Sara", heads=True)
     shares = {
         (layer, head): share
         for layer, row in zip(again.maps[0].layers, again.maps[0].values, strict=True)
         for head, share in enumerate(row, start=1)
     }
-    assert set(sorted(shares, key=lambda head: -(shares[head] or 0))[:3]) == set(found)
+    assert set(sorted(shares, key=lambda head: -(shares[head] or 0))[:3]) == REPEATING
 
 
 def test_what_cannot_be_measured(tales: Any) -> None:

@@ -21,7 +21,7 @@ from tests.tales import FEELINGS_NEURON, LAYERS, NAME_HEAD
 TEXT = " ".join(map(str, IDS))
 # A text that a feeling follows, and some of the six words that the neuron of feelings raises most.
 LOST = "Tom lost his ball and he was"
-FEELINGS = {" unhappy", " tired", " lonely", " happy"}
+FEELINGS = {" unhappy", " angry", " troubled"}
 # Where transformers keeps the last matrix of an MLP, and the layers.
 _LAST = {
     "gpt2": ("transformer.h.{}.mlp.c_proj", "transformer.ln_f"),

@@ -19,7 +19,7 @@ NEURON = Neuron(2, 7, [], [], [])
 _LAYER, _NEURON = map(int, FEELINGS_NEURON.split("."))
 FEELINGS = Neuron(_LAYER, _NEURON, [], [], [])
 # What follows where the neuron of feelings is most active in held-out stories: nearly always one of these.
-ADJECTIVES = (" good", " mad", " grumpy", " bad", " full", " very", " angry", " happy", " careful")
+ADJECTIVES = (" good", " mad", " grumpy", " cold", " fond", " very", " tired", " happy")
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ def ablate(
     gptcli ablate "Tom had a friend named Lily. Lily and" --token Tom
     gptcli ablate "Sara met Ben. Ben said hello to Sara. Sara said hello to" --token Ben --versus Sara
     gptcli ablate "Once upon a time there was a little girl" --measure loss --by mean
-    gptcli generate "Sara met Ben. Sara said hello to" --without 3.3
+    gptcli generate "Sara met Ben. Sara said hello to" --without 10.1
     """
     given = text_argument(text, "TEXT", escapes=not raw)
 

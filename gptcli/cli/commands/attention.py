@@ -71,7 +71,7 @@ def attention(
     gptcli attention "The king and the queen" --layer 3 --head 2
     gptcli attention "The king and the queen" --layer 1-3 --head 1,4
     gptcli attention "The king and the queen" --from queen
-    gptcli attention "the king and the queen" --to the:2 --layer 4
+    gptcli attention "the king and the queen" --to the:2 --layer 6
     gptcli attention "The king" --layer 3 --head 2 --columns --scores
     gptcli attention "The king and the king" --without mlp:1 --layer 2
     """

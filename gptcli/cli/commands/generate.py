@@ -144,7 +144,7 @@ def generate(
     gptcli generate --explain "Once upon a time"
     gptcli generate --pick "Once upon a time" --json > mine.json
     gptcli generate --replay mine.json
-    gptcli generate "The forest was" --steer "layer:4: happy - sad * 12"
+    gptcli generate "The forest was" --steer "layer:7: happy - sad * 12"
     """
     from gptcli.model.ranks import is_worker
 

@@ -19,7 +19,7 @@ _HEAD = "Head"
 def head(
     place: Annotated[
         str | None,
-        typer.Argument(metavar="LAYER.HEAD", show_default=False, help="Which head, from 1: 5.3 is head 3 of layer 5."),
+        typer.Argument(metavar="LAYER.HEAD", show_default=False, help="Which head, from 1: 8.3 is head 3 of layer 8."),
     ] = None,
     all_heads: Annotated[
         bool, typer.Option("--all", help="One row for each head of the model.", rich_help_panel=_HEAD)
@@ -72,8 +72,8 @@ def head(
     stands on a line of its own.
 
     \b
-    gptcli head 5.3
-    gptcli head 5.3 --token Tom --token dragon
+    gptcli head 8.3
+    gptcli head 8.3 --token Tom --token dragon
     gptcli head 4.1 --through 0              by the embeddings alone
     gptcli head 2.4 -m smollm2-135m --distance 5
     gptcli head --all                        a row for each head
@@ -84,7 +84,7 @@ def head(
     from gptcli.show.terminal.progress import progress_bar
 
     if all_heads == (place is not None):
-        raise InputError("give one head, such as 5.3, or --all")
+        raise InputError("give one head, such as 8.3, or --all")
     options.at_most("--token", token, options.MOST_TRACKS)
     options.forbid_together("--all", given=all_heads, token=token)
     checkpoint = run.read()
