@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gptcli.errors import InputError
 from gptcli.generation.chat.conversation import Chat
 from gptcli.generation.chat.layout import format_for
+from gptcli.generation.chat.scenes import scene_of
 from gptcli.generation.chat.script import Format
 from gptcli.generation.chat.turns import Turn
 from gptcli.sampling.settings import Sampling
@@ -239,3 +240,15 @@ def test_against_a_prompt_written_by_hand(tales: Any) -> None:
     assert made.prompt().ids == tokenizer.encode(prompt + f" {made.turns[1].text}\nAssistant:")
     assert made.turns[1].ids == tuple(written.sample.ids)
     assert made.turns[1].text == written.stream.text.strip()
+
+
+def test_a_scene_is_told_as_a_story() -> None:
+    scene = scene_of("tales")
+    assert scene is not None
+    made = chat(says='I am "a wolf", the girl said.')
+    made.begin_scene(scene)
+    assert "".join(made.ask('Are you "big"?\n')) == "I am"  # up to the quote that closes
+    assert bytes(made.prompt().ids).decode() == (
+        f'{scene.system}\n\nThe girl said, "Are you \'big\'?\n"\nThe wolf said, "I am"\nThe wolf said, "'
+    )
+    assert made.layout.facts() == {"kind": "story", "user": "Girl", "assistant": "Wolf"}

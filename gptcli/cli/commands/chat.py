@@ -72,6 +72,7 @@ def chat(
     gptcli chat -m gpt2-xl
     gptcli chat --system "A hungry wolf meets a pig." --user Pig --assistant Wolf
     echo "Where do you live?" | gptcli chat --seed 1
+    printf '/scene\\nWho are you?\\n' | gptcli chat
     """
     from gptcli.sampling.draw import seed_or_drawn
     from gptcli.show.chat import Conversation, check_file

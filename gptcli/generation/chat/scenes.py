@@ -1,18 +1,39 @@
 """Scenes: for a model that tells stories and answers no questions, a story in which it has a part."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from gptcli.generation.chat.script import Format
+from gptcli.generation.chat.turns import Role
 
 
 @dataclass(frozen=True)
 class SceneFormat(Format):
-    """A script whose answers are one paragraph: what comes after it is the story's, not the speaker's."""
+    """Turns as a story tells them, ``The girl said, "Hello."``: an answer is what stands between its quotes.
+
+    Children's stories hold many more lines of this kind than scripts, so such a model knows how they go on.
+    """
+
+    @property
+    def cue(self) -> str:
+        """Who speaks, up to the quote that opens."""
+        return f'The {self.assistant.lower()} said, "'
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """The next turn, or the end of the paragraph."""
-        return (*super().stops, "\n\n")
+        """The quote that closes, or the end of the line."""
+        return ('"', "\n")
+
+    def lay_out(self, role: Role, text: str) -> str:
+        """A turn as the story has it; quotes in what was typed become single ones, so that they do not close it."""
+        if role == "system":
+            return text
+        said = text.replace('"', "'")
+        return f'The {getattr(self, role).lower()} said, "{said}"'
+
+    def facts(self) -> dict[str, Any]:
+        """The layout's fields in a saved conversation."""
+        return super().facts() | {"kind": "story"}
 
 
 @dataclass(frozen=True)
@@ -21,7 +42,7 @@ class Scene:
 
     Attributes:
         system: what stands before the first turn.
-        layout: the script, with the names of both parts.
+        layout: how it is told, with the names of both parts.
         about: what it is, for the one who is to play.
     """
 
