@@ -30,7 +30,7 @@ _INNER = {
     **{"mlp_norm": "ffn_norm", "gate": "ffn_gate", "up": "ffn_up", "down": "ffn_down"},
 }
 # What a published shape is to transformers, which makes its random weights.
-_PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
     "pythia-160m": (
         "gpt_neox",
         {
@@ -70,7 +70,7 @@ def to_random(folder: Path, name: str) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
-    family, fields = _PUBLISHED[name]
+    family, fields = PUBLISHED[name]
     AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **fields)).float().save_pretrained(folder)
 
 
