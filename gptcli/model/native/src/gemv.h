@@ -16,8 +16,13 @@
 
 enum { PREFETCH_MIN = 2048, PREFETCH_MAX = 8192 }; /* prefetch distance in bytes */
 
+/* Into which cache, as __builtin_prefetch takes it: 3 is L1, 2 is L2. */
+#ifndef PREFETCH_INTO
+#define PREFETCH_INTO 3
+#endif
+
 INLINE void prefetch(const char *address, const int bytes) {
-    for (int at = 0; at < bytes; at += 64) __builtin_prefetch(address + at, 0, 3);
+    for (int at = 0; at < bytes; at += 64) __builtin_prefetch(address + at, 0, PREFETCH_INTO);
 }
 
 /* R rows are read at once, each in its own stream: stream r is at row `row + r * row_step` and has `remaining` rows left. The

@@ -196,7 +196,7 @@ extern const kernels kernels_plain;
 #if defined(__x86_64__) && !defined(GPTCLI_PLAIN)
 extern const kernels kernels_avx2, kernels_avx512;
 #ifdef GPTCLI_VNNI
-extern const kernels kernels_avx2_vnni, kernels_avx512_vnni;
+extern const kernels kernels_avx2_vnni, kernels_avx512_vnni, kernels_avx512_vnni_amd;
 #endif
 #endif
 
