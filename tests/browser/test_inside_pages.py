@@ -110,7 +110,7 @@ def test_a_long_text_is_cut_with_a_count(chromium: Chromium, tmp_path: Path) -> 
 
 def test_a_word_shows_where_it_looks_in_the_chosen_head(chromium: Chromium, tmp_path: Path) -> None:
     file, answer = saved(tmp_path, "attention", PROMPT, "--layer", "all")
-    chromium.open(file)
+    chromium.open(file, height=4000)  # all of it: where the page scrolls, another head may come under the mouse
     link = answer["striking"]
     assert chromium.ask("document.querySelector('.sentence .looks').textContent") == TOKENS[link["query"] - 1]
     chromium.hover(".grid", HEADS + 1)  # layer 2, head 2
