@@ -1,7 +1,6 @@
 """Scenes: for a model that tells stories and answers no questions, a story in which it has a part."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from gptcli.generation.chat.script import Format
 from gptcli.generation.chat.turns import Role
@@ -17,7 +16,7 @@ class SceneFormat(Format):
     @property
     def cue(self) -> str:
         """Who speaks, up to the quote that opens."""
-        return f'The {self.assistant.lower()} said, "'
+        return _opened(self.assistant)
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -29,11 +28,11 @@ class SceneFormat(Format):
         if role == "system":
             return text
         said = text.replace('"', "'")
-        return f'The {getattr(self, role).lower()} said, "{said}"'
+        return f'{_opened(getattr(self, role))}{said}"'
 
-    def facts(self) -> dict[str, Any]:
-        """The layout's fields in a saved conversation."""
-        return super().facts() | {"kind": "story"}
+
+def _opened(name: str) -> str:
+    return f'The {name.lower()} said, "'
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Scene:
 _SCENES = {
     "tales": Scene(
         "Once upon a time, a little girl met a wolf in the forest. They talked.",
-        SceneFormat("script", user="Girl", assistant="Wolf"),
+        SceneFormat("story", user="Girl", assistant="Wolf"),
         "you are a girl, and meet a wolf in the forest",
     )
 }

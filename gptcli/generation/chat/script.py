@@ -22,11 +22,11 @@ class Format:
 
     Attributes:
         kind: ``script``: each turn is a line that begins with the speaker's name; ``eos``: turns are separated by the
-            end-of-text token, without names (Zhang et al. 2020, DialoGPT).
+            end-of-text token, without names (Zhang et al. 2020, DialoGPT); ``story``: as a scene has it (``scenes``).
         user, assistant: the speakers' names.
     """
 
-    kind: Literal["script", "eos"] = "script"
+    kind: Literal["script", "eos", "story"] = "script"
     user: str = "User"
     assistant: str = "Assistant"
 
