@@ -169,7 +169,7 @@ _STOPS = (
         "dice decided.",
         'gptcli generate "Once upon a time there was a" -n 12 --seed 3 --explain',
         "Find a token that was nearly certain, and one that might have been another.",
-        "Names and the ends of set phrases are nearly certain; what happens next in the story is open.",
+        "The ends of set phrases are nearly certain, as to after loved; whom the story is about is open.",
     ),
 )
 # What the chapters' own examples give, by the number of the stop.
