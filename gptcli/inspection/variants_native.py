@@ -10,7 +10,7 @@ from gptcli.inspection.variants import BYTES, Edit
 from gptcli.model.config import GPTConfig
 from gptcli.model.native.changes import NativeChange, Where, changing
 from gptcli.model.native.engine import NativeEngine
-from gptcli.model.native.record import Cache, NativeRecord, Part, spare
+from gptcli.model.native.record import Cache, NativeRecord, Part, cache_memory
 from gptcli.probability.reading import check_fits
 
 Floats = NDArray[np.float32]
@@ -105,9 +105,7 @@ class NativeTrunk:
         if layer == config.n_layer:
             made[:] = self.last
             return made
-        needed = count * length * config.cached_per_token + spare(self._engine.cache_type)
-        if self._cache.size != needed:
-            self._cache = np.empty(needed, self._engine.cache_type)
+        self._cache = cache_memory(count * length * config.cached_per_token, self._engine.cache_type, self._cache)
         hooks = changing(
             [native_change(config, edit, length) for edit in edits],
             stream=made.ctypes.data,

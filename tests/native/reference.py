@@ -148,9 +148,9 @@ def soft_cap(x: Array, factor: float, cap: float) -> Array:
     return cap * np.tanh(x / cap) if cap else x
 
 
-def add_slope(x: Array, slope: float) -> Array:
-    """Scores of keys up to the query's own, less a slope for each position between (Press et al. 2022)."""
-    return x - slope * np.arange(x.size, dtype=np.float64)[::-1]
+def add_slope(x: Array, slope: float, distance: int) -> Array:
+    """Scores, less a slope for each position between key and query (Press et al. 2022); `distance`: of the last key."""
+    return x - slope * (distance + np.arange(x.size, dtype=np.float64)[::-1])
 
 
 def clamp(x: Array, limit: float) -> Array:
@@ -165,13 +165,13 @@ def softmax_numerators(x: Array) -> Array:
 
 
 def attention_scores(q: Array, keys: Array, scale: float) -> Array:
-    """q [d], keys [count, d] -> [count]."""
-    return keys.astype(np.float64) @ q.astype(np.float64) * scale
+    """q [queries, d], keys [count, d] -> [queries, count]."""
+    return q.astype(np.float64) @ keys.astype(np.float64).T * scale
 
 
-def attention_mix(p: Array, values: Array, factor: float) -> Array:
-    """p [count], values [count, d] -> [d]."""
-    return p.astype(np.float64) @ values.astype(np.float64) * factor
+def attention_mix(p: Array, values: Array) -> Array:
+    """p [queries, count], values [count, d] -> [queries, d]."""
+    return p.astype(np.float64) @ values.astype(np.float64)
 
 
 def top_k(x: Array, k: int) -> Array:
@@ -205,6 +205,6 @@ def attention(
 ) -> Array:
     """One head's attention of one query over the keys up to its own, of which it sees a window: [d]."""
     seen = slice(max(len(keys) - window, 0) if window else 0, len(keys))
-    scores = soft_cap(attention_scores(q, keys[seen], scale), 1.0, cap)
-    p = softmax_numerators(add_slope(scores, slope))
-    return attention_mix(p, values[seen], 1.0 / p.sum())
+    scores = soft_cap(attention_scores(q[None], keys[seen], scale)[0], 1.0, cap)
+    p = softmax_numerators(add_slope(scores, slope, 0))
+    return attention_mix(p[None], values[seen])[0] / p.sum()

@@ -371,8 +371,8 @@ def test_soft_cap(n: int, level: int) -> None:
 def test_add_slope(n: int, level: int) -> None:
     x = drawn(n, n)
     found = x.copy()
-    Kernels(level).add_slope(at(found), n, 0.3)
-    np.testing.assert_allclose(found, reference.add_slope(x, 0.3), rtol=1e-6, atol=1e-6)
+    Kernels(level).add_slope(at(found), n, 0.3, 5)
+    np.testing.assert_allclose(found, reference.add_slope(x, 0.3, 5), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -390,7 +390,9 @@ def test_clamp(n: int, level: int) -> None:
 def test_softmax_numerators(n: int, level: int) -> None:
     x = drawn(n, n) * 4
     found = x.copy()
-    total = Kernels(level).softmax_numerators(at(found), n)
+    largest = np.zeros(1, np.float32)
+    total = Kernels(level).softmax_numerators(at(found), n, at(largest))
+    assert largest == x.max()
     expected = reference.softmax_numerators(x)
     np.testing.assert_allclose(found, expected, rtol=2e-6)
     assert total == pytest.approx(expected.sum(), rel=2e-6)
@@ -398,27 +400,40 @@ def test_softmax_numerators(n: int, level: int) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("cache", [np.float32, np.float16])
-@pytest.mark.parametrize(("count", "d"), [(1, 64), (7, 22), (40, 80), (13, 5)])
-def test_attention_scores(count: int, d: int, cache: type[np.floating], level: int) -> None:
-    q, keys, out = drawn(1, d), roomy(drawn(2, count, d), cache), np.zeros(count, np.float32)
-    Kernels(level).attention_scores(at(roomy(q)), at(keys), int(cache is np.float16), count, d, 0.125, at(out))
-    keys = keys.astype(np.float32)
-    assert_near(out, reference.attention_scores(q, keys, 0.125), np.abs(keys) @ np.abs(q) * 0.125)
+@pytest.mark.parametrize("queries", [1, 2, 3, 4, 7, 8])
+@pytest.mark.parametrize(("count", "d"), [(1, 64), (7, 22), (40, 80), (13, 5), (67, 144)])
+def test_attention_scores(count: int, d: int, queries: int, cache: type[np.floating], level: int) -> None:
+    q, keys = drawn(1, queries, d), roomy(drawn(2, count, d), cache)
+    out, half, score = (
+        np.full((queries, count + 2), 99, np.float32),
+        int(cache is np.float16),
+        Kernels(level).attention_scores,
+    )
+    score(at(roomy(q)), queries, at(keys), half, count, d, 0.125, at(out), count + 2)
+    wide = keys.astype(np.float32)
+    assert (out[:, count:] == 99).all()
+    assert_near(out[:, :count], reference.attention_scores(q, wide, 0.125), np.abs(q) @ np.abs(wide).T * 0.125)
+    alone = np.zeros(count, np.float32)
+    for one, found in zip(q, out, strict=True):  # a query's scores do not depend on the others
+        score(at(roomy(one)), 1, at(keys), half, count, d, 0.125, at(alone), 0)
+        assert (alone == found[:count]).all()
 
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("cache", [np.float32, np.float16])
-@pytest.mark.parametrize(("count", "d"), [(1, 64), (7, 22), (40, 80), (13, 5)])
-def test_attention_mix(count: int, d: int, cache: type[np.floating], level: int) -> None:
-    p, stored, out = np.abs(drawn(1, count)), roomy(drawn(2, count, d), cache), np.zeros(d, np.float32)
-    kernels, half, values = Kernels(level), int(cache is np.float16), stored.astype(np.float32)
-    kernels.attention_mix(at(p), at(stored), half, d, count, d, 0.3, at(out))
-    assert_near(out, reference.attention_mix(p, values, 0.3), p @ np.abs(values) * 0.3)
-    for first in range(0, d, 7):  # some columns are what they are among all
-        part, some = np.full(8, 99, np.float32), roomy(stored.reshape(-1)[first:], cache)
-        kernels.attention_mix(at(p), at(some), half, d, count, min(7, d - first), 0.3, at(part))
-        assert_near(part[: d - first][:7], out[first : first + 7], p @ np.abs(values[:, first : first + 7]) * 0.3)
-        assert part[7] == 99
+@pytest.mark.parametrize("queries", [1, 2, 3, 4, 7, 8])
+@pytest.mark.parametrize(("count", "d"), [(1, 64), (7, 22), (40, 80), (13, 5), (67, 144)])
+def test_attention_mix(count: int, d: int, queries: int, cache: type[np.floating], level: int) -> None:
+    p, stored = np.abs(drawn(1, queries, count + 3)), roomy(drawn(2, count, d), cache)
+    out, half, mix = np.full((queries, d + 2), 99, np.float32), int(cache is np.float16), Kernels(level).attention_mix
+    mix(at(p), count + 3, queries, at(stored), half, count, d, at(out), d + 2)
+    weights, values = p[:, :count], stored.astype(np.float32)
+    assert (out[:, d:] == 99).all()
+    assert_near(out[:, :d], reference.attention_mix(weights, values), weights @ np.abs(values))
+    alone = np.zeros(d, np.float32)
+    for one, found in zip(p, out, strict=True):  # a query's sums do not depend on the others
+        mix(at(one), 0, 1, at(stored), half, count, d, at(alone), 0)
+        assert (alone == found[:d]).all()
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -551,17 +566,46 @@ def prepared(qkv: Array, position: int, knobs: dict[str, Any], arrays: dict[str,
 @pytest.mark.parametrize("knobs", [*KNOBS, "half"])
 def test_attention(knobs: str, m: int, prefill: int, size: int, level: int) -> None:
     """Some tokens behind a past of 3, of one row or of several."""
-    cached = np.float16 if knobs == "half" else np.float32
-    heads, capacity, past, how = 4, 50, 3, {"kv_heads": 4, **KNOBS.get(knobs, {"kv_heads": 2, "half": 1})}
+    positions = 3 + np.arange(m) if prefill else np.full(m, 3)
+    check_attention(knobs, positions.astype(np.int32), prefill, size, level)
+
+
+LONG = {
+    **{name: KNOBS[name] for name in ("plain", "one key", "cap")},
+    "slopes": {**KNOBS["slopes"], "kv_heads": 2, "window": 1700},
+}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("positions", [[511], [512], [1023], [1024], [2500], [2500, 512, 40], [3100, 1025, 1024, 511]])
+@pytest.mark.parametrize("knobs", [*LONG, "half"])
+def test_attention_in_blocks(knobs: str, positions: list[int], level: int) -> None:
+    """Threads divide the blocks where there are few heads and rows; a row's numbers do not depend on the others."""
+    many = check_attention(knobs, np.array(positions, np.int32), 0, 22, level)
+    if len(positions) > 1:
+        alone = check_attention(knobs, np.array(positions, np.int32), 0, 22, level, only=0)
+        assert (alone[0] == many[0]).all()
+
+
+def check_attention(
+    knobs: str, positions: Array, prefill: int, size: int, level: int, *, only: int | None = None
+) -> Array:
+    """Tokens at these positions, behind a random past; ``only`` one row of them. Returns their outputs."""
+    cached, m = np.float16 if knobs == "half" else np.float32, len(positions)
+    chosen = LONG if positions.max() >= 50 else KNOBS
+    heads, capacity = 4, max(50, int(positions.max()) + 1)
+    how = {"kv_heads": 4, **chosen.get(knobs, {"kv_heads": 2, "half": 1})}
     kv_heads, group = how["kv_heads"], heads // how["kv_heads"]
     rows = np.ones(m, np.int32) if prefill else np.arange(m, dtype=np.int32)
-    positions = (past + np.arange(m) if prefill else np.full(m, past)).astype(np.int32)
     qkv, out = drawn(1, m, heads + 2 * kv_heads, size), np.zeros((m, heads, size), np.float32)
     mine = qkv.copy()  # which attention changes
     caches = [roomy(drawn(seed, max(m, 2), kv_heads, capacity, size), cached) for seed in (2, 3)]
     angles = drawn(4, capacity, how.get("rotary_dim", 2) // 2)
     arrays = {"turns": np.stack((np.cos(angles), np.sin(angles)), 1)}
     arrays |= {"q_norm": 1 + drawn(5, heads, size), "k_norm": 1 + drawn(6, kv_heads, size)}
+    if only is not None:
+        m, qkv, mine = 1, qkv[only : only + 1], mine[only : only + 1].copy()
+        rows, positions = rows[only : only + 1], positions[only : only + 1]
     keys, values = (cache.copy() for cache in caches)
     queries = []
     for token in range(m):
@@ -588,3 +632,4 @@ def test_attention(knobs: str, m: int, prefill: int, size: int, level: int) -> N
             k, v = keys[seen].astype(np.float32), values[seen].astype(np.float32)
             expected = reference.attention(queries[token][head], k, v, 0.25, slope=slope, **kinds)
             np.testing.assert_allclose(out[token, head], expected, rtol=1e-5, atol=5e-6)
+    return out

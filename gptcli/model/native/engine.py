@@ -18,7 +18,7 @@ from gptcli.model.config import GPTConfig
 from gptcli.model.engine import CacheType, EngineFacts
 from gptcli.model.memory import free_memory, out_of_memory_in_c
 from gptcli.model.native.library import BEST, Hooks, address, kernels, library
-from gptcli.model.native.record import Cache, NativeRecord, Part, new_record, spare
+from gptcli.model.native.record import Cache, NativeRecord, Part, cache_memory, new_record
 from gptcli.model.native.shape import Tables, shape_of, sine_positions
 from gptcli.model.native.weights import (
     KIND_NAMES,
@@ -349,18 +349,13 @@ class NativeEngine:
             self._prompt(row, self._texts[row], before + more, logits=False)
 
     def _make_cache(self, shape: tuple[int, ...]) -> None:
-        """Allocate the cache, or reuse it where the size is the same: the system has to clear new memory first.
-
-        There are no rows until the caller sets their lengths.
-        """
+        """Allocate the cache. There are no rows until the caller sets their lengths."""
         self._shape, self._lengths = shape, []
-        needed = int(np.prod(shape)) + spare(self.cache_type)
-        if self._cache.size != needed:
-            try:
-                self._cache = np.empty(needed, self.cache_type)
-            except MemoryError as error:
-                raise self.no_memory() from error
-            self._cache_at = self._cache.ctypes.data
+        try:
+            self._cache = cache_memory(int(np.prod(shape)), self.cache_type, self._cache)
+        except MemoryError as error:
+            raise self.no_memory() from error
+        self._cache_at = self._cache.ctypes.data
 
     def _rows_of_cache(self) -> NDArray[np.floating]:
         """A view of the cache: [layers, 2, rows, numbers of a row]."""

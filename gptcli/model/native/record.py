@@ -12,13 +12,29 @@ from numpy.typing import NDArray
 from gptcli.model.config import GPTConfig
 from gptcli.model.native.library import Hooks
 
-# Bytes after keys and values which the kernels may read (and ignore).
-_SPARE_BYTES = 256
+# Bytes after keys and values which the kernels may read (and ignore); and of a line of the processor's caches.
+_SPARE_BYTES, _LINE = 256, 64
 
 
-def spare(cache_type: "np.dtype[np.floating]") -> int:
-    """How many numbers the memory of a cache has after the last key or value."""
-    return _SPARE_BYTES // cache_type.itemsize
+def cache_memory(
+    numbers: int, cache_type: "np.dtype[np.floating]", old: NDArray[np.floating] | None = None
+) -> NDArray[np.floating]:
+    """Uninitialized memory for so many cached keys and values, and a few more that the kernels may read.
+
+    It begins at a line of the processor's caches: a vector that crosses one is read twice.
+
+    Args:
+        old: memory from here, which is used again where the size is the same: the system has to clear new memory first.
+
+    Raises:
+        MemoryError: there is not so much.
+    """
+    needed = numbers * cache_type.itemsize + _SPARE_BYTES
+    if old is not None and old.nbytes == needed:
+        return old
+    memory = np.empty(needed + _LINE, np.uint8)
+    start = -memory.ctypes.data % _LINE
+    return memory[start : start + needed].view(cache_type)
 
 
 Part = Literal["attention", "neurons", "mlp"]
@@ -136,7 +152,7 @@ def new_record(engine: Look, ids: Sequence[int], after: NativeRecord | None, par
         np.empty((layers, length, *heads), np.float32),
         np.empty((layers, length, *heads), np.float32),
         {part: np.empty((layers, length, widths[part]), np.float32) for part in parts},
-        np.empty(length * config.cached_per_token + spare(engine.cache_type), engine.cache_type),
+        cache_memory(length * config.cached_per_token, engine.cache_type),
     )
     if after is not None and kept:
         made.stream[:, :kept], made.queries[:, :kept] = after.stream[:, :kept], after.queries[:, :kept]

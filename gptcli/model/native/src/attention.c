@@ -6,22 +6,40 @@
  *   rows, positions    [M]: the row of the batch that each token belongs to, and its position in it
  *   out                [M, H D]
  *
- * Steps: each token separately, but the queries of a group together, so that their shared keys and values are read once. Prompts:
- * blocks of queries, with the gemm microkernels; several texts are one prompt after the other. Windows restrict the positions that are read; caps and slopes change the scores.
+ * Steps: each token separately, but the queries of a group together, so that their shared keys and values are read once, and in
+ * blocks of positions. Prompts: blocks of queries, with the gemm microkernels; several texts are one prompt after the other.
+ * Windows restrict the positions that are read; caps and slopes change the scores.
  */
 #include <math.h>
 #include <string.h>
 
 #include "heads.h"
 
-enum { SHARED_FLOATS = 8192 }; /* of keys or values that all queries of a group read while they are in L1 */
+/* A step's attention is computed in blocks of positions, which threads can divide, and then the blocks are joined (Dao et al.
+ * 2023, Flash-Decoding). The blocks depend on nothing but the number of positions. */
+enum { BLOCK = 1024, UNDIVIDED = 512, QUARTER_BYTES = 2048 };
+
+static int blocks_of(int seen) {
+    const int blocks = round_up(seen, BLOCK) / BLOCK;
+    return seen > UNDIVIDED && blocks < 2 ? 2 : blocks;
+}
+
+/* The first position of a block; of the one after the last, `seen`. */
+static int block_start(int block, int seen) { return (int)((int64_t)seen * block / blocks_of(seen)); }
+
+static range block_at(int block, int seen) { return (range){block_start(block, seen), block_start(block + 1, seen)}; }
+
+/* Each query's results of all blocks: the sums of values [blocks][D], then the blocks' largest scores and their sums of
+ * numerators [blocks]. */
+static size_t parts_floats(const attention *job, int blocks) { return (size_t)blocks * ((size_t)job->head_size + 2); }
 
 size_t attention_scratch(int capacity, const attention *job) {
-    const size_t keys = round_up(capacity, NR_MAX), size = (size_t)job->head_size;
+    const size_t keys = round_up(capacity, NR_MAX), size = (size_t)job->head_size, group = (size_t)group_of(job);
     const size_t wide = job->half ? (keys + NR_MAX) * size : 0; /* values, and some keys, in float32 */
     const size_t prompt = keys * size + (size_t)MR_MAX * size + (size_t)MR_MAX * keys + wide;
-    const size_t step = (keys + 1) * (size_t)(job->heads / job->kv_heads) + size;
-    return prompt > step ? prompt : step;
+    const size_t step = group * (BLOCK + parts_floats(job, blocks_of(capacity))), pattern = group * keys;
+    const size_t few = step > pattern ? step : pattern;
+    return prompt > few ? prompt : few;
 }
 
 /* The first position that the query at `position` attends to. */
@@ -29,82 +47,90 @@ static int first_seen(const attention *job, int position) {
     return job->window && position >= job->window ? position + 1 - job->window : 0;
 }
 
-/* Cap the scores of n positions and add the slope; the last is the query's own position. */
-static void bend(const kernels *k, const attention *job, int head, float *p, int n) {
+/* Cap the scores of n positions and add the slope; the last is `distance` positions before the query. */
+static void bend(const kernels *k, const attention *job, int head, float *p, int n, int distance) {
     if (job->cap > 0) k->soft_cap(p, n, 1.0f, job->cap);
-    if (job->slopes) k->add_slope(p, n, job->slopes[head]);
+    if (job->slopes) k->add_slope(p, n, job->slopes[head], distance);
 }
 
-/* Turn them into softmax numerators. Returns 1 / their sum. */
+/* Turn the scores of all positions into softmax numerators. Returns 1 / their sum. */
 static float weigh(const kernels *k, const attention *job, int head, float *p, int n) {
-    bend(k, job, head, p, n);
-    return 1.0f / k->softmax_numerators(p, n);
+    float largest;
+    bend(k, job, head, p, n, 0);
+    return 1.0f / k->softmax_numerators(p, n, &largest);
 }
 
 /* The keys and values that a token attends to, in the cache of one head. */
 typedef struct {
     const char *keys, *values;
     size_t row_bytes;
-    int seen, block; /* their number; how many at a time all queries of a group read */
+    int seen; /* their number */
 } view;
 
 static view view_of(const attention *job, int m, int kv_head) {
-    const int size = job->head_size, first = first_seen(job, job->positions[m]), seen = job->positions[m] + 1 - first;
-    const int least = SHARED_FLOATS / size > 16 ? SHARED_FLOATS / size : 16;
+    const int first = first_seen(job, job->positions[m]), seen = job->positions[m] + 1 - first;
     const matrix keys = cached_rows(job, job->keys, m, kv_head), values = cached_rows(job, job->values, m, kv_head);
     const size_t start = (size_t)first * keys.row_bytes;
     return (view){.keys = (const char *)keys.data + start,
                   .values = (const char *)values.data + start,
                   .row_bytes = keys.row_bytes,
-                  .seen = seen,
-                  .block = group_of(job) == 1 ? seen : least};
+                  .seen = seen};
 }
 
-static int smaller(int a, int b) { return a < b ? a : b; }
-
-/* Scores of a group's queries with visible keys from index `from` to before `to`: p [H / K][stride]. */
-static void score(const worker *me, const attention *job, int m, int kv_head, int from, int to, float *p, size_t stride) {
+/* Scores of a group's queries with some of the visible keys: p [H / K][stride]. */
+static void score(const worker *me, const attention *job, int m, int kv_head, range keys, float *p, size_t stride) {
     const view sight = view_of(job, m, kv_head);
-    const int size = job->head_size, group = group_of(job);
-    const float *queries = queries_at(job, m) + (size_t)kv_head * group * size;
-    for (int s = from; s < to; s += sight.block)
-        for (int g = 0; g < group; g++)
-            me->k->attention_scores(queries + (size_t)g * size, sight.keys + (size_t)s * sight.row_bytes, job->half,
-                                    smaller(to - s, sight.block), size, job->scale, p + g * stride + s);
+    const float *queries = queries_at(job, m) + (size_t)kv_head * group_of(job) * job->head_size;
+    me->k->attention_scores(queries, group_of(job), sight.keys + (size_t)keys.first * sight.row_bytes, job->half,
+                            keys.last - keys.first, job->head_size, job->scale, p, stride);
 }
 
-/* Turn the scores of one query into attention weights; p[seen] becomes the factor of the weighted sum. */
-static void weigh_query(const worker *me, const attention *job, int m, int head, float *p) {
-    const int seen = view_of(job, m, head / group_of(job)).seen, group = group_of(job);
-    const float factor = weigh(me->k, job, head, p, seen);
-    if (group > 1) me->k->soft_cap(p, seen, factor, 0.0f);
-    p[seen] = group > 1 ? 1.0f : factor;
+/* Prefetch what the kernels of attention read first of rows first..last: the beginning of each quarter. */
+static void prefetch_quarters(const char *rows, size_t row_bytes, range block) {
+    const int quarter = (block.last - block.first) / 4;
+    for (int i = 0; i < 4; i++) {
+        const char *start = rows + (size_t)(block.first + i * quarter) * row_bytes;
+        for (int at = 0; at < QUARTER_BYTES; at += 64) __builtin_prefetch(start + at, 0, 2);
+    }
 }
 
-/* Columns first..first + count of the weighted sums of values for a group's queries. `part`: scratch [count]. */
-static void mix(const worker *me, const attention *job, int m, int kv_head, int first, int count, const float *p, size_t stride,
-                float *part) {
+/* One block of positions of a group's queries. parts: of the group's first query, which those of the others follow, each with
+ * room for `blocks`. Scratch: p [H / K][BLOCK]. */
+static void attend_block(const worker *me, const attention *job, int m, int kv_head, int block, float *parts, int blocks) {
     const view sight = view_of(job, m, kv_head);
-    const int size = job->head_size, group = group_of(job);
-    float *out = job->out + ((size_t)m * job->heads + (size_t)kv_head * group) * size + first;
-    for (int s = 0; s < sight.seen; s += sight.block)
-        for (int g = 0; g < group; g++) {
-            float *sum = out + (size_t)g * size;
-            const char *values = sight.values + (size_t)s * sight.row_bytes + (size_t)first * (job->half ? 2 : 4);
-            me->k->attention_mix(p + g * stride + s, values, job->half, (size_t)size, smaller(sight.seen - s, sight.block), count,
-                                 p[g * stride + sight.seen], s ? part : sum);
-            if (s) me->k->epilogue(part, NULL, count, ADD, 0, sum);
-        }
-}
-
-/* Attention of one group of a token's queries. Scratch: p [H / K][seen + 1], then D floats. */
-static void attend_step(const worker *me, const attention *job, int m, int kv_head) {
-    const int group = group_of(job), seen = view_of(job, m, kv_head).seen;
-    const size_t stride = (size_t)seen + 1;
+    const range now = block_at(block, sight.seen);
+    const int count = now.last - now.first, size = job->head_size, group = group_of(job);
+    const size_t apart = parts_floats(job, blocks);
     float *p = me->scratch;
-    score(me, job, m, kv_head, 0, seen, p, stride);
-    for (int g = 0; g < group; g++) weigh_query(me, job, m, kv_head * group + g, p + g * stride);
-    mix(me, job, m, kv_head, 0, job->head_size, p, stride, p + group * stride);
+    score(me, job, m, kv_head, now, p, BLOCK);
+    prefetch_quarters(sight.values, sight.row_bytes, now);
+    for (int g = 0; g < group; g++) {
+        float *largest = parts + g * apart + (size_t)blocks * size + block, *sum = largest + blocks;
+        bend(me->k, job, kv_head * group + g, p + g * BLOCK, count, sight.seen - now.last);
+        *sum = me->k->softmax_numerators(p + g * BLOCK, count, largest);
+    }
+    if (now.last < sight.seen) prefetch_quarters(sight.keys, sight.row_bytes, block_at(block + 1, sight.seen));
+    me->k->attention_mix(p, BLOCK, group, sight.values + (size_t)now.first * sight.row_bytes, job->half, count, size,
+                         parts + (size_t)block * size, apart);
+}
+
+/* Join the blocks of one query: softmax over all positions is a sum of each block's, weighed with exp(its largest score - the
+ * largest of all). `parts` has room for `blocks`. */
+static void join_blocks(const worker *me, const attention *job, int m, int head, float *parts, int blocks) {
+    const int size = job->head_size, count = blocks_of(view_of(job, m, head / group_of(job)).seen);
+    float *factors = parts + (size_t)blocks * size, *sums = factors + blocks, largest, total = 0;
+    me->k->softmax_numerators(factors, count, &largest);
+    for (int i = 0; i < count; i++) total += factors[i] * sums[i];
+    me->k->soft_cap(factors, count, 1.0f / total, 0.0f);
+    me->k->attention_mix(factors, 0, 1, parts, 0, count, size, job->out + ((size_t)m * job->heads + head) * size, 0);
+}
+
+/* Attention of one group of a token's queries. Scratch: p [H / K][BLOCK], then each query's parts. */
+static void attend_step(const worker *me, const attention *job, int m, int kv_head) {
+    const int group = group_of(job), blocks = blocks_of(view_of(job, m, kv_head).seen);
+    float *parts = me->scratch + (size_t)group * BLOCK;
+    for (int block = 0; block < blocks; block++) attend_block(me, job, m, kv_head, block, parts, blocks);
+    for (int g = 0; g < group; g++) join_blocks(me, job, m, kv_head * group + g, parts + g * parts_floats(job, blocks), blocks);
 }
 
 /* Rows first..last of a matrix of the cache as float32: where they lie, or a copy [last - first][D] in `room`. */
@@ -158,9 +184,9 @@ static void attend_prompt(const worker *me, const attention *job, int head) {
 
 static int is_long(const attention *job) { return job->prefill && job->m > GEMV_MAX; }
 
-/* With few heads and a long text, threads divide the positions of each head instead of the heads. That takes more phases; the
+/* With few heads and a long text, threads divide the blocks of each head instead of the heads. That takes more phases; the
  * results are bitwise the same. */
-enum { SPLIT_POSITIONS = 512, SPLIT_COLUMNS = 32, SPLIT_UNITS = 4 };
+enum { SPLIT_UNITS = 4 };
 
 static int longest_seen(const attention *job) {
     int longest = 0;
@@ -174,56 +200,42 @@ static int longest_seen(const attention *job) {
 static int is_split(const attention *job, int threads) {
     if (job->prefill == TEXTS) return 0;
     const int units = job->kv_heads * (job->prefill ? 1 : job->m);
-    return !is_long(job) && threads > 1 && units < SPLIT_UNITS * threads && longest_seen(job) > SPLIT_POSITIONS;
+    return !is_long(job) && threads > 1 && units < SPLIT_UNITS * threads && blocks_of(longest_seen(job)) > 1;
 }
 
 size_t attention_shared(const attention *job, int threads) {
-    return is_split(job, threads) ? (size_t)job->m * job->heads * ((size_t)job->capacity + 1) : 0;
+    return is_split(job, threads) ? (size_t)job->m * job->heads * parts_floats(job, blocks_of(job->capacity)) : 0;
 }
 
-/* The scores of a token's heads from `head` on. */
-static float *scores_at(const attention *job, int m, int head) {
-    return job->scores + ((size_t)m * job->heads + head) * ((size_t)job->capacity + 1);
+/* The parts of a token's heads from `head` on. */
+static float *parts_at(const attention *job, int m, int head) {
+    return job->parts + ((size_t)m * job->heads + head) * parts_floats(job, blocks_of(job->capacity));
 }
 
-static void score_parts(worker *me, const phase *p, range now, range next) {
+static void attend_blocks(worker *me, const phase *p, range now, range next) {
     const attention *job = &p->attention;
-    const int parts = p->n / (job->m * job->kv_heads), group = group_of(job);
+    const int parts = p->n / (job->m * job->kv_heads), group = group_of(job), blocks = blocks_of(job->capacity);
     (void)next;
     for (int unit = now.first; unit < now.last; unit++) {
-        const int head = unit / parts % job->kv_heads, m = unit / parts / job->kv_heads, from = unit % parts * SPLIT_POSITIONS;
-        const int to = smaller(from + SPLIT_POSITIONS, view_of(job, m, head).seen);
-        if (from < to) score(me, job, m, head, from, to, scores_at(job, m, head * group), (size_t)job->capacity + 1);
+        const int block = unit % parts, head = unit / parts % job->kv_heads, m = unit / parts / job->kv_heads;
+        if (block < blocks_of(view_of(job, m, head).seen))
+            attend_block(me, job, m, head, block, parts_at(job, m, head * group), blocks);
     }
 }
 
-static void weigh_queries(worker *me, const phase *p, range now, range next) {
+static void join_queries(worker *me, const phase *p, range now, range next) {
     const attention *job = &p->attention;
     (void)next;
     for (int unit = now.first; unit < now.last; unit++) {
         const int m = unit / job->heads, head = unit % job->heads;
-        weigh_query(me, job, m, head, scores_at(job, m, head));
-    }
-}
-
-static void mix_parts(worker *me, const phase *p, range now, range next) {
-    const attention *job = &p->attention;
-    const int parts = p->n / (job->m * job->kv_heads), group = group_of(job);
-    (void)next;
-    for (int unit = now.first; unit < now.last; unit++) {
-        const int head = unit / parts % job->kv_heads, m = unit / parts / job->kv_heads, first = unit % parts * SPLIT_COLUMNS;
-        mix(me, job, m, head, first, smaller(SPLIT_COLUMNS, job->head_size - first), scores_at(job, m, head * group),
-            (size_t)job->capacity + 1, me->scratch);
+        join_blocks(me, job, m, head, parts_at(job, m, head), blocks_of(job->capacity));
     }
 }
 
 static void add_split(schedule *all, const attention *job) {
-    const int groups = job->m * job->kv_heads;
     add_phase(all, prepare_tokens, job->m, 1, 0)->attention = *job;
-    add_phase(all, score_parts, groups * (round_up(longest_seen(job), SPLIT_POSITIONS) / SPLIT_POSITIONS), 1, 0)->attention =
-        *job;
-    add_phase(all, weigh_queries, job->m * job->heads, 1, 0)->attention = *job;
-    add_phase(all, mix_parts, groups * (round_up(job->head_size, SPLIT_COLUMNS) / SPLIT_COLUMNS), 1, 0)->attention = *job;
+    add_phase(all, attend_blocks, job->m * job->kv_heads * blocks_of(longest_seen(job)), 1, 0)->attention = *job;
+    add_phase(all, join_queries, job->m * job->heads, 1, 0)->attention = *job;
 }
 
 /* Whether queries and keys are prepared in a separate phase: where all heads are needed at once, or the queries of a group are in
@@ -294,7 +306,7 @@ static void write_row(const kernels *k, float *p, int seen, float factor, float 
     memcpy(out + first, p, (size_t)seen * sizeof *out);
 }
 
-/* A unit is a token and a key head. Scratch: p [H / K][seen + 1]. */
+/* A unit is a token and a key head. Scratch: p [H / K][seen]. */
 static void write_patterns(worker *me, const phase *p, range now, range next, int scores) {
     const attention *job = &p->attention;
     const int group = group_of(job), width = job->positions[0] + job->m, row = 0;
@@ -304,13 +316,13 @@ static void write_patterns(worker *me, const phase *p, range now, range next, in
         attention one = *job;
         one.rows = &row, one.positions = &position, one.qkv = job->qkv + (size_t)m * job->heads * job->head_size;
         const int seen = view_of(&one, 0, kv_head).seen;
-        score(me, &one, 0, kv_head, 0, seen, me->scratch, (size_t)seen + 1);
+        score(me, &one, 0, kv_head, (range){0, seen}, me->scratch, (size_t)seen);
         for (int g = 0; g < group; g++) {
             const int head = kv_head * group + g;
-            float *weights = me->scratch + (size_t)g * ((size_t)seen + 1);
-            if (scores) bend(me->k, job, head, weights, seen), weights[seen] = 1.0f;
-            else weigh_query(me, &one, 0, head, weights);
-            write_row(me->k, weights, seen, weights[seen], scores ? -INFINITY : 0.0f, position + 1 - seen, width,
+            float *weights = me->scratch + (size_t)g * (size_t)seen, factor = 1.0f;
+            if (scores) bend(me->k, job, head, weights, seen, 0);
+            else factor = weigh(me->k, job, head, weights, seen);
+            write_row(me->k, weights, seen, factor, scores ? -INFINITY : 0.0f, position + 1 - seen, width,
                       job->out + ((size_t)head * job->m + m) * width);
         }
     }

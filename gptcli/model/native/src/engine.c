@@ -23,7 +23,7 @@ typedef struct {
     /* x [m, C]: the residual stream; normed: normalized x, or the output of the heads; qkv: queries, keys and values; hidden,
      * gate: the MLP's hidden layer and scratch for its gate; joined: the output of a sub-layer before it is added; packed: see
      * linear.c */
-    float *x, *normed, *qkv, *hidden, *gate, *joined, *scores, *packed;
+    float *x, *normed, *qkv, *hidden, *gate, *joined, *parts, *packed;
     float *scratch;
     size_t scratch_floats, normed_at; /* normed_at: offset in it of a thread's normalized activations */
 } call;
@@ -153,7 +153,7 @@ static attention attention_of(const call *c, int layer) {
                        .given_queries = layer_at(hooks->given_queries, layer, hooks->period, heads_width(s)),
                        .given_keys = layer_at(hooks->given_keys, layer, hooks->period, s->kv_heads * s->head_size),
                        .period = hooks->period,
-                       .scores = c->scores};
+                       .parts = c->parts};
 }
 
 /* The MLP's hidden layer, computed from a normalized input. `next`: the matrix that is read after it. */
@@ -344,8 +344,8 @@ static int lay_out(call *c) {
                              .capacity = c->capacity,
                              .prefill = c->prefill,
                              .half = g->half_cache};
-    const size_t scores = attention_shared(&heads, g->threads);
-    const size_t own = linear + GEMV_MAX * C, shared = lined(m * (C + normed + wide + gate + joined) + scores + packed);
+    const size_t parts = attention_shared(&heads, g->threads);
+    const size_t own = linear + GEMV_MAX * C, shared = lined(m * (C + normed + wide + gate + joined) + parts + packed);
     c->normed_at = linear;
     c->scratch_floats = lined(larger(own, attention_scratch(c->capacity, &heads)) + OVERREAD);
     if (reserve(g, shared + c->scratch_floats * (size_t)g->threads)) return -1;
@@ -355,8 +355,8 @@ static int lay_out(call *c) {
     c->hidden = c->qkv + (s->parallel_residual ? m * qkv : 0);
     c->gate = c->qkv + m * wide;
     c->joined = c->gate + m * gate;
-    c->scores = c->joined + m * joined;
-    c->packed = c->scores + scores;
+    c->parts = c->joined + m * joined;
+    c->packed = c->parts + parts;
     c->scratch = g->space + shared;
     return 0;
 }

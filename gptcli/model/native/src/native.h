@@ -158,17 +158,19 @@ typedef struct {
     void (*rotate)(float *x, const float *turns, int half, int interleaved);
     /* x [n] = x * factor; with a cap, cap * tanh(x * factor / cap). */
     void (*soft_cap)(float *x, int n, float factor, float cap);
-    /* ALiBi: x[i] -= slope * (n - 1 - i). */
-    void (*add_slope)(float *x, int n, float slope);
+    /* ALiBi, for n keys of which the last is `distance` positions before the query: x[i] -= slope * (distance + n - 1 - i). */
+    void (*add_slope)(float *x, int n, float slope, int distance);
     /* Clamp x [n] to -limit .. limit. */
     void (*clamp)(float *x, int n, float limit);
-    /* x [n] = exp(x - max x); returns the sum. */
-    float (*softmax_numerators)(float *x, int n);
-    /* out[s] = q [d] . keys[s] [d] * scale, for s < count. half: keys and values are in half precision, else in float32. */
-    void (*attention_scores)(const float *q, const void *keys, int half, int count, int d, float scale, float *out);
-    /* out [d] = factor * the sum of p[s] * values[s] [d], rows of values `stride` numbers apart, for s < count. */
-    void (*attention_mix)(const float *p, const void *values, int half, size_t stride, int count, int d, float factor,
-                          float *out);
+    /* x [n] = exp(x - max x); returns the sum, and max x in `largest`. */
+    float (*softmax_numerators)(float *x, int n, float *largest);
+    /* out[g * stride + s] = q[g] [d] . keys[s] [d] * scale, for g < queries and s < count. half: keys and values are in half
+     * precision, else in float32. */
+    void (*attention_scores)(const float *q, int queries, const void *keys, int half, int count, int d, float scale, float *out,
+                             size_t stride);
+    /* out[g * apart] [d] = the sum of p[g * stride + s] * values[s] [d], for g < queries and s < count. */
+    void (*attention_mix)(const float *p, size_t stride, int queries, const void *values, int half, int count, int d, float *out,
+                          size_t apart);
     /* shortlist.h: the k largest of x [n] and their indices, from the largest down; -1 where one is NaN. And the sum of
      * exp(x - largest). */
     int (*top_k)(const float *x, int n, int k, int *indices, float *values);
@@ -315,11 +317,11 @@ typedef struct {
     const float *q_norm, *q_norm_bias, *k_norm, *k_norm_bias;
     const float *turns, *growth; /* by position: cosines and sines [rotary_dim]; a factor of queries */
     const float *slopes; /* [H] */
-    float *scores; /* shared scratch of attention_shared(job, threads) floats */
+    float *parts; /* shared scratch of attention_shared(job, threads) floats */
     const float *given_queries, *given_keys; /* [period, H D] and [period, K D], see gptcli_hooks */
     int period;
 } attention;
-enum { ATTENTION_PHASES = 4 };
+enum { ATTENTION_PHASES = 3 };
 void add_attention(schedule *all, const attention *job);
 /* The attention weights, or the scores before the softmax, of m queries at consecutive positions from positions[0] on: out
  * [H, m, positions[0] + m]. Here, qkv is [m, H D] and has the queries only, and the keys are those of one row. */

@@ -48,9 +48,9 @@ int gptcli_test_linear(int level, int kind, int rows, int columns, const float *
 int gptcli_test_attention(int level, const attention *job) {
     attention all = *job;
     const size_t shared = attention_shared(job, pool_start(1));
-    all.scores = huge_alloc(shared * sizeof *all.scores);
-    const int failed = !all.scores || run(kernels_for(level), attention_scratch(job->capacity, job), NULL, &all);
-    huge_free(all.scores);
+    all.parts = huge_alloc(shared * sizeof *all.parts);
+    const int failed = !all.parts || run(kernels_for(level), attention_scratch(job->capacity, job), NULL, &all);
+    huge_free(all.parts);
     return failed ? -1 : 0;
 }
 
