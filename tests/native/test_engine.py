@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights import native_loader
 from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.errors import CheckpointError, InputError
@@ -358,6 +359,26 @@ def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
     assert np.abs(np.concatenate(found) - said[11:]).max() < 1e-4
     engine.rewind(25)
     assert np.abs(engine.extend(ids[15:]) - said[15:]).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "options", [{"dtype": "float32"}, {"dtype": "float16"}, {"quantize": "int8"}, {"quantize": "int4"}]
+)
+def test_large_matrices_are_filled_some_rows_at_a_time(
+    name: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference(CONFIGS[name]).save_pretrained(tmp_path)
+    placement = Placement("cpu", **options)
+    whole = load_native(*understand(tmp_path), placement, ignore_cache=True)
+    monkeypatch.setattr(native_loader, "_AT_ONCE", 5000)
+    monkeypatch.setattr(native_loader, "_CHECKED_AT_ONCE", 70)
+    parts = load_native(*understand(tmp_path), placement, ignore_cache=True)
+    assert whole.matrices == parts.matrices
+    for matrix in whole.matrices:
+        one, other = whole.kept(matrix), parts.kept(matrix)
+        assert np.array_equal(one.numbers, other.numbers)
+        assert one.scales is None or np.array_equal(one.scales, [] if other.scales is None else other.scales)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,26 @@ def map_tensor(info: TensorInfo, dtype: DTypeLike) -> NDArray[Any]:
     return np.frombuffer(memory, dtype, info.count, info.start - first).reshape(info.shape)
 
 
+def release(numbers: NDArray[Any]) -> None:
+    """Give back the memory of a mapped array that was read, or of a part of one; reading it again reads the file.
+
+    Pages of a mapped file count as this process's memory until then. It does nothing for other arrays, and where the
+    system has no such advice.
+    """
+    owner: Any = numbers
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, memoryview):
+        owner = owner.obj
+    if not isinstance(owner, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    start = numbers.ctypes.data - np.frombuffer(owner, np.uint8).ctypes.data
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    size = (start + numbers.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if size > 0:
+        owner.madvise(mmap.MADV_DONTNEED, first, size)
+
+
 def map_file(path: Path, known: Version | None = None, *, writable: bool = False) -> mmap.mmap:
     """All of a file.
 

@@ -1,7 +1,7 @@
-"""From files to the engine in C, without torch: tensors are mapped, converted and released one by one."""
+"""From files to the engine in C, without torch: tensors are mapped, converted and released piece by piece."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header, TensorInfo
+from gptcli.checkpoint.files.mapped import release
 from gptcli.checkpoint.weights.arrays import MAPPED, Stored, arranged, stored_numbers
 from gptcli.checkpoint.weights.content import Fingerprint, changed
 from gptcli.checkpoint.weights.faults import not_finite, too_large
@@ -19,6 +20,11 @@ from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.weights import Kind, as_float32, is_matrix, why_not
 from gptcli.model.quantize import kind_of
 from gptcli.model.shapes import parameter_shapes
+
+# Bytes of a large matrix that are in memory at once next to the engine's own.
+_AT_ONCE = 1 << 23
+# Numbers of a temporary array: small enough for a processor's cache, and to leave no hole in the heap.
+_CHECKED_AT_ONCE = 1 << 16
 
 _KINDS: dict[str, Kind] = {"float16": "F16", "bfloat16": "BF16"}
 
@@ -127,19 +133,26 @@ def _fill_all(
 def _fill(engine: NativeEngine, name: str, part: Part, tensors: Iterable[Stored], kind: Kind) -> None:
     """Give the engine one weight: a matrix row by row from where it lies, anything else from a copy."""
     pieces = [_Piece(*piece) for piece in arranged(part, tensors, engine.config)]
-    if kind == "F16":
-        for piece in pieces:
-            _check_halves(name, part, piece)
     if len(pieces) > 1 and not is_matrix(name):
         in_order = sorted(pieces, key=lambda piece: piece.first)
         pieces = [_Piece(0, np.concatenate([as_float32(*piece[1:]) for piece in in_order]), "F32")]
     transposed = part.how == "transposed"
     rows = sum(piece.stored.shape[1 if transposed else 0] for piece in pieces)
-    finite = all(
-        engine.fill(name, piece.stored, piece.dtype, kind, transposed, first=piece.first, rows=rows) for piece in pieces
-    )
-    if not finite:
-        raise not_finite(name, part)
+    for piece in pieces:
+        whole = transposed or not is_matrix(name)
+        for first, stored in [(0, piece.stored)] if whole else _slices(piece.stored):
+            if kind == "F16":
+                _check_halves(name, part, stored, piece.dtype)
+            if not engine.fill(name, stored, piece.dtype, kind, transposed, first=piece.first + first, rows=rows):
+                raise not_finite(name, part)
+            release(stored)
+
+
+def _slices(stored: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Rows of a matrix, at most so many as ``_AT_ONCE`` says but at least one, and which is the first."""
+    rows = max(_AT_ONCE * len(stored) // max(stored.nbytes, 1), 1)
+    for first in range(0, len(stored), rows):
+        yield first, stored[first : first + rows]
 
 
 class _Piece(NamedTuple):
@@ -150,13 +163,15 @@ class _Piece(NamedTuple):
     dtype: str
 
 
-def _check_halves(name: str, part: Part, piece: _Piece) -> None:
+def _check_halves(name: str, part: Part, stored: NDArray[Any], dtype: str) -> None:
     """Refuse numbers that float16 cannot hold."""
-    if piece.dtype == "F16":
+    if dtype == "F16":
         return
-    largest = np.abs(as_float32(piece.stored, piece.dtype)).max(initial=0)
-    if np.finfo(np.float16).max < largest < np.inf:
-        raise too_large(name, part, "float16")
+    numbers, most = stored.reshape(-1), np.finfo(np.float16).max
+    for start in range(0, len(numbers), _CHECKED_AT_ONCE):
+        largest = np.abs(as_float32(numbers[start : start + _CHECKED_AT_ONCE], dtype)).max()
+        if most < largest < np.inf:
+            raise too_large(name, part, "float16")
 
 
 def cpu_first() -> bool:

@@ -53,17 +53,13 @@ static float **vector_at(gpt *g, int which, int layer) { return &(which < LN_1 ?
 
 /* Allocate a matrix, uninitialized. Returns 0, or -1 when there is no memory. */
 int gptcli_alloc_matrix(void *engine, int which, int layer, int kind, int rows, int columns) {
-    matrix *w = matrix_at(engine, which, layer);
-    matrix_free(w);
-    return matrix_alloc(w, kind, rows, columns);
+    return matrix_alloc(matrix_at(engine, which, layer), kind, rows, columns, &((gpt *)engine)->memory);
 }
 
 /* Use a matrix where it lies, for as long as the engine exists: see matrix_borrow. */
 void gptcli_borrow_matrix(void *engine, int which, int layer, int kind, int rows, int columns, const void *numbers,
                           const float *scales) {
-    matrix *w = matrix_at(engine, which, layer);
-    matrix_free(w);
-    matrix_borrow(w, kind, rows, columns, numbers, scales);
+    matrix_borrow(matrix_at(engine, which, layer), kind, rows, columns, numbers, scales);
 }
 
 uint64_t gptcli_checksum(const void *data, size_t bytes) { return checksum(data, bytes); }
@@ -119,16 +115,16 @@ size_t gptcli_bytes(const void *engine) {
     return bytes;
 }
 
-static void free_weights(weights *all) {
-    for (int which = 0; which < ALL_MATRICES; which++) matrix_free(&all->matrices[which]);
+static void free_vectors(weights *all) {
     for (int which = 0; which < ALL_VECTORS; which++) free(all->vectors[which]);
 }
 
 void gptcli_free(void *engine) {
     gpt *g = engine;
     if (!g) return;
-    for (int layer = 0; layer < g->shape.n_layer; layer++) free_weights(&g->layers[layer]);
-    free_weights(&g->whole);
+    for (int layer = 0; layer < g->shape.n_layer; layer++) free_vectors(&g->layers[layer]);
+    free_vectors(&g->whole);
+    arena_free(g->memory);
     huge_free(g->space);
     free_arrays(g);
 }

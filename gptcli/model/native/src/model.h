@@ -15,6 +15,7 @@ typedef struct {
     int threads, half_cache;
     const kernels *k;
     weights whole, *layers; /* layers: one more than n_layer; the last stays empty */
+    arena *memory;          /* of matrices */
     float *space; /* of the latest shapes */
     size_t space_floats;
     phase *phases; /* of the latest call */

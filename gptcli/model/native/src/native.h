@@ -95,8 +95,7 @@ typedef struct {
     float *scale; /* INT8: [rows] */
     int rows, columns, kind;
     size_t row_bytes;
-    int borrowed; /* `data` and `scale` are the caller's, for example a mapped file */
-} matrix;
+} matrix; /* its memory is an arena's, or the caller's, for example a mapped file */
 
 /* The activations from index m on. */
 static inline activations activations_from(activations all, int m, int columns) {
@@ -384,12 +383,14 @@ void pace_note(pace *p, int64_t ns, int64_t stalled_ns);
 /* store.c: memory, a check for finite numbers, and conversion of a checkpoint's numbers to matrices. */
 void *huge_alloc(size_t bytes);
 void huge_free(void *data);
+typedef struct arena arena;
+void *arena_alloc(arena **all, size_t bytes);
+void arena_free(arena *all);
 double memory_bandwidth(const kernels *k, int megabytes, int times);
 int all_finite(const void *source, size_t n, int kind);
 uint64_t checksum(const void *data, size_t bytes);
-int matrix_alloc(matrix *w, int kind, int rows, int columns);
+int matrix_alloc(matrix *w, int kind, int rows, int columns, arena **memory);
 void matrix_borrow(matrix *w, int kind, int rows, int columns, const void *data, const float *scale);
 int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind, int transposed);
-void matrix_free(matrix *w);
 
 #endif

@@ -30,6 +30,48 @@ void *huge_alloc(size_t bytes) {
 
 void huge_free(void *data) { free(data); }
 
+enum { CACHE_LINE = 64 }; /* bytes */
+
+/* Memory on huge pages that is freed together. A matrix alone would leave half of its last page empty. */
+struct arena {
+    struct arena *next;
+    char *data;
+    size_t used, size;
+};
+enum { ARENA_BYTES = 1 << 25 };
+
+/* Uninitialized memory that begins at a cache line; OVERREAD floats after it may be read. NULL when there is none. A large piece
+ * gets an arena of its own, behind the one that is being filled. */
+void *arena_alloc(arena **all, size_t bytes) {
+    const size_t needed = (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    arena *current = *all;
+    if (!current || current->size - current->used < needed) {
+        const int alone = needed > ARENA_BYTES / 4;
+        arena *made = malloc(sizeof *made);
+        if (!made) return NULL;
+        *made = (arena){.size = alone ? needed : ARENA_BYTES};
+        made->data = huge_alloc(made->size);
+        if (!made->data) {
+            free(made);
+            return NULL;
+        }
+        arena **place = alone && current ? &current->next : all;
+        made->next = *place, *place = current = made;
+    }
+    void *found = current->data + current->used;
+    current->used += needed;
+    return found;
+}
+
+void arena_free(arena *all) {
+    while (all) {
+        arena *next = all->next;
+        huge_free(all->data);
+        free(all);
+        all = next;
+    }
+}
+
 typedef struct {
     const kernels *k;
     const float *data;
@@ -100,8 +142,6 @@ typedef struct {
     matrix *w, source; /* the source: [rows, columns] as `w`, or transposed */
     int transposed;
 } filling;
-
-enum { CACHE_LINE = 64 }; /* bytes */
 
 /* Transpose columns first..first + count of the source to rows, `stride` bytes apart; reads one cache line of each source row
  * at a time. */
@@ -176,17 +216,17 @@ static matrix empty_matrix(int kind, int rows, int columns) {
     return made;
 }
 
-/* A matrix whose numbers the caller keeps, followed by OVERREAD floats that may be read, until it is freed; `scale`: INT8's. */
+/* A matrix whose numbers the caller keeps, followed by OVERREAD floats that may be read; `scale`: INT8's. */
 void matrix_borrow(matrix *w, int kind, int rows, int columns, const void *data, const float *scale) {
     *w = empty_matrix(kind, rows, columns);
-    w->data = (void *)data, w->scale = (float *)scale, w->borrowed = 1;
+    w->data = (void *)data, w->scale = (float *)scale;
 }
 
 /* Allocate a matrix of some kind, uninitialized. Returns 0, or -1 when there is no memory. */
-int matrix_alloc(matrix *w, int kind, int rows, int columns) {
+int matrix_alloc(matrix *w, int kind, int rows, int columns, arena **memory) {
     *w = empty_matrix(kind, rows, columns);
-    w->data = huge_alloc(w->row_bytes * (size_t)rows); /* followed by OVERREAD floats: vector loads may pass the end */
-    if (w->kind == INT8) w->scale = malloc((size_t)rows * sizeof(float));
+    w->data = arena_alloc(memory, w->row_bytes * (size_t)rows); /* vector loads may pass the end */
+    if (w->kind == INT8) w->scale = arena_alloc(memory, (size_t)rows * sizeof(float));
     return !w->data || (w->kind == INT8 && !w->scale) ? -1 : 0;
 }
 
@@ -208,13 +248,4 @@ int matrix_fill(const kernels *k, matrix *w, const void *source, int source_kind
     pool_run(&all);
     free(all.scratch);
     return 0;
-}
-
-void matrix_free(matrix *w) {
-    if (!w->borrowed) {
-        huge_free(w->data);
-        free(w->scale);
-    }
-    w->data = NULL;
-    w->scale = NULL;
 }

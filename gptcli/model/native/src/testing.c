@@ -23,9 +23,11 @@ int gptcli_test_linear(int level, int kind, int rows, int columns, const float *
                        int prefill, int epilogue, int activation, float *y) {
     const kernels *k = kernels_for(level);
     matrix stored = {0};
+    arena *memory = NULL;
     float *packed = huge_alloc(packed_floats(k, m, columns) * sizeof(float));
     float *gate = huge_alloc((size_t)m * rows * sizeof *gate);
-    int failed = !packed || !gate || matrix_alloc(&stored, kind, rows, columns) || matrix_fill(k, &stored, w, FLOAT32, 0);
+    int failed = !packed || !gate || matrix_alloc(&stored, kind, rows, columns, &memory) ||
+                 matrix_fill(k, &stored, w, FLOAT32, 0);
     const linear job = {.w = &stored,
                         .bias = bias,
                         .x = x,
@@ -38,7 +40,7 @@ int gptcli_test_linear(int level, int kind, int rows, int columns, const float *
                         .epilogue = epilogue,
                         .activation = activation};
     failed = failed || run(k, linear_scratch(k, m, columns), &job, NULL);
-    matrix_free(&stored);
+    arena_free(memory);
     huge_free(packed);
     huge_free(gate);
     return failed ? -1 : 0;
