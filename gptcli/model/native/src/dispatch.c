@@ -32,7 +32,7 @@ const kernels *kernels_for(int level) {
 #endif
 #ifdef GPTCLI_VNNI
     if (level >= 4 && avx512 && __builtin_cpu_supports("avx512vnni"))
-        return __builtin_cpu_is("amd") ? &kernels_avx512_vnni_amd : &kernels_avx512_vnni;
+        return __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512vbmi") ? &kernels_avx512_vnni_amd : &kernels_avx512_vnni;
 #endif
     if (level >= 3 && avx512) return &kernels_avx512;
 #ifdef GPTCLI_VNNI

@@ -21,8 +21,7 @@ INLINE i32vec i8_load(const void *p) { return i16_load(p); }
 INLINE void i8_store(void *p, i32vec a) { memcpy(p, &a, sizeof a); }
 INLINE i32vec i8_set(int8_t byte) { return (i32vec)((i8_lanes){0} + byte); }
 INLINE i32vec i8_to_u8(i32vec a) { return (i32vec)((i8_lanes)a ^ (i8_lanes)i8_set(-128)); } /* adds 128 */
-INLINE i32vec i8_low_nibbles(i32vec a) { return (i32vec)((i8_lanes)a & (i8_lanes)i8_set(15)); }
-INLINE i32vec i8_high_nibbles(i32vec a) { return i8_low_nibbles((i32vec)((u16_lanes)a >> 4)); }
+INLINE i32vec i8_high_nibbles(i32vec a) { return (i32vec)((u16_lanes)a >> 4); } /* in the low nibbles; others above them */
 INLINE i32vec i32_add(i32vec a, i32vec b) { return (i32vec)((i32_lanes)a + (i32_lanes)b); }
 INLINE i32vec i32_combine(i32vec high, i32vec low) { return (i32vec)(((i32_lanes)high << 8) + (i32_lanes)low); }
 INLINE i32vec i32_times_minus_128(i32vec a) { return (i32vec)(-((i32_lanes)a << 7)); }
@@ -33,7 +32,14 @@ INLINE i32vec u8s8_dot(i32vec a, i32vec b, i32vec c) {
     return c;
 }
 INLINE i32vec u8_int4_table(void) { return i8_to_u8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)INT4_LEVELS))); }
-INLINE i32vec i8_lookup(i32vec table, i32vec indices) { return _mm512_shuffle_epi8(table, indices); }
+/* Values by the low nibbles of the indices. VBMI reads six bits of each, and the table is there four times. */
+#ifdef __AVX512VBMI__
+INLINE i32vec i8_lookup(i32vec table, i32vec indices) { return _mm512_permutexvar_epi8(indices, table); }
+#else
+INLINE i32vec i8_lookup(i32vec table, i32vec indices) {
+    return _mm512_shuffle_epi8(table, _mm512_and_si512(indices, _mm512_set1_epi8(15)));
+}
+#endif
 INLINE void i16_split(const int16_t *x, i32vec *high, i32vec *low) {
     const __m512i a = i16_load(x), b = i16_load(x + VEC_BYTES / 2), round = _mm512_set1_epi16(128);
     const __m256i a_high = _mm512_cvtepi16_epi8(_mm512_srai_epi16(_mm512_add_epi16(a, round), 8));
@@ -43,7 +49,7 @@ INLINE void i16_split(const int16_t *x, i32vec *high, i32vec *low) {
 }
 INLINE vec v_broadcast_each(const float *p) { /* each number into four lanes */
     const __m512i lane = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-    return _mm512_permutexvar_ps(lane, _mm512_broadcast_f32x4(_mm_loadu_ps(p)));
+    return _mm512_permutevar_ps(_mm512_broadcast_f32x4(_mm_loadu_ps(p)), lane);
 }
 #else
 INLINE i32vec u8s8_dot(i32vec a, i32vec b, i32vec c) {
@@ -51,7 +57,9 @@ INLINE i32vec u8s8_dot(i32vec a, i32vec b, i32vec c) {
     return c;
 }
 INLINE i32vec u8_int4_table(void) { return i8_to_u8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)INT4_LEVELS))); }
-INLINE i32vec i8_lookup(i32vec table, i32vec indices) { return _mm256_shuffle_epi8(table, indices); }
+INLINE i32vec i8_lookup(i32vec table, i32vec indices) {
+    return _mm256_shuffle_epi8(table, _mm256_and_si256(indices, _mm256_set1_epi8(15)));
+}
 INLINE void i16_split(const int16_t *x, i32vec *high, i32vec *low) {
     const __m256i a = i16_load(x), b = i16_load(x + VEC_BYTES / 2), byte = _mm256_set1_epi16(255), round = _mm256_set1_epi16(128);
     const __m256i lower = _mm256_packus_epi16(_mm256_and_si256(a, byte), _mm256_and_si256(b, byte));
@@ -140,8 +148,8 @@ INLINE void dot_int4(const char *const rows[4], const char *const ahead[4], int 
     for (int k = start; k < end; k += STEP)
         for (int r = 0; r < R; r++) {
             prefetch(ahead[r] + k / 2, VEC_BYTES);
-            const i32vec indices = i8_load(rows[r] + k / 2);
-            const i32vec first = i8_lookup(table, i8_low_nibbles(indices)), second = i8_lookup(table, i8_high_nibbles(indices));
+            const i32vec indices = i8_load_once(rows[r] + k / 2);
+            const i32vec first = i8_lookup(table, indices), second = i8_lookup(table, i8_high_nibbles(indices));
             const vec group_scale = v_broadcast_each(scale[r] + (k - start) / GROUP);
             for (int m = 0; m < M; m++) {
                 const int16_t *activation = x.q + (size_t)m * padded + k;
