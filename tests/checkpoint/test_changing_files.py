@@ -228,6 +228,7 @@ def strike(self, ids):
     return step(self, ids)
 TorchEngine.step = strike
 """
+C_STEP = TORCH_STEP.replace("torch_engine", "native.engine").replace("TorchEngine", "NativeEngine")
 C_FILL = """
 from gptcli.model.native.engine import NativeEngine
 fill = NativeEngine.fill
@@ -261,6 +262,21 @@ def test_truncated_while_torch_generates(before: str, large: Path, child_environ
     file = large / "model.safetensors"
     words = ("generate", "Once", "-n", "5", "--ignore-eos", "-m", str(large))
     done = run_script(before + TORCH_STEP, file, *words, environment=child_environment, GPTCLI_NATIVE="0")
+    assert_told(done, file)
+    assert done.stdout.startswith("Once")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not available(), reason="the engine in C is not here")
+def test_truncated_while_the_engine_in_c_generates(large: Path, child_environment: dict[str, str]) -> None:
+    """The embedding is used where it lies: in float32 it comes first, and halves follow it."""
+    file = large / "model.safetensors"
+    stored = load_file(file)
+    save_file(
+        {name: v if "wte" in name else v.astype(np.float16) for name, v in stored.items()}, file, {"format": "pt"}
+    )
+    words = ("generate", "Once", "-n", "5", "--ignore-eos", "-m", str(large))
+    done = run_script(C_STEP, file, *words, environment=child_environment)
     assert_told(done, file)
     assert done.stdout.startswith("Once")
 

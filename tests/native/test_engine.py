@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from gptcli.checkpoint.open import open_checkpoint
 from gptcli.checkpoint.weights import native_loader
@@ -27,7 +29,7 @@ from gptcli.model.native.engine import NativeEngine
 from gptcli.model.native.weights import Kind, why_not
 from gptcli.model.quantize import LEVELS, fake_quantize, kind_of
 from gptcli.model.torch_engine import TorchEngine
-from tests.checkpoint.zoo import CONFIGS, reference, understand
+from tests.checkpoint.zoo import CONFIGS, FAMILIES, few, reference, understand
 from tests.held_out import held_out_ids, perplexity
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
@@ -361,14 +363,39 @@ def test_checkpoints_of_families(name: str, tmp_path: Path) -> None:
     assert np.abs(engine.extend(ids[15:]) - said[15:]).max() < 1e-4
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("shift", [0, 1, 8])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_matrices_are_used_where_they_lie_in_the_file(shift: int, dtype: str, tmp_path: Path) -> None:
+    """Those that are stored as they are used; an odd address, or the end of the file, takes a copy."""
+    reference(FAMILIES["llama"]).to(getattr(torch, dtype)).save_pretrained(tmp_path / "theirs")
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "theirs", dtype=torch.float32)
+    file = shutil.copytree(tmp_path / "theirs", tmp_path / "ours") / "model.safetensors"
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    file.write_bytes((length + shift).to_bytes(8, "little") + data[8 : 8 + length] + b" " * shift + data[8 + length :])
+    engine = load_native(*understand(file.parent), Placement("cpu"))
+    borrowed = {name for name in engine.matrices if not owns(engine, name)}
+    assert borrowed == (set() if shift == 1 else {n for n in engine.matrices if not n.endswith("c_attn.weight")})
+    ids = np.random.default_rng(4).integers(0, 80, 20).tolist()
+    with torch.inference_mode():
+        said = theirs(torch.tensor([ids])).logits[0, -1].numpy()
+    assert np.abs(engine.prefill([ids], 64)[0] - said).max() < 1e-4
+
+
+def owns(engine: NativeEngine, name: str) -> bool:
+    """Whether a matrix is in the engine's own memory."""
+    address = engine.kept(name).numbers.ctypes.data
+    return all(address != stored.numbers.ctypes.data for stored in engine._borrowed)
+
+
+@pytest.mark.parametrize("name", few(FAMILIES))
 @pytest.mark.parametrize(
     "options", [{"dtype": "float32"}, {"dtype": "float16"}, {"quantize": "int8"}, {"quantize": "int4"}]
 )
 def test_large_matrices_are_filled_some_rows_at_a_time(
     name: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reference(CONFIGS[name]).save_pretrained(tmp_path)
+    reference(FAMILIES[name]).save_pretrained(tmp_path)
     placement = Placement("cpu", **options)
     whole = load_native(*understand(tmp_path), placement, ignore_cache=True)
     monkeypatch.setattr(native_loader, "_AT_ONCE", 5000)

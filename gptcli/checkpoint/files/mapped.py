@@ -37,18 +37,31 @@ def release(numbers: NDArray[Any]) -> None:
     Pages of a mapped file count as this process's memory until then. It does nothing for other arrays, and where the
     system has no such advice.
     """
+    memory, start = _place(numbers)
+    if memory is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    size = (start + numbers.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if size > 0:
+        memory.madvise(mmap.MADV_DONTNEED, first, size)
+
+
+def bytes_after(numbers: NDArray[Any]) -> int:
+    """How many bytes of a mapped file can be read after a contiguous array in it; 0 for other arrays."""
+    memory, start = _place(numbers)
+    return 0 if memory is None else len(memory) - start - numbers.nbytes
+
+
+def _place(numbers: NDArray[Any]) -> tuple[mmap.mmap | None, int]:
+    """The mapping that an array is in, if it is in one, and where it begins there."""
     owner: Any = numbers
     while isinstance(owner, np.ndarray):
         owner = owner.base
     if isinstance(owner, memoryview):
         owner = owner.obj
-    if not isinstance(owner, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
-        return
-    start = numbers.ctypes.data - np.frombuffer(owner, np.uint8).ctypes.data
-    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-    size = (start + numbers.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
-    if size > 0:
-        owner.madvise(mmap.MADV_DONTNEED, first, size)
+    if not isinstance(owner, mmap.mmap):
+        return None, 0
+    return owner, numbers.ctypes.data - np.frombuffer(owner, np.uint8).ctypes.data
 
 
 def map_file(path: Path, known: Version | None = None, *, writable: bool = False) -> mmap.mmap:

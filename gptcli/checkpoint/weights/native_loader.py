@@ -1,5 +1,9 @@
-"""From files to the engine in C, without torch: tensors are mapped, converted and released piece by piece."""
+"""From files to the engine in C, without torch.
 
+Matrices are used where they lie in the mapped files, or are converted and their pages given back, piece by piece.
+"""
+
+import mmap
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,14 +14,14 @@ from numpy.typing import NDArray
 
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header, TensorInfo
-from gptcli.checkpoint.files.mapped import release
+from gptcli.checkpoint.files.mapped import bytes_after, map_file, release
 from gptcli.checkpoint.weights.arrays import MAPPED, Stored, arranged, stored_numbers
 from gptcli.checkpoint.weights.content import Fingerprint, changed
 from gptcli.checkpoint.weights.faults import not_finite, too_large
 from gptcli.checkpoint.weights.kept import BrokenKeptError, open_if_current
 from gptcli.checkpoint.weights.placement import Placement
 from gptcli.model.native.engine import NativeEngine
-from gptcli.model.native.weights import Kind, as_float32, is_matrix, why_not
+from gptcli.model.native.weights import OVERREAD_BYTES, Kind, StoredMatrix, as_float32, is_matrix, why_not
 from gptcli.model.quantize import kind_of
 from gptcli.model.shapes import parameter_shapes
 
@@ -122,22 +126,51 @@ def _fill_all(
     kinds: dict[str, Kind],
 ) -> None:
     """Load all weights into an engine."""
+    files = _Files()
     try:
         for name, infos in parts.items():
-            stored = (stored_numbers(blueprint, header, info) for info in infos)
+            stored = (_stored(files, blueprint, header, info) for info in infos)
             _fill(engine, name, blueprint.tensors[name], stored, kinds[name])
     except MemoryError as error:
         raise engine.no_memory() from error
 
 
+class _Files:
+    """The files of a checkpoint, each mapped once."""
+
+    def __init__(self) -> None:
+        self._memory: dict[Path, mmap.mmap] = {}
+
+    def tensor(self, info: TensorInfo) -> Stored:
+        """A tensor of one of the types that are used as they lie."""
+        if info.file not in self._memory:
+            self._memory[info.file] = map_file(info.file, info.version)
+        numbers = np.frombuffer(self._memory[info.file], MAPPED[info.dtype], info.count, info.start)
+        return numbers.reshape(info.shape), info.dtype
+
+
+def _stored(files: _Files, blueprint: Blueprint, header: Header, info: TensorInfo) -> Stored:
+    """A stored tensor and the type of its numbers, where they lie if they can be used so (see ``stored_numbers``)."""
+    if info.count == 0 or info.dtype not in MAPPED or info.name in blueprint.scales:
+        return stored_numbers(blueprint, header, info)
+    return files.tensor(info)
+
+
 def _fill(engine: NativeEngine, name: str, part: Part, tensors: Iterable[Stored], kind: Kind) -> None:
-    """Give the engine one weight: a matrix row by row from where it lies, anything else from a copy."""
+    """Give the engine one weight: a matrix where it lies, or row by row from there; anything else from a copy."""
     pieces = [_Piece(*piece) for piece in arranged(part, tensors, engine.config)]
     if len(pieces) > 1 and not is_matrix(name):
         in_order = sorted(pieces, key=lambda piece: piece.first)
         pieces = [_Piece(0, np.concatenate([as_float32(*piece[1:]) for piece in in_order]), "F32")]
     transposed = part.how == "transposed"
     rows = sum(piece.stored.shape[1 if transposed else 0] for piece in pieces)
+    if is_matrix(name) and not transposed and len(pieces) == 1 and _usable(pieces[0], kind):
+        stored = pieces[0].stored
+        if not engine.finite(stored, kind):
+            raise not_finite(name, part)
+        _, columns = stored.shape
+        engine.borrow(name, kind, rows, columns, StoredMatrix(stored.view(np.uint8), None))
+        return
     for piece in pieces:
         whole = transposed or not is_matrix(name)
         for first, stored in [(0, piece.stored)] if whole else _slices(piece.stored):
@@ -153,6 +186,13 @@ def _slices(stored: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
     rows = max(_AT_ONCE * len(stored) // max(stored.nbytes, 1), 1)
     for first in range(0, len(stored), rows):
         yield first, stored[first : first + rows]
+
+
+def _usable(piece: "_Piece", kind: Kind) -> bool:
+    """Whether C can use a piece of a file where it lies: it has the type and the alignment, and a few bytes follow."""
+    flags = piece.stored.flags
+    whole = piece.dtype == kind and flags.c_contiguous and flags.aligned
+    return whole and bytes_after(piece.stored) >= OVERREAD_BYTES
 
 
 class _Piece(NamedTuple):

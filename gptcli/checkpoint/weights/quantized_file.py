@@ -24,12 +24,12 @@ from gptcli.checkpoint.weights.kept import FORMAT, BrokenKeptError, OpenKeptFile
 from gptcli.errors import CheckpointError
 from gptcli.model.engine import Quantize
 from gptcli.model.native.engine import NativeEngine
-from gptcli.model.native.weights import Kind, StoredMatrix, checksum, row_bytes
+from gptcli.model.native.weights import OVERREAD_BYTES, Kind, StoredMatrix, checksum, row_bytes
 from gptcli.system.whole_file import remove_unfinished, write_whole
 
 _SCALE = ".scale"
 _SPARE = "~spare"  # the last by name, and the last of the file: what vector loads past the end of a matrix read
-_SPARE_BYTES, _ALIGNMENT = 256, 64
+_ALIGNMENT = 64
 _PIECE = 4 << 20  # bytes that a thread checks at a time
 _INFINITE = 0x7C00  # of float16: the exponent of NaN and infinity
 _DTYPES = {"I8": np.int8, "U8": np.uint8, "F32": np.float32}
@@ -89,12 +89,12 @@ def _expected(kinds: Mapping[str, Kind], shapes: Mapping[str, Sequence[int]]) ->
             found |= {name: ("I8", (rows, columns)), name + _SCALE: ("F32", (rows,))}
         else:
             found[name] = "U8", (rows, nbytes)
-    return {**found, _SPARE: ("U8", (_SPARE_BYTES,))}
+    return {**found, _SPARE: ("U8", (OVERREAD_BYTES,))}
 
 
 def _usable(info: TensorInfo, size: int) -> bool:
     """Whether C may read a tensor where it lies: aligned as its type, with bytes after it that may be read."""
-    spare = 0 if info.name == _SPARE else _SPARE_BYTES
+    spare = 0 if info.name == _SPARE else OVERREAD_BYTES
     return info.end + spare <= size and not (info.dtype == "F32" and info.start % 4)
 
 
@@ -119,7 +119,7 @@ def write(engine: NativeEngine, header: Header, fingerprint: Fingerprint, quanti
     for matrix in engine.matrices:
         tensors |= _tensors(matrix, engine.kept(matrix))
     metadata = {"format": FORMAT, "content": content, "quantize": quantize}
-    tensors[_SPARE] = np.zeros(_SPARE_BYTES, np.uint8)
+    tensors[_SPARE] = np.zeros(OVERREAD_BYTES, np.uint8)
     metadata |= {"seal": _seal(metadata, tensors, _sums(tensors, engine.threads)), **described(name, header)}
     path = path_of(fingerprint, content, quantize)
     make_folder(path.parent)

@@ -155,14 +155,13 @@ class NativeEngine:
             GptcliError: there is no memory.
         """
         layer, slot = slot_of(name)
-        source = KINDS.index(dtype)
-        if not self._library.gptcli_finite(stored.ctypes.data, stored.size, source):
+        if not self.finite(stored, dtype):
             return False
         if slot in MATRICES:
             count, columns = reversed(stored.shape) if transposed else stored.shape
             if first == 0:
                 self.make_room(name, kind, count if rows is None else rows, columns)
-            where = (MATRICES.index(slot), layer, first, count, stored.ctypes.data, source, int(transposed))
+            where = (MATRICES.index(slot), layer, first, count, stored.ctypes.data, KINDS.index(dtype), int(transposed))
             self._checked(self._library.gptcli_fill_matrix(self._handle, *where))
             return True
         vector = as_float32(stored, dtype)
@@ -172,6 +171,10 @@ class NativeEngine:
             vector = 1 + vector
         self._fill_vector(name, vector)
         return True
+
+    def finite(self, stored: NDArray[np.generic], dtype: str) -> bool:
+        """Whether contiguous numbers of a type of ``fill`` are neither NaN nor infinite."""
+        return bool(self._library.gptcli_finite(stored.ctypes.data, stored.size, KINDS.index(dtype)))
 
     def _fill_vector(self, name: str, values: NDArray[np.float32]) -> None:
         layer, slot = slot_of(name)
@@ -208,10 +211,10 @@ class NativeEngine:
 
         Args:
             name: of the parameter.
-            kind: ``int8`` or ``int4`` (see ``layout``).
+            kind: how it is stored.
             rows: of the matrix.
             columns: of the matrix.
-            stored: contiguous numbers as ``layout`` says, followed by at least 256 readable bytes; and its scales.
+            stored: contiguous numbers, followed by at least ``OVERREAD_BYTES`` that can be read; and its scales.
         """
         self.kinds[name] = kind
         self._borrowed.append(stored)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from gptcli.model.config import GPTConfig
 from gptcli.model.native.library import Hooks
+from gptcli.model.native.weights import OVERREAD_BYTES
 
-# Bytes after keys and values which the kernels may read (and ignore); and of a line of the processor's caches.
-_SPARE_BYTES, _LINE = 256, 64
+_LINE = 64  # bytes of a line of the processor's caches
 
 
 def cache_memory(
@@ -29,7 +29,7 @@ def cache_memory(
     Raises:
         MemoryError: there is not so much.
     """
-    needed = numbers * cache_type.itemsize + _SPARE_BYTES
+    needed = numbers * cache_type.itemsize + OVERREAD_BYTES
     if old is not None and old.nbytes == needed:
         return old
     memory = np.empty(needed + _LINE, np.uint8)

@@ -55,6 +55,8 @@ VECTORS: tuple[str, ...] = (
     "mlp.c_fc.bias",
     "mlp.c_proj.bias",
 )
+# Bytes after a matrix or a cache that the kernels may read (and ignore): native.h's OVERREAD, which counts floats.
+OVERREAD_BYTES = 256
 # Bytes of a group of 4 bits: two indices a byte, and a float16. The same as in native.h.
 _GROUP_BYTES = GROUP // 2 + 2
 NORM_WEIGHTS = tuple(name for name in VECTORS if re.search(r"(ln_\w+|_norm)\.weight$", name))

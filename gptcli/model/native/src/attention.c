@@ -87,10 +87,11 @@ static void score(const worker *me, const attention *job, int m, int kv_head, ra
 
 /* Prefetch what the kernels of attention read first of rows first..last: the beginning of each quarter. */
 static void prefetch_quarters(const char *rows, size_t row_bytes, range block) {
-    const int quarter = (block.last - block.first) / 4;
+    const size_t quarter = (size_t)((block.last - block.first) / 4) * row_bytes;
+    const size_t bytes = quarter < QUARTER_BYTES ? quarter : QUARTER_BYTES;
     for (int i = 0; i < 4; i++) {
-        const char *start = rows + (size_t)(block.first + i * quarter) * row_bytes;
-        for (int at = 0; at < QUARTER_BYTES; at += 64) __builtin_prefetch(start + at, 0, 2);
+        const char *start = rows + (size_t)block.first * row_bytes + i * quarter;
+        for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(start + at, 0, 2);
     }
 }
 
