@@ -176,7 +176,8 @@ def _fill(engine: NativeEngine, name: str, part: Part, tensors: Iterable[Stored]
         for first, stored in [(0, piece.stored)] if whole else _slices(piece.stored):
             if kind == "F16":
                 _check_halves(name, part, stored, piece.dtype)
-            if not engine.fill(name, stored, piece.dtype, kind, transposed, first=piece.first + first, rows=rows):
+            aligned = np.require(stored, requirements="A")  # a copy where an odd header misaligns the file's numbers
+            if not engine.fill(name, aligned, piece.dtype, kind, transposed, first=piece.first + first, rows=rows):
                 raise not_finite(name, part)
             release(stored)
 
