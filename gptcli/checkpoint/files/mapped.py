@@ -31,6 +31,21 @@ def map_tensor(info: TensorInfo, dtype: DTypeLike) -> NDArray[Any]:
     return np.frombuffer(memory, dtype, info.count, info.start - first).reshape(info.shape)
 
 
+class MappedFiles:
+    """Files of a checkpoint, each mapped once: a mapping holds an open file, and tensors are many."""
+
+    def __init__(self) -> None:
+        self._memory: dict[Path, mmap.mmap] = {}
+
+    def tensor(self, info: TensorInfo, dtype: DTypeLike) -> NDArray[Any]:
+        """What ``map_tensor`` returns, as a view of all of its file."""
+        if info.nbytes == 0:
+            return map_tensor(info, dtype)
+        if info.file not in self._memory:
+            self._memory[info.file] = map_file(info.file, info.version)
+        return np.frombuffer(self._memory[info.file], dtype, info.count, info.start).reshape(info.shape)
+
+
 def release(numbers: NDArray[Any]) -> None:
     """Give back the memory of a mapped array that was read, or of a part of one; reading it again reads the file.
 

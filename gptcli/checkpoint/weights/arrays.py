@@ -3,11 +3,11 @@
 ``arranged`` says where the rows of one of our tensors lie in the file; the loader of the engine in C uses it too.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header, TensorInfo
@@ -97,8 +97,19 @@ class Arrays:
         return numbers
 
 
-def stored_numbers(blueprint: Blueprint, header: Header, info: TensorInfo) -> Stored:
+def stored_numbers(
+    blueprint: Blueprint,
+    header: Header,
+    info: TensorInfo,
+    mapped: Callable[[TensorInfo, DTypeLike], NDArray[Any]] = map_tensor,
+) -> Stored:
     """A stored tensor and the type of its numbers: as it lies in the file, or converted to float32.
+
+    Args:
+        blueprint: checked against the header.
+        header: of the checkpoint.
+        info: of the tensor, from there.
+        mapped: maps a tensor that is used as it lies.
 
     Raises:
         CheckpointError: the file changed after its header was read, or cannot be read.
@@ -108,7 +119,7 @@ def stored_numbers(blueprint: Blueprint, header: Header, info: TensorInfo) -> St
         return multiplied_out(info, header.tensors[scale.key], scale), "F32"
     if info.dtype in CONVERTED:
         return converted(info), "F32"
-    return map_tensor(info, MAPPED[info.dtype]), info.dtype
+    return mapped(info, MAPPED[info.dtype]), info.dtype
 
 
 def arranged(part: Part, tensors: Iterable[Stored], config: GPTConfig) -> Iterator[tuple[int, NDArray[Any], str]]:

@@ -3,7 +3,6 @@
 Matrices are used where they lie in the mapped files, or are converted and their pages given back, piece by piece.
 """
 
-import mmap
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from gptcli.checkpoint.families import Blueprint, Part
 from gptcli.checkpoint.files.header import Header, TensorInfo
-from gptcli.checkpoint.files.mapped import bytes_after, map_file, release
+from gptcli.checkpoint.files.mapped import MappedFiles, bytes_after, release
 from gptcli.checkpoint.weights.arrays import MAPPED, Stored, arranged, stored_numbers
 from gptcli.checkpoint.weights.content import Fingerprint, changed
 from gptcli.checkpoint.weights.faults import not_finite, too_large
@@ -126,34 +125,13 @@ def _fill_all(
     kinds: dict[str, Kind],
 ) -> None:
     """Load all weights into an engine."""
-    files = _Files()
+    files = MappedFiles()
     try:
         for name, infos in parts.items():
-            stored = (_stored(files, blueprint, header, info) for info in infos)
+            stored = (stored_numbers(blueprint, header, info, files.tensor) for info in infos)
             _fill(engine, name, blueprint.tensors[name], stored, kinds[name])
     except MemoryError as error:
         raise engine.no_memory() from error
-
-
-class _Files:
-    """The files of a checkpoint, each mapped once."""
-
-    def __init__(self) -> None:
-        self._memory: dict[Path, mmap.mmap] = {}
-
-    def tensor(self, info: TensorInfo) -> Stored:
-        """A tensor of one of the types that are used as they lie."""
-        if info.file not in self._memory:
-            self._memory[info.file] = map_file(info.file, info.version)
-        numbers = np.frombuffer(self._memory[info.file], MAPPED[info.dtype], info.count, info.start)
-        return numbers.reshape(info.shape), info.dtype
-
-
-def _stored(files: _Files, blueprint: Blueprint, header: Header, info: TensorInfo) -> Stored:
-    """A stored tensor and the type of its numbers, where they lie if they can be used so (see ``stored_numbers``)."""
-    if info.count == 0 or info.dtype not in MAPPED or info.name in blueprint.scales:
-        return stored_numbers(blueprint, header, info)
-    return files.tensor(info)
 
 
 def _fill(engine: NativeEngine, name: str, part: Part, tensors: Iterable[Stored], kind: Kind) -> None:
