@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.model.engine import EngineFacts
+from gptcli.model.engine import EngineFacts, Take, read_by_blocks
 
 
 class ToyEngine:
@@ -32,6 +32,9 @@ class ToyEngine:
     def read_texts(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         self.prefill(rows, capacity)
         return self.table[[token for row in rows for token in row]]
+
+    def read_by_blocks(self, ids: Sequence[int], take: Take, first: int = 0) -> None:
+        read_by_blocks(self, ids, take, first)
 
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         assert len(ids) == len(self.rows)

@@ -11,7 +11,7 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.model.engine import Engine, EngineFacts
+from gptcli.model.engine import Engine, EngineFacts, Take
 
 # Length of the n-gram that is looked up first, and of the shortest one.
 _LONGEST, _SHORTEST = 4, 2
@@ -77,6 +77,12 @@ class LookupEngine:
         logits = self._engine.read_texts(rows, capacity)
         self._rows, self._capacity = [list(row) for row in rows], capacity
         return logits
+
+    def read_by_blocks(self, ids: Sequence[int], take: Take, first: int = 0) -> None:
+        """Read a text, for the logits after each token (see ``Engine.read_by_blocks``)."""
+        self._forget()
+        self._engine.read_by_blocks(ids, take, first)
+        self._rows, self._capacity = [list(ids)], len(ids)
 
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""

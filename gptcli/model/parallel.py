@@ -39,7 +39,7 @@ from gptcli.errors import GptcliError, InputError
 from gptcli.model import ranks
 from gptcli.model.cache import KeyValueCache
 from gptcli.model.config import GPTConfig
-from gptcli.model.engine import EngineFacts
+from gptcli.model.engine import EngineFacts, Take, read_by_blocks
 from gptcli.model.gpt import GPT, Block
 from gptcli.model.meeting import meet
 from gptcli.model.norm import Norm
@@ -306,6 +306,10 @@ class Leader:
         ids = [[int(token) for token in row] for row in rows]
         logits: NDArray[np.float32] = self._call("read_texts", ids, capacity)
         return logits
+
+    def read_by_blocks(self, ids: Sequence[int], take: Take, first: int = 0) -> None:
+        """Read a text, for the logits after each token (see ``Engine.read_by_blocks``)."""
+        read_by_blocks(self, ids, take, first)
 
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.model.engine import Engine, EngineFacts
+from gptcli.model.engine import Engine, EngineFacts, Take
 
 # Far below any logit, so that its probability is 0; but finite, so that 0 times it is 0.
 _SILENT = np.float32(-1e30)
@@ -60,6 +60,10 @@ class SilentEngine:
     def read_texts(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: logits after each token of each row (see ``Engine.read_texts``)."""
         return self._silenced(self._engine.read_texts(rows, capacity))
+
+    def read_by_blocks(self, ids: Sequence[int], take: Take, first: int = 0) -> None:
+        """Read a text, for the logits after each token (see ``Engine.read_by_blocks``)."""
+        self._engine.read_by_blocks(ids, lambda logits: take(self._silenced(logits)), first)
 
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gptcli.model.bounds import check_extend, check_prefill, check_refill, check_rewind, check_select, check_step
 from gptcli.model.cache import KeyValueCache
-from gptcli.model.engine import EngineFacts
+from gptcli.model.engine import EngineFacts, Take, read_by_blocks
 from gptcli.model.gpt import GPT
 from gptcli.model.memory import explain_out_of_memory, free_memory
 from gptcli.model.native.weights import why_not
@@ -92,6 +92,10 @@ class TorchEngine:
             self._cache = cache
             self._texts = [list(row) for row in rows]
             return logits
+
+    def read_by_blocks(self, ids: Sequence[int], take: Take, first: int = 0) -> None:
+        """Read a text, for the logits after each token (see ``Engine.read_by_blocks``)."""
+        read_by_blocks(self, ids, take, first)
 
     @torch.inference_mode()
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.errors import InputError, OverflowedError
-from gptcli.model.engine import Engine
+from gptcli.model.engine import Engine, blocks_of_logits
 from gptcli.model.native.library import library
 
-# Rows of logits in memory at a time: 128 x 50,257 float32 are 26 MB.
+# Texts of so many tokens together are read at once: the logits after 128 of 50,257 tokens are 26 MB.
 _ROWS = 128
 # A logit that is so far below the largest (in nats) adds nothing in float64, not even where it is -infinity.
 _LEAST = -700.0
@@ -65,20 +65,9 @@ def each_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0
         InputError: there is no token, or more than the context holds.
         OverflowedError: the model's numbers overflow.
     """
-    yield from map(finite, _unchecked_logits(engine, ids, n_vocab, first))
-
-
-def _unchecked_logits(engine: Engine, ids: Sequence[int], n_vocab: int, first: int) -> Iterator[NDArray[np.float32]]:
-    """As ``each_logits``, for callers that look for overflow themselves."""
     check_fits(ids, engine.n_positions)
-    if first:
-        done = first + 1
-        yield engine.prefill([ids[:done]], len(ids))[:, :n_vocab]
-    else:
-        done = min(_ROWS, len(ids))
-        yield engine.read_texts([ids[:done]], len(ids))[:, :n_vocab]
-    for start in range(done, len(ids), _ROWS):
-        yield engine.extend(ids[start : start + _ROWS])[:, :n_vocab]
+    for logits in blocks_of_logits(engine, ids, first):
+        yield finite(logits[:, :n_vocab])
 
 
 def finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -92,25 +81,30 @@ def finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return logits
 
 
-def read(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> Iterator[Reading]:
-    """Go through a text position by position; yields what the model expected at each, from ``first`` on.
+def read(engine: Engine, ids: Sequence[int], n_vocab: int, first: int = 0) -> list[Reading]:
+    """Go through a text position by position: what the model expected at each, from ``first`` on.
 
     Args:
         engine: runs the model.
         ids: the text, at most the context long.
         n_vocab: ids from here on are padding and left out.
-        first: the first position to yield; those before it are context.
+        first: the first position of interest; those before it are context.
 
     Raises:
         InputError: there is no token, or more than the context holds.
         OverflowedError: the model's numbers overflow.
     """
-    at = first
-    for logits in _unchecked_logits(engine, ids, n_vocab, first):  # ``expectations`` looks for overflow
-        tokens = ids[at : at + len(logits)]
-        at += len(tokens)
-        following = [*ids[at - len(tokens) + 1 : at], ids[at] if at < len(ids) else None]
-        yield from _readings(logits, tokens, following)
+    check_fits(ids, engine.n_positions)
+    found: list[Reading] = []
+
+    def take(logits: NDArray[np.float32]) -> None:
+        at = first + len(found)
+        end = at + len(logits)
+        following = [*ids[at + 1 : end], ids[end] if end < len(ids) else None]
+        found.extend(_readings(logits[:, :n_vocab], ids[at:end], following))  # ``expectations`` looks for overflow
+
+    engine.read_by_blocks(ids, take, first)
+    return found
 
 
 def read_texts(engine: Engine, texts: Sequence[Sequence[int]], n_vocab: int) -> list[list[Reading]]:
@@ -132,7 +126,7 @@ def read_texts(engine: Engine, texts: Sequence[Sequence[int]], n_vocab: int) -> 
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     for batch in _batches(order, texts):
         if len(batch) == 1:
-            read_of[batch[0]] = list(read(engine, texts[batch[0]], n_vocab))
+            read_of[batch[0]] = read(engine, texts[batch[0]], n_vocab)
             continue
         rows = [texts[index] for index in batch]
         for ids in rows:

@@ -237,7 +237,7 @@ class _Scorer:
         for start in range(0, len(ids), self._step):
             window = ids[start : start + self.context]
             known = count - start  # already scored in an earlier window
-            readings = list(read(engine, window, self._checkpoint.n_vocab, known))[:-1]
+            readings = read(engine, window, self._checkpoint.n_vocab, known)[:-1]
             yield from readings
             count += len(readings)
             progress(count + 1, len(ids))

@@ -112,6 +112,21 @@ def texts_are_read_token_by_token(told: Told) -> None:
     told.says(engine.extend([5, 6]), [*SHORT, 5], [*SHORT, 5, 6])
 
 
+def a_text_is_read_by_blocks(told: Told) -> None:
+    for ids, first in ((LONG * 3, 0), (LONG * 3, 1), (LONG * 2, 11), (LAST, 0), (SHORT, 2)):
+        logits = by_blocks(told.engine, ids, first)
+        told.says(logits, *(ids[:end] for end in range(first + 1, len(ids) + 1)))
+        told.engine.rewind(1)  # a batch like that of a prefill
+        told.says(told.engine.step([12]), [*ids[:-1], 12])
+
+
+def by_blocks(engine: Engine, ids: Sequence[int], first: int = 0) -> NDArray[np.float32]:
+    """What ``Engine.read_by_blocks`` gives, in one array."""
+    blocks: list[NDArray[np.float32]] = []
+    engine.read_by_blocks(ids, lambda logits: blocks.append(logits.copy()), first)
+    return np.concatenate(blocks)
+
+
 Call = Callable[[Engine], object]
 # Of a batch of two rows of 8 and 3 tokens, which may grow to 9.
 WRONG: dict[str, Call] = {
@@ -137,6 +152,8 @@ WRONG: dict[str, Call] = {
     "more room than positions": lambda engine: engine.prefill([[1]], 25),
     "a text that does not fit": lambda engine: engine.read_texts([[1], [1] * 10], 9),
     "an unknown id in a text": lambda engine: engine.read_texts([[1], [101]], 9),
+    "a text longer than the context": lambda engine: engine.read_by_blocks([1] * 25, lambda logits: None),
+    "an unknown id in a text by blocks": lambda engine: engine.read_by_blocks([1, 101], lambda logits: None),
     "no room": lambda engine: engine.prefill([[1]], 0),
 }
 # Of a batch of one row of 8 tokens, which may grow to 10.
@@ -201,6 +218,7 @@ RULES: dict[str, Callable[[Told], None]] = {
         rows_come_and_go,
         one_row_reads_ahead_and_forgets,
         texts_are_read_token_by_token,
+        a_text_is_read_by_blocks,
         what_is_wrong_is_refused_and_changes_nothing,
         sessions_do_not_meet,
         it_says_what_it_is,

@@ -8,7 +8,7 @@ import torch
 
 from gptcli.model.config import GPTConfig
 from gptcli.model.native import library
-from tests.model.engine_rules import FIELDS
+from tests.model.engine_rules import FIELDS, by_blocks
 from tests.native.test_engine import in_c, random_model
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="the engine in C was not built")
@@ -34,3 +34,17 @@ def test_texts_are_read_as_if_alone(shape: str) -> None:
             wanted = np.concatenate([model(torch.tensor([row]))[0].numpy() for row in rows])
         assert read.shape == wanted.shape
         assert np.abs(read - wanted).max() < 1e-4
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_blocks_of_a_text_are_read_as_if_at_once(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of 20 tokens of a text, and the logits of three at once."""
+    model = random_model(GPTConfig(**{**SHAPES[shape], "n_positions": 60}))
+    engine = in_c(model)
+    monkeypatch.setattr(engine, "_PIECE", 20)
+    monkeypatch.setattr(engine, "_LOGITS_BYTES", 3 * 4 * 101)
+    ids = np.random.default_rng(8).integers(0, 101, 57).tolist()
+    with torch.inference_mode():
+        wanted = model(torch.tensor([ids]))[0].numpy()
+    for first in (0, 19, 20, 31, 56):
+        assert np.abs(by_blocks(engine, ids, first) - wanted[first:]).max() < 1e-4

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gptcli.errors import GptcliError
 from gptcli.model.bounds import check_extend, check_prefill, check_refill, check_rewind, check_select, check_step
 from gptcli.model.config import GPTConfig
-from gptcli.model.engine import CacheType, EngineFacts
+from gptcli.model.engine import CacheType, EngineFacts, Take, read_by_blocks
 from gptcli.model.memory import free_memory, out_of_memory_in_c
 from gptcli.model.native.library import BEST, Hooks, address, kernels, library
 from gptcli.model.native.record import Cache, NativeRecord, Part, cache_memory, new_record
@@ -77,6 +77,8 @@ class NativeEngine:
     STEPS, ONE_TEXT, TEXTS = range(3)
     # Prompts are read in chunks of this many tokens, which bounds the memory of the activations.
     _PIECE = 512
+    # Memory of the logits that are given away in blocks: of 50,257 tokens 333 rows.
+    _LOGITS_BYTES = 64 << 20
     # Up to so many tokens run all layers in one call, as that is about as short as a step.
     _SHORT = 16
 
@@ -289,6 +291,20 @@ class NativeEngine:
         self._lengths = [0] * len(rows)
         self._texts = [list(ids) for ids in rows]
 
+    def read_by_blocks(self, ids: Sequence[int], take: Take, first: int = 0) -> None:
+        """Read a text, for the logits after each token (see ``Engine.read_by_blocks``).
+
+        The layers read as many tokens at once as those of a prompt; logits are computed for fewer.
+        """
+        if not self._tables.fixed:
+            read_by_blocks(self, ids, take, first)
+            return
+        self._start([ids], len(ids))
+        for start in range(0, len(ids), self._PIECE):
+            end = min(start + self._PIECE, len(ids))
+            count, wanted = end - start, range(max(first - start, 0), end - start)
+            self._read(ids[start:end], [0] * count, range(start, end), wanted, end, mode=self.ONE_TEXT, take=take)
+
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
         check_step(ids, self._lengths, self._capacity, self.config.vocab_size)
@@ -384,10 +400,11 @@ class NativeEngine:
         length: int,
         *,
         mode: int,
+        take: Take | None = None,
     ) -> NDArray[np.float32]:
         """Read tokens of the batch: logits [wanted, V] (see ``run``)."""
         cache = Cache(self._cache_at, self._shape[2], self._capacity)
-        logits = self.run(ids, rows, positions, wanted, length, mode=mode, cache=cache)
+        logits = self.run(ids, rows, positions, wanted, length, mode=mode, cache=cache, take=take)
         for row, position in zip(rows, positions, strict=True):
             self._lengths[row] = position + 1
         return logits
@@ -404,6 +421,7 @@ class NativeEngine:
         cache: Cache,
         hooks: Hooks | None = None,
         first: int = 0,
+        take: Take | None = None,
     ) -> NDArray[np.float32]:
         """Read tokens, without the checks of their numbers, which C trusts.
 
@@ -415,9 +433,10 @@ class NativeEngine:
             cache: where keys and values are.
             hooks: what is recorded and changed.
             first: the first layer that is run, whose input is ``hooks.start``; from 0.
+            take: is given the logits, in blocks; None: they are returned.
 
         Returns:
-            Logits, [wanted, V].
+            Logits, [wanted, V]; with ``take``, memory of no meaning.
 
         Raises:
             GptcliError: there is no memory.
@@ -427,7 +446,8 @@ class NativeEngine:
         # Python should run here.
         numbers = array("i", (*ids, *rows, *positions, *wanted))
         place, count, nbytes = numbers.buffer_info()[0], len(ids), numbers.itemsize * len(ids)
-        logits = np.empty((len(wanted), self.config.vocab_size), np.float32)
+        most = max(len(wanted), 1) if take is None else max(self._LOGITS_BYTES // (4 * self.config.vocab_size), 1)
+        logits = np.empty((min(len(wanted), most), self.config.vocab_size), np.float32)
         arguments = (
             self._handle,
             count,
@@ -437,18 +457,23 @@ class NativeEngine:
             mode,
             *self._tables.reach(length),
             *cache,
-            len(wanted),
-            place + 3 * nbytes,
-            address(logits.data) if len(wanted) else 0,
         )
-        stages = self.config.n_layer + 1
+        at, to = place + 3 * nbytes, address(logits.data) if len(wanted) else 0
+        layers = self.config.n_layer
         # Python handles Ctrl-C only between calls: a prompt is read layer by layer, so that Ctrl-C takes effect soon.
-        at_once = 1 if count > self._SHORT else stages
+        together = count <= self._SHORT and take is None
+        at_once, stages = (layers + 1, layers + 1) if together else (1, layers)
+        read = self._library.gptcli_read
         with self._owner.turn:
             for stage in range(first, stages, at_once):
-                self._checked(self._library.gptcli_read(*arguments, stage, stage + at_once, hooks))
+                self._checked(read(*arguments, len(wanted), at, to, stage, stage + at_once, hooks))
                 if hooks is not None:
                     hooks.start = None  # the next call finds the residual stream where this one left it
+            for start in range(0, 0 if together else len(wanted), most):
+                some = min(most, len(wanted) - start)
+                self._checked(read(*arguments, some, at + start * numbers.itemsize, to, layers, layers + 1, hooks))
+                if take is not None:
+                    take(logits[:some])
         return logits
 
     def record(
