@@ -17,13 +17,14 @@ import typer
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional as F
 
+from gptcli.model.attention import Attention
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
 from weights.training.checkpoint import Tensors, config_of, metadata, model_of
 from weights.training.data import Ids, Stream
 from weights.training.deepen import deepen
+from weights.training.kernels import TrainingAttend, block_loss, mean_loss
 from weights.training.new_tokens import with_vocab
 from weights.training.optimizer import Muon
 
@@ -76,11 +77,15 @@ class Trainer:
         self.plan, self.vocab = plan, vocab
         self.model = GPT(config)
         initialise(self.model)
+        for module in self.model.modules():
+            if isinstance(module, Attention):
+                module.attend = TrainingAttend(config, module.layer)
         named = dict(self.model.named_parameters())
         matrices = {name: p for name, p in named.items() if name.startswith("h.") and p.ndim == 2}
         self.muon = Muon(matrices, torch.bfloat16 if plan.bfloat16 else torch.float32, plan.matrix_decay)
         self.rest = {name: p for name, p in named.items() if name not in self.muon.matrices}
         self.adam = torch.optim.AdamW(self.rest.values(), betas=(0.9, 0.95), weight_decay=0.0)
+        self.states_of, self.block_of = self.states, block_loss
         self.step = self.position = self.tokens = 0
         self.seconds = 0.0
         if plan.dropout:
@@ -102,12 +107,13 @@ class Trainer:
         """Train up to the plan's last step, with a checkpoint every few minutes, at the end, and when asked to stop."""
         asked: list[int] = []
         before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
-        loss_of = torch.compile(self.loss) if compiled else self.loss
+        if compiled:
+            self.states_of, self.block_of = torch.compile(self.states), torch.compile(block_loss)
         sequences = stream.sequences(self.position)
         saved = time.monotonic()
         with _log(folder / "log.jsonl", self.step) as log:
             while self.step < self.plan.steps and not asked:
-                line = self.one_step(sequences, loss_of)
+                line = self.one_step(sequences)
                 print(json.dumps(line), file=log, flush=True)
                 if time.monotonic() - saved > 60 * minutes:
                     self.save(folder / "checkpoint.safetensors")
@@ -115,13 +121,19 @@ class Trainer:
         self.save(folder / "checkpoint.safetensors")
         signal.signal(signal.SIGTERM, before)
 
+    def states(self, ids: Tensor) -> Tensor:
+        """What the unembedding reads: [B, T] -> [B, T, C]."""
+        with torch.autocast("cpu", torch.bfloat16) if self.plan.bfloat16 else nullcontext():
+            x: Tensor = self.model.ln_f(self.model.transform(ids))
+        return x
+
     def loss(self, batch: Tensor) -> Tensor:
         """Mean negative log-likelihood, nats a token, of the sequences [B, T + 1]."""
-        with torch.autocast("cpu", torch.bfloat16) if self.plan.bfloat16 else nullcontext():
-            logits = self.model(batch[:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1).float(), batch[:, 1:].flatten())
+        x = self.states_of(batch[:, :-1]).flatten(0, 1)
+        dtype = torch.bfloat16 if self.plan.bfloat16 else torch.float32
+        return mean_loss(x, self.model.wte.weight, batch[:, 1:].flatten(), dtype, self.block_of)
 
-    def one_step(self, sequences: Iterator[Ids], loss_of: Any) -> dict[str, float]:
+    def one_step(self, sequences: Iterator[Ids]) -> dict[str, float]:
         """Gradients of one batch, piece by piece, and one step of both optimizers; returns its line of the log."""
         began = time.monotonic()
         ids = torch.from_numpy(np.stack([next(sequences) for _ in range(self.plan.batch)]).astype(np.int64))
@@ -129,8 +141,8 @@ class Trainer:
         torch.manual_seed(hash((self.plan.seed, self.step)))  # so that dropout is the same after a restart
         total = 0.0
         for piece in torch.split(ids, self.plan.micro):
-            loss = loss_of(piece) * (len(piece) / len(ids))
-            loss.backward()
+            loss = self.loss(piece) * (len(piece) / len(ids))
+            torch.autograd.backward(loss)
             total += loss.item()
         factor = self.plan.schedule(self.step)
         torch.nn.utils.clip_grad_norm_(self.rest.values(), 1.0)
