@@ -71,6 +71,9 @@ NEEDS_NO_TORCH = [
     ["ablate", "Once upon", "--by", "mean", "--measure", "loss", "--freeze-attention"],
     ["patch", "Once upon a", "Once upon the"],
     ["lens", "Once upon a", "--sublayers", "--token", "time"],
+    ["generate", "Once", "-n", "3", "--without", "1.1@Once", "--without", "mlp:2", "--by", "mean"],
+    ["logits", "Once", "--steer", "layer:7: happy - unembedding:sad + 'the end' * 2"],
+    ["score", "Once upon a", "--without", "neuron:3.7", "--by", "resample", "--from-text", "A time"],
 ]
 
 

@@ -30,8 +30,15 @@ class Changes(Protocol):
     def check(self, ids: Sequence[int]) -> None:
         """Raise InputError where a text lacks a position or a word that is changed."""
 
+    @property
+    def frozen(self) -> bool:
+        """Whether attention weights are held as they are without the changes, which only PyTorch can do."""
+
     def engine(self, model: "GPT", ids: Sequence[int] | None = None) -> Engine:
         """An engine that runs the changed model; ``ids``: the one text that it reads, where that is known."""
+
+    def native_engine(self, engine: "NativeEngine", ids: Sequence[int] | None = None) -> Engine:
+        """The same in C, with the weights of an engine; not where ``frozen``."""
 
     def on_text(self, model: "GPT", ids: Sequence[int]) -> AbstractContextManager[None]:
         """Run the model on one text, once, with the changes."""
@@ -59,6 +66,7 @@ class OpenCheckpoint:
         self._model: GPT | None = None
         self._engine: Engine | None = None
         self._native: NativeEngine | None = None  # the same without masks, where it is the one in C
+        self._base: NativeEngine | None = None  # the engine in C whose weights this one has, with or without changes
         self._handed_out = False  # whether a caller has the engine
         self._broken: list[str] = []  # why stored quantized matrices could not be used
 
@@ -144,7 +152,11 @@ class OpenCheckpoint:
         """``another_engine`` to read one text: what is changed at its positions refers to all of it."""
         if self.changes is None:
             return self.another_engine()
-        return self._silenced(self.changes.engine(self.model, ids))
+        return self._silenced(self._changed_engine(self.changes, ids))
+
+    def _changed_engine(self, changes: Changes, ids: Sequence[int] | None = None) -> Engine:
+        base = self._base
+        return changes.engine(self.model, ids) if base is None else changes.native_engine(base, ids)
 
     @property
     def told_changes(self) -> list[str] | None:
@@ -153,10 +165,17 @@ class OpenCheckpoint:
 
     def changed(self, changes: Changes | None) -> "OpenCheckpoint":
         """The same model, with the weights in memory once, and other changes while it runs."""
-        if changes is not None:
+        native = self._base or self.native
+        if changes is not None and changes.frozen:
+            native = None
+        if changes is not None and native is None:
             self._check_cache()
-        made = OpenCheckpoint(self.what, self.placement, inside=True)
-        made._model, made.changes, made.load_s = self.model, changes, self.load_s
+        made = OpenCheckpoint(self.what, self.placement, inside=native is None)
+        made.changes, made.load_s, made._base = changes, self.load_s, native
+        if native is None:
+            made._model = self.model
+        else:
+            self._handed_out = True  # its weights stay
         return made
 
     def _silenced(self, engine: Engine) -> Engine:
@@ -169,6 +188,11 @@ class OpenCheckpoint:
 
     def _new_engine(self) -> Engine:
         group = self.placement.group
+        if self._base is not None:
+            if self.changes is None:
+                self._native = self._base.new_session()
+                return self._native
+            return self._changed_engine(self.changes)
         if self.changes is None and not self._inside and group is None:
             from gptcli.checkpoint.weights.native_loader import load_native, why_not_native
 
@@ -180,7 +204,7 @@ class OpenCheckpoint:
                 return self._native
         self._check_cache()
         if self.changes is not None:
-            return self.changes.engine(self.model)
+            return self._changed_engine(self.changes)
 
         from gptcli.model.torch_engine import TorchEngine
 

@@ -51,7 +51,7 @@ class RunOptions:
         """Load the model; notes go to stderr.
 
         Args:
-            inside: the PyTorch model, to look inside or to change it (see ``open_checkpoint``); None: as commands with
+            inside: the PyTorch model, to look inside (see ``open_checkpoint``); None: as commands with
                 these options do.
 
         Raises:

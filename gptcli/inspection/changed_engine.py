@@ -1,51 +1,75 @@
 """An engine that generates with interventions: what is taken out stays out at every step."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from gptcli.inspection.hooking import Row, applied, bound, watched_attention
+from gptcli.inspection.changed_rows import Means, Row, bound
+from gptcli.inspection.interventions import Interventions
 from gptcli.model.bounds import check_prefill, check_refill
-from gptcli.model.gpt import GPT
-from gptcli.model.torch_engine import TorchEngine
+from gptcli.model.config import GPTConfig
+from gptcli.model.engine import Engine, EngineFacts, Take
 
-if TYPE_CHECKING:
-    from gptcli.inspection.interventions import Interventions
-
+Inner = TypeVar("Inner", bound=Engine)
 Result = TypeVar("Result")
 
 
-class ChangedEngine(TorchEngine):
-    """The PyTorch engine with interventions.
+class ChangedEngine(ABC, Generic[Inner]):
+    """An engine whose model is changed while it computes (see ``Engine``).
 
     ``@`` positions and means refer to each row's prompt, as ``prefill`` gets it (or to one text: see
     ``Interventions.ids``). They move along where the older half of the context is dropped.
 
     Args:
-        model: in eval mode.
+        engine: computes; nothing else uses it.
+        config: of its model.
         interventions: what is changed.
     """
 
-    def __init__(self, model: GPT, interventions: "Interventions") -> None:
-        super().__init__(model)
-        self._interventions = interventions
+    def __init__(self, engine: Inner, config: GPTConfig, interventions: Interventions) -> None:
+        self._engine, self._config, self._interventions = engine, config, interventions
         self._rows: list[Row] = []
+        self._capacity = 0
         self._only: Row | None = None  # of the one text that everything refers to
-        # Reads the same without the changes, so that its attention weights can be taken.
-        self._plain = TorchEngine(model) if interventions.frozen else None
 
-    def new_session(self) -> "ChangedEngine":
+    @abstractmethod
+    def new_session(self) -> "ChangedEngine[Inner]":
         """Another engine with the same interventions (see ``Engine.new_session``)."""
-        return ChangedEngine(self.model, self._interventions)
+
+    @abstractmethod
+    def _with_changes(self, call: Callable[[Engine], Result]) -> Result:
+        """What a call of the engine gives with the changes of ``_rows``."""
+
+    @property
+    @abstractmethod
+    def _means(self) -> Means:
+        """Means over a text, without the changes."""
+
+    @property
+    def n_positions(self) -> int:
+        """The context length in tokens."""
+        return self._engine.n_positions
+
+    @property
+    def guessed(self) -> int | None:
+        """It does not guess."""
+        return None
+
+    def facts(self) -> EngineFacts:
+        """What does the work (see ``Engine.facts``)."""
+        return self._engine.facts()
 
     def row_bytes(self, capacity: int) -> int:
-        """What a row of a batch takes (see ``Engine.row_bytes``); twice as much with frozen attention."""
-        return super().row_bytes(capacity) * (1 if self._plain is None else 2)
+        """What a row of a batch takes (see ``Engine.row_bytes``)."""
+        return self._engine.row_bytes(capacity)
 
-    @torch.inference_mode()
+    def free_bytes(self) -> int | None:
+        """The memory that is left for batches (see ``Engine.free_bytes``)."""
+        return self._engine.free_bytes()
+
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``).
 
@@ -53,9 +77,8 @@ class ChangedEngine(TorchEngine):
             InputError: a prompt lacks a position or a word that a change names.
         """
         self._bind(rows, capacity)
-        return self._with_changes(lambda engine: TorchEngine.prefill(engine, rows, capacity))
+        return self._with_changes(lambda engine: engine.prefill(rows, capacity))
 
-    @torch.inference_mode()
     def read_texts(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: logits after each token of each row (see ``Engine.read_texts``).
 
@@ -63,52 +86,58 @@ class ChangedEngine(TorchEngine):
             InputError: as ``prefill``.
         """
         self._bind(rows, capacity)
-        return self._with_changes(lambda engine: TorchEngine.read_texts(engine, rows, capacity))
+        return self._with_changes(lambda engine: engine.read_texts(rows, capacity))
 
-    def _bind(self, rows: Sequence[Sequence[int]], capacity: int) -> None:
-        check_prefill(rows, capacity, self.n_positions, self.model.config.vocab_size)
-        self._rows = [self._bound(ids) for ids in rows]
+    def read_by_blocks(self, ids: Sequence[int], take: Take, first: int = 0) -> None:
+        """Read a text, for the logits after each token (see ``Engine.read_by_blocks``).
 
-    @torch.inference_mode()
+        Raises:
+            InputError: as ``prefill``.
+        """
+        self._bind([ids], len(ids))
+        self._with_changes(lambda engine: engine.read_by_blocks(ids, take, first))
+
     def step(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read one more token in each row of the batch (see ``Engine.step``)."""
-        logits = self._with_changes(lambda engine: TorchEngine.step(engine, ids))
+        logits = self._with_changes(lambda engine: engine.step(ids))
         for row, token in zip(self._rows, ids, strict=True):
             row.ids.append(token)
         return logits
 
-    @torch.inference_mode()
     def extend(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read several tokens of a batch of one row (see ``Engine.extend``)."""
-        logits = self._with_changes(lambda engine: TorchEngine.extend(engine, ids))
+        logits = self._with_changes(lambda engine: engine.extend(ids))
         self._rows[0].ids += ids
         return logits
 
-    @torch.inference_mode()
     def rewind(self, count: int) -> None:
         """Forget the latest tokens of a batch of one row (see ``Engine.rewind``)."""
-        self._with_changes(lambda engine: TorchEngine.rewind(engine, count))
+        self._with_changes(lambda engine: engine.rewind(count))
         row = self._rows[0]
         del row.ids[len(row.ids) - count :]
 
-    @torch.inference_mode()
     def refill(self, row: int, ids: Sequence[int]) -> None:
         """Replace the contents of one row of the batch by these ids (see ``Engine.refill``)."""
-        check_refill(row, ids, self._lengths, self._capacity, self.model.config.vocab_size)
+        lengths = [len(each.ids) - each.start for each in self._rows]
+        check_refill(row, ids, lengths, self._capacity, self._config.vocab_size)
         self._rows[row] = self._moved(self._rows[row], ids)
-        self._with_changes(lambda engine: TorchEngine.refill(engine, row, ids))
+        self._with_changes(lambda engine: engine.refill(row, ids))
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep these rows of the batch (see ``Engine.select``)."""
-        self._with_changes(lambda engine: TorchEngine.select(engine, rows))
+        self._with_changes(lambda engine: engine.select(rows))
         self._rows = [self._rows[row].copy() for row in rows]
+
+    def _bind(self, rows: Sequence[Sequence[int]], capacity: int) -> None:
+        check_prefill(rows, capacity, self.n_positions, self._config.vocab_size)
+        self._rows, self._capacity = [self._bound(ids) for ids in rows], capacity
 
     def _bound(self, ids: Sequence[int]) -> Row:
         """What the changes mean in a row; looked up once where they refer to one text."""
-        if self._interventions.ids is None:
-            return bound(self.model, self._interventions, ids)
-        self._only = self._only or bound(self.model, self._interventions, ids)
-        return Row(self._only.indices, self._only.means, list(ids))
+        known = self._only or bound(self._interventions, ids, self._means)
+        if self._interventions.ids is not None:
+            self._only = known
+        return Row(known.indices, known.means, list(ids))
 
     def _moved(self, row: Row, ids: Sequence[int]) -> Row:
         """The row once it holds a part of its text only."""
@@ -117,14 +146,3 @@ class ChangedEngine(TorchEngine):
             if row.ids[start : start + len(wanted)] == wanted:
                 return Row(row.indices, row.means, row.ids[: start + len(wanted)], start)
         return self._bound(wanted) if wanted else row  # another text
-
-    def _with_changes(self, call: Callable[[TorchEngine], Result]) -> Result:
-        """Do the same in the plain engine, where there is one, and then here."""
-        if self._plain is None:
-            with applied(self.model, self._interventions, self._rows):
-                return call(self)
-        seen: list[tuple[torch.Tensor, torch.Tensor]] = []
-        with watched_attention(self.model, seen):
-            call(self._plain)
-        with applied(self.model, self._interventions, self._rows, iter(seen)):
-            return call(self)

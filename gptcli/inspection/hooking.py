@@ -1,17 +1,20 @@
 """The hooks that make the changes of ``interventions`` while a model runs.
 
-``bound`` looks up in a text what the changes mean there, and ``applied`` puts the hooks in place for as long as a run
-lasts. Attention is held as it was by ``watched_attention`` in one run and ``given_weights`` in another.
+``applied`` puts the hooks in place for as long as a run lasts. Attention is held as it was by ``watched_attention`` in
+one run and ``given_weights`` in another.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from gptcli.inspection.changed_rows import Row, bound
+from gptcli.inspection.interventions import Floats
 from gptcli.inspection.places import Point
 from gptcli.inspection.points import See, capture, seeing
 from gptcli.model.cache import KeyValueCache
@@ -19,51 +22,6 @@ from gptcli.model.gpt import GPT
 
 if TYPE_CHECKING:
     from gptcli.inspection.interventions import Change, Interventions
-
-
-@dataclass
-class Row:
-    """One text of a batch, and what the changes mean in it.
-
-    Attributes:
-        indices: for each change its positions, from 0; None: all.
-        means: for each change the mean over the text, where it has no other value.
-        ids: the text so far, with what was dropped of it.
-        start: how many of its first tokens were dropped.
-    """
-
-    indices: list[Tensor | None]
-    means: list[Tensor | None]
-    ids: list[int]
-    start: int = 0
-
-    def copy(self) -> "Row":
-        """The same for another continuation."""
-        return replace(self, ids=list(self.ids))
-
-
-def bound(model: GPT, interventions: "Interventions", ids: Sequence[int]) -> Row:
-    """What the changes mean in a text.
-
-    Args:
-        model: in eval mode; it reads the text where a mean over it is wanted.
-        interventions: the changes.
-        ids: the text.
-
-    Raises:
-        InputError: the text lacks a position or a word.
-    """
-    text = list(ids) if interventions.ids is None else list(interventions.ids)
-    device = model.wte.weight.device
-    tokens = [interventions.token_bytes(token) for token in text]
-    indices = [
-        None if change.positions is None else torch.tensor(change.positions.indices(tokens), device=device)
-        for change in interventions.changes
-    ]
-    own = [change for change in interventions.changes if change.how == "mean" and change.value is None]
-    found = means(model, text, [change.point for change in own])
-    each = [found[change.point] if change in own else None for change in interventions.changes]
-    return Row(indices, each, list(ids))
 
 
 def means(model: GPT, ids: Sequence[int], points: Sequence[Point]) -> dict[Point, Tensor]:
@@ -132,10 +90,14 @@ def _changed(change: "Change", index: int, old: Tensor, where: _Where) -> Tensor
     """What takes the place of ``old`` [B, T, ...]."""
     part = old if change.members is None else old[:, :, list(change.members)]
     new = _new(change, index, part, where).to(old.dtype).expand_as(part)
-    each = [row.indices[index] for row in where.rows]
     if change.positions is not None:
+        each = [row.indices[index] for row in where.rows]
         mask = torch.stack(
-            [torch.isin(at, wanted) for at, wanted in zip(where.positions, each, strict=True) if wanted is not None]
+            [
+                torch.isin(at, torch.tensor(wanted, device=at.device))
+                for at, wanted in zip(where.positions, each, strict=True)
+                if wanted is not None
+            ]
         )
         new = torch.where(mask.reshape(*mask.shape, *[1] * (part.dim() - 2)), new, part)
     if change.members is None:
@@ -149,25 +111,22 @@ def _new(change: "Change", index: int, part: Tensor, where: _Where) -> Tensor:
     """The new values, which may have to be repeated for all rows and positions."""
     if change.how == "zero":
         return torch.zeros_like(part)
+    members = ... if change.members is None else list(change.members)
+
+    def there(value: Floats) -> Tensor:
+        return torch.from_numpy(value).to(part.device)
+
     if change.how == "mean" and change.value is None:
         each = [row.means[index] for row in where.rows]
-        return torch.stack([_members(change, mean) for mean in each if mean is not None]).unsqueeze(1)
+        return torch.stack([there(mean)[members] for mean in each if mean is not None]).unsqueeze(1)
     assert change.value is not None
+    value = there(change.value)
     if change.how == "add":
-        return part + change.value.to(part.dtype)
+        return part + value.to(part.dtype)
     if change.how == "mean":
-        return _members(change, change.value)
-    last = len(change.value) - 1
-    wrapped = (
-        where.positions
-        if not last
-        else torch.where(where.positions <= last, where.positions, 1 + (where.positions - 1) % last)
-    )
-    return change.of(change.value)[wrapped.clamp(max=last)]
-
-
-def _members(change: "Change", mean: Tensor) -> Tensor:
-    return mean if change.members is None else mean[list(change.members)]
+        return value[members]
+    value = value if change.members is None else value[:, members]
+    return value[torch.from_numpy(change.at(where.positions.cpu().numpy())).to(part.device)]
 
 
 @contextmanager
@@ -203,7 +162,7 @@ def _before_attention(model: GPT, hook: Callable[[Any, tuple[Any, ...]], Any]) -
 @contextmanager
 def on_text(model: GPT, interventions: "Interventions", ids: Sequence[int]) -> Iterator[None]:
     """Run the model on one text, once, with the changes (see ``Interventions.on_text``)."""
-    row = bound(model, interventions, ids)
+    row = bound(interventions, ids, partial(means, model))
     seen: list[tuple[Tensor, Tensor]] = []
     if interventions.frozen:
         with watched_attention(model, seen), torch.inference_mode():

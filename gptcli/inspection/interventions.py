@@ -1,21 +1,26 @@
 """What is changed while a model runs: parts replaced, directions added, attention held as it was.
 
-``Interventions`` says what; ``hooking`` puts the hooks in place for as long as a run lasts, and ``changed_engine``
-generates with them.
+``Interventions`` says what, without torch. ``hooking`` puts the hooks of a PyTorch model in place for as long as a run
+lasts; ``changed_torch`` generates with them, and ``changed_native`` with the engine in C.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from gptcli.errors import InputError
 from gptcli.inspection.places import Kind, Located, Point, Positions
 from gptcli.model.engine import Engine
-from gptcli.model.gpt import GPT
 
+if TYPE_CHECKING:
+    from gptcli.model.gpt import GPT
+    from gptcli.model.native.engine import NativeEngine
+
+Floats = NDArray[np.float32]
 How = Literal["zero", "mean", "replace", "add"]
 
 
@@ -39,16 +44,19 @@ class Change:
     members: tuple[int, ...] | None
     positions: Positions | None
     how: How
-    value: Tensor | None = None
+    value: Floats | None = None
 
     @property
     def point(self) -> Point:
         """Where it is."""
         return self.kind, self.layer
 
-    def of(self, activation: Tensor) -> Tensor:
-        """Its part of what stands at its point: [..., H or F or C, ...] for some positions, [N, ...]."""
-        return activation if self.members is None else activation[:, list(self.members)]
+    def at(self, positions: NDArray[np.integer]) -> NDArray[np.integer]:
+        """The positions of the other text that replace these, for ``replace``."""
+        assert self.value is not None
+        last = len(self.value) - 1
+        wrapped = np.where(positions <= last, positions, 1 + (positions - 1) % last) if last else positions
+        return np.minimum(wrapped, last)
 
 
 @dataclass(frozen=True)
@@ -80,24 +88,38 @@ class Interventions:
             if change.positions is not None:
                 change.positions.indices(tokens)
 
-    def engine(self, model: GPT, ids: Sequence[int] | None = None) -> Engine:
+    def engine(self, model: "GPT", ids: Sequence[int] | None = None) -> Engine:
         """An engine that runs the changed model (see ``checkpoint.open.Changes``).
 
         Raises:
             InputError: the text lacks a position or a word, or ``@`` stands in a text that is read in parts.
         """
-        from gptcli.inspection.changed_engine import ChangedEngine
+        from gptcli.inspection.changed_torch import ChangedTorchEngine
 
+        return ChangedTorchEngine(model, self._of(ids, model.config.n_positions))
+
+    def native_engine(self, engine: "NativeEngine", ids: Sequence[int] | None = None) -> Engine:
+        """The same in C; not with frozen attention.
+
+        Raises:
+            InputError: as ``engine``.
+        """
+        from gptcli.inspection.changed_native import ChangedNativeEngine
+
+        return ChangedNativeEngine(engine, self._of(ids, engine.n_positions))
+
+    def _of(self, ids: Sequence[int] | None, n_positions: int) -> "Interventions":
+        """The same, of one text where that is known."""
         if ids is None:
-            return ChangedEngine(model, self)
-        if len(ids) > model.config.n_positions and any(change.positions is not None for change in self.changes):
+            return self
+        if len(ids) > n_positions and any(change.positions is not None for change in self.changes):
             raise InputError(
                 f"@ names a position of a text that is read at once: this one has {len(ids):,} tokens and the context "
-                f"{model.config.n_positions:,}"
+                f"{n_positions:,}"
             )
-        return ChangedEngine(model, replace(self, ids=tuple(ids)))
+        return replace(self, ids=tuple(ids))
 
-    def on_text(self, model: GPT, ids: Sequence[int]) -> AbstractContextManager[None]:
+    def on_text(self, model: "GPT", ids: Sequence[int]) -> AbstractContextManager[None]:
         """Run the model on one text, once, with the changes.
 
         Raises:
@@ -108,7 +130,7 @@ class Interventions:
         return on_text(model, self, ids)
 
 
-def located_changes(place: Located, how: How, values: Callable[[Point], Tensor | None]) -> list[Change]:
+def located_changes(place: Located, how: How, values: Callable[[Point], Floats | None]) -> list[Change]:
     """A change for each layer of a place.
 
     Args:

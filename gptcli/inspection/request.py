@@ -14,10 +14,8 @@ from gptcli.tokenizer.prompt import quoted_tokens
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor
-
     from gptcli.checkpoint.open import OpenCheckpoint
-    from gptcli.inspection.interventions import Change, Interventions
+    from gptcli.inspection.interventions import Change, Floats, Interventions
     from gptcli.inspection.places import Point
 
 By = Literal["zero", "mean", "resample"]
@@ -132,18 +130,17 @@ def made(checkpoint: "OpenCheckpoint", request: Request) -> "Interventions | Non
     return Interventions(tuple(changes), request.frozen, checkpoint.tokenizer.token_bytes, told=request.told())
 
 
-def _values(checkpoint: "OpenCheckpoint", request: Request, points: "Sequence[Point]") -> "dict[Point, Tensor]":
+def _values(checkpoint: "OpenCheckpoint", request: Request, points: "Sequence[Point]") -> "dict[Point, Floats]":
     """What replaces what stands at some points; empty for zero, and for the mean over the text that is read."""
-    from gptcli.inspection.hooking import means
-    from gptcli.inspection.points import capture
+    from gptcli.inspection.changed_rows import as_numpy
+    from gptcli.inspection.runs import runs_of
 
-    if not points:
+    text = {"mean": request.over, "resample": request.source}.get(request.by)
+    if not points or text is None:
         return {}
-    if request.by == "mean" and request.over is not None:
-        return means(checkpoint.model, checkpoint.encode_prompt(request.over), points)
-    if request.by == "resample" and request.source is not None:
-        return capture(checkpoint.model, checkpoint.encode_prompt(request.source), points)
-    return {}
+    runs, ids = runs_of(checkpoint), checkpoint.encode_prompt(text)
+    found = runs.means(ids, points) if request.by == "mean" else runs.trunk(ids, points).seen
+    return {point: as_numpy(found[point]) for point in points}
 
 
 def notes(checkpoint: "OpenCheckpoint", request: Request) -> list[str]:

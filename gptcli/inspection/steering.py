@@ -31,9 +31,8 @@ from gptcli.text import clipped, quoted
 from gptcli.tokenizer.prompt import known
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from gptcli.checkpoint.open import OpenCheckpoint
+    from gptcli.inspection.interventions import Floats
     from gptcli.inspection.places import Point
 
 _STRENGTH = re.compile(r"\s*[*×]\s*([-+−]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))\s*$", re.ASCII)
@@ -90,7 +89,7 @@ def parse_steer(text: str) -> Steer:
     return Steer(line.strip(), place, expression.strip(), terms, strength)
 
 
-def directions(checkpoint: "OpenCheckpoint", steer: Steer, place: Located) -> "dict[Point, Tensor]":
+def directions(checkpoint: "OpenCheckpoint", steer: Steer, place: Located) -> "dict[Point, Floats]":
     """The direction at each layer of its place, without the strength: [C] each, in float32.
 
     Args:
@@ -102,19 +101,17 @@ def directions(checkpoint: "OpenCheckpoint", steer: Steer, place: Located) -> "d
         InputError: a word has no token, or a file no direction of this width.
         CheckpointError: a file is broken.
     """
-    import torch
+    import numpy as np
 
     points: list[Point] = [(place.kind, layer - 1) for layer in place.layers or (1,)]
-    width = checkpoint.config.n_embd
-    sums = {point: torch.zeros(width, device=checkpoint.model.wte.weight.device) for point in points}
-    with torch.inference_mode():
-        for term in steer.terms:
-            for point, vector in _vectors(checkpoint, term, points).items():
-                sums[point] += term.weight * vector.float()
+    sums = {point: np.zeros(checkpoint.config.n_embd, np.float32) for point in points}
+    for term in steer.terms:
+        for point, vector in _vectors(checkpoint, term, points).items():
+            sums[point] += np.float32(term.weight) * vector
     return sums
 
 
-def _vectors(checkpoint: "OpenCheckpoint", term: Term, points: "Sequence[Point]") -> "dict[Point, Tensor]":
+def _vectors(checkpoint: "OpenCheckpoint", term: Term, points: "Sequence[Point]") -> "dict[Point, Floats]":
     """One term at each point, [C] each."""
     if term.word.endswith(_SAVED):
         return dict.fromkeys(points, load_direction(Path(term.word), checkpoint))
@@ -122,10 +119,11 @@ def _vectors(checkpoint: "OpenCheckpoint", term: Term, points: "Sequence[Point]"
         return dict.fromkeys(points, _unembedding(checkpoint, term))
     if not term.quoted:
         return dict.fromkeys(points, _embedding(checkpoint, term))
-    from gptcli.inspection.points import capture
+    from gptcli.inspection.changed_rows import as_numpy
+    from gptcli.inspection.runs import runs_of
 
-    seen = capture(checkpoint.model, checkpoint.encode_prompt(term.word), points)
-    return {point: value[-1] for point, value in seen.items()}
+    seen = runs_of(checkpoint).trunk(checkpoint.encode_prompt(term.word), points).seen
+    return {point: as_numpy(seen[point][-1]) for point in points}
 
 
 def word_ids(checkpoint: "OpenCheckpoint", term: Term) -> list[int]:
@@ -143,24 +141,26 @@ def word_ids(checkpoint: "OpenCheckpoint", term: Term) -> list[int]:
     return known(checkpoint.tokenizer, ids, checkpoint.n_vocab, "--steer")
 
 
-def _embedding(checkpoint: "OpenCheckpoint", term: Term) -> "Tensor":
-    import torch
+def _embedding(checkpoint: "OpenCheckpoint", term: Term) -> "Floats":
+    """The mean of the embeddings of a word's tokens, before a norm that may stand behind them."""
+    from gptcli.inspection.stream import StreamWeights
 
-    model = checkpoint.model
-    ids = torch.tensor(word_ids(checkpoint, term), device=model.wte.weight.device)
-    return model.embed_tokens(ids).float().mean(0)
+    found: Floats = StreamWeights(checkpoint.what).embeddings(word_ids(checkpoint, term)).mean(0)
+    return found
 
 
-def _unembedding(checkpoint: "OpenCheckpoint", term: Term) -> "Tensor":
+def _unembedding(checkpoint: "OpenCheckpoint", term: Term) -> "Floats":
     """The row of a word's first token, in the width of the stream."""
-    model = checkpoint.model
-    row = model.lm_head.weight[word_ids(checkpoint, term)[0]].float()
+    from gptcli.inspection.stream import StreamWeights
+
+    weights = StreamWeights(checkpoint.what)
+    row: Floats = weights.unembedding_of(word_ids(checkpoint, term)[:1])[0]
     if checkpoint.config.embedding_width != checkpoint.config.n_embd:
-        return row @ model.project_out.weight.float()
+        row = row @ weights.matrix("project_out.weight")
     return row
 
 
-def save_direction(path: Path, direction: "Tensor", **facts: str) -> None:
+def save_direction(path: Path, direction: "Floats", **facts: str) -> None:
     """Write a direction [C] as a .safetensors file.
 
     Args:
@@ -175,10 +175,10 @@ def save_direction(path: Path, direction: "Tensor", **facts: str) -> None:
 
     from gptcli.system.whole_file import write_whole
 
-    write_whole(path, save({_KEY: direction.float().cpu().numpy()}, metadata=facts))
+    write_whole(path, save({_KEY: direction}, metadata=facts))
 
 
-def load_direction(path: Path, checkpoint: "OpenCheckpoint") -> "Tensor":
+def load_direction(path: Path, checkpoint: "OpenCheckpoint") -> "Floats":
     """Read a direction [C] for a model.
 
     Raises:
@@ -186,7 +186,6 @@ def load_direction(path: Path, checkpoint: "OpenCheckpoint") -> "Tensor":
         CheckpointError: it is missing or broken.
     """
     import numpy as np
-    import torch
 
     from gptcli.checkpoint.files.header import read_file
     from gptcli.checkpoint.files.mapped import map_tensor
@@ -201,4 +200,4 @@ def load_direction(path: Path, checkpoint: "OpenCheckpoint") -> "Tensor":
     vector = map_tensor(info, _DTYPES[info.dtype]).astype(np.float32)
     if not np.isfinite(vector).all():
         raise InputError(f"{name}: its direction has NaN or infinite numbers")
-    return torch.from_numpy(vector).to(checkpoint.model.wte.weight.device)
+    return vector

@@ -81,6 +81,11 @@ class StreamWeights:
 
     def embedded(self, ids: Sequence[int] | range) -> Floats:
         """Tokens as they enter the residual stream, without positions: [ids, C]."""
+        x = self.embeddings(ids)
+        return self.norm("ln_0", x) if self.config.embedding_norm else x
+
+    def embeddings(self, ids: Sequence[int] | range) -> Floats:
+        """Rows of the embedding in the width of the residual stream, before a norm behind it: [ids, C]."""
         config = self.config
         x = (
             self.arrays.rows("wte.weight", ids.start, ids.stop)
@@ -91,7 +96,7 @@ class StreamWeights:
             x = x @ self.matrix("project_in.weight").T
         if config.embedding_scale != 1:
             x = x * np.float32(config.embedding_scale)
-        return self.norm("ln_0", x) if config.embedding_norm else x
+        return x
 
     def positions(self, length: int) -> Floats:
         """What is added to the stream at the first positions: [length, C]; zeros where positions are not added."""

@@ -136,10 +136,7 @@ class NativeTrunk:
 
 def native_change(config: GPTConfig, edit: Edit, length: int) -> NativeChange:
     """An edit as the engine takes it, in a batch of texts of this length."""
-    kind, layer = edit.point
-    where: dict[Kind, Where] = {"head": "heads", "layer": "stream", "embedding": "stream", **_PARTS}
-    whole = {"head": config.heads_width, "neuron": config.mlp_width}.get(kind, config.n_embd)
-    size = config.head_size
+    where, layer, whole, size = standing(config, edit.point)
     columns = (0, whole) if edit.head is None else (edit.head * size, (edit.head + 1) * size)
     first = edit.row * length + (edit.position or 0)
     tokens = (first, first + (length if edit.position is None else 1))
@@ -148,4 +145,13 @@ def native_change(config: GPTConfig, edit: Edit, length: int) -> NativeChange:
         # [T, ...], or the same at all positions.
         values = values.reshape(-1, columns[1] - columns[0])
         values = values[0] if len(values) == 1 else values
-    return NativeChange(where[kind], layer + (kind == "layer"), tokens, columns, values)
+    return NativeChange(where, layer, tokens, columns, values)
+
+
+def standing(config: GPTConfig, point: Point) -> tuple[Where, int, int, int]:
+    """A point as the engine knows it: where, in which layer, its columns, and those of one head or neuron."""
+    kind, layer = point
+    where: dict[Kind, Where] = {"head": "heads", "layer": "stream", "embedding": "stream", **_PARTS}
+    widths = {"head": (config.heads_width, config.head_size), "neuron": (config.mlp_width, 1)}
+    whole, unit = widths.get(kind, (config.n_embd, config.n_embd))
+    return where[kind], layer + (kind == "layer"), whole, unit

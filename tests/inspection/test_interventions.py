@@ -12,6 +12,8 @@ from torch import Tensor
 from gptcli.errors import InputError
 from gptcli.inspection.attribution import attribute
 from gptcli.inspection.changed_engine import ChangedEngine
+from gptcli.inspection.changed_native import ChangedNativeEngine
+from gptcli.inspection.changed_torch import ChangedTorchEngine
 from gptcli.inspection.hooking import means
 from gptcli.inspection.interventions import Interventions, located_changes
 from gptcli.inspection.place_text import parse
@@ -19,10 +21,13 @@ from gptcli.inspection.places import Point
 from gptcli.inspection.points import capture
 from gptcli.inspection.record import record
 from gptcli.model.gpt import GPT
+from gptcli.model.native.library import library
+from gptcli.model.native.weights import why_not
 from gptcli.model.torch_engine import TorchEngine
 from tests.checkpoint import zoo
 from tests.checkpoint.zoo import FAMILIES, open_folder, reference
 from tests.inspection.hooked import CASE_PARAMS, columns, logits, n_heads, seen
+from tests.native.test_engine import in_c
 
 IDS = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5]
 OTHER = [9, 2, 33, 17, 5, 60, 1, 4, 41, 7]
@@ -47,12 +52,19 @@ def both(request: pytest.FixtureRequest) -> Both:
 def interventions(
     model: GPT, how: Any, *places: str, values: dict[Point, Tensor] | None = None, frozen: bool = False
 ) -> Interventions:
+    found = {point: value.numpy() for point, value in (values or {}).items()}
     changes = [
-        change
-        for place in places
-        for change in located_changes(parse(place).within(model.config), how, (values or {}).get)
+        change for place in places for change in located_changes(parse(place).within(model.config), how, found.get)
     ]
     return Interventions(tuple(changes), frozen, lambda token: b" %d" % token)
+
+
+def engines(model: GPT, changes: Interventions) -> list[ChangedEngine[Any]]:
+    """The changed model in PyTorch, and in C where that can run it."""
+    made: list[ChangedEngine[Any]] = [ChangedTorchEngine(model, changes)]
+    if library() is not None and why_not(model.config) is None and not changes.frozen:
+        made.append(ChangedNativeEngine(in_c(model), changes))
+    return made
 
 
 @torch.inference_mode()
@@ -143,26 +155,60 @@ def test_at_every_step_of_a_batch(both: Both, frozen: bool) -> None:
     """Prefill, step, select, extend, rewind: always what one run over the whole text gives."""
     _, model = both
     changes = interventions(model, "zero", "1.2", "mlp:2@2", "neuron:1.3@·3", frozen=frozen)
-    engine = ChangedEngine(model, changes)
 
     def whole(prompt: list[int], more: list[int]) -> np.ndarray[Any, Any]:
         fixed = changes if changes.ids else Interventions(changes.changes, frozen, changes.token_bytes, tuple(prompt))
         return ours(model, prompt + more, fixed)[-1].numpy()
 
     first, second = IDS, [3, 3, 8, 3]
-    said = engine.prefill([first, second], 30)
-    np.testing.assert_allclose(said, [whole(first, []), whole(second, [])], atol=1e-4)
-    said = engine.step([3, 9])
-    np.testing.assert_allclose(said, [whole(first, [3]), whole(second, [9])], atol=1e-4)
-    engine.select([1, 0, 1])
-    said = engine.step([7, 1, 2])
-    np.testing.assert_allclose(said, [whole(second, [9, 7]), whole(first, [3, 1]), whole(second, [9, 2])], atol=1e-4)
-    engine.select([1])
-    np.testing.assert_allclose(engine.extend([4, 3])[-1], whole(first, [3, 1, 4, 3]), atol=1e-4)
-    engine.rewind(3)
-    np.testing.assert_allclose(engine.extend([6])[-1], whole(first, [3, 6]), atol=1e-4)
-    again = engine.new_session()
-    np.testing.assert_allclose(again.prefill([first], 30)[0], whole(first, []), atol=1e-4)
+    for engine in engines(model, changes):
+        said = engine.prefill([first, second], 30)
+        np.testing.assert_allclose(said, [whole(first, []), whole(second, [])], atol=1e-4)
+        said = engine.step([3, 9])
+        np.testing.assert_allclose(said, [whole(first, [3]), whole(second, [9])], atol=1e-4)
+        engine.select([1, 0, 1])
+        said, wanted = engine.step([7, 1, 2]), [whole(second, [9, 7]), whole(first, [3, 1]), whole(second, [9, 2])]
+        np.testing.assert_allclose(said, wanted, atol=1e-4)
+        engine.select([1])
+        np.testing.assert_allclose(engine.extend([4, 3])[-1], whole(first, [3, 1, 4, 3]), atol=1e-4)
+        engine.rewind(3)
+        np.testing.assert_allclose(engine.extend([6])[-1], whole(first, [3, 6]), atol=1e-4)
+        again = engine.new_session()
+        np.testing.assert_allclose(again.prefill([first], 30)[0], whole(first, []), atol=1e-4)
+
+
+@pytest.mark.parametrize("how", ["zero", "mean", "mean of another", "replace", "add"])
+def test_every_change_is_the_same_in_both_engines(both: Both, how: str) -> None:
+    """Of two texts at once, some tokens, and steps behind them; each also as one run of the PyTorch model has it."""
+    _, model = both
+    texts = [IDS, [3, 3, 8, 3]]
+    for kind, layer, _, place in PLACES:
+        point: Point = (kind, layer)  # type: ignore[assignment]
+        if how == "add" and kind in ("head", "neuron"):
+            continue
+        values = {}
+        if how == "replace":
+            values = capture(model, OTHER[:3], [point])
+        elif how == "mean of another":
+            values = means(model, OTHER, [point])
+        elif how == "add":
+            values = {point: torch.linspace(-1, 1, model.config.n_embd)}
+        kept = how.split()[0]
+        for where in ("", "@·3", "@2-3"):
+            changes = interventions(model, kept, place + where, values=values)
+            for engine in engines(model, changes):
+                said = engine.read_texts(texts, 30)
+                last = engine.step([7, 3])
+                blocks: list[Any] = []
+                engine.read_by_blocks(texts[0], lambda logits, blocks=blocks: blocks.append(logits.copy()), 2)  # type: ignore[misc]
+                at = 0
+                for index, text in enumerate(texts):
+                    fixed = replace(changes, ids=tuple(text))
+                    wanted = ours(model, [*text, [7, 3][index]], fixed).numpy()
+                    np.testing.assert_allclose(said[at : at + len(text)], wanted[:-1], atol=2e-4)
+                    np.testing.assert_allclose(last[index], wanted[-1], atol=2e-4)
+                    at += len(text)
+                np.testing.assert_allclose(np.concatenate(blocks), said[2 : len(texts[0])], atol=2e-4)
 
 
 def test_a_step_is_transformers_own(both: Both) -> None:
@@ -174,12 +220,12 @@ def test_a_step_is_transformers_own(both: Both) -> None:
         value[..., part] = 0
         return value
 
-    engine = ChangedEngine(model, interventions(model, "zero", "1.2"))
-    engine.prefill([IDS], 20)
-    for count, token in enumerate([8, 8, 1], start=1):
-        said = engine.step([token])[0]
-        wanted = logits(theirs, IDS + [8, 8, 1][:count], ("head", 0, zero))[-1]
-        np.testing.assert_allclose(said, wanted.numpy(), atol=1e-4, rtol=1e-5)
+    for engine in engines(model, interventions(model, "zero", "1.2")):
+        engine.prefill([IDS], 20)
+        for count, token in enumerate([8, 8, 1], start=1):
+            said = engine.step([token])[0]
+            wanted = logits(theirs, IDS + [8, 8, 1][:count], ("head", 0, zero))[-1]
+            np.testing.assert_allclose(said, wanted.numpy(), atol=1e-4, rtol=1e-5)
 
 
 def test_what_changes_nothing_changes_nothing_to_the_bit(both: Both) -> None:
@@ -194,7 +240,7 @@ def test_what_changes_nothing_changes_nothing_to_the_bit(both: Both) -> None:
         interventions(model, "replace", "layer:2", "1.*", values=itself),
     ):
         assert torch.equal(ours(model, IDS, changes), plain)
-    engine, same = TorchEngine(model), ChangedEngine(model, interventions(model, "zero"))
+    engine, same = TorchEngine(model), ChangedTorchEngine(model, interventions(model, "zero"))
     assert np.array_equal(engine.prefill([IDS], 20), same.prefill([IDS], 20))
     assert np.array_equal(engine.step([1]), same.step([1]))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
@@ -264,16 +310,15 @@ def test_direct_effects_add_up_with_what_is_changed(both: Both) -> None:
 
 def test_positions_move_with_the_text_where_the_context_slides(both: Both) -> None:
     _, model = both
-    changes = interventions(model, "zero", "layer:1@·41")
-    engine = ChangedEngine(model, changes)
-    engine.prefill([IDS], 20)
-    engine.step([3])
-    engine.refill(0, [8, 41, 2, 5, 3])
-    said = engine.step([1])[0]
-    wanted = ours(model, [8, 41, 2, 5, 3, 1], interventions(model, "zero", "layer:1@2"))[-1]
-    np.testing.assert_allclose(said, wanted.numpy(), atol=1e-4)
-    engine.refill(0, [2, 5, 3])  # the token is no longer there
-    np.testing.assert_allclose(engine.step([1])[0], ours(model, [2, 5, 3, 1], None)[-1].numpy(), atol=1e-4)
+    for engine in engines(model, interventions(model, "zero", "layer:1@·41")):
+        engine.prefill([IDS], 20)
+        engine.step([3])
+        engine.refill(0, [8, 41, 2, 5, 3])
+        said = engine.step([1])[0]
+        wanted = ours(model, [8, 41, 2, 5, 3, 1], interventions(model, "zero", "layer:1@2"))[-1]
+        np.testing.assert_allclose(said, wanted.numpy(), atol=1e-4)
+        engine.refill(0, [2, 5, 3])  # the token is no longer there
+        np.testing.assert_allclose(engine.step([1])[0], ours(model, [2, 5, 3, 1], None)[-1].numpy(), atol=1e-4)
 
 
 def test_another_text_starts_over_where_this_one_is_longer(both: Both) -> None:
@@ -303,15 +348,17 @@ def test_a_position_needs_a_text_that_is_read_at_once(both: Both) -> None:
 
 def test_a_bad_call_changes_nothing(both: Both) -> None:
     _, model = both
-    engine = ChangedEngine(model, interventions(model, "zero", "1.1@2"))
-    with pytest.raises(IndexError):
-        engine.prefill([[]], 10)
-    engine.prefill([IDS], 12)
-    for wrong in (lambda: engine.refill(1, [1]), lambda: engine.refill(0, [1] * 20), lambda: engine.step([1, 2])):
-        with pytest.raises(IndexError):
-            wrong()
     wanted = ours(model, [*IDS, 1], interventions(model, "zero", "1.1@2"))[-1]
-    np.testing.assert_allclose(engine.step([1])[0], wanted.numpy(), atol=1e-4)
+    for engine in engines(model, interventions(model, "zero", "1.1@2")):
+        with pytest.raises(IndexError):
+            engine.prefill([[]], 10)
+        engine.prefill([IDS], 12)
+        for arguments in ((1, [1]), (0, [1] * 20)):
+            with pytest.raises(IndexError):
+                engine.refill(*arguments)
+        with pytest.raises(IndexError):
+            engine.step([1, 2])
+        np.testing.assert_allclose(engine.step([1])[0], wanted.numpy(), atol=1e-4)
 
 
 def first_of_each_family() -> list[str]:
@@ -329,10 +376,10 @@ def test_every_family(name: str, tmp_path: Any) -> None:
     places = ("1.1", "neuron:1.2", "attention:1@2", "mlp:2@-1", "embedding@·60")
     for frozen in (False, True):
         changes = replace(interventions(model, "zero", *places, frozen=frozen), ids=tuple(IDS))
-        engine = ChangedEngine(model, changes)
-        engine.prefill([IDS[:4]], 20)
-        np.testing.assert_allclose(engine.extend(IDS[4:]), ours(model, IDS, changes)[4:].numpy(), atol=2e-4)
-        np.testing.assert_allclose(engine.step([3])[0], ours(model, [*IDS, 3], changes)[-1].numpy(), atol=2e-4)
+        for engine in engines(model, changes):
+            engine.prefill([IDS[:4]], 20)
+            np.testing.assert_allclose(engine.extend(IDS[4:]), ours(model, IDS, changes)[4:].numpy(), atol=2e-4)
+            np.testing.assert_allclose(engine.step([3])[0], ours(model, [*IDS, 3], changes)[-1].numpy(), atol=2e-4)
         run = record(model, IDS, changes)
         assert attribute(model, run, 7, b"").total == pytest.approx(
             float(model.unembed(run.stream[-1][-1])[7]), abs=1e-3

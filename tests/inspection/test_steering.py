@@ -19,7 +19,7 @@ from tests.tales import LAYERS
 def direction(tales: Any, text: str) -> torch.Tensor:
     steer = parse_steer(text)
     (found,) = directions(tales, steer, steer.place.within(tales.config)).values()
-    return found
+    return torch.from_numpy(found)
 
 
 @pytest.mark.parametrize(

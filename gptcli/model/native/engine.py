@@ -3,7 +3,7 @@
 import ctypes
 import os
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from threading import Lock
 from typing import ClassVar
@@ -105,6 +105,8 @@ class NativeEngine:
         self.matrices: list[str] = []  # names of the matrices that it has
         self._vectors: dict[str, int] = {}  # names of the vectors that it has, and how many numbers each has
         self._borrowed: list[StoredMatrix] = []
+        # What is changed while tokens of these rows, at these positions, are read; None: nothing.
+        self.hooks_of: Callable[[Sequence[int], Sequence[int]], Hooks] | None = None
         if config.positions == "sinusoidal":
             self._fill_vector("wpe.weight", sine_positions(config))
 
@@ -112,7 +114,7 @@ class NativeEngine:
         """Another engine that shares the weights (see ``Engine.new_session``)."""
         made = copy(self)
         made._cache, made._cache_at, made._shape, made._lengths = np.empty(0, self.cache_type), 0, (), []
-        made._tables = Tables(self.config)
+        made._tables, made.hooks_of = Tables(self.config), None
         return made
 
     @property
@@ -404,7 +406,8 @@ class NativeEngine:
     ) -> NDArray[np.float32]:
         """Read tokens of the batch: logits [wanted, V] (see ``run``)."""
         cache = Cache(self._cache_at, self._shape[2], self._capacity)
-        logits = self.run(ids, rows, positions, wanted, length, mode=mode, cache=cache, take=take)
+        hooks = None if self.hooks_of is None else self.hooks_of(rows, positions)
+        logits = self.run(ids, rows, positions, wanted, length, mode=mode, cache=cache, hooks=hooks, take=take)
         for row, position in zip(rows, positions, strict=True):
             self._lengths[row] = position + 1
         return logits
