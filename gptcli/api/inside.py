@@ -161,7 +161,7 @@ class LooksInside:
     def _kinds(self) -> "list[list[HeadLabel]] | None":
         from gptcli.inspection.heads import label_heads
 
-        return label_heads(self.checkpoint.model, self.checkpoint.n_vocab)
+        return label_heads(self.checkpoint)
 
     def embed(self, text: str) -> "Floats":
         """The token embedding of each token of a text, which does not depend on its neighbours: [T, C].

@@ -6,13 +6,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
 from gptcli.inspection.heads import THRESHOLD, HeadLabel, label_heads
 from gptcli.inspection.links import Link, TextShares, WordLinks, occurrence, shares, striking, word_links
-from gptcli.inspection.record import Record, record
+from gptcli.inspection.looking import Looking, look
 from gptcli.system.answer import MaybeInfinite, left_out, row_of
 from gptcli.system.result import Result
 from gptcli.text import clipped, quoted
@@ -161,14 +160,14 @@ def attention(
     chosen_layers = chosen(layers or ("all" if few else "1"), config.n_layer, "layer")
     ids = checkpoint.encode_prompt(prompt)
     _check_size(len(ids), config.n_positions, len(chosen_layers) * len(chosen_heads))
-    run = record(checkpoint.model, ids, checkpoint.changes)
-    named = label_heads(checkpoint.model, checkpoint.n_vocab)
+    run = look(checkpoint, ids)
+    named = label_heads(checkpoint)
     patterns = list(_patterns(run, chosen_layers, chosen_heads))
 
     def looking() -> Iterator[HeadAttention]:
         for layer, head, pattern in patterns:
             label = None if named is None else named[layer - 1][head - 1]
-            figures = run.layers[layer - 1].scores[head - 1] if scores else pattern
+            figures = run.scores(layer - 1)[head - 1] if scores else pattern
             key_head = config.key_head(head - 1)
             shared = None if key_head is None else key_head + 1
             here = shares(pattern[None])
@@ -228,7 +227,7 @@ def linked(
         for word in words:
             occurrence(word, tokens, option, latest=latest)  # an error, before the model runs
     _check_size(len(ids), config.n_positions, len(chosen_layers) * len(chosen_heads), MOST_COMPARED)
-    patterns = list(_patterns(record(checkpoint.model, ids, checkpoint.changes), chosen_layers, chosen_heads))
+    patterns = list(_patterns(look(checkpoint, ids), chosen_layers, chosen_heads))
     return Attention(
         model=checkpoint.name,
         prompt=prompt,
@@ -246,15 +245,17 @@ def linked(
     )
 
 
-def _patterns(run: Record, layers: Sequence[int], heads: Sequence[int]) -> Iterator[tuple[int, int, Tensor]]:
+def _patterns(
+    run: Looking, layers: Sequence[int], heads: Sequence[int]
+) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
     """Layer and head from 1, and the attention weights [T, T]."""
     for layer in layers:
-        pattern = run.layers[layer - 1].pattern  # [H, T, T]
+        pattern = run.pattern(layer - 1)  # [H, T, T]
         for head in heads:
             yield layer, head, pattern[head - 1]
 
 
-def _on_average(patterns: Sequence[tuple[int, int, Tensor]]) -> TextShares | None:
+def _on_average(patterns: Sequence[tuple[int, int, NDArray[np.float32]]]) -> TextShares | None:
     """How these heads spread their attention, the mean of all."""
     spread = [each for _, _, pattern in patterns for each in shares(pattern[None]) or ()]
     if not spread:
@@ -306,7 +307,7 @@ def _check_size(length: int, context: int, n_heads: int, most: int | None = None
         )
 
 
-def _values(figures: Tensor, *, columns: bool) -> list[list[float]]:
+def _values(figures: NDArray[np.float32], *, columns: bool) -> list[list[float]]:
     """[T, T] as lists, a row for each query; transposed if queries are to be columns."""
-    values: list[list[float]] = (figures.mT if columns else figures).cpu().tolist()
+    values: list[list[float]] = (figures.T if columns else figures).tolist()
     return values

@@ -9,34 +9,30 @@ Induction Heads", whose prefix-matching score is the induction score here, with 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
+from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.inspection.head_label import THRESHOLD as THRESHOLD
 from gptcli.inspection.head_label import HeadKind as HeadKind
 from gptcli.inspection.head_label import HeadLabel as HeadLabel
-from gptcli.inspection.record import record
-from gptcli.model.gpt import GPT
+from gptcli.inspection.looking import look
 
 # Tokens to repeat, if the context holds them twice.
 REPEATED = 50
 _SEED = 2022
 
 
-def label_heads(model: GPT, n_vocab: int) -> list[list[HeadLabel]] | None:
-    """Name the heads of a model: [layer][head].
-
-    Args:
-        model: in eval mode.
-        n_vocab: ids below this stand for text.
+def label_heads(checkpoint: OpenCheckpoint) -> list[list[HeadLabel]] | None:
+    """Name the heads of a model, as it is without changes: [layer][head].
 
     Returns:
         None where no two tokens can be repeated: the context, or the vocabulary, is too small.
     """
-    ids = repeated_tokens(n_vocab, model.config.n_positions)
+    ids = repeated_tokens(checkpoint.n_vocab, checkpoint.config.n_positions)
     if len(ids) < 4:
         return None
-    return [labels(layer.pattern) for layer in record(model, ids).layers]
+    seen = look(checkpoint, ids, unchanged=True)
+    return [labels(seen.pattern(layer)) for layer in range(checkpoint.config.n_layer)]
 
 
 def repeated_tokens(n_vocab: int, n_positions: int) -> list[int]:
@@ -52,7 +48,7 @@ def repeated_tokens(n_vocab: int, n_positions: int) -> list[int]:
     return [pool[index] for index in drawn.tolist()] * 2
 
 
-def labels(pattern: Tensor) -> list[HeadLabel]:
+def labels(pattern: NDArray[np.float32]) -> list[HeadLabel]:
     """Name heads by their attention on ``n`` different tokens that come twice.
 
     Args:
@@ -60,15 +56,15 @@ def labels(pattern: Tensor) -> list[HeadLabel]:
     """
     length = pattern.shape[-1]
     half = length // 2
-    pattern = pattern.double().cpu()
-    before = pattern.diagonal(-1, dim1=-2, dim2=-1)  # [H, 2n - 1]: from each query but the first
-    first = pattern[:, 1:, 0]  # [H, 2n - 1]
-    own = pattern.diagonal(dim1=-2, dim2=-1)[:, 1:]  # [H, 2n - 1]
-    earlier = pattern.diagonal(-half, dim1=-2, dim2=-1)  # [H, n]: from the second round
-    behind = pattern.diagonal(1 - half, dim1=-2, dim2=-1)[:, 1:]  # [H, n]: n - 1 back, from the second round
+    weights = pattern.astype(np.float64)
+    before = weights.diagonal(-1, 1, 2)  # [H, 2n - 1]: from each query but the first
+    first = weights[:, 1:, 0]  # [H, 2n - 1]
+    own = weights.diagonal(0, 1, 2)[:, 1:]  # [H, 2n - 1]
+    earlier = weights.diagonal(-half, 1, 2)  # [H, n]: from the second round
+    behind = weights.diagonal(1 - half, 1, 2)[:, 1:]  # [H, n]: n - 1 back, from the second round
     same = (own.sum(-1) + earlier.sum(-1)) / (length - 1)
-    scores = torch.stack([before.mean(-1), first.mean(-1), same, behind.mean(-1)], dim=-1)  # [H, 4]
-    return [_label(row) for row in scores.clamp(0, 1).tolist()]
+    scores = np.stack([before.mean(-1), first.mean(-1), same, behind.mean(-1)], axis=-1)  # [H, 4]
+    return [_label(row) for row in scores.clip(0, 1).tolist()]
 
 
 def _label(scores: Sequence[float]) -> HeadLabel:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from gptcli.errors import InputError
 from gptcli.text import listed, quoted
@@ -15,6 +15,7 @@ from gptcli.text import listed, quoted
 # A link is called striking if it holds at least this much of a query's attention, and this much more than its distance
 # and its key explain. A convention, as any such limit is.
 STRIKING_WEIGHT, STRIKING_SURPLUS = 0.5, 0.25
+Weights = NDArray[np.float32]
 _OCCURRENCE = re.compile(r"(.+):([1-9][0-9]{0,5})", re.DOTALL)
 
 
@@ -82,7 +83,7 @@ class TextShares:
         return max(((name, getattr(self, name)) for name in names), key=lambda pair: pair[1])
 
 
-def shares(pattern: Tensor) -> list[TextShares] | None:
+def shares(pattern: Weights) -> list[TextShares] | None:
     """How each head spreads its attention over a text.
 
     Args:
@@ -93,15 +94,15 @@ def shares(pattern: Tensor) -> list[TextShares] | None:
     """
     if pattern.shape[-1] < 3:
         return None
-    rows = pattern.double().cpu()
+    rows = pattern.astype(np.float64)
     first = rows[:, 2:, 0].mean(-1)
-    before = rows.diagonal(-1, dim1=-2, dim2=-1)[:, 1:].mean(-1)
-    own = rows.diagonal(dim1=-2, dim2=-1)[:, 2:].mean(-1)
-    parts = torch.stack([first, before, own, 1 - first - before - own], dim=-1).clamp(0, 1)
+    before = rows.diagonal(-1, 1, 2)[:, 1:].mean(-1)
+    own = rows.diagonal(0, 1, 2)[:, 2:].mean(-1)
+    parts = np.stack([first, before, own, 1 - first - before - own], axis=-1).clip(0, 1)
     return [TextShares(*part) for part in parts.tolist()]
 
 
-def surplus(pattern: Tensor) -> Tensor:
+def surplus(pattern: Weights) -> NDArray[np.float64]:
     """How much more attention each link has than its distance and its key explain, [H, T, T].
 
     From a weight is subtracted the larger of two means over the other queries of the same head: of the weights at the
@@ -113,21 +114,21 @@ def surplus(pattern: Tensor) -> Tensor:
         pattern: attention weights, [H, T, T], each row a query.
     """
     length = pattern.shape[-1]
-    weights = pattern.double().cpu().tril(-1)
+    weights = np.tril(pattern.astype(np.float64), -1)
     weights[:, :, 0] = 0
-    positions = torch.arange(length)
-    distance = (positions[:, None] - positions).clamp(min=0)  # [T, T]
+    positions = np.arange(length)
+    distance = (positions[:, None] - positions).clip(min=0)  # [T, T]
     # Distance d has length - 1 - d queries that do not look at the first token; key k has length - 1 - k others.
-    others = (length - 2 - positions).clamp(min=1)
-    by_distance = torch.zeros(len(weights), length, dtype=weights.dtype)
-    by_distance.index_add_(1, distance.flatten(), weights.flatten(1))
+    others = (length - 2 - positions).clip(min=1)
+    by_distance = np.stack([np.bincount(distance.ravel(), one.ravel(), length) for one in weights])
     usual = (by_distance[:, distance] - weights) / others[distance]
-    popular = (weights.sum(1, keepdim=True) - weights) / others
+    popular = (weights.sum(1, keepdims=True) - weights) / others
     counted = (distance >= 2) & (positions > 0)
-    return (weights - torch.maximum(usual, popular)).masked_fill(~counted, -torch.inf)
+    over: NDArray[np.float64] = np.where(counted, weights - np.maximum(usual, popular), -np.inf)
+    return over
 
 
-def striking(patterns: Sequence[tuple[int, int, Tensor]]) -> Link | None:
+def striking(patterns: Sequence[tuple[int, int, Weights]]) -> Link | None:
     """The link with the largest surplus, or None if no link is striking.
 
     Args:
@@ -135,7 +136,7 @@ def striking(patterns: Sequence[tuple[int, int, Tensor]]) -> Link | None:
     """
     best: tuple[float, Link] | None = None
     for layer, head, pattern in patterns:
-        over = surplus(pattern[None])[0].masked_fill(pattern.cpu() < STRIKING_WEIGHT, -torch.inf)
+        over = np.where(pattern < STRIKING_WEIGHT, -np.inf, surplus(pattern[None])[0])
         most = float(over.max())
         if most >= STRIKING_SURPLUS and (best is None or most > best[0]):
             query, key = divmod(int(over.argmax()), over.shape[-1])
@@ -144,7 +145,7 @@ def striking(patterns: Sequence[tuple[int, int, Tensor]]) -> Link | None:
 
 
 def word_links(
-    patterns: Sequence[tuple[int, int, Tensor]],
+    patterns: Sequence[tuple[int, int, Weights]],
     tokens: Sequence[bytes],
     looking: Sequence[str],
     seen: Sequence[str],
@@ -176,15 +177,14 @@ def word_links(
 
 
 def _strongest(
-    patterns: Sequence[tuple[int, int, Tensor]], rows: Sequence[int], columns: Sequence[int], most: int
+    patterns: Sequence[tuple[int, int, Weights]], rows: Sequence[int], columns: Sequence[int], most: int
 ) -> list[Link]:
     """The largest weights in these rows and columns of all heads, the strongest first."""
     found: list[Link] = []
     for layer, head, pattern in patterns:
-        part = pattern[list(rows)][:, list(columns)].cpu()
-        values, places = part.flatten().topk(min(most, part.numel()))
-        for weight, place in zip(values.tolist(), places.tolist(), strict=True):
-            row, column = divmod(place, len(columns))
+        part = pattern[np.ix_(rows, columns)].ravel()
+        for place in np.argsort(-part, kind="stable")[:most].tolist():
+            weight, (row, column) = float(part[place]), divmod(place, len(columns))
             if columns[column] <= rows[row]:
                 found.append(Link(layer, head, rows[row] + 1, columns[column] + 1, weight))
     return sorted(found, key=lambda link: -link.weight)[:most]

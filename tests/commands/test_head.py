@@ -46,7 +46,7 @@ def test_json_has_its_schema_and_every_figure() -> None:
 def test_the_kind_is_that_of_attention(tales: Any) -> None:
     from gptcli.inspection.heads import label_heads
 
-    named = label_heads(tales.model, tales.n_vocab)
+    named = label_heads(tales)
     assert named is not None
     got = json.loads(run("2.1", *FEW, "--json").stdout)
     assert got["label"]["previous_token"] == pytest.approx(named[1][0].previous_token, abs=1e-6)

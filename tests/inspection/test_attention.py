@@ -13,8 +13,11 @@ from gptcli.errors import InputError
 from gptcli.inspection import attention as module
 from gptcli.inspection.attention import HeadAttention, attention, chosen
 from gptcli.inspection.heads import label_heads
+from gptcli.model.native.library import library
+from gptcli.model.native.weights import why_not
 from gptcli.tokenizer.prompt import prompt_ids
 from tests.checkpoint.zoo import FAMILIES, both, each, eager
+from tests.native.test_engine import in_c
 from tests.tales import HEADS, LAYERS
 
 TEXT = "The king and the queen lived in a castle by the sea."
@@ -39,8 +42,8 @@ class Opened:
 
     name, n_vocab, tokenizer, changes, told_changes = "zoo", 80, Ids(), None, None
 
-    def __init__(self, model: Any) -> None:
-        self.model, self.config = model, model.config
+    def __init__(self, model: Any, native: Any = None) -> None:
+        self.model, self.config, self.native = model, model.config, native
 
     def encode_prompt(self, text: str) -> list[int]:
         return self.tokenizer.encode(text)
@@ -49,12 +52,16 @@ class Opened:
 @pytest.fixture(scope="module", params=each(FAMILIES))
 def family(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     theirs, model = both(request.param)
-    return Opened(model), eager(theirs)
+    return model, eager(theirs)
 
 
 @pytest.mark.slow
-def test_every_family_looks_where_transformers_looks(family: tuple[Any, Any]) -> None:
-    ours, theirs = family
+@pytest.mark.parametrize("native", [False, True], ids=["PyTorch", "C"])
+def test_every_family_looks_where_transformers_looks(family: tuple[Any, Any], native: bool) -> None:
+    model, theirs = family
+    if native and (library() is None or why_not(model.config) is not None):
+        pytest.skip("the engine in C cannot run this")
+    ours: Any = Opened(model, in_c(model) if native else None)
     ids = [5, 17, 3, 60, 3, 17, 8, 41, 2, 5, 9, 11, 30, 31]
     with torch.inference_mode():
         expected = theirs(torch.tensor([ids]), output_attentions=True).attentions
@@ -109,7 +116,7 @@ def test_the_scores_are_queries_times_keys(tales: Any) -> None:
 
 
 def test_heads_carry_their_names(tales: Any) -> None:
-    named = label_heads(tales.model, tales.n_vocab)
+    named = label_heads(tales)
     assert named is not None
     for head in attention(tales, "one word", layers=f"2,{LAYERS}").heads:
         assert head.label == named[head.layer - 1][head.head - 1]

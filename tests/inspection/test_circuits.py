@@ -327,7 +327,7 @@ def test_the_head_of_tales_that_repeats_names_copies(tales: Any) -> None:
 
 @pytest.mark.slow
 def test_the_scan_finds_it(tales: Any) -> None:
-    scan = scan_heads(tales.what, sampled=100, labels=lambda: label_heads(tales.model, tales.n_vocab))
+    scan = scan_heads(tales.what, sampled=100, labels=lambda: label_heads(tales))
     assert scan.complete
     best = max(scan.heads, key=lambda each: each.copied)
     assert f"{best.layer}.{best.head}" == NAME_HEAD

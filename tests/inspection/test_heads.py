@@ -1,5 +1,6 @@
 """Heads that do one thing, built by hand, and the scores worked out once more in numpy."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,16 +8,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from gptcli.checkpoint.open import open_checkpoint
+from gptcli.checkpoint.weights.placement import Placement
 from gptcli.inspection.heads import THRESHOLD, HeadKind, label_heads, labels, repeated_tokens
 from gptcli.inspection.record import record
 
 N = 7  # tokens, twice over
 
 
-def looking_at(target: Any) -> torch.Tensor:
+def looking_at(target: Any) -> NDArray[np.float32]:
     """The pattern [1, 2N, 2N] of a head that puts all of its attention on ``target(query)``."""
-    pattern = torch.zeros(1, 2 * N, 2 * N)
+    pattern = np.zeros((1, 2 * N, 2 * N), np.float32)
     for query in range(2 * N):
         pattern[0, query, target(query)] = 1.0
     return pattern
@@ -51,8 +55,8 @@ def test_what_a_perfect_head_scores_as_others() -> None:
 
 
 def test_even_attention_is_no_kind() -> None:
-    even = torch.ones(2 * N, 2 * N).tril()
-    (label,) = labels((even / even.sum(-1, keepdim=True))[None])
+    even = np.tril(np.ones((2 * N, 2 * N), np.float32))
+    (label,) = labels((even / even.sum(-1, keepdims=True))[None])
     assert label.kind is None
     assert label.score < THRESHOLD
 
@@ -64,7 +68,7 @@ def test_scores_are_shares_of_attention(n: int, seed: int) -> None:
     seen = torch.ones(2 * n, 2 * n).tril().bool()
     pattern = scores.masked_fill(~seen, -torch.inf).softmax(-1)
     ids = np.tile(np.arange(n), 2)
-    for head, label in zip(pattern.double().numpy(), labels(pattern), strict=True):
+    for head, label in zip(pattern.double().numpy(), labels(pattern.numpy()), strict=True):
         queries = range(1, 2 * n)
         assert label.previous_token == pytest.approx(np.mean([head[q, q - 1] for q in queries]))
         assert label.first_token == pytest.approx(np.mean([head[q, 0] for q in queries]))
@@ -87,12 +91,22 @@ def test_the_tokens_are_different_and_come_twice(n_vocab: int, n_positions: int,
 
 
 def test_every_head_of_a_model_is_named(tales: Any) -> None:
-    named = label_heads(tales.model, tales.n_vocab)
+    named = label_heads(tales)
     assert named is not None
     assert [len(layer) for layer in named] == [tales.model.config.n_head] * tales.model.config.n_layer
     layer = record(tales.model, repeated_tokens(tales.n_vocab, 512)).layers[2]
-    assert named[2] == labels(layer.pattern)
+    assert named[2] == labels(layer.pattern.numpy())
+
+
+def test_the_engine_in_c_names_them_alike(tales: Any) -> None:
+    other = label_heads(open_checkpoint("tales", Placement("cpu", "float32"), inside=False))
+    named = label_heads(tales)
+    assert named is not None
+    assert other is not None
+    for label, same in zip((x for each in named for x in each), (x for each in other for x in each), strict=True):
+        assert same.score == pytest.approx(label.score, abs=1e-5)
+        assert same.induction == pytest.approx(label.induction, abs=1e-5)
 
 
 def test_a_model_that_cannot_repeat_is_not_named(tales: Any) -> None:
-    assert label_heads(tales.model, 1) is None
+    assert label_heads(SimpleNamespace(n_vocab=1, config=tales.config)) is None  # type: ignore[arg-type]

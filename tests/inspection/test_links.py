@@ -48,7 +48,7 @@ def surplus_in_loops(pattern: Any) -> Any:
 
 def test_the_surplus_is_what_distance_and_key_do_not_explain(patterns: Any) -> None:
     for layer in (0, 3):
-        got = surplus(torch.from_numpy(patterns[layer])).numpy()
+        got = surplus(patterns[layer])
         for head in range(4):
             np.testing.assert_allclose(got[head], surplus_in_loops(patterns[layer, head]), atol=1e-12)
 
@@ -69,7 +69,7 @@ def test_the_striking_link_is_that_of_transformers(tales: Any, patterns: Any) ->
 def test_what_a_head_does_everywhere_is_not_striking() -> None:
     length = 9
     for target in (lambda q: 0, lambda q: q, lambda q: max(q - 1, 0), lambda q: max(q - 3, 0), lambda q: min(q, 2)):
-        pattern = torch.zeros(length, length)
+        pattern = np.zeros((length, length), np.float32)
         for query in range(length):
             pattern[query, target(query)] = 1.0
         assert striking([(1, 1, pattern)]) is None
@@ -93,7 +93,7 @@ def test_the_shares_of_a_text_are_means_that_add_up(tales: Any, patterns: Any) -
     assert answer.in_text is not None
     means = np.mean([head.in_text.itself for head in answer.heads if head.in_text is not None])
     assert answer.in_text.itself == pytest.approx(means)
-    assert shares(torch.ones(1, 2, 2)) is None
+    assert shares(np.ones((1, 2, 2), np.float32)) is None
 
 
 def test_the_links_of_a_word_are_the_largest_weights_of_its_row_and_column(tales: Any, patterns: Any) -> None:
@@ -150,6 +150,6 @@ def test_a_word_that_is_not_there_is_told(word: str, said: str) -> None:
 
 
 def test_links_to_the_right_of_a_word_do_not_exist() -> None:
-    pattern = torch.ones(3, 3).tril()
+    pattern = np.tril(np.ones((3, 3), np.float32))
     (word,) = word_links([(1, 1, pattern)], [b"a", b" b", b" c"], ["b"], [], 9)
     assert [(link.query, link.key) for link in word.links] == [(2, 1), (2, 2)]

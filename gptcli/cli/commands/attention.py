@@ -84,9 +84,9 @@ def attention(
     if from_ or to:
         options.forbid_together("--from and --to", given=True, scores=scores, columns=columns)
         options.at_most("--from and --to", [*(from_ or ()), *(to or ())], options.MOST_TRACKS)
-        checkpoint = changes.open(run)
+        checkpoint = changes.open(run, inside=False)
         answer = inspection.linked(checkpoint, text, from_ or [], to or [], layers=layer, heads=head, most=top)
         return output.present(answer, lambda: draw(answer))
-    checkpoint = changes.open(run)
+    checkpoint = changes.open(run, inside=False)
     answer = inspection.attention(checkpoint, text, layers=layer, heads=head, scores=scores, columns=columns)
     output.present(answer, lambda: draw(answer), page=lambda: draw_page(answer))

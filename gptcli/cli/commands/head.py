@@ -121,6 +121,6 @@ def _labels(run: RunOptions, checkpoint: "Checkpoint") -> "Labels":
         from gptcli.checkpoint.open import OpenCheckpoint
         from gptcli.inspection.heads import label_heads
 
-        return label_heads(OpenCheckpoint(checkpoint, run.placement(), inside=True).model, checkpoint.n_vocab)
+        return label_heads(OpenCheckpoint(checkpoint, run.placement(), inside=False))
 
     return measured  # type: ignore[return-value]
