@@ -7,24 +7,20 @@ from itertools import combinations
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.embedding.matrix import Floats
 from gptcli.embedding.metric import Metric
 from gptcli.embedding.vectors import pairwise
 from gptcli.errors import InputError
-from gptcli.inspection.record import record
-from gptcli.model.gpt import GPT
+from gptcli.inspection.looking import look, unembed
+from gptcli.inspection.stream import StreamWeights
 from gptcli.system.result import Result
 from gptcli.text import clipped, quoted
 from gptcli.tokenizer.token import Token, tokens_of
 
 # A bracket, or an escaped one.
 _BRACKET = re.compile(r"\\[\[\]\\]|[\[\]]")
-# Rows of the embedding compared at a time: 4,096 of width 1,600 are 26 MB.
-_ROWS = 4096
 _MOST_TEXTS = 200
 # Tokens that one answer lists as near to a vector.
 _MOST_NEAR = 200_000
@@ -161,7 +157,7 @@ def compare_contexts(
         raise InputError(f"--neighbors {neighbors:,} lists {listed:,} tokens: give {fitting:,} at most, or fewer texts")
     located = [_locate(checkpoint, read_mark(text)) for text in texts]
     contexts = tuple(context for context, _ in located)
-    vectors = np.stack([marked_vectors(checkpoint.model, ids) for _, ids in located])  # [contexts, L + 1, C]
+    vectors = np.stack([marked_vectors(checkpoint, ids) for _, ids in located])  # [contexts, L + 1, C]
     values = np.stack([pairwise(vectors[:, step], metric) for step in range(vectors.shape[1])])
     near = nearest_tokens(checkpoint, vectors, neighbors, unembedding=unembedding) if neighbors else ()
     return ContextSimilarities(
@@ -206,16 +202,15 @@ def read_mark(text: str) -> MarkedText:
     return MarkedText(plain, start + len(marked) - len(marked.lstrip()), end - len(marked) + len(marked.rstrip()))
 
 
-def marked_vectors(model: GPT, ids: Sequence[int]) -> Floats:
+def marked_vectors(checkpoint: OpenCheckpoint, ids: Sequence[int]) -> Floats:
     """The residual stream at the last of some tokens, before the first layer and after each: [L + 1, C] in float32.
 
     Raises:
         InputError: there are more tokens than the context holds.
     """
-    return np.asarray(record(model, ids).stream[:, -1].float().cpu().numpy())
+    return look(checkpoint, ids, unchanged=True).stream[:, -1]
 
 
-@torch.inference_mode()
 def nearest_tokens(
     checkpoint: OpenCheckpoint, vectors: Floats, count: int, *, unembedding: bool = False
 ) -> tuple[tuple[tuple[NearToken, ...], ...], ...]:
@@ -235,29 +230,25 @@ def _near_each(
     checkpoint: OpenCheckpoint, vectors: Floats, count: int, *, unembedding: bool
 ) -> tuple[tuple[NearToken, ...], ...]:
     """The tokens nearest to each of [steps, C]."""
-    model = checkpoint.model
-    points = torch.from_numpy(vectors).to(model.wte.weight)
-    scores = model.unembed(points)[..., : checkpoint.n_vocab] if unembedding else _cosines(checkpoint, points)
-    best = scores.float().topk(min(count, scores.shape[-1]), dim=-1)
+    scores = unembed(checkpoint, vectors)[:, : checkpoint.n_vocab] if unembedding else _cosines(checkpoint, vectors)
+    best = np.argsort(-scores, axis=-1, kind="stable")[:, :count]
     return tuple(
-        tuple(
-            NearToken(token, checkpoint.tokenizer.token_bytes(token), score)
-            for token, score in zip(tokens, values, strict=True)
-        )
-        for tokens, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        tuple(NearToken(token, checkpoint.tokenizer.token_bytes(token), float(row[token])) for token in tokens)
+        for tokens, row in zip(best.tolist(), scores, strict=True)
     )
 
 
-def _cosines(checkpoint: OpenCheckpoint, points: Tensor) -> Tensor:
-    """The cosine similarity of points [..., C] with every token's embedding, [..., V], in float32."""
-    model = checkpoint.model
-    directions = torch.nn.functional.normalize(points.float(), dim=-1)
-    parts = []
-    for rows in torch.split(model.wte.weight[: checkpoint.n_vocab], _ROWS):
-        if model.config.embedding_width != model.config.n_embd:
-            rows = model.project_in(rows)
-        parts.append(directions @ torch.nn.functional.normalize(rows.float(), dim=-1).mT)
-    return torch.cat(parts, dim=-1)
+def _cosines(checkpoint: OpenCheckpoint, points: Floats) -> Floats:
+    """The cosine similarity of points [n, C] with every token's embedding, [n, V]."""
+    weights = StreamWeights(checkpoint.what)
+    rows = (_normalized(weights.embeddings(range(start, stop))) for start, stop in weights.blocks())
+    return np.concatenate([_normalized(points) @ some.T for some in rows], axis=-1)
+
+
+def _normalized(rows: Floats) -> Floats:
+    """Vectors of length 1; one without a length stays."""
+    found: Floats = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return found
 
 
 def _locate(checkpoint: OpenCheckpoint, marked: MarkedText) -> tuple[Context, list[int]]:

@@ -1,4 +1,4 @@
-"""Where all heads look while a model reads one text: by the engine in C, or by the PyTorch model."""
+"""What a model does while it reads one text, in numpy: recorded by the engine in C, or of the PyTorch model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,15 @@ from gptcli.probability.reading import check_fits
 
 @dataclass(frozen=True)
 class Looking:
-    """The attention of one run; each layer's is computed when it is asked for.
+    """One run; the attention of each layer is computed when it is asked for.
 
     Attributes:
+        stream: the residual stream before the first layer and after each, [L + 1, T, C].
         pattern: of a layer, from 0, the attention weights, [H, T, T]; each row (a query) sums to 1.
         scores: of a layer what stands before the softmax, [H, T, T]; -inf where the mask is.
     """
 
+    stream: NDArray[np.float32]
     pattern: Callable[[int], NDArray[np.float32]]
     scores: Callable[[int], NDArray[np.float32]]
 
@@ -38,11 +40,24 @@ def look(checkpoint: OpenCheckpoint, ids: Sequence[int], *, unchanged: bool = Fa
     engine = checkpoint.native
     if engine is not None:
         seen = engine.record(ids)
-        return Looking(seen.pattern, lambda layer: seen.pattern(layer, scores=True))
+        return Looking(seen.stream, seen.pattern, lambda layer: seen.pattern(layer, scores=True))
     from gptcli.inspection.record import record
 
-    layers = record(checkpoint.model, ids, None if unchanged else checkpoint.changes).layers
+    run = record(checkpoint.model, ids, None if unchanged else checkpoint.changes)
+    layers = run.layers
     return Looking(
+        run.stream.float().cpu().numpy(),
         lambda layer: layers[layer].pattern.cpu().numpy(),
         lambda layer: layers[layer].scores.cpu().numpy(),
     )
+
+
+def unembed(checkpoint: OpenCheckpoint, stream: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The final norm and the unembedding of rows of the residual stream: [N, C] -> logits [N, V]."""
+    if checkpoint.native is not None:
+        return checkpoint.native.unembed(stream)
+    import torch
+
+    with torch.inference_mode():
+        found = checkpoint.model.unembed(torch.from_numpy(stream).to(checkpoint.model.wte.weight))
+    return np.asarray(found.float().cpu().numpy())

@@ -140,7 +140,7 @@ def test_a_small_model_is_shown_whole_and_a_large_one_by_its_first_layer(
 def test_too_much_is_refused_before_the_model_runs(tales: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     heads = LAYERS * HEADS
     monkeypatch.setattr(module, "MOST_FIGURES", heads * 13 * 13 - 1)
-    monkeypatch.setattr(module, "record", None)
+    monkeypatch.setattr(module, "look", None)
     with pytest.raises(InputError, match=f"at most {heads - 1} with --layer and --head"):
         attention(tales, TEXT, layers="all")
     monkeypatch.setattr(module, "MOST_FIGURES", 100)

@@ -93,7 +93,7 @@ def similarity(
         from gptcli.show.contexts import draw
 
         placement = Placement(device=device.value, dtype=dtype.value)
-        checkpoint = open_checkpoint(name, placement, n_head=n_head, tokenizer=vectors.tokenizer)
+        checkpoint = open_checkpoint(name, placement, n_head=n_head, inside=False, tokenizer=vectors.tokenizer)
         found = compare_contexts(checkpoint, texts, metric=metric, neighbors=neighbors, unembedding=vectors.unembedding)
         notices((*checkpoint.notes, *found.notes))
         output.present(found, lambda: draw(found))
