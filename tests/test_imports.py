@@ -74,6 +74,7 @@ NEEDS_NO_TORCH = [
     ["attention", "Once upon a time", "--layer", "2"],
     ["attention", "Once upon a time", "--from", "time"],
     ["head", "2.1", "--tokens", "20"],
+    ["neurons", "Once upon a time", "--at", "-1"],
     ["similarity", "--in-context", "the month of [May]", "his aunt [May]", "-m", "tales", "--neighbors", "3"],
     ["generate", "Once", "-n", "3", "--without", "1.1@Once", "--without", "mlp:2", "--by", "mean"],
     ["logits", "Once", "--steer", "layer:7: happy - unembedding:sad + 'the end' * 2"],

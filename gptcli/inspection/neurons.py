@@ -6,14 +6,11 @@ its value in the run, the neuron's effect on each logit is a number: its direct 
 of it. The sum over the neurons and the bias is the MLP's own output.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.errors import InputError
@@ -21,10 +18,10 @@ from gptcli.inspection.attention import chosen
 from gptcli.inspection.heads import repeated_tokens
 from gptcli.inspection.neuron_weights import SAMPLED, Neuron, read_neurons
 from gptcli.inspection.places import Positions
-from gptcli.inspection.record import token_batch
-from gptcli.inspection.stream import StreamWeights
+from gptcli.inspection.stream import Floats, StreamWeights
 from gptcli.inspection.token_scores import TokenScore
-from gptcli.model.gpt import GPT, MLP, Block
+from gptcli.model.config import GPTConfig
+from gptcli.probability.reading import check_fits
 from gptcli.system.answer import row_of
 from gptcli.system.result import Result
 from gptcli.text import token_text
@@ -32,6 +29,8 @@ from gptcli.text import token_text
 # The most neurons of one answer: each has some tokens that it raises, lowers, and that excite it.
 MOST_LISTED = 3000
 _FEWEST = 4  # random tokens
+# The most memory for the activations that the engine in C records; PyTorch gives them layer by layer.
+_MOST_BYTES = 512_000_000
 Measure = Literal["unusual", "activation", "written"]
 """What is largest: how much more it writes than it usually does, its activation, or how much it writes; signs aside."""
 
@@ -141,7 +140,7 @@ def neurons(
         InputError: there is no such layer or position, the text does not fit into the context, or more than
             ``MOST_LISTED`` neurons would be listed.
     """
-    config, model = checkpoint.config, checkpoint.model
+    config = checkpoint.config
     numbers = chosen(layers, config.n_layer, "layer")
     ids = checkpoint.encode_prompt(prompt)
     data = [checkpoint.tokenizer.token_bytes(token) for token in ids]
@@ -153,8 +152,8 @@ def neurons(
         )
     stream = StreamWeights(checkpoint.what)
     names = sorted({name for number in numbers for name in stream.norms_behind(number - 1, "mlp")})
-    usual = usual_activations(model, [number - 1 for number in numbers], checkpoint.n_vocab)
-    run = _run(model, ids, [number - 1 for number in numbers], top, measure, names, usual)
+    places = [number - 1 for number in numbers]
+    run = _run(checkpoint, stream, ids, places, top, measure, names, usual_activations(checkpoint, places))
     read = _read(stream, {place for position in positions for place in run.places[position]}, words)
     tokens = [
         TokenNeurons(
@@ -185,85 +184,93 @@ class _Run:
     scales: dict[str, list[float]]
 
 
-@torch.inference_mode()
-def usual_activations(model: GPT, layers: Sequence[int], n_vocab: int) -> dict[int, Tensor] | None:
+def usual_activations(checkpoint: OpenCheckpoint, layers: Sequence[int]) -> dict[int, Floats] | None:
     """Each neuron's mean activation on different random tokens, twice in a row, by layer (from 0): [neurons].
-
-    Args:
-        model: in eval mode.
-        layers: from 0.
-        n_vocab: ids below this stand for text.
 
     Returns:
         None where no two tokens can be repeated.
     """
-    ids = repeated_tokens(n_vocab, model.config.n_positions)
+    ids = repeated_tokens(checkpoint.n_vocab, checkpoint.config.n_positions)
     if len(ids) < _FEWEST:
         return None
-    found: dict[int, Tensor] = {}
-
-    def saw(layer: int) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            found[layer] = inputs[0][0].float().mean(0)
-
-        return hook
-
-    with ExitStack() as hooks:
-        for layer in layers:
-            hooks.callback(_mlp(model, layer).c_proj.register_forward_pre_hook(saw(layer)).remove)
-        model.transform(token_batch(model, ids))
+    found: dict[int, Floats] = {}
+    _watched(checkpoint, ids, layers, (), lambda layer, activations: found.update({layer: activations.mean(0)}))
     return found
 
 
-def _mlp(model: GPT, layer: int) -> MLP:
-    block = model.h[layer]
-    assert isinstance(block, Block)
-    return block.mlp
-
-
-@torch.inference_mode()
 def _run(
-    model: GPT,
+    checkpoint: OpenCheckpoint,
+    stream: StreamWeights,
     ids: Sequence[int],
     layers: Sequence[int],
     top: int,
     measure: Measure,
     names: Sequence[str],
-    usual: dict[int, Tensor] | None,
+    usual: dict[int, Floats] | None,
 ) -> _Run:
     """Run the model; of each layer only the most active neurons are kept."""
-    found: list[dict[str, Tensor]] = []
-    scales: dict[str, list[float]] = {}
+    found: list[dict[str, Any]] = []
 
-    def saw(layer: int) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            activations = inputs[0][0].float()  # [T, neurons]
-            columns = module.get_parameter("weight").float().norm(dim=0)
-            normal = _elsewhere(activations, None if usual is None else usual[layer])
-            lengths = activations.abs() * columns
-            by = {"activation": activations.abs(), "written": lengths, "unusual": lengths - normal.abs() * columns}
-            best = by[measure].topk(min(top, len(columns)), dim=-1)
-            figures = {"activations": activations, "usual": normal, "lengths": lengths}
-            kept = {name: each.gather(-1, best.indices) for name, each in figures.items()}
-            layers = torch.full_like(best.indices, layer)
-            found.append({"by": best.values, "layers": layers, "neurons": best.indices, **kept})
+    def see(layer: int, activations: Floats) -> None:
+        columns = np.linalg.norm(stream.arrays.rows(f"h.{layer}.mlp.c_proj.weight"), axis=0)
+        normal = _elsewhere(activations, None if usual is None else usual[layer])
+        lengths = np.abs(activations) * columns
+        by = {"activation": np.abs(activations), "written": lengths, "unusual": lengths - np.abs(normal) * columns}
+        best = _largest(by[measure], top)
+        figures = {"by": by[measure], "activations": activations, "usual": normal, "lengths": lengths}
+        kept = {name: np.take_along_axis(each, best, -1) for name, each in figures.items()}
+        found.append({"layers": np.full_like(best, layer), "neurons": best, **kept})
 
-        return hook
-
-    with ExitStack() as hooks:
-        for layer in layers:
-            hooks.callback(_mlp(model, layer).c_proj.register_forward_pre_hook(saw(layer)).remove)
-        for name in names:
-            hooks.enter_context(_scale_of(model, name, scales))
-        model.ln_f(model.transform(token_batch(model, ids)))
-    merged = {name: torch.cat([each[name] for each in found], dim=-1) for name in found[0]}
-    order = merged.pop("by").argsort(dim=-1, descending=True, stable=True)[:, :top]
-    best = {name: each.gather(-1, order).tolist() for name, each in merged.items()}
+    scales = _watched(checkpoint, ids, layers, names, see)
+    merged = {name: np.concatenate([each[name] for each in found], axis=-1) for name in found[0]}
+    order = np.argsort(-merged.pop("by"), axis=-1, kind="stable")[:, :top]
+    best = {name: np.take_along_axis(each, order, -1).tolist() for name, each in merged.items()}
     places = [list(zip(*rows, strict=True)) for rows in zip(best["layers"], best["neurons"], strict=True)]
     return _Run(places, best["activations"], best["usual"], best["lengths"], scales)
 
 
-def _elsewhere(activations: Tensor, usual: Tensor | None) -> Tensor:
+def _watched(
+    checkpoint: OpenCheckpoint,
+    ids: Sequence[int],
+    layers: Sequence[int],
+    norms: Sequence[str],
+    see: Callable[[int, Floats], None],
+) -> dict[str, list[float]]:
+    """Run the model.
+
+    Args:
+        checkpoint: the model.
+        ids: the text.
+        layers: from 0.
+        norms: of the stream, by their names.
+        see: is given each of these layers and what its MLP's last matrix reads, [T, neurons].
+
+    Returns:
+        What each norm divides by at each position.
+    """
+    config, engine = checkpoint.config, checkpoint.native
+    few = 4 * len(ids) * config.n_layer * config.mlp_width <= _MOST_BYTES
+    if engine is None or not few or set(norms) - {"ln_f"}:
+        from gptcli.inspection.neurons_torch import watched
+
+        return watched(checkpoint.model, ids, layers, dict.fromkeys(norms, _divisors), see)
+    check_fits(ids, config.n_positions)
+    run = engine.record(ids, parts=["neurons"])
+    for layer in layers:
+        see(layer, run.parts["neurons"][layer])
+    return {name: _divisors(config, run.stream[-1]) for name in norms}
+
+
+def _largest(scores: Floats, count: int) -> Any:
+    """Where the largest of each row are, the largest first: [T, n] -> [T, count]."""
+    some = np.arange(scores.shape[-1])[None].repeat(len(scores), 0)
+    if count < scores.shape[-1]:
+        some = np.sort(np.argpartition(-scores, count - 1, axis=-1)[:, :count], axis=-1)
+    order = np.argsort(-np.take_along_axis(scores, some, -1), axis=-1, kind="stable")
+    return np.take_along_axis(some, order, -1)
+
+
+def _elsewhere(activations: Floats, usual: Floats | None) -> Floats:
     """For each position the mean activation at the others, or on random tokens where that is larger in size.
 
     Args:
@@ -271,26 +278,17 @@ def _elsewhere(activations: Tensor, usual: Tensor | None) -> Tensor:
         usual: on random tokens, [neurons]; None: there are none.
     """
     length = len(activations)
-    others = (activations.sum(0) - activations) / (length - 1) if length > 1 else torch.zeros_like(activations)
-    return others if usual is None else torch.where(others.abs() > usual.abs(), others, usual)
+    others = (activations.sum(0) - activations) / (length - 1) if length > 1 else np.zeros_like(activations)
+    return others if usual is None else np.where(np.abs(others) > np.abs(usual), others, usual)
 
 
-@contextmanager
-def _scale_of(model: GPT, name: str, scales: dict[str, list[float]]) -> Iterator[None]:
-    """Record what a norm of the stream divides by at each position."""
-    config = model.config
-
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        x = inputs[0][0].double()  # [T, C]
-        if config.norm_kind == "layer":
-            x = x - x.mean(-1, keepdim=True)
-        scales[name] = (x.square().mean(-1) + config.layer_norm_epsilon).sqrt().tolist()
-
-    handle = model.get_submodule(name).register_forward_pre_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
+def _divisors(config: GPTConfig, stream: Floats) -> list[float]:
+    """What a norm divides by at each position of what it reads, [T, C]."""
+    x = stream.astype(np.float64)
+    if config.norm_kind == "layer":
+        x = x - x.mean(-1, keepdims=True)
+    found: list[float] = np.sqrt(np.square(x).mean(-1) + config.layer_norm_epsilon).tolist()
+    return found
 
 
 def _read(stream: StreamWeights, places: set[tuple[int, int]], words: int) -> dict[tuple[int, int], Neuron]:

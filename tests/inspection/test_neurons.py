@@ -15,9 +15,12 @@ from gptcli.inspection.neurons import neurons
 from gptcli.inspection.passages import activations_of
 from gptcli.inspection.place_text import parse
 from gptcli.inspection.record import record
+from gptcli.model.native.library import library
 from tests.inspection.weights import IDS, LAYOUTS, opened, stream_of
+from tests.native.test_engine import in_c
 from tests.tales import FEELINGS_NEURON, LAYERS, NAME_HEAD
 
+WITH_C = pytest.mark.skipif(library() is None, reason="the engine in C was not built")
 TEXT = " ".join(map(str, IDS))
 # A text that a feeling follows, and some of the six words that the neuron of feelings raises most.
 LOST = "Tom lost his ball and he was"
@@ -30,12 +33,13 @@ _LAST = {
 }
 
 
-def open_checkpoint(family: str) -> Any:
+def open_checkpoint(family: str, *, native: bool = False) -> Any:
     """As ``OpenCheckpoint``, of a tiny model whose tokens are numbers."""
     what, model, _, _ = opened(family)
     return SimpleNamespace(
         what=what,
         model=model,
+        native=in_c(model) if native else None,
         name=family,
         config=what.config,
         n_vocab=what.n_vocab,
@@ -65,14 +69,15 @@ def theirs_inputs(family: str, ids: list[int]) -> tuple[list[np.ndarray], np.nda
 
 @pytest.mark.parametrize("family", _LAST)
 @pytest.mark.parametrize("measure", ["activation", "written", "unusual"])
-def test_the_most_active_neurons_are_those_of_transformers(family: str, measure: Any) -> None:
+@pytest.mark.parametrize("native", [False, pytest.param(True, marks=WITH_C)], ids=["PyTorch", "C"])
+def test_the_most_active_neurons_are_those_of_transformers(family: str, measure: Any, native: bool) -> None:
     theirs, final = theirs_inputs(family, IDS)
     what, _, model, _ = opened(family)
     random = repeated_tokens(what.n_vocab, what.config.n_positions)
     on_random = np.stack([each.mean(0) for each in theirs_inputs(family, random)[0]])
     columns = [_columns(family, model, layer) for layer in range(len(theirs))]  # [neurons, C] each
     lengths = [np.linalg.norm(each, axis=1) for each in columns]
-    answer = neurons(open_checkpoint(family), TEXT, top=4, measure=measure, words=5)
+    answer = neurons(open_checkpoint(family, native=native), TEXT, top=4, measure=measure, words=5)
     assert [token.id for token in answer.tokens] == IDS
     assert [token.position for token in answer.tokens] == list(range(1, len(IDS) + 1))
     for position, token in enumerate(answer.tokens):

@@ -127,7 +127,7 @@ def neurons(
     from gptcli.show.neurons import draw, draw_page
 
     positions = parse(f"embedding@{at}").positions if at is not None else None
-    checkpoint = run.open()
+    checkpoint = run.open(inside=False)
     answer = inspect(checkpoint, given, layers=layer, top=top or 3, measure=by.value, at=positions)
     output.present(answer, lambda: draw(answer), page=lambda: draw_page(answer))
 
