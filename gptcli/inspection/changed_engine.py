@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,13 @@ from gptcli.inspection.changed_rows import Means, Row, bound
 from gptcli.inspection.interventions import Interventions
 from gptcli.model.bounds import check_prefill, check_refill
 from gptcli.model.config import GPTConfig
-from gptcli.model.engine import Engine, EngineFacts, Take
+from gptcli.model.engine import Engine, Take
+from gptcli.model.wrapped import Inner, Wrapped
 
-Inner = TypeVar("Inner", bound=Engine)
 Result = TypeVar("Result")
 
 
-class ChangedEngine(ABC, Generic[Inner]):
+class ChangedEngine(Wrapped[Inner], ABC):
     """An engine whose model is changed while it computes (see ``Engine``).
 
     ``@`` positions and means refer to each row's prompt, as ``prefill`` gets it (or to one text: see
@@ -30,7 +30,8 @@ class ChangedEngine(ABC, Generic[Inner]):
     """
 
     def __init__(self, engine: Inner, config: GPTConfig, interventions: Interventions) -> None:
-        self._engine, self._config, self._interventions = engine, config, interventions
+        super().__init__(engine)
+        self._config, self._interventions = config, interventions
         self._rows: list[Row] = []
         self._capacity = 0
         self._only: Row | None = None  # of the one text that everything refers to
@@ -49,26 +50,9 @@ class ChangedEngine(ABC, Generic[Inner]):
         """Means over a text, without the changes."""
 
     @property
-    def n_positions(self) -> int:
-        """The context length in tokens."""
-        return self._engine.n_positions
-
-    @property
     def guessed(self) -> int | None:
         """It does not guess."""
         return None
-
-    def facts(self) -> EngineFacts:
-        """What does the work (see ``Engine.facts``)."""
-        return self._engine.facts()
-
-    def row_bytes(self, capacity: int) -> int:
-        """What a row of a batch takes (see ``Engine.row_bytes``)."""
-        return self._engine.row_bytes(capacity)
-
-    def free_bytes(self) -> int | None:
-        """The memory that is left for batches (see ``Engine.free_bytes``)."""
-        return self._engine.free_bytes()
 
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``).

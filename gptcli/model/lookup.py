@@ -11,7 +11,8 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.model.engine import Engine, EngineFacts, Take
+from gptcli.model.engine import Engine, Take
+from gptcli.model.wrapped import Wrapped
 
 # Length of the n-gram that is looked up first, and of the shortest one.
 _LONGEST, _SHORTEST = 4, 2
@@ -20,7 +21,7 @@ _LONGEST, _SHORTEST = 4, 2
 _MOST = 7
 
 
-class LookupEngine:
+class LookupEngine(Wrapped[Engine]):
     """An engine that guesses ahead while its batch has one row, and otherwise forwards all calls.
 
     Args:
@@ -36,33 +37,17 @@ class LookupEngine:
     """
 
     def __init__(self, engine: Engine, guesses: int, epochs: Callable[[int], tuple[int, ...]] | None = None) -> None:
-        self._engine, self._guesses = engine, guesses
+        super().__init__(engine)
+        self._guesses = guesses
         self._epochs = epochs if epochs is not None else lambda length: ()
         self._rows: list[list[int]] = []
         self._ahead: list[tuple[int, NDArray[np.float32]]] = []  # guessed tokens that were read, and the logits after
         self._capacity = 0
         self.steps = self.guessed = 0
 
-    @property
-    def n_positions(self) -> int:
-        """The context length in tokens."""
-        return self._engine.n_positions
-
-    def facts(self) -> EngineFacts:
-        """What does the work (see ``Engine.facts``)."""
-        return self._engine.facts()
-
     def new_session(self) -> "LookupEngine":
         """Another engine that shares the weights (see ``Engine.new_session``)."""
         return LookupEngine(self._engine.new_session(), self._guesses, self._epochs)
-
-    def row_bytes(self, capacity: int) -> int:
-        """What a row of a batch takes (see ``Engine.row_bytes``)."""
-        return self._engine.row_bytes(capacity)
-
-    def free_bytes(self) -> int | None:
-        """The memory that is left for batches (see ``Engine.free_bytes``)."""
-        return self._engine.free_bytes()
 
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""

@@ -44,6 +44,7 @@ from gptcli.model.gpt import GPT, Block
 from gptcli.model.meeting import meet
 from gptcli.model.norm import Norm
 from gptcli.model.torch_engine import TorchEngine
+from gptcli.model.wrapped import Wrapped
 
 # Timeout of collectives. A rank waits while rank 0 prints, and a pager can block rank 0 for long. When a rank dies, its
 # connections break, and torchrun ends the rest.
@@ -254,9 +255,10 @@ class Group:
             raise GptcliError(f"another of the {self.size} processes ended: torchrun reports which") from error
 
 
-class Leader:
+class Leader(Wrapped["_ShardEngine"]):
     """The engine of rank 0 (see ``Engine``): all ranks execute each of its calls.
 
+    The bytes of a row are an upper bound of those on one rank, as the ranks divide the heads.
     Ctrl-C takes effect after the current call: the ranks must not diverge in the middle of one.
 
     Args:
@@ -265,15 +267,10 @@ class Leader:
     """
 
     def __init__(self, group: Group, model: GPT) -> None:
+        super().__init__(_ShardEngine(model, group.size))
         self._group = group
-        self._engine = _ShardEngine(model, group.size)
         self._together = True  # False during a call and after an error in it: the ranks are out of step
         atexit.register(self.end)
-
-    @property
-    def n_positions(self) -> int:
-        """The context length in tokens."""
-        return self._engine.n_positions
 
     @property
     def guessed(self) -> int | None:
@@ -287,14 +284,6 @@ class Leader:
     def new_session(self) -> "Leader":
         """Not supported (see ``Engine.new_session``)."""
         raise InputError("several processes hold this model, and read one batch at a time: leave out torchrun")
-
-    def row_bytes(self, capacity: int) -> int:
-        """Bytes of a row of a batch on one rank: an upper bound, as the ranks divide the heads."""
-        return self._engine.row_bytes(capacity)
-
-    def free_bytes(self) -> int | None:
-        """The memory that is left for batches on this rank."""
-        return self._engine.free_bytes()
 
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gptcli.model.engine import Engine, EngineFacts, Take
+from gptcli.model.engine import Engine, Take
+from gptcli.model.wrapped import Wrapped
 
 # Far below any logit, so that its probability is 0; but finite, so that 0 times it is 0.
 _SILENT = np.float32(-1e30)
 
 
-class SilentEngine:
+class SilentEngine(Wrapped[Engine]):
     """An engine that gives a very low logit to some ids, and forwards all calls.
 
     Args:
@@ -20,7 +21,8 @@ class SilentEngine:
     """
 
     def __init__(self, engine: Engine, ids: Sequence[int]) -> None:
-        self._engine, self._ids = engine, np.asarray(ids, dtype=np.intp)
+        super().__init__(engine)
+        self._ids = np.asarray(ids, dtype=np.intp)
 
     def _silenced(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         made = np.array(logits)
@@ -28,30 +30,13 @@ class SilentEngine:
         return made
 
     @property
-    def n_positions(self) -> int:
-        """The context length in tokens."""
-        return self._engine.n_positions
-
-    @property
     def guessed(self) -> int | None:
         """Tokens that were guessed correctly (see ``Engine.guessed``)."""
         return self._engine.guessed
 
-    def facts(self) -> EngineFacts:
-        """What does the work (see ``Engine.facts``)."""
-        return self._engine.facts()
-
     def new_session(self) -> "SilentEngine":
         """Another engine that shares the weights (see ``Engine.new_session``)."""
         return SilentEngine(self._engine.new_session(), self._ids.tolist())
-
-    def row_bytes(self, capacity: int) -> int:
-        """What a row of a batch takes (see ``Engine.row_bytes``)."""
-        return self._engine.row_bytes(capacity)
-
-    def free_bytes(self) -> int | None:
-        """The memory that is left for batches (see ``Engine.free_bytes``)."""
-        return self._engine.free_bytes()
 
     def prefill(self, rows: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """Start a new batch: read the prompts (see ``Engine.prefill``)."""
