@@ -263,8 +263,8 @@ static void depend(schedule *all, int first, phase *condition, int wanted) {
     for (int i = first; i < all->count; i++) all->phases[i].condition = condition, all->phases[i].wanted = wanted;
 }
 
-/* INT8 on AMX has no residuals: prompts that need them use the gemm without AMX. */
-static void add_gemm_int8(schedule *all, const linear *job) {
+/* INT8 and INT4 on AMX have no residuals: prompts that need them use the gemm without AMX. */
+static void add_gemm_integer(schedule *all, const linear *job) {
     phase *search = add_phase(all, find_outliers, job->m, 1, 0);
     search->linear = *job;
     search->linear.outliers = &search->result;
@@ -279,7 +279,7 @@ static void add_gemm_int8(schedule *all, const linear *job) {
 void add_linear(schedule *all, const linear *job) {
     const kernels *k = all->k;
     if (!job->prefill || job->m <= k->gemv_limit[job->w->kind]) add_gemv(all, job);
-    else if (k->gemm && job->w->kind == INT8) add_gemm_int8(all, job);
+    else if (k->gemm && job->w->kind >= INT8) add_gemm_integer(all, job);
     else if (k->gemm) k->gemm(all, job);
     else add_gemm(all, job);
 }
