@@ -73,6 +73,8 @@ NEEDS_NO_TORCH = [
     ["lens", "Once upon a", "--sublayers", "--token", "time"],
     ["attention", "Once upon a time", "--layer", "2"],
     ["attention", "Once upon a time", "--from", "time"],
+    ["attention", "Once upon a time", "--without", "mlp:1@time", "--layer", "2"],
+    ["lens", "Once upon a time", "--sublayers", "--steer", "layer:3: happy * 2"],
     ["head", "2.1", "--tokens", "20"],
     ["neurons", "Once upon a time", "--at", "-1"],
     ["similarity", "--in-context", "the month of [May]", "his aunt [May]", "-m", "tales", "--neighbors", "3"],

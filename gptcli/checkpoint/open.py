@@ -40,6 +40,9 @@ class Changes(Protocol):
     def native_engine(self, engine: "NativeEngine", ids: Sequence[int] | None = None) -> Engine:
         """The same in C, with the weights of an engine; not where ``frozen``."""
 
+    def recording_engine(self, engine: "NativeEngine", ids: Sequence[int]) -> "NativeEngine":
+        """An engine with the weights of another that records this one text with the changes; not where ``frozen``."""
+
     def on_text(self, model: "GPT", ids: Sequence[int]) -> AbstractContextManager[None]:
         """Run the model on one text, once, with the changes."""
 
@@ -130,6 +133,12 @@ class OpenCheckpoint:
         if not self._inside and self.changes is None and (self._engine is not None or self._model is None):
             _ = self.engine
         return self._native
+
+    def native_for(self, ids: Sequence[int], *, unchanged: bool = False) -> "NativeEngine | None":
+        """The engine in C to record one text, with the changes or without; None where PyTorch runs the model."""
+        if self.changes is None or self._base is None:
+            return self.native
+        return self._base if unchanged else self.changes.recording_engine(self._base, ids)
 
     def load_engine(self) -> Engine:
         """Load the engine now, so that errors in the files are raised at once.

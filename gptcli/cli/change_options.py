@@ -118,7 +118,7 @@ class ChangeOptions:
 
         Args:
             run: which model, and how.
-            inside: see ``RunOptions.open``; where it is given, a changed model is always opened so.
+            inside: see ``RunOptions.open``; with frozen attention, a model is always opened so.
 
         Raises:
             GptcliError: as ``RunOptions.open``; or the model has no such place, word or text.
@@ -132,7 +132,7 @@ class ChangeOptions:
 
         if world_size() > 1:
             raise InputError("--without and --steer work in one process only: leave torchrun out")
-        opened = run.open(inside=True if request.frozen or inside is not None else None)
+        opened = run.open(inside=True if request.frozen else inside)
         changes = made(opened, request)
         notices(notes(opened, request))
         if self.save_direction is not None:

@@ -34,6 +34,15 @@ class ChangedNativeEngine(ChangedEngine[NativeEngine]):
         """Another engine with the same interventions (see ``Engine.new_session``)."""
         return ChangedNativeEngine(self._plain, self._interventions)
 
+    def recording(self, ids: Sequence[int]) -> NativeEngine:
+        """What records this text with the changes; nothing else may use this engine meanwhile.
+
+        Raises:
+            IndexError, InputError: as ``prefill``.
+        """
+        self._bind([ids], len(ids))
+        return self._engine
+
     def _with_changes(self, call: Callable[[Engine], Result]) -> Result:
         return call(self._engine)
 

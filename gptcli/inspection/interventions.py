@@ -108,6 +108,16 @@ class Interventions:
 
         return ChangedNativeEngine(engine, self._of(ids, engine.n_positions))
 
+    def recording_engine(self, engine: "NativeEngine", ids: Sequence[int]) -> "NativeEngine":
+        """An engine in C that records one text with the changes; not with frozen attention.
+
+        Raises:
+            InputError: as ``engine``.
+        """
+        from gptcli.inspection.changed_native import ChangedNativeEngine
+
+        return ChangedNativeEngine(engine, self._of(ids, engine.n_positions)).recording(ids)
+
     def _of(self, ids: Sequence[int] | None, n_positions: int) -> "Interventions":
         """The same, of one text where that is known."""
         if ids is None:

@@ -24,6 +24,7 @@ from gptcli.tokenizer.token import Token, tokens_of
 
 if TYPE_CHECKING:
     from gptcli.inspection.record import Record
+    from gptcli.model.native.engine import NativeEngine
     from gptcli.model.native.record import Part
 
 Floats = NDArray[np.float64]
@@ -134,11 +135,19 @@ def lens(
         InputError: the prompt does not fit into the context, or a word is empty.
     """
     ids = checkpoint.encode_prompt(prompt)
+    check_fits(ids, checkpoint.config.n_positions)
     wanted = watched_ids(checkpoint.tokenizer, words, prompt, checkpoint.n_vocab, "--token")
     text = checkpoint.tokenizer.token_bytes
-    run = _recorded(checkpoint, ids, sublayers=sublayers, attribution=attribution)
+    lacks = sublayers and checkpoint.config.post_norm  # what stands between its norms is not recorded in C
+    engine = None if attribution or lacks else checkpoint.native_for(ids)
+    run = _recorded(checkpoint, ids) if engine is None else None
+    if run is not None:
+        each_stage = _stages(checkpoint, run, sublayers=sublayers)
+    else:
+        assert engine is not None
+        each_stage = _native_stages(engine, ids, checkpoint.n_vocab, sublayers=sublayers)
     stages, last = [], []
-    for layer, sublayer, pieces in _stages(checkpoint, ids, run, sublayers=sublayers):
+    for layer, sublayer, pieces in each_stage:
         guesses: list[Guess] = []
         for logprobs in pieces:
             best = logprobs.argmax(-1).tolist()
@@ -168,31 +177,27 @@ def lens(
     )
 
 
-def _recorded(checkpoint: OpenCheckpoint, ids: Sequence[int], *, sublayers: bool, attribution: bool) -> "Record | None":
-    """The run of the PyTorch model; None where the engine in C can do without it."""
-    lacks = sublayers and checkpoint.config.post_norm  # what stands between its norms is not recorded in C
-    if not attribution and not lacks and checkpoint.native is not None:
-        return None
+def _recorded(checkpoint: OpenCheckpoint, ids: Sequence[int]) -> "Record":
+    """The run of the PyTorch model."""
     from gptcli.inspection.record import record
 
     return record(checkpoint.model, ids, checkpoint.changes)
 
 
-def _stages(
-    checkpoint: OpenCheckpoint, ids: Sequence[int], run: "Record | None", *, sublayers: bool
-) -> Iterator[tuple[int, str, Iterator[Floats]]]:
-    """For each stage the layer, the sublayer, and log-probabilities [rows, n_vocab], some positions at a time."""
-    n_vocab = checkpoint.n_vocab
-    if run is not None:
-        from gptcli.inspection.stages import stage_logprobs, streams
+_Stages = Iterator[tuple[int, str, Iterator[Floats]]]
+"""For each stage the layer, the sublayer, and log-probabilities [rows, n_vocab], some positions at a time."""
 
-        for layer, sublayer, states in streams(run, checkpoint.model, sublayers=sublayers):
-            parts = (states[start : start + _ROWS] for start in range(0, len(ids), _ROWS))
-            yield layer, sublayer, (stage_logprobs(checkpoint.model, some, n_vocab).numpy() for some in parts)
-        return
-    engine = checkpoint.native
-    assert engine is not None
-    check_fits(ids, engine.n_positions)
+
+def _stages(checkpoint: OpenCheckpoint, run: "Record", *, sublayers: bool) -> _Stages:
+    from gptcli.inspection.stages import stage_logprobs, streams
+
+    model, n_vocab = checkpoint.model, checkpoint.n_vocab
+    for layer, sublayer, states in streams(run, model, sublayers=sublayers):
+        parts = (states[start : start + _ROWS] for start in range(0, len(run.ids), _ROWS))
+        yield layer, sublayer, (stage_logprobs(model, some, n_vocab).numpy() for some in parts)
+
+
+def _native_stages(engine: "NativeEngine", ids: Sequence[int], n_vocab: int, *, sublayers: bool) -> _Stages:
     wanted: list[Part] = ["attention"] if sublayers else []
     seen = engine.record(ids, parts=wanted)
     for layer, after in enumerate(seen.stream):

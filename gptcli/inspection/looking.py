@@ -37,7 +37,7 @@ def look(checkpoint: OpenCheckpoint, ids: Sequence[int], *, unchanged: bool = Fa
         InputError: there is no token, or more than the context holds; or the text lacks what the changes name.
     """
     check_fits(ids, checkpoint.config.n_positions)
-    engine = checkpoint.native
+    engine = checkpoint.native_for(ids, unchanged=unchanged)
     if engine is not None:
         seen = engine.record(ids)
         return Looking(seen.stream, seen.pattern, lambda layer: seen.pattern(layer, scores=True))

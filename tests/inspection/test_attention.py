@@ -45,6 +45,9 @@ class Opened:
     def __init__(self, model: Any, native: Any = None) -> None:
         self.model, self.config, self.native = model, model.config, native
 
+    def native_for(self, ids: list[int], *, unchanged: bool = False) -> Any:
+        return self.native
+
     def encode_prompt(self, text: str) -> list[int]:
         return self.tokenizer.encode(text)
 

@@ -24,7 +24,9 @@ TEXTS = ["a machine learning [model]", "a fashion [model]", "the [mole] dug a ho
 
 def opened(model: Any, native: Any = None, **more: Any) -> Any:
     """What ``contexts`` asks of a checkpoint."""
-    return SimpleNamespace(model=model, native=native, config=model.config, changes=None, **more)
+    return SimpleNamespace(
+        model=model, native=native, native_for=lambda ids, unchanged: native, config=model.config, changes=None, **more
+    )
 
 
 @pytest.mark.slow

@@ -130,10 +130,10 @@ def test_the_engine_in_c_says_what_pytorch_says(name: str) -> None:
         encode_prompt=lambda text: IDS, tokenizer=SimpleNamespace(token_bytes=lambda token: b"%d" % token),
     )  # fmt: skip
     for sublayers in (False, True):
-        opened.native = engine
+        opened.native_for = lambda ids: engine
         ours, run = lens(opened, "text", sublayers=sublayers)
         assert (run is None) == (not sublayers or not model.config.post_norm)
-        opened.native = None
+        opened.native_for = lambda ids: None
         theirs, run = lens(opened, "text", sublayers=sublayers)
         assert run is not None
         assert ours.decided == theirs.decided

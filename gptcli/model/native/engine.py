@@ -105,7 +105,8 @@ class NativeEngine:
         self.matrices: list[str] = []  # names of the matrices that it has
         self._vectors: dict[str, int] = {}  # names of the vectors that it has, and how many numbers each has
         self._borrowed: list[StoredMatrix] = []
-        # What is changed while tokens of these rows, at these positions, are read; None: nothing.
+        # What is changed while tokens of these rows of the batch (of a record: 0), at these positions, are read; None:
+        # nothing.
         self.hooks_of: Callable[[Sequence[int], Sequence[int]], Hooks] | None = None
         if config.positions == "sinusoidal":
             self._fill_vector("wpe.weight", sine_positions(config))
@@ -497,16 +498,11 @@ class NativeEngine:
         made = new_record(self, ids, after if self._tables.fixed else None, parts)
         for start in range(made.kept, len(ids), self._PIECE):
             end = min(start + self._PIECE, len(ids))
-            self.run(
-                ids[start:end],
-                [0] * (end - start),
-                range(start, end),
-                [],
-                len(ids),
-                mode=self.ONE_TEXT,
-                cache=made.cache,
-                hooks=made.hooks(start),
-            )
+            rows, positions, hooks = [0] * (end - start), range(start, end), made.hooks(start)
+            if self.hooks_of is not None:
+                changed = self.hooks_of(rows, positions)
+                hooks.changes, hooks.change_count, hooks.kept = changed.changes, changed.change_count, changed
+            self.run(ids[start:end], rows, positions, [], len(ids), mode=self.ONE_TEXT, cache=made.cache, hooks=hooks)
         return made
 
     def pattern(
