@@ -492,7 +492,7 @@ def test_weights_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:116] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(slices.Files, "read", full)
-    done = CliRunner().invoke(app, ["attention", "A"])
+    done = CliRunner().invoke(app, ["trace", "A"])
     assert done.exit_code == 1
     assert done.stderr.startswith("error: out of memory on cpu: float32 takes ")
     assert "--dtype bfloat16" in done.stderr

@@ -2,17 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.inspection.changed_rows import Means, Row, bound
-from gptcli.inspection.interventions import Interventions
 from gptcli.model.bounds import check_prefill, check_refill
 from gptcli.model.config import GPTConfig
-from gptcli.model.engine import Engine, Take
+from gptcli.model.engine import Take
 from gptcli.model.wrapped import Inner, Wrapped
+
+if TYPE_CHECKING:
+    from gptcli.inspection.interventions import Interventions
 
 Result = TypeVar("Result")
 
@@ -29,7 +31,7 @@ class ChangedEngine(Wrapped[Inner], ABC):
         interventions: what is changed.
     """
 
-    def __init__(self, engine: Inner, config: GPTConfig, interventions: Interventions) -> None:
+    def __init__(self, engine: Inner, config: GPTConfig, interventions: "Interventions") -> None:
         super().__init__(engine)
         self._config, self._interventions = config, interventions
         self._rows: list[Row] = []
@@ -41,7 +43,7 @@ class ChangedEngine(Wrapped[Inner], ABC):
         """Another engine with the same interventions (see ``Engine.new_session``)."""
 
     @abstractmethod
-    def _with_changes(self, call: Callable[[Engine], Result]) -> Result:
+    def _with_changes(self, call: Callable[[Inner], Result]) -> Result:
         """What a call of the engine gives with the changes of ``_rows``."""
 
     @property

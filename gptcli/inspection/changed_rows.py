@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gptcli.inspection.interventions import Floats, Interventions
 from gptcli.inspection.places import Point
+
+if TYPE_CHECKING:
+    from gptcli.inspection.interventions import Interventions
+
+Floats = NDArray[np.float32]
 
 Means = Callable[[Sequence[int], Sequence[Point]], dict[Point, Any]]
 """The mean of what stands at some points over the positions of a text (see ``variants.Runs.means``)."""
@@ -34,7 +39,7 @@ class Row:
         return replace(self, ids=list(self.ids))
 
 
-def bound(interventions: Interventions, ids: Sequence[int], means: Means) -> Row:
+def bound(interventions: "Interventions", ids: Sequence[int], means: Means) -> Row:
     """What the changes mean in a text.
 
     Args:

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 
 from gptcli.inspection.changed_engine import ChangedEngine, Result
 from gptcli.inspection.changed_rows import Means
 from gptcli.inspection.hooking import applied, means, watched_attention
-from gptcli.inspection.interventions import Interventions
-from gptcli.model.engine import Engine, Take, read_by_blocks
+from gptcli.model.engine import Take, read_by_blocks
 from gptcli.model.gpt import GPT
 from gptcli.model.torch_engine import TorchEngine
+
+if TYPE_CHECKING:
+    from gptcli.inspection.interventions import Interventions
 
 
 class ChangedTorchEngine(ChangedEngine[TorchEngine]):
@@ -22,7 +25,7 @@ class ChangedTorchEngine(ChangedEngine[TorchEngine]):
         interventions: what is changed.
     """
 
-    def __init__(self, model: GPT, interventions: Interventions) -> None:
+    def __init__(self, model: GPT, interventions: "Interventions") -> None:
         super().__init__(TorchEngine(model), model.config, interventions)
         self._model = model
         # Reads the same without the changes, so that its attention weights can be taken.
@@ -47,7 +50,7 @@ class ChangedTorchEngine(ChangedEngine[TorchEngine]):
             self._only = before
 
     @torch.inference_mode()
-    def _with_changes(self, call: Callable[[Engine], Result]) -> Result:
+    def _with_changes(self, call: Callable[[TorchEngine], Result]) -> Result:
         """Do the same in the plain engine, where there is one, and then here."""
         if self._plain is None:
             with applied(self._model, self._interventions, self._rows):

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gptcli.inspection.changed_rows import Row, bound
-from gptcli.inspection.interventions import Floats
+from gptcli.inspection.changed_rows import Floats, Row, bound
 from gptcli.inspection.places import Point
 from gptcli.inspection.points import See, capture, seeing
 from gptcli.model.cache import KeyValueCache

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.errors import InputError
+from gptcli.inspection.changed_rows import Floats
 from gptcli.inspection.places import Kind, Located, Point, Positions
 from gptcli.model.engine import Engine
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from gptcli.model.gpt import GPT
     from gptcli.model.native.engine import NativeEngine
 
-Floats = NDArray[np.float32]
 How = Literal["zero", "mean", "replace", "add"]
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gptcli.checkpoint.open import OpenCheckpoint
-    from gptcli.inspection.interventions import Change, Floats, Interventions
+    from gptcli.inspection.changed_rows import Floats
+    from gptcli.inspection.interventions import Change, Interventions
     from gptcli.inspection.places import Point
 
 By = Literal["zero", "mean", "resample"]

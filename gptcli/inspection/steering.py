@@ -32,7 +32,7 @@ from gptcli.tokenizer.prompt import known
 
 if TYPE_CHECKING:
     from gptcli.checkpoint.open import OpenCheckpoint
-    from gptcli.inspection.interventions import Floats
+    from gptcli.inspection.changed_rows import Floats
     from gptcli.inspection.places import Point
 
 _STRENGTH = re.compile(r"\s*[*×]\s*([-+−]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))\s*$", re.ASCII)

@@ -51,7 +51,7 @@ def test_without_arguments_the_help_is_all_that_is_said(arguments: list[str]) ->
     assert "Usage: " in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["attention", "A"], ["--version", "--verbose"]])
+@pytest.mark.parametrize("arguments", [["trace", "A"], ["--version", "--verbose"]])
 def test_without_torch_what_needs_it_says_so(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("gptcli.checkpoint.weights.torch_loader")]:
         monkeypatch.delitem(sys.modules, name)  # it has imported torch already

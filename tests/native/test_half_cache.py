@@ -130,7 +130,7 @@ def test_tales_is_hardly_changed_by_it() -> None:
     assert (exact.argmax(-1) == half.argmax(-1)).all()
 
 
-@pytest.mark.parametrize("arguments", [["--without", "4.1"], ["--native-off"]])
+@pytest.mark.parametrize("arguments", [["--without", "4.1", "--freeze-attention"], ["--native-off"]])
 def test_what_runs_in_pytorch_has_no_choice(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     if arguments == ["--native-off"]:
         monkeypatch.setenv("GPTCLI_NATIVE", "0")
