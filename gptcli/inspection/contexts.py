@@ -11,10 +11,11 @@ import numpy as np
 from gptcli.checkpoint.open import OpenCheckpoint
 from gptcli.embedding.matrix import Floats
 from gptcli.embedding.metric import Metric
-from gptcli.embedding.vectors import pairwise
+from gptcli.embedding.vectors import pairwise, unit
 from gptcli.errors import InputError
 from gptcli.inspection.looking import look, unembed
 from gptcli.inspection.stream import StreamWeights
+from gptcli.inspection.token_scores import Top
 from gptcli.system.result import Result
 from gptcli.text import clipped, quoted
 from gptcli.tokenizer.token import Token, tokens_of
@@ -208,7 +209,7 @@ def marked_vectors(checkpoint: OpenCheckpoint, ids: Sequence[int]) -> Floats:
     Raises:
         InputError: there are more tokens than the context holds.
     """
-    return look(checkpoint, ids, unchanged=True).stream[:, -1]
+    return look(checkpoint, ids, unchanged=True).stream()[:, -1]
 
 
 def nearest_tokens(
@@ -223,32 +224,35 @@ def nearest_tokens(
         unembedding: by logit, after the final norm; else by the cosine similarity with the token's embedding as it
             enters the residual stream.
     """
-    return tuple(_near_each(checkpoint, of_context, count, unembedding=unembedding) for of_context in vectors)
+    contexts, steps, width = vectors.shape
+    if unembedding:
+        best = [_largest_logits(checkpoint, of_context, count) for of_context in vectors]
+        rows = [row for top in best for row in top.rows()]
+    else:
+        rows = list(_largest_cosines(checkpoint, vectors.reshape(-1, width), count).rows())
+    near = [
+        tuple(
+            NearToken(token, checkpoint.tokenizer.token_bytes(token), score)
+            for token, score in zip(ids, scores.tolist(), strict=True)
+        )
+        for ids, scores in rows
+    ]
+    return tuple(tuple(near[first : first + steps]) for first in range(0, contexts * steps, steps))
 
 
-def _near_each(
-    checkpoint: OpenCheckpoint, vectors: Floats, count: int, *, unembedding: bool
-) -> tuple[tuple[NearToken, ...], ...]:
-    """The tokens nearest to each of [steps, C]."""
-    scores = unembed(checkpoint, vectors)[:, : checkpoint.n_vocab] if unembedding else _cosines(checkpoint, vectors)
-    best = np.argsort(-scores, axis=-1, kind="stable")[:, :count]
-    return tuple(
-        tuple(NearToken(token, checkpoint.tokenizer.token_bytes(token), float(row[token])) for token in tokens)
-        for tokens, row in zip(best.tolist(), scores, strict=True)
-    )
+def _largest_logits(checkpoint: OpenCheckpoint, points: Floats, count: int) -> Top:
+    """Of points [n, C]."""
+    best = Top(len(points), count)
+    best.add(0, unembed(checkpoint, points)[:, : checkpoint.n_vocab])
+    return best
 
 
-def _cosines(checkpoint: OpenCheckpoint, points: Floats) -> Floats:
-    """The cosine similarity of points [n, C] with every token's embedding, [n, V]."""
-    weights = StreamWeights(checkpoint.what)
-    rows = (_normalized(weights.embeddings(range(start, stop))) for start, stop in weights.blocks())
-    return np.concatenate([_normalized(points) @ some.T for some in rows], axis=-1)
-
-
-def _normalized(rows: Floats) -> Floats:
-    """Vectors of length 1; one without a length stays."""
-    found: Floats = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
-    return found
+def _largest_cosines(checkpoint: OpenCheckpoint, points: Floats, count: int) -> Top:
+    """Of points [n, C] with every token's embedding."""
+    weights, best, directions = StreamWeights(checkpoint.what), Top(len(points), count), unit(points)
+    for start, stop in weights.blocks():
+        best.add(start, directions @ unit(weights.embeddings(range(start, stop))).T)
+    return best
 
 
 def _locate(checkpoint: OpenCheckpoint, marked: MarkedText) -> tuple[Context, list[int]]:

@@ -18,6 +18,7 @@ from gptcli.inspection.places import Kind, Located, Point, Positions
 from gptcli.model.engine import Engine
 
 if TYPE_CHECKING:
+    from gptcli.inspection.changed_native import ChangedNativeEngine
     from gptcli.model.gpt import GPT
     from gptcli.model.native.engine import NativeEngine
 
@@ -98,7 +99,7 @@ class Interventions:
 
         return ChangedTorchEngine(model, self._of(ids, model.config.n_positions))
 
-    def native_engine(self, engine: "NativeEngine", ids: Sequence[int] | None = None) -> Engine:
+    def native_engine(self, engine: "NativeEngine", ids: Sequence[int] | None = None) -> "ChangedNativeEngine":
         """The same in C; not with frozen attention.
 
         Raises:
@@ -114,9 +115,7 @@ class Interventions:
         Raises:
             InputError: as ``engine``.
         """
-        from gptcli.inspection.changed_native import ChangedNativeEngine
-
-        return ChangedNativeEngine(engine, self._of(ids, engine.n_positions)).recording(ids)
+        return self.native_engine(engine, ids).recording(ids)
 
     def _of(self, ids: Sequence[int] | None, n_positions: int) -> "Interventions":
         """The same, of one text where that is known."""

@@ -140,12 +140,12 @@ def lens(
     text = checkpoint.tokenizer.token_bytes
     lacks = sublayers and checkpoint.config.post_norm  # what stands between its norms is not recorded in C
     engine = None if attribution or lacks else checkpoint.native_for(ids)
-    run = _recorded(checkpoint, ids) if engine is None else None
-    if run is not None:
-        each_stage = _stages(checkpoint, run, sublayers=sublayers)
-    else:
-        assert engine is not None
+    run = None
+    if engine is not None:
         each_stage = _native_stages(engine, ids, checkpoint.n_vocab, sublayers=sublayers)
+    else:
+        run = _recorded(checkpoint, ids)
+        each_stage = _stages(checkpoint, run, sublayers=sublayers)
     stages, last = [], []
     for layer, sublayer, pieces in each_stage:
         guesses: list[Guess] = []

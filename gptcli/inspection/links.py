@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptcli.errors import InputError
+from gptcli.inspection.token_scores import largest
 from gptcli.text import listed, quoted
 
 # A link is called striking if it holds at least this much of a query's attention, and this much more than its distance
@@ -183,7 +184,7 @@ def _strongest(
     found: list[Link] = []
     for layer, head, pattern in patterns:
         part = pattern[np.ix_(rows, columns)].ravel()
-        for place in np.argsort(-part, kind="stable")[:most].tolist():
+        for place in largest(part[None], most)[0].tolist():
             weight, (row, column) = float(part[place]), divmod(place, len(columns))
             if columns[column] <= rows[row]:
                 found.append(Link(layer, head, rows[row] + 1, columns[column] + 1, weight))

@@ -15,12 +15,12 @@ class Looking:
     """One run; the attention of each layer is computed when it is asked for.
 
     Attributes:
-        stream: the residual stream before the first layer and after each, [L + 1, T, C].
+        stream: gives the residual stream before the first layer and after each, [L + 1, T, C].
         pattern: of a layer, from 0, the attention weights, [H, T, T]; each row (a query) sums to 1.
         scores: of a layer what stands before the softmax, [H, T, T]; -inf where the mask is.
     """
 
-    stream: NDArray[np.float32]
+    stream: Callable[[], NDArray[np.float32]]
     pattern: Callable[[int], NDArray[np.float32]]
     scores: Callable[[int], NDArray[np.float32]]
 
@@ -40,13 +40,13 @@ def look(checkpoint: OpenCheckpoint, ids: Sequence[int], *, unchanged: bool = Fa
     engine = checkpoint.native_for(ids, unchanged=unchanged)
     if engine is not None:
         seen = engine.record(ids)
-        return Looking(seen.stream, seen.pattern, lambda layer: seen.pattern(layer, scores=True))
+        return Looking(lambda: seen.stream, seen.pattern, lambda layer: seen.pattern(layer, scores=True))
     from gptcli.inspection.record import record
 
     run = record(checkpoint.model, ids, None if unchanged else checkpoint.changes)
     layers = run.layers
     return Looking(
-        run.stream.float().cpu().numpy(),
+        lambda: run.stream.float().cpu().numpy(),
         lambda layer: layers[layer].pattern.cpu().numpy(),
         lambda layer: layers[layer].scores.cpu().numpy(),
     )
@@ -54,8 +54,9 @@ def look(checkpoint: OpenCheckpoint, ids: Sequence[int], *, unchanged: bool = Fa
 
 def unembed(checkpoint: OpenCheckpoint, stream: NDArray[np.float32]) -> NDArray[np.float32]:
     """The final norm and the unembedding of rows of the residual stream: [N, C] -> logits [N, V]."""
-    if checkpoint.native is not None:
-        return checkpoint.native.unembed(stream)
+    engine = checkpoint.native_for((), unchanged=True)
+    if engine is not None:
+        return engine.unembed(stream)
     import torch
 
     with torch.inference_mode():

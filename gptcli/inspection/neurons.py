@@ -19,7 +19,7 @@ from gptcli.inspection.heads import repeated_tokens
 from gptcli.inspection.neuron_weights import SAMPLED, Neuron, read_neurons
 from gptcli.inspection.places import Positions
 from gptcli.inspection.stream import Floats, StreamWeights
-from gptcli.inspection.token_scores import TokenScore
+from gptcli.inspection.token_scores import TokenScore, largest
 from gptcli.model.config import GPTConfig
 from gptcli.probability.reading import check_fits
 from gptcli.system.answer import row_of
@@ -216,7 +216,7 @@ def _run(
         normal = _elsewhere(activations, None if usual is None else usual[layer])
         lengths = np.abs(activations) * columns
         by = {"activation": np.abs(activations), "written": lengths, "unusual": lengths - np.abs(normal) * columns}
-        best = _largest(by[measure], top)
+        best = largest(by[measure], top)
         figures = {"by": by[measure], "activations": activations, "usual": normal, "lengths": lengths}
         kept = {name: np.take_along_axis(each, best, -1) for name, each in figures.items()}
         found.append({"layers": np.full_like(best, layer), "neurons": best, **kept})
@@ -259,15 +259,6 @@ def _watched(
     for layer in layers:
         see(layer, run.parts["neurons"][layer])
     return {name: _divisors(config, run.stream[-1]) for name in norms}
-
-
-def _largest(scores: Floats, count: int) -> Any:
-    """Where the largest of each row are, the largest first: [T, n] -> [T, count]."""
-    some = np.arange(scores.shape[-1])[None].repeat(len(scores), 0)
-    if count < scores.shape[-1]:
-        some = np.sort(np.argpartition(-scores, count - 1, axis=-1)[:, :count], axis=-1)
-    order = np.argsort(-np.take_along_axis(scores, some, -1), axis=-1, kind="stable")
-    return np.take_along_axis(some, order, -1)
 
 
 def _elsewhere(activations: Floats, usual: Floats | None) -> Floats:

@@ -4,16 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gptcli.inspection.record import token_batch
+from gptcli.inspection.stream import Floats
 from gptcli.model.config import GPTConfig
 from gptcli.model.gpt import GPT
-
-Floats = NDArray[np.float32]
 
 
 @torch.inference_mode()

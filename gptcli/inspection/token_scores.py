@@ -24,6 +24,17 @@ class TokenScore:
     score: float
 
 
+def largest(scores: Floats, count: int) -> NDArray[np.int64]:
+    """Where the largest of each row are, the largest first, equal ones by place: [rows, n] -> [rows, count at most]."""
+    n = scores.shape[1]
+    if n > count:
+        kept = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+    else:
+        kept = np.broadcast_to(np.arange(n), scores.shape)
+    order = np.lexsort((kept, -np.take_along_axis(scores, kept, 1)))
+    return np.take_along_axis(kept, order, 1)
+
+
 class Top:
     """The largest of many scores that come in blocks, for each of some rows.
 
@@ -39,13 +50,9 @@ class Top:
 
     def add(self, first: int, scores: Floats) -> None:
         """Take [rows, n] scores of the ids from ``first`` on; those of -inf are never kept."""
-        n = scores.shape[1]
-        if n > self._count:
-            kept = np.argpartition(-scores, self._count - 1, axis=1)[:, : self._count]
-            scores, ids = np.take_along_axis(scores, kept, 1), kept + first
-        else:
-            ids = np.broadcast_to(np.arange(first, first + n), scores.shape)
-        ids, scores = np.hstack([self._ids, ids]), np.hstack([self._scores, scores])
+        kept = largest(scores, self._count)
+        ids = np.hstack([self._ids, kept + first])
+        scores = np.hstack([self._scores, np.take_along_axis(scores, kept, 1)])
         order = np.lexsort((ids, -scores))[:, : self._count]
         self._ids, self._scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
 
